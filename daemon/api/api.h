@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * Requests and answers without sockets. http/ fills a struct api_request, calls api_handle(), and
+ *sends the struct api_response, now or once the request has been woken. Nothing here knows
+ *libmicrohttpd.
+ *
+ *	if (api_handle(api, request, response) == API_PARKED)
+ *		... park the connection; request->wake() will be called, on any thread, once ...
+ *		... back on the http thread: api_finish(api, request, response) ...
+ *	... send ...
+ *	api_response_fini(response);
+ */
+#pragma once
+
+#include "base/attr.h"
+#include "base/blob.h"
+#include "base/buf.h"
+#include "base/str.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct api;
+struct registry;
+struct config;
+
+enum api_method { API_GET, API_HEAD, API_PUT, API_POST, API_DELETE, API_OTHER, API_METHOD_COUNT };
+enum api_result { API_DONE, API_PARKED };
+
+#define API_BODY_MAX       65536 /* bytes; the batch heartbeat takes API_BATCH_BODY_MAX */
+#define API_BATCH_BODY_MAX (4u << 20)
+
+/** Filled by http/. All strings are borrowed until the answer has been sent. */
+struct api_request {
+	enum api_method method;
+	struct str target; /* raw request target, undecoded: "/v1/services/a%2Fb?x=y" */
+	struct str body;
+	struct str content_type;
+	struct str accept;
+	struct str if_none_match;
+	struct str if_match;
+	struct str user_agent;
+	struct str last_event_id;
+	struct str peer; /* "127.0.0.1:51234", "unix:pid=17,uid=0" */
+	/** Given by http/: brings a parked request back to its http thread. Any thread; once; must
+	 * not block. */
+	void (*wake)(struct api_request *request);
+	void *park; /* api/'s while parked; freed by api_finish() or api_abandon() */
+};
+
+#define API_HEADERS_MAX 6
+struct api_header {
+	const char *name; /* static */
+	char value[104];
+};
+
+struct api_response {
+	unsigned status;
+	const char *content_type; /* static; NULL: no body */
+	struct blob *blob;        /* one reference is the response's; NULL: the bytes are in body */
+	struct buf body;
+	char etag[48];                             /* with quotes; empty: none */
+	uint64_t revision;                         /* X-Rollcall-Revision, on every answer */
+	struct api_header header[API_HEADERS_MAX]; /* others: Location, Allow, Retry-After */
+	unsigned header_count;
+	bool close; /* close the connection afterwards */
+};
+
+int api_open(struct registry *registry, const struct config *config, struct api **ret_api) MUST_USE;
+void api_close(struct api *api);
+/** Takes over what a reload may change. Any thread. */
+void api_reload(struct api *api, const struct config *config);
+
+/**
+ * Before the body is read: may this request have one, and how long?
+ * @return the most bytes; 0: a body is not allowed
+ */
+uint64_t api_body_max(const struct api *api, enum api_method method, struct str target);
+
+void api_response_init(struct api_response *response);
+void api_response_fini(struct api_response *response);
+
+/** Thread: an http thread (registered with RCU). Never blocks. */
+enum api_result api_handle(struct api *api, struct api_request *request,
+                           struct api_response *response) MUST_USE;
+/** After wake(): the answer of a parked request; may park again. */
+enum api_result api_finish(struct api *api, struct api_request *request,
+                           struct api_response *response) MUST_USE;
+/** After wake(), when the client has gone: frees what was parked. */
+void api_abandon(struct api *api, struct api_request *request);
+
+/** Makes @p response an RFC 9457 problem: for http/'s own refusals too. @p code is a slug such as
+ * "not-registered". */
+void api_problem(struct api_response *response, unsigned status, const char *code,
+                 const char *format, ...) PRINTF_LIKE(4, 5);

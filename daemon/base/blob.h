@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * Bytes that never change, shared by reference count: a rendered answer that the
+ * snapshot keeps and any number of responses send. Any thread.
+ */
+#pragma once
+
+#include "base/attr.h"
+#include "base/buf.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+struct blob {
+	atomic_uint refs;
+	size_t len;
+	char data[]; /* followed by a NUL that len does not count */
+};
+
+/** @return a blob of @p len uninitialised bytes with one reference; NULL when out of memory */
+struct blob *blob_new(size_t len) MUST_USE;
+struct blob *blob_from(const void *data, size_t len) MUST_USE;
+struct blob *blob_ref(struct blob *blob);
+/** Drops one reference; the last frees. Takes NULL. */
+void blob_unref(struct blob *blob);

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * A growable byte buffer that knows its most. Errors stick: after the first failed
+ * append all others do nothing, and buf_error() tells, so a writer checks once at the end.
+ *
+ *	struct buf out;
+ *	buf_init(&out, 1 << 20);
+ *	buf_put(&out, "{\"port\":");
+ *	buf_put_u64(&out, port);
+ *	buf_put(&out, "}");
+ *	if (buf_error(&out) < 0) ...
+ *	buf_fini(&out);
+ */
+#pragma once
+
+#include "base/attr.h"
+#include "base/str.h"
+
+#include <stdint.h>
+
+struct buf {
+	char *data; /* owned; not NUL-terminated */
+	size_t len;
+	size_t size;
+	size_t most;
+	int error; /* 0, -ENOMEM, or -EMSGSIZE once more than most was asked for */
+};
+
+/** @param most  bytes it may grow to. Allocates nothing yet. */
+void buf_init(struct buf *buf, size_t most);
+void buf_fini(struct buf *buf);
+/** Empties it and forgets the error; keeps the memory. */
+void buf_reset(struct buf *buf);
+/** Makes room for @p more bytes beyond len. @return 0, -ENOMEM or -EMSGSIZE (also kept in error) */
+int buf_reserve(struct buf *buf, size_t more);
+/** The bytes, now the caller's to free(); the buffer is empty again. NULL when empty or failed. */
+char *buf_take(struct buf *buf, size_t *ret_len) MUST_USE;
+
+void buf_add(struct buf *buf, const void *data, size_t len);
+void buf_put(struct buf *buf, const char *text);
+void buf_put_str(struct buf *buf, struct str text);
+void buf_put_char(struct buf *buf, char c);
+void buf_put_u64(struct buf *buf, uint64_t n);
+void buf_put_i64(struct buf *buf, int64_t n);
+void buf_printf(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3);
+/** Appends @p text as a JSON string, quotes included (RFC 8259: `"`, `\` and controls escaped). */
+void buf_put_json(struct buf *buf, struct str text);
+/** Appends @p real_ms as a JSON string in RFC 3339. */
+void buf_put_time(struct buf *buf, int64_t real_ms);
+
+static inline int buf_error(const struct buf *buf)
+{
+	return buf->error;
+}

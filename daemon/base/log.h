@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * One line per event worth it. Text is lower case, no full stop; facts follow as key=value pairs:
+ *
+ *	log_event(LOG_INFO, "expired", "service", name, "id", id, NULL);
+ *	log_line(LOG_WARNING, "cannot open '%s': %s", path, strerror(errno));
+ *
+ * Where the lines go is set once by log_open(): journald's native protocol with fields (KEY in
+ *upper case, prefixed ROLLCALL_) when standard error is journald's stream, aligned text on a
+ *terminal, JSON lines otherwise. Any thread; a line is written whole.
+ */
+#pragma once
+
+#include "base/attr.h"
+
+#include <stdbool.h>
+#include <syslog.h> /* LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG */
+
+enum log_format { LOG_FORMAT_AUTO, LOG_FORMAT_TEXT, LOG_FORMAT_JSON, LOG_FORMAT_JOURNALD };
+
+/** Before threads start; may be called again to change the format. Never fails: falls back to text.
+ */
+void log_open(enum log_format format);
+/** Lines less important than @p level are dropped. Any thread. */
+void log_set_level(int level);
+bool log_enabled(int level);
+
+/** @p ... : pairs of const char *key, const char *value, ended by NULL. A NULL value drops its
+ * pair. */
+void log_event(int level, const char *text, ...) __attribute__((sentinel));
+void log_line(int level, const char *format, ...) PRINTF_LIKE(2, 3);

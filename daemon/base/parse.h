@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * Strict parsing: all of the text or nothing, no leading blanks, no sign, no locale.
+ * Never allocates. Any thread.
+ */
+#pragma once
+
+#include "base/attr.h"
+#include "base/str.h"
+
+#include <stdint.h>
+
+/** Decimal, no sign, no leading zero but "0". @return 0, -EINVAL (not a number), -ERANGE (outside
+ * least..most) */
+int parse_u64(struct str text, uint64_t least, uint64_t most, uint64_t *ret_value) MUST_USE;
+
+/**
+ * Percent-decodes one path segment or query part into @p out (which may be text.data itself when
+ * writable).
+ * '+' stays '+'. @return the decoded length, or -EINVAL: '%' without two hex digits, or a decoded
+ * NUL; -EMSGSIZE: longer than @p size
+ */
+long parse_percent(struct str text, char *out, size_t size) MUST_USE;
+
+/** "2026-11-23T18:41:28Z", with optional fraction (ms kept) and Z or +hh:mm. @return 0 or -EINVAL
+ */
+int parse_rfc3339(struct str text, int64_t *ret_real_ms) MUST_USE;
+
+/** Valid UTF-8 (RFC 3629: no overlong forms, no surrogates)? */
+bool parse_is_utf8(struct str text);
+/** An IPv4 or IPv6 address without brackets or zone? */
+bool parse_is_ip(struct str text);
+/** A DNS name: labels of letters, digits, '-' and '_', 1-63 each, 253 in all; one final dot
+ * allowed? */
+bool parse_is_dns_name(struct str text);

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * Who is alive: every thread that loops marks each pass, and others see when one has stopped.
+ *
+ * Two use it. The watchdog is fed only when every thread has marked lately. The sweeper lets no
+ * lease run out on time in which an ingress thread (one that takes heartbeats from sockets) made no
+ * pass. Idle loops must therefore still pass at least every PROGRESS_IDLE_MS.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PROGRESS_IDLE_MS 100
+
+enum progress_role { PROGRESS_WORKER, PROGRESS_INGRESS };
+
+/** Embedded by its thread's owner. */
+struct progress {
+	const char *name;
+	enum progress_role role;
+	_Atomic(uint64_t) passes;
+	_Atomic(int64_t) marked_ms;   /* clock_ms() at the end of the last pass */
+	_Atomic(int64_t) previous_ms; /* and of the one before, when the last began */
+	struct progress *next;        /* guarded by LOCK_PROGRESS */
+};
+
+/** Adds @p progress to the list, marked as of now. @param name  borrowed until progress_remove() */
+void progress_add(struct progress *progress, const char *name, enum progress_role role);
+void progress_remove(struct progress *progress);
+/** One pass done: all that was ready has been handled. Owner's thread; two relaxed stores. */
+void progress_mark(struct progress *progress);
+
+/** Age in ms of the oldest mark among threads of @p role (or all, role -1); names the thread. 0
+ * when there are none. */
+int64_t progress_oldest_ms(int role, const char **ret_name);
+/** Has every ingress thread completed, since @p since_ms, one whole pass that also began after it?
+ */
+bool progress_ingress_passed(int64_t since_ms);

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/** A borrowed run of bytes with its length; need not end in NUL. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+struct str {
+	const char *data;
+	size_t len;
+};
+
+#define STR(literal) ((struct str){"" literal, sizeof(literal) - 1})
+
+static inline struct str str_of(const char *text)
+{
+	return (struct str){text, strlen(text)};
+}
+
+static inline bool str_equal(struct str a, struct str b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}

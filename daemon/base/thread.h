@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/** Threads with the house rules: named, all signals blocked, registered with RCU. */
+#pragma once
+
+#include "base/attr.h"
+
+#include <pthread.h>
+
+/**
+ * Starts a thread that runs @p fn(@p arg).
+ * @param name  borrowed for ever; 15 characters are shown
+ * @return 0, -ENOMEM or -EAGAIN (no more threads)
+ */
+int thread_start(pthread_t *ret_thread, const char *name, void (*fn)(void *arg),
+                 void *arg) MUST_USE;
+/** Waits for its end. */
+void thread_join(pthread_t thread);
+/** Registers the calling thread with RCU, and the reverse: for main() and for tests. */
+void thread_adopt(void);
+void thread_abandon(void);

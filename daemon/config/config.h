@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * The one table of options. The struct, defaults, bounds, parser, --help, --print-config and the
+ * manual's check come from it. Where an option is given more than once the strongest wins:
+ * --option=value, then ROLLCALL_OPTION in the environment, then /etc/rollcall/rollcalld.conf, then
+ * the default.
+ *
+ * In the file and in struct config an option is spelled with underscores, on the command line with
+ * hyphens.
+ */
+#pragma once
+
+#include "base/attr.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CONFIG_FILE_DEFAULT "/etc/rollcall/rollcalld.conf"
+#define CONFIG_LISTEN_MAX   16
+#define CONFIG_TEXT_MAX     256
+
+/* name, default, least, most, unit, when it takes effect, what it is for */
+/* clang-format off */
+#define OPTIONS_NUMBER(X)                                                                                              \
+	X(http_threads,             1,        1,    64,          "threads", RESTART, "threads that serve HTTP, each with its own epoll loop") \
+	X(max_connections,          10000,    16,   1000000,     "connections", RELOAD, "open connections in all; one more is closed at once") \
+	X(max_connections_per_peer, 0,        0,    1000000,     "connections", RELOAD, "open connections from one IP address; 0 = no limit of its own") \
+	X(request_timeout_ms,       10000,    100,  600000,      "ms",      RELOAD,  "from the first byte of a request to its last") \
+	X(idle_timeout_ms,          75000,    100,  86400000,    "ms",      RELOAD,  "how long a connection may stay open without a request") \
+	X(default_ttl_ms,           30000,    1000, 86400000,    "ms",      RELOAD,  "lease of an instance that names no ttl_ms") \
+	X(default_remove_after_ms,  600000,   0,    31536000000, "ms",      RELOAD,  "when an expired instance that names no remove_after_ms is removed; 0 = never") \
+	X(max_instances,            1000000,  1,    10000000,    "instances", RELOAD, "instances in all; one more is refused") \
+	X(queue_max,                65536,    16,   1000000,     "commands", RESTART, "changes waiting for the writer; one more is refused") \
+	X(batch_max,                1024,     1,    10000,       "events",  RESTART, "changes in one transaction") \
+	X(events_max_age_ms,        604800000, 0,   31536000000, "ms",      RELOAD,  "events older than this are forgotten; 0 = never") \
+	X(events_max_count,         1000000,  0,    1000000000,  "events",  RELOAD,  "the oldest events beyond this many are forgotten; 0 = never") \
+	X(hold_min_instances,       3,        2,    1000000,     "instances", RELOAD, "services with fewer instances are never held back from expiry") \
+	X(hold_percent,             50,       1,    100,         "percent", RELOAD,  "expiry is held back when more than this share of a service expires within a TTL; 100 = never")
+
+/* name, default, allowed words (|-separated, "" = any text), when it takes effect, what it is for */
+#define OPTIONS_TEXT(X)                                                                                                \
+	X(state_dir,  "/var/lib/rollcall", "",                            RESTART, "directory of rollcall.db; $STATE_DIRECTORY from systemd is the default when set") \
+	X(log_level,  "info",              "error|warning|notice|info|debug", RELOAD, "lines less important than this are dropped") \
+	X(log_format, "auto",              "auto|text|json|journald",     RESTART, "auto: journald's fields under journald, text on a terminal, JSON lines otherwise")
+/* clang-format on */
+
+enum config_effect { RESTART, RELOAD };
+
+struct config {
+#define CONFIG_NUMBER(name, def, min, max, unit, effect, doc) int64_t name;
+	OPTIONS_NUMBER(CONFIG_NUMBER)
+#undef CONFIG_NUMBER
+#define CONFIG_TEXT(name, def, words, effect, doc) char name[CONFIG_TEXT_MAX];
+	OPTIONS_TEXT(CONFIG_TEXT)
+#undef CONFIG_TEXT
+	/** --listen=ADDRESS:PORT, repeatable; listen = {"...", "..."} in the file; space-separated
+	 * in ROLLCALL_LISTEN. */
+	char listen[CONFIG_LISTEN_MAX][CONFIG_TEXT_MAX];
+	size_t listen_count;
+};
+
+/** What to do, found on the command line. */
+enum config_action {
+	CONFIG_RUN,
+	CONFIG_HELP,
+	CONFIG_VERSION,
+	CONFIG_CHECK,
+	CONFIG_PRINT,
+	CONFIG_VERIFY
+};
+
+/** Everything that was read, with each value's origin. */
+struct config_sources;
+
+/**
+ * Reads all sources. Messages say file, line, option and the allowed range.
+ * @param argv      kept (borrowed) for config_reload()
+ * @param say       called with each error, all of them, not just the first
+ * @return 0; -EINVAL: something was wrong and has been said; -ENOMEM
+ */
+int config_load(int argc, char **argv, struct config *ret_config, enum config_action *ret_action,
+                struct config_sources **ret_sources, void (*say)(const char *line)) MUST_USE;
+void config_sources_free(struct config_sources *sources);
+
+/**
+ * Reads the file again (command line and environment still win).
+ * @param config    in: the current values; out: with the new values of options that may change
+ * while running
+ * @param say       told what changed, and what would need a restart
+ * @return 0; -EINVAL: the file is wrong, nothing was changed
+ */
+int config_reload(struct config_sources *sources, struct config *config,
+                  void (*say)(const char *line)) MUST_USE;
+
+/** --help and --print-config, to standard output. */
+void config_help(void);
+void config_print(const struct config *config, const struct config_sources *sources);

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * The only user of libmicrohttpd: listening sockets, http threads with an external epoll loop each,
+ * the guards that its parser needs, deadlines and limits, and the life of one request from socket
+ * to socket.
+ *
+ * Each thread owns one MHD daemon (external epoll mode) per listener, an epoll of its own and a
+ * wake-up eventfd. Requests that wait for the writer are suspended; finished ones come back through
+ * the thread's queue and are resumed in batches.
+ */
+#pragma once
+
+#include "base/attr.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct api;
+struct http;
+
+struct http_options {
+	unsigned threads;
+	unsigned connections_max;          /* all listeners, all threads */
+	unsigned connections_per_peer_max; /* one IP address; 0 = no limit */
+	int64_t request_ms; /* from a request's first byte to its last; the connection is shut down
+	                       when it passes */
+	int64_t idle_ms;    /* keep-alive without a request */
+	int64_t parked_ms;  /* a parked request at most */
+};
+
+/** A listening socket, by address text or given by systemd. */
+struct http_listener {
+	int fd;
+	char url[300]; /* "http://127.0.0.1:7655", "http://[::1]:80", "unix:/run/rollcall.sock" */
+};
+
+#define HTTP_LISTENERS_MAX 16
+
+/**
+ * Opens a listening socket for "ADDRESS:PORT", "[::1]:PORT" or "unix:PATH" (port 0: the kernel's
+ * choice, told in url). A stale Unix socket is replaced, a live one refused with -EADDRINUSE.
+ * @param ret_text  a sentence on failure; at least 256 bytes
+ * @return 0; -EINVAL: not an address; the error of socket(), bind() or listen()
+ */
+int http_listen(const char *address, struct http_listener *ret_listener, char *ret_text) MUST_USE;
+/** Takes an inherited listening socket. @return 0; -EINVAL: not a listening stream socket */
+int http_adopt(int fd, struct http_listener *ret_listener) MUST_USE;
+
+/** Starts to serve @p count listeners, whose fds become http's. */
+int http_start(const struct http_options *options, struct api *api,
+               const struct http_listener *listeners, size_t count,
+               struct http **ret_http) MUST_USE;
+/** Stops to accept, lets requests in flight finish for at most @p grace_ms, closes the rest, ends
+ * the threads. */
+void http_stop(struct http *http, int64_t grace_ms);
+/** After the registry has stopped. Takes NULL. */
+void http_free(struct http *http);
+void http_reload(struct http *http, const struct http_options *options);

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * All events, durable and in order. The seam behind which SQLite stands; nothing above it knows
+ *SQL.
+ *
+ *	journal_open(&options, &journal, &error);
+ *	journal_restore(journal, apply, arg);            // current instances
+ *	journal_append(journal, events, count);          // one FULL commit; gives the revisions
+ *
+ * The writer thread owns a journal; readers of history (any thread) open a struct journal_reader
+ *each. Every function blocks on the disk.
+ */
+#pragma once
+
+#include "base/attr.h"
+#include "model/event.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct journal;
+struct journal_reader;
+
+/** What went wrong, for a human. */
+struct journal_error {
+	char text[256];
+};
+
+struct journal_options {
+	const char
+		*dir; /* state directory; holds rollcall.db, its -wal and -shm, rollcall.reserve */
+	/** Events older than this or beyond this many are removed by journal_tidy(); 0 = no bound.
+	 * The newest always stays. */
+	int64_t events_max_age_ms;
+	uint64_t events_max_count;
+};
+
+/** How journal_open() found the file. */
+enum journal_found { JOURNAL_FOUND_NONE, JOURNAL_FOUND_SOUND, JOURNAL_FOUND_CORRUPT };
+
+/**
+ * Opens or creates, locks against a second daemon, migrates.
+ *
+ * A corrupt file is moved aside to rollcall.db.corrupt-<UTC time> and what is sound in it is copied
+ * into a new one; journal_found() tells, and journal_trouble() says what was done. Revisions never
+ * go back even then.
+ *
+ * @return 0; -EBUSY: another process holds it; -EPROTO: made by a newer version or by another
+ * program; -EACCES, -ENOENT, -EROFS, -ENOSPC, -EIO, -ENOMEM. Each with a text.
+ */
+int journal_open(const struct journal_options *options, struct journal **ret_journal,
+                 struct journal_error *ret_error) MUST_USE;
+/** Checkpoints and closes. Takes NULL and half-opened ones. */
+void journal_close(struct journal *journal);
+
+enum journal_found journal_found(const struct journal *journal);
+const char *journal_trouble(const struct journal *journal);
+/** The latest revision ever given, 0 in a new journal. */
+uint64_t journal_revision(const struct journal *journal);
+
+/**
+ * Calls @p each with every current instance in ascending order of incarnation, which is
+ * registration order. The value is borrowed until @p each returns; a result below 0 ends the visit
+ * and is returned.
+ */
+int journal_restore(struct journal *journal,
+                    int (*each)(void *arg, const struct instance *instance), void *arg) MUST_USE;
+
+/**
+ * Appends @p count events in one durable transaction, and brings the current instances up to date
+ * in the same. On success each event, and its instance, carries its revision (and incarnation);
+ * otherwise nothing has changed.
+ *
+ * @return 0; -ENOSPC: disk or quota full, may be tried again later; -EIO: the disk failed, this
+ * journal must not be used again but for journal_close(); -ENOMEM
+ */
+int journal_append(struct journal *journal, struct event *events, size_t count) MUST_USE;
+
+/** Gives back the space held in reserve, so that deregistrations fit on a full disk; and takes it
+ * again (-ENOSPC). */
+void journal_release_reserve(struct journal *journal);
+int journal_take_reserve(struct journal *journal);
+
+/**
+ * One bounded step of housekeeping: removes old events, checkpoints. For the writer between
+ * batches.
+ * @return 1 when there is more to do soon, 0 when not, or an error as journal_append()
+ */
+int journal_tidy(struct journal *journal, int64_t now_real_ms);
+/** Changes the retention from the next journal_tidy() on. Writer's thread. */
+void journal_set_retention(struct journal *journal, int64_t max_age_ms, uint64_t max_count);
+
+/** Verifies a file that no daemon has open: structure, checksums, instances against events. Prints
+ * findings through @p say.
+ *  @return 0 sound; -EBADMSG findings; otherwise as journal_open() */
+int journal_verify(const char *dir, void (*say)(void *arg, const char *line), void *arg);
+
+struct journal_query {
+	uint64_t since;     /* events with a greater revision */
+	struct str service; /* empty: all */
+	struct str id;      /* empty: all */
+	unsigned kinds;     /* bit 1 << kind; 0: all */
+	uint32_t limit;     /* at most so many */
+};
+
+int journal_reader_open(const char *dir, struct journal_reader **ret_reader) MUST_USE;
+void journal_reader_close(struct journal_reader *reader);
+/**
+ * Visits events in ascending order of revision, from one consistent view of the file.
+ * @param ret_last  newest revision that was looked at: where to go on from
+ * @return 0; -ESTALE: query.since is older than what retention kept (ret_oldest says the oldest
+ * revision left); errors of the disk; or what @p each returned below 0
+ */
+int journal_reader_events(struct journal_reader *reader, const struct journal_query *query,
+                          int (*each)(void *arg, const struct event *event), void *arg,
+                          uint64_t *ret_last, uint64_t *ret_oldest) MUST_USE;

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * Counters, gauges and histograms, declared in one table and printed in the Prometheus text format.
+ * Adding is one relaxed atomic on a cache line of the calling thread's shard. Any thread; never
+ * blocks.
+ */
+#pragma once
+
+#include "base/buf.h"
+
+#include <stdint.h>
+
+/* identifier, exported name (with _total for counters), labels or "", help */
+/* clang-format off */
+#define METRIC_COUNTERS(X)                                                                                  \
+	X(METRIC_EVENTS_REGISTERED,   "rollcall_events_total", "kind=\"registered\"",   "Durable changes, by kind.") \
+	X(METRIC_EVENTS_UPDATED,      "rollcall_events_total", "kind=\"updated\"",      "")                  \
+	X(METRIC_EVENTS_DEREGISTERED, "rollcall_events_total", "kind=\"deregistered\"", "")                  \
+	X(METRIC_EVENTS_EXPIRED,      "rollcall_events_total", "kind=\"expired\"",      "")                  \
+	X(METRIC_EVENTS_RECOVERED,    "rollcall_events_total", "kind=\"recovered\"",    "")                  \
+	X(METRIC_EVENTS_DRAINED,      "rollcall_events_total", "kind=\"drained\"",      "")                  \
+	X(METRIC_EVENTS_RESUMED,      "rollcall_events_total", "kind=\"resumed\"",      "")                  \
+	X(METRIC_EVENTS_REMOVED,      "rollcall_events_total", "kind=\"removed\"",      "")                  \
+	X(METRIC_HEARTBEATS,          "rollcall_heartbeats_total", "", "Leases renewed, whether by heartbeat, batch or PUT.") \
+	X(METRIC_PICKS,               "rollcall_picks_total", "", "Instances picked.")                       \
+	X(METRIC_COMMITS,             "rollcall_commits_total", "", "Transactions committed to the journal.") \
+	X(METRIC_COMMIT_FAILURES,     "rollcall_commit_failures_total", "", "Transactions that failed.")     \
+	X(METRIC_STALLS,              "rollcall_stalls_total", "", "Times the daemon noticed that it had stalled and pushed deadlines.") \
+	X(METRIC_HOLDS,               "rollcall_expiry_holds_total", "", "Mass expiries held back.")          \
+	X(METRIC_CONNECTIONS_REFUSED, "rollcall_http_connections_refused_total", "", "Connections closed at a limit.") \
+	X(METRIC_REQUESTS_REFUSED,    "rollcall_http_requests_refused_total", "", "Requests refused before routing: malformed, ambiguous or late.")
+
+#define METRIC_GAUGES(X)                                                                                    \
+	X(METRIC_REVISION,      "rollcall_revision", "", "Revision of the published snapshot.")              \
+	X(METRIC_SERVICES,      "rollcall_services", "", "Services with at least one instance.")             \
+	X(METRIC_HEALTHY,       "rollcall_instances", "status=\"healthy\"", "Instances, by status.")         \
+	X(METRIC_UNHEALTHY,     "rollcall_instances", "status=\"unhealthy\"", "")                            \
+	X(METRIC_DRAINING,      "rollcall_instances", "status=\"draining\"", "")                             \
+	X(METRIC_HELD_SERVICES, "rollcall_expiry_held_services", "", "Services whose expiries are held back now.") \
+	X(METRIC_QUEUE,         "rollcall_commit_queue", "", "Commands waiting for the writer.")              \
+	X(METRIC_CONNECTIONS,   "rollcall_http_connections", "", "Open HTTP connections.")                   \
+	X(METRIC_PARKED,        "rollcall_http_parked_requests", "", "Requests waiting for a commit or a change.")
+
+#define METRIC_HISTOGRAMS(X)                                                                                \
+	X(METRIC_REQUEST_SECONDS, "rollcall_http_request_duration_seconds", "Time from request to answer.")  \
+	X(METRIC_COMMIT_SECONDS,  "rollcall_commit_duration_seconds", "Time of one journal transaction.")    \
+	X(METRIC_BATCH_SIZE,      "rollcall_commit_batch_events", "Events in one journal transaction.")
+/* clang-format on */
+
+#define METRIC_ENUM4(id, name, labels, help) id,
+#define METRIC_ENUM3(id, name, help)         id,
+enum metric_counter { METRIC_COUNTERS(METRIC_ENUM4) METRIC_COUNTER_COUNT };
+enum metric_gauge { METRIC_GAUGES(METRIC_ENUM4) METRIC_GAUGE_COUNT };
+enum metric_histogram { METRIC_HISTOGRAMS(METRIC_ENUM3) METRIC_HISTOGRAM_COUNT };
+#undef METRIC_ENUM4
+#undef METRIC_ENUM3
+
+void metrics_count(enum metric_counter counter, uint64_t n);
+uint64_t metrics_counter(enum metric_counter counter);
+void metrics_set(enum metric_gauge gauge, int64_t value);
+void metrics_move(enum metric_gauge gauge, int64_t by);
+int64_t metrics_gauge(enum metric_gauge gauge);
+/** @param value  microseconds for _SECONDS (exported as seconds), else the plain number */
+void metrics_observe(enum metric_histogram histogram, uint64_t value);
+/** One answered request by status code 100-599: rollcall_http_requests_total{code="200"}. */
+void metrics_request(unsigned status);
+/** Appends all of it in the Prometheus text exposition format 0.0.4, with process start time and
+ * build info. */
+void metrics_render(struct buf *out);

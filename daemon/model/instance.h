@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * One instance as a plain value: what its owner registered and what the registry knows
+ * of it. Strings are borrowed from whoever made the value.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "base/str.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Limits; published by /v1/status and in the API's description. */
+#define SERVICE_NAME_MAX     128
+#define INSTANCE_ID_MAX      256
+#define HOST_MAX             253
+#define WEIGHT_MAX           65535
+#define WEIGHT_DEFAULT       100
+#define METADATA_ENTRIES_MAX 64
+#define METADATA_BYTES_MAX   16384 /* keys and values together */
+#define TTL_MS_MIN           1000
+#define TTL_MS_MAX           86400000
+#define TTL_MS_DEFAULT       30000
+#define REMOVE_AFTER_MS_MAX  31536000000
+#define REMOVE_AFTER_DEFAULT 600000 /* ms; 0 = keep for ever */
+#define REASON_MAX           256
+#define AUTHOR_MAX           128
+#define DRAIN_FOR_MS_MAX     2592000000 /* 30 days */
+
+enum status { STATUS_HEALTHY, STATUS_UNHEALTHY, STATUS_DRAINING, STATUS_COUNT };
+
+struct instance {
+	/* the record: what the owner registers */
+	struct str service;
+	struct str id;
+	struct str host;
+	struct str metadata; /* packed: key NUL value NUL ..., sorted by key, no key twice */
+	int64_t ttl_ms;
+	int64_t remove_after_ms;
+	uint16_t port;
+	uint16_t weight;
+	uint16_t metadata_count;
+	bool wants_drain; /* the owner itself registered or reported "draining" */
+
+	/* what the registry adds; status is derived from these by instance_status() */
+	bool lease_out;           /* no heartbeat for a TTL */
+	bool drained;             /* by an operator */
+	int64_t drained_until_ms; /* real time at which an operator's drain ends by itself; 0 =
+	                             never */
+	enum status status;
+	struct str
+		status_reason; /* "registered", "heartbeat", "lease expired", an operator's words */
+	struct str status_by;  /* "instance", "sweeper", "operator:NAME" */
+	int64_t status_since_ms; /* real time */
+	int64_t registered_ms;   /* real time */
+	uint64_t incarnation;    /* revision of the event that registered this life of the id */
+	uint64_t revision;       /* of its latest event */
+};
+
+/** unhealthy when the lease is out, else draining when anyone wants that, else healthy. */
+enum status instance_status(const struct instance *instance);
+
+/** Did the owner say the same? Compares the record: all that a PUT can set. */
+bool instance_same_record(const struct instance *a, const struct instance *b);
+
+/** "healthy", "unhealthy", "draining". */
+const char *status_name(enum status status);
+/** @return 0 or -EINVAL */
+int status_parse(struct str text, enum status *ret_status) MUST_USE;
+
+/** Next entry of packed metadata; start with *pos = 0. @return false at the end */
+bool metadata_next(struct str metadata, size_t *pos, struct str *ret_key, struct str *ret_value);
+/** The value of @p key. @return false when there is none */
+bool metadata_get(struct str metadata, struct str key, struct str *ret_value);
+/** Is it packed as struct instance says, and within the limits? For what comes from disk. */
+bool metadata_is_valid(struct str metadata, uint16_t count);
+
+/**
+ * Appends the JSON object up to and without its revision and closing brace, so that what was
+ * rendered before a commit stays true after: {"service":...,"incarnation":17 The two fields that
+ * each heartbeat changes (last_heartbeat, heartbeat_age_ms) are not in it. The incarnation is left
+ * out too when it is 0 (not yet known).
+ */
+void instance_put_json_open(struct buf *out, const struct instance *instance);
+/** "10.0.0.1:8080", "[::1]:8080". */
+void instance_put_address(struct buf *out, const struct instance *instance);

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * The registry: the one writer, the leases and the sweeper.
+ *
+ * Everyone else reads the snapshot and sends commands. The writer thread takes what has gathered,
+ *decides, commits one batch of events, publishes one snapshot, then completes the commands by
+ *callback.
+ *
+ *	registry_open(&options, &registry, &error);   // replays the journal
+ *	registry_start(registry);                     // writer and sweeper threads
+ *	...
+ *	registry_stop(registry);                      // completes what was submitted
+ *	registry_close(registry);
+ */
+#pragma once
+
+#include "base/attr.h"
+#include "journal/journal.h"
+#include "model/event.h"
+#include "snapshot/snapshot.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct registry;
+
+struct registry_options {
+	struct journal_options journal;
+	uint32_t queue_max;          /* commands waiting; more get -EAGAIN */
+	uint32_t batch_max;          /* events in one transaction */
+	uint64_t instances_max;      /* more get -EDQUOT */
+	bool hold_expiry;            /* hold back mass expiry */
+	uint32_t hold_min_instances; /* ... of services with at least so many */
+	uint32_t hold_percent;       /* ... when more than this share expires within a TTL */
+	/** Called once, on the writer thread, when the journal has failed for good: the process
+	 * should stop. */
+	void (*failed)(void *arg);
+	void *failed_arg;
+};
+
+int registry_open(const struct registry_options *options, struct registry **ret_registry,
+                  struct journal_error *ret_error) MUST_USE;
+int registry_start(struct registry *registry) MUST_USE;
+/** From now on commands get -ESHUTDOWN; those submitted before are completed. Returns when both
+ * threads have ended. */
+void registry_stop(struct registry *registry);
+void registry_close(struct registry *registry);
+
+struct snapshot_store *registry_store(const struct registry *registry);
+/** What may change while it runs: retention and the hold. Any thread; takes effect with the next
+ * batch. */
+void registry_reload(struct registry *registry, const struct registry_options *options);
+
+enum command_kind {
+	COMMAND_REGISTER, /* instance: the record. Registers, updates, renews or recovers, whichever
+	                     it takes */
+	COMMAND_DEREGISTER, /* instance.service, .id */
+	COMMAND_HEARTBEAT,  /* instance.service, .id, .wants_drain if set_drain: recover, or change
+	                       the owner's own drain */
+	COMMAND_STATUS,     /* an operator: drained, reason (instance.status_reason), for_ms */
+	COMMAND_INDEX       /* instance.service: build the pick indexes that are wanted; no event */
+};
+
+enum command_outcome {
+	OUTCOME_NONE,
+	OUTCOME_CREATED,
+	OUTCOME_CHANGED,
+	OUTCOME_RENEWED,
+	OUTCOME_REMOVED
+};
+
+/** Owned by the caller, who keeps it and all it points to until done() has been called. */
+struct command {
+	enum command_kind kind;
+	/* in; out: the whole instance after the command, its strings either the caller's own or in
+	 * `strings` */
+	struct instance instance;
+	struct str author;
+	struct str agent;
+	struct str reason;
+	int64_t for_ms; /* COMMAND_STATUS: how long, 0 = until resumed */
+	bool drained;   /* COMMAND_STATUS */
+	bool set_drain; /* COMMAND_HEARTBEAT: instance.wants_drain was given */
+	uint32_t load_ppm;
+	bool set_load;
+	/** Called on the writer thread once the outcome is durable and published; must not block or
+	 * fail. */
+	void (*done)(struct command *command);
+	/* out */
+	int error; /* 0; -ENOENT; -EDQUOT; -ENOSPC; -EIO; -ENOMEM; -ESHUTDOWN */
+	enum command_outcome outcome;
+	uint64_t revision; /* of the event, or of the instance when nothing changed */
+	char *strings;     /* owned: free() after done(); NULL when all strings were the caller's */
+	struct command *next; /* the registry's while submitted */
+};
+
+/**
+ * Hands @p command to the writer. Any thread; never blocks on the disk.
+ * @return 0: done() will be called, perhaps before this returns; -EAGAIN: the queue is full;
+ * -ESHUTDOWN: stopping; -EIO: the journal has failed. Without 0 done() is not called.
+ */
+int registry_submit(struct registry *registry, struct command *command) MUST_USE;
+/** Has the journal failed? Then no change is accepted; reads and heartbeats go on. Any thread. */
+bool registry_has_failed(const struct registry *registry);
+/** Is the disk full, so that only deregistrations are accepted? Any thread. */
+bool registry_is_full(const struct registry *registry);
+
+/**
+ * A heartbeat: renews the lease of @p member. Any thread, inside a visit; wait-free, one store in
+ * effect. An instance that is unhealthy needs a COMMAND_HEARTBEAT besides, to become healthy.
+ */
+void registry_renew(struct registry *registry, const struct member *member);
+
+/** The lease clock: clock_ms() less the time in which the daemon could not take heartbeats. Any
+ * thread. */
+int64_t registry_lease_ms(const struct registry *registry);
+/** Is the expiry of this service's instances held back now? @return ms left, 0 when not. Any
+ * thread, inside a visit. */
+int64_t registry_held_ms(const struct registry *registry, const struct service *service);
+
+/** Events from the log, read on the registry's history thread. Owned by the caller until done(). */
+struct history {
+	struct journal_query query;
+	struct buf *out; /* gets the events as JSON objects separated by commas */
+	void (*done)(struct history *history); /* on the history thread; must not block */
+	int error;                             /* as journal_reader_events() */
+	uint64_t last;
+	uint64_t oldest;
+	uint32_t count;
+	struct history *next;
+};
+/** @return 0, -EAGAIN (too many wait), -ESHUTDOWN */
+int registry_read_history(struct registry *registry, struct history *history) MUST_USE;

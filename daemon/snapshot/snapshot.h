@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * The read model: every service and instance at one revision, frozen.
+ *
+ * A snapshot never changes after it is published, so any number of threads read it without a lock.
+ *One thread, the writer, prepares the next one beside it and swaps the pointer; what it replaced is
+ *freed once the last reader has left. Services that did not change are shared between snapshots.
+ *
+ *	const struct snapshot *now = snapshot_enter(store);
+ *	const struct service *service = snapshot_service(now, name);
+ *	... read, blob_ref() or copy out what must outlive the visit ...
+ *	snapshot_leave(store);
+ *
+ * Between enter and leave a thread must not block: no I/O, no lock_wait(), no parking of the
+ *request.
+ */
+#pragma once
+
+#include "base/attr.h"
+#include "base/blob.h"
+#include "model/event.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * What heartbeats touch: outlives the versions of its instance, ends with the incarnation. Times
+ * are of the registry's lease clock (registry/registry.h), which stands still while the daemon
+ * cannot take heartbeats.
+ */
+struct lease {
+	_Atomic(int64_t) renewed_ms;      /* lease clock */
+	_Atomic(int64_t) renewed_real_ms; /* real time, for last_heartbeat */
+	_Atomic(uint32_t) load_ppm;       /* last reported load, parts per million of 1.0 */
+};
+
+/** One instance in the read model. Frozen, but for its lease. */
+struct member {
+	struct instance value;
+	struct lease *lease;
+	struct str json; /* instance_put_json_open(): lacks its revision and the brace */
+};
+
+/**
+ * What lasts as long as a service has instances, whatever versions of it come and go.
+ * Strategies' cursors survive membership changes; filtered picks use the cursor of their filter's
+ * hash.
+ */
+#define SERVICE_CURSORS 8
+struct service_life {
+	_Atomic(uint64_t) round_robin;
+	_Atomic(uint64_t) weighted;
+	_Atomic(uint64_t) filtered[SERVICE_CURSORS];
+	_Atomic(int64_t)
+		held_until_ms; /* lease clock; expiries held back until then; 0 = not held */
+	_Atomic(uint32_t)
+		wanted; /* bit per index that picks have asked for; see balance/balance.h */
+};
+
+/** What balance/ derives from one version of a service: built with it, freed with it. */
+struct service_index {
+	void (*free)(struct service_index *);
+};
+#define SERVICE_INDEXES 2 /* weighted order, hash ring */
+#define SERVICE_VIEWS   8 /* filtered subsets kept per version */
+
+/** One service at one version. Frozen, but for the atomic caches, which any reader may fill once.
+ */
+struct service {
+	struct str name;
+	uint64_t hash;
+	uint64_t revision;                      /* of the latest event of any of its instances */
+	uint64_t status_revision[STATUS_COUNT]; /* of the latest event that changed what has this
+	                                           status */
+	uint32_t count;
+	uint32_t status_count[STATUS_COUNT];
+	const struct member *const *members; /* all, in registration order */
+	const struct member *const *healthy; /* those a pick may choose, in registration order */
+	struct service_life *life;
+	_Atomic(struct blob *) answer;                          /* see service_answer() */
+	_Atomic(struct service_index *) index[SERVICE_INDEXES]; /* owned */
+	_Atomic(struct service_index *) view[SERVICE_VIEWS];    /* owned */
+	/* the writer's and service_member()'s: ids, see service.c */
+	const uint32_t *slots;
+	uint32_t slot_mask;
+};
+
+struct snapshot;
+struct snapshot_store;
+
+struct snapshot_counts {
+	uint64_t services;
+	uint64_t instances[STATUS_COUNT];
+};
+
+struct snapshot_store *snapshot_store_new(void) MUST_USE;
+/** No reader and no writer is left. Takes NULL. */
+void snapshot_store_free(struct snapshot_store *store);
+
+/** Begins a visit. Never blocks, never fails; visits nest. Thread: any that is registered with RCU.
+ */
+const struct snapshot *snapshot_enter(const struct snapshot_store *store);
+void snapshot_leave(const struct snapshot_store *store);
+
+uint64_t snapshot_revision(const struct snapshot *snapshot);
+struct snapshot_counts snapshot_counts(const struct snapshot *snapshot);
+/** @return borrowed until snapshot_leave(); NULL when it has no instance */
+const struct service *snapshot_service(const struct snapshot *snapshot, struct str name);
+/** @return the member with this id, NULL when there is none. O(1). */
+const struct member *service_member(const struct service *service, struct str id);
+
+/**
+ * The answer to a plain lookup, {"service":...,"revision":N,"instances":[healthy ones]}, rendered
+ * on the first read after a change and shared from then on. N is
+ * service->status_revision[STATUS_HEALTHY].
+ * @return borrowed until snapshot_leave() (blob_ref() to keep); NULL when out of memory
+ */
+struct blob *service_answer(const struct service *service);
+/** Appends the member as a complete JSON object with its revision, as it stands in lookups. */
+void member_put_json(struct buf *out, const struct member *member);
+/** Appends the member as a complete JSON object with last_heartbeat and heartbeat_age_ms, as it
+ * stands alone. */
+void member_put_json_live(struct buf *out, const struct member *member, int64_t now_real_ms);
+
+/** All services in order of name (bytes); found by binary search. Built on the first listing after
+ * a service came or went. */
+struct directory {
+	size_t count;
+	struct str names[]; /* borrowed like the directory itself */
+};
+/** @return borrowed until snapshot_leave(); NULL when out of memory */
+const struct directory *snapshot_directory(const struct snapshot *snapshot);
+/** The first index whose name is >= @p name (or > it, when @p after). */
+size_t directory_find(const struct directory *directory, struct str name, bool after);

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+#include "fault.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+static atomic_int countdown = -1; /* below 0: disarmed */
+static atomic_bool hit;
+
+void fault_arm(int nth)
+{
+	atomic_store(&hit, false);
+	atomic_store(&countdown, nth);
+}
+
+bool fault_hit(void)
+{
+	atomic_store(&countdown, -1);
+	return atomic_load(&hit);
+}
+
+static bool fails(void)
+{
+	if (atomic_load(&countdown) < 0 || atomic_fetch_sub(&countdown, 1) != 0)
+		return false;
+	atomic_store(&hit, true);
+	return true;
+}
+
+/* The linker sends the daemon's malloc() here: -Wl,--wrap=malloc,--wrap=calloc */
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+	return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+	return fails() ? NULL : __real_calloc(count, size);
+}
