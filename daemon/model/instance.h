@@ -77,11 +77,12 @@ bool metadata_get(struct str metadata, struct str key, struct str *ret_value);
 bool metadata_is_valid(struct str metadata, uint16_t count);
 
 /**
- * Appends the JSON object up to and without its revision and closing brace, so that what was
- * rendered before a commit stays true after: {"service":...,"incarnation":17 The two fields that
- * each heartbeat changes (last_heartbeat, heartbeat_age_ms) are not in it. The incarnation is left
- * out too when it is 0 (not yet known).
+ * Appends the instance as a JSON object, in two halves, so that the first can be rendered before a
+ * commit has given the numbers in the second: open is {"service":... without a brace, close is
+ * ,"incarnation":N,"revision":N} The two fields that each heartbeat changes (last_heartbeat,
+ * heartbeat_age_ms) are in neither.
  */
 void instance_put_json_open(struct buf *out, const struct instance *instance);
+void instance_put_json_close(struct buf *out, const struct instance *instance);
 /** "10.0.0.1:8080", "[::1]:8080". */
 void instance_put_address(struct buf *out, const struct instance *instance);

@@ -33,6 +33,7 @@ struct registry_options {
 	bool hold_expiry;            /* hold back mass expiry */
 	uint32_t hold_min_instances; /* ... of services with at least so many */
 	uint32_t hold_percent;       /* ... when more than this share expires within a TTL */
+	bool sweep_by_hand;          /* for tests: no sweeper thread; registry_sweep() instead */
 	/** Called once, on the writer thread, when the journal has failed for good: the process
 	 * should stop. */
 	void (*failed)(void *arg);
@@ -73,25 +74,31 @@ enum command_outcome {
 /** Owned by the caller, who keeps it and all it points to until done() has been called. */
 struct command {
 	enum command_kind kind;
-	/* in; out: the whole instance after the command, its strings either the caller's own or in
-	 * `strings` */
+	/*
+	 * In: which instance; for COMMAND_REGISTER its whole record.
+	 * Out, for COMMAND_REGISTER: the whole instance as it now is, its strings the caller's own
+	 * or in the two buffers below. After the other commands read the snapshot, which is at
+	 * least at `revision`.
+	 */
 	struct instance instance;
-	struct str author;
-	struct str agent;
-	struct str reason;
-	int64_t for_ms; /* COMMAND_STATUS: how long, 0 = until resumed */
-	bool drained;   /* COMMAND_STATUS */
-	bool set_drain; /* COMMAND_HEARTBEAT: instance.wants_drain was given */
-	uint32_t load_ppm;
-	bool set_load;
+	struct str author; /* at most AUTHOR_MAX bytes */
+	struct str agent;  /* at most AUTHOR_MAX bytes */
+	struct str reason; /* COMMAND_STATUS: at most REASON_MAX bytes */
+	int64_t for_ms;    /* COMMAND_STATUS with drained: how long, 0 = until resumed */
+	bool drained;      /* COMMAND_STATUS */
+	bool set_drain;    /* COMMAND_HEARTBEAT: instance.wants_drain was given */
 	/** Called on the writer thread once the outcome is durable and published; must not block or
 	 * fail. */
 	void (*done)(struct command *command);
+
 	/* out */
 	int error; /* 0; -ENOENT; -EDQUOT; -ENOSPC; -EIO; -ENOMEM; -ESHUTDOWN */
 	enum command_outcome outcome;
-	uint64_t revision; /* of the event, or of the instance when nothing changed */
-	char *strings;     /* owned: free() after done(); NULL when all strings were the caller's */
+	uint64_t revision; /* of the event, or of the instance when nothing changed; 0 when there is
+	                      none */
+	char status_reason[REASON_MAX];
+	char status_by[AUTHOR_MAX + 16];
+
 	struct command *next; /* the registry's while submitted */
 };
 
@@ -111,6 +118,11 @@ bool registry_is_full(const struct registry *registry);
  * effect. An instance that is unhealthy needs a COMMAND_HEARTBEAT besides, to become healthy.
  */
 void registry_renew(struct registry *registry, const struct member *member);
+
+/** How many services have their expiries held back now. Any thread. */
+uint32_t registry_held_services(const struct registry *registry);
+/** One tick of the sweeper; what falls due is handed to the writer. With sweep_by_hand only. */
+void registry_sweep(struct registry *registry);
 
 /** The lease clock: clock_ms() less the time in which the daemon could not take heartbeats. Any
  * thread. */

@@ -81,7 +81,8 @@ struct service {
 	_Atomic(struct blob *) answer;                          /* see service_answer() */
 	_Atomic(struct service_index *) index[SERVICE_INDEXES]; /* owned */
 	_Atomic(struct service_index *) view[SERVICE_VIEWS];    /* owned */
-	/* the writer's and service_member()'s: ids, see service.c */
+	/* id -> member: open addressing; a slot holds 1 + an index of members, 0 when free */
+	const uint32_t *id_hashes; /* of each member */
 	const uint32_t *slots;
 	uint32_t slot_mask;
 };
@@ -122,6 +123,51 @@ void member_put_json(struct buf *out, const struct member *member);
 /** Appends the member as a complete JSON object with last_heartbeat and heartbeat_age_ms, as it
  * stands alone. */
 void member_put_json_live(struct buf *out, const struct member *member, int64_t now_real_ms);
+
+/**
+ * The next snapshot, unseen while the writer prepares it. What can fail is in apply and finish,
+ *before the caller commits the journal; publishing cannot fail. Thread: writer only; one draft at a
+ *time.
+ *
+ *	draft = snapshot_draft_new(store);
+ *	snapshot_draft_apply(draft, &event, lease);  // each event, in order
+ *	snapshot_draft_finish(draft);
+ *	... commit: the events get their revisions ...
+ *	snapshot_draft_publish(draft);               // or snapshot_draft_discard(draft)
+ */
+struct snapshot_draft;
+
+struct snapshot_draft *snapshot_draft_new(struct snapshot_store *store) MUST_USE;
+/** The member as it is after what was applied so far. @return borrowed until the draft ends, NULL
+ * when there is none */
+const struct member *snapshot_draft_member(const struct snapshot_draft *draft, struct str service,
+                                           struct str id);
+/** How many instances the service has after what was applied so far, by status; its life, NULL when
+ * it is new or gone. */
+struct service_life *snapshot_draft_count(const struct snapshot_draft *draft, struct str service,
+                                          uint32_t ret_count[STATUS_COUNT]);
+struct snapshot_counts snapshot_draft_counts(const struct snapshot_draft *draft);
+/**
+ * Applies one event.
+ * @param event  kept (borrowed) until the draft ends: publishing takes its revision and
+ * incarnation. Its strings are copied.
+ * @param lease  of a new member; borrowed for as long as the member is in any snapshot; ignored for
+ * one that exists
+ * @return the member after the event, or the one that it removed; NULL: out of memory, nothing has
+ * changed
+ */
+const struct member *snapshot_draft_apply(struct snapshot_draft *draft, const struct event *event,
+                                          struct lease *lease) MUST_USE;
+/** Freezes it. @return 0 or -ENOMEM (discard it) */
+int snapshot_draft_finish(struct snapshot_draft *draft) MUST_USE;
+/** After finish: visits each service that has changed and still has instances. @return NULL at the
+ * end */
+struct service *snapshot_draft_next(const struct snapshot_draft *draft, size_t *pos,
+                                    const struct service **ret_previous);
+/** Makes it the latest snapshot; readers see all of it or none. Each member and event have their
+ * revisions. */
+void snapshot_draft_publish(struct snapshot_draft *draft);
+void snapshot_draft_discard(struct snapshot_draft *draft);
 
 /** All services in order of name (bytes); found by binary search. Built on the first listing after
  * a service came or went. */

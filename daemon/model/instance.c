@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+#include "model/instance.h"
+
+#include <errno.h>
+
+static const char *const status_names[STATUS_COUNT] = {
+	[STATUS_HEALTHY] = "healthy",
+	[STATUS_UNHEALTHY] = "unhealthy",
+	[STATUS_DRAINING] = "draining",
+};
+
+enum status instance_status(const struct instance *instance)
+{
+	if (instance->lease_out)
+		return STATUS_UNHEALTHY;
+	return instance->wants_drain || instance->drained ? STATUS_DRAINING : STATUS_HEALTHY;
+}
+
+bool instance_same_record(const struct instance *a, const struct instance *b)
+{
+	return a->port == b->port && a->weight == b->weight && a->wants_drain == b->wants_drain &&
+	       a->ttl_ms == b->ttl_ms && a->remove_after_ms == b->remove_after_ms &&
+	       str_equal(a->host, b->host) && str_equal(a->metadata, b->metadata) &&
+	       str_equal(a->id, b->id) && str_equal(a->service, b->service);
+}
+
+const char *status_name(enum status status)
+{
+	return status_names[status];
+}
+
+int status_parse(struct str text, enum status *ret_status)
+{
+	for (size_t i = 0; i < STATUS_COUNT; i++) {
+		if (str_equal(text, str_of(status_names[i]))) {
+			*ret_status = (enum status)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+/* One NUL-terminated word of packed metadata. */
+static bool next_word(struct str metadata, size_t *pos, struct str *ret_word)
+{
+	if (*pos >= metadata.len)
+		return false;
+
+	const char *start = metadata.data + *pos;
+	const char *end = memchr(start, '\0', metadata.len - *pos);
+
+	if (end == NULL)
+		return false;
+	*ret_word = (struct str){start, (size_t)(end - start)};
+	*pos += ret_word->len + 1;
+	return true;
+}
+
+bool metadata_next(struct str metadata, size_t *pos, struct str *ret_key, struct str *ret_value)
+{
+	return next_word(metadata, pos, ret_key) && next_word(metadata, pos, ret_value);
+}
+
+static int compare(struct str a, struct str b)
+{
+	size_t len = a.len < b.len ? a.len : b.len;
+	int order = len > 0 ? memcmp(a.data, b.data, len) : 0;
+
+	return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+bool metadata_get(struct str metadata, struct str key, struct str *ret_value)
+{
+	struct str k;
+	struct str v;
+
+	for (size_t pos = 0; metadata_next(metadata, &pos, &k, &v);) {
+		if (str_equal(k, key)) {
+			*ret_value = v;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool metadata_is_valid(struct str metadata, uint16_t count)
+{
+	struct str previous = {NULL, 0};
+	struct str key;
+	struct str value;
+	size_t entries = 0;
+	size_t pos = 0;
+
+	if (count > METADATA_ENTRIES_MAX || metadata.len > METADATA_BYTES_MAX + 2u * count)
+		return false;
+	while (metadata_next(metadata, &pos, &key, &value)) {
+		if (entries > 0 && compare(previous, key) >= 0)
+			return false;
+		previous = key;
+		entries++;
+	}
+	return entries == count && pos == metadata.len;
+}
+
+void instance_put_address(struct buf *out, const struct instance *instance)
+{
+	bool v6 = memchr(instance->host.data, ':', instance->host.len) != NULL;
+
+	if (v6)
+		buf_put_char(out, '[');
+	buf_put_str(out, instance->host);
+	if (v6)
+		buf_put_char(out, ']');
+	buf_put_char(out, ':');
+	buf_put_u64(out, instance->port);
+}
+
+static void put_metadata(struct buf *out, struct str metadata)
+{
+	struct str key;
+	struct str value;
+	bool first = true;
+
+	buf_put_char(out, '{');
+	for (size_t pos = 0; metadata_next(metadata, &pos, &key, &value); first = false) {
+		if (!first)
+			buf_put_char(out, ',');
+		buf_put_json(out, key);
+		buf_put_char(out, ':');
+		buf_put_json(out, value);
+	}
+	buf_put_char(out, '}');
+}
+
+void instance_put_json_open(struct buf *out, const struct instance *instance)
+{
+	buf_put(out, "{\"service\":");
+	buf_put_json(out, instance->service);
+	buf_put(out, ",\"id\":");
+	buf_put_json(out, instance->id);
+	buf_put(out, ",\"host\":");
+	buf_put_json(out, instance->host);
+	buf_put(out, ",\"port\":");
+	buf_put_u64(out, instance->port);
+	buf_put(out, ",\"address\":\"");
+	instance_put_address(out, instance); /* a valid host holds nothing to escape */
+	buf_put(out, "\",\"weight\":");
+	buf_put_u64(out, instance->weight);
+	buf_put(out, ",\"metadata\":");
+	put_metadata(out, instance->metadata);
+	buf_put(out, ",\"ttl_ms\":");
+	buf_put_i64(out, instance->ttl_ms);
+	buf_put(out, ",\"remove_after_ms\":");
+	buf_put_i64(out, instance->remove_after_ms);
+	buf_put(out, ",\"status\":\"");
+	buf_put(out, status_name(instance->status));
+	buf_put(out, "\",\"status_reason\":");
+	buf_put_json(out, instance->status_reason);
+	buf_put(out, ",\"status_by\":");
+	buf_put_json(out, instance->status_by);
+	buf_put(out, ",\"status_since\":");
+	buf_put_time(out, instance->status_since_ms);
+	if (instance->drained && instance->drained_until_ms != 0) {
+		buf_put(out, ",\"draining_until\":");
+		buf_put_time(out, instance->drained_until_ms);
+	}
+	buf_put(out, ",\"registered_at\":");
+	buf_put_time(out, instance->registered_ms);
+}
+
+void instance_put_json_close(struct buf *out, const struct instance *instance)
+{
+	buf_put(out, ",\"incarnation\":");
+	buf_put_u64(out, instance->incarnation);
+	buf_put(out, ",\"revision\":");
+	buf_put_u64(out, instance->revision);
+	buf_put_char(out, '}');
+}
