@@ -1,0 +1,613 @@
+# SPDX-License-Identifier: MIT
+"""What every integration test needs: a real daemon, real sockets, a real file.
+
+    import rollcall_test as rt
+
+    class Registering(rt.TestCase):
+        def test_a_registered_instance_is_found(self):
+            daemon = self.daemon()
+            daemon.register('web', 'a', port=80)
+            self.assertEqual(daemon.ids('web'), ['a'])
+
+    if __name__ == '__main__':
+        rt.main()
+
+The daemon is $ROLLCALLD, else build/default/rollcalld. Each one is started on a port of the kernel's
+choice with a state directory of its own; when the test ends it must stop on SIGTERM with exit code 0
+and without a sanitizer's report. With a sanitizer in $ROLLCALL_FLAVOUR all timeouts are five times as long.
+"""
+
+import atexit
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+import urllib.parse
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+FLAVOUR = os.environ.get('ROLLCALL_FLAVOUR', 'default')
+SANITIZED = 'thread' in FLAVOUR or 'address' in FLAVOUR
+SLOWNESS = 5 if SANITIZED else 1
+ROLLCALLD = os.path.abspath(
+    os.environ.get('ROLLCALLD', os.path.join(ROOT, 'build', FLAVOUR, 'rollcalld')))
+# Where the objects of this flavour are: helpers such as the slow disk are built there.
+BUILD = os.path.dirname(ROLLCALLD)
+
+START_S = 20
+STOP_S = 5
+REPLY_S = 20
+
+READY = re.compile(r'\bready on ((?:http://|unix:)[^\s"\\]+)')
+REPORT = re.compile(r'(ERROR|WARNING): \w+Sanitizer|runtime error: |SUMMARY: \w+Sanitizer')
+
+
+def seconds(n):
+    """A timeout: n seconds, or as long as a sanitizer makes of it."""
+    return n * SLOWNESS
+
+
+def wait_for(predicate, timeout=10, what=None, every=0.01):
+    """Asks until the answer is true and returns it."""
+    end = time.monotonic() + seconds(timeout)
+    while True:
+        value = predicate()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f'not within {seconds(timeout)} s: {what or predicate}')
+        time.sleep(every)
+
+
+def parallel(count, work):
+    """Runs work(0) ... work(count - 1), each in a thread; returns their results or raises the first error."""
+    results = [None] * count
+    errors = []
+
+    def run(i):
+        try:
+            results[i] = work(i)
+        except BaseException as error:  # pylint: disable=broad-except
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return results
+
+
+def quote(segment):
+    """One segment of a path."""
+    return urllib.parse.quote(segment, safe='')
+
+
+def query(**parameters):
+    """'?a=b&...', or nothing. Names may be given with dots through **{'meta.zone': 'a'}."""
+    given = {name: value for name, value in parameters.items() if value is not None}
+    return '?' + urllib.parse.urlencode(given) if given else ''
+
+
+class Response:
+    """status, headers (case does not matter), body (bytes)."""
+
+    def __init__(self, raw):
+        self.status = raw.status
+        self.headers = raw.headers
+        self.body = raw.read()
+
+    def json(self):
+        return json.loads(self.body)
+
+    @property
+    def text(self):
+        return self.body.decode()
+
+    @property
+    def code(self):
+        """The problem's slug, such as 'not-registered'; None when this is no problem."""
+        if not self.headers.get('Content-Type', '').startswith('application/problem+json'):
+            return None
+        return self.json().get('code')
+
+    @property
+    def revision(self):
+        return int(self.headers['X-Rollcall-Revision'])
+
+    def __repr__(self):
+        return f'<{self.status} {self.body[:300]!r}>'
+
+
+class _Connection(http.client.HTTPConnection):
+    """To ('127.0.0.1', port), or to a Unix socket when the address is a path."""
+
+    def __init__(self, address, timeout):
+        host, port = ('localhost', 80) if isinstance(address, str) else address
+        super().__init__(host, port, timeout=timeout)
+        self.address = address
+
+    def connect(self):
+        self.sock = connect(self.address, self.timeout)
+
+
+def connect(address, timeout=REPLY_S * SLOWNESS):
+    """A connected socket to (host, port) or to the path of a Unix socket."""
+    if isinstance(address, str):
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.settimeout(timeout)
+        sock.connect(address)
+        return sock
+    sock = socket.create_connection(address, timeout)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+class Client:
+    """One keep-alive connection; not for several threads at once. Connects again after an error."""
+
+    def __init__(self, address, timeout=REPLY_S):
+        self.connection = _Connection(address, seconds(timeout))
+
+    def request(self, method, path, body=None, headers=None):
+        """body: bytes or text as they are; anything else but None is sent as JSON."""
+        headers = dict(headers or {})
+        if body is not None and not isinstance(body, (bytes, str)):
+            body = json.dumps(body)
+            headers.setdefault('Content-Type', 'application/json')
+        if isinstance(body, str):
+            body = body.encode()
+        try:
+            self.connection.request(method, path, body, headers)
+            response = Response(self.connection.getresponse())
+        except BaseException:
+            self.connection.close()
+            raise
+        return response
+
+    def get(self, path, **headers):
+        return self.request('GET', path, None, {k.replace('_', '-'): v for k, v in headers.items()})
+
+    def put(self, path, body=None, headers=None):
+        return self.request('PUT', path, body, headers)
+
+    def post(self, path, body=None, headers=None):
+        return self.request('POST', path, body, headers)
+
+    def delete(self, path, headers=None):
+        return self.request('DELETE', path, None, headers)
+
+    def close(self):
+        self.connection.close()
+
+    # --- the native API in one word each; all but try_* insist on success ---
+
+    def ok(self, response, *statuses):
+        if response.status not in (statuses or (200, 201, 204)):
+            raise AssertionError(f'unexpected answer {response}')
+        return response
+
+    def register(self, service, instance, **fields):
+        """PUTs an instance (host 10.0.0.1, port 80 unless given); returns it as answered."""
+        return self.ok(self.try_register(service, instance, **fields)).json()
+
+    def try_register(self, service, instance, **fields):
+        record = {'host': '10.0.0.1', 'port': 80, **fields}
+        return self.put(instance_path(service, instance), record)
+
+    def deregister(self, service, instance):
+        return self.ok(self.delete(instance_path(service, instance)), 204)
+
+    def heartbeat(self, service, instance, body=None):
+        return self.ok(self.try_heartbeat(service, instance, body), 200).json()
+
+    def try_heartbeat(self, service, instance, body=None):
+        return self.post(instance_path(service, instance) + '/heartbeat', body)
+
+    def set_status(self, service, instance, status, **more):
+        path = instance_path(service, instance) + '/status'
+        return self.ok(self.put(path, {'status': status, **more}), 200).json()
+
+    def instance(self, service, instance):
+        """The instance whatever its status; None when there is none."""
+        response = self.ok(self.get(instance_path(service, instance)), 200, 404)
+        return response.json() if response.status == 200 else None
+
+    def lookup(self, service, **parameters):
+        return self.ok(self.get(f'/v1/services/{quote(service)}{query(**parameters)}'), 200).json()
+
+    def ids(self, service, **parameters):
+        """The ids that a lookup finds, in its order; none when the service is unknown."""
+        response = self.get(f'/v1/services/{quote(service)}{query(**parameters)}')
+        if response.status == 404:
+            return []
+        return [found['id'] for found in self.ok(response, 200).json()['instances']]
+
+    def try_pick(self, service, **parameters):
+        return self.get(f'/v1/services/{quote(service)}/pick{query(**parameters)}')
+
+    def pick(self, service, **parameters):
+        """The id that was picked; with count=N the list of ids."""
+        answer = self.ok(self.try_pick(service, **parameters), 200).json()
+        if 'instances' in answer:
+            return [found['id'] for found in answer['instances']]
+        return answer['id']
+
+    def status(self):
+        return self.ok(self.get('/v1/status'), 200).json()
+
+    def events(self, **parameters):
+        return self.ok(self.get('/v1/events' + query(**parameters)), 200).json()['events']
+
+    def metric(self, name, **labels):
+        """The value of one sample of /metrics; None when there is none."""
+        for line in self.ok(self.get('/metrics'), 200).text.splitlines():
+            sample = re.fullmatch(r'([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)', line)
+            if sample is None or sample[1] != name:
+                continue
+            found = dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', sample[2] or ''))
+            if all(found.get(label) == value for label, value in labels.items()):
+                return float(sample[3])
+        return None
+
+
+def instance_path(service, instance):
+    return f'/v1/services/{quote(service)}/instances/{quote(instance)}'
+
+
+class Raw:
+    """A socket for requests that no library would send."""
+
+    def __init__(self, address, timeout=REPLY_S):
+        self.sock = connect(address, seconds(timeout))
+
+    def send(self, data):
+        self.sock.sendall(data.encode('latin-1') if isinstance(data, str) else data)
+
+    def response(self, method='GET'):
+        """Reads the next response; EOFError when the peer has closed instead."""
+        raw = http.client.HTTPResponse(self.sock, method=method)
+        try:
+            raw.begin()
+            return Response(raw)
+        except (http.client.RemoteDisconnected, ConnectionResetError) as error:
+            raise EOFError('connection closed') from error
+
+    def rest(self):
+        """All bytes until the peer closes."""
+        data = b''
+        while True:
+            try:
+                more = self.sock.recv(65536)
+            except ConnectionResetError:
+                return data
+            if not more:
+                return data
+            data += more
+
+    def close(self):
+        self.sock.close()
+
+
+class Daemon:
+    """A running rollcalld. Anything a Client can do, it can do over a connection of its own."""
+
+    def __init__(self, state_dir=None, options=(), env=None, listen=('127.0.0.1:0',), start=True,
+                 wrapper=(), executable=ROLLCALLD):
+        self.own_dir = state_dir is None
+        self.state_dir = state_dir or tempfile.mkdtemp(prefix='rollcall-test-')
+        self.options = list(options)
+        self.env = dict(env or {})
+        self.listen = list(listen)
+        self.wrapper = list(wrapper)
+        self.executable = executable
+        self.process = None
+        self.urls = []
+        self.lines = []
+        self._changed = threading.Condition()
+        self._client = None
+        _running.add(self)
+        if start:
+            self.start()
+
+    # --- life ---
+
+    def spawn(self):
+        """Starts it without waiting for anything."""
+        command = [*self.wrapper, self.executable]
+        command += [f'--listen={address}' for address in self.listen]
+        command += [f'--state-dir={self.state_dir}', *self.options]
+        self.lines = []
+        self.urls = []
+        self._ended = False
+        self.process = subprocess.Popen(  # pylint: disable=consider-using-with
+            command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            env={**os.environ, **self.env})
+        self._reader = threading.Thread(target=self._read, args=(self.process,), daemon=True)
+        self._reader.start()
+
+    def start(self):
+        """Starts it, and waits until it serves every listener."""
+        self.spawn()
+        self.wait_ready()
+        return self
+
+    def wait_ready(self, timeout=START_S):
+        wanted = max(1, len(self.listen))
+        with self._changed:
+            self._changed.wait_for(lambda: len(self.urls) >= wanted or self._ended, seconds(timeout))
+        if len(self.urls) < wanted:
+            code = self.process.poll()
+            raise AssertionError(f'not ready within {seconds(timeout)} s (exit code {code}):\n{self.log}')
+
+    def _read(self, process):
+        with process.stderr as stream:
+            for raw in stream:
+                line = raw.decode(errors='replace').rstrip('\n')
+                ready = READY.search(line)
+                with self._changed:
+                    self.lines.append(line)
+                    if ready:
+                        self.urls.append(ready[1])
+                    self._changed.notify_all()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    @property
+    def log(self):
+        """What it has written to standard error since it was started."""
+        return '\n'.join(self.lines)
+
+    def wait_log(self, pattern, timeout=10):
+        """Waits for a line that the regular expression matches somewhere, and returns the match."""
+        pattern = re.compile(pattern)
+
+        def found():
+            return next(filter(None, map(pattern.search, self.lines)), None)
+
+        with self._changed:
+            self._changed.wait_for(lambda: found() or self._ended, seconds(timeout))
+            if not found():
+                raise AssertionError(f'no line matches {pattern.pattern!r}:\n{self.log}')
+            return found()
+
+    def wait_exit(self, timeout=STOP_S):
+        """The exit code, below 0 for a signal."""
+        try:
+            code = self.process.wait(seconds(timeout))
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f'still running after {seconds(timeout)} s:\n{self.log}') from None
+        self._reader.join(seconds(timeout))
+        self._forget()
+        return code
+
+    def _forget(self):
+        if self._client is not None:
+            self._client.close()
+        self._client = None
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def stop(self):
+        """SIGTERM: must end with 0 in time and without a sanitizer's report."""
+        if not self.running:
+            return
+        self.signal(signal.SIGTERM)
+        self.signal(signal.SIGCONT)
+        code = self.wait_exit()
+        if code != 0:
+            raise AssertionError(f'exit code {code} on SIGTERM:\n{self.log}')
+        self.check_report()
+
+    def kill(self):
+        """SIGKILL: what a crash or an impatient supervisor does."""
+        self.signal(signal.SIGKILL)
+        self.wait_exit()
+        self.check_report()
+
+    def restart(self):
+        """Stops it if it runs, and starts it again on the same directory."""
+        self.stop()
+        return self.start()
+
+    def pause(self):
+        self.signal(signal.SIGSTOP)
+        wait_for(lambda: self.stat(self.pid)[0] == 'T', what='stopped by SIGSTOP', every=0.001)
+
+    def resume(self):
+        self.signal(signal.SIGCONT)
+
+    def check_report(self):
+        if REPORT.search(self.log):
+            raise AssertionError(f'a sanitizer has found something:\n{self.log}')
+
+    def cleanup(self):
+        """Stops it and forgets its state."""
+        try:
+            if self.running:
+                self.stop()
+            elif self.process is not None:
+                self.check_report()
+        finally:
+            self.discard()
+
+    def discard(self):
+        if self.running:
+            self.process.kill()
+            self.process.wait()
+        self._forget()
+        _running.discard(self)
+        if self.own_dir:
+            shutil.rmtree(self.state_dir, ignore_errors=True)
+
+    @property
+    def running(self):
+        return self.process is not None and self.process.returncode is None and self.process.poll() is None
+
+    # --- where and what it is ---
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    @property
+    def url(self):
+        return self.urls[0]
+
+    @property
+    def port(self):
+        return urllib.parse.urlsplit(self.url).port
+
+    @property
+    def address(self):
+        """Of the first listener, as connect() takes it."""
+        return address_of(self.url)
+
+    @property
+    def database(self):
+        return os.path.join(self.state_dir, 'rollcall.db')
+
+    def rss_bytes(self):
+        with open(f'/proc/{self.pid}/status', encoding='ascii') as file:
+            return int(re.search(r'^VmRSS:\s+(\d+) kB', file.read(), re.M)[1]) * 1024
+
+    def stat(self, task):
+        """(state, CPU seconds) of the process or one of its threads."""
+        with open(f'/proc/{self.pid}/task/{task}/stat', encoding='ascii') as file:
+            fields = file.read().rsplit(')', 1)[1].split()
+        return fields[0], (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
+    def threads(self):
+        """Names of its threads by task id."""
+        names = {}
+        for task in os.listdir(f'/proc/{self.pid}/task'):
+            with open(f'/proc/{self.pid}/task/{task}/comm', encoding='ascii') as file:
+                names[int(task)] = file.read().strip()
+        return names
+
+    # --- talking to it ---
+
+    def client(self, timeout=REPLY_S):
+        """A connection of one's own, for a thread of one's own."""
+        return Client(self.address, timeout)
+
+    def raw(self, timeout=REPLY_S):
+        return Raw(self.address, timeout)
+
+    def __getattr__(self, name):
+        if name.startswith('_') or not hasattr(Client, name):
+            raise AttributeError(name)
+        if self._client is None:
+            self._client = self.client()
+        return getattr(self._client, name)
+
+
+def address_of(url):
+    """(host, port), or the path of a Unix socket."""
+    if url.startswith('unix:'):
+        return url[len('unix:'):]
+    parts = urllib.parse.urlsplit(url)
+    return parts.hostname, parts.port
+
+
+_running = set()
+
+
+@atexit.register
+def _discard_all():
+    for daemon in list(_running):
+        daemon.discard()
+
+
+class TestCase(unittest.TestCase):
+    """Daemons and folders end with the test, and must end well."""
+
+    maxDiff = None
+
+    def daemon(self, *args, **kwargs):
+        """A daemon that the end of the test stops."""
+        start = kwargs.pop('start', True)
+        daemon = Daemon(*args, start=False, **kwargs)
+        self.addCleanup(daemon.cleanup)
+        if start:
+            daemon.start()
+        return daemon
+
+    def directory(self):
+        path = tempfile.mkdtemp(prefix='rollcall-test-')
+        self.addCleanup(shutil.rmtree, path, ignore_errors=True)
+        return path
+
+    def client(self, daemon, **kwargs):
+        client = daemon.client(**kwargs)
+        self.addCleanup(client.close)
+        return client
+
+    def raw(self, daemon, **kwargs):
+        raw = daemon.raw(**kwargs)
+        self.addCleanup(raw.close)
+        return raw
+
+    def assert_problem(self, response, status, code):
+        """The answer is an RFC 9457 problem with this status and slug."""
+        self.assertEqual((response.status, response.code), (status, code), response)
+        problem = response.json()
+        self.assertEqual(problem['status'], status)
+        self.assertEqual(problem['type'], f'/problems/{code}')
+        self.assertTrue(problem['title'])
+        return problem
+
+
+class _Result(unittest.TextTestResult):
+    passed = 0
+    failed = 0
+
+    def startTest(self, test):
+        self.before = len(self.failures) + len(self.errors)
+        super().startTest(test)
+
+    def getDescription(self, test):
+        return str(test).split(' ', maxsplit=1)[0].removeprefix('test_').replace('_', ' ')
+
+    def stopTest(self, test):
+        if len(self.failures) + len(self.errors) > self.before:
+            self.failed += 1
+        elif not (self.skipped and self.skipped[-1][0] is test):
+            self.passed += 1
+        super().stopTest(test)
+
+
+def run(module):
+    """Runs a module's tests; tells the counts to $ROLLCALL_RESULT. Returns whether all went well."""
+    started = time.monotonic()
+    suite = unittest.defaultTestLoader.loadTestsFromModule(module)
+    if len(sys.argv) > 1 and module.__name__ == '__main__':
+        suite = unittest.defaultTestLoader.loadTestsFromNames(sys.argv[1:], module)
+    runner = unittest.TextTestRunner(stream=sys.stdout, verbosity=2, resultclass=_Result)
+    result = runner.run(suite)
+    # What fails outside of any test, such as a class's set-up, counts as well.
+    failed = max(result.failed, len(result.errors) + len(result.failures) > 0)
+    counts = f'{result.passed} {failed} {len(result.skipped)}'
+    path = os.environ.get('ROLLCALL_RESULT')
+    if path:
+        with open(path, 'w', encoding='ascii') as file:
+            file.write(counts + '\n')
+    print(f'{result.passed} passed, {failed} failed, {len(result.skipped)} skipped '
+          f'in {time.monotonic() - started:.1f} s')
+    return failed == 0
+
+
+def main():
+    sys.exit(0 if run(sys.modules['__main__']) else 1)
