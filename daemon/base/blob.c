@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/blob.h"
+
+#include "base/check.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct blob *blob_new(size_t len)
+{
+	if (len > SIZE_MAX - sizeof(struct blob) - 1)
+		return NULL;
+
+	struct blob *blob = malloc(sizeof(*blob) + len + 1);
+	if (blob == NULL)
+		return NULL;
+	atomic_init(&blob->refs, 1);
+	blob->len = len;
+	blob->data[len] = '\0';
+	return blob;
+}
+
+struct blob *blob_from(const void *data, size_t len)
+{
+	struct blob *blob = blob_new(len);
+
+	if (blob != NULL && len > 0)
+		memcpy(blob->data, data, len);
+	return blob;
+}
+
+struct blob *blob_ref(struct blob *blob)
+{
+	unsigned before = atomic_fetch_add_explicit(&blob->refs, 1, memory_order_relaxed);
+
+	/* 0: freed already; the top: about to wrap, and so to free too early. */
+	CHECK(before > 0 && before < UINT32_MAX);
+	return blob;
+}
+
+void blob_unref(struct blob *blob)
+{
+	if (blob == NULL)
+		return;
+
+	/* Release what this holder read; acquire what all others did before the free. */
+	unsigned before = atomic_fetch_sub_explicit(&blob->refs, 1, memory_order_acq_rel);
+	CHECK(before > 0);
+	if (before == 1)
+		free(blob);
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/buf.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_SIZE 256
+#define U64_DIGITS 20
+
+void buf_init(struct buf *buf, size_t most)
+{
+	*buf = (struct buf){.most = most};
+}
+
+void buf_fini(struct buf *buf)
+{
+	free(buf->data);
+	*buf = (struct buf){.most = buf->most};
+}
+
+void buf_reset(struct buf *buf)
+{
+	buf->len = 0;
+	buf->error = 0;
+}
+
+static int grow(struct buf *buf, size_t more)
+{
+	if (buf->error < 0)
+		return buf->error;
+	if (more > buf->most - buf->len) {
+		buf->error = -EMSGSIZE;
+		return buf->error;
+	}
+
+	size_t size = buf->size > buf->most / 2 ? buf->most : buf->size * 2;
+	if (size < FIRST_SIZE)
+		size = FIRST_SIZE < buf->most ? FIRST_SIZE : buf->most;
+	if (size < buf->len + more)
+		size = buf->len + more;
+
+	/* malloc() rather than realloc(), which would copy what lies beyond len too. */
+	char *data = malloc(size);
+	if (data == NULL) {
+		buf->error = -ENOMEM;
+		return buf->error;
+	}
+	if (buf->len > 0)
+		memcpy(data, buf->data, buf->len);
+	free(buf->data);
+	buf->data = data;
+	buf->size = size;
+	return 0;
+}
+
+int buf_reserve(struct buf *buf, size_t more)
+{
+	if (buf->error == 0 && more <= buf->size - buf->len)
+		return 0;
+	return grow(buf, more);
+}
+
+char *buf_take(struct buf *buf, size_t *ret_len)
+{
+	if (buf->error < 0 || buf->len == 0)
+		return NULL;
+
+	char *data = buf->data;
+	*ret_len = buf->len;
+	buf_init(buf, buf->most);
+	return data;
+}
+
+void buf_add(struct buf *buf, const void *data, size_t len)
+{
+	if (len == 0 || buf_reserve(buf, len) < 0)
+		return;
+	memcpy(buf->data + buf->len, data, len);
+	buf->len += len;
+}
+
+void buf_put(struct buf *buf, const char *text)
+{
+	buf_add(buf, text, strlen(text));
+}
+
+void buf_put_str(struct buf *buf, struct str text)
+{
+	buf_add(buf, text.data, text.len);
+}
+
+void buf_put_char(struct buf *buf, char c)
+{
+	if (buf_reserve(buf, 1) < 0)
+		return;
+	buf->data[buf->len++] = c;
+}
+
+void buf_put_u64(struct buf *buf, uint64_t n)
+{
+	char digits[U64_DIGITS];
+	size_t at = sizeof(digits);
+
+	do {
+		digits[--at] = (char)('0' + n % 10);
+		n /= 10;
+	} while (n > 0);
+	buf_add(buf, digits + at, sizeof(digits) - at);
+}
+
+void buf_put_i64(struct buf *buf, int64_t n)
+{
+	if (n >= 0) {
+		buf_put_u64(buf, (uint64_t)n);
+		return;
+	}
+	/* One append, so that a minus sign never stands alone. */
+	if (buf_reserve(buf, 1 + U64_DIGITS) < 0)
+		return;
+	buf_put_char(buf, '-');
+	buf_put_u64(buf, 0 - (uint64_t)n);
+}
+
+void buf_printf(struct buf *buf, const char *format, ...)
+{
+	va_list args;
+
+	if (buf_reserve(buf, 1) < 0)
+		return;
+
+	va_start(args, format);
+	int len = vsnprintf(buf->data + buf->len, buf->size - buf->len, format, args);
+	va_end(args);
+	if (len < 0) {
+		buf->error = -ENOMEM; /* the C library's only cause for the formats we use */
+		return;
+	}
+
+	if ((size_t)len >= buf->size - buf->len) {
+		/* vsnprintf() ends in a NUL that the text does not keep. */
+		char *text = malloc((size_t)len + 1);
+		if (text == NULL) {
+			buf->error = -ENOMEM;
+			return;
+		}
+		va_start(args, format);
+		(void)vsnprintf(text, (size_t)len + 1, format, args);
+		va_end(args);
+		buf_add(buf, text, (size_t)len);
+		free(text);
+		return;
+	}
+	buf->len += (size_t)len;
+}
+
+/* What follows the backslash: 0 for a byte that stands for itself, 'u' for \u00XX. */
+static const char escapes[256] = {'u', 'u', 'u', 'u', 'u', 'u',         'u',          'u', 'b',
+                                  't', 'n', 'u', 'f', 'r', 'u',         'u',          'u', 'u',
+                                  'u', 'u', 'u', 'u', 'u', 'u',         'u',          'u', 'u',
+                                  'u', 'u', 'u', 'u', 'u', ['"'] = '"', ['\\'] = '\\'};
+
+static char *put_escape(char *out, unsigned char c)
+{
+	static const char hex[16] = "0123456789abcdef";
+
+	*out++ = '\\';
+	*out++ = escapes[c];
+	if (escapes[c] == 'u') {
+		*out++ = '0';
+		*out++ = '0';
+		*out++ = hex[c >> 4];
+		*out++ = hex[c & 15];
+	}
+	return out;
+}
+
+void buf_put_json(struct buf *buf, struct str text)
+{
+	const unsigned char *at = (const unsigned char *)text.data;
+	const unsigned char *end = at + text.len;
+
+	/* Most text has nothing to escape: one reservation, then one run. */
+	if (buf_reserve(buf, text.len + 2) < 0)
+		return;
+	buf->data[buf->len++] = '"';
+	for (;;) {
+		const unsigned char *run = at;
+
+		while (at < end && escapes[*at] == 0)
+			at++;
+		size_t len = (size_t)(at - run);
+		if (len > 0) {
+			memcpy(buf->data + buf->len, run, len);
+			buf->len += len;
+		}
+		if (at == end)
+			break;
+
+		char escape[6];
+		size_t width = (size_t)(put_escape(escape, *at++) - escape);
+		/* Room for this and for all that is left, so that plain runs need no check. */
+		if (buf_reserve(buf, width + (size_t)(end - at) + 1) < 0)
+			return;
+		memcpy(buf->data + buf->len, escape, width);
+		buf->len += width;
+	}
+	buf->data[buf->len++] = '"';
+}
+
+void buf_put_time(struct buf *buf, int64_t real_ms)
+{
+	char text[CLOCK_RFC3339_SIZE];
+	unsigned len = clock_rfc3339(real_ms, text);
+
+	if (buf_reserve(buf, (size_t)len + 2) < 0)
+		return;
+	buf_put_char(buf, '"');
+	buf_add(buf, text, len);
+	buf_put_char(buf, '"');
+}
