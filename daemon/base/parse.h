@@ -22,14 +22,19 @@ int parse_u64(struct str text, uint64_t least, uint64_t most, uint64_t *ret_valu
  */
 long parse_percent(struct str text, char *out, size_t size) MUST_USE;
 
-/** "2026-11-23T18:41:28Z", with optional fraction (ms kept) and Z or +hh:mm. @return 0 or -EINVAL
- */
+/** "2026-11-23T18:41:28Z", with optional fraction (ms kept) and Z, +hh:mm or -hh:mm. Upper case; no
+ * leap seconds. @return 0 or -EINVAL */
 int parse_rfc3339(struct str text, int64_t *ret_real_ms) MUST_USE;
 
 /** Valid UTF-8 (RFC 3629: no overlong forms, no surrogates)? */
 bool parse_is_utf8(struct str text);
+/** Length of the valid UTF-8 character that @p text begins with; 0 when it begins with none. */
+size_t parse_utf8_char(struct str text);
 /** An IPv4 or IPv6 address without brackets or zone? */
 bool parse_is_ip(struct str text);
-/** A DNS name: labels of letters, digits, '-' and '_', 1-63 each, 253 in all; one final dot
- * allowed? */
+/**
+ * A DNS name: labels of letters, digits, '-' and '_', 1-63 each, 253 in all; one final dot allowed?
+ * No label begins or ends with '-', and the last of several is not all digits: "10.0.0.256" is a
+ * mistyped address, not a name.
+ */
 bool parse_is_dns_name(struct str text);

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/parse.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <string.h>
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static bool is_letter(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+int parse_u64(struct str text, uint64_t least, uint64_t most, uint64_t *ret_value)
+{
+	uint64_t value = 0;
+	bool overflow = false;
+
+	if (text.len == 0 || (text.len > 1 && text.data[0] == '0'))
+		return -EINVAL;
+	/* To the end even after an overflow: "99...9x" is not a number. */
+	for (size_t i = 0; i < text.len; i++) {
+		if (!is_digit(text.data[i]))
+			return -EINVAL;
+		unsigned digit = (unsigned)(text.data[i] - '0');
+		overflow |= __builtin_mul_overflow(value, 10, &value);
+		overflow |= __builtin_add_overflow(value, digit, &value);
+	}
+	if (overflow || value < least || value > most)
+		return -ERANGE;
+	*ret_value = value;
+	return 0;
+}
+
+static int hex_value(char c)
+{
+	if (is_digit(c))
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+long parse_percent(struct str text, char *out, size_t size)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < text.len; i++) {
+		char c = text.data[i];
+
+		if (c == '%') {
+			if (text.len - i < 3)
+				return -EINVAL;
+			int high = hex_value(text.data[i + 1]);
+			int low = hex_value(text.data[i + 2]);
+			if (high < 0 || low < 0)
+				return -EINVAL;
+			c = (char)(high * 16 + low);
+			i += 2;
+		}
+		if (c == '\0')
+			return -EINVAL;
+		if (len == size || len == LONG_MAX)
+			return -EMSGSIZE;
+		out[len++] = c;
+	}
+	return (long)len;
+}
+
+/* Reads exactly @p count digits at *at and moves on. @return the number, or -1 */
+static int take_digits(struct str text, size_t *at, unsigned count)
+{
+	int value = 0;
+
+	if (text.len - *at < count)
+		return -1;
+	for (unsigned i = 0; i < count; i++) {
+		char c = text.data[*at + i];
+		if (!is_digit(c))
+			return -1;
+		value = value * 10 + (c - '0');
+	}
+	*at += count;
+	return value;
+}
+
+static bool take_char(struct str text, size_t *at, char c)
+{
+	if (*at == text.len || text.data[*at] != c)
+		return false;
+	(*at)++;
+	return true;
+}
+
+static bool take_number(struct str text, size_t *at, unsigned digits, int most, int *ret_value)
+{
+	*ret_value = take_digits(text, at, digits);
+	return *ret_value >= 0 && *ret_value <= most;
+}
+
+static int days_in_month(int year, int month)
+{
+	static const char days[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+	bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+
+	return days[month - 1] + (month == 2 && leap);
+}
+
+/* Days from 1970-01-01 (H. Hinnant, days_from_civil); years from 0 on. */
+static int64_t days_from_epoch(int year, int month, int day)
+{
+	if (month <= 2)
+		year--; /* count years from March */
+	int era = (year >= 0 ? year : year - 399) / 400;
+	int of_era = year - era * 400;
+	int of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
+
+	return (int64_t)era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
+}
+
+static bool take_date(struct str text, size_t *at, int64_t *ret_days)
+{
+	int year = 0;
+	int month = 0;
+	int day = 0;
+
+	if (!take_number(text, at, 4, 9999, &year) || !take_char(text, at, '-') ||
+	    !take_number(text, at, 2, 12, &month) || !take_char(text, at, '-') ||
+	    !take_number(text, at, 2, 31, &day))
+		return false;
+	if (month == 0 || day == 0 || day > days_in_month(year, month))
+		return false;
+	*ret_days = days_from_epoch(year, month, day);
+	return true;
+}
+
+/* hh:mm:ss and its fraction, of which milliseconds are kept. */
+static bool take_time(struct str text, size_t *at, int64_t *ret_ms)
+{
+	int hour = 0;
+	int minute = 0;
+	int second = 0;
+	int ms = 0;
+
+	if (!take_number(text, at, 2, 23, &hour) || !take_char(text, at, ':') ||
+	    !take_number(text, at, 2, 59, &minute) || !take_char(text, at, ':') ||
+	    !take_number(text, at, 2, 59, &second))
+		return false;
+	if (take_char(text, at, '.')) {
+		size_t first = *at;
+		for (int weight = 100; *at < text.len && is_digit(text.data[*at]); weight /= 10)
+			ms += weight * (text.data[(*at)++] - '0');
+		if (*at == first)
+			return false;
+	}
+	*ret_ms = ((hour * 60 + minute) * 60 + second) * INT64_C(1000) + ms;
+	return true;
+}
+
+static bool take_zone(struct str text, size_t *at, int64_t *ret_ms)
+{
+	int hours = 0;
+	int minutes = 0;
+
+	if (take_char(text, at, 'Z')) {
+		*ret_ms = 0;
+		return true;
+	}
+	bool west = take_char(text, at, '-');
+	if (!west && !take_char(text, at, '+'))
+		return false;
+	if (!take_number(text, at, 2, 23, &hours) || !take_char(text, at, ':') ||
+	    !take_number(text, at, 2, 59, &minutes))
+		return false;
+	*ret_ms = (hours * 60 + minutes) * INT64_C(60000) * (west ? -1 : 1);
+	return true;
+}
+
+int parse_rfc3339(struct str text, int64_t *ret_real_ms)
+{
+	size_t at = 0;
+	int64_t days = 0;
+	int64_t time_ms = 0;
+	int64_t zone_ms = 0;
+
+	if (!take_date(text, &at, &days) || !take_char(text, &at, 'T') ||
+	    !take_time(text, &at, &time_ms) || !take_zone(text, &at, &zone_ms) || at != text.len)
+		return -EINVAL;
+	*ret_real_ms = days * 86400000 + time_ms - zone_ms;
+	return 0;
+}
+
+/*
+ * What may follow a lead byte: how many more bytes, and the range of the first of them, which is
+ * where overlong forms, surrogates and what lies beyond U+10FFFF are kept out (RFC 3629, section
+ * 4).
+ */
+static unsigned utf8_tail(unsigned char lead, unsigned char *ret_least, unsigned char *ret_most)
+{
+	*ret_least = 0x80;
+	*ret_most = 0xbf;
+	if (lead >= 0xc2 && lead <= 0xdf)
+		return 1;
+	if (lead >= 0xe0 && lead <= 0xef) {
+		if (lead == 0xe0)
+			*ret_least = 0xa0;
+		if (lead == 0xed)
+			*ret_most = 0x9f;
+		return 2;
+	}
+	if (lead >= 0xf0 && lead <= 0xf4) {
+		if (lead == 0xf0)
+			*ret_least = 0x90;
+		if (lead == 0xf4)
+			*ret_most = 0x8f;
+		return 3;
+	}
+	return 0;
+}
+
+size_t parse_utf8_char(struct str text)
+{
+	const unsigned char *data = (const unsigned char *)text.data;
+	unsigned char least = 0;
+	unsigned char most = 0;
+
+	if (text.len == 0)
+		return 0;
+	if (data[0] < 0x80)
+		return 1;
+	unsigned more = utf8_tail(data[0], &least, &most);
+	if (more == 0 || text.len <= more || data[1] < least || data[1] > most)
+		return 0;
+	for (unsigned i = 2; i <= more; i++)
+		if ((data[i] & 0xc0) != 0x80)
+			return 0;
+	return more + 1;
+}
+
+bool parse_is_utf8(struct str text)
+{
+	while (text.len > 0) {
+		size_t len = parse_utf8_char(text);
+		if (len == 0)
+			return false;
+		text.data += len;
+		text.len -= len;
+	}
+	return true;
+}
+
+bool parse_is_ip(struct str text)
+{
+	char copy[INET6_ADDRSTRLEN];
+	unsigned char address[sizeof(struct in6_addr)];
+
+	if (text.len == 0 || text.len >= sizeof(copy) || memchr(text.data, '\0', text.len) != NULL)
+		return false;
+	memcpy(copy, text.data, text.len);
+	copy[text.len] = '\0';
+	return inet_pton(AF_INET, copy, address) == 1 || inet_pton(AF_INET6, copy, address) == 1;
+}
+
+bool parse_is_dns_name(struct str text)
+{
+	unsigned labels = 1;
+	size_t len = 0; /* of this label */
+	bool numeric = true;
+
+	if (text.len > 0 && text.data[text.len - 1] == '.')
+		text.len--;
+	if (text.len == 0 || text.len > 253)
+		return false;
+	for (size_t i = 0; i < text.len; i++) {
+		char c = text.data[i];
+
+		if (c == '.') {
+			if (len == 0 || text.data[i - 1] == '-')
+				return false;
+			labels++;
+			len = 0;
+			numeric = true;
+			continue;
+		}
+		if (!is_digit(c) && !is_letter(c) && c != '_' && (c != '-' || len == 0))
+			return false;
+		numeric &= is_digit(c);
+		if (++len > 63)
+			return false;
+	}
+	if (len == 0 || text.data[text.len - 1] == '-')
+		return false;
+	return !(numeric && labels > 1);
+}
