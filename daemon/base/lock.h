@@ -36,6 +36,12 @@ struct lock {
 	enum lock_rank rank;
 };
 
+/** For a lock with static storage: static struct lock list_lock = LOCK_INIT(LOCK_LOG); */
+#define LOCK_INIT(rank)                         \
+	{                                       \
+		PTHREAD_MUTEX_INITIALIZER, rank \
+	}
+
 void lock_init(struct lock *lock, enum lock_rank rank);
 void lock_fini(struct lock *lock);
 void lock_take(struct lock *lock);
@@ -45,7 +51,7 @@ bool lock_held(const struct lock *lock);
 
 /** A condition on CLOCK_MONOTONIC. */
 void lock_cond_init(pthread_cond_t *cond);
-/** Waits, releasing @p lock meanwhile. May wake without cause: loop. */
+/** Waits, releasing @p lock meanwhile; no other may be held. May wake without cause: loop. */
 void lock_wait(struct lock *lock, pthread_cond_t *cond);
 /** The same for at most until @p deadline_ms of CLOCK_MONOTONIC (never the virtual clock). @return
  * 0 or -ETIMEDOUT */
