@@ -6,7 +6,7 @@
  *	log_line(LOG_WARNING, "cannot open '%s': %s", path, strerror(errno));
  *
  * Where the lines go is set once by log_open(): journald's native protocol with fields (KEY in
- *upper case, prefixed ROLLCALL_) when standard error is journald's stream, aligned text on a
+ * upper case, prefixed ROLLCALL_) when standard error is journald's stream, aligned text on a
  *terminal, JSON lines otherwise. Any thread; a line is written whole.
  */
 #pragma once
@@ -25,7 +25,7 @@ void log_open(enum log_format format);
 void log_set_level(int level);
 bool log_enabled(int level);
 
-/** @p ... : pairs of const char *key, const char *value, ended by NULL. A NULL value drops its
- * pair. */
+/** @p ... : at most 16 pairs of const char *key, const char *value, ended by NULL. A NULL value
+ * drops its pair. Text and values are cut at 1 KiB each; control characters in them are escaped. */
 void log_event(int level, const char *text, ...) __attribute__((sentinel));
 void log_line(int level, const char *format, ...) PRINTF_LIKE(2, 3);

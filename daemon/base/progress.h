@@ -22,7 +22,8 @@ struct progress {
 	enum progress_role role;
 	_Atomic(uint64_t) passes;
 	_Atomic(int64_t) marked_ms;   /* clock_ms() at the end of the last pass */
-	_Atomic(int64_t) previous_ms; /* and of the one before, when the last began */
+	_Atomic(int64_t) previous_ms; /* and of the one before, when the last began; INT64_MIN
+	                                 before the first */
 	struct progress *next;        /* guarded by LOCK_PROGRESS */
 };
 
@@ -32,9 +33,11 @@ void progress_remove(struct progress *progress);
 /** One pass done: all that was ready has been handled. Owner's thread; two relaxed stores. */
 void progress_mark(struct progress *progress);
 
-/** Age in ms of the oldest mark among threads of @p role (or all, role -1); names the thread. 0
- * when there are none. */
+/** Age in ms of the oldest mark among threads of @p role (or all, role -1); names the thread
+ * (@p ret_name may be NULL). 0 when there are none. */
 int64_t progress_oldest_ms(int role, const char **ret_name);
-/** Has every ingress thread completed, since @p since_ms, one whole pass that also began after it?
+/**
+ * Has every ingress thread completed, since @p since_ms of clock_ms(), one whole pass that also
+ * began after it, so in a later millisecond? True when there are none.
  */
 bool progress_ingress_passed(int64_t since_ms);
