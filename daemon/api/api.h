@@ -61,7 +61,8 @@ struct api_response {
 	struct buf body;
 	char etag[48];                             /* with quotes; empty: none */
 	uint64_t revision;                         /* X-Rollcall-Revision, on every answer */
-	struct api_header header[API_HEADERS_MAX]; /* others: Location, Allow, Retry-After */
+	char *location;                            /* owned; Location of what was created, or NULL */
+	struct api_header header[API_HEADERS_MAX]; /* others: Allow, Retry-After */
 	unsigned header_count;
 	bool close; /* close the connection afterwards */
 };
@@ -70,6 +71,8 @@ int api_open(struct registry *registry, const struct config *config, struct api 
 void api_close(struct api *api);
 /** Takes over what a reload may change. Any thread. */
 void api_reload(struct api *api, const struct config *config);
+/** From now on /readyz says 503, so that proxies send no more. Any thread. */
+void api_stopping(struct api *api);
 
 /**
  * Before the body is read: may this request have one, and how long?
