@@ -67,6 +67,8 @@ static inline bool timer_is_armed(const struct timer *timer)
  */
 struct timer *timers_expired(struct timers *timers, int64_t now_ms);
 
-/** Nothing is due before this time, which may be early but never late; INT64_MAX: nothing is armed.
+/**
+ * When to look again: perhaps too early, never too late; in the past when something is due already.
+ * @return INT64_MAX: nothing is armed
  */
 int64_t timers_next_ms(const struct timers *timers);
