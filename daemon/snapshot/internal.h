@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * How a snapshot is stored: a fixed table of buckets by hash of the service's name, each a frozen, sorted array.
- * A publish copies the table and the buckets that changed: what it costs follows the change, not the registry.
+ * How a snapshot is stored: a fixed table of buckets by hash of the service's name, each a frozen,
+ * sorted array. A publish copies the table and the buckets that changed: what it costs follows the
+ * change, not the registry.
  */
 #pragma once
 
@@ -49,7 +50,8 @@ static inline uint32_t bucket_of(uint64_t hash)
 	return (uint32_t)(hash >> (64 - BUCKET_BITS));
 }
 
-const struct service *snapshot_find(const struct snapshot *snapshot, uint64_t hash, struct str name);
+const struct service *snapshot_find(const struct snapshot *snapshot, uint64_t hash,
+                                    struct str name);
 /** Index of the first service in @p bucket that is not before (hash, name). */
 uint32_t bucket_position(const struct bucket *bucket, uint64_t hash, struct str name);
 
@@ -69,4 +71,5 @@ void service_free(void *service);
 void names_free(void *names);
 
 /** A member with its own copies of the strings and its rendered JSON. */
-struct member *member_new(const struct instance *instance, struct str service_name, struct lease *lease) MUST_USE;
+struct member *member_new(const struct instance *instance, struct str service_name,
+                          struct lease *lease) MUST_USE;

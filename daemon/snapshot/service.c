@@ -35,7 +35,8 @@ static char *copy(char **at, struct str text)
 	return start;
 }
 
-struct member *member_new(const struct instance *instance, struct str service_name, struct lease *lease)
+struct member *member_new(const struct instance *instance, struct str service_name,
+                          struct lease *lease)
 {
 	struct buf json;
 
@@ -143,13 +144,15 @@ void service_free(void *object)
 
 	blob_unref(atomic_load_explicit(&service->answer, memory_order_acquire));
 	for (size_t i = 0; i < SERVICE_INDEXES; i++) {
-		struct service_index *index = atomic_load_explicit(&service->index[i], memory_order_acquire);
+		struct service_index *index =
+			atomic_load_explicit(&service->index[i], memory_order_acquire);
 
 		if (index != NULL)
 			index->free(index);
 	}
 	for (size_t i = 0; i < SERVICE_VIEWS; i++) {
-		struct service_index *view = atomic_load_explicit(&service->view[i], memory_order_acquire);
+		struct service_index *view =
+			atomic_load_explicit(&service->view[i], memory_order_acquire);
 
 		if (view != NULL)
 			view->free(view);
@@ -201,7 +204,8 @@ static struct blob *render(const struct service *service)
 struct blob *service_answer(const struct service *service)
 {
 	/* The caches are the one part of a frozen service that readers may fill. */
-	_Atomic(struct blob *) *cache = (_Atomic(struct blob *) *)&((struct service *)(uintptr_t)service)->answer;
+	_Atomic(struct blob *) *cache =
+		(_Atomic(struct blob *) *)&((struct service *)(uintptr_t)service)->answer;
 	struct blob *answer = atomic_load_explicit(cache, memory_order_acquire);
 
 	if (answer != NULL)
