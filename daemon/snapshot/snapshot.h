@@ -52,9 +52,8 @@ struct service_life {
 	_Atomic uint64_t round_robin;
 	_Atomic uint64_t weighted;
 	_Atomic uint64_t filtered[SERVICE_CURSORS];
-	_Atomic int64_t
-		held_until_ms;   /* lease clock; expiries are held back until then; 0: never were */
-	_Atomic uint32_t wanted; /* bit per index that picks have asked for, see balance.h */
+	_Atomic int64_t held_until_ms; /* lease clock: expiries wait until then; 0: never did */
+	_Atomic uint32_t wanted;       /* bit per index that picks have asked for, see balance.h */
 
 	/* writer only: how many leases ran out since when; see registry/expiry.c */
 	int64_t window_start_ms;
