@@ -6,7 +6,11 @@
  * the default.
  *
  * In the file and in struct config an option is spelled with underscores, on the command line with
- * hyphens.
+ * hyphens, in the environment in upper case.
+ *
+ *	r = config_load(argc, argv, say, &config, &action, &sources);
+ *	... on SIGHUP: r = config_reload(sources, &config, say); ...
+ *	config_sources_free(sources);
  */
 #pragma once
 
@@ -15,10 +19,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #define CONFIG_FILE_DEFAULT "/etc/rollcall/rollcalld.conf"
-#define CONFIG_LISTEN_MAX   16
-#define CONFIG_TEXT_MAX     256
+#define CONFIG_LIST_MAX     16
+#define CONFIG_TEXT_MAX     256 /* with the final NUL */
 
 /* name, default, least, most, unit, when it takes effect, what it is for */
 /* clang-format off */
@@ -43,6 +48,11 @@
 	X(state_dir,  "/var/lib/rollcall", "",                            RESTART, "directory of rollcall.db; $STATE_DIRECTORY from systemd is the default when set") \
 	X(log_level,  "info",              "error|warning|notice|info|debug", RELOAD, "lines less important than this are dropped") \
 	X(log_format, "auto",              "auto|text|json|journald",     RESTART, "auto: journald's fields under journald, text on a terminal, JSON lines otherwise")
+
+/* name, default, when it takes effect, what it is for. Repeatable: --listen=A --listen=B on the command line,
+ * listen = {"A", "B"} in the file, separated by blanks in ROLLCALL_LISTEN. */
+#define OPTIONS_LIST(X)                                                                                                \
+	X(listen, "127.0.0.1:7655", RESTART, "ADDRESS:PORT, [IPV6]:PORT or unix:PATH to serve on; port 0 = the kernel's choice; repeatable")
 /* clang-format on */
 
 enum config_effect { RESTART, RELOAD };
@@ -54,45 +64,56 @@ struct config {
 #define CONFIG_TEXT(name, def, words, effect, doc) char name[CONFIG_TEXT_MAX];
 	OPTIONS_TEXT(CONFIG_TEXT)
 #undef CONFIG_TEXT
-	/** --listen=ADDRESS:PORT, repeatable; listen = {"...", "..."} in the file; space-separated
-	 * in ROLLCALL_LISTEN. */
-	char listen[CONFIG_LISTEN_MAX][CONFIG_TEXT_MAX];
-	size_t listen_count;
+#define CONFIG_LIST(name, def, effect, doc)          \
+	char name[CONFIG_LIST_MAX][CONFIG_TEXT_MAX]; \
+	size_t name##_count;
+	OPTIONS_LIST(CONFIG_LIST)
+#undef CONFIG_LIST
 };
 
 /** What to do, found on the command line. */
 enum config_action {
 	CONFIG_RUN,
-	CONFIG_HELP,
-	CONFIG_VERSION,
-	CONFIG_CHECK,
-	CONFIG_PRINT,
-	CONFIG_VERIFY
+	CONFIG_HELP,    /* --help */
+	CONFIG_VERSION, /* --version */
+	CONFIG_CHECK,   /* --check-config */
+	CONFIG_PRINT,   /* --print-config */
+	CONFIG_VERIFY   /* --check: verify the journal */
 };
 
-/** Everything that was read, with each value's origin. */
+/** Where each value came from, and what a reload reads again. */
 struct config_sources;
 
+/** Called with one line of text, without a newline. */
+typedef void (*config_say_fn)(const char *line);
+
 /**
- * Reads all sources. Messages say file, line, option and the allowed range.
+ * Reads all sources. With --help or --version it reads the command line only.
+ * Thread: one at a time, as the parser of the file keeps its state in the process.
+ *
  * @param argv      kept (borrowed) for config_reload()
- * @param say       called with each error, all of them, not just the first
- * @return 0; -EINVAL: something was wrong and has been said; -ENOMEM
+ * @param say       called with each error, all of them, not just the first: file and line, or what
+ *                  else it came from, the option, its value and what is allowed
+ * @return 0; -EINVAL: the command line is wrong; -EBADMSG: the file or the environment is wrong, or
+ *         the file cannot be read; -ENOMEM. All but -ENOMEM have been said.
  */
-int config_load(int argc, char **argv, struct config *ret_config, enum config_action *ret_action,
-                struct config_sources **ret_sources, void (*say)(const char *line)) MUST_USE;
+int config_load(int argc, char **argv, config_say_fn say, struct config *ret_config,
+                enum config_action *ret_action, struct config_sources **ret_sources) MUST_USE;
+/** Takes NULL. */
 void config_sources_free(struct config_sources *sources);
 
 /**
- * Reads the file again (command line and environment still win).
+ * Reads the file again; command line and environment still win.
+ *
  * @param config    in: the current values; out: with the new values of options that may change
- * while running
- * @param say       told what changed, and what would need a restart
- * @return 0; -EINVAL: the file is wrong, nothing was changed
+ *                  while running
+ * @param say       told what changed, what would need a restart, and each error
+ * @return 0; -EBADMSG: the file is wrong, nothing was changed; -ENOMEM: neither
  */
 int config_reload(struct config_sources *sources, struct config *config,
-                  void (*say)(const char *line)) MUST_USE;
+                  config_say_fn say) MUST_USE;
 
-/** --help and --print-config, to standard output. */
-void config_help(void);
-void config_print(const struct config *config, const struct config_sources *sources);
+/** What --help prints. */
+void config_help(FILE *out);
+/** What --print-config prints: a file that would give the same values, each with its origin. */
+void config_print(FILE *out, const struct config *config, const struct config_sources *sources);

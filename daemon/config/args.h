@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/** The command line, taken apart; values are checked later, by option_set(). For config/ only. */
+#pragma once
+
+#include "base/attr.h"
+#include "config/config.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct option;
+
+struct args_value {
+	const struct option *option;
+	const char *text; /* borrowed from argv */
+};
+
+struct args {
+	enum config_action action;
+	const char *file; /* --config, or NULL; borrowed from argv */
+	struct args_value *values;
+	size_t count;
+};
+
+/** @return 0; -EINVAL: each error has been said; -ENOMEM. Call args_fini() whatever it was. */
+int args_parse(struct args *args, int argc, char **argv, config_say_fn say) MUST_USE;
+void args_fini(struct args *args);

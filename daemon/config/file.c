@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+#include "config/file.h"
+
+#include "base/check.h"
+#include "config/option.h"
+
+#include <confuse.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FILE_BYTES_MAX 262144
+#define UNKNOWN_MAX    32
+#define UNKNOWN_SIZE   64
+
+struct unknown {
+	char name[UNKNOWN_SIZE];
+	unsigned line;
+};
+
+/*
+ * libconfuse stops at the first name that it does not know. To find the errors behind it, too, the
+ * text is parsed again with that name added, until there is none left that is new; only the last
+ * parse tells the sink.
+ */
+struct parse {
+	const struct file_sink *sink; /* NULL: only looking for unknown names */
+	bool found;                   /* an unknown name that is new, or one too many */
+	unsigned lines[OPTION_COUNT]; /* where each option was given first */
+	struct unknown unknown[UNKNOWN_MAX];
+	size_t unknown_count;
+	cfg_opt_t table[OPTION_COUNT + UNKNOWN_MAX + 1];
+};
+
+/* libconfuse hands no argument to its callbacks. Set during file_read() only. */
+static struct parse *current;
+
+PRINTF_LIKE(2, 3) static void wrong(unsigned line, const char *format, ...)
+{
+	char text[OPTION_WHY_SIZE];
+	va_list ap;
+
+	if (current->sink == NULL)
+		return;
+	va_start(ap, format);
+	(void)vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	current->sink->wrong(current->sink->arg, line, text);
+}
+
+static void wrong_name(unsigned line, const char *name)
+{
+	const struct option *meant = option_guess(name, strlen(name));
+
+	if (meant != NULL)
+		wrong(line, "unknown option '%s'; did you mean %s?", name, meant->name);
+	else
+		wrong(line, "unknown option '%s'", name);
+}
+
+/* Takes a name out of libconfuse's message. @return false: this is another message */
+static bool is_unknown_name(const char *message, unsigned line)
+{
+	static const char start[] = "no such option '";
+	const char *name = message + sizeof(start) - 1;
+	const char *end = strrchr(message, '\'');
+	struct unknown *unknown;
+	size_t len = 0;
+
+	if (strncmp(message, start, sizeof(start) - 1) != 0 || end == NULL || end < name)
+		return false;
+	len = (size_t)(end - name);
+	if (len >= UNKNOWN_SIZE || current->unknown_count == UNKNOWN_MAX)
+		return false;
+	unknown = &current->unknown[current->unknown_count++];
+	(void)memcpy(unknown->name, name, len);
+	unknown->name[len] = '\0';
+	unknown->line = line;
+	current->found = true;
+	return true;
+}
+
+__attribute__((format(printf, 2, 0))) static void on_error(cfg_t *cfg, const char *format,
+                                                           va_list ap)
+{
+	char message[256];
+
+	(void)vsnprintf(message, sizeof(message), format, ap);
+	if (!is_unknown_name(message, (unsigned)cfg->line))
+		wrong((unsigned)cfg->line, "%s", message);
+}
+
+/* Each value, alone or in braces; libconfuse has counted it already. */
+static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+	const struct option *option = option_find(opt->name, strlen(opt->name), false);
+	unsigned line = (unsigned)cfg->line;
+	unsigned *first;
+
+	*(const char **)result = value;
+	if (option == NULL) {
+		if (opt->nvalues == 1)
+			wrong_name(line, opt->name);
+		return 0;
+	}
+	first = &current->lines[option - option_table];
+	if (opt->nvalues == 1 && *first != 0)
+		wrong(line, "%s: given twice, first in line %u", option->name, *first);
+	else if (opt->nvalues > 1 && option->kind != OPTION_LIST)
+		wrong(line, "%s: takes one value, not a list", option->name);
+	else if (current->sink != NULL)
+		current->sink->value(current->sink->arg, line, option, value);
+	if (*first == 0)
+		*first = line;
+	return 0;
+}
+
+static void fill_table(struct parse *parse)
+{
+	size_t n = 0;
+
+	(void)memset(parse->table, 0, sizeof(parse->table));
+	for (size_t i = 0; i < OPTION_COUNT; i++)
+		parse->table[n++].name = option_table[i].name;
+	for (size_t i = 0; i < parse->unknown_count; i++)
+		parse->table[n++].name = parse->unknown[i].name;
+	for (size_t i = 0; i < n; i++) {
+		parse->table[i].type = CFGT_STR;
+		parse->table[i].flags = CFGF_LIST;
+		parse->table[i].parsecb = on_value;
+	}
+}
+
+/* "x = {}" calls nobody. */
+static void complain_of_empty(const struct parse *parse, const cfg_t *cfg)
+{
+	for (size_t i = 0; cfg->opts[i].name != NULL; i++) {
+		if ((cfg->opts[i].flags & CFGF_MODIFIED) == 0 || cfg->opts[i].nvalues > 0)
+			continue;
+		if (i < OPTION_COUNT)
+			wrong(0, "%s: has no value", cfg->opts[i].name);
+		else
+			wrong_name(parse->unknown[i - OPTION_COUNT].line, cfg->opts[i].name);
+	}
+}
+
+static int parse_once(struct parse *parse, const char *text, const struct file_sink *sink)
+{
+	cfg_t *cfg;
+
+	parse->sink = sink;
+	parse->found = false;
+	(void)memset(parse->lines, 0, sizeof(parse->lines));
+	fill_table(parse);
+	cfg = cfg_init(parse->table, CFGF_NONE);
+	if (cfg == NULL)
+		return -ENOMEM;
+	(void)cfg_set_error_function(cfg, on_error);
+	if (cfg_parse_buf(cfg, text) == CFG_SUCCESS) /* errors have been told */
+		complain_of_empty(parse, cfg);
+	(void)cfg_free(cfg);
+	return 0;
+}
+
+/* @return the length of what was read into @p text, or an error */
+static ssize_t slurp(const char *path, char text[FILE_BYTES_MAX])
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	size_t len = 0;
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	do {
+		n = read(fd, text + len, FILE_BYTES_MAX - len);
+		if (n > 0)
+			len += (size_t)n;
+	} while (n > 0 || (n < 0 && errno == EINTR));
+	n = n < 0 ? -errno : (ssize_t)len;
+	(void)close(fd);
+	return n == FILE_BYTES_MAX ? -EFBIG : n;
+}
+
+static int parse_all(const char *text, const struct file_sink *sink)
+{
+	struct parse *parse = calloc(1, sizeof(*parse));
+	int r;
+
+	if (parse == NULL)
+		return -ENOMEM;
+	CHECK(current == NULL);
+	current = parse;
+	do {
+		r = parse_once(parse, text, NULL);
+	} while (r == 0 && parse->found);
+	if (r == 0)
+		r = parse_once(parse, text, sink);
+	current = NULL;
+	free(parse);
+	return r;
+}
+
+int file_read(const char *path, const struct file_sink *sink)
+{
+	char *text = malloc(FILE_BYTES_MAX + 1);
+	ssize_t len;
+	int r = 0;
+
+	if (text == NULL)
+		return -ENOMEM;
+	len = slurp(path, text);
+	if (len < 0) {
+		r = (int)len;
+	} else if (memchr(text, '\0', (size_t)len) != NULL) {
+		sink->wrong(sink->arg, 0, "is not text: holds a NUL byte");
+	} else {
+		text[len] = '\0';
+		r = parse_all(text, sink);
+	}
+	free(text);
+	return r;
+}
