@@ -156,8 +156,8 @@ coverage:
 	$(Q)gcovr --root $(srcdir) --filter 'daemon/' build/coverage
 
 # --- lint: cheap and exact first --------------------------------------------
-.PHONY: lint check-format check-layers check-headers check-banned tidy
-lint: check-format check-layers check-banned check-headers tidy
+.PHONY: lint check-format check-layers check-headers check-banned check-options tidy
+lint: check-format check-layers check-banned check-headers check-options tidy
 check-format:
 	$(call say,LINT,format)
 	$(Q)clang-format --dry-run -Werror $$(git -C $(srcdir) ls-files '*.[ch]')
@@ -167,6 +167,9 @@ check-layers:
 check-banned:
 	$(call say,LINT,banned)
 	$(Q)cd $(srcdir) && ! grep -nE '\<(strcpy|strcat|strncpy|strncat|strtok|sprintf|vsprintf|gets|atoi|atol|gmtime|localtime|ctime|asctime|rand|alloca|system|popen|signal)\(' daemon/*/*.[ch]
+check-options:
+	$(call say,LINT,options)
+	$(Q)$(srcdir)/tests/lint/options
 # Every header compiles alone, so its includes are complete.
 check-headers: $(HEADERS:%=$(B)/%.ok)
 $(B)/%.h.ok: $(srcdir)/%.h $(B)/.flags
