@@ -61,14 +61,6 @@ bool metadata_next(struct str metadata, size_t *pos, struct str *ret_key, struct
 	return next_word(metadata, pos, ret_key) && next_word(metadata, pos, ret_value);
 }
 
-static int compare(struct str a, struct str b)
-{
-	size_t len = a.len < b.len ? a.len : b.len;
-	int order = len > 0 ? memcmp(a.data, b.data, len) : 0;
-
-	return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
-}
-
 bool metadata_get(struct str metadata, struct str key, struct str *ret_value)
 {
 	struct str k;
@@ -94,7 +86,7 @@ bool metadata_is_valid(struct str metadata, uint16_t count)
 	if (count > METADATA_ENTRIES_MAX || metadata.len > METADATA_BYTES_MAX + 2u * count)
 		return false;
 	while (metadata_next(metadata, &pos, &key, &value)) {
-		if (entries > 0 && compare(previous, key) >= 0)
+		if (entries > 0 && str_compare(previous, key) >= 0)
 			return false;
 		previous = key;
 		entries++;

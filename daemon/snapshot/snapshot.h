@@ -30,9 +30,9 @@
  * cannot take heartbeats.
  */
 struct lease {
-	_Atomic(int64_t) renewed_ms;      /* lease clock */
-	_Atomic(int64_t) renewed_real_ms; /* real time, for last_heartbeat */
-	_Atomic(uint32_t) load_ppm;       /* last reported load, parts per million of 1.0 */
+	_Atomic int64_t renewed_ms;      /* lease clock */
+	_Atomic int64_t renewed_real_ms; /* real time, for last_heartbeat */
+	_Atomic uint32_t load_ppm;       /* last reported load, parts per million of 1.0 */
 };
 
 /** One instance in the read model. Frozen, but for its lease. */
@@ -49,13 +49,19 @@ struct member {
  */
 #define SERVICE_CURSORS 8
 struct service_life {
-	_Atomic(uint64_t) round_robin;
-	_Atomic(uint64_t) weighted;
-	_Atomic(uint64_t) filtered[SERVICE_CURSORS];
-	_Atomic(int64_t)
-		held_until_ms; /* lease clock; expiries held back until then; 0 = not held */
-	_Atomic(uint32_t)
-		wanted; /* bit per index that picks have asked for; see balance/balance.h */
+	_Atomic uint64_t round_robin;
+	_Atomic uint64_t weighted;
+	_Atomic uint64_t filtered[SERVICE_CURSORS];
+	_Atomic int64_t held_until_ms; /* lease clock: expiries wait until then; 0: never did */
+	_Atomic uint32_t wanted;       /* bit per index that picks have asked for, see balance.h */
+
+	/* writer only: how many leases ran out since when; see registry/expiry.c */
+	int64_t window_start_ms;
+	uint32_t window_alive;
+	uint32_t window_expired;
+
+	size_t name_len;
+	char name[];
 };
 
 /** What balance/ derives from one version of a service: built with it, freed with it. */

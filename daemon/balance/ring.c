@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+#include "balance/internal.h"
+
+#include "base/buf.h"
+#include "base/check.h"
+
+#include <md5.h>
+#include <stdlib.h>
+
+/* A point that is not in a ring yet. */
+struct point {
+	struct place place;
+	uint32_t owner;
+};
+
+static uint64_t big_endian(const uint8_t *bytes)
+{
+	uint64_t value = 0;
+
+	for (size_t i = 0; i < sizeof(value); i++)
+		value = value << 8 | bytes[i];
+	return value;
+}
+
+struct place ring_place(struct str key)
+{
+	uint8_t digest[MD5_DIGEST_LENGTH];
+	MD5_CTX md5;
+
+	MD5Init(&md5);
+	MD5Update(&md5, (const uint8_t *)key.data, key.len);
+	MD5Final(digest, &md5);
+	return (struct place){big_endian(digest), big_endian(digest + 8)};
+}
+
+static bool is_before(struct place a, struct place b)
+{
+	return a.high < b.high || (a.high == b.high && a.low < b.low);
+}
+
+static int by_place(const void *a, const void *b)
+{
+	const struct point *left = a;
+	const struct point *right = b;
+
+	if (is_before(left->place, right->place))
+		return -1;
+	if (is_before(right->place, left->place))
+		return 1;
+	return (left->owner > right->owner) - (left->owner < right->owner);
+}
+
+/* Appends the points of one instance: the MD5s of "id:0", "id:1", ... */
+static void add_points(struct point *points, struct str id, uint32_t owner)
+{
+	char text[INSTANCE_ID_MAX + 8];
+
+	CHECK(id.len <= INSTANCE_ID_MAX);
+	memcpy(text, id.data, id.len);
+	text[id.len] = ':';
+	for (uint32_t i = 0; i < RING_POINTS; i++) {
+		size_t len = id.len + 1;
+
+		if (i >= 10)
+			text[len++] = (char)('0' + i / 10);
+		text[len++] = (char)('0' + i % 10);
+		points[i] = (struct point){ring_place((struct str){text, len}), owner};
+	}
+}
+
+static void ring_free(struct service_index *index)
+{
+	free(index);
+}
+
+static struct ring *ring_new(size_t count)
+{
+	struct ring *ring =
+		malloc(sizeof(*ring) + count * (sizeof(struct place) + sizeof(uint32_t)));
+
+	if (ring == NULL)
+		return NULL;
+	ring->base.free = ring_free;
+	atomic_init(&ring->used, false);
+	ring->count = (uint32_t)count;
+	ring->owner = (uint32_t *)(void *)(ring->place + count);
+	return ring;
+}
+
+#define GONE UINT32_MAX
+
+/*
+ * Where each healthy member of @p previous is among those of @p service (GONE: nowhere), and which
+ * of the latter are new. Both are in order of incarnation, and one that is not committed yet (0) is
+ * new and comes last.
+ */
+static void match(const struct service *service, const struct service *previous, uint32_t *moved_to,
+                  bool *is_new)
+{
+	uint32_t count = service->status_count[STATUS_HEALTHY];
+	uint32_t old_count = previous != NULL ? previous->status_count[STATUS_HEALTHY] : 0;
+	uint32_t at = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		is_new[i] = true;
+	for (uint32_t i = 0; i < old_count; i++) {
+		uint64_t life = previous->healthy[i]->value.incarnation;
+
+		while (at < count && service->healthy[at]->value.incarnation != 0 &&
+		       service->healthy[at]->value.incarnation < life)
+			at++;
+		bool stays = at < count && service->healthy[at]->value.incarnation == life;
+		moved_to[i] = stays ? at : GONE;
+		if (stays)
+			is_new[at] = false;
+	}
+}
+
+/* Merges the old ring's points of members that stay with the sorted points of new ones. */
+static void merge(struct ring *ring, const struct ring *old, const uint32_t *moved_to,
+                  const struct point *points, size_t point_count)
+{
+	uint32_t *owner = (uint32_t *)(uintptr_t)ring->owner;
+	size_t old_count = old != NULL ? old->count : 0;
+	size_t next_point = 0;
+	size_t next_old = 0;
+
+	for (size_t at = 0; at < ring->count;) {
+		while (next_old < old_count && moved_to[old->owner[next_old]] == GONE)
+			next_old++;
+		if (next_old == old_count ||
+		    (next_point < point_count &&
+		     is_before(points[next_point].place, old->place[next_old]))) {
+			ring->place[at] = points[next_point].place;
+			owner[at++] = points[next_point++].owner;
+		} else {
+			ring->place[at] = old->place[next_old];
+			owner[at++] = moved_to[old->owner[next_old++]];
+		}
+	}
+}
+
+struct ring *ring_build(const struct service *service, const struct service *previous,
+                        const struct ring *old)
+{
+	uint32_t count = service->status_count[STATUS_HEALTHY];
+	uint32_t old_count = old != NULL ? previous->status_count[STATUS_HEALTHY] : 0;
+	struct ring *ring = ring_new((size_t)count * RING_POINTS);
+	uint32_t *moved_to = calloc(old_count + 1, sizeof(*moved_to));
+	bool *is_new = calloc(count, sizeof(*is_new));
+	struct point *points = NULL;
+	size_t point_count = 0;
+
+	if (ring == NULL || moved_to == NULL || is_new == NULL)
+		goto fail;
+	match(service, old != NULL ? previous : NULL, moved_to, is_new);
+	for (uint32_t i = 0; i < count; i++)
+		point_count += is_new[i] ? RING_POINTS : 0;
+	points = malloc((point_count + 1) * sizeof(*points));
+	if (points == NULL)
+		goto fail;
+
+	point_count = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		if (is_new[i]) {
+			add_points(points + point_count, service->healthy[i]->value.id, i);
+			point_count += RING_POINTS;
+		}
+	}
+	qsort(points, point_count, sizeof(*points), by_place);
+	merge(ring, old, moved_to, points, point_count);
+	goto out;
+
+fail:
+	free(ring);
+	ring = NULL;
+out:
+	free(points);
+	free(moved_to);
+	free(is_new);
+	return ring;
+}
+
+uint32_t ring_find(const struct ring *ring, struct place place)
+{
+	uint32_t low = 0;
+	uint32_t high = ring->count;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (is_before(ring->place[middle], place))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low == ring->count ? 0 : low;
+}

@@ -1,0 +1,633 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/check.h"
+#include "base/hash.h"
+#include "snapshot/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/** A service that the draft touches, while it can still change. */
+struct draft_service {
+	const struct service *old; /* NULL: it is new */
+	struct service *next;      /* after finish; NULL: it is gone */
+	struct service_build build;
+	uint32_t size;       /* of build.members and build.id_hashes */
+	uint32_t live;       /* build.count without holes */
+	uint32_t *slots;     /* as in struct service; slots of holes stay */
+	uint32_t slot_count; /* power of two */
+	uint32_t status_count[STATUS_COUNT];
+};
+
+/** What publishing must still write into what was prepared. */
+struct fixup {
+	const struct event *event;
+	struct member *member; /* NULL when the event removes it */
+	struct draft_service *service;
+	unsigned statuses; /* bit per status whose set changed */
+};
+
+struct snapshot_draft {
+	struct snapshot_store *store;
+	const struct snapshot *latest;
+	struct snapshot *next; /* after finish */
+	struct snapshot_counts counts;
+
+	struct draft_service **services; /* owned */
+	size_t service_count;
+	size_t service_size;
+	uint32_t *table; /* hash -> 1 + index of services */
+	size_t table_size;
+	uint32_t bucket_growth[BUCKET_COUNT]; /* services that may be new, by bucket */
+
+	struct fixup *fixups;
+	size_t fixup_count;
+	size_t fixup_size;
+	struct garbage *garbage;
+	size_t garbage_count;
+	size_t garbage_size;
+};
+
+/* Makes room for one more element. */
+static int grow(void *array, size_t *size, size_t count, size_t element)
+{
+	void **at = array;
+
+	if (count < *size)
+		return 0;
+
+	size_t more = *size == 0 ? 16 : *size * 2;
+	void *bigger = reallocarray(*at, more, element);
+	if (bigger == NULL)
+		return -ENOMEM;
+	*at = bigger;
+	*size = more;
+	return 0;
+}
+
+static int discard_later(struct snapshot_draft *draft, const void *object, void (*fn)(void *))
+{
+	int r = grow(&draft->garbage, &draft->garbage_size, draft->garbage_count,
+	             sizeof(*draft->garbage));
+
+	if (r < 0)
+		return r;
+	draft->garbage[draft->garbage_count++] = (struct garbage){(void *)(uintptr_t)object, fn};
+	return 0;
+}
+
+struct snapshot_draft *snapshot_draft_new(struct snapshot_store *store)
+{
+	struct snapshot_draft *draft = calloc(1, sizeof(*draft));
+
+	if (draft == NULL)
+		return NULL;
+	draft->store = store;
+	/* Only the writer publishes, so the latest stays the latest without a visit. */
+	draft->latest = atomic_load_explicit(&store->latest, memory_order_relaxed);
+	draft->counts = draft->latest->counts;
+	return draft;
+}
+
+/* --- the services that are touched ----------------------------------------- */
+
+static struct draft_service *find(const struct snapshot_draft *draft, uint64_t hash,
+                                  struct str name)
+{
+	if (draft->table_size == 0)
+		return NULL;
+	for (size_t at = hash & (draft->table_size - 1);; at = (at + 1) & (draft->table_size - 1)) {
+		if (draft->table[at] == 0)
+			return NULL;
+
+		struct draft_service *service = draft->services[draft->table[at] - 1];
+		const struct service_life *life = service->build.life;
+		if (service->build.hash == hash &&
+		    str_equal((struct str){life->name, life->name_len}, name))
+			return service;
+	}
+}
+
+static void enter_table(struct snapshot_draft *draft, uint64_t hash, uint32_t index)
+{
+	size_t at = hash & (draft->table_size - 1);
+
+	while (draft->table[at] != 0)
+		at = (at + 1) & (draft->table_size - 1);
+	draft->table[at] = index + 1;
+}
+
+static int grow_table(struct snapshot_draft *draft)
+{
+	if (draft->service_count * 2 < draft->table_size)
+		return 0;
+
+	size_t size = draft->table_size == 0 ? 64 : draft->table_size * 2;
+	uint32_t *table = calloc(size, sizeof(*table));
+	if (table == NULL)
+		return -ENOMEM;
+	free(draft->table);
+	draft->table = table;
+	draft->table_size = size;
+	for (size_t i = 0; i < draft->service_count; i++)
+		enter_table(draft, draft->services[i]->build.hash, (uint32_t)i);
+	return 0;
+}
+
+static void free_draft_service(struct draft_service *service)
+{
+	if (service == NULL)
+		return;
+	free(service->build.members);
+	free((void *)(uintptr_t)service->build.id_hashes);
+	free(service->slots);
+	free(service);
+}
+
+static int resize_members(struct draft_service *service, uint32_t size)
+{
+	const struct member **members =
+		reallocarray(service->build.members, size, sizeof(*members));
+	if (members == NULL)
+		return -ENOMEM;
+	service->build.members = members;
+
+	uint32_t *hashes =
+		reallocarray((void *)(uintptr_t)service->build.id_hashes, size, sizeof(*hashes));
+	if (hashes == NULL)
+		return -ENOMEM;
+	service->build.id_hashes = hashes;
+	service->size = size;
+	return 0;
+}
+
+static void enter_slot(struct draft_service *service, uint32_t index)
+{
+	uint32_t mask = service->slot_count - 1;
+	uint32_t slot = service->build.id_hashes[index] & mask;
+
+	while (service->slots[slot] != 0)
+		slot = (slot + 1) & mask;
+	service->slots[slot] = index + 1;
+}
+
+static int resize_slots(struct draft_service *service, uint32_t slot_count)
+{
+	uint32_t *slots = calloc(slot_count, sizeof(*slots));
+
+	if (slots == NULL)
+		return -ENOMEM;
+	free(service->slots);
+	service->slots = slots;
+	service->slot_count = slot_count;
+	for (uint32_t i = 0; i < service->build.count; i++) {
+		if (service->build.members[i] != NULL)
+			enter_slot(service, i);
+	}
+	return 0;
+}
+
+static struct service_life *life_new(struct str name)
+{
+	struct service_life *life = calloc(1, sizeof(*life) + name.len);
+
+	if (life == NULL)
+		return NULL;
+	memcpy(life->name, name.data, name.len);
+	life->name_len = name.len;
+	return life;
+}
+
+static struct draft_service *open_service(const struct service *old, uint64_t hash, struct str name)
+{
+	struct draft_service *service = calloc(1, sizeof(*service));
+	uint32_t count = old != NULL ? old->count : 0;
+	uint32_t size = count < 4 ? 4 : count + 4;
+	uint32_t slot_count = 8;
+
+	if (service == NULL)
+		return NULL;
+	service->old = old;
+	service->build.hash = hash;
+	service->build.life = old != NULL ? old->life : life_new(name);
+	while (slot_count < size * 2)
+		slot_count *= 2;
+	if (service->build.life == NULL || resize_members(service, size) < 0)
+		goto fail;
+	if (old != NULL) {
+		memcpy(service->build.members, old->members, count * sizeof(old->members[0]));
+		memcpy((void *)(uintptr_t)service->build.id_hashes, old->id_hashes,
+		       count * sizeof(old->id_hashes[0]));
+		memcpy(service->status_count, old->status_count, sizeof(old->status_count));
+		service->build.count = service->live = count;
+	}
+	if (resize_slots(service, slot_count) < 0)
+		goto fail;
+	return service;
+
+fail:
+	if (old == NULL)
+		free(service->build.life);
+	free_draft_service(service);
+	return NULL;
+}
+
+static struct draft_service *touch(struct snapshot_draft *draft, struct str name)
+{
+	uint64_t hash = hash_str(name);
+	struct draft_service *service = find(draft, hash, name);
+
+	if (service != NULL)
+		return service;
+	if (grow(&draft->services, &draft->service_size, draft->service_count,
+	         sizeof(struct draft_service *)) < 0 ||
+	    grow_table(draft) < 0)
+		return NULL;
+	service = open_service(snapshot_find(draft->latest, hash, name), hash, name);
+	if (service == NULL)
+		return NULL;
+	draft->services[draft->service_count] = service;
+	enter_table(draft, hash, (uint32_t)draft->service_count);
+	draft->service_count++;
+	if (service->old == NULL)
+		draft->bucket_growth[bucket_of(hash)]++;
+	return service;
+}
+
+/* @return 1 + the index of the member, 0 when there is none */
+static uint32_t find_member(const struct draft_service *service, uint32_t hash, struct str id)
+{
+	uint32_t mask = service->slot_count - 1;
+
+	for (uint32_t slot = hash & mask; service->slots[slot] != 0; slot = (slot + 1) & mask) {
+		uint32_t index = service->slots[slot] - 1;
+		const struct member *member = service->build.members[index];
+
+		if (member != NULL && service->build.id_hashes[index] == hash &&
+		    str_equal(member->value.id, id))
+			return index + 1;
+	}
+	return 0;
+}
+
+const struct member *snapshot_draft_member(const struct snapshot_draft *draft, struct str name,
+                                           struct str id)
+{
+	uint64_t hash = hash_str(name);
+	const struct draft_service *service = find(draft, hash, name);
+
+	if (service == NULL) {
+		const struct service *old = snapshot_find(draft->latest, hash, name);
+
+		return old != NULL ? service_member(old, id) : NULL;
+	}
+
+	uint32_t found = find_member(service, (uint32_t)hash_str(id), id);
+	return found != 0 ? service->build.members[found - 1] : NULL;
+}
+
+struct service_life *snapshot_draft_count(const struct snapshot_draft *draft, struct str name,
+                                          uint32_t ret_count[STATUS_COUNT])
+{
+	uint64_t hash = hash_str(name);
+	const struct draft_service *service = find(draft, hash, name);
+	const struct service *old =
+		service != NULL ? NULL : snapshot_find(draft->latest, hash, name);
+
+	if (service == NULL && old == NULL)
+		return NULL;
+	memcpy(ret_count, service != NULL ? service->status_count : old->status_count,
+	       STATUS_COUNT * sizeof(ret_count[0]));
+	return service != NULL ? service->build.life : old->life;
+}
+
+struct snapshot_counts snapshot_draft_counts(const struct snapshot_draft *draft)
+{
+	return draft->counts;
+}
+
+/* --- applying --------------------------------------------------------------- */
+
+static void count_status(struct snapshot_draft *draft, struct draft_service *service,
+                         enum status status, int by)
+{
+	service->status_count[status] += (uint32_t)by;
+	draft->counts.instances[status] += (uint64_t)(int64_t)by;
+}
+
+/* Room for one more member. */
+static int reserve_member(struct draft_service *service)
+{
+	if (service->build.count == service->size) {
+		int r = resize_members(service, service->size * 2);
+
+		if (r < 0)
+			return r;
+	}
+	if (service->build.count * 3 >= service->slot_count * 2)
+		return resize_slots(service, service->slot_count * 2);
+	return 0;
+}
+
+static void add_member(struct snapshot_draft *draft, struct draft_service *service,
+                       const struct member *member, uint32_t id_hash)
+{
+	uint32_t index = service->build.count++;
+
+	service->build.members[index] = member;
+	((uint32_t *)(uintptr_t)service->build.id_hashes)[index] = id_hash;
+	enter_slot(service, index);
+	service->live++;
+	count_status(draft, service, member->value.status, 1);
+}
+
+static const struct member *put(struct snapshot_draft *draft, struct draft_service *service,
+                                const struct event *event, struct lease *lease)
+{
+	struct fixup *fixup = &draft->fixups[draft->fixup_count];
+	uint32_t hash = (uint32_t)hash_str(event->instance.id);
+	uint32_t found = find_member(service, hash, event->instance.id);
+	const struct member *before = found != 0 ? service->build.members[found - 1] : NULL;
+	struct str name = {service->build.life->name, service->build.life->name_len};
+
+	if (before == NULL && reserve_member(service) < 0)
+		return NULL;
+
+	struct member *after =
+		member_new(&event->instance, name, before != NULL ? before->lease : lease);
+	if (after == NULL)
+		return NULL;
+	if (before != NULL && discard_later(draft, before, free) < 0) {
+		free(after);
+		return NULL;
+	}
+
+	*fixup = (struct fixup){event, after, service, 1u << after->value.status};
+	draft->fixup_count++;
+	if (before != NULL) {
+		fixup->statuses |= 1u << before->value.status;
+		count_status(draft, service, before->value.status, -1);
+		service->build.members[found - 1] = after;
+		count_status(draft, service, after->value.status, 1);
+	} else {
+		add_member(draft, service, after, hash);
+	}
+	return after;
+}
+
+static const struct member *remove_member(struct snapshot_draft *draft,
+                                          struct draft_service *service, const struct event *event)
+{
+	uint32_t hash = (uint32_t)hash_str(event->instance.id);
+	uint32_t found = find_member(service, hash, event->instance.id);
+
+	CHECK(found != 0);
+	const struct member *before = service->build.members[found - 1];
+	if (discard_later(draft, before, free) < 0)
+		return NULL;
+
+	draft->fixups[draft->fixup_count++] =
+		(struct fixup){event, NULL, service, 1u << before->value.status};
+	service->build.members[found - 1] = NULL;
+	service->live--;
+	count_status(draft, service, before->value.status, -1);
+	return before;
+}
+
+const struct member *snapshot_draft_apply(struct snapshot_draft *draft, const struct event *event,
+                                          struct lease *lease)
+{
+	if (grow(&draft->fixups, &draft->fixup_size, draft->fixup_count, sizeof(*draft->fixups)) <
+	    0)
+		return NULL;
+
+	struct draft_service *service = touch(draft, event->instance.service);
+	if (service == NULL)
+		return NULL;
+	return event_removes(event->kind) ? remove_member(draft, service, event)
+	                                  : put(draft, service, event, lease);
+}
+
+/* --- finishing -------------------------------------------------------------- */
+
+static int freeze(struct snapshot_draft *draft, struct draft_service *service)
+{
+	if (service->old != NULL) {
+		int r = discard_later(draft, service->old, service_free);
+
+		if (r < 0)
+			return r;
+	}
+	if (service->live == 0)
+		return discard_later(draft, service->build.life, free);
+
+	service->next = service_freeze(&service->build);
+	if (service->next == NULL)
+		return -ENOMEM;
+	if (service->old != NULL) {
+		service->next->revision = service->old->revision;
+		memcpy(service->next->status_revision, service->old->status_revision,
+		       sizeof(service->next->status_revision));
+	}
+	return 0;
+}
+
+static bool is_mine(const struct snapshot_draft *draft, uint32_t number)
+{
+	return draft->next->buckets[number] != draft->latest->buckets[number];
+}
+
+/* The draft's own copy of a bucket, with room for the services that may be new. */
+static struct bucket *own_bucket(struct snapshot_draft *draft, uint32_t number)
+{
+	const struct bucket *old = draft->latest->buckets[number];
+
+	if (is_mine(draft, number))
+		return (struct bucket *)(uintptr_t)draft->next->buckets[number];
+
+	uint32_t count = old != NULL ? old->count : 0;
+	struct bucket *bucket = malloc(sizeof(*bucket) + (count + draft->bucket_growth[number]) *
+	                                                         sizeof(bucket->services[0]));
+	if (bucket == NULL || (old != NULL && discard_later(draft, old, free) < 0)) {
+		free(bucket);
+		return NULL;
+	}
+	bucket->count = count;
+	if (old != NULL)
+		memcpy(bucket->services, old->services, count * sizeof(bucket->services[0]));
+	draft->next->buckets[number] = bucket;
+	return bucket;
+}
+
+static int place(struct snapshot_draft *draft, const struct draft_service *service)
+{
+	if (service->old == NULL && service->next == NULL)
+		return 0; /* came and went within the draft */
+
+	struct bucket *bucket = own_bucket(draft, bucket_of(service->build.hash));
+	if (bucket == NULL)
+		return -ENOMEM;
+
+	struct str name = {service->build.life->name, service->build.life->name_len};
+	uint32_t at = bucket_position(bucket, service->build.hash, name);
+	const struct service **position = &bucket->services[at];
+	size_t behind = (bucket->count - at) * sizeof(*position);
+
+	if (service->old == NULL) {
+		memmove(position + 1, position, behind);
+		bucket->count++;
+		draft->counts.services++;
+	} else if (service->next == NULL) {
+		memmove(position, position + 1, behind - sizeof(*position));
+		bucket->count--;
+		draft->counts.services--;
+	}
+	if (service->next != NULL)
+		*position = service->next;
+	return 0;
+}
+
+static bool names_change(const struct snapshot_draft *draft)
+{
+	for (size_t i = 0; i < draft->service_count; i++) {
+		const struct draft_service *service = draft->services[i];
+
+		if ((service->old == NULL) != (service->next == NULL))
+			return true;
+	}
+	return false;
+}
+
+int snapshot_draft_finish(struct snapshot_draft *draft)
+{
+	int r = 0;
+
+	draft->next = malloc(sizeof(*draft->next));
+	if (draft->next == NULL)
+		return -ENOMEM;
+	*draft->next = *draft->latest;
+	for (size_t i = 0; i < draft->service_count && r == 0; i++)
+		r = freeze(draft, draft->services[i]);
+	for (size_t i = 0; i < draft->service_count && r == 0; i++)
+		r = place(draft, draft->services[i]);
+	if (r == 0 && names_change(draft)) {
+		r = discard_later(draft, draft->latest->names, names_free);
+		if (r == 0) {
+			draft->next->names = calloc(1, sizeof(*draft->next->names));
+			r = draft->next->names != NULL ? 0 : -ENOMEM;
+		}
+	}
+	draft->next->counts = draft->counts;
+	return r;
+}
+
+struct service *snapshot_draft_next(const struct snapshot_draft *draft, size_t *pos,
+                                    const struct service **ret_previous)
+{
+	while (*pos < draft->service_count) {
+		const struct draft_service *service = draft->services[(*pos)++];
+
+		if (service->next != NULL) {
+			*ret_previous = service->old;
+			return service->next;
+		}
+	}
+	return NULL;
+}
+
+/* --- ending ------------------------------------------------------------------ */
+
+static void apply_fixups(struct snapshot_draft *draft)
+{
+	for (size_t i = 0; i < draft->fixup_count; i++) {
+		const struct fixup *fixup = &draft->fixups[i];
+		uint64_t revision = fixup->event->revision;
+		struct service *service = fixup->service->next;
+
+		if (fixup->member != NULL) {
+			fixup->member->value.revision = fixup->event->instance.revision;
+			fixup->member->value.incarnation = fixup->event->instance.incarnation;
+		}
+		if (draft->next->revision < revision)
+			draft->next->revision = revision;
+		if (service == NULL)
+			continue;
+		service->revision = revision;
+		for (size_t s = 0; s < STATUS_COUNT; s++) {
+			/* where there was no service, every set of it is new */
+			if ((fixup->statuses & (1u << s)) || service->status_revision[s] == 0)
+				service->status_revision[s] = revision;
+		}
+	}
+}
+
+static void reclaim(struct retired *retired)
+{
+	struct snapshot *snapshot = container_of(retired, struct snapshot, retired);
+
+	for (size_t i = 0; i < snapshot->garbage_count; i++)
+		snapshot->garbage[i].free(snapshot->garbage[i].object);
+	free(snapshot->garbage);
+	free(snapshot);
+}
+
+static void free_draft(struct snapshot_draft *draft)
+{
+	for (size_t i = 0; i < draft->service_count; i++)
+		free_draft_service(draft->services[i]);
+	free(draft->services);
+	free(draft->table);
+	free(draft->fixups);
+	free(draft);
+}
+
+void snapshot_draft_publish(struct snapshot_draft *draft)
+{
+	struct snapshot *old = atomic_load_explicit(&draft->store->latest, memory_order_relaxed);
+
+	CHECK(old == draft->latest && draft->next != NULL);
+	apply_fixups(draft);
+	for (size_t i = 0; i < draft->service_count; i++) {
+		uint32_t number = bucket_of(draft->services[i]->build.hash);
+		const struct bucket *bucket = draft->next->buckets[number];
+
+		if (bucket != NULL && bucket->count == 0) {
+			CHECK(is_mine(draft, number));
+			free((void *)(uintptr_t)bucket);
+			draft->next->buckets[number] = NULL;
+		}
+	}
+	atomic_store_explicit(&draft->store->latest, draft->next, memory_order_release);
+	old->garbage = draft->garbage;
+	old->garbage_count = draft->garbage_count;
+	rcu_retire(&old->retired, reclaim);
+	free_draft(draft);
+}
+
+void snapshot_draft_discard(struct snapshot_draft *draft)
+{
+	if (draft == NULL)
+		return;
+	for (size_t i = 0; i < draft->fixup_count; i++)
+		free(draft->fixups[i].member);
+	for (size_t i = 0; i < draft->service_count; i++) {
+		struct draft_service *service = draft->services[i];
+
+		if (draft->next != NULL) {
+			uint32_t number = bucket_of(service->build.hash);
+
+			if (is_mine(draft, number)) {
+				free((void *)(uintptr_t)draft->next->buckets[number]);
+				draft->next->buckets[number] = draft->latest->buckets[number];
+			}
+		}
+		if (service->next != NULL)
+			service_free(service->next);
+		if (service->old == NULL)
+			free(service->build.life);
+	}
+	if (draft->next != NULL && draft->next->names != draft->latest->names)
+		free(draft->next->names);
+	free(draft->next);
+	free(draft->garbage);
+	free_draft(draft);
+}

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+#include "snapshot/internal.h"
+
+#include "base/clock.h"
+#include "base/hash.h"
+
+#include <stdlib.h>
+
+/* ids in metadata of the greatest size render to less than this */
+#define MEMBER_JSON_MOST (1u << 20)
+#define ANSWER_MOST      (1u << 30)
+
+const struct member *service_member(const struct service *service, struct str id)
+{
+	uint32_t hash = (uint32_t)hash_str(id);
+
+	for (uint32_t slot = hash & service->slot_mask;; slot = (slot + 1) & service->slot_mask) {
+		uint32_t at = service->slots[slot];
+
+		if (at == 0)
+			return NULL;
+		if (service->id_hashes[at - 1] == hash &&
+		    str_equal(service->members[at - 1]->value.id, id))
+			return service->members[at - 1];
+	}
+}
+
+static char *copy(char **at, struct str text)
+{
+	char *start = *at;
+
+	if (text.len > 0)
+		memcpy(start, text.data, text.len);
+	*at += text.len;
+	return start;
+}
+
+struct member *member_new(const struct instance *instance, struct str service_name,
+                          struct lease *lease)
+{
+	struct buf json;
+
+	buf_init(&json, MEMBER_JSON_MOST);
+	instance_put_json_open(&json, instance);
+
+	struct member *member = NULL;
+	if (buf_error(&json) == 0)
+		member = malloc(sizeof(*member) + instance->id.len + instance->host.len +
+		                instance->metadata.len + instance->status_reason.len +
+		                instance->status_by.len + json.len);
+	if (member != NULL) {
+		char *at = (char *)(member + 1);
+
+		member->value = *instance;
+		member->lease = lease;
+		member->value.service = service_name;
+		member->value.id.data = copy(&at, instance->id);
+		member->value.host.data = copy(&at, instance->host);
+		member->value.metadata.data = copy(&at, instance->metadata);
+		member->value.status_reason.data = copy(&at, instance->status_reason);
+		member->value.status_by.data = copy(&at, instance->status_by);
+		member->json = (struct str){at, json.len};
+		(void)copy(&at, (struct str){json.data, json.len});
+	}
+	buf_fini(&json);
+	return member;
+}
+
+static uint32_t slots_for(uint32_t count)
+{
+	uint32_t slots = 4;
+
+	while (slots < count + count / 2)
+		slots *= 2;
+	return slots;
+}
+
+static uint32_t live_count(const struct service_build *build, uint32_t *ret_healthy)
+{
+	uint32_t live = 0;
+
+	*ret_healthy = 0;
+	for (uint32_t i = 0; i < build->count; i++) {
+		if (build->members[i] == NULL)
+			continue;
+		live++;
+		*ret_healthy += build->members[i]->value.status == STATUS_HEALTHY;
+	}
+	return live;
+}
+
+struct service *service_freeze(const struct service_build *build)
+{
+	uint32_t healthy_count;
+	uint32_t count = live_count(build, &healthy_count);
+	uint32_t slot_count = slots_for(count);
+	/* nearly always all are healthy, and then one array serves for both */
+	size_t pointers = count + (healthy_count == count ? 0 : healthy_count);
+	struct service *service = calloc(1, sizeof(*service) + pointers * sizeof(struct member *) +
+	                                            (count + slot_count) * sizeof(uint32_t));
+
+	if (service == NULL)
+		return NULL;
+
+	const struct member **members = (const struct member **)(void *)(service + 1);
+	const struct member **healthy = healthy_count == count ? members : members + count;
+	uint32_t *id_hashes = (uint32_t *)(void *)(members + pointers);
+	uint32_t *slots = id_hashes + count;
+	uint32_t at = 0;
+	uint32_t healthy_at = 0;
+
+	for (uint32_t i = 0; i < build->count; i++) {
+		const struct member *member = build->members[i];
+
+		if (member == NULL)
+			continue;
+		members[at] = member;
+		id_hashes[at] = build->id_hashes[i];
+		at++;
+		if (member->value.status == STATUS_HEALTHY)
+			healthy[healthy_at++] = member;
+		service->status_count[member->value.status]++;
+
+		uint32_t slot = id_hashes[at - 1] & (slot_count - 1);
+		while (slots[slot] != 0)
+			slot = (slot + 1) & (slot_count - 1);
+		slots[slot] = at;
+	}
+	service->life = build->life;
+	service->name = (struct str){build->life->name, build->life->name_len};
+	service->hash = build->hash;
+	service->count = count;
+	service->members = members;
+	service->healthy = healthy;
+	service->id_hashes = id_hashes;
+	service->slots = slots;
+	service->slot_mask = slot_count - 1;
+	return service;
+}
+
+void service_free(void *object)
+{
+	struct service *service = object;
+
+	blob_unref(atomic_load_explicit(&service->answer, memory_order_acquire));
+	for (size_t i = 0; i < SERVICE_INDEXES; i++) {
+		struct service_index *index =
+			atomic_load_explicit(&service->index[i], memory_order_acquire);
+
+		if (index != NULL)
+			index->free(index);
+	}
+	for (size_t i = 0; i < SERVICE_VIEWS; i++) {
+		struct service_index *view =
+			atomic_load_explicit(&service->view[i], memory_order_acquire);
+
+		if (view != NULL)
+			view->free(view);
+	}
+	free(service);
+}
+
+void member_put_json(struct buf *out, const struct member *member)
+{
+	buf_put_str(out, member->json);
+	instance_put_json_close(out, &member->value);
+}
+
+void member_put_json_live(struct buf *out, const struct member *member, int64_t now_real_ms)
+{
+	int64_t last = atomic_load_explicit(&member->lease->renewed_real_ms, memory_order_relaxed);
+
+	buf_put_str(out, member->json);
+	buf_put(out, ",\"last_heartbeat\":");
+	buf_put_time(out, last);
+	buf_put(out, ",\"heartbeat_age_ms\":");
+	buf_put_i64(out, now_real_ms > last ? now_real_ms - last : 0);
+	instance_put_json_close(out, &member->value);
+}
+
+static struct blob *render(const struct service *service)
+{
+	struct buf out;
+	struct blob *blob = NULL;
+
+	buf_init(&out, ANSWER_MOST);
+	buf_put(&out, "{\"service\":");
+	buf_put_json(&out, service->name);
+	buf_put(&out, ",\"revision\":");
+	buf_put_u64(&out, service->status_revision[STATUS_HEALTHY]);
+	buf_put(&out, ",\"instances\":[");
+	for (uint32_t i = 0; i < service->status_count[STATUS_HEALTHY]; i++) {
+		if (i > 0)
+			buf_put_char(&out, ',');
+		member_put_json(&out, service->healthy[i]);
+	}
+	buf_put(&out, "]}\n");
+	if (buf_error(&out) == 0)
+		blob = blob_from(out.data, out.len);
+	buf_fini(&out);
+	return blob;
+}
+
+struct blob *service_answer(const struct service *service)
+{
+	/* The caches are the one part of a frozen service that readers may fill. */
+	_Atomic(struct blob *) *cache =
+		(_Atomic(struct blob *) *)&((struct service *)(uintptr_t)service)->answer;
+	struct blob *answer = atomic_load_explicit(cache, memory_order_acquire);
+
+	if (answer != NULL)
+		return answer;
+
+	struct blob *mine = render(service);
+	if (mine == NULL)
+		return NULL;
+	if (atomic_compare_exchange_strong_explicit(cache, &answer, mine, memory_order_acq_rel,
+	                                            memory_order_acquire))
+		return mine;
+	blob_unref(mine); /* another reader was faster */
+	return answer;
+}
