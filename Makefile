@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: MIT
 #
 #   make                      configure if need be, then build
-#   make check                unit tests and fuzz corpora
+#   make check                unit tests, fuzz seeds, integration tests
 #   make check SAN=address,undefined      the same, in build/address,undefined/
 #   make help                 everything else
 #
 # One Makefile, so make sees the whole graph. What configure found is in config.mk.
 
 .DELETE_ON_ERROR:
-MAKEFLAGS += --no-builtin-rules
+MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := all
 
 # --- configuration: these goals work in a fresh clone without it ------------
-UNCONFIGURED := help format clean distclean check-format check-layers
+UNCONFIGURED := help format clean distclean dist check-format check-layers check-banned check-sizes check-paths check-scripts check-options check-man
 ifneq ($(filter-out $(UNCONFIGURED),$(or $(MAKECMDGOALS),all)),)
 include config.mk
+else
+srcdir := $(or $(shell sed -n 's/^srcdir = //p' config.mk 2>/dev/null),.)
 endif
 srcdir ?= .
 V ?= 0
@@ -34,41 +36,84 @@ $(srcdir)/configure: $(srcdir)/configure.ac
 # --- flavours: each in a folder of its own, so they never mix ---------------
 SAN ?=
 COVERAGE ?=
-B := build/$(or $(SAN),$(if $(COVERAGE),coverage,default))
+FUZZING ?=
+FLAVOUR := $(or $(SAN),$(if $(COVERAGE),coverage),$(if $(FUZZING),fuzz),default)
+B := build/$(FLAVOUR)
 
-ROLLCALL_CPPFLAGS := -D_GNU_SOURCE -I$(srcdir)/daemon \
-	$(if $(SAN)$(COVERAGE),,$(if $(filter -O1 -O2 -O3 -Os,$(CFLAGS)),-D_FORTIFY_SOURCE=2))
-ROLLCALL_CFLAGS := -std=c11 $(WARNINGS) $(if $(filter yes,$(WERROR)),-Werror) -fno-common -fno-strict-aliasing \
-	-fstack-protector-strong -fPIE -pthread \
-	$(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer) $(if $(COVERAGE),--coverage -O0)
-ROLLCALL_LDFLAGS := -pie -pthread -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN)) $(if $(COVERAGE),--coverage)
+comma := ,
+FUZZ_SAN := -fsanitize=address,undefined -fsanitize=fuzzer-no-link
+HARDENING := -fstack-protector-strong -fno-common -fno-strict-aliasing
+ROLLCALL_CPPFLAGS := -D_GNU_SOURCE \
+	$(if $(SAN)$(COVERAGE)$(FUZZING),,$(if $(filter -O1 -O2 -O3 -Os,$(CFLAGS)),-D_FORTIFY_SOURCE=2))
+ROLLCALL_CFLAGS := -std=c11 $(WARNINGS) $(if $(filter yes,$(WERROR)),-Werror) $(HARDENING) -pthread \
+	$(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer) $(if $(COVERAGE),--coverage -O0) \
+	$(if $(FUZZING),$(FUZZ_SAN) -fno-sanitize-recover=all -Wno-unknown-warning-option)
+ROLLCALL_LDFLAGS := -pthread -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN)) $(if $(COVERAGE),--coverage) \
+	$(if $(FUZZING),$(FUZZ_SAN))
 
-COMPILE = $(CC) $(ROLLCALL_CPPFLAGS) $(CPPFLAGS) $(DEPS_CFLAGS) $(ROLLCALL_CFLAGS) $(CFLAGS)
-LINK = $(CC) $(ROLLCALL_LDFLAGS) $(LDFLAGS)
+CPP_DAEMON := -I$(srcdir)/daemon
+CPP_CLIENT := -I$(srcdir)/client/include -I$(srcdir)/client
+COMPILE_AS = $(CC) $(ROLLCALL_CPPFLAGS) $(1) $(CPPFLAGS) $(2) $(ROLLCALL_CFLAGS) $(CFLAGS)
+COMPILE = $(call COMPILE_AS,$(CPP_DAEMON),$(DEPS_CFLAGS)) -fPIE
+COMPILE_CLIENT = $(call COMPILE_AS,$(CPP_CLIENT),$(CLIENT_CFLAGS) $(TOOL_CFLAGS)) -fPIC -fvisibility=hidden
+LINK = $(CC) $(ROLLCALL_LDFLAGS) -pie $(LDFLAGS)
+LINK_SHARED = $(CC) $(ROLLCALL_LDFLAGS) -shared $(LDFLAGS)
 
 # --- what there is ----------------------------------------------------------
 find_c = $(sort $(patsubst $(srcdir)/%,%,$(wildcard $(addprefix $(srcdir)/,$(1)))))
-DAEMON_SRCS := $(filter-out daemon/main/main.c,$(call find_c,daemon/*/*.c))
+DAEMON_SRCS := $(call find_c,daemon/*/*.c)
+CLIENT_LIB_SRCS := $(call find_c,client/lib/*.c)
+TOOL_SRCS := $(call find_c,client/tool/*.c)
+EXAMPLE_SRCS := $(call find_c,client/examples/*.c)
+CLIENT_SRCS := $(CLIENT_LIB_SRCS) $(TOOL_SRCS) $(EXAMPLE_SRCS)
+PRELOAD_SRCS := $(call find_c,tests/lib/slowdisk.c)
+TEST_LIB_SRCS := $(filter-out $(PRELOAD_SRCS),$(call find_c,tests/lib/*.c))
 UNIT_SRCS := $(call find_c,tests/unit/test_*.c)
+CLIENT_TEST_SRCS := $(call find_c,tests/client/test_*.c)
 FUZZ_SRCS := $(call find_c,tests/fuzz/fuzz_*.c)
 BENCH_SRCS := $(call find_c,tests/bench/bench_*.c)
+INTEGRATION := $(call find_c,tests/integration/test_*.py)
 HEADERS := $(call find_c,daemon/*/*.h)
-SCHEMAS := $(call find_c,schema/*.sql)
-ALL_SRCS := $(DAEMON_SRCS) daemon/main/main.c $(UNIT_SRCS) $(FUZZ_SRCS) $(BENCH_SRCS) tests/fuzz/replay.c tests/lib/fault.c
+CLIENT_HEADERS := $(call find_c,client/*/*.h)
+MIGRATIONS := $(call find_c,schema/sql/[0-9]*.sql)
+OPENAPI := $(call find_c,schema/openapi.json)
+MAN := $(call find_c,docs/man/*.[1-9])
+TEST_SRCS := $(UNIT_SRCS) $(FUZZ_SRCS) $(BENCH_SRCS) $(TEST_LIB_SRCS) $(PRELOAD_SRCS) tests/fuzz/replay.c
+ALL_SRCS := $(DAEMON_SRCS) $(CLIENT_SRCS) $(TEST_SRCS) $(CLIENT_TEST_SRCS)
 
 LIB := $(B)/librollcalld.a
-LIB_OBJS := $(DAEMON_SRCS:%.c=$(B)/%.o) $(SCHEMAS:%.sql=$(B)/%.o) $(B)/version.o
+LIB_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out daemon/main/main.c,$(DAEMON_SRCS))) \
+	$(B)/schema/migrations.o $(B)/schema/openapi.o $(B)/version.o
+SOVERSION := 1
+CLIENT_SO := $(if $(CLIENT_LIB_SRCS),$(B)/librollcall.so)
+CLIENT_LIB := $(if $(CLIENT_LIB_SRCS),$(B)/librollcall.a)
+CLIENT_MAP := $(wildcard $(srcdir)/client/lib/rollcall.map)
+TOOL := $(if $(TOOL_SRCS),$(B)/rollcall)
+PC := $(if $(call find_c,client/rollcall.pc.in),$(B)/rollcall.pc)
+PROGRAMS := $(B)/rollcalld $(TOOL)
+
+EXAMPLES := $(EXAMPLE_SRCS:%.c=$(B)/%)
 UNIT_TESTS := $(UNIT_SRCS:%.c=$(B)/%)
-FUZZ_REPLAYS := $(FUZZ_SRCS:%.c=$(B)/%)
+CLIENT_TESTS := $(CLIENT_TEST_SRCS:%.c=$(B)/%)
+PRELOADS := $(PRELOAD_SRCS:tests/lib/%.c=$(B)/%.so)
+FUZZERS := $(FUZZ_SRCS:%.c=$(B)/%)
 BENCHES := $(BENCH_SRCS:%.c=$(B)/%)
+UNITS := $(patsubst $(srcdir)/%.in,$(B)/%,$(wildcard $(srcdir)/systemd/*.in))
 
 .PHONY: all
-all: $(B)/rollcalld
+all: $(PROGRAMS) $(CLIENT_SO) $(PC) $(EXAMPLES) $(UNITS)
+
+# make run ARGS="--log-level=debug"
+.PHONY: run
+run: $(B)/rollcalld
+	@mkdir -p $(B)/state
+	$(Q)exec $(B)/rollcalld --state-dir=$(B)/state $(ARGS)
 
 # --- compile, link ----------------------------------------------------------
 # Objects depend on the command line they were made with.
 $(B)/.flags: FORCE
-	@mkdir -p $(@D); printf '%s\n' '$(COMPILE) $(LINK)' | cmp -s - $@ || printf '%s\n' '$(COMPILE) $(LINK)' >$@
+	@mkdir -p $(@D); printf '%s\n' '$(COMPILE) $(COMPILE_CLIENT) $(LINK)' | cmp -s - $@ || \
+	  printf '%s\n' '$(COMPILE) $(COMPILE_CLIENT) $(LINK)' >$@
 FORCE:
 
 $(B)/%.o: $(srcdir)/%.c $(B)/.flags
@@ -76,19 +121,40 @@ $(B)/%.o: $(srcdir)/%.c $(B)/.flags
 	@mkdir -p $(@D)
 	$(Q)$(COMPILE) $(EXTRA_CFLAGS) -MMD -MP -c -o $@ $<
 
+$(B)/client/%.o: $(srcdir)/client/%.c $(B)/.flags
+	$(call say,CC,client/$*.c)
+	@mkdir -p $(@D)
+	$(Q)$(COMPILE_CLIENT) -MMD -MP -c -o $@ $<
+
 $(B)/%.o: $(B)/%.c
 	$(Q)$(COMPILE) -c -o $@ $<
 
-# "schema/001_init.sql" becomes the C string schema_001_init.
-$(B)/schema/%.c: $(srcdir)/schema/%.sql
+# A file as the lines of a C string.
+C_STRING = sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/?/\\?/g' -e 's/.*/\t"&\\n"/'
+
+# What journal/ migrates by: schema/sql/NNN_name.sql in order.
+$(B)/schema/migrations.c: $(addprefix $(srcdir)/,$(MIGRATIONS)) $(B)/.migrations
 	$(call say,GEN,$@)
 	@mkdir -p $(@D)
-	$(Q){ printf 'extern const char schema_%s[];\nconst char schema_%s[] =\n' $* $*; \
-	  sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/.*/"&\\n"/' $<; echo ';'; } >$@
+	$(Q){ printf '#include <stddef.h>\n#if __has_include("journal/migrations.h")\n#include "journal/migrations.h"\n#endif\n'; \
+	  printf 'extern const char *const schema_migrations[];\nextern const size_t schema_migration_count;\n'; \
+	  printf 'const size_t schema_migration_count = %d;\nconst char *const schema_migrations[] = {\n' $(words $(MIGRATIONS)); \
+	  for f in $(addprefix $(srcdir)/,$(MIGRATIONS)); do echo "	/* $${f##*/} */"; $(C_STRING) $$f; echo '	,'; done; \
+	  printf '\tNULL,\n};\n'; } >$@
+$(B)/.migrations: FORCE
+	@mkdir -p $(@D); echo '$(MIGRATIONS)' | cmp -s - $@ || echo '$(MIGRATIONS)' >$@
+
+# What api/ serves at /openapi.json.
+$(B)/schema/openapi.c: $(addprefix $(srcdir)/,$(OPENAPI))
+	$(call say,GEN,$@)
+	@mkdir -p $(@D)
+	$(Q){ printf '#include <stddef.h>\nextern const char schema_openapi[];\nextern const size_t schema_openapi_len;\n'; \
+	  printf 'const char schema_openapi[] =\n'; $(if $^,$(C_STRING) $^;) \
+	  printf '\t"";\nconst size_t schema_openapi_len = sizeof(schema_openapi) - 1;\n'; } >$@
 
 $(B)/version.c: FORCE
 	@mkdir -p $(@D)
-	@printf '#include "base/version.h"\nconst char rollcall_version[] = "%s";\n' "$$(cd $(srcdir) && sh tests/lint/version)" >$@.new
+	@printf 'extern const char rollcall_version[];\nconst char rollcall_version[] = "%s";\n' "$$(cd $(srcdir) && sh tests/lint/version)" >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 $(LIB): $(LIB_OBJS)
@@ -99,18 +165,74 @@ $(B)/rollcalld: $(B)/daemon/main/main.o $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(LINK) -o $@ $^ $(DEPS_LIBS)
 
-$(UNIT_TESTS): EXTRA_CFLAGS = -I$(srcdir)/tests/lib $(CHECK_CFLAGS) -Wno-conversion -Wno-sign-conversion -Wno-format-nonliteral
-$(B)/tests/lib/fault.o: EXTRA_CFLAGS = -I$(srcdir)/tests/lib
-$(UNIT_TESTS): $(B)/%: $(B)/%.o $(B)/tests/lib/fault.o $(LIB)
+# --- client: nothing of daemon/ ---------------------------------------------
+$(B)/librollcall.a: $(CLIENT_LIB_SRCS:%.c=$(B)/%.o)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/librollcall.so.$(SOVERSION): $(CLIENT_LIB_SRCS:%.c=$(B)/%.o) $(CLIENT_MAP)
 	$(call say,LD,$@)
-	$(Q)$(LINK) -Wl,--wrap=malloc,--wrap=calloc -o $@ $^ $(DEPS_LIBS) $(CHECK_LIBS)
-$(FUZZ_REPLAYS): $(B)/%: $(B)/%.o $(B)/tests/fuzz/replay.o $(LIB)
+	$(Q)$(LINK_SHARED) -Wl,-soname,$(@F) $(if $(CLIENT_MAP),-Wl$(comma)--version-script=$(CLIENT_MAP)) \
+	  -o $@ $(filter %.o,$^) $(CLIENT_LIBS)
+$(B)/librollcall.so: $(B)/librollcall.so.$(SOVERSION)
+	$(Q)ln -sf $(<F) $@
+
+# The tool carries the library in itself: it runs from the build folder and cannot meet another version.
+$(B)/rollcall: $(TOOL_SRCS:%.c=$(B)/%.o) $(CLIENT_LIB) $(B)/version.o
 	$(call say,LD,$@)
-	$(Q)$(LINK) -o $@ $^ $(DEPS_LIBS)
+	$(Q)$(LINK) -o $@ $^ $(CLIENT_LIBS) $(TOOL_LIBS)
+
+# The examples see what users see: the public header and the shared library.
+$(EXAMPLES): $(B)/%: $(B)/%.o $(CLIENT_SO)
+	$(call say,LD,$@)
+	$(Q)$(LINK) -o $@ $< $(CLIENT_SO) -Xlinker -rpath -Xlinker '$(abspath $(B))' $(CLIENT_LIBS)
+
+SUBST_FILE = sed -e 's|@sbindir@|$(sbindir)|g' -e 's|@prefix@|$(prefix)|g' -e 's|@libdir@|$(libdir)|g' \
+	-e 's|@includedir@|$(includedir)|g' -e 's|@VERSION@|$(VERSION)|g'
+$(B)/rollcall.pc: $(srcdir)/client/rollcall.pc.in config.mk
+	$(Q)mkdir -p $(@D) && $(SUBST_FILE) $< >$@
+$(B)/systemd/%: $(srcdir)/systemd/%.in config.mk
+	$(Q)mkdir -p $(@D) && $(SUBST_FILE) $< >$@
+
+# --- test programs ----------------------------------------------------------
+TEST_CFLAGS := -I$(srcdir)/tests/lib $(CHECK_CFLAGS) -Wno-conversion -Wno-sign-conversion -Wno-format-nonliteral
+$(UNIT_TESTS:%=%.o) $(CLIENT_TESTS:%=%.o): EXTRA_CFLAGS = $(TEST_CFLAGS)
+$(CLIENT_TESTS:%=%.o): EXTRA_CFLAGS = $(TEST_CFLAGS) $(CPP_CLIENT) $(CLIENT_CFLAGS)
+$(TEST_LIB_SRCS:%.c=$(B)/%.o) $(FUZZERS:%=%.o) $(BENCHES:%=%.o): EXTRA_CFLAGS = -I$(srcdir)/tests/lib
+$(filter $(B)/tests/fuzz/fuzz_client_%,$(FUZZERS:%=%.o)): EXTRA_CFLAGS = $(CPP_CLIENT) $(CLIENT_CFLAGS)
+
+$(UNIT_TESTS:%=%.o) $(CLIENT_TESTS:%=%.o): | have-check
+.PHONY: have-check
+have-check:
+	@$(if $(filter yes,$(HAVE_CHECK)),,echo "the unit tests need check: install it and run ./configure again" >&2; exit 1)
+
+# Memory that the daemon asks for passes tests/lib/fault.c.
+WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+$(UNIT_TESTS): $(B)/%: $(B)/%.o $(TEST_LIB_SRCS:%.c=$(B)/%.o) $(LIB)
+	$(call say,LD,$@)
+	$(Q)$(LINK) $(WRAP) -o $@ $^ $(DEPS_LIBS) $(CHECK_LIBS)
+$(CLIENT_TESTS): $(B)/%: $(B)/%.o $(B)/tests/lib/fault.o $(CLIENT_LIB)
+	$(call say,LD,$@)
+	$(Q)$(LINK) $(WRAP) -o $@ $^ $(CLIENT_LIBS) $(CHECK_LIBS)
+
+# fuzz_client_* link the client library, all others the daemon's.
+FUZZ_MAIN := $(if $(FUZZING),,$(B)/tests/fuzz/replay.o)
+$(filter $(B)/tests/fuzz/fuzz_client_%,$(FUZZERS)): FUZZ_LIBS = $(CLIENT_LIBS)
+$(filter $(B)/tests/fuzz/fuzz_client_%,$(FUZZERS)): $(CLIENT_LIB)
+$(filter-out $(B)/tests/fuzz/fuzz_client_%,$(FUZZERS)): FUZZ_LIBS = $(DEPS_LIBS)
+$(filter-out $(B)/tests/fuzz/fuzz_client_%,$(FUZZERS)): $(LIB)
+$(FUZZERS): $(B)/%: $(B)/%.o $(FUZZ_MAIN)
+	$(call say,LD,$@)
+	$(Q)$(LINK) $(if $(FUZZING),-fsanitize=fuzzer) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(FUZZ_LIBS)
 
 $(BENCHES): $(B)/%: $(B)/%.o $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(LINK) -o $@ $^ $(DEPS_LIBS)
+
+# Preloaded into a daemon under test; it must not bring a sanitizer of its own.
+$(PRELOADS): $(B)/%.so: $(srcdir)/tests/lib/%.c $(B)/.flags
+	$(call say,LD,$@)
+	$(Q)$(CC) -D_GNU_SOURCE -std=c11 -O2 -g $(WARNINGS) $(if $(filter yes,$(WERROR)),-Werror) -fPIC -shared -pthread -o $@ $< -ldl
 
 -include $(ALL_SRCS:%.c=$(B)/%.d)
 .PRECIOUS: $(B)/%.o $(B)/%.c
@@ -119,16 +241,35 @@ $(BENCHES): $(B)/%: $(B)/%.o $(LIB)
 export TSAN_OPTIONS = suppressions=$(abspath $(srcdir)/tests/lint/tsan.supp)
 export ASAN_OPTIONS = detect_stack_use_after_return=1
 export UBSAN_OPTIONS = print_stacktrace=1
+export CK_DEFAULT_TIMEOUT = $(if $(SAN)$(COVERAGE),120,60)
 
 # --- check ------------------------------------------------------------------
-.PHONY: check
-check: $(addprefix run-,$(UNIT_SRCS) $(FUZZ_SRCS))
-run-tests/unit/%.c: $(B)/tests/unit/%
-	$(call say,TEST,$*)
-	$(Q)$<
-run-tests/fuzz/fuzz_%.c: $(B)/tests/fuzz/fuzz_%
-	$(call say,REPLAY,$*)
-	$(Q)$< $(srcdir)/tests/fuzz/corpus/$*/*
+# Every program leaves its cases as TAP in $(RESULTS); the last line sums them up.
+RESULTS := $(B)/results
+UNIT_RUNS := $(patsubst $(B)/tests/%,run-%,$(UNIT_TESTS) $(CLIENT_TESTS))
+FUZZ_RUNS := $(FUZZERS:$(B)/tests/%=run-%)
+INTEGRATION_RUN := $(if $(INTEGRATION),run-integration)
+RESULT_FILES := $(patsubst run-%,$(RESULTS)/%.tap,$(UNIT_RUNS) $(FUZZ_RUNS)) $(INTEGRATION:tests/%.py=$(RESULTS)/%.tap)
+
+.PHONY: check check-unit check-fuzz check-integration build-tests $(UNIT_RUNS) $(FUZZ_RUNS) run-integration
+check: $(UNIT_RUNS) $(FUZZ_RUNS) $(INTEGRATION_RUN)
+	@sh $(srcdir)/tests/lib/tally $(RESULT_FILES) >$(RESULTS)/summary; status=$$?; cat $(RESULTS)/summary; exit $$status
+check-unit: $(UNIT_RUNS)
+	@sh $(srcdir)/tests/lib/tally $(patsubst run-%,$(RESULTS)/%.tap,$^)
+check-fuzz: $(FUZZ_RUNS)
+	@sh $(srcdir)/tests/lib/tally $(patsubst run-%,$(RESULTS)/%.tap,$^)
+check-integration: run-integration
+	@sh $(srcdir)/tests/lib/tally $(INTEGRATION:tests/%.py=$(RESULTS)/%.tap)
+build-tests: all $(UNIT_TESTS) $(CLIENT_TESTS) $(FUZZERS) $(BENCHES) $(PRELOADS)
+
+$(UNIT_RUNS): run-%: $(B)/tests/%
+	@sh $(srcdir)/tests/lib/run-program $(RESULTS)/$*.tap $* $<
+$(FUZZ_RUNS): run-fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%
+	@sh $(srcdir)/tests/lib/run-program $(RESULTS)/fuzz/fuzz_$*.tap fuzz/fuzz_$* $< $(srcdir)/tests/fuzz/corpus/$*
+# Last, because it measures time; two files at a time, whatever -j says.
+run-integration: $(PROGRAMS) $(CLIENT_SO) $(EXAMPLES) $(PRELOADS) | $(UNIT_RUNS) $(FUZZ_RUNS)
+	@ROLLCALLD=$(abspath $(B)/rollcalld) ROLLCALL_TOOL=$(abspath $(TOOL)) ROLLCALL_FLAVOUR=$(FLAVOUR) \
+	  $(PYTHON) $(srcdir)/tests/integration/run.py $(RESULTS)/integration $(addprefix $(srcdir)/,$(INTEGRATION))
 
 .PHONY: check-all
 check-all: lint
@@ -138,84 +279,113 @@ check-all: lint
 
 # make fuzz TARGET=router SECONDS=60
 .PHONY: fuzz
-TARGET ?= router
+TARGETS := $(FUZZ_SRCS:tests/fuzz/fuzz_%.c=%)
+TARGET ?=
 SECONDS ?= 60
-fuzz: $(B)/schema/001_init.c $(B)/version.c
-	$(Q)clang $(ROLLCALL_CPPFLAGS) $(DEPS_CFLAGS) -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -pthread -o $(B)/fuzz-$(TARGET) \
-	  $(srcdir)/tests/fuzz/fuzz_$(TARGET).c $(addprefix $(srcdir)/,$(DAEMON_SRCS)) $(filter %.c,$^) $(DEPS_LIBS)
-	@mkdir -p $(B)/found-$(TARGET)
-	$(Q)$(B)/fuzz-$(TARGET) -max_total_time=$(SECONDS) $(B)/found-$(TARGET) $(srcdir)/tests/fuzz/corpus/$(TARGET)
+fuzz:
+	@$(if $(filter $(TARGET),$(TARGETS)),:,echo "make fuzz TARGET=... SECONDS=60, where TARGET is one of: $(TARGETS)" >&2; exit 2)
+	$(Q)$(MAKE) FUZZING=1 CC=clang build/fuzz/tests/fuzz/fuzz_$(TARGET)
+	@mkdir -p build/fuzz/found/$(TARGET)
+	$(Q)build/fuzz/tests/fuzz/fuzz_$(TARGET) -max_total_time=$(SECONDS) -artifact_prefix=build/fuzz/found/$(TARGET)- \
+	  build/fuzz/found/$(TARGET) $(srcdir)/tests/fuzz/corpus/$(TARGET)
 
 .PHONY: bench
-bench: $(BENCHES)
-	$(Q)for b in $^; do ./$$b || exit 1; done
+bench: $(PROGRAMS) $(BENCHES) $(PRELOADS)
+	$(Q)$(if $(wildcard $(srcdir)/tests/bench/run.py),ROLLCALLD=$(abspath $(B)/rollcalld) $(PYTHON) $(srcdir)/tests/bench/run.py $(ARGS), \
+	  for b in $(BENCHES); do ./$$b || exit 1; done)
 
 .PHONY: coverage
 coverage:
+	$(Q)find build/coverage -name '*.gcda' -delete 2>/dev/null || :
 	$(Q)$(MAKE) check COVERAGE=1
-	$(Q)gcovr --root $(srcdir) --filter 'daemon/' build/coverage
+	$(Q)gcovr --root $(srcdir) --filter '$(abspath $(srcdir))/daemon/' --filter '$(abspath $(srcdir))/client/' build/coverage
 
 # --- lint: cheap and exact first --------------------------------------------
-.PHONY: lint check-format check-layers check-headers check-banned check-options tidy
-lint: check-format check-layers check-banned check-headers check-options tidy
+.PHONY: lint check-format check-layers check-headers check-banned check-sizes check-paths check-scripts check-options check-units check-man tidy
+lint: check-format check-layers check-banned check-sizes check-paths check-scripts check-options check-man check-headers check-units tidy
+FILES = sh tests/lint/files
 check-format:
 	$(call say,LINT,format)
-	$(Q)clang-format --dry-run -Werror $$(git -C $(srcdir) ls-files '*.[ch]')
+	$(Q)cd $(srcdir) && $(FILES) '*.[ch]' | xargs clang-format --dry-run -Werror
 check-layers:
 	$(call say,LINT,layers)
-	$(Q)cd $(srcdir) && awk -f tests/lint/layers.awk daemon/layers daemon/*/*.[ch]
+	$(Q)cd $(srcdir) && awk -f tests/lint/layers.awk daemon/layers daemon/*/*.[ch] $(CLIENT_SRCS) $(CLIENT_HEADERS)
 check-banned:
 	$(call say,LINT,banned)
-	$(Q)cd $(srcdir) && ! grep -nE '\<(strcpy|strcat|strncpy|strncat|strtok|sprintf|vsprintf|gets|atoi|atol|gmtime|localtime|ctime|asctime|rand|alloca|system|popen|signal)\(' daemon/*/*.[ch]
+	$(Q)cd $(srcdir) && ! $(FILES) 'daemon/*.[ch]' 'client/*.[ch]' | xargs grep -nE '\<(strcpy|strcat|strncpy|strncat|strtok|sprintf|vsprintf|gets|atoi|atol|gmtime|localtime|ctime|asctime|rand|alloca|system|popen|signal)\('
+check-sizes:
+	$(call say,LINT,sizes)
+	$(Q)cd $(srcdir) && $(FILES) 'daemon/*.[ch]' 'client/*.[ch]' | xargs wc -l | awk '$$1 > 600 && $$2 != "total" { print $$2 ": " $$1 " lines, more than 600"; failed = 1 } END { exit failed }'
+# Nothing outside of the project is named in it.
+check-paths:
+	$(call say,LINT,paths)
+	$(Q)cd $(srcdir) && ! $(FILES) | xargs grep -nIE '[/](wor[k]|home|root|mnt)/|/tm[p]/(wt|rc)\>'
+check-scripts:
+	$(call say,LINT,scripts)
+	$(Q)cd $(srcdir) && $(FILES) | xargs awk 'FNR == 1 && /^#!.*sh$$/ { print FILENAME } { nextfile }' | xargs shellcheck
 check-options:
 	$(call say,LINT,options)
-	$(Q)$(srcdir)/tests/lint/options
+	$(Q)cd $(srcdir) && tests/lint/options
+check-man:
+	$(call say,LINT,man)
+	$(Q)$(if $(MAN),cd $(srcdir) && mandoc -T lint -W warning $(MAN),:)
+check-units: $(B)/rollcalld $(UNITS)
+	$(call say,LINT,units)
+	$(Q)sh $(srcdir)/tests/lint/units $(B) $(srcdir)
 # Every header compiles alone, so its includes are complete.
-check-headers: $(HEADERS:%=$(B)/%.ok)
-$(B)/%.h.ok: $(srcdir)/%.h $(B)/.flags
+check-headers: $(HEADERS:%=$(B)/%.ok) $(CLIENT_HEADERS:%=$(B)/%.ok)
+$(B)/daemon/%.h.ok: $(srcdir)/daemon/%.h $(B)/.flags
 	@mkdir -p $(@D)
-	$(Q)echo '#include "$(<:$(srcdir)/daemon/%=%)"' | $(COMPILE) -Wno-unused-const-variable -x c -fsyntax-only - && touch $@
+	$(Q)echo '#include "$*.h"' | $(COMPILE) -Wno-unused-const-variable -x c -fsyntax-only - && touch $@
+$(B)/client/%.h.ok: $(srcdir)/client/%.h $(B)/.flags
+	@mkdir -p $(@D)
+	$(Q)echo '#include "$*.h"' | $(COMPILE_CLIENT) -x c -fsyntax-only - && touch $@
 # One process a file: make runs them in parallel, and only on what changed.
-tidy: $(DAEMON_SRCS:%=$(B)/%.tidy)
-$(B)/%.c.tidy: $(srcdir)/%.c $(B)/%.o .clang-tidy | compile_commands.json
+tidy: $(DAEMON_SRCS:%=$(B)/%.tidy) $(CLIENT_SRCS:%=$(B)/%.tidy)
+TIDY_FLAGS = -Wno-unknown-warning-option -Wno-error
+$(B)/%.c.tidy: $(srcdir)/%.c $(B)/%.o $(srcdir)/.clang-tidy
 	$(call say,TIDY,$*.c)
-	$(Q)clang-tidy -p . --quiet $< 2>$@.log || { cat $@.log; exit 1; }
+	$(Q)clang-tidy --quiet $< -- $(filter -%,$(if $(filter client/%,$*),$(COMPILE_CLIENT),$(COMPILE))) $(TIDY_FLAGS) >$@.log 2>&1 || { cat $@.log; exit 1; }
 	$(Q)touch $@
 
-# For clang's tools, which do not know all of gcc's warnings.
+# For editors; gcc's own warnings are unknown to clang's tools.
 compile_commands.json: $(B)/.flags $(addprefix $(srcdir)/,$(ALL_SRCS))
 	$(call say,GEN,$@)
-	$(Q){ echo '['; sep=; for f in $(ALL_SRCS); do \
+	$(Q){ sep='['; for f in $(ALL_SRCS); do \
+	  case $$f in client/*) cc='$(COMPILE_CLIENT)';; *) cc='$(COMPILE) -I$(srcdir)/tests/lib $(CPP_CLIENT) $(CHECK_CFLAGS)';; esac; \
 	  printf '%s{"directory":"%s","file":"%s","command":"%s"}\n' "$$sep" '$(CURDIR)' "$(srcdir)/$$f" \
-	    '$(filter-out -Werror,$(COMPILE)) -Wno-unknown-warning-option -I$(srcdir)/tests/lib $(CHECK_CFLAGS) -c '"$(srcdir)/$$f"; sep=,; done; echo ']'; } >$@
+	    "$$cc -Wno-unknown-warning-option -c $(srcdir)/$$f"; sep=,; done; echo ']'; } >$@
 
 .PHONY: format
 format:
-	$(Q)clang-format -i $$(git ls-files '*.[ch]')
-tags: $(addprefix $(srcdir)/,$(ALL_SRCS) $(HEADERS))
+	$(Q)cd $(srcdir) && $(FILES) '*.[ch]' | xargs clang-format -i
+tags: $(addprefix $(srcdir)/,$(ALL_SRCS) $(HEADERS) $(CLIENT_HEADERS))
 	$(Q)ctags -f $@ $^
 
 # --- install, dist ----------------------------------------------------------
+# mode:what:where; uninstall removes just these.
+INSTALLED = 755:$(B)/rollcalld:$(sbindir)/rollcalld \
+	$(foreach u,$(UNITS),644:$u:$(systemdsystemunitdir)/$(notdir $u)) \
+	$(foreach m,$(MAN),644:$(srcdir)/$m:$(mandir)/man$(subst .,,$(suffix $m))/$(notdir $m)) \
+	$(if $(TOOL),755:$(TOOL):$(bindir)/rollcall) \
+	$(if $(CLIENT_SO),755:$(B)/librollcall.so.$(SOVERSION):$(libdir)/librollcall.so.$(SOVERSION) \
+	  644:$(srcdir)/client/include/rollcall.h:$(includedir)/rollcall.h) \
+	$(if $(PC),644:$(PC):$(libdir)/pkgconfig/rollcall.pc)
 .PHONY: install uninstall dist clean distclean help
 install: all
-	$(INSTALL) -d $(DESTDIR)$(sbindir) $(DESTDIR)$(systemdsystemunitdir)
-	$(INSTALL) $(B)/rollcalld $(DESTDIR)$(sbindir)/rollcalld
-	sed -e 's|@sbindir@|$(sbindir)|g' $(srcdir)/systemd/rollcalld.service.in >$(B)/rollcalld.service
-	$(INSTALL) -m 644 $(B)/rollcalld.service $(DESTDIR)$(systemdsystemunitdir)/rollcalld.service
+	$(Q)set -e; for entry in $(INSTALLED); do mode=$${entry%%:*}; where=$(DESTDIR)$${entry##*:}; what=$${entry#*:}; what=$${what%:*}; \
+	  echo "  INSTALL $$where"; mkdir -p "$${where%/*}"; $(INSTALL) -m $$mode "$$what" "$$where"; done
+	$(if $(CLIENT_SO),$(Q)ln -sf librollcall.so.$(SOVERSION) $(DESTDIR)$(libdir)/librollcall.so)
 uninstall:
-	rm -f $(DESTDIR)$(sbindir)/rollcalld $(DESTDIR)$(systemdsystemunitdir)/rollcalld.service
+	rm -f $(foreach entry,$(INSTALLED),$(DESTDIR)$(lastword $(subst :, ,$(entry)))) $(if $(CLIENT_SO),$(DESTDIR)$(libdir)/librollcall.so)
 
 # What git has, plus configure and the version, so that users need no autoconf.
-dist: $(srcdir)/configure
-	$(Q)mkdir -p $(B) && printf '%s\n' '$(VERSION)' >$(B)/.version
-	$(Q)git archive --format=tar --prefix=$(PACKAGE)-$(VERSION)/ --add-file=configure --add-file=$(B)/.version HEAD | \
-	  gzip -9n >$(PACKAGE)-$(VERSION).tar.gz
-	$(call say,DIST,$(PACKAGE)-$(VERSION).tar.gz)
+dist:
+	$(Q)sh $(srcdir)/tests/lint/dist $(srcdir)
 
 clean:
 	rm -rf build compile_commands.json tags
 distclean: clean
-	rm -rf config.mk config.status config.log configure aclocal.m4 autom4te.cache
+	rm -rf config.mk config.status config.log configure configure~ aclocal.m4 autom4te.cache
 help:
-	@echo 'all  check  check-all  lint  tidy  format  fuzz  coverage  bench  tags  compile_commands.json'
-	@echo 'install  uninstall  dist  clean  distclean        variables: V=1 SAN= COVERAGE=1 DESTDIR= CONFIGURE_FLAGS='
+	@cat $(srcdir)/tests/lint/help

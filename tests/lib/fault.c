@@ -27,11 +27,13 @@ static bool fails(void)
 	return true;
 }
 
-/* The linker sends the daemon's malloc() here: -Wl,--wrap=malloc,--wrap=calloc */
+/* The linker sends the daemon's malloc() here: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc */
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *old, size_t size);
 
 void *__wrap_malloc(size_t size)
 {
@@ -41,4 +43,9 @@ void *__wrap_malloc(size_t size)
 void *__wrap_calloc(size_t count, size_t size)
 {
 	return fails() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+	return fails() ? NULL : __real_realloc(old, size);
 }

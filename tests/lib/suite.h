@@ -3,7 +3,9 @@
 #pragma once
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /** Fails with the text of the error code, and names the expression. */
 #define ck_ok(expr)                                                           \
@@ -13,6 +15,32 @@
 	} while (0)
 
 #define ck_fails(expr, code) ck_assert_int_eq((expr), -(code))
+
+/**
+ * Ends the case: it cannot run here, for this reason. `make check` prints it and counts the case as
+ * skipped, not as passed. Only in a test's own function.
+ */
+#define ck_skip(reason)                         \
+	do {                                    \
+		suite_skip(__func__, (reason)); \
+		return;                         \
+	} while (0)
+
+/** Leaves "name reason" where tests/lib/run-program finds it. */
+__attribute__((unused)) static void suite_skip(const char *function, const char *reason)
+{
+	const char *result = getenv("TAP_FILE");
+	char path[4096];
+	int name_len = (int)strlen(function) - (int)strlen("_fn"); /* START_TEST() adds it */
+	FILE *file = NULL;
+
+	if (result != NULL &&
+	    snprintf(path, sizeof(path), "%s.skipped", result) < (int)sizeof(path))
+		file = fopen(path, "ae");
+	(void)fprintf(file != NULL ? file : stdout, "%.*s %s\n", name_len, function, reason);
+	if (file != NULL)
+		(void)fclose(file);
+}
 
 /** Defines main(); the cases follow as test functions, NULL-terminated for checked fixtures. */
 #define SUITE(name, setup, teardown, ...)                                     \
