@@ -20,7 +20,8 @@ struct draft_service {
 
 /** What publishing must still write into what was prepared. */
 struct fixup {
-	const struct event *event;
+	const struct event *event; /* NULL: it was committed before, as `revision` */
+	uint64_t revision;
 	struct member *member; /* NULL when the event removes it */
 	struct draft_service *service;
 	unsigned statuses; /* bit per status whose set changed */
@@ -361,7 +362,13 @@ static const struct member *put(struct snapshot_draft *draft, struct draft_servi
 		return NULL;
 	}
 
-	*fixup = (struct fixup){event, after, service, 1u << after->value.status};
+	*fixup = (struct fixup){
+		.event = event->revision == 0 ? event : NULL,
+		.revision = event->revision,
+		.member = after,
+		.service = service,
+		.statuses = 1u << after->value.status,
+	};
 	draft->fixup_count++;
 	if (before != NULL) {
 		fixup->statuses |= 1u << before->value.status;
@@ -385,8 +392,11 @@ static const struct member *remove_member(struct snapshot_draft *draft,
 	if (discard_later(draft, before, free) < 0)
 		return NULL;
 
-	draft->fixups[draft->fixup_count++] =
-		(struct fixup){event, NULL, service, 1u << before->value.status};
+	draft->fixups[draft->fixup_count++] = (struct fixup){
+		.event = event,
+		.service = service,
+		.statuses = 1u << before->value.status,
+	};
 	service->build.members[found - 1] = NULL;
 	service->live--;
 	count_status(draft, service, before->value.status, -1);
@@ -540,10 +550,10 @@ static void apply_fixups(struct snapshot_draft *draft)
 {
 	for (size_t i = 0; i < draft->fixup_count; i++) {
 		const struct fixup *fixup = &draft->fixups[i];
-		uint64_t revision = fixup->event->revision;
+		uint64_t revision = fixup->event != NULL ? fixup->event->revision : fixup->revision;
 		struct service *service = fixup->service->next;
 
-		if (fixup->member != NULL) {
+		if (fixup->member != NULL && fixup->event != NULL) {
 			fixup->member->value.revision = fixup->event->instance.revision;
 			fixup->member->value.incarnation = fixup->event->instance.incarnation;
 		}

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-struct snapshot_store *snapshot_store_new(void)
+struct snapshot_store *snapshot_store_new(uint64_t revision)
 {
 	struct snapshot_store *store = calloc(1, sizeof(*store));
 	struct snapshot *empty = calloc(1, sizeof(*empty));
@@ -20,6 +20,7 @@ struct snapshot_store *snapshot_store_new(void)
 		free(store);
 		return NULL;
 	}
+	empty->revision = revision;
 	atomic_init(&store->latest, empty);
 	return store;
 }

@@ -101,7 +101,8 @@ struct snapshot_counts {
 	uint64_t instances[STATUS_COUNT];
 };
 
-struct snapshot_store *snapshot_store_new(void) MUST_USE;
+/** @param revision  of the first, empty snapshot */
+struct snapshot_store *snapshot_store_new(uint64_t revision) MUST_USE;
 /** No reader and no writer is left. Takes NULL. */
 void snapshot_store_free(struct snapshot_store *store);
 
@@ -155,8 +156,9 @@ struct service_life *snapshot_draft_count(const struct snapshot_draft *draft, st
 struct snapshot_counts snapshot_draft_counts(const struct snapshot_draft *draft);
 /**
  * Applies one event.
- * @param event  kept (borrowed) until the draft ends: publishing takes its revision and
- * incarnation. Its strings are copied.
+ * @param event  its strings are copied. Without a revision it is kept (borrowed) until the draft
+ * ends: publishing takes its revision and incarnation. With one it was committed before, and
+ * nothing is kept.
  * @param lease  of a new member; borrowed for as long as the member is in any snapshot; ignored for
  * one that exists
  * @return the member after the event, or the one that it removed; NULL: out of memory, nothing has

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/clock.h"
+#include "metrics/metrics.h"
+#include "registry/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+void set_status(struct instance *instance, struct str reason, struct str by, int64_t now_real_ms)
+{
+	instance->status = instance_status(instance);
+	instance->status_reason = reason;
+	instance->status_by = by;
+	instance->status_since_ms = now_real_ms;
+}
+
+void set_status_by_owner(struct instance *instance, struct str reason, int64_t now_real_ms)
+{
+	if (instance->drained)
+		set_status(instance, STR("drained by an operator"), STR("operator"), now_real_ms);
+	else if (instance->wants_drain)
+		set_status(instance, STR("draining by itself"), STR("instance"), now_real_ms);
+	else
+		set_status(instance, reason, STR("instance"), now_real_ms);
+}
+
+int decide_event(struct batch *batch, struct entry *entry, enum event_kind kind,
+                 const struct instance *instance, struct tenure *tenure)
+{
+	struct event *event = &batch->events[batch->event_count];
+	const struct command *command = entry->command;
+
+	*event = (struct event){
+		.time_ms = batch->now_real_ms,
+		.kind = kind,
+		.author = command != NULL ? command->author : STR("sweeper"),
+		.agent = command != NULL ? command->agent : (struct str){NULL, 0},
+		.reason = command != NULL ? command->reason : (struct str){NULL, 0},
+		.instance = *instance,
+	};
+
+	const struct member *member = snapshot_draft_apply(batch->draft, event, &tenure->lease);
+	if (member == NULL)
+		return -ENOMEM;
+	event->instance = member->value; /* whose strings last as long as the draft */
+	entry->event = event;
+	entry->member = member;
+	entry->tenure = tenure;
+	batch->event_count++;
+	return 0;
+}
+
+/* The record of the command, the standing of the instance as it was. */
+static struct instance with_record(const struct instance *current, const struct instance *record)
+{
+	struct instance next = *current;
+
+	next.host = record->host;
+	next.port = record->port;
+	next.weight = record->weight;
+	next.metadata = record->metadata;
+	next.metadata_count = record->metadata_count;
+	next.ttl_ms = record->ttl_ms;
+	next.remove_after_ms = record->remove_after_ms;
+	next.wants_drain = record->wants_drain;
+	next.lease_out = false;
+	return next;
+}
+
+static int register_new(struct registry *registry, struct batch *batch, struct entry *entry)
+{
+	struct snapshot_counts counts = snapshot_draft_counts(batch->draft);
+	struct instance instance = entry->command->instance;
+	uint64_t total = 0;
+
+	for (size_t s = 0; s < STATUS_COUNT; s++)
+		total += counts.instances[s];
+	if (total >= registry->options.instances_max)
+		return -EDQUOT;
+	if (atomic_load_explicit(&registry->is_full, memory_order_relaxed))
+		return -ENOSPC;
+
+	struct tenure *tenure = tenure_new(batch->now_lease_ms, batch->now_real_ms);
+	if (tenure == NULL)
+		return -ENOMEM;
+	instance.lease_out = instance.drained = false;
+	instance.drained_until_ms = 0;
+	instance.registered_ms = batch->now_real_ms;
+	instance.incarnation = instance.revision = 0;
+	set_status_by_owner(&instance, STR("registered"), batch->now_real_ms);
+
+	int r = decide_event(batch, entry, EVENT_REGISTERED, &instance, tenure);
+	if (r < 0)
+		free(tenure);
+	entry->outcome = OUTCOME_CREATED;
+	return r;
+}
+
+/* What the owner's sign of life makes of an instance that may have been unhealthy. */
+static int update(struct registry *registry, struct batch *batch, struct entry *entry,
+                  const struct member *member, struct instance *next, enum event_kind kind)
+{
+	if (kind == EVENT_UPDATED && atomic_load_explicit(&registry->is_full, memory_order_relaxed))
+		return -ENOSPC;
+	if (instance_status(next) != member->value.status)
+		set_status_by_owner(next, STR("heartbeat"), batch->now_real_ms);
+	entry->outcome = OUTCOME_CHANGED;
+	return decide_event(batch, entry, kind, next, tenure_of(member));
+}
+
+static void renew(struct batch *batch, struct entry *entry, const struct member *member)
+{
+	tenure_renew(tenure_of(member), batch->now_lease_ms, batch->now_real_ms);
+	metrics_count(METRIC_HEARTBEATS, 1);
+	entry->member = member;
+	entry->outcome = OUTCOME_RENEWED;
+}
+
+static int decide_register(struct registry *registry, struct batch *batch, struct entry *entry,
+                           const struct member *member)
+{
+	if (member == NULL)
+		return register_new(registry, batch, entry);
+
+	struct instance next = with_record(&member->value, &entry->command->instance);
+	if (!instance_same_record(&next, &member->value))
+		return update(registry, batch, entry, member, &next, EVENT_UPDATED);
+	if (member->value.lease_out)
+		return update(registry, batch, entry, member, &next, EVENT_RECOVERED);
+	renew(batch, entry, member);
+	return 0;
+}
+
+static int decide_heartbeat(struct registry *registry, struct batch *batch, struct entry *entry,
+                            const struct member *member)
+{
+	const struct command *command = entry->command;
+
+	if (member == NULL)
+		return -ENOENT;
+
+	struct instance next = member->value;
+	next.lease_out = false;
+	if (command->set_drain)
+		next.wants_drain = command->instance.wants_drain;
+	if (member->value.lease_out)
+		return update(registry, batch, entry, member, &next, EVENT_RECOVERED);
+	if (next.wants_drain != member->value.wants_drain)
+		return update(registry, batch, entry, member, &next,
+		              next.wants_drain ? EVENT_DRAINED : EVENT_RESUMED);
+	renew(batch, entry, member);
+	return 0;
+}
+
+static int decide_status(struct batch *batch, struct entry *entry, const struct member *member)
+{
+	const struct command *command = entry->command;
+	char text[AUTHOR_MAX + 16] = "operator:";
+	struct str by = {text, strlen(text) + command->author.len};
+
+	if (member == NULL)
+		return -ENOENT;
+	entry->member = member;
+	entry->outcome = OUTCOME_RENEWED;
+
+	struct instance next = member->value;
+	next.drained = command->drained;
+	next.drained_until_ms =
+		command->drained && command->for_ms > 0 ? batch->now_real_ms + command->for_ms : 0;
+	if (!command->drained)
+		next.wants_drain = false;
+	if (next.drained == member->value.drained &&
+	    next.wants_drain == member->value.wants_drain && !command->drained)
+		return 0;
+	if (command->drained && member->value.drained && command->for_ms == 0 &&
+	    member->value.drained_until_ms == 0 &&
+	    str_equal(command->reason, member->value.status_reason))
+		return 0; /* said again */
+
+	memcpy(text + strlen(text), command->author.data, command->author.len);
+	/* while its lease is out, that is why it is unhealthy; the event tells the rest */
+	if (!next.lease_out)
+		set_status(&next,
+		           command->reason.len > 0 ? command->reason
+		           : command->drained      ? STR("drained by an operator")
+		                                   : STR("resumed by an operator"),
+		           by, batch->now_real_ms);
+	entry->outcome = OUTCOME_CHANGED;
+	return decide_event(batch, entry, command->drained ? EVENT_DRAINED : EVENT_RESUMED, &next,
+	                    tenure_of(member));
+}
+
+static int decide_deregister(struct batch *batch, struct entry *entry, const struct member *member)
+{
+	if (member == NULL)
+		return 0;
+	entry->outcome = OUTCOME_REMOVED;
+	return decide_event(batch, entry, EVENT_DEREGISTERED, &member->value, tenure_of(member));
+}
+
+void decide_command(struct registry *registry, struct batch *batch, struct entry *entry)
+{
+	const struct instance *named = &entry->command->instance;
+	const struct member *member =
+		snapshot_draft_member(batch->draft, named->service, named->id);
+
+	switch (entry->command->kind) {
+	case COMMAND_REGISTER:
+		entry->error = decide_register(registry, batch, entry, member);
+		break;
+	case COMMAND_DEREGISTER:
+		entry->error = decide_deregister(batch, entry, member);
+		break;
+	case COMMAND_HEARTBEAT:
+		entry->error = decide_heartbeat(registry, batch, entry, member);
+		break;
+	case COMMAND_STATUS:
+		entry->error = decide_status(batch, entry, member);
+		break;
+	case COMMAND_INDEX:
+		break; /* after the batch, on what is then published */
+	}
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * The registry's parts and who may touch what.
+ *
+ * registry.c  life and queue       writer.c  one batch: decide, commit, publish, complete
+ * decide.c    command -> event     leases.c  lease clock, timers, sweeper
+ * expiry.c    due lease -> event, mass expiry    history.c  events from the log
+ */
+#pragma once
+
+#include "base/lock.h"
+#include "base/progress.h"
+#include "base/rcu.h"
+#include "base/timer.h"
+#include "registry/registry.h"
+
+#include <pthread.h>
+#include <sys/queue.h>
+
+/** How often the sweeper looks, and how late it may be before it calls that a stall. */
+#define SWEEP_MS PROGRESS_IDLE_MS
+#define STALL_MS (3 * SWEEP_MS)
+/** When a due lease is looked at again whose event could not be committed. */
+#define EXPIRY_RETRY_MS 1000
+
+#define NEVER INT64_MAX
+
+/** The lease of one incarnation, and when something is to happen to it. Freed by RCU after the
+ * instance is removed. */
+struct tenure {
+	struct retired retired;
+	struct lease lease;
+
+	/* guarded by LOCK_LEASES; times are of the lease clock */
+	struct timer timer;
+	TAILQ_ENTRY(tenure) due; /* linked while is_due */
+	bool is_due;
+	bool recheck; /* due whatever the times say */
+	bool lease_out;
+	int64_t ttl_ms;
+	int64_t remove_at_ms;  /* NEVER, or when an expired instance is to be removed */
+	int64_t drain_end_ms;  /* NEVER, or when an operator's drain ends */
+	int64_t not_before_ms; /* held back or tried again: nothing is due before */
+
+	/* writer only */
+	int64_t drained_until_ms; /* real time that drain_end_ms stands for */
+	const struct member *member;
+};
+
+TAILQ_HEAD(tenure_list, tenure);
+
+/** Leases, the lease clock and the sweeper thread. */
+struct leases {
+	/* atomic */
+	_Atomic int64_t blind_ms; /* time in which no heartbeat could be taken: what the lease clock
+	                             left out */
+
+	/* guarded by lock */
+	struct lock lock;
+	pthread_cond_t wake; /* ends the sweeper's sleep */
+	struct timers timers;
+	struct tenure_list due;
+	bool stopping;
+
+	/* sweeper only */
+	int64_t swept_ms; /* clock_ms() of the last sweep */
+	int64_t gate_ms; /* after a stall: no expiry before each ingress thread has passed since; 0:
+	                    open */
+	struct progress progress;
+	pthread_t thread;
+	bool started;
+};
+
+/** One command or due lease in a batch, and what came of it. */
+struct entry {
+	struct command *command; /* NULL: a due lease */
+	struct tenure *tenure;
+	const struct member *member; /* after the event; what the event removed */
+	struct event *event;         /* NULL: nothing changed */
+	int64_t renewed_ms;          /* of an expiring lease: what the decision saw */
+	enum command_outcome outcome;
+	int error;
+};
+
+struct batch {
+	struct snapshot_draft *draft;
+	struct entry *entries;
+	size_t entry_count;
+	struct event *events;
+	size_t event_count;
+	int64_t now_real_ms;
+	int64_t now_lease_ms;
+};
+
+struct hold {
+	int64_t until_ms; /* lease clock */
+};
+
+struct registry {
+	/* set in registry_open(), never changed */
+	struct journal *journal;
+	struct snapshot_store *store;
+	char *dir;
+	uint32_t queue_max;
+	uint32_t batch_max;
+	bool sweep_by_hand;
+	void (*failed_fn)(void *arg);
+	void *failed_arg;
+
+	/* atomic */
+	_Atomic bool has_failed;
+	_Atomic bool is_full;
+	_Atomic uint32_t held_services;
+
+	/* guarded by queue_lock */
+	struct lock queue_lock;
+	pthread_cond_t queue_filled;
+	struct command *queue_head;
+	struct command **queue_tail;
+	uint32_t queue_count;
+	bool due_waiting; /* the sweeper has found something */
+	bool stopping;
+	bool reloaded;
+	struct registry_options reload; /* taken by the writer */
+
+	/* writer only */
+	struct registry_options options;
+	struct batch batch;
+	struct command **commands; /* of this batch */
+	int64_t tidied_ms;
+	int64_t reserve_tried_ms;
+	struct hold *holds;
+	size_t hold_count;
+	size_t hold_size;
+	struct progress progress;
+	pthread_t writer;
+	bool started;
+
+	struct leases leases;
+	struct history_thread *history;
+};
+
+/* registry.c */
+/** There are due leases: the writer is to take them. Any thread. */
+void registry_wake(struct registry *registry);
+
+/* leases.c */
+int leases_start(struct registry *registry) MUST_USE;
+void leases_init(struct leases *leases);
+void leases_stop(struct leases *leases);
+void leases_fini(struct leases *leases);
+int64_t leases_now(const struct leases *leases);
+/** Takes up to @p most due leases off the list. Writer only. @return how many */
+size_t leases_take_due(struct leases *leases, struct tenure **ret, size_t most);
+/** The lease follows what the event made of its instance: arms its timer anew. Writer only, after
+ * publishing. */
+void leases_settle(struct leases *leases, struct tenure *tenure, const struct member *member);
+/** Looks at the lease again at @p at_ms, not before. Writer only. */
+void leases_postpone(struct leases *leases, struct tenure *tenure, int64_t at_ms);
+/** Something happened to it: due at once. Writer only. */
+void leases_recheck(struct leases *leases, struct tenure *tenure);
+/** Nothing will happen to it any more; freed after a grace period. Writer only, after publishing.
+ */
+void leases_end(struct leases *leases, struct tenure *tenure);
+struct tenure *tenure_new(int64_t now_lease_ms, int64_t now_real_ms) MUST_USE;
+void tenure_renew(struct tenure *tenure, int64_t now_lease_ms, int64_t now_real_ms);
+void sweep(struct registry *registry);
+
+static inline struct tenure *tenure_of(const struct member *member)
+{
+	return container_of(member->lease, struct tenure, lease);
+}
+
+/* decide.c */
+/** Decides what @p command does to the draft; fills @p entry and, when something changes, the
+ * batch's next event. */
+void decide_command(struct registry *registry, struct batch *batch, struct entry *entry);
+/** Adds the event that makes @p instance of @p kind to the draft. @return 0 or -ENOMEM */
+int decide_event(struct batch *batch, struct entry *entry, enum event_kind kind,
+                 const struct instance *instance, struct tenure *tenure) MUST_USE;
+/** The status that follows from an owner's sign of life; @p reason when that is healthy. */
+void set_status_by_owner(struct instance *instance, struct str reason, int64_t now_real_ms);
+void set_status(struct instance *instance, struct str reason, struct str by, int64_t now_real_ms);
+
+/* expiry.c */
+void decide_due(struct registry *registry, struct batch *batch, struct entry *entry);
+/** Forgets the holds that are over, publishes how many there are. */
+void holds_update(struct registry *registry);
+
+/* writer.c */
+void writer_main(void *arg);
+
+/* history.c */
+struct history_thread;
+int history_start(const char *dir, struct history_thread **ret_thread) MUST_USE;
+int history_submit(struct history_thread *thread, struct history *history) MUST_USE;
+/** Completes those that wait with -ESHUTDOWN. */
+void history_stop(struct history_thread *thread);

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/thread.h"
+#include "metrics/metrics.h"
+#include "registry/internal.h"
+
+#include <stdlib.h>
+
+/* Timers visited in one go before others may have the lock. */
+#define SWEEP_BATCH 256
+
+int64_t leases_now(const struct leases *leases)
+{
+	return clock_ms() - atomic_load_explicit(&leases->blind_ms, memory_order_relaxed);
+}
+
+struct tenure *tenure_new(int64_t now_lease_ms, int64_t now_real_ms)
+{
+	struct tenure *tenure = calloc(1, sizeof(*tenure));
+
+	if (tenure == NULL)
+		return NULL;
+	tenure->remove_at_ms = NEVER;
+	tenure->drain_end_ms = NEVER;
+	tenure_renew(tenure, now_lease_ms, now_real_ms);
+	return tenure;
+}
+
+void tenure_renew(struct tenure *tenure, int64_t now_lease_ms, int64_t now_real_ms)
+{
+	atomic_store_explicit(&tenure->lease.renewed_real_ms, now_real_ms, memory_order_relaxed);
+	atomic_store_explicit(&tenure->lease.renewed_ms, now_lease_ms, memory_order_relaxed);
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static int64_t due_at_locked(const struct tenure *tenure)
+{
+	int64_t renewed = atomic_load_explicit(&tenure->lease.renewed_ms, memory_order_relaxed);
+	int64_t at = tenure->lease_out ? tenure->remove_at_ms : renewed + tenure->ttl_ms;
+
+	at = earlier(at, tenure->drain_end_ms);
+	return at < tenure->not_before_ms ? tenure->not_before_ms : at;
+}
+
+static void arm_locked(struct leases *leases, struct tenure *tenure)
+{
+	int64_t at = due_at_locked(tenure);
+
+	CHECK(lock_held(&leases->lock));
+	if (tenure->is_due) {
+		TAILQ_REMOVE(&leases->due, tenure, due);
+		tenure->is_due = false;
+	}
+	if (at == NEVER)
+		timers_disarm(&leases->timers, &tenure->timer);
+	else
+		timers_arm(&leases->timers, &tenure->timer, at);
+}
+
+/* Real time may jump; so an end that was set is kept as it is on the lease clock. */
+static void set_drain_end(struct tenure *tenure, const struct instance *instance,
+                          int64_t now_lease_ms)
+{
+	int64_t until = instance->drained ? instance->drained_until_ms : 0;
+
+	if (until == tenure->drained_until_ms)
+		return;
+	tenure->drained_until_ms = until;
+	tenure->drain_end_ms = until == 0 ? NEVER : now_lease_ms + (until - clock_real_ms());
+}
+
+void leases_settle(struct leases *leases, struct tenure *tenure, const struct member *member)
+{
+	const struct instance *instance = &member->value;
+	int64_t now = leases_now(leases);
+
+	lock_take(&leases->lock);
+	if (instance->lease_out && !tenure->lease_out)
+		tenure->remove_at_ms =
+			instance->remove_after_ms == 0 ? NEVER : now + instance->remove_after_ms;
+	tenure->lease_out = instance->lease_out;
+	tenure->ttl_ms = instance->ttl_ms;
+	tenure->not_before_ms = 0;
+	tenure->recheck = false;
+	tenure->member = member;
+	set_drain_end(tenure, instance, now);
+	arm_locked(leases, tenure);
+	lock_release(&leases->lock);
+}
+
+void leases_postpone(struct leases *leases, struct tenure *tenure, int64_t at_ms)
+{
+	lock_take(&leases->lock);
+	tenure->not_before_ms = at_ms;
+	tenure->recheck = false;
+	arm_locked(leases, tenure);
+	lock_release(&leases->lock);
+}
+
+void leases_recheck(struct leases *leases, struct tenure *tenure)
+{
+	lock_take(&leases->lock);
+	timers_arm(&leases->timers, &tenure->timer, 0);
+	tenure->recheck = true;
+	lock_release(&leases->lock);
+}
+
+static void reclaim(struct retired *retired)
+{
+	free(container_of(retired, struct tenure, retired));
+}
+
+void leases_end(struct leases *leases, struct tenure *tenure)
+{
+	lock_take(&leases->lock);
+	timers_disarm(&leases->timers, &tenure->timer);
+	if (tenure->is_due)
+		TAILQ_REMOVE(&leases->due, tenure, due);
+	lock_release(&leases->lock);
+	rcu_retire(&tenure->retired, reclaim);
+}
+
+size_t leases_take_due(struct leases *leases, struct tenure **ret, size_t most)
+{
+	size_t count = 0;
+
+	lock_take(&leases->lock);
+	while (count < most && !TAILQ_EMPTY(&leases->due)) {
+		struct tenure *tenure = TAILQ_FIRST(&leases->due);
+
+		TAILQ_REMOVE(&leases->due, tenure, due);
+		tenure->is_due = false;
+		ret[count++] = tenure;
+	}
+	lock_release(&leases->lock);
+	return count;
+}
+
+/*
+ * A heartbeat that came right after a stall, before the sweeper noticed it, is stamped with a lease
+ * clock that has not yet left the stall out: later than now. Without this it would live longer by
+ * the stall.
+ */
+static void clamp(struct lease *lease, int64_t now)
+{
+	int64_t renewed = atomic_load_explicit(&lease->renewed_ms, memory_order_relaxed);
+
+	if (renewed > now)
+		(void)atomic_compare_exchange_strong_explicit(&lease->renewed_ms, &renewed, now,
+		                                              memory_order_relaxed,
+		                                              memory_order_relaxed);
+}
+
+/* Moves what is really due from the wheel to the due list. @return whether there is anything on it
+ */
+static bool collect(struct leases *leases, int64_t now)
+{
+	bool more = true;
+	bool found;
+
+	do {
+		lock_take(&leases->lock);
+		for (int i = 0; i < SWEEP_BATCH; i++) {
+			more = timers_next_ms(&leases->timers) <= now;
+			if (!more)
+				break;
+
+			struct timer *timer = timers_expired(&leases->timers, now);
+			if (timer == NULL)
+				continue;
+			struct tenure *tenure = container_of(timer, struct tenure, timer);
+			clamp(&tenure->lease, now);
+			if (due_at_locked(tenure) > now && !tenure->recheck) {
+				arm_locked(leases, tenure);
+			} else {
+				TAILQ_INSERT_TAIL(&leases->due, tenure, due);
+				tenure->is_due = true;
+			}
+		}
+		found = !TAILQ_EMPTY(&leases->due);
+		lock_release(&leases->lock);
+	} while (more);
+	return found;
+}
+
+/*
+ * Time in which heartbeats could not be taken does not count against any lease. That is the time
+ * since the last sweep when the sweep is late (the process stood still: SIGSTOP, suspend, no
+ * processor), or when an ingress thread has not come round. After that no lease runs out until each
+ * has passed over its sockets once more, since the heartbeats that arrived meanwhile wait there.
+ * @return whether leases may run out now
+ */
+static bool can_expire(struct leases *leases)
+{
+	int64_t now = clock_ms();
+	int64_t gap = now - leases->swept_ms;
+	const char *name = "sweeper";
+	bool late = gap > STALL_MS;
+	bool stuck = !late && progress_oldest_ms(PROGRESS_INGRESS, &name) > STALL_MS;
+	bool gated = leases->gate_ms != 0 && !progress_ingress_passed(leases->gate_ms);
+
+	leases->swept_ms = now;
+	if (late || stuck) {
+		if (leases->gate_ms == 0) {
+			metrics_count(METRIC_STALLS, 1);
+			log_line(LOG_NOTICE,
+			         "stalled for %lld ms: leases are extended by as much thread=%s",
+			         (long long)gap, name);
+		}
+		leases->gate_ms = now;
+	} else if (leases->gate_ms != 0 && !gated) {
+		leases->gate_ms = 0;
+	}
+	if (leases->gate_ms != 0)
+		atomic_fetch_add_explicit(&leases->blind_ms, gap, memory_order_relaxed);
+	return leases->gate_ms == 0;
+}
+
+void sweep(struct registry *registry)
+{
+	struct leases *leases = &registry->leases;
+
+	if (!can_expire(leases) || !collect(leases, leases_now(leases)))
+		return;
+	registry_wake(registry);
+}
+
+static void sweeper_main(void *arg)
+{
+	struct registry *registry = arg;
+	struct leases *leases = &registry->leases;
+	bool stopping;
+
+	progress_add(&leases->progress, "sweeper", PROGRESS_WORKER);
+	do {
+		sweep(registry);
+		progress_mark(&leases->progress);
+		lock_take(&leases->lock);
+		if (!leases->stopping)
+			(void)lock_wait_until(&leases->lock, &leases->wake, clock_ms() + SWEEP_MS);
+		stopping = leases->stopping;
+		lock_release(&leases->lock);
+	} while (!stopping);
+	progress_remove(&leases->progress);
+}
+
+void leases_init(struct leases *leases)
+{
+	lock_init(&leases->lock, LOCK_LEASES);
+	lock_cond_init(&leases->wake);
+	TAILQ_INIT(&leases->due);
+	timers_init(&leases->timers, clock_ms());
+	leases->swept_ms = clock_ms();
+}
+
+int leases_start(struct registry *registry)
+{
+	struct leases *leases = &registry->leases;
+
+	leases->swept_ms = clock_ms();
+	if (registry->sweep_by_hand)
+		return 0;
+
+	int r = thread_start(&leases->thread, "sweeper", sweeper_main, registry);
+	leases->started = r == 0;
+	return r;
+}
+
+void leases_stop(struct leases *leases)
+{
+	if (!leases->started)
+		return;
+	lock_take(&leases->lock);
+	leases->stopping = true;
+	CHECK_OK(pthread_cond_signal(&leases->wake));
+	lock_release(&leases->lock);
+	thread_join(leases->thread);
+	leases->started = false;
+}
+
+void leases_fini(struct leases *leases)
+{
+	CHECK_OK(pthread_cond_destroy(&leases->wake));
+	lock_fini(&leases->lock);
+}

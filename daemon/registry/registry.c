@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/thread.h"
+#include "registry/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Due leases that one batch takes beside its commands. */
+#define BATCH_DUE 64
+
+/* --- start: the journal's instances become the first snapshot ------------------- */
+
+struct restore {
+	struct registry *registry;
+	struct snapshot_draft *draft;
+	int64_t now_lease_ms;
+	int64_t now_real_ms;
+	uint64_t revision;
+};
+
+static int restore_one(void *arg, const struct instance *instance)
+{
+	struct restore *restore = arg;
+	struct tenure *tenure = tenure_new(restore->now_lease_ms, restore->now_real_ms);
+	/*
+	 * What each service's answers were based on is not known any more. The journal's latest
+	 * revision is at least that, so that no answer is mistaken for an older one.
+	 */
+	struct event event = {
+		.revision = restore->revision,
+		.kind = EVENT_REGISTERED,
+		.instance = *instance,
+	};
+
+	if (tenure == NULL)
+		return -ENOMEM;
+	event.instance.status = instance_status(instance);
+
+	const struct member *member = snapshot_draft_apply(restore->draft, &event, &tenure->lease);
+	if (member == NULL) {
+		free(tenure);
+		return -ENOMEM;
+	}
+	leases_settle(&restore->registry->leases, tenure, member);
+	return 0;
+}
+
+static int restore(struct registry *registry)
+{
+	struct restore restore = {
+		.registry = registry,
+		.draft = snapshot_draft_new(registry->store),
+		.now_lease_ms = leases_now(&registry->leases),
+		.now_real_ms = clock_real_ms(),
+		.revision = journal_revision(registry->journal),
+	};
+
+	if (restore.draft == NULL)
+		return -ENOMEM;
+
+	int r = journal_restore(registry->journal, restore_one, &restore);
+	if (r == 0)
+		r = snapshot_draft_finish(restore.draft);
+	if (r < 0) {
+		/* the tenures go with the process, which cannot start */
+		snapshot_draft_discard(restore.draft);
+		return r;
+	}
+	snapshot_draft_publish(restore.draft);
+	return 0;
+}
+
+static int allocate(struct registry *registry)
+{
+	size_t entries = (size_t)registry->batch_max + BATCH_DUE;
+	struct batch *batch = &registry->batch;
+
+	registry->commands = calloc(registry->batch_max, sizeof(struct command *));
+	batch->entries = calloc(entries, sizeof(*batch->entries));
+	batch->events = calloc(entries, sizeof(*batch->events));
+	return registry->commands != NULL && batch->entries != NULL && batch->events != NULL
+	               ? 0
+	               : -ENOMEM;
+}
+
+int registry_open(const struct registry_options *options, struct registry **ret_registry,
+                  struct journal_error *ret_error)
+{
+	struct registry *registry = calloc(1, sizeof(*registry));
+	int r;
+
+	if (registry == NULL)
+		return -ENOMEM;
+	registry->options = *options;
+	registry->queue_max = options->queue_max;
+	registry->batch_max = options->batch_max;
+	registry->sweep_by_hand = options->sweep_by_hand;
+	registry->failed_fn = options->failed;
+	registry->failed_arg = options->failed_arg;
+	registry->queue_tail = &registry->queue_head;
+	lock_init(&registry->queue_lock, LOCK_COMMIT_QUEUE);
+	lock_cond_init(&registry->queue_filled);
+	leases_init(&registry->leases);
+	r = allocate(registry);
+	if (r < 0)
+		goto fail;
+	r = journal_open(&options->journal, &registry->journal, ret_error);
+	if (r < 0)
+		goto fail;
+	registry->dir = strdup(options->journal.dir);
+	registry->store = snapshot_store_new(journal_revision(registry->journal));
+	r = registry->dir == NULL || registry->store == NULL ? -ENOMEM : restore(registry);
+	if (r < 0)
+		goto fail;
+	*ret_registry = registry;
+	return 0;
+
+fail:
+	registry_close(registry);
+	return r;
+}
+
+/* The instances' leases: the snapshot does not own them. */
+static void free_tenures(struct registry *registry)
+{
+	const struct snapshot *now = snapshot_enter(registry->store);
+	const struct directory *directory = snapshot_directory(now);
+
+	for (size_t i = 0; directory != NULL && i < directory->count; i++) {
+		const struct service *service = snapshot_service(now, directory->names[i]);
+
+		for (uint32_t m = 0; m < service->count; m++)
+			free(tenure_of(service->members[m]));
+	}
+	snapshot_leave(registry->store);
+}
+
+void registry_close(struct registry *registry)
+{
+	if (registry == NULL)
+		return;
+	CHECK(!registry->started && registry->queue_head == NULL);
+	if (registry->store != NULL) {
+		rcu_drain();
+		free_tenures(registry);
+		snapshot_store_free(registry->store);
+	}
+	journal_close(registry->journal);
+	leases_fini(&registry->leases);
+	CHECK_OK(pthread_cond_destroy(&registry->queue_filled));
+	lock_fini(&registry->queue_lock);
+	free(registry->commands);
+	free(registry->batch.entries);
+	free(registry->batch.events);
+	free(registry->holds);
+	free(registry->dir);
+	free(registry);
+}
+
+/* --- threads ------------------------------------------------------------------------ */
+
+int registry_start(struct registry *registry)
+{
+	int r = history_start(registry->dir, &registry->history);
+
+	if (r < 0)
+		return r;
+	r = thread_start(&registry->writer, "writer", writer_main, registry);
+	if (r < 0)
+		goto fail;
+	registry->started = true;
+	r = leases_start(registry);
+	if (r < 0)
+		goto fail;
+	return 0;
+
+fail:
+	registry_stop(registry);
+	return r;
+}
+
+void registry_wake(struct registry *registry)
+{
+	lock_take(&registry->queue_lock);
+	registry->due_waiting = true;
+	CHECK_OK(pthread_cond_signal(&registry->queue_filled));
+	lock_release(&registry->queue_lock);
+}
+
+void registry_stop(struct registry *registry)
+{
+	leases_stop(&registry->leases);
+	lock_take(&registry->queue_lock);
+	registry->stopping = true;
+	CHECK_OK(pthread_cond_signal(&registry->queue_filled));
+	lock_release(&registry->queue_lock);
+	if (registry->started)
+		thread_join(registry->writer);
+	registry->started = false;
+	history_stop(registry->history);
+	registry->history = NULL;
+}
+
+/* --- any thread ----------------------------------------------------------------------- */
+
+struct snapshot_store *registry_store(const struct registry *registry)
+{
+	return registry->store;
+}
+
+void registry_reload(struct registry *registry, const struct registry_options *options)
+{
+	lock_take(&registry->queue_lock);
+	registry->reload = *options;
+	registry->reloaded = true;
+	lock_release(&registry->queue_lock);
+}
+
+int registry_submit(struct registry *registry, struct command *command)
+{
+	int r = 0;
+
+	if (registry_has_failed(registry) && command->kind != COMMAND_INDEX)
+		return -EIO;
+	command->next = NULL;
+	lock_take(&registry->queue_lock);
+	if (registry->stopping) {
+		r = -ESHUTDOWN;
+	} else if (registry->queue_count >= registry->queue_max) {
+		r = -EAGAIN;
+	} else {
+		if (registry->queue_head == NULL)
+			CHECK_OK(pthread_cond_signal(&registry->queue_filled));
+		*registry->queue_tail = command;
+		registry->queue_tail = &command->next;
+		registry->queue_count++;
+	}
+	lock_release(&registry->queue_lock);
+	return r;
+}
+
+bool registry_has_failed(const struct registry *registry)
+{
+	return atomic_load_explicit(&registry->has_failed, memory_order_acquire);
+}
+
+bool registry_is_full(const struct registry *registry)
+{
+	return atomic_load_explicit(&registry->is_full, memory_order_relaxed);
+}
+
+void registry_renew(struct registry *registry, const struct member *member)
+{
+	tenure_renew(tenure_of(member), leases_now(&registry->leases), clock_real_ms());
+}
+
+int64_t registry_lease_ms(const struct registry *registry)
+{
+	return leases_now(&registry->leases);
+}
+
+int64_t registry_held_ms(const struct registry *registry, const struct service *service)
+{
+	int64_t until = atomic_load_explicit(&service->life->held_until_ms, memory_order_relaxed);
+	int64_t left;
+
+	if (until == 0)
+		return 0;
+	left = until - leases_now(&registry->leases);
+	return left > 0 ? left : 0;
+}
+
+uint32_t registry_held_services(const struct registry *registry)
+{
+	return atomic_load_explicit(&registry->held_services, memory_order_relaxed);
+}
+
+void registry_sweep(struct registry *registry)
+{
+	CHECK(registry->sweep_by_hand);
+	sweep(registry);
+}
+
+int registry_read_history(struct registry *registry, struct history *history)
+{
+	return history_submit(registry->history, history);
+}

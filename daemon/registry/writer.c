@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: MIT */
+#include "balance/balance.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "metrics/metrics.h"
+#include "registry/internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Events of one batch that are told one by one. */
+#define LOG_PER_BATCH 20
+/* How often a full disk is tried again. */
+#define RESERVE_RETRY_MS 1000
+/* Housekeeping of the journal while there is nothing more to do, and after so long in any case. */
+#define TIDY_MS 1000
+
+static const enum metric_counter event_metric[EVENT_KIND_COUNT] = {
+	[EVENT_REGISTERED] = METRIC_EVENTS_REGISTERED,     [EVENT_UPDATED] = METRIC_EVENTS_UPDATED,
+	[EVENT_DEREGISTERED] = METRIC_EVENTS_DEREGISTERED, [EVENT_EXPIRED] = METRIC_EVENTS_EXPIRED,
+	[EVENT_RECOVERED] = METRIC_EVENTS_RECOVERED,       [EVENT_DRAINED] = METRIC_EVENTS_DRAINED,
+	[EVENT_RESUMED] = METRIC_EVENTS_RESUMED,           [EVENT_REMOVED] = METRIC_EVENTS_REMOVED,
+};
+
+/* --- before the commit ------------------------------------------------------- */
+
+/* Everything that can fail but the commit. */
+static int prepare(struct registry *registry, struct batch *batch)
+{
+	struct service *service;
+	const struct service *previous;
+	size_t pos = 0;
+
+	batch->now_real_ms = clock_real_ms();
+	batch->now_lease_ms = leases_now(&registry->leases);
+	batch->event_count = 0;
+	batch->draft = snapshot_draft_new(registry->store);
+	if (batch->draft == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < batch->entry_count; i++) {
+		struct entry *entry = &batch->entries[i];
+
+		*entry = (struct entry){.command = entry->command, .tenure = entry->tenure};
+		if (entry->command != NULL)
+			decide_command(registry, batch, entry);
+		else
+			decide_due(registry, batch, entry);
+	}
+	if (batch->event_count == 0)
+		return 0;
+	if (snapshot_draft_finish(batch->draft) < 0)
+		return -ENOMEM;
+	while ((service = snapshot_draft_next(batch->draft, &pos, &previous)) != NULL) {
+		if (balance_build(service, previous) < 0)
+			continue; /* no memory: the next pick asks again */
+	}
+	return 0;
+}
+
+/* As if nothing had been decided. */
+static void unprepare(struct batch *batch)
+{
+	for (size_t i = 0; i < batch->entry_count; i++) {
+		struct entry *entry = &batch->entries[i];
+
+		if (entry->event != NULL && entry->event->kind == EVENT_REGISTERED)
+			free(entry->tenure);
+		if (entry->command != NULL)
+			entry->tenure = NULL;
+	}
+	snapshot_draft_discard(batch->draft);
+	batch->draft = NULL;
+}
+
+static int append(struct registry *registry, struct batch *batch)
+{
+	int64_t begin = clock_us();
+	int r = journal_append(registry->journal, batch->events, batch->event_count);
+
+	if (r < 0) {
+		metrics_count(METRIC_COMMIT_FAILURES, 1);
+		return r;
+	}
+	metrics_observe(METRIC_COMMIT_SECONDS, (uint64_t)(clock_us() - begin));
+	metrics_observe(METRIC_BATCH_SIZE, batch->event_count);
+	metrics_count(METRIC_COMMITS, 1);
+	return 0;
+}
+
+/* --- after the commit: nothing may fail ---------------------------------------- */
+
+static int event_level(enum event_kind kind)
+{
+	switch (kind) {
+	case EVENT_EXPIRED:
+	case EVENT_REMOVED:
+	case EVENT_RECOVERED:
+	case EVENT_DRAINED:
+	case EVENT_RESUMED:
+		return LOG_INFO;
+	case EVENT_REGISTERED:
+	case EVENT_UPDATED:
+	case EVENT_DEREGISTERED:
+	case EVENT_KIND_COUNT:
+		break;
+	}
+	return LOG_DEBUG; /* as frequent as deployments: the event log has them */
+}
+
+static void tell(const struct batch *batch)
+{
+	char text[32];
+	char service[SERVICE_NAME_MAX + 1];
+	char id[INSTANCE_ID_MAX + 1];
+	size_t told = 0;
+	size_t untold = 0;
+
+	for (size_t i = 0; i < batch->event_count; i++) {
+		const struct event *event = &batch->events[i];
+		int level = event_level(event->kind);
+
+		if (!log_enabled(level))
+			continue;
+		if (told == LOG_PER_BATCH) {
+			untold++;
+			continue;
+		}
+		told++;
+		(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)event->revision);
+		(void)snprintf(service, sizeof(service), "%.*s", (int)event->instance.service.len,
+		               event->instance.service.data);
+		(void)snprintf(id, sizeof(id), "%.*s", (int)event->instance.id.len,
+		               event->instance.id.data);
+		log_event(level, event_kind_name(event->kind), "service", service, "id", id,
+		          "revision", text, NULL);
+	}
+	if (untold > 0)
+		log_line(LOG_INFO, "and %zu more changes at the same time: see the event log",
+		         untold);
+}
+
+static void settle(struct registry *registry, struct entry *entry)
+{
+	struct leases *leases = &registry->leases;
+
+	metrics_count(event_metric[entry->event->kind], 1);
+	if (event_removes(entry->event->kind)) {
+		leases_end(leases, entry->tenure);
+		return;
+	}
+	if (entry->command != NULL && entry->command->kind != COMMAND_STATUS)
+		tenure_renew(entry->tenure, leases_now(leases), clock_real_ms());
+	leases_settle(leases, entry->tenure, entry->member);
+	/* A heartbeat that came between the decision and now found it healthy: it is, look again at
+	 * once. */
+	if (entry->event->kind == EVENT_EXPIRED && entry->command == NULL &&
+	    atomic_load_explicit(&entry->tenure->lease.renewed_ms, memory_order_relaxed) !=
+	            entry->renewed_ms)
+		leases_recheck(leases, entry->tenure);
+}
+
+static void publish_gauges(const struct registry *registry)
+{
+	const struct snapshot *now = snapshot_enter(registry->store);
+	struct snapshot_counts counts = snapshot_counts(now);
+
+	metrics_set(METRIC_REVISION, (int64_t)snapshot_revision(now));
+	metrics_set(METRIC_SERVICES, (int64_t)counts.services);
+	metrics_set(METRIC_HEALTHY, (int64_t)counts.instances[STATUS_HEALTHY]);
+	metrics_set(METRIC_UNHEALTHY, (int64_t)counts.instances[STATUS_UNHEALTHY]);
+	metrics_set(METRIC_DRAINING, (int64_t)counts.instances[STATUS_DRAINING]);
+	snapshot_leave(registry->store);
+}
+
+static void publish(struct registry *registry, struct batch *batch)
+{
+	snapshot_draft_publish(batch->draft);
+	batch->draft = NULL;
+	for (size_t i = 0; i < batch->entry_count; i++) {
+		if (batch->entries[i].event != NULL)
+			settle(registry, &batch->entries[i]);
+	}
+	publish_gauges(registry);
+	tell(batch);
+}
+
+/* The caller's strings are the instance's, but for the two that the registry wrote. */
+static void give_instance(struct command *command, const struct member *member)
+{
+	struct instance out = member->value;
+	const struct instance *in = &command->instance;
+
+	out.service = in->service;
+	out.id = in->id;
+	out.host = in->host;
+	out.metadata = in->metadata;
+	CHECK(out.status_reason.len <= sizeof(command->status_reason) &&
+	      out.status_by.len <= sizeof(command->status_by));
+	memcpy(command->status_reason, out.status_reason.data, out.status_reason.len);
+	memcpy(command->status_by, out.status_by.data, out.status_by.len);
+	out.status_reason.data = command->status_reason;
+	out.status_by.data = command->status_by;
+	command->instance = out;
+}
+
+static void build_indexes(struct registry *registry, struct command *command)
+{
+	const struct snapshot *now = snapshot_enter(registry->store);
+	const struct service *service = snapshot_service(now, command->instance.service);
+
+	/* The writer alone fills the indexes of what is published. */
+	command->error = service == NULL
+	                         ? -ENOENT
+	                         : balance_build((struct service *)(uintptr_t)service, NULL);
+	snapshot_leave(registry->store);
+}
+
+static void complete(struct registry *registry, struct batch *batch)
+{
+	for (size_t i = 0; i < batch->entry_count; i++) {
+		const struct entry *entry = &batch->entries[i];
+		struct command *command = entry->command;
+
+		if (command == NULL)
+			continue;
+		command->error = entry->error;
+		command->outcome = entry->outcome;
+		command->revision = entry->event != NULL    ? entry->event->revision
+		                    : entry->member != NULL ? entry->member->value.revision
+		                                            : 0;
+		if (command->kind == COMMAND_INDEX)
+			build_indexes(registry, command);
+		else if (command->kind == COMMAND_REGISTER && entry->error == 0)
+			give_instance(command, entry->member);
+		command->done(command);
+	}
+}
+
+static void fail(struct registry *registry, struct batch *batch, int error)
+{
+	int64_t again_ms = leases_now(&registry->leases) + EXPIRY_RETRY_MS;
+
+	for (size_t i = 0; i < batch->entry_count; i++) {
+		struct command *command = batch->entries[i].command;
+
+		if (command == NULL) {
+			leases_postpone(&registry->leases, batch->entries[i].tenure, again_ms);
+			continue;
+		}
+		command->error = error;
+		command->outcome = OUTCOME_NONE;
+		command->revision = 0;
+		command->done(command);
+	}
+}
+
+/* --- trouble with the disk ------------------------------------------------------- */
+
+static void journal_has_failed(struct registry *registry)
+{
+	atomic_store_explicit(&registry->has_failed, true, memory_order_release);
+	log_line(LOG_CRIT, "the journal cannot be written: no change is accepted any more");
+	if (registry->failed_fn != NULL)
+		registry->failed_fn(registry->failed_arg);
+}
+
+static void disk_is_full(struct registry *registry)
+{
+	atomic_store_explicit(&registry->is_full, true, memory_order_relaxed);
+	journal_release_reserve(registry->journal);
+	registry->reserve_tried_ms = clock_ms();
+	log_line(LOG_ERR, "the disk is full: registrations are refused until there is room");
+}
+
+static void try_reserve(struct registry *registry)
+{
+	if (!atomic_load_explicit(&registry->is_full, memory_order_relaxed) ||
+	    clock_ms() < registry->reserve_tried_ms + RESERVE_RETRY_MS)
+		return;
+	registry->reserve_tried_ms = clock_ms();
+	if (journal_take_reserve(registry->journal) < 0)
+		return;
+	atomic_store_explicit(&registry->is_full, false, memory_order_relaxed);
+	log_line(LOG_NOTICE, "the disk has room again: registrations are accepted");
+}
+
+/* Postpones the due leases of a committed batch whose event could not even be prepared. */
+static void retry_leftovers(struct registry *registry, const struct batch *batch)
+{
+	for (size_t i = 0; i < batch->entry_count; i++) {
+		const struct entry *entry = &batch->entries[i];
+
+		if (entry->command == NULL && entry->error < 0)
+			leases_postpone(&registry->leases, entry->tenure,
+			                batch->now_lease_ms + EXPIRY_RETRY_MS);
+	}
+}
+
+static void commit(struct registry *registry, struct batch *batch)
+{
+	int r = prepare(registry, batch);
+
+	if (r == 0 && batch->event_count > 0) {
+		r = append(registry, batch);
+		if (r == -ENOSPC &&
+		    !atomic_load_explicit(&registry->is_full, memory_order_relaxed)) {
+			/* once more, without what grows, with the room that was kept for it */
+			unprepare(batch);
+			disk_is_full(registry);
+			r = prepare(registry, batch);
+			if (r == 0 && batch->event_count > 0)
+				r = append(registry, batch);
+		}
+	}
+	if (r < 0) {
+		unprepare(batch);
+		if (r == -EIO)
+			journal_has_failed(registry);
+		fail(registry, batch, r);
+		return;
+	}
+
+	/* What is replaced now stays readable until the visit ends. */
+	rcu_enter();
+	if (batch->event_count > 0)
+		publish(registry, batch);
+	complete(registry, batch);
+	if (batch->draft != NULL)
+		snapshot_draft_discard(batch->draft);
+	batch->draft = NULL;
+	retry_leftovers(registry, batch);
+	rcu_leave();
+}
+
+/* --- the thread --------------------------------------------------------------------- */
+
+/* Waits for something to do. @return how many commands were taken; *ret_stop: the queue is empty
+ * and stays so */
+static size_t take_commands(struct registry *registry, bool *ret_stop, bool *ret_due)
+{
+	size_t count = 0;
+
+	lock_take(&registry->queue_lock);
+	if (registry->queue_head == NULL && !registry->due_waiting && !registry->stopping)
+		(void)lock_wait_until(&registry->queue_lock, &registry->queue_filled,
+		                      clock_ms() + PROGRESS_IDLE_MS);
+	while (registry->queue_head != NULL && count < registry->batch_max) {
+		registry->commands[count++] = registry->queue_head;
+		registry->queue_head = registry->queue_head->next;
+	}
+	if (registry->queue_head == NULL)
+		registry->queue_tail = &registry->queue_head;
+	registry->queue_count -= (uint32_t)count;
+	metrics_set(METRIC_QUEUE, registry->queue_count);
+	*ret_stop = registry->stopping && registry->queue_head == NULL;
+	*ret_due = registry->due_waiting;
+	registry->due_waiting = false;
+	if (registry->reloaded) {
+		registry->options = registry->reload;
+		registry->reloaded = false;
+		journal_set_retention(registry->journal,
+		                      registry->options.journal.events_max_age_ms,
+		                      registry->options.journal.events_max_count);
+	}
+	lock_release(&registry->queue_lock);
+	return count;
+}
+
+static void run_batch(struct registry *registry, size_t command_count, bool due)
+{
+	struct batch *batch = &registry->batch;
+	struct tenure *tenures[64];
+	size_t due_count = 0;
+
+	for (size_t i = 0; i < command_count; i++)
+		batch->entries[i] = (struct entry){.command = registry->commands[i]};
+	batch->entry_count = command_count;
+	if (due) {
+		/* at most one event for each entry; what does not fit waits for the next batch */
+		due_count = leases_take_due(&registry->leases, tenures, ARRAY_LEN(tenures));
+		for (size_t i = 0; i < due_count; i++)
+			batch->entries[batch->entry_count++] = (struct entry){.tenure = tenures[i]};
+		if (due_count == ARRAY_LEN(tenures))
+			registry_wake(registry);
+	}
+	if (batch->entry_count == 0)
+		return;
+	if (registry_has_failed(registry))
+		fail(registry, batch, -EIO);
+	else
+		commit(registry, batch);
+}
+
+static void tidy(struct registry *registry, bool idle)
+{
+	int64_t now = clock_ms();
+
+	holds_update(registry);
+	try_reserve(registry);
+	if (registry_has_failed(registry) || (!idle && now < registry->tidied_ms + TIDY_MS))
+		return;
+	if (now < registry->tidied_ms + PROGRESS_IDLE_MS)
+		return;
+	registry->tidied_ms = now;
+	if (journal_tidy(registry->journal, clock_real_ms()) == -EIO)
+		journal_has_failed(registry);
+}
+
+void writer_main(void *arg)
+{
+	struct registry *registry = arg;
+	bool stop;
+	bool due;
+
+	progress_add(&registry->progress, "writer", PROGRESS_WORKER);
+	do {
+		size_t count = take_commands(registry, &stop, &due);
+
+		run_batch(registry, count, due);
+		tidy(registry, count == 0 && !due);
+		progress_mark(&registry->progress);
+	} while (!stop);
+	progress_remove(&registry->progress);
+}
