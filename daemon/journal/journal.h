@@ -27,8 +27,9 @@ struct journal_error {
 };
 
 struct journal_options {
-	const char
-		*dir; /* state directory; holds rollcall.db, its -wal and -shm, rollcall.reserve */
+	/** State directory: rollcall.db with its -wal and -shm, rollcall.lock, rollcall.reserve.
+	 * Borrowed until journal_open() returns. */
+	const char *dir;
 	/** Events older than this or beyond this many are removed by journal_tidy(); 0 = no bound.
 	 * The newest always stays. */
 	int64_t events_max_age_ms;
@@ -41,9 +42,10 @@ enum journal_found { JOURNAL_FOUND_NONE, JOURNAL_FOUND_SOUND, JOURNAL_FOUND_CORR
 /**
  * Opens or creates, locks against a second daemon, migrates.
  *
- * A corrupt file is moved aside to rollcall.db.corrupt-<UTC time> and what is sound in it is copied
- * into a new one; journal_found() tells, and journal_trouble() says what was done. Revisions never
- * go back even then.
+ * A corrupt file is moved aside to rollcall.db.corrupt-<UTC time>, and a new one gets the instances
+ * whose rows or events are sound; journal_found() tells, and journal_trouble() says what was done.
+ * Revisions never go back even then. The event log begins anew, as nobody can tell what it lost:
+ * readers that go on from before get -ESTALE.
  *
  * @return 0; -EBUSY: another process holds it; -EPROTO: made by a newer version or by another
  * program; -EACCES, -ENOENT, -EROFS, -ENOSPC, -EIO, -ENOMEM. Each with a text.
@@ -54,6 +56,7 @@ int journal_open(const struct journal_options *options, struct journal **ret_jou
 void journal_close(struct journal *journal);
 
 enum journal_found journal_found(const struct journal *journal);
+/** What was wrong: why it failed, once it has (-EIO), else what journal_open() found; or "". */
 const char *journal_trouble(const struct journal *journal);
 /** The latest revision ever given, 0 in a new journal. */
 uint64_t journal_revision(const struct journal *journal);
@@ -69,7 +72,9 @@ int journal_restore(struct journal *journal,
 /**
  * Appends @p count events in one durable transaction, and brings the current instances up to date
  * in the same. On success each event, and its instance, carries its revision (and incarnation);
- * otherwise nothing has changed.
+ * otherwise nothing has changed. An incarnation of 0 in any kind but EVENT_REGISTERED stands for
+ * the life that the same service and id began earlier in this batch. The caller sees to it that an
+ * id has one life at a time.
  *
  * @return 0; -ENOSPC: disk or quota full, may be tried again later; -EIO: the disk failed, this
  * journal must not be used again but for journal_close(); -ENOMEM
@@ -108,8 +113,9 @@ void journal_reader_close(struct journal_reader *reader);
 /**
  * Visits events in ascending order of revision, from one consistent view of the file.
  * @param ret_last  newest revision that was looked at: where to go on from
- * @return 0; -ESTALE: query.since is older than what retention kept (ret_oldest says the oldest
- * revision left); errors of the disk; or what @p each returned below 0
+ * @param ret_oldest  the oldest event that may be there; set with -ESTALE too
+ * @return 0; -ESTALE: events after query.since are missing, go on from ret_oldest - 1; errors of
+ * the disk; or what @p each returned below 0
  */
 int journal_reader_events(struct journal_reader *reader, const struct journal_query *query,
                           int (*each)(void *arg, const struct event *event), void *arg,

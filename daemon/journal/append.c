@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+#include "journal/checkpoint.h"
+#include "journal/internal.h"
+#include "journal/sql.h"
+
+#include <errno.h>
+
+/** The life that an instance began earlier in the same batch, before its number was known. */
+static uint64_t registered_before(const struct event *events, size_t i)
+{
+	const struct instance *instance = &events[i].instance;
+
+	while (i-- > 0) {
+		if (events[i].kind == EVENT_REGISTERED &&
+		    str_equal(events[i].instance.id, instance->id) &&
+		    str_equal(events[i].instance.service, instance->service))
+			return events[i].revision;
+	}
+	return 0;
+}
+
+static void number_event(struct event *events, size_t i, uint64_t revision)
+{
+	struct event *event = &events[i];
+
+	event->revision = revision;
+	event->instance.revision = revision;
+	if (event->kind == EVENT_REGISTERED)
+		event->instance.incarnation = revision;
+	else if (event->instance.incarnation == 0)
+		event->instance.incarnation = registered_before(events, i);
+	CHECK(event->instance.incarnation != 0);
+}
+
+/** Takes back all numbers above @p revision, which is where the batch began. */
+static void unnumber_events(struct event *events, size_t count, uint64_t revision)
+{
+	for (size_t i = 0; i < count; i++) {
+		events[i].revision = 0;
+		events[i].instance.revision = 0;
+		if (events[i].instance.incarnation > revision)
+			events[i].instance.incarnation = 0;
+	}
+}
+
+static int drop_instance(struct journal *journal, uint64_t incarnation)
+{
+	sqlite3_stmt *stmt = journal->stmt[STMT_DROP_INSTANCE];
+	int r = sql_error(journal->db, sqlite3_bind_int64(stmt, 1, (int64_t)incarnation));
+
+	if (r == 0)
+		r = sql_run(stmt);
+	/* The registry has it and the file has not: then one of them cannot be trusted. */
+	if (r == 0 && sqlite3_changes(journal->db) != 1)
+		r = -EBADMSG;
+	return r;
+}
+
+static int put(struct journal *journal, const struct event *event)
+{
+	sqlite3_stmt *stmt = journal->stmt[STMT_PUT_EVENT];
+	int r = row_bind_event(stmt, event);
+
+	if (r == 0)
+		r = sql_run(stmt);
+	if (r < 0)
+		return r;
+	if (event_removes(event->kind))
+		return drop_instance(journal, event->instance.incarnation);
+
+	stmt = journal->stmt[STMT_PUT_INSTANCE];
+	r = row_bind_instance(stmt, &event->instance);
+	return r < 0 ? r : sql_run(stmt);
+}
+
+int journal_append(struct journal *journal, struct event *events, size_t count)
+{
+	CHECK_MAGIC(journal, journal);
+	if (journal_has_failed(journal))
+		return -EIO;
+	if (count == 0)
+		return 0;
+
+	int r = sql_run(journal->stmt[STMT_BEGIN]);
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		number_event(events, i, journal->revision + i + 1);
+		r = put(journal, &events[i]);
+	}
+	if (r == 0)
+		r = sql_run(journal->stmt[STMT_COMMIT]);
+	if (r < 0) {
+		sql_rollback(journal->db);
+		unnumber_events(events, count, journal->revision);
+		return journal_fail(journal, r);
+	}
+	journal->revision += count;
+	checkpointer_hint(journal->checkpointer, journal->wal_pages);
+	return 0;
+}
+
+int journal_restore(struct journal *journal,
+                    int (*each)(void *arg, const struct instance *instance), void *arg)
+{
+	struct instance instance;
+	sqlite3_stmt *stmt = NULL;
+	int r;
+
+	CHECK_MAGIC(journal, journal);
+	r = sql_prepare(journal->db, "SELECT " ROW_INSTANCE " FROM instances ORDER BY incarnation",
+	                &stmt);
+	if (r < 0)
+		return journal_fail(journal, r);
+	while ((r = sql_step(stmt)) > 0) {
+		r = row_instance(stmt, &instance);
+		if (r < 0)
+			break;
+		r = each(arg, &instance);
+		if (r < 0) {
+			(void)sqlite3_finalize(stmt); /* only read */
+			return r;
+		}
+	}
+	(void)sqlite3_finalize(stmt); /* its error is known */
+	return journal_fail(journal, r);
+}

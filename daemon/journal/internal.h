@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/** What the files of this folder share; nobody else includes it. */
+#pragma once
+
+#include "base/check.h"
+#include "journal/journal.h"
+#include "journal/row.h"
+
+#include <limits.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
+
+/* What the state directory holds, besides SQLite's own -wal and -shm. */
+#define JOURNAL_FILE          "rollcall.db"
+#define JOURNAL_FILE_SALVAGED "rollcall.db.salvaged" /* complete, about to take its place */
+#define JOURNAL_FILE_BUILDING "rollcall.db.building" /* not complete: worth nothing */
+#define JOURNAL_FILE_SUSPECT  "rollcall.db.suspect"  /* empty: damage was met while running */
+#define JOURNAL_FILE_LOCK     "rollcall.lock"
+#define JOURNAL_FILE_RESERVE  "rollcall.reserve"
+
+#define JOURNAL_APPLICATION_ID 0x726f6c6c /* "roll" */
+
+struct checkpointer;
+
+enum journal_stmt {
+	STMT_BEGIN,
+	STMT_COMMIT,
+	STMT_PUT_EVENT,
+	STMT_PUT_INSTANCE,
+	STMT_DROP_INSTANCE,
+	STMT_OLDEST_EVENTS,
+	STMT_REMOVE_EVENTS,
+	STMT_NOTE_REMOVED,
+	STMT_COUNT
+};
+
+struct journal {
+	struct magic magic;
+
+	/* set in journal_open(), never changed */
+	int dir_fd;
+	int lock_fd;
+	char path[PATH_MAX]; /* of the database */
+	enum journal_found found;
+	char trouble[256];
+	struct checkpointer *checkpointer;
+
+	/* writer only */
+	sqlite3 *db;
+	sqlite3_stmt *stmt[STMT_COUNT];
+	uint64_t revision;
+	struct journal_options retention; /* its dir is not kept */
+	int64_t aged_ms;                  /* when events were last looked at for their age */
+	int64_t oldest_ms;                /* time of the oldest event, ... */
+	uint64_t oldest;                  /* ... and its revision; 0: look it up */
+	uint32_t wal_pages;               /* in the WAL after the latest commit */
+
+	/* any thread */
+	_Atomic(int) failing; /* enum: 0 works, 1 failure[] is being written, 2 failed */
+	char failure[128];    /* constant once failing is 2 */
+};
+MAGIC(journal, 0x6a6f7572);
+
+/** Says why, formatted, and returns @p r. */
+int journal_error_set(struct journal_error *error, int r, const char *format, ...)
+	PRINTF_LIKE(3, 4);
+
+/**
+ * What the caller of journal_append() is to see of @p r: -ENOSPC and -ENOMEM as they are. Anything
+ * else ends the use of this journal and is -EIO; damage also leaves a mark that makes the next
+ * journal_open() look at the whole file. Any thread.
+ */
+int journal_fail(struct journal *journal, int r);
+/** Leaves the mark that makes the next journal_open() look at the whole file. Any thread. */
+void journal_suspect(const char *path);
+bool journal_has_failed(const struct journal *journal);
+
+/** Opens without lock or salvage: checks whose file it is, migrates, and reads each instance once.
+ * @return as journal_open(), or -EBADMSG: it is damaged */
+int journal_open_file(const char *path, sqlite3 **ret_db, bool *ret_is_new,
+                      struct journal_error *ret_error) MUST_USE;
+/** Is it a database of ours, of a version that we know? @param ret_version  0: it is empty */
+int journal_identify(sqlite3 *db, const char *path, int64_t *ret_version,
+                     struct journal_error *ret_error) MUST_USE;
+/** The greatest of all revisions in the file. */
+int journal_last_revision(sqlite3 *db, uint64_t *ret_revision) MUST_USE;

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+#include "journal/journal.h"
+
+#include "journal/checkpoint.h"
+#include "journal/internal.h"
+#include "journal/lockfile.h"
+#include "journal/salvage.h"
+#include "journal/sql.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const statements[STMT_COUNT] = {
+	/* Takes the write lock at once, so that nothing after it finds the file changed. */
+	[STMT_BEGIN] = "BEGIN IMMEDIATE",
+	[STMT_COMMIT] = "COMMIT",
+	[STMT_PUT_EVENT] = "INSERT INTO events (" ROW_EVENT ") VALUES (" ROW_EVENT_BIND ")",
+	[STMT_PUT_INSTANCE] =
+		"REPLACE INTO instances (" ROW_INSTANCE ") VALUES (" ROW_INSTANCE_BIND ")",
+	[STMT_DROP_INSTANCE] = "DELETE FROM instances WHERE incarnation = ?",
+	[STMT_OLDEST_EVENTS] = "SELECT revision, time_ms FROM events ORDER BY revision LIMIT ?",
+	[STMT_REMOVE_EVENTS] = "DELETE FROM events WHERE revision <= ?",
+	[STMT_NOTE_REMOVED] = "UPDATE counters SET value = ? WHERE name = 'removed_through'",
+};
+
+int journal_error_set(struct journal_error *error, int r, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(error->text, sizeof(error->text), format, args); /* may be cut */
+	va_end(args);
+	return r;
+}
+
+void journal_suspect(const char *path)
+{
+	char name[PATH_MAX + sizeof(JOURNAL_FILE_SUSPECT)];
+
+	(void)snprintf(name, sizeof(name), "%s%s", path,
+	               JOURNAL_FILE_SUSPECT + sizeof(JOURNAL_FILE) - 1);
+	int fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	if (fd >= 0)
+		(void)close(fd); /* it is the name that counts */
+}
+
+int journal_fail(struct journal *journal, int r)
+{
+	int works = 0;
+
+	if (r >= 0 || r == -ENOSPC || r == -ENOMEM)
+		return r;
+	if (!atomic_compare_exchange_strong(&journal->failing, &works, 1))
+		return -EIO; /* the first to fail says why */
+
+	(void)snprintf(journal->failure, sizeof(journal->failure), "'%.90s': %s", journal->path,
+	               r == -EBADMSG ? "the file is damaged" : strerror(-r));
+	if (r == -EBADMSG)
+		journal_suspect(journal->path);
+	atomic_store(&journal->failing, 2);
+	return -EIO;
+}
+
+bool journal_has_failed(const struct journal *journal)
+{
+	return atomic_load(&journal->failing) != 0;
+}
+
+static int on_commit(void *arg, sqlite3 *db, const char *name, int pages)
+{
+	struct journal *journal = arg;
+
+	(void)db;
+	(void)name;
+	journal->wal_pages = (uint32_t)pages;
+	return SQLITE_OK;
+}
+
+/**
+ * A WAL that was left behind may end in a commit whose fsync failed: the kernel still shows it, the
+ * disk may not have it. Written and synced once more as part of the database, it is safe to build
+ * upon.
+ */
+static int settle(sqlite3 *db)
+{
+	int r = sql_error(
+		db, sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL));
+
+	/* No room to checkpoint: the WAL stays as it is until there is. */
+	return r == -ENOSPC || r == -EBUSY ? 0 : r;
+}
+
+/** Everything between having the lock and being ready for use. */
+static int start(struct journal *journal, struct journal_error *ret_error)
+{
+	bool is_new = false;
+	int r = journal_open_file(journal->path, &journal->db, &is_new, ret_error);
+
+	if (r < 0)
+		return r;
+	r = settle(journal->db);
+	for (size_t i = 0; r == 0 && i < STMT_COUNT; i++)
+		r = sql_prepare(journal->db, statements[i], &journal->stmt[i]);
+	if (r == 0)
+		r = journal_last_revision(journal->db, &journal->revision);
+	if (r < 0)
+		return journal_error_set(ret_error, r, "cannot read '%s': %s", journal->path,
+		                         strerror(-r));
+
+	(void)sqlite3_wal_hook(journal->db, on_commit, journal); /* returns the one before: none */
+	if (journal->found == JOURNAL_FOUND_NONE && !is_new)
+		journal->found = JOURNAL_FOUND_SOUND;
+	return 0;
+}
+
+static void stop(struct journal *journal)
+{
+	for (size_t i = 0; i < STMT_COUNT; i++) {
+		(void)sqlite3_finalize(journal->stmt[i]); /* its error was seen when it ran */
+		journal->stmt[i] = NULL;
+	}
+	/* What a failed fsync left is for the next start to judge; and what was never in use is to
+	 * stay as it was found. */
+	bool untouched = journal_has_failed(journal) || journal->checkpointer == NULL;
+	if (journal->db != NULL && untouched)
+		(void)sqlite3_db_config(journal->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	(void)sqlite3_close(journal->db); /* without a checkpoint the WAL still has it all */
+	journal->db = NULL;
+}
+
+static int start_or_salvage(struct journal *journal, struct journal_error *ret_error)
+{
+	struct salvage_result result;
+	int r = salvage_finish(journal->dir_fd, ret_error); /* what a crash cut short */
+
+	if (r < 0)
+		return r;
+	r = faccessat(journal->dir_fd, JOURNAL_FILE_SUSPECT, F_OK, 0) == 0
+	            ? salvage_examine(journal->path, ret_error)
+	            : start(journal, ret_error);
+	if (r == -EBADMSG) {
+		stop(journal);
+		r = salvage_run(journal->dir_fd, journal->path, &result, ret_error);
+		if (r < 0)
+			return r;
+		journal->found = JOURNAL_FOUND_CORRUPT;
+		(void)snprintf(journal->trouble, sizeof(journal->trouble),
+		               "'%s' was damaged; kept as %s; %llu instances were salvaged, "
+		               "the event log begins anew after revision %llu",
+		               JOURNAL_FILE, result.kept_as, (unsigned long long)result.instances,
+		               (unsigned long long)result.revision);
+	}
+	(void)unlinkat(journal->dir_fd, JOURNAL_FILE_SUSPECT, 0); /* mostly not there */
+	return r < 0 || journal->db != NULL ? r : start(journal, ret_error);
+}
+
+int journal_open(const struct journal_options *options, struct journal **ret_journal,
+                 struct journal_error *ret_error)
+{
+	struct journal *journal = calloc(1, sizeof(*journal));
+	int r;
+
+	if (journal == NULL)
+		return journal_error_set(ret_error, -ENOMEM, "out of memory");
+	journal->magic = MAGIC_INIT(journal);
+	journal->lock_fd = -1;
+	journal->retention = *options;
+	journal->retention.dir = NULL;
+	journal->dir_fd = open(options->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (journal->dir_fd < 0) {
+		r = journal_error_set(ret_error, -errno, "cannot open '%s': %s", options->dir,
+		                      strerror(errno));
+		goto fail;
+	}
+	if ((size_t)snprintf(journal->path, sizeof(journal->path), "%s/" JOURNAL_FILE,
+	                     options->dir) >= sizeof(journal->path)) {
+		r = journal_error_set(ret_error, -ENAMETOOLONG,
+		                      "the path of the state directory is too long");
+		goto fail;
+	}
+	r = lockfile_take(journal->dir_fd, options->dir, &journal->lock_fd, ret_error);
+	if (r < 0)
+		goto fail;
+	r = start_or_salvage(journal, ret_error);
+	if (r < 0)
+		goto fail;
+	r = checkpointer_start(journal, &journal->checkpointer);
+	if (r < 0) {
+		r = journal_error_set(ret_error, r, "cannot start the checkpointer: %s",
+		                      strerror(-r));
+		goto fail;
+	}
+	(void)journal_take_reserve(journal); /* on a full disk the daemon starts without */
+	*ret_journal = journal;
+	return 0;
+
+fail:
+	journal_close(journal);
+	return r;
+}
+
+void journal_close(struct journal *journal)
+{
+	if (journal == NULL)
+		return;
+	CHECK_MAGIC(journal, journal);
+	checkpointer_stop(journal->checkpointer);
+	stop(journal);
+	if (journal->lock_fd >= 0)
+		(void)close(journal->lock_fd); /* releases the lock */
+	if (journal->dir_fd >= 0)
+		(void)close(journal->dir_fd); /* only read */
+	free(journal);
+}
+
+enum journal_found journal_found(const struct journal *journal)
+{
+	return journal->found;
+}
+
+const char *journal_trouble(const struct journal *journal)
+{
+	return atomic_load(&journal->failing) == 2 ? journal->failure : journal->trouble;
+}
+
+uint64_t journal_revision(const struct journal *journal)
+{
+	return journal->revision;
+}
+
+void journal_set_retention(struct journal *journal, int64_t max_age_ms, uint64_t max_count)
+{
+	journal->retention.events_max_age_ms = max_age_ms;
+	journal->retention.events_max_count = max_count;
+	journal->aged_ms = 0;
+}

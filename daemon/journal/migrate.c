@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+#include "journal/internal.h"
+#include "journal/migrations.h"
+#include "journal/sql.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+int journal_identify(sqlite3 *db, const char *path, int64_t *ret_version,
+                     struct journal_error *ret_error)
+{
+	int64_t id = 0;
+	int64_t version = 0;
+	int64_t tables = 0;
+	int r = sql_integer(db, "PRAGMA application_id", &id);
+
+	if (r == 0)
+		r = sql_integer(db, "PRAGMA user_version", &version);
+	if (r == 0)
+		r = sql_integer(db, "SELECT count(*) FROM sqlite_schema", &tables);
+	if (r < 0)
+		return journal_error_set(ret_error, r, "cannot read '%s': %s", path, strerror(-r));
+
+	bool is_empty = id == 0 && version == 0 && tables == 0;
+	if (id != JOURNAL_APPLICATION_ID && !is_empty)
+		return journal_error_set(
+			ret_error, -EPROTO,
+			"'%s' is a database of another program (application id %lld)", path,
+			(long long)id);
+	if (version > (int64_t)schema_migration_count)
+		return journal_error_set(
+			ret_error, -EPROTO,
+			"'%s' was written by a newer version of rollcall: its schema is %lld, this "
+			"one knows %zu",
+			path, (long long)version, schema_migration_count);
+	if (!is_empty && version < 1)
+		return journal_error_set(ret_error, -EBADMSG, "'%s' says schema %lld", path,
+		                         (long long)version);
+	*ret_version = version;
+	return 0;
+}
+
+/** All of a step or nothing: the script and the number that says it is done. */
+static int migrate_one(sqlite3 *db, size_t done)
+{
+	char number[96];
+	int r = sql_exec(db, "BEGIN IMMEDIATE");
+
+	(void)snprintf(number, sizeof(number), "PRAGMA application_id=%d; PRAGMA user_version=%zu",
+	               JOURNAL_APPLICATION_ID, done + 1);
+	if (r == 0)
+		r = sql_exec(db, schema_migrations[done]);
+	if (r == 0)
+		r = sql_exec(db, number);
+	if (r == 0)
+		r = sql_exec(db, "COMMIT");
+	if (r < 0)
+		sql_rollback(db);
+	return r;
+}
+
+/**
+ * An instance that cannot be read must be known before anyone acts on the others. Events are read
+ * only when asked for: there may be millions, and start-up does not need them.
+ */
+static int read_instances(sqlite3 *db)
+{
+	struct instance instance;
+	sqlite3_stmt *stmt = NULL;
+	int r = sql_prepare(db, "SELECT " ROW_INSTANCE " FROM instances", &stmt);
+
+	if (r < 0)
+		return r;
+	while ((r = sql_step(stmt)) > 0) {
+		r = row_instance(stmt, &instance);
+		if (r < 0)
+			break;
+	}
+	(void)sqlite3_finalize(stmt); /* its error is known */
+	return r;
+}
+
+static int open_checked(sqlite3 *db, const char *path, int64_t *ret_version,
+                        struct journal_error *ret_error)
+{
+	int64_t version = 0;
+	int r = journal_identify(db, path, &version, ret_error);
+
+	if (r < 0)
+		return r;
+	if (sqlite3_db_readonly(db, "main") != 0)
+		return journal_error_set(ret_error, -EACCES, "cannot write to '%s'", path);
+	r = sql_exec(db, "PRAGMA journal_mode=WAL");
+	/* A WAL that had to grow, because a reader held it, shrinks when it starts over. */
+	if (r == 0)
+		r = sql_exec(db, "PRAGMA journal_size_limit=33554432");
+	for (size_t done = (size_t)version; r == 0 && done < schema_migration_count; done++)
+		r = migrate_one(db, done);
+	if (r == 0)
+		r = read_instances(db);
+	if (r < 0)
+		return journal_error_set(ret_error, r, "cannot open '%s': %s", path, strerror(-r));
+	*ret_version = version;
+	return 0;
+}
+
+int journal_open_file(const char *path, sqlite3 **ret_db, bool *ret_is_new,
+                      struct journal_error *ret_error)
+{
+	sqlite3 *db = NULL;
+	int64_t version = 0;
+	int r = sql_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &db);
+
+	if (r < 0)
+		return journal_error_set(ret_error, r, "cannot open '%s': %s", path, strerror(-r));
+	r = open_checked(db, path, &version, ret_error);
+	if (r < 0) {
+		/* Whatever is wrong, leave the file as it was found. */
+		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+		(void)sqlite3_close(db);
+		return r;
+	}
+	*ret_is_new = version == 0;
+	*ret_db = db;
+	return 0;
+}
+
+int journal_last_revision(sqlite3 *db, uint64_t *ret_revision)
+{
+	int64_t revision = 0;
+	int r = sql_integer(db,
+	                    "SELECT ifnull("
+	                    " max((SELECT value FROM counters WHERE name = 'revision_floor'),"
+	                    "  ifnull((SELECT max(revision) FROM events), 0),"
+	                    "  ifnull((SELECT max(revision) FROM instances), 0)), -1)",
+	                    &revision);
+
+	if (r < 0)
+		return r;
+	if (revision < 0 || revision > ROW_REVISION_MAX)
+		return -EBADMSG;
+	*ret_revision = (uint64_t)revision;
+	return 0;
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/check.h"
+#include "journal/internal.h"
+#include "journal/sql.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { BIND_SINCE = 1, BIND_KINDS, BIND_SERVICE, BIND_ID, BIND_LIMIT };
+
+struct journal_reader {
+	struct magic magic;
+	sqlite3 *db;
+	sqlite3_stmt *state;
+	sqlite3_stmt *events;
+	char path[PATH_MAX];
+};
+MAGIC(journal_reader, 0x6a726472);
+
+/* How far back events are complete, and the latest revision. */
+static const char select_state[] =
+	"SELECT (SELECT value FROM counters WHERE name = 'removed_through'),"
+	" max((SELECT value FROM counters WHERE name = 'revision_floor'),"
+	"  ifnull((SELECT max(revision) FROM events), 0))";
+static const char select_events[] =
+	"SELECT " ROW_EVENT " FROM events WHERE revision > ?1 AND (?2 = 0 OR (?2 >> kind) & 1)"
+	" AND (?3 IS NULL OR service = ?3) AND (?4 IS NULL OR id = ?4)"
+	" ORDER BY revision LIMIT ?5";
+
+/** Damage to one event is no reason to stop the daemon; the next start will see to it. */
+static int damage_is_told(const struct journal_reader *reader, int r)
+{
+	if (r != -EBADMSG)
+		return r;
+	journal_suspect(reader->path);
+	return -EIO;
+}
+
+int journal_reader_open(const char *dir, struct journal_reader **ret_reader)
+{
+	struct journal_reader *reader = calloc(1, sizeof(*reader));
+	int r = 0;
+
+	if (reader == NULL)
+		return -ENOMEM;
+	reader->magic = MAGIC_INIT(journal_reader);
+	if ((size_t)snprintf(reader->path, sizeof(reader->path), "%s/" JOURNAL_FILE, dir) >=
+	    sizeof(reader->path))
+		r = -ENAMETOOLONG;
+	if (r == 0)
+		r = sql_open(reader->path, SQLITE_OPEN_READONLY, &reader->db);
+	if (r == 0)
+		r = sql_prepare(reader->db, select_state, &reader->state);
+	if (r == 0)
+		r = sql_prepare(reader->db, select_events, &reader->events);
+	if (r < 0) {
+		r = damage_is_told(reader, r);
+		journal_reader_close(reader);
+		return r;
+	}
+	*ret_reader = reader;
+	return 0;
+}
+
+void journal_reader_close(struct journal_reader *reader)
+{
+	if (reader == NULL)
+		return;
+	CHECK_MAGIC(reader, journal_reader);
+	(void)sqlite3_finalize(reader->state);  /* take NULL; their errors were seen */
+	(void)sqlite3_finalize(reader->events); /* when they ran */
+	(void)sqlite3_close(reader->db);        /* only read */
+	free(reader);
+}
+
+static int bind_text(sqlite3_stmt *stmt, int parameter, struct str text)
+{
+	return text.len == 0 ? sqlite3_bind_null(stmt, parameter)
+	                     : sqlite3_bind_text(stmt, parameter, text.data, (int)text.len,
+	                                         SQLITE_STATIC);
+}
+
+static int bind_query(sqlite3_stmt *stmt, const struct journal_query *query)
+{
+	int failed = 0;
+
+	/* A revision beyond what SQLite can hold is beyond all events too. */
+	failed |= sqlite3_bind_int64(stmt, BIND_SINCE,
+	                             query->since > INT64_MAX ? INT64_MAX : (int64_t)query->since);
+	failed |= sqlite3_bind_int64(stmt, BIND_KINDS, query->kinds);
+	failed |= bind_text(stmt, BIND_SERVICE, query->service);
+	failed |= bind_text(stmt, BIND_ID, query->id);
+	failed |= sqlite3_bind_int64(stmt, BIND_LIMIT, query->limit);
+	return failed != 0 ? -ENOMEM : 0;
+}
+
+static int read_state(struct journal_reader *reader, uint64_t *ret_removed, uint64_t *ret_latest)
+{
+	int r = sql_step(reader->state);
+
+	if (r <= 0)
+		return r < 0 ? r : -EBADMSG;
+	*ret_removed = (uint64_t)sqlite3_column_int64(reader->state, 0);
+	*ret_latest = (uint64_t)sqlite3_column_int64(reader->state, 1);
+	(void)sqlite3_reset(reader->state); /* it gave its row */
+	return 0;
+}
+
+/** @param last  in: where the query begins; out: the last visited */
+static int visit(struct journal_reader *reader, const struct journal_query *query,
+                 int (*each)(void *arg, const struct event *event), void *arg, uint64_t *last)
+{
+	struct event event;
+	uint32_t visited = 0;
+	int r = bind_query(reader->events, query);
+
+	if (r < 0)
+		return r;
+	for (;;) {
+		r = sql_step(reader->events);
+		if (r > 0)
+			r = row_event(reader->events, &event) == 0 ? 1 : -EBADMSG;
+		if (r <= 0) {
+			r = damage_is_told(reader, r);
+			break;
+		}
+		r = each(arg, &event);
+		if (r < 0)
+			break;
+		*last = event.revision;
+		visited++;
+	}
+	(void)sqlite3_reset(reader->events); /* its error is known */
+	if (r < 0)
+		return r;
+	return visited == query->limit ? 1 : 0;
+}
+
+int journal_reader_events(struct journal_reader *reader, const struct journal_query *query,
+                          int (*each)(void *arg, const struct event *event), void *arg,
+                          uint64_t *ret_last, uint64_t *ret_oldest)
+{
+	uint64_t removed = 0;
+	uint64_t latest = 0;
+	uint64_t last = query->since;
+	int r;
+
+	CHECK_MAGIC(reader, journal_reader);
+	r = sql_exec(reader->db, "BEGIN");
+	if (r < 0)
+		return damage_is_told(reader, r);
+	r = read_state(reader, &removed, &latest);
+	if (r == 0 && query->since < removed)
+		r = -ESTALE;
+	r = damage_is_told(reader, r);
+	if (r == 0)
+		r = visit(reader, query, each, arg, &last);
+	sql_rollback(reader->db);
+	if (r == 0 && latest > last) /* all there was has been looked at */
+		last = latest;
+	if (r >= 0)
+		*ret_last = last;
+	if (r >= 0 || r == -ESTALE)
+		*ret_oldest = removed + 1;
+	return r < 0 ? r : 0;
+}

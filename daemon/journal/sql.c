@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+#include "journal/sql.h"
+
+#include <errno.h>
+#include <stdbool.h>
+
+/* Another program that looks into the file may hold it for moments. */
+#define BUSY_TIMEOUT_MS 5000
+
+static bool is_full(sqlite3 *db)
+{
+	int code = db != NULL ? sqlite3_system_errno(db) : 0;
+
+	return code == ENOSPC || code == EDQUOT;
+}
+
+static int from_io_error(sqlite3 *db, int rc)
+{
+	switch (rc) {
+	case SQLITE_IOERR_NOMEM:
+		return -ENOMEM;
+	case SQLITE_IOERR_CORRUPTFS:
+		return -EBADMSG;
+	/* Nothing of a transaction counts before its last frame is written, so these may be tried
+	 * again; a failed fsync may not, whatever its reason. */
+	case SQLITE_IOERR_WRITE:
+	case SQLITE_IOERR_SHMSIZE:
+	case SQLITE_IOERR_TRUNCATE:
+		return is_full(db) ? -ENOSPC : -EIO;
+	default:
+		return -EIO;
+	}
+}
+
+int sql_error(sqlite3 *db, int rc)
+{
+	switch (rc & 0xff) {
+	case SQLITE_OK:
+	case SQLITE_ROW:
+	case SQLITE_DONE:
+		return 0;
+	case SQLITE_NOMEM:
+		return -ENOMEM;
+	case SQLITE_FULL:
+		return -ENOSPC;
+	case SQLITE_IOERR:
+		return from_io_error(db, rc);
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+	case SQLITE_SCHEMA:
+	case SQLITE_CONSTRAINT: /* our rows fit, so what is there does not */
+		return -EBADMSG;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return -EBUSY;
+	case SQLITE_READONLY:
+		return -EROFS;
+	case SQLITE_CANTOPEN:
+		return db != NULL && sqlite3_system_errno(db) > 0 ? -sqlite3_system_errno(db)
+		                                                  : -EIO;
+	default:
+		return -EIO;
+	}
+}
+
+int sql_open(const char *path, int flags, sqlite3 **ret_db)
+{
+	/* synchronous: a commit returns when it is on disk. wal_autocheckpoint: checkpoint.c does
+	 * it, off the commit path. cell_size_check: finds damaged pages before they mislead.
+	 * secure_delete: names are no secret, and zeroing removed events doubles their cost. */
+	static const char settings[] = "PRAGMA synchronous=FULL;"
+				       "PRAGMA wal_autocheckpoint=0;"
+				       "PRAGMA cell_size_check=ON;"
+				       "PRAGMA trusted_schema=OFF;"
+				       "PRAGMA secure_delete=OFF;"
+				       "PRAGMA cache_size=-4096;"
+				       "PRAGMA temp_store=MEMORY;";
+	sqlite3 *db = NULL;
+	int r;
+
+	/* Each connection is used by one thread at a time. */
+	r = sql_error(db, sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOMUTEX, NULL));
+	if (r < 0) {
+		r = db != NULL ? sql_error(db, sqlite3_extended_errcode(db)) : r;
+		goto fail;
+	}
+	(void)sqlite3_extended_result_codes(db, 1);
+	(void)sqlite3_busy_timeout(db, BUSY_TIMEOUT_MS);
+	(void)sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	r = sql_exec(db, settings);
+	if (r < 0)
+		goto fail;
+	*ret_db = db;
+	return 0;
+
+fail:
+	(void)sqlite3_close(db); /* nothing was written */
+	return r;
+}
+
+int sql_exec(sqlite3 *db, const char *script)
+{
+	return sql_error(db, sqlite3_exec(db, script, NULL, NULL, NULL));
+}
+
+int sql_prepare(sqlite3 *db, const char *text, sqlite3_stmt **ret_stmt)
+{
+	int rc = sqlite3_prepare_v3(db, text, -1, SQLITE_PREPARE_PERSISTENT, ret_stmt, NULL);
+
+	/* Our text is right, so a table is missing. */
+	return rc == SQLITE_ERROR ? -EBADMSG : sql_error(db, rc);
+}
+
+int sql_step(sqlite3_stmt *stmt)
+{
+	int rc = sqlite3_step(stmt);
+
+	if (rc == SQLITE_ROW)
+		return 1;
+
+	int r = sql_error(sqlite3_db_handle(stmt), rc);
+	(void)sqlite3_reset(stmt); /* says the same again */
+	return r;
+}
+
+int sql_run(sqlite3_stmt *stmt)
+{
+	int r = sql_step(stmt);
+
+	if (r > 0)
+		(void)sqlite3_reset(stmt); /* PRAGMAs may answer; nobody asked */
+	return r < 0 ? r : 0;
+}
+
+int sql_integer(sqlite3 *db, const char *text, int64_t *ret_value)
+{
+	sqlite3_stmt *stmt = NULL;
+	int64_t value = 0;
+	int r = sql_prepare(db, text, &stmt);
+
+	if (r == 0)
+		r = sql_step(stmt);
+	if (r > 0)
+		value = sqlite3_column_int64(stmt, 0);
+	(void)sqlite3_finalize(stmt); /* takes NULL; its error is known */
+	if (r < 0)
+		return r;
+	*ret_value = value;
+	return 0;
+}
+
+void sql_rollback(sqlite3 *db)
+{
+	if (db != NULL && sqlite3_get_autocommit(db) == 0)
+		(void)sqlite3_exec(db, "ROLLBACK", NULL, NULL,
+		                   NULL); /* undone at the latest by close */
+}

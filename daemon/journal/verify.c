@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+#include "journal/verify.h"
+
+#include "journal/internal.h"
+#include "journal/lockfile.h"
+#include "journal/salvage.h"
+#include "journal/sql.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* One damaged page may bring thousands of findings; the first say enough. */
+#define FINDINGS_MAX 100
+
+struct verify {
+	sqlite3 *db;
+	verify_fn say;
+	void *arg;
+	uint64_t findings;
+};
+
+static void PRINTF_LIKE(2, 3) find(struct verify *verify, const char *format, ...)
+{
+	char line[640];
+	va_list args;
+
+	if (++verify->findings > FINDINGS_MAX)
+		return;
+	va_start(args, format);
+	(void)vsnprintf(line, sizeof(line), format, args); /* may be cut */
+	va_end(args);
+	verify->say(verify->arg, line);
+}
+
+/** Damage is a finding; all else that ends a query is for the caller. */
+static int ended(struct verify *verify, const char *where, int r)
+{
+	if (r != -EBADMSG)
+		return r;
+	find(verify, "%s: unreadable: %s", where, sqlite3_errmsg(verify->db));
+	return 0;
+}
+
+static const char *text_of(sqlite3_stmt *stmt, int column)
+{
+	const unsigned char *text = sqlite3_column_text(stmt, column);
+
+	return text != NULL ? (const char *)text : "";
+}
+
+static int check_pages(struct verify *verify)
+{
+	char pragma[48];
+	sqlite3_stmt *stmt = NULL;
+	int r;
+
+	(void)snprintf(pragma, sizeof(pragma), "PRAGMA integrity_check(%d)", FINDINGS_MAX);
+	r = sql_prepare(verify->db, pragma, &stmt);
+	while (r == 0 && (r = sql_step(stmt)) > 0) {
+		if (strcmp(text_of(stmt, 0), "ok") != 0)
+			find(verify, "pages: %s", text_of(stmt, 0));
+		r = 0;
+	}
+	(void)sqlite3_finalize(stmt); /* its error is known */
+	return ended(verify, "pages", r);
+}
+
+static int check_events(struct verify *verify)
+{
+	struct event event;
+	sqlite3_stmt *stmt = NULL;
+	int r = sql_prepare(verify->db, "SELECT " ROW_EVENT " FROM events ORDER BY revision",
+	                    &stmt);
+
+	while (r == 0 && (r = sql_step(stmt)) > 0) {
+		r = row_event(stmt, &event);
+		if (r == -EBADMSG) {
+			find(verify, "event %lld: its content does not match its checksum",
+			     (long long)sqlite3_column_int64(stmt, 0));
+			r = 0;
+		}
+	}
+	(void)sqlite3_finalize(stmt); /* its error is known */
+	return ended(verify, "events", r);
+}
+
+static int check_instances(struct verify *verify)
+{
+	struct instance instance;
+	sqlite3_stmt *stmt = NULL;
+	int r = sql_prepare(verify->db, "SELECT " ROW_INSTANCE " FROM instances", &stmt);
+
+	while (r == 0 && (r = sql_step(stmt)) > 0) {
+		r = row_instance(stmt, &instance);
+		if (r == -EBADMSG) {
+			find(verify,
+			     "instance '%s' of '%s': its content does not match its checksum",
+			     text_of(stmt, 3), text_of(stmt, 2));
+			r = 0;
+		}
+	}
+	(void)sqlite3_finalize(stmt); /* its error is known */
+	return ended(verify, "instances", r);
+}
+
+/* Each gives a row for whatever is wrong: what, service, id, and the revision at fault. */
+static const char *const relations[] = {
+	/* two current instances of one id */
+	"SELECT 'is there twice', service, id, max(revision) FROM instances GROUP BY service, id"
+	" HAVING count(*) > 1",
+	/* an instance's row against its latest event */
+	"SELECT CASE WHEN e.kind IN (3, 8) THEN 'was removed by event' ELSE 'lags behind event' "
+        "END,"
+	" i.service, i.id, e.revision"
+	" FROM (SELECT incarnation, max(revision) AS revision, kind FROM events"
+	"  GROUP BY incarnation) e JOIN instances i USING (incarnation)"
+	" WHERE e.kind IN (3, 8) OR e.revision > i.revision",
+	/* an event that is neither there nor removed by age */
+	"SELECT 'has no event', service, id, revision FROM instances"
+	" WHERE revision > (SELECT value FROM counters WHERE name = 'removed_through')"
+	" AND revision NOT IN (SELECT revision FROM events)",
+	/* an event that left no instance */
+	"SELECT 'is missing after event', service, id, max(revision) FROM events"
+	" GROUP BY incarnation HAVING kind NOT IN (3, 8)"
+	" AND incarnation NOT IN (SELECT incarnation FROM instances)",
+	/* the same revision, another content */
+	"SELECT 'differs from event', i.service, i.id, i.revision"
+	" FROM instances i JOIN events e USING (revision)"
+	" WHERE (i.service, i.id, i.incarnation, i.host, i.port, i.weight, i.ttl_ms,"
+	"  i.remove_after_ms, i.wants_drain, i.lease_out, i.drained, i.drained_until_ms,"
+	"  i.metadata) IS NOT (e.service, e.id, e.incarnation, e.host, e.port, e.weight, e.ttl_ms,"
+	"  e.remove_after_ms, e.wants_drain, e.lease_out, e.drained, e.drained_until_ms,"
+	"  e.metadata)",
+};
+
+_Static_assert(EVENT_DEREGISTERED == 3 && EVENT_REMOVED == 8, "the kinds in relations[]");
+
+static int check_relation(struct verify *verify, const char *relation)
+{
+	sqlite3_stmt *stmt = NULL;
+	int r = sql_prepare(verify->db, relation, &stmt);
+
+	while (r == 0 && (r = sql_step(stmt)) > 0) {
+		find(verify, "instance '%s' of '%s': %s (revision %lld)", text_of(stmt, 2),
+		     text_of(stmt, 1), text_of(stmt, 0), (long long)sqlite3_column_int64(stmt, 3));
+		r = 0;
+	}
+	(void)sqlite3_finalize(stmt); /* its error is known */
+	return ended(verify, "instances against events", r);
+}
+
+int verify_file(sqlite3 *db, verify_fn say, void *arg)
+{
+	struct verify verify = {.db = db, .say = say, .arg = arg};
+	uint64_t revision;
+	int r = check_pages(&verify);
+
+	if (r == 0)
+		r = check_events(&verify);
+	if (r == 0)
+		r = check_instances(&verify);
+	if (r == 0)
+		r = ended(&verify, "counters", journal_last_revision(db, &revision));
+	/* Rows that are damaged contradict each other anyway. */
+	for (size_t i = 0; r == 0 && verify.findings == 0 && i < ARRAY_LEN(relations); i++)
+		r = check_relation(&verify, relations[i]);
+	if (verify.findings > FINDINGS_MAX) {
+		char line[48];
+
+		(void)snprintf(line, sizeof(line), "and %llu more",
+		               (unsigned long long)(verify.findings - FINDINGS_MAX));
+		say(arg, line);
+	}
+	return r == 0 && verify.findings > 0 ? -EBADMSG : r;
+}
+
+static void ignore(void *arg, const char *line)
+{
+	(void)arg;
+	(void)line;
+}
+
+/** Opens for reading, and leaves the file and its WAL as they are. */
+static int verify_path(const char *path, verify_fn say, void *arg, struct journal_error *ret_error)
+{
+	sqlite3 *db = NULL;
+	int64_t version = 0;
+	int r = sql_open(path, SQLITE_OPEN_READWRITE, &db);
+
+	if (r < 0)
+		return journal_error_set(ret_error, r, "cannot open '%s': %s", path, strerror(-r));
+	(void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	r = journal_identify(db, path, &version, ret_error);
+	if (r == 0) {
+		r = verify_file(db, say, arg);
+		if (r < 0)
+			(void)journal_error_set(ret_error, r, "cannot read '%s': %s", path,
+			                        strerror(-r));
+	}
+	(void)sqlite3_close(db); /* nothing was written */
+	return r;
+}
+
+int salvage_examine(const char *path, struct journal_error *ret_error)
+{
+	int r = verify_path(path, ignore, NULL, ret_error);
+
+	return r == -ENOENT ? 0 : r; /* moved away by hand: it is as good as new */
+}
+
+int journal_verify(const char *dir, verify_fn say, void *arg)
+{
+	char path[PATH_MAX];
+	struct journal_error error = {""};
+	int lock_fd = -1;
+	int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r;
+
+	if (dir_fd < 0) {
+		r = -errno;
+		(void)journal_error_set(&error, r, "cannot open '%s': %s", dir, strerror(-r));
+		goto out;
+	}
+	r = lockfile_take(dir_fd, dir, &lock_fd, &error);
+	if (r < 0)
+		goto out;
+	if ((size_t)snprintf(path, sizeof(path), "%s/" JOURNAL_FILE, dir) >= sizeof(path))
+		r = journal_error_set(&error, -ENAMETOOLONG,
+		                      "the path of the state directory is too long");
+	else
+		r = verify_path(path, say, arg, &error);
+
+out:
+	if (r < 0 && r != -EBADMSG)
+		say(arg, error.text);
+	if (lock_fd >= 0)
+		(void)close(lock_fd); /* releases the lock */
+	if (dir_fd >= 0)
+		(void)close(dir_fd); /* only read */
+	return r;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/** Looks at all of a file: pages, checksums, and whether instances are what the events made them.
+ */
+#pragma once
+
+#include "base/attr.h"
+
+#include <sqlite3.h>
+
+typedef void (*verify_fn)(void *arg, const char *line);
+
+/** @param say  called with each finding. @return 0: sound; -EBADMSG: findings; or an error of the
+ * disk */
+int verify_file(sqlite3 *db, verify_fn say, void *arg) MUST_USE;
