@@ -19,14 +19,16 @@ and without a sanitizer's report. With a sanitizer in $ROLLCALL_FLAVOUR all time
 
 import atexit
 import http.client
+import io
 import json
+import mmap
 import os
 import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -96,7 +98,7 @@ def quote(segment):
 def query(**parameters):
     """'?a=b&...', or nothing. Names may be given with dots through **{'meta.zone': 'a'}."""
     given = {name: value for name, value in parameters.items() if value is not None}
-    return '?' + urllib.parse.urlencode(given) if given else ''
+    return '?' + urllib.parse.urlencode(given, quote_via=urllib.parse.quote) if given else ''
 
 
 class Response:
@@ -265,18 +267,29 @@ def instance_path(service, instance):
     return f'/v1/services/{quote(service)}/instances/{quote(instance)}'
 
 
+class _Stream(io.BufferedReader):
+    """Survives the response that was read from it, and keeps what it read of the next."""
+
+    def close(self):
+        pass
+
+    def makefile(self, _mode):
+        return self
+
+
 class Raw:
-    """A socket for requests that no library would send."""
+    """A socket for requests that no library would send. Pipelining is fine."""
 
     def __init__(self, address, timeout=REPLY_S):
         self.sock = connect(address, seconds(timeout))
+        self.stream = _Stream(socket.SocketIO(self.sock, 'r'))
 
     def send(self, data):
         self.sock.sendall(data.encode('latin-1') if isinstance(data, str) else data)
 
     def response(self, method='GET'):
         """Reads the next response; EOFError when the peer has closed instead."""
-        raw = http.client.HTTPResponse(self.sock, method=method)
+        raw = http.client.HTTPResponse(self.stream, method=method)
         try:
             raw.begin()
             return Response(raw)
@@ -286,14 +299,12 @@ class Raw:
     def rest(self):
         """All bytes until the peer closes."""
         data = b''
-        while True:
-            try:
-                more = self.sock.recv(65536)
-            except ConnectionResetError:
-                return data
-            if not more:
-                return data
-            data += more
+        try:
+            while more := self.stream.read1(65536):
+                data += more
+        except ConnectionResetError:
+            pass
+        return data
 
     def close(self):
         self.sock.close()
@@ -522,6 +533,50 @@ def address_of(url):
     return parts.hostname, parts.port
 
 
+class SlowDisk:
+    """A disk that is slow, full or broken for one daemon; see tests/lib/slowdisk.c.
+
+    disk = rt.SlowDisk(directory); daemon = self.daemon(directory, env=disk.env); disk.set(sync_delay_ms=200)
+    """
+
+    LIBRARY = os.path.join(BUILD, 'slowdisk.so')
+    FIELDS = {'sync_delay_ms': ('i', 0), 'sync_errno': ('i', 4), 'write_delay_ms': ('i', 8),
+              'write_errno': ('i', 12), 'quota_bytes': ('q', 16)}
+
+    def __init__(self, state_dir):
+        self.state_dir = state_dir
+        descriptor, self.path = tempfile.mkstemp(prefix='rollcall-disk-')
+        os.ftruncate(descriptor, 64)
+        self.control = mmap.mmap(descriptor, 64)
+        os.close(descriptor)
+        self.env = {'LD_PRELOAD': self.LIBRARY, 'SLOWDISK_DIR': state_dir, 'SLOWDISK_CONTROL': self.path,
+                    # The library only makes system calls, so it may come before the sanitizer's.
+                    'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'}
+
+    def set(self, **fields):
+        for name, value in fields.items():
+            kind, offset = self.FIELDS[name]
+            struct.pack_into(kind, self.control, offset, value)
+
+    @property
+    def syncs(self):
+        """How often the daemon has asked for its files to be on disk."""
+        return struct.unpack_from('q', self.control, 24)[0]
+
+    @property
+    def refusals(self):
+        """How often something was refused for want of space or health."""
+        return struct.unpack_from('q', self.control, 32)[0]
+
+    def bytes_used(self):
+        with os.scandir(self.state_dir) as listing:
+            return sum(entry.stat().st_size for entry in listing)
+
+    def close(self):
+        self.control.close()
+        os.unlink(self.path)
+
+
 _running = set()
 
 
@@ -544,6 +599,16 @@ class TestCase(unittest.TestCase):
         if start:
             daemon.start()
         return daemon
+
+    def slow_disk(self):
+        """A disk of one's own, to be given as state_dir=disk.state_dir, env=disk.env."""
+        if 'thread' in FLAVOUR:
+            self.skipTest('the slow disk would hide system calls from the thread sanitizer')
+        if not os.path.exists(SlowDisk.LIBRARY):
+            self.skipTest(f'{SlowDisk.LIBRARY} has not been built')
+        disk = SlowDisk(self.directory())
+        self.addCleanup(disk.close)
+        return disk
 
     def directory(self):
         path = tempfile.mkdtemp(prefix='rollcall-test-')
@@ -570,44 +635,6 @@ class TestCase(unittest.TestCase):
         return problem
 
 
-class _Result(unittest.TextTestResult):
-    passed = 0
-    failed = 0
-
-    def startTest(self, test):
-        self.before = len(self.failures) + len(self.errors)
-        super().startTest(test)
-
-    def getDescription(self, test):
-        return str(test).split(' ', maxsplit=1)[0].removeprefix('test_').replace('_', ' ')
-
-    def stopTest(self, test):
-        if len(self.failures) + len(self.errors) > self.before:
-            self.failed += 1
-        elif not (self.skipped and self.skipped[-1][0] is test):
-            self.passed += 1
-        super().stopTest(test)
-
-
-def run(module):
-    """Runs a module's tests; tells the counts to $ROLLCALL_RESULT. Returns whether all went well."""
-    started = time.monotonic()
-    suite = unittest.defaultTestLoader.loadTestsFromModule(module)
-    if len(sys.argv) > 1 and module.__name__ == '__main__':
-        suite = unittest.defaultTestLoader.loadTestsFromNames(sys.argv[1:], module)
-    runner = unittest.TextTestRunner(stream=sys.stdout, verbosity=2, resultclass=_Result)
-    result = runner.run(suite)
-    # What fails outside of any test, such as a class's set-up, counts as well.
-    failed = max(result.failed, len(result.errors) + len(result.failures) > 0)
-    counts = f'{result.passed} {failed} {len(result.skipped)}'
-    path = os.environ.get('ROLLCALL_RESULT')
-    if path:
-        with open(path, 'w', encoding='ascii') as file:
-            file.write(counts + '\n')
-    print(f'{result.passed} passed, {failed} failed, {len(result.skipped)} skipped '
-          f'in {time.monotonic() - started:.1f} s')
-    return failed == 0
-
-
 def main():
-    sys.exit(0 if run(sys.modules['__main__']) else 1)
+    """For a file that is run by itself: test_x.py [-k PATTERN] ..."""
+    unittest.main(module='__main__', verbosity=2)
