@@ -71,7 +71,7 @@ TEST_LIB_SRCS := $(filter-out $(PRELOAD_SRCS),$(call find_c,tests/lib/*.c))
 UNIT_SRCS := $(call find_c,tests/unit/test_*.c)
 CLIENT_TEST_SRCS := $(call find_c,tests/client/test_*.c)
 FUZZ_SRCS := $(call find_c,tests/fuzz/fuzz_*.c)
-BENCH_SRCS := $(call find_c,tests/bench/bench_*.c)
+BENCH_SRCS := $(call find_c,tests/bench/*.c)
 INTEGRATION := $(call find_c,tests/integration/test_*.py)
 HEADERS := $(call find_c,daemon/*/*.h)
 CLIENT_HEADERS := $(call find_c,client/*/*.h)
@@ -289,10 +289,11 @@ fuzz:
 	$(Q)build/fuzz/tests/fuzz/fuzz_$(TARGET) -max_total_time=$(SECONDS) -artifact_prefix=build/fuzz/found/$(TARGET)- \
 	  build/fuzz/found/$(TARGET) $(srcdir)/tests/fuzz/corpus/$(TARGET)
 
+# make bench ONLY=lookup,pick
 .PHONY: bench
+ONLY ?=
 bench: $(PROGRAMS) $(BENCHES) $(PRELOADS)
-	$(Q)$(if $(wildcard $(srcdir)/tests/bench/run.py),ROLLCALLD=$(abspath $(B)/rollcalld) $(PYTHON) $(srcdir)/tests/bench/run.py $(ARGS), \
-	  for b in $(BENCHES); do ./$$b || exit 1; done)
+	$(Q)ROLLCALLD=$(abspath $(B)/rollcalld) $(PYTHON) $(srcdir)/tests/bench/run.py $(if $(ONLY),--only=$(ONLY)) $(ARGS)
 
 .PHONY: coverage
 coverage:

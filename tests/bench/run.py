@@ -1,0 +1,426 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""The figures that rollcall promises, each beside its reference measured in the same run.
+
+    make bench                          all rows, in less than three minutes
+    make bench ONLY=lookup,pick         some
+
+What is compared alternates in short slots; a ratio is the median over the pairs, with the least and
+the most. Nothing here fails: the last column says whether a figure was met.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, 'tests/integration'))
+import rollcall_test as rt  # pylint: disable=wrong-import-position
+
+TOOLS = os.path.join(rt.BUILD, 'tests/bench')
+SCHEMA = os.path.join(ROOT, 'schema/sql/001_init.sql')
+PAIRS = 5
+SLOT_S = 1.0
+CONNECTIONS = 64
+STRATEGIES = ('round_robin', 'weighted_round_robin', 'consistent_hash', 'random', 'least_loaded')
+
+
+# --- what is sent -----------------------------------------------------------
+
+
+def request(method, path, body=None):
+    head = f'{method} {path} HTTP/1.1\r\nHost: localhost\r\n'
+    if body is None:
+        return (head + ('' if method == 'GET' else 'Content-Length: 0\r\n') + '\r\n').encode()
+    text = json.dumps(body)
+    return (f'{head}Content-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n{text}').encode()
+
+
+def registration(service, name, **more):
+    record = {'host': '10.0.0.1', 'port': 8080, 'metadata': {'version': '1.4.2', 'zone': 'a'}, **more}
+    return request('PUT', rt.instance_path(service, name), record)
+
+
+class Requests:
+    """A file of requests for tests/bench/load.c."""
+
+    def __init__(self, folder, requests):
+        descriptor, self.path = tempfile.mkstemp(dir=folder)
+        self.count = 0
+        with os.fdopen(descriptor, 'wb') as file:
+            for data in requests:
+                file.write(struct.pack('I', len(data)) + data)
+                self.count += 1
+
+
+# --- who is measured --------------------------------------------------------
+
+
+class Load:
+    """One run of the load client; result() waits for its end."""
+
+    def __init__(self, port, requests, seconds=SLOT_S, connections=CONNECTIONS, rate=None):
+        command = [os.path.join(TOOLS, 'load'), str(port), str(connections), str(seconds), requests.path]
+        if rate is not None:
+            command.append(str(rate))
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
+
+    def result(self):
+        output, _ = self.process.communicate()
+        if self.process.returncode != 0:
+            raise RuntimeError('the load client failed')
+        return json.loads(output)
+
+
+def load(*args, **kwargs):
+    return Load(*args, **kwargs).result()
+
+
+class BareMhd:
+    """A bare libmicrohttpd server with one body of so many bytes."""
+
+    def __init__(self, body_bytes):
+        self.process = subprocess.Popen([os.path.join(TOOLS, 'bare_mhd'), str(body_bytes)],
+                                        stdout=subprocess.PIPE)
+        self.port = int(self.process.stdout.readline())
+
+    def stop(self):
+        self.process.kill()
+        self.process.communicate()
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+
+def cpu_us(pid, name=None):
+    """CPU time of a process's threads, or of those with this name."""
+    total = 0
+    for task in os.listdir(f'/proc/{pid}/task'):
+        folder = f'/proc/{pid}/task/{task}'
+        with open(f'{folder}/comm', encoding='ascii') as file:
+            if name is not None and file.read().strip() != name:
+                continue
+        with open(f'{folder}/schedstat', encoding='ascii') as file:
+            total += int(file.read().split()[0])
+    return total / 1000
+
+
+# --- the table --------------------------------------------------------------
+
+
+class Table:
+    WIDTHS = (52, 24, 24, 22, 16)
+
+    def __init__(self):
+        self.line('what', 'rollcall', 'reference', 'figure', 'target')
+        self.unmet = []
+
+    def line(self, *cells):
+        print('  '.join(str(cell).ljust(width) for cell, width in zip(cells, self.WIDTHS)) +
+              '  ' + (cells[5] if len(cells) > 5 else ''), flush=True)
+
+    def row(self, what, ours, reference, figure, target, met):
+        verdict = '' if met is None else 'met' if met else 'NOT MET'
+        self.line(what, ours, reference, figure, target, verdict)
+        if met is False:
+            self.unmet.append(what)
+
+
+def spread(values, digits=2):
+    return f'{statistics.median(values):.{digits}f} ({min(values):.{digits}f}-{max(values):.{digits}f})'
+
+
+def per_second(values):
+    return f'{statistics.median(values) / 1000:.1f}k/s'
+
+
+class Bench:
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.table = Table()
+
+    def daemon(self, **kwargs):
+        state_dir = tempfile.mkdtemp(dir=self.folder)
+        return rt.Daemon(state_dir, options=['--log-level=warning', *kwargs.pop('options', [])], **kwargs)
+
+    def requests(self, data):
+        return Requests(self.folder, data)
+
+    def compare(self, servers, pairs=PAIRS, seconds=SLOT_S):
+        """Alternates over servers, (name, pid, port, requests); returns per name the rates and CPU us a request."""
+        rates = {name: [] for name, *_ in servers}
+        costs = {name: [] for name, *_ in servers}
+        for _ in range(pairs):
+            for name, pid, port, requests in servers:
+                before = cpu_us(pid)
+                result = load(port, requests, seconds)
+                if result['refused']:
+                    raise RuntimeError(f'{name}: {result["refused"]} requests refused')
+                rates[name].append(result['rate'])
+                costs[name].append((cpu_us(pid) - before) / result['answered'])
+        return rates, costs
+
+    def against_bare(self, what, daemon, requests, body_bytes, target):
+        bare = BareMhd(body_bytes)
+        rates, costs = self.compare([('bare', bare.pid, bare.port, requests),
+                                     ('ours', daemon.pid, daemon.port, requests)])
+        bare.stop()
+        self.ratio_row(what, rates, costs, 'ours', target)
+
+    def ratio_row(self, what, rates, costs, name, target):
+        ratios = [ours / bare for ours, bare in zip(rates[name], rates['bare'])]
+        self.table.row(what,
+                       f'{per_second(rates[name])}, {statistics.median(costs[name]):.1f} us',
+                       f'{per_second(rates["bare"])}, {statistics.median(costs["bare"]):.1f} us',
+                       spread(ratios), f'>= {target}', statistics.median(ratios) >= target)
+
+    # --- rows ---
+
+    def lookup(self):
+        daemon = self.daemon()
+        for i in range(10):
+            daemon.register('web', f'web-{i}', metadata={'version': '1.4.2', 'zone': 'a'})
+        size = len(daemon.get('/v1/services/web').body)
+        self.against_bare(f'lookup, 10 instances ({size} bytes), 64 connections', daemon,
+                          self.requests([request('GET', '/v1/services/web')]), size, 0.9)
+        daemon.discard()
+
+    def pick(self):
+        daemon = self.daemon()
+        load(daemon.port, self.requests(
+            registration('web', f'web-{i:04}', weight=1 + i % 10) for i in range(1000)), 0)
+        servers = []
+        for strategy in STRATEGIES:
+            paths = [f'/v1/services/web/pick?strategy={strategy}']
+            if strategy == 'consistent_hash':
+                paths = [f'{paths[0]}&key=user-{i}' for i in range(1000)]
+            size = len(daemon.get(paths[0]).body)
+            servers.append((strategy, daemon.pid, daemon.port,
+                            self.requests(request('GET', path) for path in paths)))
+        bare = BareMhd(size)
+        servers.insert(0, ('bare', bare.pid, bare.port, servers[0][3]))
+        rates, costs = self.compare(servers, seconds=SLOT_S / 2)
+        bare.stop()
+        for strategy in STRATEGIES:
+            self.ratio_row(f'pick, {strategy}, 1,000 instances', rates, costs, strategy, 0.85)
+        daemon.discard()
+
+    def heartbeat(self):
+        daemon = self.daemon()
+        load(daemon.port, self.requests(
+            registration(f'service-{i % 100}', f'i{i}') for i in range(1000)), 0)
+        requests = self.requests(
+            request('POST', rt.instance_path(f'service-{i % 100}', f'i{i}') + '/heartbeat')
+            for i in range(1000))
+        size = len(daemon.try_heartbeat('service-0', 'i0').body)
+        self.against_bare('heartbeat, empty body, 64 connections', daemon, requests, size, 0.85)
+        daemon.discard()
+
+    def changes(self, count, label):
+        """Registrations of 1,000 instances of 100 services, each with content of its own."""
+        return self.requests(registration(f'service-{i % 100}', f'i{i % 1000}',
+                                          metadata={'version': '1.4.2', 'n': f'{label}-{i}'})
+                             for i in range(count))
+
+    def mixed(self):
+        daemon = self.daemon()
+        for i in range(10):
+            daemon.register('service-0', f'web-{i}', metadata={'version': '1.4.2', 'zone': 'a'})
+        lookups = self.requests([request('GET', '/v1/services/service-0')])
+        rates, tails, written = [], [], []
+        alone_rates, alone_tails, both_rates, both_tails = [], [], [], []
+        for i in range(PAIRS):
+            changes = self.changes(4000, i)
+            alone = load(daemon.port, lookups)
+            writer = Load(daemon.port, changes, SLOT_S + 0.2, 64, 2000)
+            time.sleep(0.1)
+            both = load(daemon.port, lookups)
+            written.append(writer.result()['rate'])
+            alone_rates.append(alone['rate'])
+            both_rates.append(both['rate'])
+            alone_tails.append(alone['p99_us'] / 1000)
+            both_tails.append(both['p99_us'] / 1000)
+            rates.append(both['rate'] / alone['rate'])
+            tails.append(both['p99_us'] / alone['p99_us'])
+        self.table.row(f'lookups beside {per_second(written)} registrations: rate', per_second(both_rates),
+                       f'{per_second(alone_rates)} alone', spread(rates), '>= 0.8',
+                       statistics.median(rates) >= 0.8)
+        self.table.row('... p99', f'{statistics.median(both_tails):.2f} ms',
+                       f'{statistics.median(alone_tails):.2f} ms alone', spread(tails), '< 3',
+                       statistics.median(tails) < 3)
+        daemon.discard()
+
+    def slowdisk(self):
+        state_dir = tempfile.mkdtemp(dir=self.folder)
+        disk = rt.SlowDisk(state_dir)
+        daemon = rt.Daemon(state_dir, options=['--log-level=warning'], env=disk.env)
+        load(daemon.port, self.changes(1000, 'first'), 0)
+        beats = self.requests(
+            request('POST', rt.instance_path(f'service-{i % 100}', f'i{i}') + '/heartbeat')
+            for i in range(1000))
+        ratios, slow_tails, fast_tails = [], [], []
+        for i in range(PAIRS):
+            tails = {}
+            for delay in (0, 200):
+                disk.set(sync_delay_ms=delay)
+                writer = Load(daemon.port, self.changes(1000, f'{i}-{delay}'), SLOT_S + 0.2, 128, 200)
+                time.sleep(0.1)
+                tails[delay] = load(daemon.port, beats, SLOT_S, 64, 10000)['p99_us'] / 1000
+                writer.result()
+            slow_tails.append(tails[200])
+            fast_tails.append(tails[0])
+            ratios.append(tails[200] / tails[0])
+        self.table.row('heartbeat p99, 10k/s, beside writes, fsync takes 200 ms',
+                       f'{statistics.median(slow_tails):.2f} ms',
+                       f'{statistics.median(fast_tails):.2f} ms not slowed', spread(ratios), '<= 1.5',
+                       statistics.median(ratios) <= 1.5)
+        disk.set(sync_delay_ms=0)
+        daemon.discard()
+        disk.close()
+
+    def bare_sqlite(self, *schema):
+        folder = tempfile.mkdtemp(dir=self.folder)
+        output = subprocess.run([os.path.join(TOOLS, 'bare_sqlite'), folder, str(SLOT_S), *schema],
+                                check=True, stdout=subprocess.PIPE).stdout
+        shutil.rmtree(folder)
+        return float(output)
+
+    def register(self):
+        daemon = self.daemon()
+        ours, plain, same, p50, p99 = [], [], [], [], []
+        for slot in range(PAIRS):
+            requests = self.requests(registration(f'service-{i % 500}', f'slot-{slot}-{i}')
+                                     for i in range(60000))
+            plain.append(self.bare_sqlite())
+            result = load(daemon.port, requests)
+            same.append(self.bare_sqlite(SCHEMA))
+            if result['refused'] or result['answered'] >= requests.count:
+                raise RuntimeError(f'registrations were refused or ran out: {result}')
+            ours.append(result['rate'])
+            p50.append(result['p50_us'] / 1000)
+            p99.append(result['p99_us'] / 1000)
+        self.table.row('registrations, durable, 64 connections', per_second(ours),
+                       f'{per_second(plain)} SQLite alone', spread([a / b for a, b in zip(ours, plain)]),
+                       '>= 0.6', statistics.median(a / b for a, b in zip(ours, plain)) >= 0.6)
+        self.table.row(f'... p50 {statistics.median(p50):.1f} ms, p99 {statistics.median(p99):.1f} ms', '',
+                       f'{per_second(same)} in our tables', spread([a / b for a, b in zip(ours, same)]),
+                       '', None)
+        daemon.discard()
+
+    def memory(self):
+        """100,000 instances of 10,000 services: their memory, the start with them, the sweeper's work."""
+        count = 100000
+        daemon = self.daemon()
+        idle = daemon.rss_bytes()
+        load(daemon.port, self.requests(registration(f'service-{i % 10000}', f'instance-{i}', ttl_ms=30000)
+                                        for i in range(count)), 0, 256)
+        # Each is looked up once, so that every answer has been rendered and is kept.
+        load(daemon.port, self.requests(request('GET', f'/v1/services/service-{i}') for i in range(10000)), 0)
+        loaded = daemon.rss_bytes()
+        self.table.row('memory, 100,000 instances of 10,000 services', f'{loaded / 2**20:.0f} MiB',
+                       f'{idle / 2**20:.0f} MiB without', f'{loaded / count:.0f} bytes each', '<= 1024',
+                       loaded / count <= 1024)
+        return daemon, count
+
+    def start(self, daemon):
+        took = []
+        for _ in range(3):
+            daemon.stop()
+            begun = time.monotonic()
+            daemon.start()
+            took.append(time.monotonic() - begun)
+        self.table.row('start with 100,000 instances to ready', f'{statistics.median(took):.2f} s', '',
+                       spread(took), '< 1 s', statistics.median(took) < 1)
+
+    def sweeper(self, daemon, count):
+        beats = self.requests(request('POST', rt.instance_path(f'service-{i % 10000}', f'instance-{i}') +
+                                      '/heartbeat') for i in range(count))
+        load(daemon.port, beats, 0)
+        before = cpu_us(daemon.pid, 'sweeper')
+        begun = time.monotonic()
+        result = load(daemon.port, beats, 32, 32, count / 12)
+        percent = (cpu_us(daemon.pid, 'sweeper') - before) / (time.monotonic() - begun) / 1e4
+        alive = daemon.status()
+        self.table.row('sweeper, 100,000 leases of 30 s, a heartbeat each 12 s', f'{percent:.2f} % of a core',
+                       f'{result["rate"] / 1000:.1f}k heartbeats/s', f'{percent:.2f} %', '< 1 %', percent < 1)
+        print(f'  (afterwards: {json.dumps(alive.get("instances", alive))})')
+
+    def cycles(self):
+        daemon = self.daemon(options=['--events-max-count=100000'])
+        # 1,000 in, 1,000 out: no removal overtakes its registration on another of the 256 connections.
+        blocks = [[(f'service-{i % 100}', f'i{i}') for i in range(start, start + 1000)]
+                  for start in range(0, 10000, 1000)]
+        requests = self.requests(data for block in blocks for data in
+                                 [registration(*names) for names in block] +
+                                 [request('DELETE', rt.instance_path(*names)) for names in block])
+        load(daemon.port, requests, 0, 256)
+        first = daemon.rss_bytes()
+        begun = time.monotonic()
+        for _ in range(99):
+            load(daemon.port, requests, 0, 256)
+        took = time.monotonic() - begun
+        last = daemon.rss_bytes()
+        self.table.row('1,000,000 register/deregister cycles: RSS',
+                       f'{last / 2**20:.1f} MiB', f'{first / 2**20:.1f} MiB after 10,000',
+                       f'{(last / first - 1) * 100:+.1f} %', '<= +5 %', last <= 1.05 * first)
+        print(f'  ({990000 * 2 / took / 1000:.1f}k changes/s)')
+        daemon.discard()
+
+    def state(self, rows):
+        """Rows that share one daemon with 100,000 instances."""
+        daemon, count = self.memory()
+        if 'start' in rows:
+            self.start(daemon)
+        if 'sweeper' in rows:
+            self.sweeper(daemon, count)
+        daemon.discard()
+
+
+ROWS = ('lookup', 'pick', 'heartbeat', 'mixed', 'slowdisk', 'register', 'memory', 'start', 'sweeper', 'cycles')
+SHARED = {'memory', 'start', 'sweeper'}
+
+
+def hardware():
+    with open('/proc/cpuinfo', encoding='utf-8') as file:
+        models = re.findall(r'model name\s*: (.*)', file.read())
+    return f'{len(models)} x {models[0] if models else "?"}, Linux {os.uname().release}'
+
+
+def main():
+    parser = argparse.ArgumentParser(description='Measures what rollcall promises.')
+    parser.add_argument('--only', default='', help=f'some of {",".join(ROWS)}')
+    parser.add_argument('--dir', help='where the state directories are made (default: the build folder)')
+    args = parser.parse_args()
+    rows = [row for row in args.only.split(',') if row] or list(ROWS)
+    for row in rows:
+        if row not in ROWS:
+            parser.error(f'no row {row!r}; there are {",".join(ROWS)}')
+
+    print(f'{rt.ROLLCALLD} on {hardware()}')
+    begun = time.monotonic()
+    folder = tempfile.mkdtemp(prefix='bench-', dir=args.dir or rt.BUILD)
+    try:
+        bench = Bench(folder)
+        for row in rows:
+            if row not in SHARED:
+                getattr(bench, row)()
+            elif row == next(other for other in rows if other in SHARED):
+                bench.state(rows)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    unmet = f'not met: {"; ".join(bench.table.unmet)}' if bench.table.unmet else 'all met'
+    print(f'{unmet}; {time.monotonic() - begun:.0f} s; {os.getloadavg()[0]:.1f} load at the end')
+
+
+if __name__ == '__main__':
+    main()
