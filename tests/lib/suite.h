@@ -3,6 +3,7 @@
 #pragma once
 
 #include <check.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,20 +43,41 @@ __attribute__((unused)) static void suite_skip(const char *function, const char 
 		(void)fclose(file);
 }
 
-/** Defines main(); the cases follow as test functions, NULL-terminated for checked fixtures. */
-#define SUITE(name, setup, teardown, ...)                                     \
-	int main(void)                                                        \
-	{                                                                     \
-		const TTest *cases[] = {__VA_ARGS__};                         \
-		Suite *suite = suite_create(name);                            \
-		TCase *tcase = tcase_create(name);                            \
-		SRunner *runner = srunner_create(suite);                      \
-		tcase_add_checked_fixture(tcase, setup, teardown);            \
-		for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) \
-			tcase_add_test(tcase, cases[i]);                      \
-		suite_add_tcase(suite, tcase);                                \
-		srunner_run_all(runner, CK_ENV);                              \
-		int failed = srunner_ntests_failed(runner);                   \
-		srunner_free(runner);                                         \
-		return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;             \
+static inline int suite_run(const char *name, SFun setup, SFun teardown, const TTest *const *cases,
+                            size_t count, const TTest *const *aborts, size_t abort_count)
+{
+	Suite *suite = suite_create(name);
+	TCase *tcase = tcase_create(name);
+	SRunner *runner = srunner_create(suite);
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	for (size_t i = 0; i < count; i++)
+		tcase_add_test(tcase, cases[i]);
+	for (size_t i = 0; i < abort_count; i++)
+		tcase_add_test_raise_signal(tcase, aborts[i], SIGABRT);
+	suite_add_tcase(suite, tcase);
+	srunner_run_all(runner, CK_ENV);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/** Defines main(); the cases follow as test functions. Fixtures may be NULL. */
+#define SUITE(name, setup, teardown, ...)                                                        \
+	int main(void)                                                                           \
+	{                                                                                        \
+		const TTest *cases[] = {__VA_ARGS__};                                            \
+		return suite_run(name, setup, teardown, cases, sizeof(cases) / sizeof(cases[0]), \
+		                 NULL, 0);                                                       \
 	}
+
+/** The same, with cases that must end in a failed CHECK(), which comes first: (one, another). */
+#define SUITE_ABORTS(name, setup, teardown, aborting, ...)                                       \
+	int main(void)                                                                           \
+	{                                                                                        \
+		const TTest *cases[] = {__VA_ARGS__};                                            \
+		const TTest *aborts[] = {SUITE_LIST aborting};                                   \
+		return suite_run(name, setup, teardown, cases, sizeof(cases) / sizeof(cases[0]), \
+		                 aborts, sizeof(aborts) / sizeof(aborts[0]));                    \
+	}
+#define SUITE_LIST(...) __VA_ARGS__
