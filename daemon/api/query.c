@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/query.h"
+
+#include <errno.h>
+#include <string.h>
+
+/** Cuts what is before the next @p separator off @p rest. */
+static struct str cut(struct str *rest, char separator)
+{
+	const char *end = memchr(rest->data, separator, rest->len);
+	struct str head = *rest;
+
+	if (end == NULL) {
+		*rest = (struct str){rest->data + rest->len, 0};
+		return head;
+	}
+	head.len = (size_t)(end - rest->data);
+	rest->data = end + 1;
+	rest->len -= head.len + 1;
+	return head;
+}
+
+static bool rule_matches(const struct query_rule *rule, struct str name)
+{
+	size_t len = strlen(rule->name);
+
+	if ((rule->flags & QUERY_PREFIX) != 0)
+		return name.len > len && memcmp(name.data, rule->name, len) == 0;
+	return name.len == len && memcmp(name.data, rule->name, len) == 0;
+}
+
+static int fail(struct query_error *error, int r, const char *what, struct str name)
+{
+	*error = (struct query_error){what, name};
+	return r;
+}
+
+static int add(struct query *query, const struct query_rule *rules, size_t rule_count,
+               const struct query_item *item, struct str name)
+{
+	unsigned rule = 0;
+
+	while (rule < rule_count && !rule_matches(&rules[rule], name))
+		rule++;
+	if (rule == rule_count)
+		return -ENOENT;
+	if ((rules[rule].flags & QUERY_REPEATS) == 0 && query_get(query, rule) != NULL)
+		return -EEXIST;
+	if (query->count == QUERY_ITEMS_MAX)
+		return -EMSGSIZE;
+
+	struct query_item *added = &query->item[query->count++];
+	*added = *item;
+	added->rule = rule;
+	if ((rules[rule].flags & QUERY_PREFIX) != 0) {
+		size_t len = strlen(rules[rule].name);
+		added->suffix = (struct str){name.data + len, name.len - len};
+	}
+	return 0;
+}
+
+static const char *explain(int r)
+{
+	switch (r) {
+	case -ENOENT:
+		return "is not a parameter of this request";
+	case -EEXIST:
+		return "is given more than once";
+	case -EMSGSIZE:
+		return "makes the query too long";
+	default:
+		return "is badly percent-encoded";
+	}
+}
+
+int query_parse(struct str raw, const struct query_rule *rules, size_t rule_count,
+                struct scratch *scratch, struct query *ret_query, struct query_error *ret_error)
+{
+	ret_query->count = 0;
+	while (raw.len > 0) {
+		struct str value = cut(&raw, '&');
+		struct str name = cut(&value, '=');
+		struct query_item item = {.raw = value};
+
+		if (name.len == 0 && value.len == 0)
+			continue; /* "?a=1&&b=2" and "?a=1&" say nothing more */
+		struct str decoded = {NULL, 0};
+		int r = scratch_decode(scratch, name, true, &decoded);
+		if (r < 0)
+			return fail(ret_error, r, explain(r), name);
+		r = add(ret_query, rules, rule_count, &item, decoded);
+		if (r < 0)
+			return fail(ret_error, r, explain(r), decoded);
+	}
+	return 0;
+}
+
+const struct query_item *query_get(const struct query *query, unsigned rule)
+{
+	for (size_t i = 0; i < query->count; i++)
+		if (query->item[i].rule == rule)
+			return &query->item[i];
+	return NULL;
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/router.h"
+
+#include "base/parse.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DEPTH_MAX 8 /* one more than any route has */
+
+static const char *const method_names[API_METHOD_COUNT] = {
+	[API_GET] = "GET",   [API_HEAD] = "HEAD",     [API_PUT] = "PUT",
+	[API_POST] = "POST", [API_DELETE] = "DELETE",
+};
+
+int scratch_decode(struct scratch *scratch, struct str text, bool plus_is_space,
+                   struct str *ret_text)
+{
+	bool plus = plus_is_space && text.len > 0 && memchr(text.data, '+', text.len) != NULL;
+
+	if (text.len == 0 || (!plus && memchr(text.data, '%', text.len) == NULL)) {
+		*ret_text = text;
+		return 0;
+	}
+	if (text.len > sizeof(scratch->data) - scratch->used)
+		return -EMSGSIZE;
+
+	char *out = scratch->data + scratch->used;
+	memcpy(out, text.data, text.len);
+	for (size_t i = 0; plus && i < text.len; i++)
+		if (out[i] == '+')
+			out[i] = ' ';
+	long len = parse_percent((struct str){out, text.len}, out, text.len);
+	if (len < 0)
+		return (int)len;
+
+	scratch->used += (size_t)len;
+	*ret_text = (struct str){out, (size_t)len};
+	return 0;
+}
+
+/** Cuts the next segment off a path that begins with its '/'. */
+static struct str next_segment(struct str *path)
+{
+	const char *start = path->data + 1;
+	const char *slash = memchr(start, '/', path->len - 1);
+	size_t len = slash != NULL ? (size_t)(slash - start) : path->len - 1;
+
+	path->data = start + len;
+	path->len -= len + 1;
+	return (struct str){start, len};
+}
+
+/** Compares segments with a pattern; fills the parameters, which are what stands for braces. */
+static bool matches(const struct route *route, const struct str *segment, unsigned depth,
+                    struct route_match *match)
+{
+	struct str pattern = str_of(route->pattern);
+	unsigned params = 0;
+
+	for (unsigned i = 0; i < depth; i++) {
+		struct str want = next_segment(&pattern);
+
+		if (want.len > 0 && want.data[0] == '{')
+			match->param[params++] = segment[i];
+		else if (!str_equal(want, segment[i]))
+			return false;
+	}
+	match->route = route;
+	return true;
+}
+
+/** RFC 9112: a server accepts "http://host/path" for a target too. */
+static struct str without_authority(struct str target)
+{
+	static const char scheme[] = "http://";
+
+	if (target.len < sizeof(scheme) || memcmp(target.data, scheme, sizeof(scheme) - 1) != 0)
+		return target;
+	const char *host = target.data + sizeof(scheme) - 1;
+	const char *slash = memchr(host, '/', target.len - sizeof(scheme) + 1);
+	if (slash == NULL)
+		return STR("/");
+	return (struct str){slash, target.len - (size_t)(slash - target.data)};
+}
+
+int router_find(const struct route *routes, size_t count, struct str target,
+                struct scratch *scratch, struct route_match *ret_match)
+{
+	struct route_match match = {0};
+	struct str segment[DEPTH_MAX];
+	unsigned depth = 0;
+
+	struct str path = without_authority(target);
+	if (path.len == 0 || path.data[0] != '/')
+		return -EINVAL;
+	const char *mark = memchr(path.data, '?', path.len);
+	if (mark != NULL) {
+		size_t len = (size_t)(mark - path.data);
+		match.query = (struct str){mark + 1, path.len - len - 1};
+		path.len = len;
+	}
+
+	while (path.len > 0) {
+		if (depth == DEPTH_MAX)
+			return -ENOENT;
+		int r = scratch_decode(scratch, next_segment(&path), false, &segment[depth++]);
+		if (r < 0)
+			return r;
+	}
+	for (unsigned i = 0; i < depth && depth > 1; i++)
+		if (segment[i].len == 0)
+			return -ENOENT;
+	for (size_t i = 0; i < count; i++) {
+		if (routes[i].depth == depth && matches(&routes[i], segment, depth, &match)) {
+			*ret_match = match;
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
+bool route_allows(const struct route *route, enum api_method method)
+{
+	return route->on[method == API_HEAD ? API_GET : method].handle != NULL;
+}
+
+void route_allow(const struct route *route, char *out, size_t size)
+{
+	size_t len = 0;
+
+	out[0] = '\0';
+	for (enum api_method method = API_GET; method < API_OTHER; method++) {
+		if (!route_allows(route, method) || len >= size)
+			continue;
+		len += (size_t)snprintf(out + len, size - len, "%s%s", len > 0 ? ", " : "",
+		                        method_names[method]);
+	}
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * From a raw request target to a route. The target is split at '/' first and each segment decoded
+ * afterwards, so that an id may hold an encoded '/'. Never allocates. Any thread.
+ */
+#pragma once
+
+#include "api/api.h"
+#include "base/attr.h"
+#include "base/str.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct call;
+typedef enum api_result (*route_fn)(struct call *call);
+
+#define ROUTE_PARAMS_MAX 2
+#define SCRATCH_SIZE     8192
+
+/** Room for what is decoded while one request is handled; on the handler's stack. */
+struct scratch {
+	size_t used;
+	char data[SCRATCH_SIZE];
+};
+
+struct route {
+	const char *pattern; /* as in the OpenAPI: "/v1/services/{service}"; braces match any one
+	                        segment */
+	unsigned depth;      /* segments in it */
+	struct {
+		route_fn handle;   /* NULL: 405 */
+		uint32_t body_max; /* bytes; 0: a body is an error */
+	} on[API_METHOD_COUNT];    /* API_HEAD is left empty: it is served as API_GET */
+};
+
+struct route_match {
+	const struct route *route;
+	struct str param[ROUTE_PARAMS_MAX]; /* decoded; in the target or in the scratch */
+	struct str query;                   /* raw, without the '?' */
+};
+
+/**
+ * Finds the route of @p target among @p routes.
+ * @return 0; -ENOENT: none; -EINVAL: not a path, or badly percent-encoded; -EMSGSIZE: does not fit
+ * the scratch
+ */
+int router_find(const struct route *routes, size_t count, struct str target,
+                struct scratch *scratch, struct route_match *ret_match) MUST_USE;
+/** Does the route know @p method (HEAD counts as GET)? */
+bool route_allows(const struct route *route, enum api_method method);
+/** "GET, HEAD, PUT" for the Allow header; @p out of 64 bytes is enough. */
+void route_allow(const struct route *route, char *out, size_t size);
+/**
+ * Percent-decodes @p text, into the scratch when it has to.
+ * @param plus_is_space  as in a query
+ * @return 0; -EINVAL: badly encoded, or holds a NUL; -EMSGSIZE
+ */
+int scratch_decode(struct scratch *scratch, struct str text, bool plus_is_space,
+                   struct str *ret_text) MUST_USE;
+
+/** The daemon's routes (routes.c). */
+extern const struct route api_routes[];
+extern const size_t api_route_count;
