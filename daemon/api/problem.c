@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/problem.h"
+
+#include "base/check.h"
+#include "base/parse.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DETAIL_SIZE 512
+#define PROBLEM_MAX 16384 /* bytes of one problem document */
+
+void field_errors_init(struct field_errors *errors)
+{
+	errors->count = 0;
+	errors->text[0] = '\0';
+	buf_init(&errors->list, PROBLEM_MAX / 2);
+}
+
+void field_errors_fini(struct field_errors *errors)
+{
+	buf_fini(&errors->list);
+}
+
+/** Makes what was cut, or came from a peer, safe to show: UTF-8 as far as it goes. */
+static struct str presentable(char *text, size_t size, int length)
+{
+	size_t len = length < 0 ? 0 : (size_t)length;
+
+	if (len >= size) {
+		len = size - 1;
+		while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
+			len--;
+		text[len] = '\0';
+	}
+	if (!parse_is_utf8((struct str){text, len}))
+		for (size_t i = 0; i < len; i++)
+			if ((unsigned char)text[i] >= 0x80)
+				text[i] = '?';
+	return (struct str){text, len};
+}
+
+/** A field's name as a JSON pointer (RFC 6901), quoted for JSON. */
+static void put_pointer(struct buf *out, struct str field)
+{
+	char text[128];
+	size_t len = 0;
+
+	text[len++] = '/';
+	for (size_t i = 0; i < field.len && len + 2 < sizeof(text); i++) {
+		char c = field.data[i];
+
+		if (c == '~' || c == '/') {
+			text[len++] = '~';
+			text[len++] = c == '~' ? '0' : '1';
+		} else {
+			text[len++] = c;
+		}
+	}
+	while (!parse_is_utf8((struct str){text, len}))
+		len--; /* cut in the middle of a character */
+	buf_put_json(out, (struct str){text, len});
+}
+
+void field_error(struct field_errors *errors, struct str field, const char *format, ...)
+{
+	char text[DETAIL_SIZE];
+	va_list args;
+
+	if (errors->count++ >= FIELD_ERRORS_MAX)
+		return;
+	va_start(args, format);
+	int len = vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+
+	buf_put(&errors->list, errors->count > 1 ? ",{\"pointer\":" : "{\"pointer\":");
+	put_pointer(&errors->list, field);
+	buf_put(&errors->list, ",\"detail\":");
+	buf_put_json(&errors->list, presentable(text, sizeof(text), len));
+	buf_put_char(&errors->list, '}');
+}
+
+void response_header(struct api_response *response, const char *name, const char *format, ...)
+{
+	CHECK(response->header_count < API_HEADERS_MAX);
+	struct api_header *header = &response->header[response->header_count++];
+	va_list args;
+
+	header->name = name;
+	va_start(args, format);
+	(void)vsnprintf(header->value, sizeof(header->value), format, args);
+	va_end(args);
+}
+
+static const char *title_of(unsigned status, const char *code)
+{
+	const struct problem_code *known = problem_find(str_of(code));
+
+	if (known != NULL)
+		return known->title;
+	return status >= 500 ? "The request could not be served" : "The request was refused";
+}
+
+/** Drops what was answered so far and begins the document, up to and without its end. */
+static void begin(struct api_response *response, unsigned status, const char *code,
+                  struct str detail)
+{
+	struct buf *out = &response->body;
+
+	blob_unref(response->blob);
+	response->blob = NULL;
+	free(response->location);
+	response->location = NULL;
+	response->etag[0] = '\0';
+	response->header_count = 0;
+	response->status = status;
+	response->content_type = "application/problem+json";
+	buf_reset(out);
+
+	buf_put(out, "{\"type\":\"/problems/");
+	buf_put(out, code);
+	buf_put(out, "\",\"title\":");
+	buf_put_json(out, str_of(title_of(status, code)));
+	buf_put(out, ",\"status\":");
+	buf_put_u64(out, status);
+	buf_put(out, ",\"detail\":");
+	buf_put_json(out, detail);
+	buf_put(out, ",\"code\":\"");
+	buf_put(out, code);
+	buf_put_char(out, '"');
+}
+
+static void finish(struct api_response *response)
+{
+	buf_put_char(&response->body, '}');
+	if (buf_error(&response->body) < 0)
+		response->content_type = NULL; /* out of memory: the status alone must do */
+	if (response->status == 503 || response->status == 429)
+		response_header(response, "Retry-After", "1");
+}
+
+void api_problem(struct api_response *response, unsigned status, const char *code,
+                 const char *format, ...)
+{
+	char text[DETAIL_SIZE];
+	va_list args;
+
+	va_start(args, format);
+	int len = vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	begin(response, status, code, presentable(text, sizeof(text), len));
+	finish(response);
+}
+
+void problem(struct api_response *response, const char *code, const char *format, ...)
+{
+	const struct problem_code *known = problem_find(str_of(code));
+	char text[DETAIL_SIZE];
+	va_list args;
+
+	CHECK(known != NULL);
+	va_start(args, format);
+	int len = vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	begin(response, known->status, code, presentable(text, sizeof(text), len));
+	finish(response);
+}
+
+void problem_fields(struct api_response *response, struct field_errors *errors)
+{
+	char text[64];
+	int len = snprintf(text, sizeof(text), "%u field%s of the body %s wrong", errors->count,
+	                   errors->count == 1 ? "" : "s", errors->count == 1 ? "is" : "are");
+
+	begin(response, 422, "invalid-body", presentable(text, sizeof(text), len));
+	buf_put(&response->body, ",\"errors\":[");
+	buf_put_str(&response->body, (struct str){errors->list.data, errors->list.len});
+	buf_put_char(&response->body, ']');
+	finish(response);
+}

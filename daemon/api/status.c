@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/problem.h"
+
+#include "base/attr.h"
+
+#include <errno.h>
+
+/* clang-format off */
+const struct problem_code problem_codes[] = {
+	{"malformed-target", 400, "The request target is malformed",
+	 "Send a path that begins with '/', with every special character percent-encoded as UTF-8 and without NUL."},
+	{"malformed-json", 400, "The body is not the JSON that is expected",
+	 "Send one JSON object in UTF-8, without duplicate keys, nested at most 16 deep."},
+	{"unknown-parameter", 400, "A query parameter is not known here",
+	 "Look up the request's parameters in /openapi.json; names are case-sensitive."},
+	{"invalid-parameter", 400, "A query parameter's value is wrong",
+	 "The detail says which values are accepted."},
+	{"invalid-service", 400, "The service name is not valid",
+	 "Use 1-128 of A-Z a-z 0-9 . _ - and start with a letter or digit."},
+	{"invalid-id", 400, "The instance id is not valid",
+	 "Use 1-256 printable ASCII characters without space, percent-encoded in the path."},
+	{"not-found", 404, "There is nothing at this path",
+	 "GET / lists what there is. A slash at the end of a path matters."},
+	{"unknown-service", 404, "The service has no instance",
+	 "Register one, or check the name: it is case-sensitive."},
+	{"not-registered", 404, "The instance is not registered",
+	 "Register it again (PUT): it was never registered, was deregistered, or was removed after it expired."},
+	{"method-not-allowed", 405, "The path does not know this method",
+	 "The Allow header names those it knows."},
+	{"compacted", 410, "Events that were asked for are no longer kept",
+	 "Read the present state, then go on from the oldest revision that is left."},
+	{"unknown-cursor", 410, "The place to go on from no longer exists",
+	 "Start again without 'after'."},
+	{"body-too-large", 413, "The body is too large",
+	 "The limits are in /v1/status; send less in one request."},
+	{"target-too-long", 414, "The request target is too long",
+	 "Send fewer or shorter query parameters."},
+	{"unsupported-media-type", 415, "The body's type is not JSON",
+	 "Send Content-Type: application/json (with curl: -H 'Content-Type: application/json')."},
+	{"invalid-body", 422, "Fields of the body are wrong",
+	 "Each entry of 'errors' points to a field and says what it takes."},
+	{"answer-too-large", 422, "The answer would be too large",
+	 "Ask for less at once with 'limit' and 'after'."},
+	{"no-healthy-instance", 503, "No healthy instance matches",
+	 "Try again: instances come back with their next heartbeat."},
+	{"queue-full", 503, "Too many changes are waiting",
+	 "Nothing was changed. Try again after a moment."},
+	{"storage-failed", 503, "The storage has failed",
+	 "No change is accepted until the daemon has restarted; reads and heartbeats go on."},
+	{"shutting-down", 503, "The daemon is stopping",
+	 "Nothing was changed. Try again once it is back."},
+	{"out-of-memory", 503, "The daemon has no memory for this",
+	 "Nothing was changed. Try again, or give the daemon more."},
+	{"disk-full", 507, "The disk is full",
+	 "Only deregistrations are accepted until there is space; reads and heartbeats go on."},
+	{"too-many-instances", 507, "The registry holds as many instances as it may",
+	 "Raise max_instances, or deregister what is no longer used."},
+};
+/* clang-format on */
+const size_t problem_code_count = ARRAY_LEN(problem_codes);
+
+const struct problem_code *problem_find(struct str code)
+{
+	for (size_t i = 0; i < problem_code_count; i++)
+		if (str_equal(str_of(problem_codes[i].code), code))
+			return &problem_codes[i];
+	return NULL;
+}
+
+void problem_errno(struct api_response *response, int error)
+{
+	switch (-error) {
+	case ENOENT:
+		problem(response, "not-registered",
+		        "the instance is not registered: register it again");
+		break;
+	case EAGAIN:
+		problem(response, "queue-full", "too many changes are waiting for the disk");
+		break;
+	case ENOSPC:
+		problem(response, "disk-full",
+		        "the disk is full: only deregistrations are accepted");
+		break;
+	case EDQUOT:
+		problem(response, "too-many-instances",
+		        "the registry already holds as many instances as max_instances allows");
+		break;
+	case EMSGSIZE:
+		problem(response, "answer-too-large",
+		        "the answer would be too large: ask for less with 'limit'");
+		break;
+	case ESHUTDOWN:
+		problem(response, "shutting-down", "the daemon is stopping");
+		break;
+	case ENOMEM:
+		problem(response, "out-of-memory", "the daemon has no memory for this request");
+		break;
+	default: /* EIO, and whatever else a disk may answer */
+		problem(response, "storage-failed",
+		        "the journal failed: no change is accepted until the daemon has restarted");
+		break;
+	}
+}
