@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/batch_json.h"
+
+#include "base/parse.h"
+#include "model/valid.h"
+
+#include <errno.h>
+#include <stdint.h>
+
+static int malformed(struct batch *batch, const char *what)
+{
+	batch->what = what;
+	return -EBADMSG;
+}
+
+static int wrong(struct batch *batch, const char *what)
+{
+	batch->what = what;
+	return -EINVAL;
+}
+
+/** The next character that is not blank; '\0' at the end. */
+static char peek(struct batch *batch)
+{
+	while (batch->pos < batch->text.len) {
+		char c = batch->text.data[batch->pos];
+
+		if (c != ' ' && c != '\t' && c != '\n' && c != '\r')
+			return c;
+		batch->pos++;
+	}
+	return '\0';
+}
+
+static bool accept(struct batch *batch, char c)
+{
+	if (peek(batch) != c)
+		return false;
+	batch->pos++;
+	return true;
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = (char)(c | 0x20);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/** Four hex digits at @p at. @return -1 when they are not */
+static int hex4(struct str text, size_t at)
+{
+	int value = 0;
+
+	if (at + 4 > text.len)
+		return -1;
+	for (size_t i = at; i < at + 4; i++) {
+		int digit = hex_digit(text.data[i]);
+
+		if (digit < 0)
+			return -1;
+		value = value * 16 + digit;
+	}
+	return value;
+}
+
+/**
+ * What an escape after a backslash at @p *pos stands for. Names and ids are ASCII, so anything
+ * above, and any control, stands for a character that they cannot have: 0x7f.
+ * @return '\0' when it is none
+ */
+static char unescape(struct str text, size_t *pos)
+{
+	char c = text.data[(*pos)++];
+	int value;
+
+	switch (c) {
+	case '"':
+	case '\\':
+	case '/':
+		return c;
+	case 'b':
+	case 'f':
+	case 'n':
+	case 'r':
+	case 't':
+		return 0x7f;
+	case 'u':
+		value = hex4(text, *pos);
+		*pos += 4;
+		if (value <= 0)
+			return '\0';
+		return (char)(value < 0x7f ? value : 0x7f);
+	default:
+		return '\0';
+	}
+}
+
+/** Copies what does not fit @p size not at all, but counts it. @return 0 or -EBADMSG */
+static int decode(struct batch *batch, struct str raw, char *out, size_t size, struct str *ret)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < raw.len;) {
+		char c = raw.data[i++];
+
+		if (c == '\\')
+			c = unescape(raw, &i);
+		if (c == '\0' || i > raw.len)
+			return malformed(batch, "a wrong escape in a string");
+		if (len < size)
+			out[len] = c;
+		len++;
+	}
+	*ret = (struct str){out, len};
+	return 0;
+}
+
+/** What is between the quotes, as it is. */
+static int read_raw(struct batch *batch, struct str *ret, bool *ret_escaped)
+{
+	struct str text = batch->text;
+	size_t i = batch->pos;
+
+	*ret_escaped = false;
+	while (i < text.len && text.data[i] != '"') {
+		if ((unsigned char)text.data[i] < ' ')
+			return malformed(batch, "a control character in a string");
+		if (text.data[i] == '\\') {
+			*ret_escaped = true;
+			i++;
+		}
+		i++;
+	}
+	if (i >= text.len)
+		return malformed(batch, "a string has no end");
+	*ret = (struct str){text.data + batch->pos, i - batch->pos};
+	if (!parse_is_utf8(*ret))
+		return malformed(batch, "not UTF-8");
+	batch->pos = i + 1;
+	return 0;
+}
+
+/** A string of at most @p size bytes, in the text itself when nothing in it is escaped. */
+static int read_string(struct batch *batch, char *out, size_t size, struct str *ret)
+{
+	struct str string;
+	bool escaped;
+
+	if (!accept(batch, '"'))
+		return wrong(batch, "a string was expected");
+	int r = read_raw(batch, &string, &escaped);
+	if (r == 0 && escaped)
+		r = decode(batch, string, out, size, &string);
+	if (r < 0)
+		return r;
+	if (string.len > size)
+		return wrong(batch, "a service, an id or a field's name is too long");
+	*ret = string;
+	return 0;
+}
+
+static int read_key(struct batch *batch, char out[16], struct str *ret)
+{
+	int r = read_string(batch, out, 16, ret);
+
+	if (r == -EINVAL)
+		return wrong(batch, "an unknown field: an entry has service and id");
+	if (r == 0 && !accept(batch, ':'))
+		return malformed(batch, "':' was expected");
+	return r;
+}
+
+static int read_member(struct batch *batch, struct batch_entry *entry)
+{
+	char space[16];
+	struct str key;
+
+	int r = read_key(batch, space, &key);
+	if (r < 0)
+		return r;
+	bool is_id = str_equal(key, STR("id"));
+	if (!is_id && !str_equal(key, STR("service")))
+		return wrong(batch, "an unknown field: an entry has service and id");
+	struct str *value = is_id ? &entry->id : &entry->service;
+	if (value->data != NULL)
+		return malformed(batch, "a field is given twice");
+	return is_id ? read_string(batch, batch->id, sizeof(batch->id), value)
+	             : read_string(batch, batch->service, sizeof(batch->service), value);
+}
+
+static int read_entry(struct batch *batch, struct batch_entry *ret_entry)
+{
+	struct batch_entry entry = {0};
+
+	if (!accept(batch, '{'))
+		return wrong(batch, "an object was expected");
+	if (!accept(batch, '}')) {
+		do {
+			int r = read_member(batch, &entry);
+			if (r < 0)
+				return r;
+		} while (accept(batch, ','));
+		if (!accept(batch, '}'))
+			return malformed(batch, "',' or '}' was expected");
+	}
+	if (entry.service.data == NULL || entry.id.data == NULL)
+		return wrong(batch, "service and id are required");
+	if (!valid_service_name(entry.service))
+		return wrong(batch, "the service name is not valid");
+	if (!valid_instance_id(entry.id))
+		return wrong(batch, "the id is not valid");
+	*ret_entry = entry;
+	batch->count++;
+	return 1;
+}
+
+/** {"instances":[ */
+static int read_head(struct batch *batch)
+{
+	char space[16];
+	struct str key;
+
+	if (!accept(batch, '{'))
+		return malformed(batch, "an object was expected");
+	if (peek(batch) == '}')
+		return wrong(batch, "instances is required");
+	int r = read_key(batch, space, &key);
+	if (r < 0 || !str_equal(key, STR("instances")))
+		return r == -EBADMSG ? r
+		                     : wrong(batch, "an unknown field: there is only instances");
+	if (!accept(batch, '['))
+		return wrong(batch, "instances must be an array");
+	batch->inside = true;
+	return 0;
+}
+
+/** ]} */
+static int read_tail(struct batch *batch)
+{
+	if (!accept(batch, ']'))
+		return malformed(batch, "',' or ']' was expected");
+	if (peek(batch) == ',')
+		return wrong(batch, "an unknown field: there is only instances");
+	if (!accept(batch, '}'))
+		return malformed(batch, "'}' was expected");
+	if (peek(batch) != '\0' || batch->pos < batch->text.len)
+		return malformed(batch, "something follows the object");
+	return 0;
+}
+
+void batch_init(struct batch *batch, struct str text)
+{
+	batch->text = text;
+	batch->pos = 0;
+	batch->count = 0;
+	batch->inside = false;
+	batch->what = "";
+}
+
+int batch_next(struct batch *batch, struct batch_entry *ret_entry)
+{
+	if (!batch->inside) {
+		int r = read_head(batch);
+		if (r < 0)
+			return r;
+		if (peek(batch) == ']')
+			return read_tail(batch);
+	} else if (!accept(batch, ',')) {
+		return read_tail(batch);
+	}
+	if (batch->count == BATCH_ENTRIES_MAX)
+		return wrong(batch, "more than 10000 entries");
+	return read_entry(batch, ret_entry);
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/fields.h"
+
+#include "api/scan.h"
+#include "base/check.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int fields_open(struct str body, struct field_errors *errors, struct fields *ret_fields)
+{
+	json_error_t error;
+
+	if (json_scan(body) < 0) {
+		(void)snprintf(errors->text, sizeof(errors->text),
+		               "more than %d values, or nested deeper than %d", JSON_TOKENS_MAX,
+		               JSON_DEPTH_MAX);
+		return -EBADMSG;
+	}
+	json_t *root = json_loadb(body.data, body.len, JSON_REJECT_DUPLICATES, &error);
+	if (root == NULL) {
+		if (json_error_code(&error) == json_error_out_of_memory)
+			return -ENOMEM;
+		(void)snprintf(errors->text, sizeof(errors->text), "line %d column %d: %s",
+		               error.line, error.column, error.text);
+		return -EBADMSG;
+	}
+	if (!json_is_object(root)) {
+		(void)snprintf(errors->text, sizeof(errors->text), "not an object");
+		json_decref(root);
+		return -EBADMSG;
+	}
+	*ret_fields = (struct fields){.root = root, .errors = errors};
+	return 0;
+}
+
+static bool was_asked_for(const struct fields *fields, const char *name)
+{
+	for (size_t i = 0; i < fields->known; i++)
+		if (strcmp(fields->name[i], name) == 0)
+			return true;
+	return false;
+}
+
+int fields_close(struct fields *fields)
+{
+	const char *name;
+	json_t *value;
+
+	if (json_object_size(fields->root) > fields->known) {
+		json_object_foreach(fields->root, name, value) if (!was_asked_for(fields, name))
+			field_error(fields->errors, str_of(name), "unknown field '%s'", name);
+	}
+	json_decref(fields->root);
+	fields->root = NULL;
+	return fields->errors->count > 0 ? -EINVAL : 0;
+}
+
+static json_t *get(struct fields *fields, const char *name, enum field_need need)
+{
+	json_t *value = json_object_get(fields->root, name);
+
+	if (value != NULL) {
+		CHECK(fields->known < ARRAY_LEN(fields->name));
+		fields->name[fields->known++] = name;
+	} else if (need == FIELD_REQUIRED) {
+		field_error(fields->errors, str_of(name), "%s is required", name);
+	}
+	return value;
+}
+
+const char *field_text(const json_t *value, char out[FIELD_TEXT_SIZE])
+{
+	size_t len = json_dumpb(value, out, FIELD_TEXT_SIZE - 1, JSON_ENCODE_ANY | JSON_COMPACT);
+
+	if (len < FIELD_TEXT_SIZE)
+		out[len] = '\0';
+	else /* the caller cannot show all of it; a cut text may end within a character */
+		(void)snprintf(out, FIELD_TEXT_SIZE, "a longer value");
+	return out;
+}
+
+void fields_int(struct fields *fields, const char *name, int64_t least, int64_t most, int64_t *ret,
+                enum field_need need)
+{
+	json_t *value = get(fields, name, need);
+	char text[FIELD_TEXT_SIZE];
+
+	if (value == NULL)
+		return;
+	if (!json_is_integer(value) || json_integer_value(value) < least ||
+	    json_integer_value(value) > most)
+		field_error(fields->errors, str_of(name),
+		            "%s must be an integer from %" PRId64 " to %" PRId64 ", not %s", name,
+		            least, most, field_text(value, text));
+	else
+		*ret = json_integer_value(value);
+}
+
+bool fields_string(struct fields *fields, const char *name, struct str *ret, enum field_need need)
+{
+	json_t *value = get(fields, name, need);
+	char text[FIELD_TEXT_SIZE];
+
+	if (value == NULL)
+		return false;
+	if (!json_is_string(value)) {
+		field_error(fields->errors, str_of(name), "%s must be a string, not %s", name,
+		            field_text(value, text));
+		return false;
+	}
+	*ret = (struct str){json_string_value(value), json_string_length(value)};
+	return true;
+}
+
+bool fields_number(struct fields *fields, const char *name, double least, double most, double *ret)
+{
+	json_t *value = get(fields, name, FIELD_OPTIONAL);
+	char text[FIELD_TEXT_SIZE];
+
+	if (value == NULL)
+		return false;
+	if (!json_is_number(value) || json_number_value(value) < least ||
+	    json_number_value(value) > most) {
+		field_error(fields->errors, str_of(name),
+		            "%s must be a number from %g to %g, not %s", name, least, most,
+		            field_text(value, text));
+		return false;
+	}
+	*ret = json_number_value(value);
+	return true;
+}
+
+json_t *fields_object(struct fields *fields, const char *name)
+{
+	json_t *value = get(fields, name, FIELD_OPTIONAL);
+	char text[FIELD_TEXT_SIZE];
+
+	if (value == NULL || json_is_object(value))
+		return value;
+	field_error(fields->errors, str_of(name), "%s must be an object, not %s", name,
+	            field_text(value, text));
+	return NULL;
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/instance_json.h"
+
+#include "api/fields.h"
+#include "base/check.h"
+#include "model/valid.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct entry {
+	struct str key;
+	struct str value;
+};
+
+static int compare_keys(const void *a, const void *b)
+{
+	const struct entry *x = a;
+	const struct entry *y = b;
+	size_t len = x->key.len < y->key.len ? x->key.len : y->key.len;
+	int order = len > 0 ? memcmp(x->key.data, y->key.data, len) : 0;
+
+	return order != 0 ? order : (x->key.len > y->key.len) - (x->key.len < y->key.len);
+}
+
+static char *append(char *out, struct str text)
+{
+	memcpy(out, text.data, text.len);
+	out[text.len] = '\0';
+	return out + text.len + 1;
+}
+
+/** Lists the entries, which are jansson's own strings. @return how many, or -EINVAL (told) */
+static int list_metadata(struct fields *fields, json_t *object, struct entry *entry)
+{
+	size_t count = json_object_size(object);
+	char text[FIELD_TEXT_SIZE];
+	const char *key;
+	json_t *value;
+	size_t bytes = 0;
+	int n = 0;
+
+	if (count > METADATA_ENTRIES_MAX) {
+		field_error(fields->errors, STR("metadata"), "metadata has %zu entries; at most %d",
+		            count, METADATA_ENTRIES_MAX);
+		return -EINVAL;
+	}
+	json_object_foreach(object, key, value)
+	{
+		if (key[0] == '\0' || !json_is_string(value)) {
+			field_error(fields->errors, STR("metadata"),
+			            key[0] == '\0' ? "a key of metadata is empty"
+			                           : "metadata '%.64s' must be a string, not %s",
+			            key, field_text(value, text));
+			return -EINVAL;
+		}
+		entry[n].key = str_of(key);
+		entry[n].value = (struct str){json_string_value(value), json_string_length(value)};
+		bytes += entry[n].key.len + entry[n].value.len;
+		n++;
+	}
+	if (bytes > METADATA_BYTES_MAX) {
+		field_error(fields->errors, STR("metadata"),
+		            "metadata has %zu bytes in keys and values; at most %d", bytes,
+		            METADATA_BYTES_MAX);
+		return -EINVAL;
+	}
+	return n;
+}
+
+/** Packs it behind @p memory. @return the end of what was written */
+static char *read_metadata(struct fields *fields, char *memory, struct instance *instance)
+{
+	struct entry entry[METADATA_ENTRIES_MAX];
+	json_t *object = fields_object(fields, "metadata");
+	int count = object != NULL ? list_metadata(fields, object, entry) : 0;
+
+	if (count <= 0)
+		return memory;
+	qsort(entry, (size_t)count, sizeof(entry[0]), compare_keys);
+	char *end = memory;
+	for (int i = 0; i < count; i++)
+		end = append(append(end, entry[i].key), entry[i].value);
+	instance->metadata = (struct str){memory, (size_t)(end - memory)};
+	instance->metadata_count = (uint16_t)count;
+	return end;
+}
+
+static char *read_host(struct fields *fields, char *memory, struct instance *instance)
+{
+	struct str host;
+
+	if (!fields_string(fields, "host", &host, FIELD_REQUIRED))
+		return memory;
+	if (!valid_host(host)) {
+		field_error(fields->errors, STR("host"),
+		            "host must be an IPv4 or IPv6 address (without brackets) or a DNS name "
+		            "of 1-%d characters, not '%.64s'",
+		            HOST_MAX, host.data);
+		return memory;
+	}
+	instance->host = (struct str){memory, host.len};
+	return append(memory, host);
+}
+
+/** "healthy" or "draining". @return is it there and right? */
+static bool read_drain(struct fields *fields, enum field_need need, bool *ret_drain)
+{
+	struct str text;
+
+	if (!fields_string(fields, "status", &text, need))
+		return false;
+	if (str_equal(text, STR("draining"))) {
+		*ret_drain = true;
+	} else if (str_equal(text, STR("healthy"))) {
+		*ret_drain = false;
+	} else {
+		field_error(fields->errors, STR("status"),
+		            "status must be 'healthy' or 'draining', not '%.64s'", text.data);
+		return false;
+	}
+	return true;
+}
+
+int instance_from_json(struct str body, char *memory, struct instance *instance,
+                       struct field_errors *errors)
+{
+	struct instance read = *instance;
+	struct fields fields;
+	int64_t port = 0;
+	int64_t weight = instance->weight;
+
+	int r = fields_open(body, errors, &fields);
+	if (r < 0)
+		return r;
+	char *end = read_host(&fields, memory, &read);
+	end = read_metadata(&fields, end, &read);
+	CHECK((size_t)(end - memory) <= body.len);
+	fields_int(&fields, "port", 1, 65535, &port, FIELD_REQUIRED);
+	fields_int(&fields, "weight", 0, WEIGHT_MAX, &weight, FIELD_OPTIONAL);
+	fields_int(&fields, "ttl_ms", TTL_MS_MIN, TTL_MS_MAX, &read.ttl_ms, FIELD_OPTIONAL);
+	fields_int(&fields, "remove_after_ms", 0, REMOVE_AFTER_MS_MAX, &read.remove_after_ms,
+	           FIELD_OPTIONAL);
+	(void)read_drain(&fields, FIELD_OPTIONAL, &read.wants_drain);
+	read.port = (uint16_t)port;
+	read.weight = (uint16_t)weight;
+
+	r = fields_close(&fields);
+	if (r < 0)
+		return r;
+	*instance = read;
+	return 0;
+}
+
+int heartbeat_from_json(struct str body, struct heartbeat *ret_heartbeat,
+                        struct field_errors *errors)
+{
+	struct heartbeat read = {0};
+	struct fields fields;
+	double load = 0;
+
+	int r = fields_open(body, errors, &fields);
+	if (r < 0)
+		return r;
+	read.set_drain = read_drain(&fields, FIELD_OPTIONAL, &read.wants_drain);
+	read.set_load = fields_number(&fields, "load", 0, 1, &load);
+	read.load_ppm = (uint32_t)(load * 1e6 + 0.5);
+	r = fields_close(&fields);
+	if (r < 0)
+		return r;
+	*ret_heartbeat = read;
+	return 0;
+}
+
+int intent_from_json(struct str body, char *memory, struct intent *ret_intent,
+                     struct field_errors *errors)
+{
+	struct intent read = {0};
+	struct fields fields;
+	struct str reason;
+
+	int r = fields_open(body, errors, &fields);
+	if (r < 0)
+		return r;
+	bool known = read_drain(&fields, FIELD_REQUIRED, &read.drained);
+	fields_int(&fields, "for_ms", 1, DRAIN_FOR_MS_MAX, &read.for_ms, FIELD_OPTIONAL);
+	if (known && !read.drained && read.for_ms != 0)
+		field_error(errors, STR("for_ms"), "for_ms goes with 'draining' only");
+	if (fields_string(&fields, "reason", &reason, FIELD_OPTIONAL)) {
+		if (valid_text(reason, REASON_MAX))
+			read.reason = (struct str){memory, reason.len};
+		else
+			field_error(errors, STR("reason"),
+			            "reason must be at most %d bytes without control characters",
+			            REASON_MAX);
+		if (read.reason.data != NULL)
+			(void)append(memory, reason);
+	}
+	r = fields_close(&fields);
+	if (r < 0)
+		return r;
+	*ret_intent = read;
+	return 0;
+}
