@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/pretty.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#define TABLE_COLUMNS_MAX 12
+
+bool pretty_is_wanted(struct str raw_query)
+{
+	static const struct str yes[] = {
+		{"pretty", 6}, {"pretty=", 7}, {"pretty=1", 8}, {"pretty=true", 11}};
+
+	while (raw_query.len > 0) {
+		const char *end = memchr(raw_query.data, '&', raw_query.len);
+		struct str item = raw_query;
+
+		item.len = end != NULL ? (size_t)(end - raw_query.data) : raw_query.len;
+		for (size_t i = 0; i < ARRAY_LEN(yes); i++)
+			if (str_equal(item, yes[i]))
+				return true;
+		raw_query.data += item.len + (end != NULL);
+		raw_query.len -= item.len + (end != NULL);
+	}
+	return false;
+}
+
+static void new_line(struct buf *out, unsigned depth)
+{
+	buf_put_char(out, '\n');
+	for (unsigned i = 0; i < depth; i++)
+		buf_put(out, "  ");
+}
+
+/** Appends a string that begins at @p i. @return the index after it */
+static size_t put_string(struct buf *out, struct str json, size_t i)
+{
+	size_t start = i++;
+
+	while (i < json.len && json.data[i] != '"')
+		i += json.data[i] == '\\' ? 2 : 1;
+	i = i < json.len ? i + 1 : json.len;
+	buf_add(out, json.data + start, i - start);
+	return i;
+}
+
+void pretty_put(struct buf *out, struct str json)
+{
+	unsigned depth = 0;
+
+	for (size_t i = 0; i < json.len;) {
+		char c = json.data[i];
+		bool closes_next =
+			i + 1 < json.len && (json.data[i + 1] == '}' || json.data[i + 1] == ']');
+
+		if (c == '"') {
+			i = put_string(out, json, i);
+			continue;
+		}
+		i++;
+		if ((c == '{' || c == '[') && closes_next) { /* empty ones stay on their line */
+			buf_put_char(out, c);
+			buf_put_char(out, json.data[i++]);
+			continue;
+		}
+		if (c == '}' || c == ']')
+			new_line(out, depth > 0 ? --depth : 0);
+		buf_put_char(out, c);
+		if (c == '{' || c == '[')
+			new_line(out, ++depth);
+		else if (c == ',')
+			new_line(out, depth);
+		else if (c == ':')
+			buf_put_char(out, ' ');
+	}
+	buf_put_char(out, '\n');
+}
+
+void pretty_response(struct api_response *response)
+{
+	const char *type = response->content_type;
+	struct str json = {response->body.data, response->body.len};
+	struct buf out;
+
+	if (type == NULL || strstr(type, "json") == NULL)
+		return;
+	if (response->blob != NULL)
+		json = (struct str){response->blob->data, response->blob->len};
+	buf_init(&out, response->body.most);
+	pretty_put(&out, json);
+	if (buf_error(&out) < 0) {
+		buf_fini(&out);
+		return;
+	}
+	blob_unref(response->blob);
+	response->blob = NULL;
+	buf_fini(&response->body);
+	response->body = out;
+}
+
+void table_put_cell(struct buf *rows, struct str text, bool last)
+{
+	size_t start = rows->len;
+
+	buf_put_str(rows, text.len > 0 ? text : STR("-"));
+	if (buf_error(rows) < 0)
+		return;
+	for (size_t i = start; i < rows->len; i++)
+		if ((unsigned char)rows->data[i] < ' ' || rows->data[i] == 0x7f)
+			rows->data[i] = '?';
+	buf_put_char(rows, last ? '\n' : '\t');
+}
+
+void table_put_number(struct buf *rows, uint64_t number, bool last)
+{
+	buf_put_u64(rows, number);
+	buf_put_char(rows, last ? '\n' : '\t');
+}
+
+/** Characters of UTF-8 between two places. */
+static size_t width_of(const char *start, const char *end)
+{
+	size_t width = 0;
+
+	for (; start < end; start++)
+		width += ((unsigned char)*start & 0xc0) != 0x80;
+	return width;
+}
+
+static const char *cell_end(const char *at, const char *end)
+{
+	while (at < end && *at != '\t' && *at != '\n')
+		at++;
+	return at;
+}
+
+static void measure(const struct buf *rows, size_t width[TABLE_COLUMNS_MAX])
+{
+	const char *end = rows->data + rows->len;
+	unsigned column = 0;
+
+	for (const char *at = rows->data; at < end;) {
+		const char *stop = cell_end(at, end);
+		size_t wide = width_of(at, stop);
+
+		if (column < TABLE_COLUMNS_MAX && wide > width[column])
+			width[column] = wide;
+		column = stop < end && *stop == '\t' ? column + 1 : 0;
+		at = stop + 1;
+	}
+}
+
+void table_put(struct buf *out, const struct buf *rows)
+{
+	size_t width[TABLE_COLUMNS_MAX] = {0};
+	const char *end = rows->data + rows->len;
+	unsigned column = 0;
+
+	if (rows->len == 0)
+		return;
+	measure(rows, width);
+	for (const char *at = rows->data; at < end;) {
+		const char *stop = cell_end(at, end);
+		bool last = stop == end || *stop == '\n';
+
+		buf_add(out, at, (size_t)(stop - at));
+		if (last) {
+			buf_put_char(out, '\n');
+		} else if (column < TABLE_COLUMNS_MAX) {
+			for (size_t i = width_of(at, stop); i < width[column] + 2; i++)
+				buf_put_char(out, ' ');
+		}
+		column = last ? 0 : column + 1;
+		at = stop + 1;
+	}
+}
