@@ -59,9 +59,9 @@ struct api_response {
 	const char *content_type; /* static; NULL: no body */
 	struct blob *blob;        /* one reference is the response's; NULL: the bytes are in body */
 	struct buf body;
-	char etag[48];                             /* with quotes; empty: none */
-	uint64_t revision;                         /* X-Rollcall-Revision, on every answer */
-	char *location;                            /* owned; Location of what was created, or NULL */
+	char etag[48];     /* with quotes; empty: none */
+	uint64_t revision; /* X-Rollcall-Revision, on every answer */
+	char *location;    /* owned; Location of what was created, or NULL */
 	struct api_header header[API_HEADERS_MAX]; /* others: Allow, Retry-After */
 	unsigned header_count;
 	bool close; /* close the connection afterwards */

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/api.h"
+
+#include "api/call.h"
+#include "api/pretty.h"
+#include "base/clock.h"
+#include "config/config.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+
+#define ANSWER_MAX (256u << 20) /* bytes of one answer */
+
+int api_open(struct registry *registry, const struct config *config, struct api **ret_api)
+{
+	struct api *api = calloc(1, sizeof(*api));
+
+	if (api == NULL)
+		return -ENOMEM;
+	api->magic = MAGIC_INIT(api);
+	api->registry = registry;
+	api->store = registry_store(registry);
+	api->started_ms = clock_ms();
+	atomic_init(&api->stopping, false);
+	api_reload(api, config);
+	json_object_seed(0); /* draws it now, not while two threads parse */
+	*ret_api = api;
+	return 0;
+}
+
+void api_close(struct api *api)
+{
+	free(api);
+}
+
+void api_reload(struct api *api, const struct config *config)
+{
+	atomic_store_explicit(&api->default_ttl_ms, config->default_ttl_ms, memory_order_relaxed);
+	atomic_store_explicit(&api->default_remove_after_ms, config->default_remove_after_ms,
+	                      memory_order_relaxed);
+	atomic_store_explicit(&api->max_instances, config->max_instances, memory_order_relaxed);
+}
+
+void api_stopping(struct api *api)
+{
+	atomic_store_explicit(&api->stopping, true, memory_order_relaxed);
+}
+
+void api_response_init(struct api_response *response)
+{
+	response->status = 0;
+	response->content_type = NULL;
+	response->blob = NULL;
+	buf_init(&response->body, ANSWER_MAX);
+	response->etag[0] = '\0';
+	response->revision = 0;
+	response->location = NULL;
+	response->header_count = 0;
+	response->close = false;
+}
+
+void api_response_fini(struct api_response *response)
+{
+	blob_unref(response->blob);
+	buf_fini(&response->body);
+	free(response->location);
+}
+
+uint64_t api_body_max(const struct api *api, enum api_method method, struct str target)
+{
+	struct scratch scratch;
+	struct route_match match;
+
+	CHECK_MAGIC(api, api);
+	scratch.used = 0;
+	/* What will be refused anyway deserves its own answer, not "body too large". */
+	if (router_find(api_routes, api_route_count, target, &scratch, &match) < 0 ||
+	    !route_allows(match.route, method))
+		return API_BODY_MAX;
+	return match.route->on[method == API_HEAD ? API_GET : method].body_max;
+}
+
+/** Finds the route and fills the call's path. @return NULL when refused */
+static const struct route *route(struct call *call)
+{
+	struct api_response *response = call->response;
+	struct api_request *request = call->request;
+	struct route_match match;
+	char allow[64];
+
+	int r = router_find(api_routes, api_route_count, request->target, &call->scratch, &match);
+	if (r == -ENOENT)
+		problem(response, "not-found", "there is nothing at this path");
+	else if (r == -EMSGSIZE)
+		problem(response, "target-too-long", "the path is too long");
+	else if (r < 0)
+		problem(response, "malformed-target",
+		        "the path does not begin with '/' or is badly percent-encoded");
+	if (r < 0)
+		return NULL;
+	if (!route_allows(match.route, request->method)) {
+		route_allow(match.route, allow, sizeof(allow));
+		problem(response, "method-not-allowed", "%s takes %s only", match.route->pattern,
+		        allow);
+		response_header(response, "Allow", "%s", allow);
+		return NULL;
+	}
+	call->service = match.param[0];
+	call->id = match.param[1];
+	call->raw_query = match.query;
+	return match.route;
+}
+
+static void begin(struct call *call, struct api *api, struct api_request *request,
+                  struct api_response *response)
+{
+	CHECK_MAGIC(api, api);
+	call->api = api;
+	call->request = request;
+	call->response = response;
+	call->raw_query = (struct str){NULL, 0};
+	call->query.count = 0;
+	call->scratch.used = 0;
+}
+
+/** Every answer tells a revision, and none is cut short. */
+static enum api_result end(struct call *call, enum api_result result)
+{
+	struct api_response *response = call->response;
+
+	if (result == API_PARKED)
+		return result;
+	if (buf_error(&response->body) < 0 && response->content_type != NULL)
+		problem_errno(response, buf_error(&response->body));
+	if (call->raw_query.len > 0 && pretty_is_wanted(call->raw_query))
+		pretty_response(response);
+	if (response->revision == 0) {
+		call_seen(call, snapshot_enter(call->api->store));
+		snapshot_leave(call->api->store);
+	}
+	return result;
+}
+
+enum api_result api_handle(struct api *api, struct api_request *request,
+                           struct api_response *response)
+{
+	struct call call;
+
+	begin(&call, api, request, response);
+	const struct route *found = route(&call);
+	if (found == NULL)
+		return end(&call, API_DONE);
+	enum api_method method = request->method == API_HEAD ? API_GET : request->method;
+	return end(&call, found->on[method].handle(&call));
+}
+
+enum api_result api_finish(struct api *api, struct api_request *request,
+                           struct api_response *response)
+{
+	struct parked *parked = request->park;
+	struct call call;
+
+	begin(&call, api, request, response);
+	CHECK_MAGIC(parked, parked);
+	if (route(&call) == NULL) /* found before, so it is found again */
+		CHECK(!"a parked request has a route");
+	request->park = NULL;
+	return end(&call, parked->finish(&call, parked));
+}
+
+void api_abandon(struct api *api, struct api_request *request)
+{
+	struct parked *parked = request->park;
+
+	CHECK_MAGIC(api, api);
+	CHECK_MAGIC(parked, parked);
+	request->park = NULL;
+	parked_free(parked);
+}

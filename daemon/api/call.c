@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/call.h"
+
+#include "balance/balance.h"
+#include "base/parse.h"
+#include "model/valid.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+bool call_query(struct call *call, const struct query_rule *rules, size_t count)
+{
+	struct query_error error;
+
+	if (call->raw_query.len == 0)
+		return true;
+	int r = query_parse(call->raw_query, rules, count, &call->scratch, &call->query, &error);
+	if (r == 0)
+		return true;
+	problem(call->response,
+	        r == -EMSGSIZE ? "target-too-long"
+	        : r == -ENOENT ? "unknown-parameter"
+	                       : "invalid-parameter",
+	        "'%.*s' %s", (int)(error.name.len < 100 ? error.name.len : 100), error.name.data,
+	        error.what);
+	return false;
+}
+
+bool call_no_query(struct call *call)
+{
+	static const struct query_rule rules[] = {[PARAM_PRETTY] = QUERY_PRETTY};
+
+	return call_query(call, rules, ARRAY_LEN(rules));
+}
+
+bool call_text(struct call *call, const struct query_item *item, struct str *ret)
+{
+	int r = scratch_decode(&call->scratch, item->raw, true, ret);
+
+	if (r == 0)
+		return true;
+	if (r == -EMSGSIZE)
+		problem(call->response, "target-too-long", "the query is too long");
+	else
+		problem(call->response, "invalid-parameter",
+		        "a value of the query is badly percent-encoded");
+	return false;
+}
+
+bool call_number(struct call *call, const struct query_rule *rules, unsigned rule, uint64_t least,
+                 uint64_t most, uint64_t *ret)
+{
+	const struct query_item *item = query_get(&call->query, rule);
+	struct str text;
+
+	if (item == NULL)
+		return true;
+	if (!call_text(call, item, &text))
+		return false;
+	if (parse_u64(text, least, most, ret) == 0)
+		return true;
+	problem(call->response, "invalid-parameter",
+	        "%s must be a whole number from %" PRIu64 " to %" PRIu64 ", not '%.*s'",
+	        rules[rule].name, least, most, (int)(text.len < 40 ? text.len : 40), text.data);
+	return false;
+}
+
+bool call_meta_filter(struct call *call, unsigned rule, struct meta_filter *ret)
+{
+	ret->count = 0;
+	for (size_t i = 0; i < call->query.count; i++) {
+		const struct query_item *item = &call->query.item[i];
+
+		if (item->rule != rule)
+			continue;
+		if (ret->count == PICK_FILTER_MAX) {
+			problem(call->response, "invalid-parameter",
+			        "more than %d filters on metadata", PICK_FILTER_MAX);
+			return false;
+		}
+		if (!call_text(call, item, &ret->pair[ret->count].value))
+			return false;
+		ret->pair[ret->count++].key = item->suffix;
+	}
+	return true;
+}
+
+bool call_path_is_valid(struct call *call)
+{
+	if (!valid_service_name(call->service)) {
+		problem(call->response, "invalid-service",
+		        "a service name is 1-%d of A-Z a-z 0-9 . _ - and starts with a letter or "
+		        "digit",
+		        SERVICE_NAME_MAX);
+		return false;
+	}
+	if (call->id.data != NULL && !valid_instance_id(call->id)) {
+		problem(call->response, "invalid-id",
+		        "an instance id is 1-%d printable ASCII characters without space",
+		        INSTANCE_ID_MAX);
+		return false;
+	}
+	return true;
+}
+
+static bool skip_word(struct str *text, const char *word)
+{
+	size_t len = strlen(word);
+
+	while (text->len > 0 && (text->data[0] == ' ' || text->data[0] == '\t')) {
+		text->data++;
+		text->len--;
+	}
+	if (text->len < len || strncasecmp(text->data, word, len) != 0)
+		return false;
+	text->data += len;
+	text->len -= len;
+	return true;
+}
+
+/** application/json, with no parameter but charset=utf-8. */
+static bool is_json(struct str type)
+{
+	if (!skip_word(&type, "application/json"))
+		return false;
+	if (skip_word(&type, ";")) {
+		if (!skip_word(&type, "charset=utf-8") && !skip_word(&type, "charset=\"utf-8\""))
+			return false;
+	}
+	(void)skip_word(&type, ""); /* blanks at the end */
+	return type.len == 0;
+}
+
+bool call_body_is_json(struct call *call)
+{
+	struct str type = call->request->content_type;
+
+	if (is_json(type))
+		return true;
+	problem(call->response, "unsupported-media-type",
+	        "the body must be sent with Content-Type: application/json, not '%.*s' (with curl: "
+	        "-H 'Content-Type: application/json')",
+	        (int)(type.len < 80 ? type.len : 80), type.len > 0 ? type.data : "");
+	return false;
+}
+
+void call_refuse_body(struct call *call, int r, struct field_errors *errors)
+{
+	if (r == -EINVAL)
+		problem_fields(call->response, errors);
+	else if (r == -EBADMSG)
+		problem(call->response, "malformed-json", "the body is not JSON as expected: %s",
+		        errors->text);
+	else
+		problem_errno(call->response, r);
+}
+
+void call_seen(struct call *call, const struct snapshot *snapshot)
+{
+	call->response->revision = snapshot_revision(snapshot);
+}
+
+void call_tell_held(struct call *call, const struct service *service)
+{
+	int64_t ms = registry_held_ms(call->api->registry, service);
+
+	if (ms > 0)
+		response_header(call->response, "X-Rollcall-Expiry-Held", "%" PRId64, ms);
+}
+
+enum api_result call_answer(struct call *call, unsigned status, const char *content_type)
+{
+	call->response->status = status;
+	call->response->content_type = content_type;
+	return API_DONE;
+}
+
+struct parked *call_park(struct call *call, size_t size,
+                         enum api_result (*finish)(struct call *, struct parked *))
+{
+	struct parked *parked = malloc(sizeof(*parked) + size);
+
+	if (parked == NULL) {
+		problem_errno(call->response, -ENOMEM);
+		return NULL;
+	}
+	memset(parked, 0, sizeof(*parked));
+	parked->magic = MAGIC_INIT(parked);
+	parked->request = call->request;
+	parked->finish = finish;
+	buf_init(&parked->out, 16u << 20);
+	return parked;
+}
+
+void parked_free(struct parked *parked)
+{
+	if (parked->free_more != NULL)
+		parked->free_more(parked->more);
+	buf_fini(&parked->out);
+	free(parked);
+}
+
+static void wake(struct command *command)
+{
+	struct parked *parked = container_of(command, struct parked, command);
+
+	parked->request->wake(parked->request);
+}
+
+/** The User-Agent as far as it may be stored. */
+static struct str agent_of(struct str agent)
+{
+	if (agent.len > AUTHOR_MAX)
+		agent.len = AUTHOR_MAX;
+	return valid_text(agent, AUTHOR_MAX) ? agent : (struct str){NULL, 0};
+}
+
+struct str peer_address(struct str peer)
+{
+	size_t len = peer.len;
+
+	if (len >= 5 && memcmp(peer.data, "unix:", 5) == 0)
+		len = 0;
+	while (len > 0 && peer.data[len - 1] != ':')
+		len--;
+	if (len > 1)
+		peer.len = len - 1;
+	if (peer.len > AUTHOR_MAX)
+		peer.len = AUTHOR_MAX;
+	if (peer.len > 2 && peer.data[0] == '[' && peer.data[peer.len - 1] == ']')
+		return (struct str){peer.data + 1, peer.len - 2};
+	return peer;
+}
+
+enum api_result call_submit(struct call *call, struct parked *parked)
+{
+	struct command *command = &parked->command;
+
+	command->author = peer_address(call->request->peer);
+	command->agent = agent_of(call->request->user_agent);
+	command->done = wake;
+	call->request->park = parked;
+	int r = registry_submit(call->api->registry, command);
+	if (r == 0)
+		return API_PARKED;
+	call->request->park = NULL;
+	parked_free(parked);
+	problem_errno(call->response, r);
+	return API_DONE;
+}

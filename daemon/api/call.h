@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * What every handler works with: one request while it is handled, and what is kept of it while it
+ * is parked. Helpers that can refuse return false once they have made the response a problem:
+ *
+ *	if (!call_query(call, rules, ARRAY_LEN(rules)))
+ *		return API_DONE;
+ */
+#pragma once
+
+#include "api/api.h"
+#include "api/problem.h"
+#include "api/query.h"
+#include "api/router.h"
+#include "base/attr.h"
+#include "base/check.h"
+#include "registry/registry.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct api {
+	struct magic magic;
+
+	/* set in api_open(), never changed */
+	struct registry *registry;
+	struct snapshot_store *store;
+	int64_t started_ms;
+
+	/* atomic, relaxed: what a reload may change, and the end */
+	_Atomic(int64_t) default_ttl_ms;
+	_Atomic(int64_t) default_remove_after_ms;
+	_Atomic(int64_t) max_instances;
+	atomic_bool stopping;
+};
+MAGIC(api, 0xa9150);
+
+/** One request while a thread is in it; on that thread's stack. */
+struct call {
+	struct api *api;
+	struct api_request *request;
+	struct api_response *response;
+	struct str service; /* from the path, decoded; empty when the route has none */
+	struct str id;
+	struct str raw_query;
+	struct query query; /* after call_query() */
+	struct scratch scratch;
+};
+
+/** A request while it waits: what the registry works on, and what answers once it is done. */
+struct parked {
+	struct magic magic;
+	struct api_request *request;
+	/* Makes the response, or parks again. Owns the parked: frees it, or submits it. */
+	enum api_result (*finish)(struct call *call, struct parked *parked);
+	unsigned tries;
+	struct command command;
+	struct history history;
+	struct buf out; /* history's */
+	void *more;     /* a finisher's own */
+	void (*free_more)(void *more);
+	char memory[]; /* strings of the command that live nowhere else */
+};
+MAGIC(parked, 0x9a4ced);
+
+/** The first rule of each table: what api.c does for every answer in JSON. */
+#define QUERY_PRETTY        \
+	{                   \
+		"pretty", 0 \
+	}
+enum { PARAM_PRETTY };
+
+bool call_query(struct call *call, const struct query_rule *rules, size_t count) MUST_USE;
+/** For requests that take nothing but ?pretty. */
+bool call_no_query(struct call *call) MUST_USE;
+/** A number from the query, or @p *ret as it was when it is absent. */
+bool call_number(struct call *call, const struct query_rule *rules, unsigned rule, uint64_t least,
+                 uint64_t most, uint64_t *ret) MUST_USE;
+/** The decoded value of @p item. */
+bool call_text(struct call *call, const struct query_item *item, struct str *ret) MUST_USE;
+/** ?format= when @p format is a rule that was given, else what Accept prefers. */
+bool call_wants_text(struct call *call, const struct query_item *format, bool *ret) MUST_USE;
+/** ?meta.KEY=VALUE, all of them. */
+struct meta_filter;
+bool call_meta_filter(struct call *call, unsigned rule, struct meta_filter *ret) MUST_USE;
+
+/** Are service and id of the path valid words? For what was not found, or will be created. */
+bool call_path_is_valid(struct call *call) MUST_USE;
+/** Is the body's type JSON? */
+bool call_body_is_json(struct call *call) MUST_USE;
+/** Refuses a body as @p r and @p errors say. */
+void call_refuse_body(struct call *call, int r, struct field_errors *errors);
+
+/** The revision of the snapshot that is being read, for X-Rollcall-Revision. */
+void call_seen(struct call *call, const struct snapshot *snapshot);
+/** Sets the header that tells about a held expiry; inside the visit. */
+void call_tell_held(struct call *call, const struct service *service);
+/** Answers with what is in the body. An ETag that the client has makes it 304. */
+enum api_result call_answer(struct call *call, unsigned status, const char *content_type);
+/** Sets the ETag. @return does the client have it? Then the answer is 304 and nothing is rendered
+ */
+bool call_etag(struct call *call, uint64_t revision, bool text) MUST_USE;
+
+#define TYPE_JSON "application/json"
+#define TYPE_TEXT "text/plain; charset=utf-8"
+
+/** @return a parked request with @p size bytes of memory, not yet parked; NULL when out of memory
+ * (told) */
+struct parked *call_park(struct call *call, size_t size,
+                         enum api_result (*finish)(struct call *, struct parked *)) MUST_USE;
+/** Fills author and agent, sends the command. Owns @p parked from now on, whatever happens. */
+enum api_result call_submit(struct call *call, struct parked *parked);
+void parked_free(struct parked *parked);
+
+/** Who sends the request, without the port. */
+struct str peer_address(struct str peer);
+
+/* handlers, each named after its route */
+enum api_result root_get(struct call *call);
+enum api_result services_get(struct call *call);
+enum api_result service_get(struct call *call);
+enum api_result instances_post(struct call *call);
+enum api_result instance_get(struct call *call);
+enum api_result instance_put(struct call *call);
+enum api_result instance_delete(struct call *call);
+enum api_result heartbeat_post(struct call *call);
+enum api_result heartbeats_post(struct call *call);
+enum api_result status_put(struct call *call);
+enum api_result pick_get(struct call *call);
+enum api_result events_get(struct call *call);
+enum api_result status_get(struct call *call);
+enum api_result healthz_get(struct call *call);
+enum api_result readyz_get(struct call *call);
+enum api_result metrics_get(struct call *call);
+enum api_result openapi_get(struct call *call);
+enum api_result problem_get(struct call *call);

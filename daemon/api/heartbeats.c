@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/** One heartbeat. What changes no status is one store, no command, and no disk. */
+#include "api/call.h"
+#include "api/instance_json.h"
+
+#include <errno.h>
+#include <string.h>
+
+static enum api_result answer(struct call *call, enum status status, int64_t ttl_ms,
+                              uint64_t revision)
+{
+	struct buf *out = &call->response->body;
+
+	buf_put(out, "{\"status\":\"");
+	buf_put(out, status_name(status));
+	buf_put(out, "\",\"ttl_ms\":");
+	buf_put_i64(out, ttl_ms);
+	buf_put(out, ",\"revision\":");
+	buf_put_u64(out, revision);
+	buf_put_char(out, '}');
+	return call_answer(call, 200, TYPE_JSON);
+}
+
+/** After the command: the instance as it stands now. */
+static enum api_result beaten(struct call *call, struct parked *parked)
+{
+	int error = parked->command.error;
+	struct instance value;
+
+	parked_free(parked);
+	const struct snapshot *now = snapshot_enter(call->api->store);
+	const struct service *service = snapshot_service(now, call->service);
+	const struct member *member = service ? service_member(service, call->id) : NULL;
+	call_seen(call, now);
+	if (error == 0 && member == NULL)
+		error = -ENOENT; /* deregistered in the meantime */
+	if (error == 0)
+		value = member->value;
+	snapshot_leave(call->api->store);
+
+	if (error == 0)
+		return answer(call, value.status, value.ttl_ms, value.revision);
+	problem_errno(call->response, error);
+	return API_DONE;
+}
+
+/** What the lease takes is done here; what the status takes is the writer's. */
+static enum api_result command(struct call *call, const struct heartbeat *heartbeat)
+{
+	struct parked *parked = call_park(call, call->service.len + call->id.len, beaten);
+
+	if (parked == NULL)
+		return API_DONE;
+	struct command *command = &parked->command;
+	memcpy(parked->memory, call->service.data, call->service.len);
+	memcpy(parked->memory + call->service.len, call->id.data, call->id.len);
+	command->kind = COMMAND_HEARTBEAT;
+	command->instance.service = (struct str){parked->memory, call->service.len};
+	command->instance.id = (struct str){parked->memory + call->service.len, call->id.len};
+	command->instance.wants_drain = heartbeat->wants_drain;
+	command->set_drain = heartbeat->set_drain;
+	return call_submit(call, parked);
+}
+
+static bool read_heartbeat(struct call *call, struct heartbeat *heartbeat)
+{
+	struct field_errors errors;
+
+	if (!call_body_is_json(call))
+		return false;
+	field_errors_init(&errors);
+	int r = heartbeat_from_json(call->request->body, heartbeat, &errors);
+	if (r < 0)
+		call_refuse_body(call, r, &errors);
+	field_errors_fini(&errors);
+	return r == 0;
+}
+
+enum api_result heartbeat_post(struct call *call)
+{
+	struct api *api = call->api;
+	struct heartbeat heartbeat = {0};
+	struct instance value;
+	bool settled = false;
+
+	if (!call_no_query(call))
+		return API_DONE;
+	if (call->request->body.len > 0 && !read_heartbeat(call, &heartbeat))
+		return API_DONE;
+
+	const struct snapshot *now = snapshot_enter(api->store);
+	const struct service *service = snapshot_service(now, call->service);
+	const struct member *member = service ? service_member(service, call->id) : NULL;
+	call_seen(call, now);
+	if (member != NULL) {
+		if (heartbeat.set_load)
+			atomic_store_explicit(&member->lease->load_ppm, heartbeat.load_ppm,
+			                      memory_order_relaxed);
+		registry_renew(api->registry, member);
+		value = member->value;
+		settled = value.status != STATUS_UNHEALTHY &&
+		          (!heartbeat.set_drain || heartbeat.wants_drain == value.wants_drain);
+	}
+	snapshot_leave(api->store);
+
+	if (settled)
+		return answer(call, value.status, value.ttl_ms, value.revision);
+	if (member != NULL) {
+		call->response->revision = 0; /* a newer one will be told */
+		return command(call, &heartbeat);
+	}
+	if (call_path_is_valid(call))
+		problem_errno(call->response, -ENOENT);
+	return API_DONE;
+}

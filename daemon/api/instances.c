@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+/** One instance: register or renew it, show it, remove it, and what an operator intends for it. */
+#include "api/call.h"
+#include "api/instance_json.h"
+#include "api/text.h"
+#include "base/clock.h"
+#include "base/random.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RANDOM_DIGITS 8
+
+static struct str copy_to(char **end, struct str text)
+{
+	struct str copy = {*end, text.len};
+
+	memcpy(*end, text.data, text.len);
+	*end += text.len;
+	return copy;
+}
+
+/** The instance as registered, which was a heartbeat too; as member_put_json_live() has it. */
+static void put_registered(struct buf *out, const struct instance *instance)
+{
+	instance_put_json_open(out, instance);
+	buf_put(out, ",\"last_heartbeat\":");
+	buf_put_time(out, clock_real_ms());
+	buf_put(out, ",\"heartbeat_age_ms\":0");
+	instance_put_json_close(out, instance);
+}
+
+/** "/v1/services/web/instances/a%2Fb", owned by the caller; NULL when out of memory. */
+static char *location_of(const struct instance *instance)
+{
+	struct buf out;
+	size_t len;
+
+	buf_init(&out, 64 + SERVICE_NAME_MAX + (size_t)3 * INSTANCE_ID_MAX);
+	buf_put(&out, "/v1/services/");
+	buf_put_str(&out, instance->service);
+	buf_put(&out, "/instances/");
+	for (size_t i = 0; i < instance->id.len; i++) {
+		char c = instance->id.data[i];
+
+		if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+		    (c != '\0' && strchr("-._~:", c) != NULL))
+			buf_put_char(&out, c);
+		else
+			buf_printf(&out, "%%%02X", (unsigned)(unsigned char)c);
+	}
+	buf_put_char(&out, '\0');
+	char *location = buf_take(&out, &len);
+	buf_fini(&out);
+	return location;
+}
+
+static enum api_result registered(struct call *call, struct parked *parked)
+{
+	struct command *command = &parked->command;
+
+	if (command->error < 0) {
+		problem_errno(call->response, command->error);
+	} else {
+		bool created = command->outcome == OUTCOME_CREATED;
+
+		put_registered(&call->response->body, &command->instance);
+		if (created && call->request->method == API_POST)
+			call->response->location = location_of(&command->instance);
+		(void)call_answer(call, created ? 201 : 200, TYPE_JSON);
+	}
+	parked_free(parked);
+	return API_DONE;
+}
+
+/** Reads the body as a record of the path's service and id. @return NULL when refused */
+static struct parked *read_record(struct call *call)
+{
+	struct api *api = call->api;
+	struct str body = call->request->body;
+	struct field_errors errors;
+
+	if (!call_no_query(call) || !call_path_is_valid(call) || !call_body_is_json(call))
+		return NULL;
+	struct parked *parked = call_park(
+		call, body.len + call->service.len + INSTANCE_ID_MAX + RANDOM_DIGITS, registered);
+	if (parked == NULL)
+		return NULL;
+
+	char *end = parked->memory;
+	struct instance *instance = &parked->command.instance;
+	parked->command.kind = COMMAND_REGISTER;
+	instance->service = copy_to(&end, call->service);
+	if (call->id.len > 0)
+		instance->id = copy_to(&end, call->id);
+	instance->weight = WEIGHT_DEFAULT;
+	instance->ttl_ms = atomic_load_explicit(&api->default_ttl_ms, memory_order_relaxed);
+	instance->remove_after_ms =
+		atomic_load_explicit(&api->default_remove_after_ms, memory_order_relaxed);
+	field_errors_init(&errors);
+	int r = instance_from_json(
+		body, parked->memory + (call->service.len + INSTANCE_ID_MAX + RANDOM_DIGITS),
+		instance, &errors);
+	if (r < 0) {
+		call_refuse_body(call, r, &errors);
+		parked_free(parked);
+		parked = NULL;
+	}
+	field_errors_fini(&errors);
+	return parked;
+}
+
+/** The same record again, of an instance whose lease has not run out: renewed, and answered. */
+static bool renew(struct call *call, const struct instance *record)
+{
+	struct api *api = call->api;
+	bool same = false;
+
+	const struct snapshot *now = snapshot_enter(api->store);
+	const struct service *service = snapshot_service(now, call->service);
+	const struct member *member = service ? service_member(service, call->id) : NULL;
+	if (member != NULL && member->value.status != STATUS_UNHEALTHY &&
+	    instance_same_record(&member->value, record)) {
+		same = true;
+		registry_renew(api->registry, member);
+		call_seen(call, now);
+		member_put_json_live(&call->response->body, member, clock_real_ms());
+	}
+	snapshot_leave(api->store);
+	return same;
+}
+
+enum api_result instance_put(struct call *call)
+{
+	struct parked *parked = read_record(call);
+
+	if (parked == NULL)
+		return API_DONE;
+	if (renew(call, &parked->command.instance)) {
+		parked_free(parked);
+		return call_answer(call, 200, TYPE_JSON);
+	}
+	return call_submit(call, parked);
+}
+
+/** Makes an id of host, port and chance at @p out. */
+static struct str make_id(const struct instance *instance, char *out)
+{
+	static const char digits[] = "0123456789abcdef";
+	uint64_t chance = random_u64();
+	struct buf text;
+
+	buf_init(&text, HOST_MAX + 16);
+	instance_put_address(&text, instance);
+	size_t len = text.len;
+	/* A host name may be nearly as long as an id; the end, which tells them apart, stays. */
+	if (len > INSTANCE_ID_MAX - RANDOM_DIGITS - 1)
+		len = INSTANCE_ID_MAX - RANDOM_DIGITS - 1;
+	if (len > 0)
+		memcpy(out, text.data, len);
+	buf_fini(&text);
+	out[len++] = ':';
+	for (int i = 0; i < RANDOM_DIGITS; i++, chance >>= 4)
+		out[len++] = digits[chance & 15];
+	return (struct str){out, len};
+}
+
+static bool is_taken(struct call *call, struct str id)
+{
+	const struct snapshot *now = snapshot_enter(call->api->store);
+	const struct service *service = snapshot_service(now, call->service);
+	bool taken = service != NULL && service_member(service, id) != NULL;
+
+	snapshot_leave(call->api->store);
+	return taken;
+}
+
+enum api_result instances_post(struct call *call)
+{
+	struct parked *parked = read_record(call);
+
+	if (parked == NULL)
+		return API_DONE;
+	struct instance *instance = &parked->command.instance;
+	do {
+		instance->id = make_id(instance, parked->memory + call->service.len);
+	} while (is_taken(call, instance->id));
+	return call_submit(call, parked);
+}
+
+enum api_result instance_get(struct call *call)
+{
+	static const struct query_rule rules[] = {[PARAM_PRETTY] = QUERY_PRETTY,
+	                                          [PARAM_PRETTY + 1] = {"format", 0}};
+	struct buf *body = &call->response->body;
+	bool text;
+
+	if (!call_query(call, rules, ARRAY_LEN(rules)) ||
+	    !call_wants_text(call, query_get(&call->query, PARAM_PRETTY + 1), &text))
+		return API_DONE;
+	const struct snapshot *now = snapshot_enter(call->api->store);
+	const struct service *service = snapshot_service(now, call->service);
+	const struct member *member = service ? service_member(service, call->id) : NULL;
+	call_seen(call, now);
+	if (member != NULL && text) {
+		struct buf rows;
+
+		buf_init(&rows, body->most);
+		text_put_heading(&rows);
+		text_put_member(&rows, member);
+		text_finish(body, &rows);
+	} else if (member != NULL) {
+		member_put_json_live(body, member, clock_real_ms());
+	}
+	if (member != NULL)
+		call_tell_held(call, service);
+	snapshot_leave(call->api->store);
+
+	if (member != NULL)
+		return call_answer(call, 200, text ? TYPE_TEXT : TYPE_JSON);
+	if (call_path_is_valid(call))
+		problem_errno(call->response, -ENOENT);
+	return API_DONE;
+}
+
+static enum api_result deregistered(struct call *call, struct parked *parked)
+{
+	int error = parked->command.error;
+
+	parked_free(parked);
+	if (error < 0 && error != -ENOENT)
+		problem_errno(call->response, error);
+	else
+		(void)call_answer(call, 204, NULL);
+	return API_DONE;
+}
+
+/** A command for the instance of the path, whose names are copied; @p more bytes are for others. */
+static struct parked *park_for(struct call *call, enum command_kind kind, size_t more,
+                               enum api_result (*finish)(struct call *, struct parked *),
+                               char **ret_end)
+{
+	struct parked *parked = call_park(call, call->service.len + call->id.len + more, finish);
+
+	if (parked == NULL)
+		return NULL;
+	*ret_end = parked->memory;
+	parked->command.kind = kind;
+	parked->command.instance.service = copy_to(ret_end, call->service);
+	parked->command.instance.id = copy_to(ret_end, call->id);
+	return parked;
+}
+
+enum api_result instance_delete(struct call *call)
+{
+	char *end;
+
+	if (!call_no_query(call) || !call_path_is_valid(call))
+		return API_DONE;
+	if (!is_taken(call, call->id))
+		return call_answer(call, 204, NULL);
+	struct parked *parked = park_for(call, COMMAND_DEREGISTER, 0, deregistered, &end);
+	return parked != NULL ? call_submit(call, parked) : API_DONE;
+}
+
+/** After an operator's word: the instance as it stands now. */
+static enum api_result intended(struct call *call, struct parked *parked)
+{
+	int error = parked->command.error;
+
+	parked_free(parked);
+	const struct snapshot *now = snapshot_enter(call->api->store);
+	const struct service *service = snapshot_service(now, call->service);
+	const struct member *member = service ? service_member(service, call->id) : NULL;
+	call_seen(call, now);
+	if (error == 0 && member == NULL)
+		error = -ENOENT; /* deregistered in the meantime */
+	if (error == 0)
+		member_put_json_live(&call->response->body, member, clock_real_ms());
+	snapshot_leave(call->api->store);
+
+	if (error == 0)
+		return call_answer(call, 200, TYPE_JSON);
+	problem_errno(call->response, error);
+	return API_DONE;
+}
+
+enum api_result status_put(struct call *call)
+{
+	struct str body = call->request->body;
+	struct field_errors errors;
+	struct intent intent;
+	char *end;
+
+	if (!call_no_query(call) || !call_path_is_valid(call) || !call_body_is_json(call))
+		return API_DONE;
+	struct parked *parked = park_for(call, COMMAND_STATUS, body.len + 1, intended, &end);
+	if (parked == NULL)
+		return API_DONE;
+	struct command *command = &parked->command;
+	field_errors_init(&errors);
+	int r = intent_from_json(body, end, &intent, &errors);
+	if (r < 0) {
+		call_refuse_body(call, r, &errors);
+		field_errors_fini(&errors);
+		parked_free(parked);
+		return API_DONE;
+	}
+	field_errors_fini(&errors);
+	command->reason = intent.reason;
+	command->drained = intent.drained;
+	command->for_ms = intent.for_ms;
+	return call_submit(call, parked);
+}

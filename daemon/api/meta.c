@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/** About the daemon itself. Nothing here touches the disk or a lock. */
+#include "api/batch_json.h"
+#include "api/call.h"
+#include "api/scan.h"
+#include "balance/balance.h"
+#include "base/clock.h"
+#include "base/version.h"
+#include "metrics/metrics.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+extern const char schema_openapi[];
+extern const size_t schema_openapi_len;
+
+static void put_limits(struct buf *out, const struct api *api)
+{
+	const struct {
+		const char *name;
+		int64_t value;
+	} limits[] = {
+		{"instances", atomic_load_explicit(&api->max_instances, memory_order_relaxed)},
+		{"service_name_bytes", SERVICE_NAME_MAX},
+		{"instance_id_bytes", INSTANCE_ID_MAX},
+		{"host_bytes", HOST_MAX},
+		{"weight", WEIGHT_MAX},
+		{"metadata_entries", METADATA_ENTRIES_MAX},
+		{"metadata_bytes", METADATA_BYTES_MAX},
+		{"ttl_ms_min", TTL_MS_MIN},
+		{"ttl_ms_max", TTL_MS_MAX},
+		{"remove_after_ms_max", REMOVE_AFTER_MS_MAX},
+		{"reason_bytes", REASON_MAX},
+		{"drain_for_ms", DRAIN_FOR_MS_MAX},
+		{"body_bytes", API_BODY_MAX},
+		{"json_depth", JSON_DEPTH_MAX},
+		{"json_tokens", JSON_TOKENS_MAX},
+		{"batch_body_bytes", API_BATCH_BODY_MAX},
+		{"batch_entries", BATCH_ENTRIES_MAX},
+		{"pick_count", PICK_COUNT_MAX},
+		{"pick_exclude", PICK_EXCLUDE_MAX},
+		{"metadata_filters", PICK_FILTER_MAX},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+		buf_put(out, i > 0 ? ",\"" : "\"");
+		buf_put(out, limits[i].name);
+		buf_put(out, "\":");
+		buf_put_i64(out, limits[i].value);
+	}
+}
+
+enum api_result status_get(struct call *call)
+{
+	struct api *api = call->api;
+	struct buf *out = &call->response->body;
+
+	if (!call_no_query(call))
+		return API_DONE;
+	const struct snapshot *now = snapshot_enter(api->store);
+	struct snapshot_counts counts = snapshot_counts(now);
+	call_seen(call, now);
+	snapshot_leave(api->store);
+
+	buf_put(out, "{\"version\":");
+	buf_put_json(out, str_of(rollcall_version));
+	buf_printf(out,
+	           ",\"uptime_ms\":%" PRId64 ",\"revision\":%" PRIu64 ",\"services\":%" PRIu64
+	           ",\"instances\":{\"healthy\":%" PRIu64 ",\"unhealthy\":%" PRIu64
+	           ",\"draining\":%" PRIu64 "}",
+	           clock_ms() - api->started_ms, call->response->revision, counts.services,
+	           counts.instances[STATUS_HEALTHY], counts.instances[STATUS_UNHEALTHY],
+	           counts.instances[STATUS_DRAINING]);
+	buf_printf(out, ",\"expiry_held_services\":%u", registry_held_services(api->registry));
+	buf_printf(out, ",\"storage\":{\"failed\":%s,\"full\":%s}",
+	           registry_has_failed(api->registry) ? "true" : "false",
+	           registry_is_full(api->registry) ? "true" : "false");
+	buf_put(out, ",\"limits\":{");
+	put_limits(out, api);
+	buf_put(out, "}}");
+	return call_answer(call, 200, TYPE_JSON);
+}
+
+enum api_result healthz_get(struct call *call)
+{
+	if (!call_no_query(call))
+		return API_DONE;
+	buf_put(&call->response->body, "ok\n");
+	return call_answer(call, 200, TYPE_TEXT);
+}
+
+enum api_result readyz_get(struct call *call)
+{
+	struct api *api = call->api;
+
+	if (!call_no_query(call))
+		return API_DONE;
+	if (atomic_load_explicit(&api->stopping, memory_order_relaxed)) {
+		problem(call->response, "shutting-down", "the daemon is stopping");
+		return API_DONE;
+	}
+	if (registry_has_failed(api->registry)) {
+		problem(call->response, "storage-failed",
+		        "the journal failed: no change is accepted until the daemon has restarted");
+		return API_DONE;
+	}
+	buf_put(&call->response->body, "ready\n");
+	return call_answer(call, 200, TYPE_TEXT);
+}
+
+enum api_result metrics_get(struct call *call)
+{
+	if (!call_no_query(call))
+		return API_DONE;
+	const struct snapshot *now = snapshot_enter(call->api->store);
+	struct snapshot_counts counts = snapshot_counts(now);
+	call_seen(call, now);
+	snapshot_leave(call->api->store);
+
+	metrics_set(METRIC_REVISION, (int64_t)call->response->revision);
+	metrics_set(METRIC_SERVICES, (int64_t)counts.services);
+	metrics_set(METRIC_HEALTHY, (int64_t)counts.instances[STATUS_HEALTHY]);
+	metrics_set(METRIC_UNHEALTHY, (int64_t)counts.instances[STATUS_UNHEALTHY]);
+	metrics_set(METRIC_DRAINING, (int64_t)counts.instances[STATUS_DRAINING]);
+	metrics_render(&call->response->body);
+	return call_answer(call, 200, "text/plain; version=0.0.4; charset=utf-8");
+}
+
+enum api_result openapi_get(struct call *call)
+{
+	if (!call_no_query(call))
+		return API_DONE;
+	buf_add(&call->response->body, schema_openapi, schema_openapi_len);
+	return call_answer(call, 200, TYPE_JSON);
+}
+
+enum api_result problem_get(struct call *call)
+{
+	const struct problem_code *code = problem_find(call->service); /* the path's only word */
+	struct buf *out = &call->response->body;
+
+	if (!call_no_query(call))
+		return API_DONE;
+	if (code == NULL) {
+		problem(call->response, "not-found", "there is no problem of this name");
+		return API_DONE;
+	}
+	buf_printf(out, "%s (%u)\n%s.\n%s\n", code->code, code->status, code->title, code->advice);
+	return call_answer(call, 200, TYPE_TEXT);
+}
+
+enum api_result root_get(struct call *call)
+{
+	static const char *const methods[API_METHOD_COUNT] = {
+		[API_GET] = "GET", [API_PUT] = "PUT", [API_POST] = "POST", [API_DELETE] = "DELETE"};
+	struct buf *out = &call->response->body;
+
+	if (!call_no_query(call))
+		return API_DONE;
+	buf_printf(out, "rollcall %s\n\n", rollcall_version);
+	for (size_t i = 0; i < api_route_count; i++)
+		for (unsigned method = 0; method < API_OTHER; method++)
+			if (api_routes[i].on[method].handle != NULL)
+				buf_printf(out, "%-6s %s\n", methods[method],
+				           api_routes[i].pattern);
+	buf_put(out,
+	        "\nGET lists take ?format=text and ?pretty. The whole contract: /openapi.json\n");
+	return call_answer(call, 200, TYPE_TEXT);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/call.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+static struct str trim(struct str text)
+{
+	while (text.len > 0 && (text.data[0] == ' ' || text.data[0] == '\t')) {
+		text.data++;
+		text.len--;
+	}
+	while (text.len > 0 && (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\t'))
+		text.len--;
+	return text;
+}
+
+/** Cuts the next trimmed element before @p separator off @p list. */
+static bool next_element(struct str *list, char separator, struct str *ret_element)
+{
+	if (list->len == 0)
+		return false;
+	const char *end = memchr(list->data, separator, list->len);
+	size_t len = end != NULL ? (size_t)(end - list->data) : list->len;
+
+	*ret_element = trim((struct str){list->data, len});
+	list->data += len + (end != NULL);
+	list->len -= len + (end != NULL);
+	return true;
+}
+
+/** "q=0.5" in thousandths; 1000 when there is none. */
+static int quality(struct str parameters)
+{
+	struct str parameter;
+
+	while (next_element(&parameters, ';', &parameter)) {
+		if (parameter.len < 3 || strncasecmp(parameter.data, "q=", 2) != 0)
+			continue;
+		int q = parameter.data[2] == '1' ? 1000 : 0;
+		for (size_t i = 4, unit = 100; i < parameter.len && unit > 0; i++, unit /= 10)
+			if (parameter.data[i] >= '0' && parameter.data[i] <= '9')
+				q += (parameter.data[i] - '0') * (int)unit;
+		return q < 1000 ? q : 1000;
+	}
+	return 1000;
+}
+
+/** Does it want text rather than JSON, by name and at least as much? */
+static bool prefers_text(struct str accept)
+{
+	int text = -1;
+	int json = -1;
+	int any = 0;
+	struct str element;
+
+	if (accept.len < 6 || memmem(accept.data, accept.len, "text/", 5) == NULL)
+		return false;
+	while (next_element(&accept, ',', &element)) {
+		struct str type = element;
+		(void)next_element(&element, ';', &type);
+		if (type.len == 10 && strncasecmp(type.data, "text/plain", 10) == 0)
+			text = quality(element);
+		else if (type.len == 16 && strncasecmp(type.data, "application/json", 16) == 0)
+			json = quality(element);
+		else if (str_equal(type, STR("*/*")))
+			any = quality(element);
+	}
+	if (json >= 0)
+		return text > json;
+	return text > 0 && text >= any;
+}
+
+bool call_wants_text(struct call *call, const struct query_item *format, bool *ret)
+{
+	struct str word;
+
+	if (format == NULL) {
+		*ret = prefers_text(call->request->accept);
+		if (*ret)
+			response_header(call->response, "Vary", "Accept");
+		return true;
+	}
+	if (!call_text(call, format, &word))
+		return false;
+	*ret = str_equal(word, STR("text"));
+	if (*ret || str_equal(word, STR("json")))
+		return true;
+	problem(call->response, "invalid-parameter", "format must be 'json' or 'text', not '%.*s'",
+	        (int)(word.len < 40 ? word.len : 40), word.data);
+	return false;
+}
+
+/** If-None-Match: a list of tags, weak or strong, or "*". */
+static bool has_tag(struct str list, struct str tag)
+{
+	struct str element;
+
+	while (next_element(&list, ',', &element)) {
+		if (element.len > 2 && memcmp(element.data, "W/", 2) == 0)
+			element = (struct str){element.data + 2, element.len - 2};
+		if (str_equal(element, tag) || str_equal(element, STR("*")))
+			return true;
+	}
+	return false;
+}
+
+bool call_etag(struct call *call, uint64_t revision, bool text)
+{
+	struct api_response *response = call->response;
+
+	/* Each form of the same result is a representation of its own. */
+	(void)snprintf(response->etag, sizeof(response->etag), "\"%" PRIu64 "%s\"", revision,
+	               text ? "-text" : "");
+	if (call->request->if_none_match.len == 0 ||
+	    !has_tag(call->request->if_none_match, str_of(response->etag)))
+		return false;
+	response->status = 304;
+	response->content_type = NULL;
+	return true;
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+#include "balance/balance.h"
+
+#include "api/call.h"
+#include "metrics/metrics.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define INDEX_TRIES 4 /* an index may be outdated again by the time it is built */
+
+enum {
+	PICK_STRATEGY = PARAM_PRETTY + 1,
+	PICK_KEY,
+	PICK_COUNT,
+	PICK_EXCLUDE,
+	PICK_META,
+	PICK_FORMAT
+};
+static const struct query_rule pick_rules[] = {
+	[PARAM_PRETTY] = QUERY_PRETTY,
+	[PICK_STRATEGY] = {"strategy", 0},
+	[PICK_KEY] = {"key", 0},
+	[PICK_COUNT] = {"count", 0},
+	[PICK_EXCLUDE] = {"exclude", QUERY_REPEATS},
+	[PICK_META] = {"meta.", QUERY_PREFIX | QUERY_REPEATS},
+	[PICK_FORMAT] = {"format", 0},
+};
+
+struct wish {
+	struct pick pick;
+	bool many; /* ?count= was given: the answer is a list */
+	bool text;
+};
+
+/** A list of ids between commas; a comma in an id is written %2C. */
+static bool read_excluded(struct call *call, struct str list, struct pick *pick)
+{
+	while (list.len > 0) {
+		const char *comma = memchr(list.data, ',', list.len);
+		struct query_item id = {.raw = {list.data, list.len}};
+
+		if (comma != NULL)
+			id.raw.len = (size_t)(comma - list.data);
+		list.data += id.raw.len + (comma != NULL);
+		list.len -= id.raw.len + (comma != NULL);
+		if (id.raw.len == 0)
+			continue;
+		if (pick->exclude_count == PICK_EXCLUDE_MAX) {
+			problem(call->response, "invalid-parameter", "exclude has more than %d ids",
+			        PICK_EXCLUDE_MAX);
+			return false;
+		}
+		if (!call_text(call, &id, &pick->exclude[pick->exclude_count++]))
+			return false;
+	}
+	return true;
+}
+
+/** A key asks for stickiness: it goes with consistent_hash, and stands for it. */
+static bool read_strategy(struct call *call, struct pick *pick)
+{
+	const struct query_item *key = query_get(&call->query, PICK_KEY);
+	const struct query_item *item = query_get(&call->query, PICK_STRATEGY);
+	struct str name;
+
+	pick->strategy = key != NULL ? STRATEGY_CONSISTENT_HASH : STRATEGY_ROUND_ROBIN;
+	if (item != NULL) {
+		if (!call_text(call, item, &name))
+			return false;
+		if (strategy_parse(name, &pick->strategy) < 0) {
+			problem(call->response, "invalid-parameter",
+			        "strategy must be round_robin, weighted_round_robin, "
+			        "consistent_hash, "
+			        "random or least_loaded, not '%.*s'",
+			        (int)(name.len < 40 ? name.len : 40), name.data);
+			return false;
+		}
+	}
+	if (key == NULL)
+		return true;
+	if (pick->strategy != STRATEGY_CONSISTENT_HASH) {
+		problem(call->response, "invalid-parameter",
+		        "key goes with strategy=consistent_hash only, not with %s",
+		        strategy_name(pick->strategy));
+		return false;
+	}
+	if (!call_text(call, key, &pick->key))
+		return false;
+	if (pick->key.len == 0)
+		pick->key = STR(""); /* the empty key is a key */
+	return true;
+}
+
+static bool read_wish(struct call *call, struct wish *wish)
+{
+	struct pick *pick = &wish->pick;
+	uint64_t count = 1;
+
+	pick->strategy = STRATEGY_ROUND_ROBIN;
+	pick->key = (struct str){NULL, 0};
+	pick->filter.count = 0;
+	pick->exclude_count = 0;
+	pick->count = 1;
+	wish->many = false;
+	if (!call_query(call, pick_rules, ARRAY_LEN(pick_rules)) ||
+	    !call_wants_text(call, query_get(&call->query, PICK_FORMAT), &wish->text))
+		return false;
+	if (call->query.count == 0)
+		return true;
+	if (!read_strategy(call, pick) || !call_meta_filter(call, PICK_META, &pick->filter) ||
+	    !call_number(call, pick_rules, PICK_COUNT, 1, PICK_COUNT_MAX, &count))
+		return false;
+	for (size_t i = 0; i < call->query.count; i++)
+		if (call->query.item[i].rule == PICK_EXCLUDE &&
+		    !read_excluded(call, call->query.item[i].raw, pick))
+			return false;
+	wish->many = query_get(&call->query, PICK_COUNT) != NULL;
+	pick->count = (size_t)count;
+	return true;
+}
+
+/** Text is addresses, one a line: for the shell. */
+static void put_picked(struct buf *out, const struct wish *wish, const struct member *const *picked,
+                       int count)
+{
+	if (wish->text) {
+		for (int i = 0; i < count; i++) {
+			instance_put_address(out, &picked[i]->value);
+			buf_put_char(out, '\n');
+		}
+		return;
+	}
+	if (!wish->many) {
+		member_put_json(out, picked[0]);
+		return;
+	}
+	buf_put(out, "{\"instances\":[");
+	for (int i = 0; i < count; i++) {
+		if (i > 0)
+			buf_put_char(out, ',');
+		member_put_json(out, picked[i]);
+	}
+	buf_put(out, "]}");
+}
+
+/** @return how many were picked, or the error of balance_pick(); -ENOENT: no such service */
+static int try_pick(struct call *call, const struct wish *wish)
+{
+	const struct member *picked[PICK_COUNT_MAX];
+	int count = -ENOENT;
+
+	const struct snapshot *now = snapshot_enter(call->api->store);
+	const struct service *service = snapshot_service(now, call->service);
+	call_seen(call, now);
+	if (service != NULL) {
+		call_tell_held(call, service);
+		count = balance_pick(service, &wish->pick, picked);
+		if (count > 0)
+			put_picked(&call->response->body, wish, picked, count);
+	}
+	snapshot_leave(call->api->store);
+	return count;
+}
+
+static enum api_result refuse(struct call *call, int r)
+{
+	if (r == 0)
+		problem(call->response, "no-healthy-instance",
+		        "no healthy instance of '%.*s' matches", (int)call->service.len,
+		        call->service.data);
+	else if (r == -ENOENT && call_path_is_valid(call))
+		problem(call->response, "unknown-service", "no instance of '%.*s' is registered",
+		        (int)call->service.len, call->service.data);
+	else if (r != -ENOENT)
+		problem_errno(call->response, r);
+	return API_DONE;
+}
+
+static enum api_result pick_indexed(struct call *call, struct parked *parked);
+
+/** The writer builds what the strategy reads; then it is tried again. */
+static enum api_result ask_for_index(struct call *call, struct parked *parked)
+{
+	if (parked == NULL) {
+		parked = call_park(call, call->service.len, pick_indexed);
+		if (parked == NULL)
+			return API_DONE;
+		memcpy(parked->memory, call->service.data, call->service.len);
+		parked->command.kind = COMMAND_INDEX;
+		parked->command.instance.service = (struct str){parked->memory, call->service.len};
+	}
+	parked->tries++;
+	call->response->header_count = 0;
+	return call_submit(call, parked);
+}
+
+static enum api_result pick(struct call *call, struct parked *parked)
+{
+	struct wish wish;
+
+	if (!read_wish(call, &wish)) {
+		if (parked != NULL)
+			parked_free(parked);
+		return API_DONE;
+	}
+	int r = try_pick(call, &wish);
+	if (r == -EAGAIN && (parked == NULL || parked->tries < INDEX_TRIES))
+		return ask_for_index(call, parked);
+	if (parked != NULL)
+		parked_free(parked);
+	if (r <= 0)
+		return refuse(call, r);
+	metrics_count(METRIC_PICKS, (uint64_t)r);
+	return call_answer(call, 200, wish.text ? TYPE_TEXT : TYPE_JSON);
+}
+
+static enum api_result pick_indexed(struct call *call, struct parked *parked)
+{
+	int error = parked->command.error;
+
+	if (error == 0 || error == -ENOENT)
+		return pick(call, parked);
+	parked_free(parked);
+	problem_errno(call->response, error);
+	return API_DONE;
+}
+
+enum api_result pick_get(struct call *call)
+{
+	return pick(call, NULL);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/call.h"
+
+/* clang-format off */
+const struct route api_routes[] = {
+	{"/v1/services/{service}/pick",      4, {[API_GET] = {pick_get, 0}}},
+	{"/v1/services/{service}",           3, {[API_GET] = {service_get, 0}}},
+	{"/v1/services/{service}/instances/{id}/heartbeat", 6,
+		{[API_POST] = {heartbeat_post, API_BODY_MAX}, [API_PUT] = {heartbeat_post, API_BODY_MAX}}},
+	{"/v1/services/{service}/instances/{id}", 5,
+		{[API_GET] = {instance_get, 0}, [API_PUT] = {instance_put, API_BODY_MAX},
+		 [API_DELETE] = {instance_delete, 0}}},
+	{"/v1/services/{service}/instances/{id}/status", 6,
+		{[API_PUT] = {status_put, API_BODY_MAX}}},
+	{"/v1/services/{service}/instances", 4, {[API_POST] = {instances_post, API_BODY_MAX}}},
+	{"/v1/services",                     2, {[API_GET] = {services_get, 0}}},
+	{"/v1/heartbeats",                   2, {[API_POST] = {heartbeats_post, API_BATCH_BODY_MAX}}},
+	{"/v1/events",                       2, {[API_GET] = {events_get, 0}}},
+	{"/v1/status",                       2, {[API_GET] = {status_get, 0}}},
+	{"/healthz",                         1, {[API_GET] = {healthz_get, 0}}},
+	{"/readyz",                          1, {[API_GET] = {readyz_get, 0}}},
+	{"/metrics",                         1, {[API_GET] = {metrics_get, 0}}},
+	{"/openapi.json",                    1, {[API_GET] = {openapi_get, 0}}},
+	{"/problems/{code}",                 2, {[API_GET] = {problem_get, 0}}},
+	{"/",                                1, {[API_GET] = {root_get, 0}}},
+};
+/* clang-format on */
+const size_t api_route_count = ARRAY_LEN(api_routes);
