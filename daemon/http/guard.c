@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+#include "http/guard.h"
+
+#include "base/check.h"
+
+#include <string.h>
+#include <strings.h>
+
+#define LENGTH_DIGITS_MAX 18 /* below 2^63, so sums cannot overflow */
+
+static bool is_alnum(unsigned char c)
+{
+	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+}
+
+/* RFC 9110, 5.6.2 */
+static bool is_token(struct str text)
+{
+	static const char others[] = "!#$%&'*+-.^_`|~";
+
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char c = (unsigned char)text.data[i];
+
+		if (!is_alnum(c) && (c == '\0' || strchr(others, c) == NULL))
+			return false;
+	}
+	return text.len > 0;
+}
+
+/* Field content: visible, blank, tab or obs-text. */
+static bool is_value(struct str text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char c = (unsigned char)text.data[i];
+
+		if ((c < ' ' && c != '\t') || c == 0x7f)
+			return false;
+	}
+	return true;
+}
+
+static bool is_host(struct str text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char c = (unsigned char)text.data[i];
+
+		if (c <= ' ' || c >= 0x7f || strchr("/?#@\\,<>\"", c) != NULL)
+			return false;
+	}
+	return true;
+}
+
+static bool is_name(struct str name, struct str wanted)
+{
+	return name.len == wanted.len && strncasecmp(name.data, wanted.data, name.len) == 0;
+}
+
+/*
+ * Does it hold @p letters once all but letters are dropped? "Content_Length", "Xcontent-length" and
+ * "content-length2" do: some other parser in the chain may take them for the real one.
+ */
+static bool nearly(struct str name, struct str letters)
+{
+	for (size_t start = 0; start < name.len; start++) {
+		size_t matched = 0;
+
+		for (size_t i = start; i < name.len && matched < letters.len; i++) {
+			char c = (char)(name.data[i] | 0x20);
+
+			if (c == letters.data[matched])
+				matched++;
+			else if (is_alnum((unsigned char)name.data[i]))
+				break;
+		}
+		if (matched == letters.len)
+			return true;
+	}
+	return false;
+}
+
+static void fault(struct guard *guard, enum guard_verdict verdict)
+{
+	if (guard->fault == GUARD_PASS)
+		guard->fault = verdict;
+}
+
+static void take_length(struct guard *guard, struct str value)
+{
+	uint64_t length = 0;
+
+	guard->lengths++;
+	if (value.len == 0 || value.len > LENGTH_DIGITS_MAX)
+		fault(guard, GUARD_LENGTH);
+	for (size_t i = 0; i < value.len && guard->fault == GUARD_PASS; i++) {
+		if (value.data[i] < '0' || value.data[i] > '9')
+			fault(guard, GUARD_LENGTH);
+		length = length * 10 + (uint64_t)(value.data[i] - '0');
+	}
+	guard->length = length;
+}
+
+/* The headers that decide where the request ends, and others that must not be in doubt. */
+static void take_known(struct guard *guard, struct str name, struct str value)
+{
+	if (is_name(name, STR("content-length"))) {
+		take_length(guard, value);
+	} else if (is_name(name, STR("transfer-encoding"))) {
+		guard->encodings++;
+		guard->chunked = is_name(value, STR("chunked"));
+		if (!guard->chunked)
+			fault(guard, GUARD_ENCODING);
+	} else if (is_name(name, STR("host"))) {
+		guard->hosts++;
+		if (!is_host(value))
+			fault(guard, GUARD_HOST);
+	} else if (is_name(name, STR("content-type"))) {
+		guard->types++;
+	} else if (is_name(name, STR("expect"))) {
+		if (!is_name(value, STR("100-continue")))
+			fault(guard, GUARD_EXPECT);
+	} else if (nearly(name, STR("contentlength")) || nearly(name, STR("transferencoding"))) {
+		fault(guard, GUARD_NAME_NEARLY);
+	}
+}
+
+void guard_header(struct guard *guard, struct str name, struct str value, bool folded)
+{
+	if (!is_token(name))
+		fault(guard, GUARD_NAME);
+	else if (folded)
+		fault(guard, GUARD_FOLDED);
+	else if (!is_value(value))
+		fault(guard, GUARD_VALUE);
+	else
+		take_known(guard, name, value);
+}
+
+enum guard_verdict guard_end(struct guard *guard, struct str version)
+{
+	bool version_1_0 = str_equal(version, STR("HTTP/1.0"));
+
+	if (guard->lengths > 0 && guard->encodings > 0)
+		fault(guard, GUARD_BOTH);
+	if (guard->lengths > 1)
+		fault(guard, GUARD_LENGTHS);
+	if (guard->encodings > 1)
+		fault(guard, GUARD_ENCODING);
+	if (guard->encodings > 0 && version_1_0)
+		fault(guard, GUARD_ENCODING_1_0);
+	if (guard->hosts > 1)
+		fault(guard, GUARD_HOST);
+	if (guard->types > 1)
+		fault(guard, GUARD_TYPES);
+	if (!version_1_0 && !str_equal(version, STR("HTTP/1.1")))
+		fault(guard, GUARD_VERSION);
+	else if (guard->hosts == 0 && !version_1_0)
+		fault(guard, GUARD_NO_HOST);
+	return guard->fault;
+}
+
+static int hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = (char)(c | 0x20);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static enum guard_verdict check_characters(struct str target)
+{
+	for (size_t i = 0; i < target.len; i++) {
+		unsigned char c = (unsigned char)target.data[i];
+
+		if (c <= ' ' || c >= 0x7f || c == '#')
+			return GUARD_TARGET;
+		if (c != '%')
+			continue;
+		if (target.len - i < 3)
+			return GUARD_TARGET_ESCAPE;
+		int high = hex(target.data[i + 1]);
+		int low = hex(target.data[i + 2]);
+		if (high < 0 || low < 0 || high + low == 0)
+			return GUARD_TARGET_ESCAPE;
+	}
+	return GUARD_PASS;
+}
+
+/* The length of "http://authority", 0 when the target is not of that form. */
+static size_t authority_end(struct str target)
+{
+	static const char *const schemes[] = {"http://", "https://"};
+
+	for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
+		size_t len = strlen(schemes[i]);
+
+		if (target.len <= len || strncasecmp(target.data, schemes[i], len) != 0)
+			continue;
+		size_t end = len;
+		while (end < target.len && target.data[end] != '/' && target.data[end] != '?')
+			end++;
+		return end > len ? end : 0;
+	}
+	return 0;
+}
+
+enum guard_verdict guard_target(struct str target, struct str *ret_path)
+{
+	enum guard_verdict verdict = check_characters(target);
+
+	if (verdict != GUARD_PASS)
+		return verdict;
+	if (target.len == 0)
+		return GUARD_TARGET_FORM;
+	if (target.data[0] == '/') {
+		*ret_path = target;
+		return GUARD_PASS;
+	}
+	size_t end = authority_end(target);
+	if (end == 0 || (end < target.len && target.data[end] == '?'))
+		return GUARD_TARGET_FORM;
+	*ret_path =
+		end == target.len ? STR("/") : (struct str){target.data + end, target.len - end};
+	return GUARD_PASS;
+}
+
+const struct guard_refusal *guard_refusal(enum guard_verdict verdict)
+{
+	static const struct guard_refusal refusals[] = {
+#define GUARD_ROW(name, status, code, detail) {status, code, detail},
+		GUARD_REFUSALS(GUARD_ROW)
+#undef GUARD_ROW
+	};
+
+	CHECK(verdict > GUARD_PASS && verdict < GUARD_VERDICT_COUNT);
+	return &refusals[verdict - 1];
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * What libmicrohttpd 0.9.75 lets through and a careful server must not: headers that two parsers
+ * may frame differently, and request targets that it cuts or decodes too early. Pure functions over
+ * names and values; any thread.
+ *
+ *	struct guard guard = {0};
+ *	guard_header(&guard, name, value, folded);     // each header, in order
+ *	verdict = guard_end(&guard, version);
+ *	if (verdict != GUARD_PASS)
+ *		... refuse with guard_refusal(verdict), then close the connection ...
+ */
+#pragma once
+
+#include "base/attr.h"
+#include "base/str.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* verdict, HTTP status, code, what the client did wrong */
+/* clang-format off */
+#define GUARD_REFUSALS(X)                                                                                          \
+	X(GUARD_TARGET,        400, "malformed-target",      "the request target holds a character that must be percent-encoded") \
+	X(GUARD_TARGET_FORM,   400, "malformed-target",      "the request target must be a path that starts with '/', or an http:// URL") \
+	X(GUARD_TARGET_ESCAPE, 400, "malformed-target",      "the request target has a '%' without two hex digits, or an encoded NUL") \
+	X(GUARD_VERSION,       505, "unsupported-version",   "only HTTP/1.1 and HTTP/1.0 are spoken here") \
+	X(GUARD_NAME,          400, "malformed-header",      "a header name is empty or holds a character outside the token set, such as a blank before the colon") \
+	X(GUARD_NAME_NEARLY,   400, "ambiguous-header",      "a header name nearly matches Content-Length or Transfer-Encoding") \
+	X(GUARD_FOLDED,        400, "folded-header",         "a header is continued on a second line") \
+	X(GUARD_VALUE,         400, "malformed-header",      "a header value holds a control character") \
+	X(GUARD_NO_HOST,       400, "missing-host",          "an HTTP/1.1 request must have a Host header") \
+	X(GUARD_HOST,          400, "malformed-host",        "the Host header is given twice or is not a host") \
+	X(GUARD_LENGTH,        400, "malformed-length",      "the Content-Length is not a decimal number") \
+	X(GUARD_LENGTHS,       400, "ambiguous-length",      "there is more than one Content-Length") \
+	X(GUARD_BOTH,          400, "ambiguous-length",      "Content-Length and Transfer-Encoding exclude each other") \
+	X(GUARD_ENCODING,      501, "unsupported-encoding",  "the only Transfer-Encoding known here is chunked, once") \
+	X(GUARD_ENCODING_1_0,  400, "ambiguous-length",      "HTTP/1.0 has no Transfer-Encoding") \
+	X(GUARD_TYPES,         400, "ambiguous-header",      "there is more than one Content-Type") \
+	X(GUARD_EXPECT,        417, "unsupported-expectation", "the only expectation known here is 100-continue")
+/* clang-format on */
+
+enum guard_verdict {
+	GUARD_PASS,
+#define GUARD_MEMBER(verdict, status, code, detail) verdict,
+	GUARD_REFUSALS(GUARD_MEMBER)
+#undef GUARD_MEMBER
+		GUARD_VERDICT_COUNT
+};
+
+struct guard_refusal {
+	unsigned status;
+	const char *code;
+	const char *detail;
+};
+
+/** All zero at first. */
+struct guard {
+	enum guard_verdict fault; /* the first one found */
+	unsigned hosts;
+	unsigned lengths;
+	unsigned encodings;
+	unsigned types;
+	uint64_t length; /* of the body, once guard_end() has passed; 0 when chunked */
+	bool chunked;
+};
+
+/**
+ * @param folded  its value or its name came from more than one line, which hides what a stricter
+ *                parser sees
+ */
+void guard_header(struct guard *guard, struct str name, struct str value, bool folded);
+/** @param version  as sent, such as "HTTP/1.1" */
+enum guard_verdict guard_end(struct guard *guard, struct str version) MUST_USE;
+
+/**
+ * Checks a raw request target, the whole of it.
+ * @param ret_path  its path and query, within @p target: what follows the authority of an absolute
+ *                  URL; a static "/" when nothing does
+ */
+enum guard_verdict guard_target(struct str target, struct str *ret_path) MUST_USE;
+
+/** What to answer. Not for GUARD_PASS. */
+const struct guard_refusal *guard_refusal(enum guard_verdict verdict);

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+#include "suite.h"
+
+#include "http/guard.h"
+
+#include <string.h>
+
+#define HEADERS_MAX 6
+
+/* "name: value", split at the first ':'; "~" before it: folded */
+struct row {
+	const char *version;
+	const char *header[HEADERS_MAX];
+	enum guard_verdict verdict;
+};
+
+static const struct row rows[] = {
+	{"HTTP/1.1", {"Host: x"}, GUARD_PASS},
+	{"HTTP/1.1", {"hOST: x:80", "Content-Length: 0"}, GUARD_PASS},
+	{"HTTP/1.1", {"Host: [::1]:7655", "Transfer-Encoding: Chunked"}, GUARD_PASS},
+	{"HTTP/1.1", {"Host:"}, GUARD_PASS},
+	{"HTTP/1.0", {NULL}, GUARD_PASS},
+	{"HTTP/1.0", {"Content-Length: 3"}, GUARD_PASS},
+	{"HTTP/1.1", {"Host: x", "X-Trace!#$%&'*+-.^_`|~09: \tv\x80\xff"}, GUARD_PASS},
+	{"HTTP/1.1", {"Host: x", "Content-Range: 1", "Length: 2", "Content: 3"}, GUARD_PASS},
+	{"HTTP/1.1", {"Host: x", "Expect: 100-Continue"}, GUARD_PASS},
+
+	{"HTTP/1.1", {NULL}, GUARD_NO_HOST},
+	{"HTTP/1.1", {"Accept: x"}, GUARD_NO_HOST},
+	{"HTTP/1.1", {"Host: x", "Host: x"}, GUARD_HOST},
+	{"HTTP/1.1", {"Host: x/y"}, GUARD_HOST},
+	{"HTTP/1.1", {"Host: a b"}, GUARD_HOST},
+	{"HTTP/1.1", {"Host: u@x"}, GUARD_HOST},
+	{"HTTP/1.1", {"Host: a,b"}, GUARD_HOST},
+	{"HTTP/2.0", {"Host: x"}, GUARD_VERSION},
+	{"HTTP/1.2", {"Host: x"}, GUARD_VERSION},
+	{"http/1.1", {"Host: x"}, GUARD_VERSION},
+	{"", {"Host: x"}, GUARD_VERSION},
+	{"HTTP/1.1", {"Host: x", "Content-Length: 3", "Transfer-Encoding: chunked"}, GUARD_BOTH},
+	{"HTTP/1.1", {"Host: x", "Transfer-Encoding: chunked", "content-length: 0"}, GUARD_BOTH},
+	{"HTTP/1.1", {"Host: x", "Content-Length: 3", "Content-Length: 4"}, GUARD_LENGTHS},
+	{"HTTP/1.1", {"Host: x", "Content-Length: 3", "Content-Length: 3"}, GUARD_LENGTHS},
+	{"HTTP/1.1", {"Host: x", "Content-Length: 3, 3"}, GUARD_LENGTH},
+	{"HTTP/1.1", {"Host: x", "Content-Length: +3"}, GUARD_LENGTH},
+	{"HTTP/1.1", {"Host: x", "Content-Length: -1"}, GUARD_LENGTH},
+	{"HTTP/1.1", {"Host: x", "Content-Length: 0x3"}, GUARD_LENGTH},
+	{"HTTP/1.1", {"Host: x", "Content-Length:"}, GUARD_LENGTH},
+	{"HTTP/1.1", {"Host: x", "Content-Length: 1234567890123456789"}, GUARD_LENGTH},
+	{"HTTP/1.1", {"Host: x", "Content-Length : 3"}, GUARD_NAME},
+	{"HTTP/1.1", {"Host: x", "Content Length: 3"}, GUARD_NAME},
+	{"HTTP/1.1", {"Host: x", " Content-Length: 3"}, GUARD_NAME},
+	{"HTTP/1.1", {"Host: x", "Content-Length\t: 3"}, GUARD_NAME},
+	{"HTTP/1.1", {"Host: x", "X\x0b: 3"}, GUARD_NAME},
+	{"HTTP/1.1", {"Host: x", "X(y): 3"}, GUARD_NAME},
+	{"HTTP/1.1", {"Host: x", "X\xc3\xa9: 3"}, GUARD_NAME},
+	{"HTTP/1.1", {"Host: x", ": 3"}, GUARD_NAME},
+	{"HTTP/1.1", {"Host: x", "Content_Length: 3"}, GUARD_NAME_NEARLY},
+	{"HTTP/1.1", {"Host: x", "ContentLength: 3"}, GUARD_NAME_NEARLY},
+	{"HTTP/1.1", {"Host: x", "XContent-Length: 3"}, GUARD_NAME_NEARLY},
+	{"HTTP/1.1", {"Host: x", "Content-Length2: 3"}, GUARD_NAME_NEARLY},
+	{"HTTP/1.1", {"Host: x", "Content--Length: 3"}, GUARD_NAME_NEARLY},
+	{"HTTP/1.1", {"Host: x", "cContent-Length: 3"}, GUARD_NAME_NEARLY},
+	{"HTTP/1.1", {"Host: x", "transfer.encoding: chunked"}, GUARD_NAME_NEARLY},
+	{"HTTP/1.1", {"Host: x", "X-Transfer-Encoding: chunked"}, GUARD_NAME_NEARLY},
+	{"HTTP/1.1", {"Host: x", "~Xb: a"}, GUARD_FOLDED},
+	{"HTTP/1.1", {"Host: x", "~Content-Length: 3"}, GUARD_FOLDED},
+	{"HTTP/1.1", {"Host: x", "X: a\rb"}, GUARD_VALUE},
+	{"HTTP/1.1", {"Host: x", "X: a\x7f"}, GUARD_VALUE},
+	{"HTTP/1.1", {"Host: x", "Transfer-Encoding: gzip"}, GUARD_ENCODING},
+	{"HTTP/1.1", {"Host: x", "Transfer-Encoding: gzip, chunked"}, GUARD_ENCODING},
+	{"HTTP/1.1", {"Host: x", "Transfer-Encoding:"}, GUARD_ENCODING},
+	{"HTTP/1.1",
+         {"Host: x", "Transfer-Encoding: chunked", "Transfer-Encoding: chunked"},
+         GUARD_ENCODING},
+	{"HTTP/1.0", {"Transfer-Encoding: chunked"}, GUARD_ENCODING_1_0},
+	{"HTTP/1.1", {"Host: x", "Content-Type: a/b", "Content-Type: c/d"}, GUARD_TYPES},
+	{"HTTP/1.1", {"Host: x", "Expect: 200-ok"}, GUARD_EXPECT},
+};
+
+static enum guard_verdict judge(const struct row *row, struct guard *guard)
+{
+	memset(guard, 0, sizeof(*guard));
+	for (size_t i = 0; i < HEADERS_MAX && row->header[i] != NULL; i++) {
+		const char *text = row->header[i];
+		bool folded = text[0] == '~';
+		const char *name = text + folded;
+		const char *colon = strchr(name, ':');
+		const char *value = colon + 1 + strspn(colon + 1, " ");
+
+		guard_header(guard, (struct str){name, (size_t)(colon - name)}, str_of(value),
+		             folded);
+	}
+	return guard_end(guard, str_of(row->version));
+}
+
+START_TEST(headers_that_two_parsers_may_read_differently_are_refused)
+{
+	struct guard guard;
+	enum guard_verdict verdict = judge(&rows[_i], &guard);
+
+	ck_assert_msg(verdict == rows[_i].verdict, "row %d, last header '%s': %d, not %d", _i,
+	              rows[_i].header[1] != NULL ? rows[_i].header[1] : "", (int)verdict,
+	              (int)rows[_i].verdict);
+}
+END_TEST
+
+START_TEST(the_length_of_the_body_is_known_afterwards)
+{
+	struct row fixed = {"HTTP/1.1", {"Host: x", "Content-Length: 0123"}, GUARD_PASS};
+	struct row chunked = {"HTTP/1.1", {"Host: x", "Transfer-Encoding: chunked"}, GUARD_PASS};
+	struct guard guard;
+
+	ck_assert_int_eq(judge(&fixed, &guard), GUARD_PASS);
+	ck_assert_uint_eq(guard.length, 123);
+	ck_assert(!guard.chunked);
+	ck_assert_int_eq(judge(&chunked, &guard), GUARD_PASS);
+	ck_assert_uint_eq(guard.length, 0);
+	ck_assert(guard.chunked);
+}
+END_TEST
+
+static const struct {
+	const char *target;
+	enum guard_verdict verdict;
+	const char *path;
+} targets[] = {
+	{"/", GUARD_PASS, "/"},
+	{"/v1/services/a%2Fb?x=%41+y&z", GUARD_PASS, "/v1/services/a%2Fb?x=%41+y&z"},
+	{"/%fF|{}\"", GUARD_PASS, "/%fF|{}\""},
+	{"http://host:80/p?q", GUARD_PASS, "/p?q"},
+	{"HTTPS://host", GUARD_PASS, "/"},
+	{"http://host?q", GUARD_TARGET_FORM, NULL},
+	{"http:///p", GUARD_TARGET_FORM, NULL},
+	{"http://", GUARD_TARGET_FORM, NULL},
+	{"ftp://host/p", GUARD_TARGET_FORM, NULL},
+	{"host:80", GUARD_TARGET_FORM, NULL},
+	{"*", GUARD_TARGET_FORM, NULL},
+	{"", GUARD_TARGET_FORM, NULL},
+	{"/a b", GUARD_TARGET, NULL},
+	{"/a\tb", GUARD_TARGET, NULL},
+	{"/a#b", GUARD_TARGET, NULL},
+	{"/\x7f", GUARD_TARGET, NULL},
+	{"/\xc3\xa9", GUARD_TARGET, NULL},
+	{"/%", GUARD_TARGET_ESCAPE, NULL},
+	{"/%4", GUARD_TARGET_ESCAPE, NULL},
+	{"/%4g", GUARD_TARGET_ESCAPE, NULL},
+	{"/%00", GUARD_TARGET_ESCAPE, NULL},
+	{"/?x=%00", GUARD_TARGET_ESCAPE, NULL},
+};
+
+START_TEST(a_target_is_a_path_without_doubtful_characters)
+{
+	struct str path = STR("untouched");
+	enum guard_verdict verdict = guard_target(str_of(targets[_i].target), &path);
+	struct str want = targets[_i].path != NULL ? str_of(targets[_i].path) : STR("untouched");
+
+	ck_assert_msg(verdict == targets[_i].verdict, "'%s': %d", targets[_i].target, verdict);
+	ck_assert_msg(str_equal(path, want), "'%s': '%.*s'", targets[_i].target, (int)path.len,
+	              path.data);
+}
+END_TEST
+
+START_TEST(a_nul_in_the_target_is_refused)
+{
+	struct str path;
+
+	ck_assert_int_eq(guard_target((struct str){"/a\0b", 4}, &path), GUARD_TARGET);
+}
+END_TEST
+
+START_TEST(every_refusal_has_a_status_and_words)
+{
+	for (int v = GUARD_PASS + 1; v < GUARD_VERDICT_COUNT; v++) {
+		const struct guard_refusal *refusal = guard_refusal((enum guard_verdict)v);
+
+		ck_assert_uint_ge(refusal->status, 400);
+		ck_assert_uint_le(refusal->status, 505);
+		ck_assert_uint_gt(strlen(refusal->code), 0);
+		ck_assert_uint_gt(strlen(refusal->detail), 0);
+	}
+	ck_assert_uint_eq(guard_refusal(GUARD_ENCODING)->status, 501);
+	ck_assert_uint_eq(guard_refusal(GUARD_EXPECT)->status, 417);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("http_guard");
+	TCase *tcase = tcase_create("http_guard");
+	SRunner *runner = srunner_create(suite);
+
+	tcase_add_loop_test(tcase, headers_that_two_parsers_may_read_differently_are_refused, 0,
+	                    sizeof(rows) / sizeof(rows[0]));
+	tcase_add_loop_test(tcase, a_target_is_a_path_without_doubtful_characters, 0,
+	                    sizeof(targets) / sizeof(targets[0]));
+	tcase_add_test(tcase, the_length_of_the_body_is_known_afterwards);
+	tcase_add_test(tcase, a_nul_in_the_target_is_refused);
+	tcase_add_test(tcase, every_refusal_has_a_status_and_words);
+	suite_add_tcase(suite, tcase);
+	srunner_run_all(runner, CK_ENV);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
