@@ -20,6 +20,7 @@
 	X(LOCK_COMMIT_QUEUE, "commands waiting for the writer thread")             \
 	X(LOCK_HISTORY,      "queries waiting for the history thread")             \
 	X(LOCK_LEASES,       "the timers of all leases and the list of due ones")  \
+	X(LOCK_HTTP_PEERS,    "how many connections each address has open")              \
 	X(LOCK_HTTP_DONE,    "finished requests on their way back to an http thread") \
 	X(LOCK_PROGRESS,     "the list of threads that must make progress")        \
 	X(LOCK_LOG,          "the order of lines on standard error")

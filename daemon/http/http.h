@@ -4,14 +4,15 @@
  * the guards that its parser needs, deadlines and limits, and the life of one request from socket
  * to socket.
  *
- * Each thread owns one MHD daemon (external epoll mode) per listener, an epoll of its own and a
- * wake-up eventfd. Requests that wait for the writer are suspended; finished ones come back through
- * the thread's queue and are resumed in batches.
+ * Each thread owns one MHD daemon (external epoll mode), an epoll of its own, in which it accepts
+ * from all listeners, and a wake-up eventfd. Requests that wait for the writer are suspended;
+ * finished ones come back through the thread's queue and are resumed in batches.
  */
 #pragma once
 
 #include "base/attr.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,14 +25,17 @@ struct http_options {
 	unsigned connections_per_peer_max; /* one IP address; 0 = no limit */
 	int64_t request_ms; /* from a request's first byte to its last; the connection is shut down
 	                       when it passes */
-	int64_t idle_ms;    /* keep-alive without a request */
-	int64_t parked_ms;  /* a parked request at most */
+	int64_t idle_ms;    /* a connection without a request; also how long an answer may take to
+	                       send, if longer than request_ms */
+	int64_t parked_ms;  /* a parked request at most: then the connection is shut down, the
+	                       change it waits for goes its way */
 };
 
 /** A listening socket, by address text or given by systemd. */
 struct http_listener {
 	int fd;
-	char url[300]; /* "http://127.0.0.1:7655", "http://[::1]:80", "unix:/run/rollcall.sock" */
+	bool made_path; /* http_listen() made its Unix path: it is removed in the end */
+	char url[300];  /* "http://127.0.0.1:7655", "http://[::1]:80", "unix:/run/rollcall.sock" */
 };
 
 #define HTTP_LISTENERS_MAX 16
@@ -46,7 +50,10 @@ int http_listen(const char *address, struct http_listener *ret_listener, char *r
 /** Takes an inherited listening socket. @return 0; -EINVAL: not a listening stream socket */
 int http_adopt(int fd, struct http_listener *ret_listener) MUST_USE;
 
-/** Starts to serve @p count listeners, whose fds become http's. */
+/**
+ * Starts to serve @p count listeners, whose fds become http's.
+ * @return 0; -ENOMEM, -EMFILE, -EAGAIN (no more threads): then the fds are still the caller's
+ */
 int http_start(const struct http_options *options, struct api *api,
                const struct http_listener *listeners, size_t count,
                struct http **ret_http) MUST_USE;

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+#include "http/connection.h"
+
+#include <arpa/inet.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+void connection_consumed(struct connection *connection, uint64_t head, uint64_t body, bool chunked)
+{
+	if (chunked || connection->consumed == UINT64_MAX)
+		connection->consumed = UINT64_MAX;
+	else
+		connection->consumed += head + body;
+}
+
+bool connection_has_begun(const struct connection *connection)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(connection->fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+		return false;
+	return info.tcpi_bytes_received > connection->consumed;
+}
+
+void connection_describe(struct connection *connection, const struct sockaddr_storage *address)
+{
+	char text[INET6_ADDRSTRLEN] = "?";
+	char *out = connection->peer_text;
+	size_t size = sizeof(connection->peer_text);
+
+	if (address->ss_family == AF_INET) {
+		struct sockaddr_in in;
+
+		memcpy(&in, address, sizeof(in));
+		(void)inet_ntop(AF_INET, &in.sin_addr, text, sizeof(text));
+		(void)snprintf(out, size, "%s:%u", text, ntohs(in.sin_port));
+	} else if (address->ss_family == AF_INET6) {
+		struct sockaddr_in6 in6;
+
+		memcpy(&in6, address, sizeof(in6));
+		(void)inet_ntop(AF_INET6, &in6.sin6_addr, text, sizeof(text));
+		(void)snprintf(out, size, "[%s]:%u", text, ntohs(in6.sin6_port));
+	} else {
+		struct ucred who = {.uid = (uid_t)-1};
+		socklen_t len = sizeof(who);
+
+		(void)getsockopt(connection->fd, SOL_SOCKET, SO_PEERCRED, &who, &len);
+		(void)snprintf(out, size, "unix:uid=%u", who.uid);
+	}
+}
+
+void lanes_enter(struct lanes *lanes, struct connection *connection, enum lane lane, int64_t now_ms)
+{
+	struct connection *last = lanes->lane[lane].last;
+
+	connection->lane = lane;
+	connection->since_ms = now_ms;
+	connection->previous = last;
+	connection->next = NULL;
+	if (last != NULL)
+		last->next = connection;
+	else
+		lanes->lane[lane].first = connection;
+	lanes->lane[lane].last = connection;
+}
+
+void lanes_leave(struct lanes *lanes, struct connection *connection)
+{
+	if (connection->previous != NULL)
+		connection->previous->next = connection->next;
+	else
+		lanes->lane[connection->lane].first = connection->next;
+	if (connection->next != NULL)
+		connection->next->previous = connection->previous;
+	else
+		lanes->lane[connection->lane].last = connection->previous;
+}
+
+void lanes_move(struct lanes *lanes, struct connection *connection, enum lane lane, int64_t now_ms)
+{
+	lanes_leave(lanes, connection);
+	lanes_enter(lanes, connection, lane, now_ms);
+}
+
+struct connection *lanes_overdue(const struct lanes *lanes, enum lane lane, int64_t most_ms,
+                                 int64_t now_ms)
+{
+	struct connection *first = lanes->lane[lane].first;
+
+	return first != NULL && now_ms - first->since_ms >= most_ms ? first : NULL;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * One client connection, from accept to close, and the deadline it is under.
+ *
+ * What a connection is waited for is its lane. All that stand in one lane may stand there equally
+ * long, so a lane is a queue: who entered first is due first, and entering, leaving and finding who
+ * is overdue take constant time.
+ *
+ *	SETTLE -> (IDLE ->) REQUEST -> (PARKED ->) REPLY -> SETTLE -> ...
+ *
+ * libmicrohttpd does not tell when the first byte of a request arrives, only when its first line
+ * has. So a connection without a request for SETTLE_MS is looked at. If TCP has received more bytes
+ * than its requests were long, the next one has begun: REQUEST. Otherwise its socket is watched
+ * (one shot) in the loop's own epoll, and the first byte moves it there. A request's time thus runs
+ * from its first byte, or SETTLE_MS later.
+ *
+ * Owner's thread only.
+ */
+#pragma once
+
+#include "base/attr.h"
+#include "base/check.h"
+#include "http/peers.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct loop;
+
+enum lane {
+	LANE_REQUEST, /* a request has begun to arrive */
+	LANE_PARKED,  /* its request waits for the writer */
+	LANE_REPLY,   /* an answer is on its way out */
+	LANE_SETTLE,  /* accepted or answered a moment ago */
+	LANE_IDLE,    /* silent; the next request's first byte is watched for */
+	LANE_CLOSING, /* shut down by us; libmicrohttpd will notice */
+	LANE_COUNT
+};
+
+#define SETTLE_MS           1000
+#define CONNECTION_PEER_MAX 64
+
+struct connection {
+	struct magic magic;
+	struct loop *loop;
+	int fd; /* libmicrohttpd's to close */
+	enum lane lane;
+	bool watched;      /* the fd is in the loop's epoll */
+	uint64_t consumed; /* bytes of all its requests; UINT64_MAX: not known */
+	int64_t since_ms;
+	struct connection *previous; /* in the lane */
+	struct connection *next;
+	struct peer peer;
+	char peer_text[CONNECTION_PEER_MAX]; /* "127.0.0.1:51234", "[::1]:80", "unix:uid=0" */
+};
+MAGIC(connection, 0xc0ec7a11);
+
+struct lanes {
+	struct {
+		struct connection *first;
+		struct connection *last;
+	} lane[LANE_COUNT];
+};
+
+/** Takes note of the length of a request, without its chunks' frames when it has any. */
+void connection_consumed(struct connection *connection, uint64_t head, uint64_t body, bool chunked);
+/** Has TCP received more than that? False where it cannot be known: Unix sockets, chunked bodies.
+ */
+bool connection_has_begun(const struct connection *connection);
+/** Writes who the peer is into peer_text. */
+void connection_describe(struct connection *connection, const struct sockaddr_storage *address);
+
+/** Puts @p connection, in no lane yet, at the end of @p lane. */
+void lanes_enter(struct lanes *lanes, struct connection *connection, enum lane lane,
+                 int64_t now_ms);
+void lanes_leave(struct lanes *lanes, struct connection *connection);
+void lanes_move(struct lanes *lanes, struct connection *connection, enum lane lane, int64_t now_ms);
+/** @return the one that stands longest in @p lane if it has stood there for @p most_ms; NULL */
+struct connection *lanes_overdue(const struct lanes *lanes, enum lane lane, int64_t most_ms,
+                                 int64_t now_ms);

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT */
+#include "http/exchange.h"
+
+#include "base/clock.h"
+#include "http/connection.h"
+#include "http/loop.h"
+#include "metrics/metrics.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define SPARE_MAX  256   /* exchanges kept for the next requests */
+#define KEPT_BYTES 16384 /* of each of their buffers */
+#define TARGET_MAX 65536 /* libmicrohttpd's connection memory limits it before */
+
+/* Any thread; the only thing that a writer does to an exchange. */
+static void wake(struct api_request *request)
+{
+	struct exchange *exchange = container_of(request, struct exchange, request);
+
+	CHECK_MAGIC(exchange, exchange);
+	struct loop *loop = exchange->loop;
+	exchange->next = NULL;
+
+	lock_take(&loop->done_lock);
+	bool first = loop->done == NULL;
+	*loop->done_tail = exchange;
+	loop->done_tail = &exchange->next;
+	lock_release(&loop->done_lock);
+
+	/* From here on the loop may have finished and freed it. */
+	if (first)
+		loop_wake(loop);
+}
+
+static struct exchange *spare_take(struct loop *loop)
+{
+	struct exchange *exchange = loop->spare;
+
+	if (exchange != NULL) {
+		loop->spare = exchange->next;
+		loop->spare_count--;
+		return exchange;
+	}
+	exchange = calloc(1, sizeof(*exchange));
+	if (exchange == NULL)
+		return NULL;
+	exchange->magic = MAGIC_INIT(exchange);
+	exchange->loop = loop;
+	buf_init(&exchange->target, TARGET_MAX);
+	buf_init(&exchange->body, 0);
+	api_response_init(&exchange->response);
+	return exchange;
+}
+
+void exchange_free(struct exchange *exchange)
+{
+	prepared_clear(&exchange->prepared);
+	api_response_fini(&exchange->response);
+	buf_fini(&exchange->target);
+	buf_fini(&exchange->body);
+	free(exchange);
+}
+
+/* A new answer in the memory of the last one. */
+static void response_renew(struct exchange *exchange)
+{
+	struct api_response *response = &exchange->response;
+	struct buf kept = response->body;
+
+	response->body = (struct buf){0};
+	api_response_fini(response);
+	api_response_init(response);
+	response->body.data = kept.data;
+	response->body.size = kept.size;
+}
+
+static void spare_give(struct exchange *exchange)
+{
+	struct loop *loop = exchange->loop;
+
+	if (loop->spare_count >= SPARE_MAX) {
+		exchange_free(exchange);
+		return;
+	}
+	response_renew(exchange);
+	if (exchange->response.body.size > KEPT_BYTES) {
+		prepared_clear(&exchange->prepared);
+		buf_fini(&exchange->response.body);
+		api_response_init(&exchange->response);
+	}
+	if (exchange->target.size > KEPT_BYTES)
+		buf_fini(&exchange->target);
+	if (exchange->body.size > KEPT_BYTES)
+		buf_fini(&exchange->body);
+	exchange->next = loop->spare;
+	loop->spare = exchange;
+	loop->spare_count++;
+}
+
+static void move(struct exchange *exchange, enum lane lane)
+{
+	struct connection *connection = exchange->connection;
+
+	if (connection->lane != LANE_CLOSING && connection->lane != lane)
+		lanes_move(&exchange->loop->lanes, connection, lane, exchange->loop->now_ms);
+}
+
+void *exchange_begin(void *cls, const char *target, struct MHD_Connection *mhd)
+{
+	struct loop *loop = cls;
+
+	CHECK_MAGIC(loop, loop);
+	struct exchange *exchange = spare_take(loop);
+	if (exchange == NULL)
+		return NULL;
+	exchange->connection =
+		MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+	CHECK_MAGIC(exchange->connection, connection);
+	exchange->mhd = mhd;
+	exchange->state = EXCHANGE_BEGUN;
+	exchange->request = (struct api_request){.wake = wake};
+	exchange->guard = (struct guard){0};
+	exchange->began_us = clock_us();
+	exchange->raw_target = target;
+	buf_init(&exchange->target, TARGET_MAX);
+	if (target != NULL)
+		buf_put(&exchange->target, target);
+	move(exchange, LANE_REQUEST);
+	return exchange;
+}
+
+/* Queues the answer. @return what libmicrohttpd wants: MHD_NO closes the connection */
+static enum MHD_Result answer(struct exchange *exchange)
+{
+	struct api_response *response = &exchange->response;
+	int64_t spent_us = clock_us() - exchange->began_us;
+
+	if (exchange->loop->stopping)
+		response->close = true;
+	if (reply_queue(exchange) < 0)
+		return MHD_NO;
+	exchange->state = EXCHANGE_ANSWERED;
+	move(exchange, LANE_REPLY);
+	metrics_request(response->status);
+	metrics_observe(METRIC_REQUEST_SECONDS, spent_us > 0 ? (uint64_t)spent_us : 0);
+	return MHD_YES;
+}
+
+static enum MHD_Result refuse(struct exchange *exchange, unsigned status, const char *code,
+                              const char *detail)
+{
+	api_problem(&exchange->response, status, code, "%s", detail);
+	exchange->response.close = true;
+	if (exchange->response.revision == 0)
+		exchange->response.revision = exchange->loop->replies.revision;
+	metrics_count(METRIC_REQUESTS_REFUSED, 1);
+	return answer(exchange);
+}
+
+static enum api_method to_method(const char *text)
+{
+	static const struct {
+		const char *text;
+		enum api_method method;
+	} methods[] = {{"GET", API_GET},
+	               {"PUT", API_PUT},
+	               {"POST", API_POST},
+	               {"HEAD", API_HEAD},
+	               {"DELETE", API_DELETE}};
+
+	for (size_t i = 0; i < ARRAY_LEN(methods); i++)
+		if (strcmp(text, methods[i].text) == 0)
+			return methods[i].method;
+	return API_OTHER;
+}
+
+/* The first of each wins. */
+static void collect(struct api_request *request, struct str name, struct str value)
+{
+	const struct {
+		struct str name;
+		struct str *value;
+	} wanted[] = {
+		{STR("accept"), &request->accept},
+		{STR("content-type"), &request->content_type},
+		{STR("if-none-match"), &request->if_none_match},
+		{STR("if-match"), &request->if_match},
+		{STR("user-agent"), &request->user_agent},
+		{STR("last-event-id"), &request->last_event_id},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+		if (wanted[i].name.len != name.len || wanted[i].value->data != NULL)
+			continue;
+		if (strncasecmp(wanted[i].name.data, name.data, name.len) == 0) {
+			*wanted[i].value = value;
+			return;
+		}
+	}
+}
+
+static enum MHD_Result take_header(void *cls, enum MHD_ValueKind kind, const char *name,
+                                   size_t name_len, const char *value, size_t value_len)
+{
+	struct exchange *exchange = cls;
+	struct str n = {name, name_len};
+	struct str v = {value != NULL ? value : "", value_len};
+
+	(void)kind;
+	/*
+	 * A name stands before its value, as it came, unless a folded line was glued to it: then
+	 * libmicrohttpd has moved it to the end of its memory.
+	 */
+	bool folded = value != NULL && (uintptr_t)value < (uintptr_t)name;
+	guard_header(&exchange->guard, n, v, folded);
+	collect(&exchange->request, n, v);
+	return MHD_YES;
+}
+
+static enum guard_verdict check_head(struct exchange *exchange, const char *version)
+{
+	struct str target = {exchange->target.data, exchange->target.len};
+	size_t sent = (size_t)((uintptr_t)version - 1 - (uintptr_t)exchange->raw_target);
+
+	(void)MHD_get_connection_values_n(exchange->mhd, MHD_HEADER_KIND, take_header, exchange);
+	enum guard_verdict verdict = guard_end(&exchange->guard, str_of(version));
+	if (verdict != GUARD_PASS)
+		return verdict;
+	/* libmicrohttpd ends the target with a NUL just before the version: none may come before.
+	 */
+	if (sent != target.len)
+		return GUARD_TARGET;
+	return guard_target(target, &exchange->request.target);
+}
+
+/* All headers are there, the body is not. */
+static enum MHD_Result start(struct exchange *exchange, const char *method, const char *version)
+{
+	struct connection *connection = exchange->connection;
+	struct api_request *request = &exchange->request;
+	const struct guard *guard = &exchange->guard;
+
+	if (buf_error(&exchange->target) < 0)
+		return MHD_NO;
+	enum guard_verdict verdict = check_head(exchange, version);
+	if (verdict != GUARD_PASS) {
+		const struct guard_refusal *refusal = guard_refusal(verdict);
+
+		return refuse(exchange, refusal->status, refusal->code, refusal->detail);
+	}
+	connection_consumed(
+		connection,
+		MHD_get_connection_info(exchange->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)
+			->header_size,
+		guard->length, guard->chunked);
+
+	request->method = to_method(method);
+	request->peer = str_of(connection->peer_text);
+	exchange->body_max =
+		api_body_max(exchange->loop->http->api, request->method, request->target);
+	if (exchange->body_max == 0 && (guard->chunked || guard->length > 0))
+		return refuse(exchange, 400, "unexpected-body", "this request takes no body");
+	if (guard->length > exchange->body_max)
+		return refuse(exchange, 413, "body-too-large",
+		              "the Content-Length is above what this request may have");
+	buf_reset(&exchange->body);
+	exchange->body.most = (size_t)exchange->body_max;
+	exchange->state = EXCHANGE_READING;
+	return MHD_YES;
+}
+
+static enum MHD_Result proceed(struct exchange *exchange, enum api_result result)
+{
+	if (result == API_DONE)
+		return answer(exchange);
+	/* It may have been woken already: the loop will see that after this pass. */
+	exchange->state = EXCHANGE_PARKED;
+	exchange->loop->parked++;
+	metrics_move(METRIC_PARKED, 1);
+	move(exchange, LANE_PARKED);
+	MHD_suspend_connection(exchange->mhd);
+	return MHD_YES;
+}
+
+static enum MHD_Result run(struct exchange *exchange)
+{
+	struct api_request *request = &exchange->request;
+	int error = buf_error(&exchange->body);
+
+	if (error == -EMSGSIZE)
+		return refuse(exchange, 413, "body-too-large",
+		              "the body is longer than this request may have");
+	if (error < 0)
+		return refuse(exchange, 503, "out-of-memory", "no memory for the body");
+	request->body = (struct str){exchange->body.data, exchange->body.len};
+	return proceed(exchange,
+	               api_handle(exchange->loop->http->api, request, &exchange->response));
+}
+
+static enum MHD_Result finish(struct exchange *exchange)
+{
+	struct api *api = exchange->loop->http->api;
+
+	if (exchange->loop->abandoning)
+		return MHD_NO; /* exchange_completed() abandons it */
+	return proceed(exchange, api_finish(api, &exchange->request, &exchange->response));
+}
+
+enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd, const char *url,
+                                const char *method, const char *version, const char *upload,
+                                size_t *upload_size, void **context)
+{
+	struct exchange *exchange = *context;
+
+	(void)cls, (void)mhd, (void)url;
+	if (exchange == NULL)
+		return MHD_NO; /* there was no memory to begin it */
+	CHECK_MAGIC(exchange, exchange);
+	switch (exchange->state) {
+	case EXCHANGE_BEGUN:
+		return start(exchange, method, version);
+	case EXCHANGE_READING:
+		if (*upload_size == 0)
+			return run(exchange);
+		buf_add(&exchange->body, upload, *upload_size); /* errors stick until run() */
+		*upload_size = 0;
+		return MHD_YES;
+	case EXCHANGE_WOKEN:
+		return finish(exchange);
+	case EXCHANGE_PARKED:
+	case EXCHANGE_ANSWERED:
+		break;
+	}
+	return MHD_YES;
+}
+
+void exchange_resume(struct exchange *exchange)
+{
+	CHECK_MAGIC(exchange, exchange);
+	CHECK(exchange->state == EXCHANGE_PARKED);
+	exchange->state = EXCHANGE_WOKEN;
+	exchange->loop->parked--;
+	metrics_move(METRIC_PARKED, -1);
+	move(exchange, LANE_REPLY);
+	MHD_resume_connection(exchange->mhd);
+}
+
+void exchange_completed(void *cls, struct MHD_Connection *mhd, void **context,
+                        enum MHD_RequestTerminationCode code)
+{
+	struct exchange *exchange = *context;
+
+	(void)cls, (void)mhd;
+	if (exchange == NULL)
+		return;
+	CHECK_MAGIC(exchange, exchange);
+	CHECK(exchange->state != EXCHANGE_PARKED); /* libmicrohttpd leaves suspended ones alone */
+	if (exchange->state == EXCHANGE_WOKEN)
+		api_abandon(exchange->loop->http->api, &exchange->request);
+	else if (exchange->state == EXCHANGE_BEGUN && code == MHD_REQUEST_TERMINATED_WITH_ERROR)
+		metrics_count(METRIC_REQUESTS_REFUSED, 1); /* by libmicrohttpd itself */
+	move(exchange, LANE_SETTLE);
+	*context = NULL;
+	spare_give(exchange);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * One request and its answer. Lives from the request's first line to the last byte of the answer,
+ * or until a parked request has been woken, whichever is later. Loop's thread only, but for
+ * request.wake().
+ */
+#pragma once
+
+#include "api/api.h"
+#include "base/buf.h"
+#include "base/check.h"
+#include "http/guard.h"
+#include "http/reply.h"
+
+#include <microhttpd.h>
+#include <stdint.h>
+
+struct loop;
+struct connection;
+
+enum exchange_state {
+	EXCHANGE_BEGUN,   /* the request's first line has arrived */
+	EXCHANGE_READING, /* all headers have; the body may follow */
+	EXCHANGE_PARKED,  /* suspended; the writer refers to it */
+	EXCHANGE_WOKEN,   /* the writer is done with it */
+	EXCHANGE_ANSWERED
+};
+
+struct exchange {
+	struct magic magic;
+	struct loop *loop;
+	struct connection *connection;
+	struct MHD_Connection *mhd;
+	enum exchange_state state;
+	struct api_request request;
+	struct api_response response;
+	struct guard guard;
+	const char
+		*raw_target; /* in libmicrohttpd's memory, which it changes: `target` is the copy */
+	struct buf target;
+	struct buf body;
+	uint64_t body_max;
+	int64_t began_us;
+	struct prepared prepared; /* the answer before this one that came from response.body */
+	struct exchange *next;    /* in the loop's list of spare or of done ones */
+};
+MAGIC(exchange, 0xe8c4a29e);
+
+/** The callbacks that libmicrohttpd gets; their first argument is the loop. */
+void *exchange_begin(void *cls, const char *target, struct MHD_Connection *mhd);
+enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd, const char *url,
+                                const char *method, const char *version, const char *upload,
+                                size_t *upload_size, void **context);
+void exchange_completed(void *cls, struct MHD_Connection *mhd, void **context,
+                        enum MHD_RequestTerminationCode code);
+
+/** A woken one goes on: libmicrohttpd will call exchange_handle() again. */
+void exchange_resume(struct exchange *exchange);
+void exchange_free(struct exchange *exchange);

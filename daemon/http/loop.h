@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * One http thread: an epoll of its own over the listening sockets, a wake-up eventfd and
+ * libmicrohttpd's epoll; then MHD_run(). It accepts connections itself, so that limits, deadlines
+ * and the address families are in one place.
+ */
+#pragma once
+
+#include "base/attr.h"
+#include "base/check.h"
+#include "base/lock.h"
+#include "base/progress.h"
+#include "http/connection.h"
+#include "http/http.h"
+#include "http/peers.h"
+#include "http/reply.h"
+
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct exchange;
+
+/** What all threads share. */
+struct http {
+	/* set in http_start(), never changed */
+	struct api *api;
+	struct http_listener listener[HTTP_LISTENERS_MAX];
+	size_t listener_count;
+	struct loop *loop;
+	unsigned loop_count;
+	unsigned started; /* of them: have a thread */
+	/* atomic; changed by http_reload() */
+	atomic_uint connections_max;
+	atomic_uint connections_per_peer_max;
+	_Atomic(int64_t) request_ms;
+	_Atomic(int64_t) idle_ms;
+	_Atomic(int64_t) parked_ms;
+	/* atomic */
+	atomic_uint connections;
+	atomic_uint accepting; /* loops that still accept; the last to cease closes the listeners */
+	_Atomic(int64_t) stop_ms; /* stopping: when to give up; 0: not stopping */
+	struct peers peers;
+};
+
+/** Once no loop accepts any more. */
+void http_close_listeners(struct http *http);
+
+struct loop {
+	struct magic magic;
+
+	/* set in loop_start(), never changed */
+	struct http *http;
+	pthread_t thread;
+	char name[16];
+	int epoll_fd;
+	int wake_fd;
+	struct MHD_Daemon *mhd;
+
+	/* guarded by done_lock */
+	struct lock done_lock;
+	struct exchange *done; /* woken requests, in the order of their waking */
+	struct exchange **done_tail;
+
+	/* loop's thread only (and http_free()'s once the thread has ended) */
+	struct progress progress;
+	struct lanes lanes;
+	struct connection *adding; /* passed to libmicrohttpd's callback */
+	struct exchange *spare;
+	unsigned spare_count;
+	unsigned connections;
+	unsigned parked;
+	int64_t now_ms;          /* at the start of this pass */
+	int64_t accept_again_ms; /* no descriptors left: accept again then; 0: accepting */
+	int64_t swept_ms;
+	bool stopping;
+	bool abandoning; /* http_free(): what was parked gets no answer any more */
+	struct replies replies;
+};
+MAGIC(loop, 0x100b100b);
+
+/** @return 0, or a negative errno; loop_fini() takes it in any case */
+int loop_init(struct loop *loop, struct http *http, unsigned index) MUST_USE;
+int loop_start(struct loop *loop) MUST_USE;
+/** Wakes the thread up. Any thread. */
+void loop_wake(struct loop *loop);
+/** After the thread has ended and every parked request has been woken. */
+void loop_fini(struct loop *loop);

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+#include "http/reply.h"
+
+#include "api/api.h"
+#include "http/exchange.h"
+#include "http/loop.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <microhttpd.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool add(struct MHD_Response *mhd, const char *name, const char *value)
+{
+	return MHD_add_response_header(mhd, name, value) == MHD_YES;
+}
+
+static bool add_headers(struct MHD_Response *mhd, const struct api_response *response)
+{
+	char revision[24];
+	bool added;
+
+	(void)snprintf(revision, sizeof(revision), "%" PRIu64, response->revision);
+	added = add(mhd, "X-Rollcall-Revision", revision);
+	if (response->content_type != NULL)
+		added = added && add(mhd, "Content-Type", response->content_type);
+	if (response->etag[0] != '\0')
+		added = added && add(mhd, "ETag", response->etag);
+	if (response->location != NULL)
+		added = added && add(mhd, "Location", response->location);
+	for (unsigned i = 0; i < response->header_count; i++)
+		added = added && add(mhd, response->header[i].name, response->header[i].value);
+	if (response->close)
+		added = added && add(mhd, "Connection", "close");
+	return added;
+}
+
+/* The body: borrowed, of the blob or of the exchange, which both outlive the sending. */
+static struct str body_of(const struct api_response *response)
+{
+	if (response->content_type == NULL)
+		return STR("");
+	if (response->blob != NULL)
+		return (struct str){response->blob->data, response->blob->len};
+	return (struct str){response->body.data, response->body.len};
+}
+
+static struct MHD_Response *make(const struct api_response *response, struct str body)
+{
+	/* libmicrohttpd only reads it, but takes no const. */
+	union {
+		const void *in;
+		void *out;
+	} data = {.in = body.data};
+	struct MHD_Response *mhd =
+		MHD_create_response_from_buffer(body.len, data.out, MHD_RESPMEM_PERSISTENT);
+
+	if (mhd != NULL && !add_headers(mhd, response)) {
+		MHD_destroy_response(mhd);
+		mhd = NULL;
+	}
+	return mhd;
+}
+
+static bool says(const struct prepared *prepared, const struct api_response *response,
+                 struct str body)
+{
+	return prepared->mhd != NULL && prepared->data == body.data && prepared->len == body.len &&
+	       prepared->revision == response->revision &&
+	       prepared->content_type == response->content_type &&
+	       strcmp(prepared->etag, response->etag) == 0;
+}
+
+void prepared_clear(struct prepared *prepared)
+{
+	if (prepared->mhd != NULL)
+		MHD_destroy_response(prepared->mhd); /* those who send it have references */
+	blob_unref(prepared->blob);
+	*prepared = (struct prepared){0};
+}
+
+static struct prepared *place_of(struct exchange *exchange)
+{
+	const struct blob *blob = exchange->response.blob;
+
+	if (blob == NULL)
+		return &exchange->prepared;
+	uint64_t mixed = (uint64_t)(uintptr_t)blob * UINT64_C(0x9e3779b97f4a7c15);
+	return &exchange->loop->replies.slot[(mixed >> 32) % REPLIES_SLOTS];
+}
+
+static struct MHD_Response *prepare(struct exchange *exchange, struct str body)
+{
+	const struct api_response *response = &exchange->response;
+	struct prepared *prepared = place_of(exchange);
+
+	if (says(prepared, response, body))
+		return prepared->mhd;
+	struct MHD_Response *mhd = make(response, body);
+	if (mhd == NULL)
+		return NULL;
+	prepared_clear(prepared);
+	prepared->mhd = mhd;
+	prepared->blob = response->blob != NULL ? blob_ref(response->blob) : NULL;
+	prepared->data = body.data;
+	prepared->len = body.len;
+	prepared->revision = response->revision;
+	prepared->content_type = response->content_type;
+	memcpy(prepared->etag, response->etag, sizeof(prepared->etag));
+	return mhd;
+}
+
+int reply_queue(struct exchange *exchange)
+{
+	const struct api_response *response = &exchange->response;
+	struct replies *replies = &exchange->loop->replies;
+	struct str body = body_of(response);
+	bool once = response->location != NULL || response->header_count > 0 || response->close ||
+	            body.len > REPLIES_BLOB_MAX;
+
+	if (response->revision > replies->revision)
+		replies->revision = response->revision;
+	struct MHD_Response *mhd = once ? make(response, body) : prepare(exchange, body);
+	if (mhd == NULL)
+		return -ENOMEM;
+	enum MHD_Result queued = MHD_queue_response(exchange->mhd, response->status, mhd);
+	if (once)
+		MHD_destroy_response(mhd); /* the connection holds a reference */
+	return queued == MHD_YES ? 0 : -ENOMEM;
+}
+
+void replies_sweep(struct replies *replies)
+{
+	for (size_t i = 0; i < REPLIES_SLOTS; i++)
+		if (replies->slot[i].mhd != NULL && replies->slot[i].revision < replies->revision)
+			prepared_clear(&replies->slot[i]);
+}
+
+void replies_clear(struct replies *replies)
+{
+	for (size_t i = 0; i < REPLIES_SLOTS; i++)
+		prepared_clear(&replies->slot[i]);
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * An api/ of a few lines in place of the real one, to test http/ alone. What it answers depends on
+ * the path. Include it in one file of a test program: the linker then has no need of api/.
+ */
+#pragma once
+
+#include "api/api.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FAKE_BODY_MAX 65536
+
+struct api {
+	atomic_uint handled;
+	atomic_uint finished;
+	atomic_uint abandoned;
+	_Atomic(uint64_t) revision;
+	struct blob *blob;
+	pthread_mutex_t lock;
+	pthread_cond_t parked_more;
+	struct api_request *parked[4096];
+	unsigned parked_count;
+};
+
+static inline void fake_init(struct api *api)
+{
+	memset(api, 0, sizeof(*api));
+	api->revision = 17;
+	api->blob = blob_from("{\"shared\":true}", 15);
+	pthread_mutex_init(&api->lock, NULL);
+	pthread_cond_init(&api->parked_more, NULL);
+}
+
+static inline void fake_fini(struct api *api)
+{
+	blob_unref(api->blob);
+	pthread_mutex_destroy(&api->lock);
+	pthread_cond_destroy(&api->parked_more);
+}
+
+/* Waits until @p count requests are parked, then wakes them all from this thread. */
+static inline void fake_wake(struct api *api, unsigned count)
+{
+	struct api_request *woken[4096];
+
+	pthread_mutex_lock(&api->lock);
+	while (api->parked_count < count)
+		pthread_cond_wait(&api->parked_more, &api->lock);
+	memcpy(woken, api->parked, count * sizeof(woken[0]));
+	api->parked_count -= count;
+	memmove(api->parked, api->parked + count, api->parked_count * sizeof(api->parked[0]));
+	pthread_mutex_unlock(&api->lock);
+	for (unsigned i = 0; i < count; i++)
+		woken[i]->wake(woken[i]);
+}
+
+static inline void fake_wait_parked(struct api *api, unsigned count)
+{
+	pthread_mutex_lock(&api->lock);
+	while (api->parked_count < count)
+		pthread_cond_wait(&api->parked_more, &api->lock);
+	pthread_mutex_unlock(&api->lock);
+}
+
+static inline void fake_park(struct api *api, struct api_request *request)
+{
+	request->park = malloc(1); /* a leak, unless finished or abandoned */
+	pthread_mutex_lock(&api->lock);
+	api->parked[api->parked_count++] = request;
+	pthread_cond_broadcast(&api->parked_more);
+	pthread_mutex_unlock(&api->lock);
+}
+
+static inline bool is(struct api_request *request, const char *path)
+{
+	return str_equal(request->target, str_of(path));
+}
+
+void api_response_init(struct api_response *response)
+{
+	memset(response, 0, sizeof(*response));
+	buf_init(&response->body, 1 << 20);
+}
+
+void api_response_fini(struct api_response *response)
+{
+	blob_unref(response->blob);
+	buf_fini(&response->body);
+	free(response->location);
+}
+
+uint64_t api_body_max(const struct api *api, enum api_method method, struct str target)
+{
+	(void)api, (void)target;
+	return method == API_PUT || method == API_POST ? FAKE_BODY_MAX : 0;
+}
+
+void api_problem(struct api_response *response, unsigned status, const char *code,
+                 const char *format, ...)
+{
+	char detail[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(detail, sizeof(detail), format, args);
+	va_end(args);
+	response->status = status;
+	response->content_type = "application/problem+json";
+	buf_reset(&response->body);
+	buf_printf(&response->body, "{\"code\":\"%s\",\"detail\":\"%s\"}", code, detail);
+}
+
+static inline void fake_echo(struct api_request *request, struct api_response *response)
+{
+	struct buf *out = &response->body;
+
+	buf_printf(out, "method=%d target=%.*s peer=%.*s type=%.*s accept=%.*s agent=%.*s body=",
+	           (int)request->method, (int)request->target.len, request->target.data,
+	           (int)request->peer.len, request->peer.data, (int)request->content_type.len,
+	           request->content_type.data, (int)request->accept.len, request->accept.data,
+	           (int)request->user_agent.len, request->user_agent.data);
+	buf_put_str(out, request->body);
+}
+
+enum api_result api_handle(struct api *api, struct api_request *request,
+                           struct api_response *response)
+{
+	unsigned nth = atomic_fetch_add(&api->handled, 1);
+
+	response->status = 200;
+	response->content_type = "text/plain";
+	response->revision = atomic_load(&api->revision);
+	if (is(request, "/park") || is(request, "/park-twice")) {
+		fake_park(api, request);
+		return API_PARKED;
+	}
+	if (is(request, "/park-woken")) { /* the writer was faster than we */
+		request->park = malloc(1);
+		request->wake(request);
+		return API_PARKED;
+	}
+	if (is(request, "/blob")) {
+		response->blob = blob_ref(api->blob);
+		memcpy(response->etag, "\"17\"", 5);
+	} else if (is(request, "/count")) {
+		buf_printf(&response->body, "%08u", nth);
+	} else if (is(request, "/large")) {
+		response->blob = blob_new(16u << 20);
+		memset(response->blob->data, 'x', response->blob->len);
+	} else if (is(request, "/204") || is(request, "/304")) {
+		response->status = is(request, "/204") ? 204 : 304;
+		response->content_type = NULL;
+	} else if (is(request, "/created")) {
+		response->status = 201;
+		response->location = strdup("/v1/made");
+		response->header[0].name = "Retry-After";
+		memcpy(response->header[0].value, "3", 2);
+		response->header_count = 1;
+		buf_put(&response->body, "made");
+	} else {
+		fake_echo(request, response);
+	}
+	return API_DONE;
+}
+
+enum api_result api_finish(struct api *api, struct api_request *request,
+                           struct api_response *response)
+{
+	atomic_fetch_add(&api->finished, 1);
+	free(request->park);
+	request->park = NULL;
+	if (is(request, "/park-twice") && response->body.len == 0) {
+		buf_put(&response->body, "twice ");
+		fake_park(api, request);
+		return API_PARKED;
+	}
+	response->status = 200;
+	response->content_type = "text/plain";
+	buf_put(&response->body, "parked");
+	return API_DONE;
+}
+
+void api_abandon(struct api *api, struct api_request *request)
+{
+	atomic_fetch_add(&api->abandoned, 1);
+	free(request->park);
+	request->park = NULL;
+}
