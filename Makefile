@@ -207,7 +207,7 @@ have-check:
 	@$(if $(filter yes,$(HAVE_CHECK)),,echo "the unit tests need check: install it and run ./configure again" >&2; exit 1)
 
 # Memory that the daemon asks for passes tests/lib/fault.c.
-WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+WRAP := $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc reallocarray strdup strndup)
 $(UNIT_TESTS): $(B)/%: $(B)/%.o $(TEST_LIB_SRCS:%.c=$(B)/%.o) $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(LINK) $(WRAP) -o $@ $^ $(DEPS_LIBS) $(CHECK_LIBS)
