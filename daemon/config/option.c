@@ -217,7 +217,7 @@ void option_allowed(const struct option *option, char *out, size_t size)
 		(void)snprintf(out, size, "%" PRId64 " to %" PRId64 " %s", option->least,
 		               option->most, option->unit);
 	} else if (option->kind == OPTION_LIST) {
-		(void)snprintf(out, size, "ADDRESS:PORT, [IPV6]:PORT or unix:/PATH");
+		(void)snprintf(out, size, "ADDRESS:PORT, [IPV6]:PORT or unix:PATH");
 	} else if (option->words[0] != '\0') {
 		list_words(option->words, words, sizeof(words));
 		(void)snprintf(out, size, "one of %s", words);

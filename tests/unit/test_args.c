@@ -31,7 +31,7 @@ static const struct {
 	{"::1]:80", false},
 	{"localhost:80", false},
 	{"unix:", false},
-	{"unix:run/x", false},
+	{"unix:run/x", true},
 	{"unix:/"
          "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
          "xxxx"

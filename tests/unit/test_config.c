@@ -155,7 +155,7 @@ START_TEST(all_errors_are_told_with_their_lines)
 	ck_said("conf:5: queue_max: '1' is out of range; allowed: 16 to 1000000 commands\n");
 	ck_said("conf:6: unknown option 'wibble'\n");
 	ck_said("conf:8: listen: 'here' is not an address; allowed: ADDRESS:PORT, [IPV6]:PORT or "
-	        "unix:/PATH\n");
+	        "unix:PATH\n");
 	ck_said("conf:8: listen: '127.0.0.1:66000' is not an address");
 	ck_not_said("idle_timeout_ms");
 	ck_not_said("'127.0.0.1:1'");

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/** What the process asks of the kernel and of malloc(). */
+#pragma once
+
+#include <stdint.h>
+
+/** Raises the limit of open files as far as it goes. @return how many may be open */
+uint64_t limits_raise_files(void);
+/** How many of @p wanted connections fit beside the daemon's own files. At least 1. */
+unsigned limits_connections(uint64_t files, int64_t wanted);
+/** Before threads start: keeps malloc() from returning memory that the next batch will want. */
+void limits_tune_malloc(void);

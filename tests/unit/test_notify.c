@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+#include "main/notify.h"
+
+#include "base/attr.h"
+#include "base/clock.h"
+#include "base/progress.h"
+#include "metrics/metrics.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "suite.h"
+
+static int systemd = -1; /* the socket that the daemon reports to */
+static struct notify notify;
+static struct progress writer;
+
+static void setup(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	socklen_t len;
+	char name[sizeof(address.sun_path) + 1];
+
+	ck_assert_int_eq(clearenv(), 0);
+	systemd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	ck_assert_int_ge(systemd, 0);
+	/* An abstract name of this process's own. */
+	(void)snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1, "rollcall-notify-%d",
+	               (int)getpid());
+	len = offsetof(struct sockaddr_un, sun_path) + 1 + strlen(address.sun_path + 1);
+	ck_assert_int_eq(bind(systemd, (struct sockaddr *)&address, len), 0);
+	(void)snprintf(name, sizeof(name), "@%s", address.sun_path + 1);
+	ck_assert_int_eq(setenv("NOTIFY_SOCKET", name, 1), 0);
+	clock_virtual_set(1000000);
+}
+
+static void teardown(void)
+{
+	clock_virtual_off();
+	(void)close(systemd);
+}
+
+/* The next report, or "" when there is none. */
+static const char *report(void)
+{
+	static char text[512];
+	ssize_t len = recv(systemd, text, sizeof(text) - 1, 0);
+
+	text[len < 0 ? 0 : len] = '\0';
+	return text;
+}
+
+/* With a watchdog of 10 s, and one thread that marked just now. */
+static void start_with_watchdog(void)
+{
+	ck_assert_int_eq(setenv("WATCHDOG_USEC", "10000000", 1), 0);
+	notify_init(&notify);
+	progress_add(&writer, "writer", PROGRESS_WORKER);
+	notify_ready(&notify);
+	ck_assert_str_eq(report(), "READY=1\nSTATUS=0 services, 0 healthy instances, 0 others, "
+	                           "revision 0");
+}
+
+START_TEST(ready_comes_with_a_status)
+{
+	notify_init(&notify);
+	metrics_set(METRIC_SERVICES, 2);
+	metrics_set(METRIC_HEALTHY, 5);
+	metrics_set(METRIC_UNHEALTHY, 1);
+	metrics_set(METRIC_DRAINING, 2);
+	metrics_set(METRIC_REVISION, 17);
+	notify_ready(&notify);
+	ck_assert_str_eq(report(), "READY=1\nSTATUS=2 services, 5 healthy instances, 3 others, "
+	                           "revision 17");
+}
+END_TEST
+
+START_TEST(a_reload_is_told_with_the_time)
+{
+	notify_reloading();
+	ck_assert_str_eq(report(), "RELOADING=1\nMONOTONIC_USEC=1000000000\nSTATUS=reloading");
+}
+END_TEST
+
+START_TEST(stopping_is_told)
+{
+	notify_stopping();
+	ck_assert_str_eq(report(), "STOPPING=1\nSTATUS=stopping");
+}
+END_TEST
+
+START_TEST(the_status_is_told_again_only_when_it_has_changed)
+{
+	notify_init(&notify);
+	notify_ready(&notify);
+	(void)report();
+	clock_virtual_advance(10000);
+	notify_tick(&notify);
+	ck_assert_str_eq(report(), "");
+	metrics_set(METRIC_HEALTHY, 1);
+	clock_virtual_advance(9999);
+	notify_tick(&notify);
+	ck_assert_str_eq(report(), "");
+	clock_virtual_advance(1);
+	notify_tick(&notify);
+	ck_assert_str_eq(report(), "STATUS=0 services, 1 healthy instances, 0 others, revision 0");
+}
+END_TEST
+
+START_TEST(the_watchdog_is_fed_at_half_its_interval)
+{
+	start_with_watchdog();
+	ck_assert_int_eq(notify_timeout_ms(&notify), 0);
+	notify_tick(&notify);
+	ck_assert_str_eq(report(), "WATCHDOG=1");
+	ck_assert_int_eq(notify_timeout_ms(&notify), 5000);
+	clock_virtual_advance(4999);
+	notify_tick(&notify);
+	ck_assert_str_eq(report(), "");
+	clock_virtual_advance(1);
+	progress_mark(&writer);
+	notify_tick(&notify);
+	ck_assert_str_eq(report(), "WATCHDOG=1");
+}
+END_TEST
+
+START_TEST(the_watchdog_is_not_fed_while_a_thread_is_stuck)
+{
+	start_with_watchdog();
+	clock_virtual_advance(5001);
+	notify_tick(&notify);
+	ck_assert_str_eq(report(), "");
+	ck_assert(notify.starving);
+	/* It looks again soon: a thread that was only late must not cost a whole interval. */
+	ck_assert_int_eq(notify_timeout_ms(&notify), 100);
+	clock_virtual_advance(100);
+	notify_tick(&notify);
+	ck_assert_str_eq(report(), "");
+	clock_virtual_advance(100);
+	progress_mark(&writer);
+	notify_tick(&notify);
+	ck_assert_str_eq(report(), "WATCHDOG=1");
+	ck_assert(!notify.starving);
+}
+END_TEST
+
+START_TEST(without_a_watchdog_none_is_fed)
+{
+	notify_init(&notify);
+	notify_ready(&notify);
+	(void)report();
+	ck_assert_int_eq(notify_timeout_ms(&notify), 10000);
+	clock_virtual_advance(9000);
+	notify_tick(&notify);
+	ck_assert_str_eq(report(), "");
+}
+END_TEST
+
+START_TEST(a_watchdog_meant_for_another_process_is_not_ours)
+{
+	ck_assert_int_eq(setenv("WATCHDOG_USEC", "10000000", 1), 0);
+	ck_assert_int_eq(setenv("WATCHDOG_PID", "1", 1), 0);
+	notify_init(&notify);
+	ck_assert_int_eq(notify.half_ms, 0);
+}
+END_TEST
+
+START_TEST(without_systemd_nothing_happens)
+{
+	ck_assert_int_eq(unsetenv("NOTIFY_SOCKET"), 0);
+	notify_init(&notify);
+	notify_ready(&notify);
+	notify_reloading();
+	notify_stopping();
+	notify_tick(&notify);
+	ck_assert_str_eq(report(), "");
+}
+END_TEST
+
+SUITE("notify", setup, teardown, ready_comes_with_a_status, a_reload_is_told_with_the_time,
+      stopping_is_told, the_status_is_told_again_only_when_it_has_changed,
+      the_watchdog_is_fed_at_half_its_interval, the_watchdog_is_not_fed_while_a_thread_is_stuck,
+      without_a_watchdog_none_is_fed, a_watchdog_meant_for_another_process_is_not_ours,
+      without_systemd_nothing_happens)
