@@ -254,8 +254,7 @@ static bool is_address(struct str text)
 	struct str port;
 
 	if (text.len > 5 && memcmp(text.data, "unix:", 5) == 0)
-		return text.data[5] == '/' &&
-		       text.len - 5 < sizeof((struct sockaddr_un){0}.sun_path);
+		return text.len - 5 < sizeof((struct sockaddr_un){0}.sun_path);
 	if (colon == NULL)
 		return false;
 
