@@ -166,8 +166,11 @@ static const struct member *draw(const struct picking *picking)
 
 static void at_random(struct picking *picking)
 {
-	while (picking->found_count < picking->target)
-		picking->found[picking->found_count++] = draw(picking);
+	while (picking->found_count < picking->target) {
+		const struct member *member = draw(picking);
+
+		picking->found[picking->found_count++] = member;
+	}
 }
 
 static uint32_t load_of(const struct member *member)
@@ -175,15 +178,20 @@ static uint32_t load_of(const struct member *member)
 	return atomic_load_explicit(&member->lease->load_ppm, memory_order_relaxed);
 }
 
-/* The power of two choices (Mitzenmacher, 1996). */
+/* The power of two choices (Mitzenmacher, 1996): two different ones, where there are two. */
 static void least_loaded(struct picking *picking)
 {
 	while (picking->found_count < picking->target) {
 		const struct member *one = draw(picking);
-		const struct member *other = draw(picking);
+		size_t at = picking->found_count++;
 
-		picking->found[picking->found_count++] =
-			load_of(other) < load_of(one) ? other : one;
+		picking->found[at] = one;
+		if (picking->candidates - picking->excluded_count == picking->found_count)
+			continue; /* it was the last */
+
+		const struct member *other = draw(picking);
+		if (load_of(other) < load_of(one))
+			picking->found[at] = other;
 	}
 }
 
