@@ -63,7 +63,7 @@ static void date_of(int64_t days, int64_t *ret_year, unsigned *ret_month, unsign
 	/* Count from 0000-03-01, so that a leap day is the last of its year; 400 years are an era.
 	 */
 	days += 719468;
-	int64_t era = days / 146097;
+	int64_t era = (days >= 0 ? days : days - 146096) / 146097;
 	unsigned of_era = (unsigned)(days - era * 146097);
 	unsigned year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
 	unsigned of_year = of_era - (365 * year + year / 4 - year / 100);
