@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/router.h"
+
+#include "suite.h"
+
+#include <errno.h>
+
+static struct scratch scratch;
+
+static int find(const char *target, struct route_match *match)
+{
+	scratch.used = 0;
+	return router_find(api_routes, api_route_count, str_of(target), &scratch, match);
+}
+
+START_TEST(finds_the_route_of_each_target)
+{
+	static const struct {
+		const char *target, *pattern, *first, *second, *query;
+	} cases[] = {
+		{"/", "/", "", "", ""},
+		{"/?pretty", "/", "", "", "pretty"},
+		{"/healthz", "/healthz", "", "", ""},
+		{"/v1/services", "/v1/services", "", "", ""},
+		{"/v1/services?prefix=a/b", "/v1/services", "", "", "prefix=a/b"},
+		{"/v1/services/web", "/v1/services/{service}", "web", "", ""},
+		{"/v1/services/w%65b", "/v1/services/{service}", "web", "", ""},
+		{"/v1/%73ervices/web", "/v1/services/{service}", "web", "", ""},
+		{"/v1/services/web/pick?x=1?y", "/v1/services/{service}/pick", "web", "", "x=1?y"},
+		{"/v1/services/pick/pick", "/v1/services/{service}/pick", "pick", "", ""},
+		{"/v1/services/instances/instances/status/status",
+	         "/v1/services/{service}/instances/{id}/status", "instances", "status", ""},
+		{"/v1/services/web/instances/a%2Fb%2fc", "/v1/services/{service}/instances/{id}",
+	         "web", "a/b/c", ""},
+		{"/v1/services/web/instances/10.0.0.1:80", "/v1/services/{service}/instances/{id}",
+	         "web", "10.0.0.1:80", ""},
+		{"/v1/services/web/instances/a+b%3Fc", "/v1/services/{service}/instances/{id}",
+	         "web", "a+b?c", ""},
+		{"/v1/services/../instances/..", "/v1/services/{service}/instances/{id}", "..",
+	         "..", ""},
+		{"/v1/services/web/instances/%2e%2E/heartbeat",
+	         "/v1/services/{service}/instances/{id}/heartbeat", "web", "..", ""},
+		{"http://example.test:80/v1/services/web", "/v1/services/{service}", "web", "", ""},
+		{"http://example.test", "/", "", "", ""},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct route_match match;
+
+		ck_ok(find(cases[i].target, &match));
+		ck_assert_str_eq(match.route->pattern, cases[i].pattern);
+		ck_assert(str_equal(match.param[0], str_of(cases[i].first)));
+		ck_assert(str_equal(match.param[1], str_of(cases[i].second)));
+		ck_assert(str_equal(match.query, str_of(cases[i].query)));
+	}
+}
+END_TEST
+
+START_TEST(refuses_what_is_no_path_or_leads_nowhere)
+{
+	static const struct {
+		const char *target;
+		int error;
+	} cases[] = {
+		{"", EINVAL},
+		{"*", EINVAL},
+		{"v1/services", EINVAL},
+		{"?a=b", EINVAL},
+		{"https://example.test/", EINVAL},
+		{"http:/v1/services", EINVAL},
+		{"/v1/services/a%", EINVAL},
+		{"/v1/services/a%2", EINVAL},
+		{"/v1/services/a%zz", EINVAL},
+		{"/v1/services/a%00b", EINVAL},
+		{"//", ENOENT},
+		{"/v1", ENOENT},
+		{"/v1/", ENOENT},
+		{"/v2/services", ENOENT},
+		{"/V1/services", ENOENT},
+		{"//v1/services", ENOENT},
+		{"/v1//services", ENOENT},
+		{"/v1/services/", ENOENT},
+		{"/v1/services/web/", ENOENT},
+		{"/v1/services//pick", ENOENT},
+		{"/v1/services/web/picks", ENOENT},
+		{"/v1/services/web/instances/", ENOENT},
+		{"/v1/services/web/instances/a/", ENOENT},
+		{"/v1/services/web/instances/a/b/c", ENOENT},
+		{"/v1%2Fservices", ENOENT},
+		{"/v1/services/web/instances/a/b/c/d/e/f/g/h/i/j", ENOENT},
+		{"/healthz/", ENOENT},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct route_match match;
+
+		ck_assert_msg(find(cases[i].target, &match) == -cases[i].error, "%s: %d",
+		              cases[i].target, find(cases[i].target, &match));
+	}
+}
+END_TEST
+
+START_TEST(refuses_what_does_not_fit_the_scratch)
+{
+	static char target[4 * SCRATCH_SIZE];
+	struct route_match match;
+	size_t len = (size_t)snprintf(target, sizeof(target), "/v1/services/%%41");
+
+	memset(target + len, 'a', SCRATCH_SIZE);
+	ck_fails(find(target, &match), EMSGSIZE);
+	target[len + 100] = '\0';
+	ck_ok(find(target, &match));
+}
+END_TEST
+
+START_TEST(says_which_methods_a_route_takes)
+{
+	struct route_match match;
+	char allow[64];
+
+	ck_ok(find("/v1/services/web/instances/a", &match));
+	route_allow(match.route, allow, sizeof(allow));
+	ck_assert_str_eq(allow, "GET, HEAD, PUT, DELETE");
+	ck_assert(route_allows(match.route, API_HEAD));
+	ck_assert(!route_allows(match.route, API_POST));
+	ck_assert(!route_allows(match.route, API_OTHER));
+
+	ck_ok(find("/v1/heartbeats", &match));
+	route_allow(match.route, allow, sizeof(allow));
+	ck_assert_str_eq(allow, "POST");
+	ck_assert(!route_allows(match.route, API_HEAD));
+}
+END_TEST
+
+START_TEST(every_pattern_is_as_deep_as_it_says)
+{
+	for (size_t i = 0; i < api_route_count; i++) {
+		unsigned slashes = 0;
+
+		for (const char *c = api_routes[i].pattern; *c != '\0'; c++)
+			slashes += *c == '/';
+		ck_assert_uint_eq(api_routes[i].depth, slashes);
+	}
+}
+END_TEST
+
+SUITE("router", NULL, NULL, finds_the_route_of_each_target,
+      refuses_what_is_no_path_or_leads_nowhere, refuses_what_does_not_fit_the_scratch,
+      says_which_methods_a_route_takes, every_pattern_is_as_deep_as_it_says)
