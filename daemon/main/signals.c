@@ -12,19 +12,30 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+static void ignore(int number)
+{
+	struct sigaction action = {.sa_handler = SIG_IGN};
+
+	CHECK_OK(sigaction(number, &action, NULL));
+}
+
+static void block(sigset_t *ours)
+{
+	CHECK_OK(sigemptyset(ours));
+	CHECK_OK(sigaddset(ours, SIGTERM));
+	CHECK_OK(sigaddset(ours, SIGINT));
+	CHECK_OK(sigaddset(ours, SIGHUP));
+	CHECK_OK(pthread_sigmask(SIG_BLOCK, ours, NULL));
+}
+
 int signals_init(struct signals *signals)
 {
-	struct sigaction ignore = {.sa_handler = SIG_IGN};
 	sigset_t ours;
 	int r;
 
 	*signals = (struct signals){-1, -1};
-	CHECK_OK(sigaction(SIGPIPE, &ignore, NULL));
-	CHECK_OK(sigemptyset(&ours));
-	CHECK_OK(sigaddset(&ours, SIGTERM));
-	CHECK_OK(sigaddset(&ours, SIGINT));
-	CHECK_OK(sigaddset(&ours, SIGHUP));
-	CHECK_OK(pthread_sigmask(SIG_BLOCK, &ours, NULL));
+	ignore(SIGPIPE);
+	block(&ours);
 
 	signals->signal_fd = signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
 	r = signals->signal_fd < 0 ? -errno : 0;
