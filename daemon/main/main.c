@@ -1,10 +1,102 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/version.h"
+#include "config/config.h"
+#include "journal/journal.h"
+#include "main/run.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
 
-int main(void)
+#define EX_DAMAGED 1 /* --check has found something */
+
+/* Before the log is open, and for those actions that need none. */
+static void complain(const char *line)
 {
-	(void)printf("rollcalld %s\n", rollcall_version);
-	return 0;
+	(void)fprintf(stderr, "rollcalld: %s\n", line);
+}
+
+static void print_finding(void *arg, const char *line)
+{
+	(void)arg;
+	(void)printf("%s\n", line);
+}
+
+static int verify(const struct config *config)
+{
+	int r = journal_verify(config->state_dir, print_finding, NULL);
+
+	switch (-r) {
+	case 0:
+		(void)printf("%s: the journal is sound\n", config->state_dir);
+		return EX_OK;
+	case EBADMSG:
+		return EX_DAMAGED;
+	case EBUSY:
+		complain("a daemon has the journal open");
+		return EX_TEMPFAIL;
+	case EIO:
+		return EX_IOERR;
+	default:
+		(void)fprintf(stderr, "rollcalld: cannot verify '%s': %s\n", config->state_dir,
+		              strerror(-r));
+		return EX_CONFIG;
+	}
+}
+
+/* A full disk or a closed pipe must not pass for success. */
+static int finish_output(int code)
+{
+	if (fflush(stdout) != 0 && code == EX_OK) {
+		complain("cannot write to standard output");
+		return EX_IOERR;
+	}
+	return code;
+}
+
+static int act(enum config_action action, struct config *config, struct config_sources *sources)
+{
+	switch (action) {
+	case CONFIG_HELP:
+		config_help(stdout);
+		break;
+	case CONFIG_VERSION:
+		(void)printf("rollcalld %s\n", rollcall_version);
+		break;
+	case CONFIG_CHECK:
+		(void)printf("the configuration is sound\n");
+		break;
+	case CONFIG_PRINT:
+		config_print(stdout, config, sources);
+		break;
+	case CONFIG_VERIFY:
+		return finish_output(verify(config));
+	case CONFIG_RUN:
+		return run(config, sources);
+	}
+	return finish_output(EX_OK);
+}
+
+int main(int argc, char **argv)
+{
+	struct config config;
+	struct config_sources *sources = NULL;
+	enum config_action action;
+	int code;
+
+	switch (-config_load(argc, argv, complain, &config, &action, &sources)) {
+	case 0:
+		break;
+	case EINVAL:
+		return EX_USAGE;
+	case EBADMSG:
+		return EX_CONFIG;
+	default:
+		complain("out of memory");
+		return EX_OSERR;
+	}
+	code = act(action, &config, sources);
+	config_sources_free(sources);
+	return code;
 }

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT */
+#include "main/run.h"
+
+#include "api/api.h"
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/thread.h"
+#include "base/version.h"
+#include "config/config.h"
+#include "http/http.h"
+#include "main/limits.h"
+#include "main/notify.h"
+#include "main/signals.h"
+#include "main/sockets.h"
+#include "registry/registry.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+
+#define STOP_GRACE_MS 3000  /* of the 5 s that a stop may take; the rest is for the last commit */
+#define PARKED_MS     30000 /* a commit that takes longer is not coming any more */
+
+struct daemon {
+	/* set before serve() */
+	struct config *config;
+	struct config_sources *sources;
+	struct signals signals;
+	struct notify notify;
+	uint64_t files; /* that may be open */
+	struct registry *registry;
+	struct api *api;
+	struct http *http;
+
+	/* until http has them */
+	struct http_listener listeners[HTTP_LISTENERS_MAX];
+	size_t listener_count;
+	bool listening;
+};
+
+/* --- options for the modules ------------------------------------------------------------------ */
+
+static void apply_log(const struct config *config)
+{
+	static const struct {
+		const char *word;
+		int level;
+	} levels[] = {
+		{"error", LOG_ERR}, {"warning", LOG_WARNING}, {"notice", LOG_NOTICE},
+		{"info", LOG_INFO}, {"debug", LOG_DEBUG},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(levels); i++) {
+		if (strcmp(config->log_level, levels[i].word) == 0)
+			log_set_level(levels[i].level);
+	}
+}
+
+static enum log_format log_format_of(const struct config *config)
+{
+	static const struct {
+		const char *word;
+		enum log_format format;
+	} formats[] = {
+		{"auto", LOG_FORMAT_AUTO},
+		{"text", LOG_FORMAT_TEXT},
+		{"json", LOG_FORMAT_JSON},
+		{"journald", LOG_FORMAT_JOURNALD},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
+		if (strcmp(config->log_format, formats[i].word) == 0)
+			return formats[i].format;
+	}
+	return LOG_FORMAT_AUTO;
+}
+
+static void on_journal_failed(void *arg)
+{
+	struct daemon *daemon = arg;
+
+	signals_fail(&daemon->signals);
+}
+
+static struct registry_options registry_options_of(struct daemon *daemon)
+{
+	const struct config *config = daemon->config;
+
+	return (struct registry_options){
+		.journal = {.dir = config->state_dir,
+	                    .events_max_age_ms = config->events_max_age_ms,
+	                    .events_max_count = (uint64_t)config->events_max_count},
+		.queue_max = (uint32_t)config->queue_max,
+		.batch_max = (uint32_t)config->batch_max,
+		.instances_max = (uint64_t)config->max_instances,
+		.hold_expiry = config->hold_percent < 100,
+		.hold_min_instances = (uint32_t)config->hold_min_instances,
+		.hold_percent = (uint32_t)config->hold_percent,
+		.failed = on_journal_failed,
+		.failed_arg = daemon,
+	};
+}
+
+static struct http_options http_options_of(const struct daemon *daemon)
+{
+	const struct config *config = daemon->config;
+	unsigned connections = limits_connections(daemon->files, config->max_connections);
+
+	if (connections < config->max_connections)
+		log_line(LOG_WARNING,
+		         "max_connections is %u instead of %" PRId64 ": only %" PRIu64
+		         " files may be open",
+		         connections, config->max_connections, daemon->files);
+	return (struct http_options){
+		.threads = (unsigned)config->http_threads,
+		.connections_max = connections,
+		.connections_per_peer_max = (unsigned)config->max_connections_per_peer,
+		.request_ms = config->request_timeout_ms,
+		.idle_ms = config->idle_timeout_ms,
+		.parked_ms = PARKED_MS,
+	};
+}
+
+/* --- start ------------------------------------------------------------------------------------ */
+
+static int exit_code_of(int error)
+{
+	switch (-error) {
+	case EBUSY:
+		return EX_TEMPFAIL;
+	case EPROTO:
+	case EACCES:
+	case EPERM:
+	case ENOENT:
+	case ENOTDIR:
+	case EROFS:
+	case ENAMETOOLONG:
+		return EX_CONFIG;
+	case EIO:
+	case ENOSPC:
+	case EDQUOT:
+		return EX_IOERR;
+	default:
+		return EX_OSERR;
+	}
+}
+
+static int open_registry(struct daemon *daemon)
+{
+	struct registry_options options = registry_options_of(daemon);
+	struct journal_error error = {{0}};
+	int r;
+
+	/* Only the last folder of the path: a missing parent is rather a mistake in the path. */
+	if (mkdir(daemon->config->state_dir, 0750) < 0 && errno != EEXIST) {
+		r = -errno;
+		log_line(LOG_ERR,
+		         "cannot make the state directory '%s': %s; --state-dir=DIR names another",
+		         daemon->config->state_dir, strerror(-r));
+		return r;
+	}
+	r = registry_open(&options, &daemon->registry, &error);
+	if (r < 0) {
+		log_line(LOG_ERR, "%s", error.text[0] != '\0' ? error.text : strerror(-r));
+		return r;
+	}
+	r = registry_start(daemon->registry);
+	if (r < 0)
+		log_line(LOG_ERR, "cannot start the registry's threads: %s", strerror(-r));
+	return r;
+}
+
+static int open_http(struct daemon *daemon)
+{
+	struct http_options options = http_options_of(daemon);
+	int r = api_open(daemon->registry, daemon->config, &daemon->api);
+
+	if (r == 0)
+		r = http_start(&options, daemon->api, daemon->listeners, daemon->listener_count,
+		               &daemon->http);
+	if (r < 0) {
+		log_line(LOG_ERR, "cannot start to serve: %s", strerror(-r));
+		return r;
+	}
+	daemon->listening = false;
+	return 0;
+}
+
+/* @return an exit code, 0 for success */
+static int start(struct daemon *daemon)
+{
+	int r = signals_init(&daemon->signals);
+
+	if (r < 0) {
+		log_line(LOG_ERR, "cannot take signals: %s", strerror(-r));
+		return EX_OSERR;
+	}
+	notify_init(&daemon->notify);
+	r = sockets_open(daemon->config, daemon->listeners, &daemon->listener_count);
+	if (r < 0)
+		return EX_OSERR;
+	daemon->listening = true;
+	r = open_registry(daemon);
+	if (r == 0)
+		r = open_http(daemon);
+	return r < 0 ? exit_code_of(r) : 0;
+}
+
+/* --- serve ------------------------------------------------------------------------------------ */
+
+static void say_reloaded(const char *line)
+{
+	log_line(LOG_NOTICE, "%s", line);
+}
+
+static void reload(struct daemon *daemon)
+{
+	struct registry_options registry_options;
+	struct http_options http_options;
+	int r;
+
+	notify_reloading();
+	r = config_reload(daemon->sources, daemon->config, say_reloaded);
+	if (r < 0) {
+		log_line(LOG_ERR, "the configuration is wrong, nothing was changed");
+	} else {
+		registry_options = registry_options_of(daemon);
+		http_options = http_options_of(daemon);
+		apply_log(daemon->config);
+		registry_reload(daemon->registry, &registry_options);
+		api_reload(daemon->api, daemon->config);
+		http_reload(daemon->http, &http_options);
+		log_line(LOG_NOTICE, "reloaded");
+	}
+	notify_ready(&daemon->notify);
+}
+
+/* @return an exit code */
+static int serve(struct daemon *daemon)
+{
+	const char *name = NULL;
+
+	for (;;) {
+		switch (signals_wait(&daemon->signals, notify_timeout_ms(&daemon->notify), &name)) {
+		case SIGNALS_RELOAD:
+			reload(daemon);
+			break;
+		case SIGNALS_STOP:
+			log_event(LOG_NOTICE, "stopping", "signal", name, NULL);
+			return 0;
+		case SIGNALS_FAILED:
+			log_line(LOG_CRIT,
+			         "the journal has failed: nothing more can be acknowledged, "
+			         "so the daemon stops");
+			return EX_IOERR;
+		case SIGNALS_NONE:
+			break;
+		}
+		notify_tick(&daemon->notify);
+	}
+}
+
+/* Copes with a daemon that was started half. */
+static void stop(struct daemon *daemon)
+{
+	if (daemon->api != NULL)
+		api_stopping(daemon->api);
+	if (daemon->http != NULL)
+		http_stop(daemon->http, STOP_GRACE_MS);
+	if (daemon->registry != NULL)
+		registry_stop(daemon->registry);
+	http_free(daemon->http); /* still needs the api for those who wait */
+	if (daemon->api != NULL)
+		api_close(daemon->api);
+	if (daemon->registry != NULL)
+		registry_close(daemon->registry);
+	if (daemon->listening)
+		sockets_close(daemon->listeners, daemon->listener_count);
+	signals_fini(&daemon->signals);
+}
+
+int run(struct config *config, struct config_sources *sources)
+{
+	struct daemon *daemon = calloc(1, sizeof(*daemon));
+	int code;
+
+	if (daemon == NULL)
+		return EX_OSERR;
+	*daemon = (struct daemon){.config = config, .sources = sources, .signals = {-1, -1}};
+
+	limits_tune_malloc();
+	log_open(log_format_of(config));
+	apply_log(config);
+	hash_seed();
+	daemon->files = limits_raise_files();
+	thread_adopt();
+	code = start(daemon);
+	if (code == 0) {
+		log_event(LOG_NOTICE, "started", "version", rollcall_version, "state_dir",
+		          config->state_dir, NULL);
+		sockets_announce(daemon->listeners, daemon->listener_count);
+		notify_ready(&daemon->notify);
+		code = serve(daemon);
+		notify_stopping();
+		signals_allow_interrupt();
+	}
+	stop(daemon);
+	if (code == 0)
+		log_line(LOG_NOTICE, "stopped");
+	thread_abandon();
+	free(daemon);
+	return code;
+}

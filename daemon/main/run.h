@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+/** The daemon's life: start, serve, reload, stop. */
+#pragma once
+
+struct config;
+struct config_sources;
+
+/** @return the exit code (sysexits.h) */
+int run(struct config *config, struct config_sources *sources);

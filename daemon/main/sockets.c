@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+#include "main/sockets.h"
+
+#include "base/log.h"
+#include "config/config.h"
+#include "http/http.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#if CONFIG_LIST_MAX > HTTP_LISTENERS_MAX
+#error "not every --listen would find room"
+#endif
+
+static int adopt(int fd, struct http_listener *listener)
+{
+	int r = http_adopt(fd, listener);
+
+	if (r < 0)
+		log_line(LOG_ERR, "descriptor %d from systemd is not a listening stream socket",
+		         fd);
+	return r;
+}
+
+static int adopt_all(unsigned given, struct http_listener *listeners, size_t *ret_count)
+{
+	size_t count = 0;
+	int r = 0;
+
+	if (given > HTTP_LISTENERS_MAX) {
+		log_line(LOG_ERR, "systemd has given %u sockets; allowed: %d", given,
+		         HTTP_LISTENERS_MAX);
+		return -E2BIG;
+	}
+	for (; r == 0 && count < given; count++)
+		r = adopt(SD_LISTEN_FDS_START + (int)count, &listeners[count]);
+	if (r < 0)
+		return r; /* systemd's sockets stay open: they are the socket unit's */
+	*ret_count = count;
+	return 0;
+}
+
+int sockets_open(const struct config *config, struct http_listener *listeners, size_t *ret_count)
+{
+	int given = sd_listen_fds(1);
+	char text[256];
+	size_t count;
+
+	if (given < 0) {
+		log_line(LOG_ERR, "cannot take the sockets from systemd: %s", strerror(-given));
+		return given;
+	}
+	if (given > 0)
+		return adopt_all((unsigned)given, listeners, ret_count);
+
+	for (count = 0; count < config->listen_count; count++) {
+		int r = http_listen(config->listen[count], &listeners[count], text);
+
+		if (r < 0) {
+			log_line(LOG_ERR, "%s", text);
+			sockets_close(listeners, count);
+			return r;
+		}
+	}
+	*ret_count = count;
+	return 0;
+}
+
+void sockets_close(const struct http_listener *listeners, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (listeners[i].made_path)
+			(void)unlink(listeners[i].url + strlen("unix:"));
+		(void)close(listeners[i].fd);
+	}
+}
+
+void sockets_announce(const struct http_listener *listeners, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		(void)dprintf(STDERR_FILENO, "ready on %s\n", listeners[i].url);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/** The listening sockets: those that systemd has opened, otherwise those that --listen names. */
+#pragma once
+
+#include "base/attr.h"
+
+#include <stddef.h>
+
+struct config;
+struct http_listener;
+
+/**
+ * Logs what is wrong.
+ * @param listeners  room for HTTP_LISTENERS_MAX
+ * @return 0 or an error; then nothing is left open
+ */
+int sockets_open(const struct config *config, struct http_listener *listeners,
+                 size_t *ret_count) MUST_USE;
+/** For what http_start() has not taken over. */
+void sockets_close(const struct http_listener *listeners, size_t count);
+/** Writes "ready on URL" for each to standard error: the line that scripts wait for, the same
+ * whatever the log's format is. */
+void sockets_announce(const struct http_listener *listeners, size_t count);

@@ -1,0 +1,506 @@
+# SPDX-License-Identifier: MIT
+"""The daemon as a process: arguments, sockets, signals, systemd, exit codes."""
+
+import glob
+import http.client
+import os
+import re
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import threading
+import time
+
+import rollcall_test as rt
+
+OK, DAMAGED, USAGE, OSERR, IOERR, TEMPFAIL, CONFIG = 0, 1, 64, 71, 74, 75, 78
+
+
+def run(*args, env=None, stdout=subprocess.PIPE):
+    """Runs the daemon for something that ends by itself."""
+    return subprocess.run([rt.ROLLCALLD, *args], stdin=subprocess.DEVNULL, stdout=stdout,
+                          stderr=subprocess.PIPE, text=True, check=False,
+                          timeout=rt.seconds(20), env={**os.environ, **(env or {})})
+
+
+class Systemd:
+    """The end of NOTIFY_SOCKET that systemd would hold."""
+
+    def __init__(self, directory):
+        self.path = os.path.join(directory, 'notify')
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(self.path)
+        self.env = {'NOTIFY_SOCKET': self.path}
+
+    def report(self, timeout=10):
+        """The next report, as a dictionary."""
+        self.socket.settimeout(rt.seconds(timeout))
+        return dict(line.split('=', 1) for line in self.socket.recv(4096).decode().splitlines())
+
+    def wait_for(self, key):
+        """The next report that has this key; those before it are dropped."""
+        while key not in (report := self.report()):
+            pass
+        return report
+
+    def drain(self):
+        """All reports that are there, without waiting."""
+        self.socket.setblocking(False)
+        reports = []
+        try:
+            while True:
+                reports.append(self.socket.recv(4096).decode())
+        except BlockingIOError:
+            return reports
+
+    def close(self):
+        self.socket.close()
+
+
+class TestCase(rt.TestCase):
+
+    def systemd(self):
+        systemd = Systemd(self.directory())
+        self.addCleanup(systemd.close)
+        return systemd
+
+    def conf(self, text):
+        path = os.path.join(self.directory(), 'rollcalld.conf')
+        self.write(path, text)
+        return path
+
+    def write(self, path, text):
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write(text)
+
+    def assert_serves(self, address):
+        client = rt.Client(address)
+        try:
+            self.assertEqual(client.get('/healthz').status, 200)
+        finally:
+            client.close()
+
+    def assert_exit(self, result, code, *patterns):
+        """This exit code, and each pattern somewhere on standard error."""
+        self.assertEqual(result.returncode, code, result.stderr)
+        for pattern in patterns:
+            self.assertRegex(result.stderr, pattern)
+
+
+class Listening(TestCase):
+
+    def test_the_kernel_chooses_the_port_and_the_ready_line_tells_it(self):
+        daemon = self.daemon(listen=['127.0.0.1:0'])
+        lines = [line for line in daemon.lines if line.startswith('ready on ')]
+        self.assertEqual(lines, [f'ready on http://127.0.0.1:{daemon.port}'])
+        self.assertNotEqual(daemon.port, 0)
+        self.assert_serves(('127.0.0.1', daemon.port))
+
+    def test_the_ready_line_is_plain_in_every_format(self):
+        for log_format in ('text', 'json', 'journald', 'auto'):
+            daemon = self.daemon(options=[f'--log-format={log_format}'])
+            self.assertIn(f'ready on http://127.0.0.1:{daemon.port}', daemon.lines)
+
+    def test_it_serves_on_ipv6(self):
+        try:
+            socket.create_server(('::1', 0), family=socket.AF_INET6).close()
+        except OSError as error:
+            self.skipTest(f'no IPv6 here: {error}')
+        daemon = self.daemon(listen=['[::1]:0'])
+        self.assertRegex(daemon.url, r'^http://\[::1\]:[1-9][0-9]*$')
+        self.assert_serves(('::1', daemon.port))
+
+    def test_it_serves_on_a_unix_socket_and_removes_it(self):
+        path = os.path.join(self.directory(), 'rollcall.sock')
+        daemon = self.daemon(listen=[f'unix:{path}'])
+        self.assertIn(f'ready on unix:{path}', daemon.lines)
+        self.assert_serves(path)
+        daemon.stop()
+        self.assertFalse(os.path.exists(path))
+
+    def test_it_serves_on_several_at_once(self):
+        path = os.path.join(self.directory(), 'rollcall.sock')
+        daemon = self.daemon(listen=['127.0.0.1:0', f'unix:{path}', '127.0.0.1:0'])
+        self.assertEqual(len(set(daemon.urls)), 3)
+        daemon.register('web', 'a')
+        for url in daemon.urls:
+            client = rt.Client(rt.address_of(url))
+            self.assertEqual(client.ids('web'), ['a'])
+            client.close()
+
+    def test_a_socket_that_it_made_goes_when_the_start_fails(self):
+        path = os.path.join(self.directory(), 'rollcall.sock')
+        result = run(f'--listen=unix:{path}', '--state-dir=/nonexistent/rollcall')
+        self.assert_exit(result, CONFIG)
+        self.assertFalse(os.path.exists(path))
+
+
+class ExitCodes(TestCase):
+
+    def test_a_wrong_command_line_gets_a_hint(self):
+        self.assert_exit(run('--http-thread=2'), USAGE, 'did you mean --http-threads')
+        self.assert_exit(run('--http-threads=0'), USAGE, "--http-threads: '0'.*1 to 64 threads")
+        self.assert_exit(run('serve'), USAGE, "'serve'.*--help")
+
+    def test_a_wrong_file_or_environment_is_told_in_full(self):
+        path = self.conf('http_threads = 0\nwibble = 1\nlog_level = loud\n')
+        for action in ((), ('--check-config',), ('--print-config',)):
+            self.assert_exit(run(f'--config={path}', *action), CONFIG,
+                             re.escape(path) + ':1: http_threads: .*1 to 64 threads',
+                             re.escape(path) + ":2: unknown option 'wibble'",
+                             re.escape(path) + ':3: log_level: .*error, warning')
+        self.assert_exit(run('--check-config', env={'ROLLCALL_QUEUE_MAX': '1'}), CONFIG,
+                         'environment: ROLLCALL_QUEUE_MAX')
+
+    def test_a_named_file_must_exist(self):
+        self.assert_exit(run('--config=/nonexistent/conf'), CONFIG, 'No such file')
+
+    def test_an_address_in_use_is_named(self):
+        daemon = self.daemon()
+        result = run(f'--listen=127.0.0.1:{daemon.port}', f'--state-dir={self.directory()}')
+        self.assert_exit(result, OSERR, f'127.0.0.1:{daemon.port}.*Address already in use')
+
+    def test_a_second_daemon_on_the_same_directory_is_refused(self):
+        daemon = self.daemon()
+        result = run('--listen=127.0.0.1:0', f'--state-dir={daemon.state_dir}')
+        self.assert_exit(result, TEMPFAIL, re.escape(daemon.state_dir))
+        self.assertNotIn('ready on', result.stderr)
+        daemon.register('web', 'a')
+
+    def test_a_directory_that_cannot_be_used_is_named(self):
+        path = os.path.join(self.directory(), 'a', 'b')
+        self.assert_exit(run('--listen=127.0.0.1:0', f'--state-dir={path}'), CONFIG,
+                         re.escape(path), '--state-dir')
+        file = self.conf('')
+        self.assert_exit(run('--listen=127.0.0.1:0', f'--state-dir={file}'), CONFIG,
+                         re.escape(file))
+
+    def test_a_journal_of_a_newer_version_is_refused(self):
+        daemon = self.daemon()
+        daemon.register('web', 'a')
+        daemon.stop()
+        database = sqlite3.connect(daemon.database)
+        database.execute('PRAGMA user_version = 9999')
+        database.close()
+        self.assert_exit(run('--listen=127.0.0.1:0', f'--state-dir={daemon.state_dir}'), CONFIG,
+                         '(?i)newer')
+
+    def test_the_last_folder_of_the_state_directory_is_made(self):
+        path = os.path.join(self.directory(), 'state')
+        daemon = self.daemon(state_dir=path)
+        self.assertTrue(os.path.exists(daemon.database))
+
+    def test_output_that_cannot_be_written_is_an_error(self):
+        with open('/dev/full', 'w', encoding='ascii') as full:
+            self.assert_exit(run('--help', stdout=full), IOERR, 'standard output')
+
+
+class Printing(TestCase):
+
+    def test_help_and_version_go_to_standard_output(self):
+        result = run('--help')
+        self.assert_exit(result, OK)
+        self.assertIn('--listen=', result.stdout)
+        self.assertEqual(result.stderr, '')
+        self.assertRegex(run('--version').stdout, r'^rollcalld \S+\n$')
+
+    def test_each_value_is_printed_with_its_origin(self):
+        path = self.conf('\nhttp_threads = 3\nqueue_max = 300\nbatch_max = 300\n')
+        result = run('--print-config', f'--config={path}', '--batch-max', '100',
+                     env={'ROLLCALL_QUEUE_MAX': '200', 'STATE_DIRECTORY': '/run/a'})
+        self.assert_exit(result, OK)
+        lines = result.stdout.splitlines()
+        for line in (f'http_threads = 3 # {path}:2', 'queue_max = 200 # environment ROLLCALL_QUEUE_MAX',
+                     'batch_max = 100 # command line', 'hold_percent = 50 # default',
+                     'state_dir = "/run/a" # environment STATE_DIRECTORY',
+                     'listen = {"127.0.0.1:7655"} # default'):
+            self.assertIn(line, lines)
+
+    def test_what_is_printed_is_sound(self):
+        printed = run('--print-config', '--http-threads=5').stdout
+        path = self.conf(printed)
+        self.assert_exit(run('--check-config', f'--config={path}'), OK)
+        again = run('--print-config', f'--config={path}').stdout
+        self.assertIn('http_threads = 5 #', again)
+
+
+class Reloading(TestCase):
+
+    def setUp(self):
+        self.path = self.conf('default_ttl_ms = 20000\n')
+        self.manager = self.systemd()
+        self.registry = self.daemon(options=[f'--config={self.path}', '--hold-percent=60'],
+                                    env=self.manager.env)
+        self.assertIn('READY', self.manager.report())
+
+    def reload(self, text):
+        self.write(self.path, text)
+        self.registry.signal(signal.SIGHUP)
+        report = self.manager.wait_for('RELOADING')
+        self.assertLessEqual(int(report['MONOTONIC_USEC']), time.monotonic_ns() // 1000)
+        self.assertEqual(self.manager.wait_for('READY')['READY'], '1')
+
+    def ttl_of(self, instance):
+        return self.registry.register('web', instance)['ttl_ms']
+
+    def test_what_can_change_changes_and_the_rest_is_named(self):
+        self.assertEqual(self.ttl_of('a'), 20000)
+        self.reload('default_ttl_ms = 25000\nhttp_threads = 2\nhold_percent = 70\n')
+        self.assertEqual(self.ttl_of('b'), 25000)
+        self.registry.wait_log('default_ttl_ms = 25000 from now on; 20000 before')
+        self.registry.wait_log('http_threads = 2 needs a restart; 1 until then')
+        self.assertNotIn('hold_percent', self.registry.log)
+
+    def test_a_wrong_file_changes_nothing(self):
+        self.reload('default_ttl_ms = 25000\nhttp_threads = 0\n')
+        self.registry.wait_log(r'rollcalld\.conf:2: http_threads: ')
+        self.registry.wait_log('nothing was changed')
+        self.assertEqual(self.ttl_of('a'), 20000)
+
+    def test_the_log_level_changes(self):
+        self.reload('log_level = error\n')
+        before = len(self.registry.lines)
+        self.reload('log_level = error\ndefault_ttl_ms = 26000\n')
+        self.assertEqual(self.ttl_of('a'), 26000)
+        self.assertEqual(self.registry.lines[before:], [])
+
+
+class Stopping(TestCase):
+
+    def test_both_signals_stop_it_with_success(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            daemon = self.daemon()
+            daemon.register('web', 'a')
+            daemon.signal(number)
+            self.assertEqual(daemon.wait_exit(), OK)
+            daemon.wait_log(signal.Signals(number).name)
+
+    def test_a_change_in_flight_is_committed_and_answered(self):
+        disk = self.slow_disk()
+        daemon = self.daemon(disk.state_dir, env=disk.env)
+        client = self.client(daemon)
+        answers = []
+        disk.set(sync_delay_ms=700)
+        syncs = disk.syncs
+        thread = threading.Thread(target=lambda: answers.append(client.try_register('web', 'a')))
+        thread.start()
+        rt.wait_for(lambda: disk.syncs > syncs, what='the commit has begun', every=0.001)
+        daemon.stop()
+        thread.join()
+        self.assertEqual([answer.status for answer in answers], [201])
+        disk.set(sync_delay_ms=0)
+        daemon.start()
+        self.assertEqual(daemon.ids('web'), ['a'])
+
+    def test_idle_and_half_sent_requests_do_not_hold_it_up(self):
+        daemon = self.daemon()
+        idle = self.raw(daemon)
+        idle.send('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n')
+        self.assertEqual(idle.response().status, 200)
+        half = self.raw(daemon)
+        half.send('PUT /v1/services/web/instances/a HTTP/1.1\r\nHost: x\r\nContent-Len')
+        begun = time.monotonic()
+        daemon.stop()
+        self.assertLess(time.monotonic() - begun, rt.seconds(rt.STOP_S))
+
+    def test_requests_under_load_are_answered_or_refused_but_never_lost(self):
+        daemon = self.daemon()
+        acknowledged = [[] for _ in range(8)]
+
+        def write(worker):
+            client = daemon.client()
+            for n in range(100000):
+                try:
+                    response = client.try_register('web', f'{worker}-{n}')
+                except (OSError, EOFError, http.client.HTTPException):
+                    return
+                if response.status == 201:
+                    acknowledged[worker].append(f'{worker}-{n}')
+            raise AssertionError('was not stopped')
+
+        threads = [threading.Thread(target=write, args=(i,)) for i in range(8)]
+        for thread in threads:
+            thread.start()
+        rt.wait_for(lambda: all(acknowledged), what='each has written')
+        daemon.stop()
+        for thread in threads:
+            thread.join()
+        daemon.start()
+        expected = {instance for worker in acknowledged for instance in worker}
+        self.assertLessEqual(expected, set(self.all_ids(daemon)))
+
+    def all_ids(self, daemon):
+        ids = []
+        after = None
+        while page := daemon.ids('web', after=after, limit=1000):
+            ids += page
+            if len(page) < 1000:
+                break
+            after = page[-1]
+        return ids
+
+
+class SocketActivation(TestCase):
+
+    def setUp(self):
+        if shutil.which('systemd-socket-activate') is None:
+            self.skipTest('systemd-socket-activate is not installed')
+        self.path = os.path.join(self.directory(), 'given.sock')
+        self.errors = os.path.join(self.directory(), 'stderr')
+
+    def activate(self, *options):
+        """Starts it with a socket; it runs in the same process once somebody connects."""
+        passed = [f'--setenv={name}={value}' for name, value in os.environ.items()
+                  if name.endswith('SAN_OPTIONS')]
+        with open(self.errors, 'w', encoding='utf-8') as errors:
+            process = subprocess.Popen(  # pylint: disable=consider-using-with
+                ['systemd-socket-activate', *options, *passed, f'--listen={self.path}', rt.ROLLCALLD,
+                 '--listen=127.0.0.1:1', f'--state-dir={self.directory()}'],
+                stdin=subprocess.DEVNULL, stderr=errors)
+        self.addCleanup(self.end, process)
+        rt.wait_for(lambda: os.path.exists(self.path) or process.poll() is not None,
+                    what='the socket')
+        return process
+
+    def end(self, process):
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+    def log(self):
+        with open(self.errors, encoding='utf-8') as file:
+            return file.read()
+
+    def test_it_serves_on_the_socket_it_is_given_and_on_no_other(self):
+        process = self.activate()
+        self.assert_serves(self.path)
+        self.assertEqual(re.findall('^ready on .*', self.log(), re.M), [f'ready on unix:{self.path}'])
+        process.terminate()
+        self.assertEqual(process.wait(rt.seconds(rt.STOP_S)), OK, self.log())
+        self.assertTrue(os.path.exists(self.path), "the socket is systemd's, and stays")
+
+    def test_a_socket_of_the_wrong_kind_is_refused(self):
+        process = self.activate('--datagram')
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+            client.sendto(b'x', self.path)
+        self.assertEqual(process.wait(rt.seconds(10)), OSERR, self.log())
+        self.assertIn('descriptor 3', self.log())
+
+
+class Notifying(TestCase):
+
+    def test_systemd_is_told_of_start_and_stop(self):
+        manager = self.systemd()
+        daemon = self.daemon(env=manager.env)
+        report = manager.report()
+        self.assertEqual(report['READY'], '1')
+        self.assertIn('0 services', report['STATUS'])
+        daemon.stop()
+        self.assertEqual(manager.wait_for('STOPPING')['STOPPING'], '1')
+
+    def test_ready_is_told_only_once_it_serves(self):
+        manager = self.systemd()
+        path = os.path.join(self.directory(), 'rollcall.sock')
+        daemon = self.daemon(env=manager.env, listen=[f'unix:{path}'], start=False)
+        daemon.spawn()
+        manager.wait_for('READY')
+        self.assert_serves(path)
+
+    def test_a_start_that_fails_is_never_ready(self):
+        manager = self.systemd()
+        self.assert_exit(run('--listen=127.0.0.1:0', '--state-dir=/nonexistent/x', env=manager.env),
+                         CONFIG)
+        self.assertEqual([report for report in manager.drain() if 'READY' in report], [])
+
+    def test_the_watchdog_is_fed(self):
+        manager = self.systemd()
+        self.daemon(env={**manager.env, 'WATCHDOG_USEC': '2000000'})
+        for _ in range(3):
+            manager.wait_for('WATCHDOG')
+
+    def test_the_watchdog_is_not_fed_while_the_writer_is_stuck(self):
+        manager = self.systemd()
+        disk = self.slow_disk()
+        # Half of the interval is 0.5 s; the disk keeps the writer for six times as long.
+        daemon = self.daemon(disk.state_dir,
+                             env={**disk.env, **manager.env, 'WATCHDOG_USEC': '1000000'})
+        client = self.client(daemon)
+        manager.wait_for('WATCHDOG')
+        disk.set(sync_delay_ms=3000)
+        thread = threading.Thread(target=lambda: client.register('web', 'a'))
+        thread.start()
+        name = daemon.wait_log(r"thread '(\w+)' has made no progress")[1]
+        self.assertIn('writer', name)
+        manager.drain()
+        thread.join()
+        disk.set(sync_delay_ms=0)
+        stuck = manager.drain()
+        manager.wait_for('WATCHDOG')
+        self.assertEqual([report for report in stuck[:-1] if 'WATCHDOG' in report], [])
+        daemon.wait_log('makes progress again')
+
+
+class Verifying(TestCase):
+
+    def setUp(self):
+        self.registry = self.daemon()
+        for n in range(20):
+            self.registry.register('web', f'instance-{n}', metadata={'n': str(n)})
+        self.registry.deregister('web', 'instance-3')
+
+    def check(self):
+        return run('--check', f'--state-dir={self.registry.state_dir}')
+
+    def change(self, statement):
+        database = sqlite3.connect(self.registry.database)
+        with database:
+            changed = database.execute(statement).rowcount
+        database.close()
+        return changed
+
+    def test_a_sound_journal_is_sound(self):
+        self.registry.stop()
+        result = self.check()
+        self.assert_exit(result, OK)
+        self.assertIn('sound', result.stdout)
+
+    def test_a_journal_after_a_crash_is_sound(self):
+        self.registry.kill()
+        self.assert_exit(self.check(), OK)
+
+    def test_a_journal_in_use_is_left_alone(self):
+        self.assert_exit(self.check(), TEMPFAIL)
+
+    def test_a_missing_journal_is_an_error(self):
+        self.assert_exit(run('--check', f'--state-dir={self.directory()}/none'), CONFIG)
+
+    def test_a_changed_event_is_found(self):
+        self.registry.stop()
+        self.assertEqual(self.change('UPDATE events SET author = author || \'x\' WHERE revision = 5'), 1)
+        result = self.check()
+        self.assert_exit(result, DAMAGED)
+        self.assertRegex(result.stdout, r'\b5\b')
+
+    def test_a_missing_instance_is_found(self):
+        self.registry.stop()
+        self.assertEqual(self.change("DELETE FROM instances WHERE id = 'instance-7'"), 1)
+        result = self.check()
+        self.assert_exit(result, DAMAGED)
+        self.assertIn('instance-7', result.stdout)
+
+    def test_a_torn_page_is_found(self):
+        self.registry.stop()
+        for extra in glob.glob(self.registry.database + '-*'):
+            self.fail(f'{extra} should be gone after a stop')
+        size = os.path.getsize(self.registry.database)
+        with open(self.registry.database, 'r+b') as file:
+            for offset in range(4096, size, 4096):
+                file.seek(offset)
+                file.write(b'\xa5' * 64)
+        self.assert_exit(self.check(), DAMAGED)
+
+
+if __name__ == '__main__':
+    rt.main()
