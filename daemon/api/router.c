@@ -71,20 +71,6 @@ static bool matches(const struct route *route, const struct str *segment, unsign
 	return true;
 }
 
-/** RFC 9112: a server accepts "http://host/path" for a target too. */
-static struct str without_authority(struct str target)
-{
-	static const char scheme[] = "http://";
-
-	if (target.len < sizeof(scheme) || memcmp(target.data, scheme, sizeof(scheme) - 1) != 0)
-		return target;
-	const char *host = target.data + sizeof(scheme) - 1;
-	const char *slash = memchr(host, '/', target.len - sizeof(scheme) + 1);
-	if (slash == NULL)
-		return STR("/");
-	return (struct str){slash, target.len - (size_t)(slash - target.data)};
-}
-
 int router_find(const struct route *routes, size_t count, struct str target,
                 struct scratch *scratch, struct route_match *ret_match)
 {
@@ -92,7 +78,7 @@ int router_find(const struct route *routes, size_t count, struct str target,
 	struct str segment[DEPTH_MAX];
 	unsigned depth = 0;
 
-	struct str path = without_authority(target);
+	struct str path = target;
 	if (path.len == 0 || path.data[0] != '/')
 		return -EINVAL;
 	const char *mark = memchr(path.data, '?', path.len);

@@ -3,6 +3,7 @@
 
 #include "base/parse.h"
 #include "fault.h"
+#include "http/guard.h"
 #include "suite.h"
 
 #include <errno.h>
@@ -170,6 +171,19 @@ START_TEST(every_code_is_told_apart_and_explained)
 }
 END_TEST
 
+START_TEST(what_the_guard_refuses_is_explained_too)
+{
+	for (enum guard_verdict verdict = GUARD_PASS + 1; verdict < GUARD_VERDICT_COUNT;
+	     verdict++) {
+		const struct guard_refusal *refusal = guard_refusal(verdict);
+		const struct problem_code *code = problem_find(str_of(refusal->code));
+
+		ck_assert_msg(code != NULL, "%s", refusal->code);
+		ck_assert_uint_eq(code->status, refusal->status);
+	}
+}
+END_TEST
+
 START_TEST(out_of_memory_still_gives_the_status)
 {
 	fault_arm(0);
@@ -183,4 +197,4 @@ END_TEST
 SUITE("problem", setup, teardown, holds_all_that_rfc_9457_asks_for, drops_the_answer_that_was_begun,
       maps_each_error_of_the_registry, shows_what_a_peer_sent_as_utf8, points_to_each_wrong_field,
       lists_only_so_many_fields, every_code_is_told_apart_and_explained,
-      out_of_memory_still_gives_the_status)
+      what_the_guard_refuses_is_explained_too, out_of_memory_still_gives_the_status)

@@ -40,8 +40,6 @@ START_TEST(finds_the_route_of_each_target)
 	         "..", ""},
 		{"/v1/services/web/instances/%2e%2E/heartbeat",
 	         "/v1/services/{service}/instances/{id}/heartbeat", "web", "..", ""},
-		{"http://example.test:80/v1/services/web", "/v1/services/{service}", "web", "", ""},
-		{"http://example.test", "/", "", "", ""},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -66,8 +64,7 @@ START_TEST(refuses_what_is_no_path_or_leads_nowhere)
 		{"*", EINVAL},
 		{"v1/services", EINVAL},
 		{"?a=b", EINVAL},
-		{"https://example.test/", EINVAL},
-		{"http:/v1/services", EINVAL},
+		{"http://example.test/", EINVAL},
 		{"/v1/services/a%", EINVAL},
 		{"/v1/services/a%2", EINVAL},
 		{"/v1/services/a%zz", EINVAL},

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * The API over a real registry in a directory of its own, without sockets, in virtual time.
+ *
+ *	call("PUT", "/v1/services/web/instances/a", "{\"host\":\"10.0.0.1\",\"port\":80}");
+ *	ck_assert_uint_eq(response.status, 201);
+ *	ck_assert_str_eq(text("status"), "healthy");
+ */
+#pragma once
+
+#include "api/api.h"
+#include "base/clock.h"
+#include "base/thread.h"
+#include "config/config.h"
+#include "registry/registry.h"
+#include "statedir.h"
+#include "suite.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <pthread.h>
+
+static struct registry *registry;
+static struct registry_options options;
+static struct config config;
+static struct api *api;
+static struct api_request request;
+static struct api_response response;
+static json_t *body; /* the last answer's, NULL when it is no JSON */
+static pthread_mutex_t woken_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t woken_cond = PTHREAD_COND_INITIALIZER;
+static unsigned woken;
+static unsigned parked; /* how often the last call was parked */
+
+static void wake(struct api_request *which)
+{
+	ck_assert_ptr_eq(which, &request);
+	pthread_mutex_lock(&woken_lock);
+	woken++;
+	pthread_cond_signal(&woken_cond);
+	pthread_mutex_unlock(&woken_lock);
+}
+
+static void wait_woken(void)
+{
+	pthread_mutex_lock(&woken_lock);
+	while (woken == 0)
+		pthread_cond_wait(&woken_cond, &woken_lock);
+	woken--;
+	pthread_mutex_unlock(&woken_lock);
+}
+
+static bool stopped;
+
+static void api_fixture_open(void)
+{
+	stopped = false;
+	struct journal_error error;
+
+	ck_assert_msg(registry_open(&options, &registry, &error) == 0, "%s", error.text);
+	ck_ok(registry_start(registry));
+	ck_ok(api_open(registry, &config, &api));
+}
+
+/** No more changes; reads go on. */
+static void api_fixture_stop(void)
+{
+	if (!stopped)
+		registry_stop(registry);
+	stopped = true;
+}
+
+static void api_fixture_close(void)
+{
+	api_fixture_stop();
+	api_close(api);
+	registry_close(registry);
+}
+
+/** Who asks, unless the test says otherwise. */
+static void request_reset(void)
+{
+	request = (struct api_request){
+		.peer = STR("192.0.2.7:40000"), .user_agent = STR("tester/1"), .wake = wake};
+}
+
+__attribute__((unused)) static void api_fixture_setup(void)
+{
+	thread_adopt();
+	statedir_make();
+	clock_virtual_set(1700000000000);
+	options = (struct registry_options){
+		.journal = {.dir = statedir_path()},
+		.queue_max = 1000,
+		.batch_max = 100,
+		.instances_max = 1000,
+		.sweep_by_hand = true,
+	};
+	config = (struct config){.default_ttl_ms = TTL_MS_DEFAULT,
+	                         .default_remove_after_ms = REMOVE_AFTER_DEFAULT,
+	                         .max_instances = 1000};
+	api_fixture_open();
+	api_response_init(&response);
+	body = NULL;
+	request_reset();
+}
+
+__attribute__((unused)) static void api_fixture_teardown(void)
+{
+	api_response_fini(&response);
+	json_decref(body);
+	api_fixture_close();
+	clock_virtual_off();
+	statedir_remove();
+	thread_abandon();
+}
+
+static struct str sent(void)
+{
+	if (response.blob != NULL)
+		return (struct str){response.blob->data, response.blob->len};
+	return (struct str){response.body.data, response.body.len};
+}
+
+static enum api_method method_of(const char *name)
+{
+	static const char *const names[] = {"GET", "HEAD", "PUT", "POST", "DELETE"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (strcmp(names[i], name) == 0)
+			return (enum api_method)i;
+	return API_OTHER;
+}
+
+/** One request to its answer, as http/ does it. What else of `request` is set, is sent once. */
+static void call_str(const char *method, struct str target, struct str content)
+{
+	api_response_fini(&response);
+	api_response_init(&response);
+	json_decref(body);
+	request.method = method_of(method);
+	request.target = target;
+	request.body = content;
+	if (content.len > 0 && request.content_type.len == 0)
+		request.content_type = STR("application/json");
+	parked = 0;
+	enum api_result result = api_handle(api, &request, &response);
+	while (result == API_PARKED) {
+		parked++;
+		wait_woken();
+		result = api_finish(api, &request, &response);
+	}
+	ck_assert_ptr_null(request.park);
+	ck_assert_uint_ne(response.status, 0);
+	body = json_loadb(sent().data != NULL ? sent().data : "", sent().len, 0, NULL);
+	if (response.content_type != NULL && strstr(response.content_type, "json") != NULL)
+		ck_assert_msg(body != NULL, "%.*s", (int)sent().len, sent().data);
+	request_reset();
+}
+
+__attribute__((unused)) static void call(const char *method, const char *target,
+                                         const char *content)
+{
+	call_str(method, str_of(target), content != NULL ? str_of(content) : (struct str){NULL, 0});
+}
+
+/** A member of the last answer by its path, such as "instances.0.id". */
+static json_t *at(const char *path)
+{
+	json_t *value = body;
+	char key[64];
+
+	while (value != NULL && *path != '\0') {
+		size_t len = strcspn(path, ".");
+
+		(void)snprintf(key, sizeof(key), "%.*s", (int)len, path);
+		value = json_is_array(value) ? json_array_get(value, (size_t)strtoul(key, NULL, 10))
+		                             : json_object_get(value, key);
+		path += len + (path[len] == '.');
+	}
+	return value;
+}
+
+__attribute__((unused)) static const char *text(const char *path)
+{
+	const char *value = json_string_value(at(path));
+
+	return value != NULL ? value : "(none)";
+}
+
+__attribute__((unused)) static long long number(const char *path)
+{
+	ck_assert_msg(json_is_integer(at(path)), "%s in %.*s", path, (int)sent().len, sent().data);
+	return json_integer_value(at(path));
+}
+
+__attribute__((unused)) static const char *header(const char *name)
+{
+	for (unsigned i = 0; i < response.header_count; i++)
+		if (strcmp(response.header[i].name, name) == 0)
+			return response.header[i].value;
+	return "(none)";
+}
+
+#define ck_status(want)                                                                        \
+	ck_assert_msg(response.status == (want), "%u: %.*s", response.status, (int)sent().len, \
+	              sent().data)
+/** A refusal with this status and code. */
+#define ck_problem(want, slug)                                                       \
+	do {                                                                         \
+		ck_status(want);                                                     \
+		ck_assert_str_eq(response.content_type, "application/problem+json"); \
+		ck_assert_str_eq(text("code"), slug);                                \
+		ck_assert_int_eq(number("status"), want);                            \
+	} while (0)
+
+/** Registers 10.0.0.1:80 and more of the record ("\"weight\":1"), or NULL. */
+__attribute__((unused)) static void put(const char *service, const char *id, const char *more)
+{
+	char target[400];
+	char record[400];
+
+	(void)snprintf(target, sizeof(target), "/v1/services/%s/instances/%s", service, id);
+	(void)snprintf(record, sizeof(record), "{\"host\":\"10.0.0.1\",\"port\":80%s%s}",
+	               more != NULL ? "," : "", more != NULL ? more : "");
+	call("PUT", target, record);
+	ck_assert_msg(response.status / 100 == 2, "%.*s", (int)sent().len, sent().data);
+}
+
+/** Lets time pass, as the sweeper sees it, until the instance is unhealthy. */
+__attribute__((unused)) static void expire(const char *service, const char *id)
+{
+	char target[400];
+
+	(void)snprintf(target, sizeof(target), "/v1/services/%s/instances/%s", service, id);
+	for (int i = 0; i < 10000; i++) {
+		clock_virtual_advance(100);
+		registry_sweep(registry);
+		call("GET", target, NULL);
+		if (strcmp(text("status"), "unhealthy") == 0)
+			return;
+	}
+	ck_abort_msg("it never expired");
+}
