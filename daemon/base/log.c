@@ -216,15 +216,17 @@ static void put_pairs(struct buf *out, const struct line *line,
 	}
 }
 
-/* A buffer on the caller's stack, so that a line needs no memory. */
+/* A buffer on the caller's stack that never grows, so that a line needs no memory. */
 static struct buf line_buf(char *storage)
 {
-	return (struct buf){
-		.data = storage, .size = LINE_MAX_BYTES, .most = LINE_MAX_BYTES - TAIL_BYTES};
+	const size_t most = LINE_MAX_BYTES - TAIL_BYTES;
+
+	return (struct buf){.data = storage, .size = most, .most = most};
 }
 
 static void put_tail(struct buf *out, const char *tail)
 {
+	out->size = LINE_MAX_BYTES;
 	out->most = LINE_MAX_BYTES;
 	buf_put(out, tail);
 }
