@@ -169,6 +169,8 @@ static int open_registry(struct daemon *daemon)
 		log_line(LOG_ERR, "%s", error.text[0] != '\0' ? error.text : strerror(-r));
 		return r;
 	}
+	if (registry_trouble(daemon->registry)[0] != '\0')
+		log_line(LOG_ERR, "%s", registry_trouble(daemon->registry));
 	r = registry_start(daemon->registry);
 	if (r < 0)
 		log_line(LOG_ERR, "cannot start the registry's threads: %s", strerror(-r));
@@ -254,9 +256,9 @@ static int serve(struct daemon *daemon)
 			log_event(LOG_NOTICE, "stopping", "signal", name, NULL);
 			return 0;
 		case SIGNALS_FAILED:
-			log_line(LOG_CRIT,
-			         "the journal has failed: nothing more can be acknowledged, "
-			         "so the daemon stops");
+			/* No change is acknowledged any more; a restart reads the disk anew. */
+			log_event(LOG_CRIT, "the journal has failed: stopping", "reason",
+			          registry_trouble(daemon->registry), NULL);
 			return EX_IOERR;
 		case SIGNALS_NONE:
 			break;

@@ -211,6 +211,11 @@ struct snapshot_store *registry_store(const struct registry *registry)
 	return registry->store;
 }
 
+const char *registry_trouble(const struct registry *registry)
+{
+	return journal_trouble(registry->journal);
+}
+
 void registry_reload(struct registry *registry, const struct registry_options *options)
 {
 	lock_take(&registry->queue_lock);

@@ -49,6 +49,10 @@ void registry_stop(struct registry *registry);
 void registry_close(struct registry *registry);
 
 struct snapshot_store *registry_store(const struct registry *registry);
+/** What registry_open() found wrong with the journal and did about it, or why the journal has
+ * failed;
+ * "" when neither. Any thread. */
+const char *registry_trouble(const struct registry *registry);
 /** What may change while it runs: retention and the hold. Any thread; takes effect with the next
  * batch. */
 void registry_reload(struct registry *registry, const struct registry_options *options);
