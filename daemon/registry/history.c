@@ -96,7 +96,7 @@ int history_start(const char *dir, struct history_thread **ret_thread)
 	return 0;
 
 fail:
-	history_stop(thread);
+	history_free(thread);
 	return r;
 }
 
@@ -122,15 +122,21 @@ int history_submit(struct history_thread *thread, struct history *history)
 
 void history_stop(struct history_thread *thread)
 {
+	if (thread == NULL || !thread->started)
+		return;
+	lock_take(&thread->lock);
+	thread->stopping = true;
+	CHECK_OK(pthread_cond_signal(&thread->filled));
+	lock_release(&thread->lock);
+	thread_join(thread->thread);
+	thread->started = false;
+}
+
+void history_free(struct history_thread *thread)
+{
 	if (thread == NULL)
 		return;
-	if (thread->started) {
-		lock_take(&thread->lock);
-		thread->stopping = true;
-		CHECK_OK(pthread_cond_signal(&thread->filled));
-		lock_release(&thread->lock);
-		thread_join(thread->thread);
-	}
+	history_stop(thread);
 	journal_reader_close(thread->reader);
 	CHECK_OK(pthread_cond_destroy(&thread->filled));
 	lock_fini(&thread->lock);

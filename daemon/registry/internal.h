@@ -195,4 +195,6 @@ struct history_thread;
 int history_start(const char *dir, struct history_thread **ret_thread) MUST_USE;
 int history_submit(struct history_thread *thread, struct history *history) MUST_USE;
 /** Completes those that wait with -ESHUTDOWN. */
+/** From now on history_submit() gives -ESHUTDOWN. Takes NULL; twice is fine. */
 void history_stop(struct history_thread *thread);
+void history_free(struct history_thread *thread);

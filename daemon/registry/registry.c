@@ -143,6 +143,7 @@ void registry_close(struct registry *registry)
 	if (registry == NULL)
 		return;
 	CHECK(!registry->started && registry->queue_head == NULL);
+	history_free(registry->history);
 	if (registry->store != NULL) {
 		rcu_drain();
 		free_tenures(registry);
@@ -201,7 +202,6 @@ void registry_stop(struct registry *registry)
 		thread_join(registry->writer);
 	registry->started = false;
 	history_stop(registry->history);
-	registry->history = NULL;
 }
 
 /* --- any thread ----------------------------------------------------------------------- */
