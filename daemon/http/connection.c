@@ -53,12 +53,13 @@ void connection_describe(struct connection *connection, const struct sockaddr_st
 	}
 }
 
-void lanes_enter(struct lanes *lanes, struct connection *connection, enum lane lane, int64_t now_ms)
+void lanes_enter(struct lanes *lanes, struct connection *connection, enum lane lane,
+                 int64_t since_ms)
 {
 	struct connection *last = lanes->lane[lane].last;
 
 	connection->lane = lane;
-	connection->since_ms = now_ms;
+	connection->since_ms = since_ms;
 	connection->previous = last;
 	connection->next = NULL;
 	if (last != NULL)
@@ -80,10 +81,11 @@ void lanes_leave(struct lanes *lanes, struct connection *connection)
 		lanes->lane[connection->lane].last = connection->previous;
 }
 
-void lanes_move(struct lanes *lanes, struct connection *connection, enum lane lane, int64_t now_ms)
+void lanes_move(struct lanes *lanes, struct connection *connection, enum lane lane,
+                int64_t since_ms)
 {
 	lanes_leave(lanes, connection);
-	lanes_enter(lanes, connection, lane, now_ms);
+	lanes_enter(lanes, connection, lane, since_ms);
 }
 
 struct connection *lanes_overdue(const struct lanes *lanes, enum lane lane, int64_t most_ms,

@@ -70,11 +70,15 @@ bool connection_has_begun(const struct connection *connection);
 /** Writes who the peer is into peer_text. */
 void connection_describe(struct connection *connection, const struct sockaddr_storage *address);
 
-/** Puts @p connection, in no lane yet, at the end of @p lane. */
+/**
+ * Puts @p connection, in no lane yet, at the end of @p lane.
+ * @param since_ms  from when it counts; not before the last one's there
+ */
 void lanes_enter(struct lanes *lanes, struct connection *connection, enum lane lane,
-                 int64_t now_ms);
+                 int64_t since_ms);
 void lanes_leave(struct lanes *lanes, struct connection *connection);
-void lanes_move(struct lanes *lanes, struct connection *connection, enum lane lane, int64_t now_ms);
+void lanes_move(struct lanes *lanes, struct connection *connection, enum lane lane,
+                int64_t since_ms);
 /** @return the one that stands longest in @p lane if it has stood there for @p most_ms; NULL */
 struct connection *lanes_overdue(const struct lanes *lanes, enum lane lane, int64_t most_ms,
                                  int64_t now_ms);

@@ -360,8 +360,10 @@ void exchange_completed(void *cls, struct MHD_Connection *mhd, void **context,
 	CHECK(exchange->state != EXCHANGE_PARKED); /* libmicrohttpd leaves suspended ones alone */
 	if (exchange->state == EXCHANGE_WOKEN)
 		api_abandon(exchange->loop->http->api, &exchange->request);
-	else if (exchange->state == EXCHANGE_BEGUN && code == MHD_REQUEST_TERMINATED_WITH_ERROR)
-		metrics_count(METRIC_REQUESTS_REFUSED, 1); /* by libmicrohttpd itself */
+	else if (exchange->state == EXCHANGE_BEGUN && code == MHD_REQUEST_TERMINATED_WITH_ERROR &&
+	         exchange->connection->lane != LANE_CLOSING)
+		metrics_count(METRIC_REQUESTS_REFUSED, 1); /* by libmicrohttpd itself, not as late
+		                                            */
 	move(exchange, LANE_SETTLE);
 	*context = NULL;
 	spare_give(exchange);

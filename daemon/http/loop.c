@@ -217,7 +217,7 @@ static void settle(struct loop *loop, struct connection *connection)
 		return;
 	}
 	connection->watched = true;
-	lanes_move(&loop->lanes, connection, LANE_IDLE, loop->now_ms);
+	lanes_move(&loop->lanes, connection, LANE_IDLE, connection->since_ms);
 }
 
 static void shut_overdue(struct loop *loop, enum lane lane, int64_t most_ms)
@@ -248,7 +248,7 @@ static void check_deadlines(struct loop *loop)
 	while ((connection = lanes_overdue(&loop->lanes, LANE_SETTLE, settle_ms, loop->now_ms)) !=
 	       NULL)
 		settle(loop, connection);
-	shut_overdue(loop, LANE_IDLE, idle_ms - settle_ms);
+	shut_overdue(loop, LANE_IDLE, idle_ms);
 }
 
 static void tidy_up(struct loop *loop)
