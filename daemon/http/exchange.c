@@ -6,7 +6,6 @@
 #include "http/loop.h"
 #include "metrics/metrics.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -91,8 +90,10 @@ static void spare_give(struct exchange *exchange)
 		buf_fini(&exchange->response.body);
 		api_response_init(&exchange->response);
 	}
-	if (exchange->target.size > KEPT_BYTES)
+	if (exchange->target.size > KEPT_BYTES) {
 		buf_fini(&exchange->target);
+		buf_init(&exchange->target, TARGET_MAX);
+	}
 	if (exchange->body.size > KEPT_BYTES)
 		buf_fini(&exchange->body);
 	exchange->next = loop->spare;
@@ -125,7 +126,7 @@ void *exchange_begin(void *cls, const char *target, struct MHD_Connection *mhd)
 	exchange->guard = (struct guard){0};
 	exchange->began_us = clock_us();
 	exchange->raw_target = target;
-	buf_init(&exchange->target, TARGET_MAX);
+	buf_reset(&exchange->target);
 	if (target != NULL)
 		buf_put(&exchange->target, target);
 	move(exchange, LANE_REQUEST);
@@ -268,8 +269,20 @@ static enum MHD_Result start(struct exchange *exchange, const char *method, cons
 		              "the Content-Length is above what this request may have");
 	buf_reset(&exchange->body);
 	exchange->body.most = (size_t)exchange->body_max;
+	exchange->too_long = false;
 	exchange->state = EXCHANGE_READING;
 	return MHD_YES;
+}
+
+/* Only chunks can be too many: they are read to the end, so that the client hears why. */
+static void take_body(struct exchange *exchange, const char *data, size_t len)
+{
+	struct buf *body = &exchange->body;
+
+	if (len > exchange->body_max - body->len)
+		exchange->too_long = true;
+	if (!exchange->too_long)
+		buf_add(body, data, len); /* run() sees the error */
 }
 
 static enum MHD_Result proceed(struct exchange *exchange, enum api_result result)
@@ -288,12 +301,11 @@ static enum MHD_Result proceed(struct exchange *exchange, enum api_result result
 static enum MHD_Result run(struct exchange *exchange)
 {
 	struct api_request *request = &exchange->request;
-	int error = buf_error(&exchange->body);
 
-	if (error == -EMSGSIZE)
+	if (exchange->too_long)
 		return refuse(exchange, 413, "body-too-large",
 		              "the body is longer than this request may have");
-	if (error < 0)
+	if (buf_error(&exchange->body) < 0)
 		return refuse(exchange, 503, "out-of-memory", "no memory for the body");
 	request->body = (struct str){exchange->body.data, exchange->body.len};
 	return proceed(exchange,
@@ -325,7 +337,7 @@ enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd, const cha
 	case EXCHANGE_READING:
 		if (*upload_size == 0)
 			return run(exchange);
-		buf_add(&exchange->body, upload, *upload_size); /* errors stick until run() */
+		take_body(exchange, upload, *upload_size);
 		*upload_size = 0;
 		return MHD_YES;
 	case EXCHANGE_WOKEN:

@@ -13,6 +13,7 @@
 #include "http/reply.h"
 
 #include <microhttpd.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct loop;
@@ -40,6 +41,7 @@ struct exchange {
 	struct buf target;
 	struct buf body;
 	uint64_t body_max;
+	bool too_long; /* the body is */
 	int64_t began_us;
 	struct prepared prepared; /* the answer before this one that came from response.body */
 	struct exchange *next;    /* in the loop's list of spare or of done ones */

@@ -48,6 +48,7 @@ static void notice_connection(void *cls, struct MHD_Connection *mhd, void **cont
 		*context = loop->adding;
 		lanes_enter(&loop->lanes, loop->adding, LANE_SETTLE, loop->now_ms);
 		loop->connections++;
+		metrics_move(METRIC_CONNECTIONS, 1);
 		loop->adding = NULL;
 		return;
 	}
@@ -63,9 +64,9 @@ static void notice_connection(void *cls, struct MHD_Connection *mhd, void **cont
 	*context = NULL;
 }
 
-/* Takes @p fd in any case. @return 0; -EAGAIN: a limit; -ENOMEM */
-static int admit(struct loop *loop, int fd, const struct sockaddr_storage *address,
-                 socklen_t address_len)
+/* Takes @p fd in any case: serves it, or closes it at a limit or without memory. */
+static void admit(struct loop *loop, int fd, const struct sockaddr_storage *address,
+                  socklen_t address_len)
 {
 	struct http *http = loop->http;
 	const struct sockaddr *generic = (const struct sockaddr *)address;
@@ -74,14 +75,11 @@ static int admit(struct loop *loop, int fd, const struct sockaddr_storage *addre
 		atomic_load_explicit(&http->connections_per_peer_max, memory_order_relaxed);
 	struct connection *connection = NULL;
 	struct peer peer = {0};
-	int r = -EAGAIN;
 
 	if (atomic_fetch_add(&http->connections, 1) >= most)
 		goto refuse;
-	r = peers_enter(&http->peers, generic, most_per_peer, &peer);
-	if (r < 0)
+	if (peers_enter(&http->peers, generic, most_per_peer, &peer) < 0)
 		goto refuse;
-	r = -ENOMEM;
 	connection = calloc(1, sizeof(*connection));
 	if (connection == NULL)
 		goto refuse;
@@ -90,24 +88,21 @@ static int admit(struct loop *loop, int fd, const struct sockaddr_storage *addre
 	connection->fd = fd;
 	connection->peer = peer;
 	connection_describe(connection, address);
-	metrics_move(METRIC_CONNECTIONS, 1);
 	loop->adding = connection;
 	if (MHD_add_connection(loop->mhd, fd, generic, address_len) == MHD_YES)
-		return 0;
-	/* It closed the socket. Once it has told of the start, it has told of the end too. */
+		return;
+	fd = -1; /* it has closed the socket */
 	if (loop->adding == NULL)
-		return r;
+		return; /* and, as it had told of the start, told of the end too */
 	loop->adding = NULL;
-	metrics_move(METRIC_CONNECTIONS, -1);
-	fd = -1;
 
 refuse:
+	metrics_count(METRIC_CONNECTIONS_REFUSED, 1);
 	if (fd >= 0)
 		(void)close(fd);
 	free(connection);
 	peers_leave(&http->peers, &peer);
 	(void)atomic_fetch_sub(&http->connections, 1);
-	return r;
 }
 
 static void watch_listeners(struct loop *loop, bool on)
@@ -144,8 +139,7 @@ static void accept_ready(struct loop *loop, const struct http_listener *listener
 		if (fd >= 0) {
 			if (len < sizeof(address.ss_family))
 				len = sizeof(address.ss_family);
-			if (admit(loop, fd, &address, len) < 0)
-				metrics_count(METRIC_CONNECTIONS_REFUSED, 1);
+			admit(loop, fd, &address, len);
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
