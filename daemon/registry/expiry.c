@@ -35,19 +35,19 @@ void holds_update(struct registry *registry)
 	metrics_set(METRIC_HELD_SERVICES, (int64_t)kept);
 }
 
-static void hold_begin(struct registry *registry, struct service_life *life,
-                       const struct instance *instance, int64_t now)
+static void hold_begin(struct registry *registry, struct service_life *life, int64_t until_ms,
+                       uint32_t silent)
 {
 	char text[96];
 
-	atomic_store_explicit(&life->held_until_ms, now + instance->ttl_ms, memory_order_relaxed);
-	hold_add(registry, now + instance->ttl_ms);
+	atomic_store_explicit(&life->held_until_ms, until_ms, memory_order_relaxed);
+	hold_add(registry, until_ms);
 	holds_update(registry);
 	metrics_count(METRIC_HOLDS, 1);
-	(void)snprintf(text, sizeof(text), "%u of %u within a TTL", life->window_expired + 1,
-	               life->window_alive);
-	log_event(LOG_WARNING, "expiry is held back: most of a service went silent at once",
-	          "service", life->name, "expired", text, NULL);
+	(void)snprintf(text, sizeof(text), "%u of %u", silent, life->window_alive);
+	log_event(LOG_WARNING,
+	          "expiry is held back: too much of a service went silent within a TTL", "service",
+	          life->name, "silent", text, NULL);
 }
 
 /*
@@ -76,11 +76,13 @@ static int64_t hold_back(struct registry *registry, const struct batch *batch,
 		life->window_alive = count[STATUS_HEALTHY] + count[STATUS_DRAINING];
 		life->window_expired = 0;
 	}
-	if (life->window_alive >= options->hold_min_instances &&
-	    (uint64_t)(life->window_expired + 1) * 100 >
-	            (uint64_t)life->window_alive * options->hold_percent &&
-	    options->hold_percent < 100) {
-		hold_begin(registry, life, instance, now);
+
+	/* this one, those before it, and those that were found due with it */
+	uint32_t silent =
+		life->window_expired + 1 + atomic_load_explicit(&life->due, memory_order_relaxed);
+	if (life->window_alive >= options->hold_min_instances && options->hold_percent < 100 &&
+	    (uint64_t)silent * 100 > (uint64_t)life->window_alive * options->hold_percent) {
+		hold_begin(registry, life, now + instance->ttl_ms, silent);
 		return now + instance->ttl_ms;
 	}
 	life->window_expired++;
@@ -131,6 +133,7 @@ void decide_due(struct registry *registry, struct batch *batch, struct entry *en
 		snapshot_draft_member(batch->draft, instance->service, instance->id);
 	int64_t now = batch->now_lease_ms;
 
+	leases_uncount(tenure);
 	/* a command of this batch may have ended it, or may have given its id a new life */
 	if (member == NULL || tenure_of(member) != tenure)
 		return;

@@ -35,7 +35,8 @@ struct tenure {
 	struct timer timer;
 	TAILQ_ENTRY(tenure) due; /* linked while is_due */
 	bool is_due;
-	bool recheck; /* due whatever the times say */
+	bool is_counted; /* in its service's count of due leases */
+	bool recheck;    /* due whatever the times say */
 	bool lease_out;
 	int64_t ttl_ms;
 	int64_t remove_at_ms;  /* NEVER, or when an expired instance is to be removed */
@@ -152,6 +153,8 @@ void leases_fini(struct leases *leases);
 int64_t leases_now(const struct leases *leases);
 /** Takes up to @p most due leases off the list. Writer only. @return how many */
 size_t leases_take_due(struct leases *leases, struct tenure **ret, size_t most);
+/** It is being decided: no longer counts as due. Writer only. */
+void leases_uncount(struct tenure *tenure);
 /** The lease follows what the event made of its instance: arms its timer anew. Writer only, after
  * publishing. */
 void leases_settle(struct leases *leases, struct tenure *tenure, const struct member *member);

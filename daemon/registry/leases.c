@@ -48,15 +48,39 @@ static int64_t due_at_locked(const struct tenure *tenure)
 	return at < tenure->not_before_ms ? tenure->not_before_ms : at;
 }
 
+void leases_uncount(struct tenure *tenure)
+{
+	if (tenure->is_counted)
+		atomic_fetch_sub_explicit(&member_life(tenure->member)->due, 1,
+		                          memory_order_relaxed);
+	tenure->is_counted = false;
+}
+
+static void leave_due_locked(struct leases *leases, struct tenure *tenure)
+{
+	CHECK(lock_held(&leases->lock));
+	if (!tenure->is_due)
+		return;
+	TAILQ_REMOVE(&leases->due, tenure, due);
+	tenure->is_due = false;
+	leases_uncount(tenure);
+}
+
+static void enter_due_locked(struct leases *leases, struct tenure *tenure)
+{
+	TAILQ_INSERT_TAIL(&leases->due, tenure, due);
+	tenure->is_due = true;
+	tenure->is_counted = !tenure->lease_out;
+	if (tenure->is_counted)
+		atomic_fetch_add_explicit(&member_life(tenure->member)->due, 1,
+		                          memory_order_relaxed);
+}
+
 static void arm_locked(struct leases *leases, struct tenure *tenure)
 {
 	int64_t at = due_at_locked(tenure);
 
-	CHECK(lock_held(&leases->lock));
-	if (tenure->is_due) {
-		TAILQ_REMOVE(&leases->due, tenure, due);
-		tenure->is_due = false;
-	}
+	leave_due_locked(leases, tenure);
 	if (at == NEVER)
 		timers_disarm(&leases->timers, &tenure->timer);
 	else
@@ -120,8 +144,7 @@ void leases_end(struct leases *leases, struct tenure *tenure)
 {
 	lock_take(&leases->lock);
 	timers_disarm(&leases->timers, &tenure->timer);
-	if (tenure->is_due)
-		TAILQ_REMOVE(&leases->due, tenure, due);
+	leave_due_locked(leases, tenure);
 	lock_release(&leases->lock);
 	rcu_retire(&tenure->retired, reclaim);
 }
@@ -179,8 +202,7 @@ static bool collect(struct leases *leases, int64_t now)
 			if (due_at_locked(tenure) > now && !tenure->recheck) {
 				arm_locked(leases, tenure);
 			} else {
-				TAILQ_INSERT_TAIL(&leases->due, tenure, due);
-				tenure->is_due = true;
+				enter_due_locked(leases, tenure);
 			}
 		}
 		found = !TAILQ_EMPTY(&leases->due);

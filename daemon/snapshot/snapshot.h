@@ -55,6 +55,8 @@ struct service_life {
 	_Atomic int64_t held_until_ms; /* lease clock: expiries wait until then; 0: never did */
 	_Atomic uint32_t wanted;       /* bit per index that picks have asked for, see balance.h */
 
+	_Atomic uint32_t due; /* leases found to have run out, not decided yet */
+
 	/* writer only: how many leases ran out since when; see registry/expiry.c */
 	int64_t window_start_ms;
 	uint32_t window_alive;
@@ -63,6 +65,14 @@ struct service_life {
 	size_t name_len;
 	char name[];
 };
+
+/** The life of the service that @p member belongs to: that is where its service's name is stored.
+ */
+static inline struct service_life *member_life(const struct member *member)
+{
+	return container_of((char *)(uintptr_t)member->value.service.data, struct service_life,
+	                    name);
+}
 
 /** What balance/ derives from one version of a service: built with it, freed with it. */
 struct service_index {

@@ -136,7 +136,7 @@ START_TEST(weighted_agrees_with_the_rule_for_random_weights)
 		size_t count = 1 + random_below(20);
 		uint16_t weights[20];
 		int64_t current[20] = {0};
-		char id[8];
+		char id[24];
 
 		for (size_t i = 0; i < count; i++) {
 			weights[i] = (uint16_t)(1 + random_below(round < 10 ? 10 : 1000));
@@ -183,7 +183,7 @@ START_TEST(too_many_odd_weights_are_fair_within_one_percent)
 	enum { COUNT = 600 };
 	static uint32_t got[COUNT];
 	uint64_t total = 0;
-	char id[8];
+	char id[24];
 	const uint32_t n = 1u << 18;
 
 	for (uint32_t i = 0; i < COUNT; i++) { /* period times count: above 2^24 */

@@ -1,0 +1,702 @@
+/* SPDX-License-Identifier: MIT */
+/** The whole registry on a real journal, in virtual time: the sweeper is driven by hand. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "base/thread.h"
+#include "registry/registry.h"
+#include "suite.h"
+
+#include <errno.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define TTL_MS    10000
+#define REMOVE_MS 60000
+
+static char dir[64];
+static struct registry *registry;
+static struct registry_options options;
+static sem_t completed;
+
+static void open_registry(void)
+{
+	struct journal_error error = {""};
+	int r = registry_open(&options, &registry, &error);
+
+	ck_assert_msg(r == 0, "%d %s", r, error.text);
+	ck_ok(registry_start(registry));
+}
+
+static void close_registry(void)
+{
+	registry_stop(registry);
+	registry_close(registry);
+	registry = NULL;
+}
+
+static void setup(void)
+{
+	log_open(LOG_FORMAT_TEXT);
+	log_set_level(LOG_ERR);
+	thread_adopt();
+	clock_virtual_set(1000000000);
+	ck_assert_int_eq(sem_init(&completed, 0, 0), 0);
+	(void)snprintf(dir, sizeof(dir), "/tmp/rollcall-registry-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	options = (struct registry_options){
+		.journal = {.dir = dir},
+		.queue_max = 1000,
+		.batch_max = 100,
+		.instances_max = 1000,
+		.hold_expiry = true,
+		.hold_min_instances = 3,
+		.hold_percent = 50,
+		.sweep_by_hand = true,
+	};
+	open_registry();
+}
+
+static void teardown(void)
+{
+	char command[128];
+
+	if (registry != NULL)
+		close_registry();
+	(void)snprintf(command, sizeof(command), "rm -rf %s", dir);
+	ck_assert_int_eq(system(command), 0);
+	clock_virtual_off();
+	thread_abandon();
+}
+
+static void done(struct command *command)
+{
+	(void)command;
+	ck_assert_int_eq(sem_post(&completed), 0);
+}
+
+static void run(struct command *command)
+{
+	command->author = STR("192.0.2.9:1");
+	command->done = done;
+	ck_ok(registry_submit(registry, command));
+	while (sem_wait(&completed) != 0)
+		ck_assert_int_eq(errno, EINTR);
+}
+
+static struct command registration(const char *service, const char *id)
+{
+	return (struct command){
+		.kind = COMMAND_REGISTER,
+		.instance =
+			{
+				.service = str_of(service),
+				.id = str_of(id),
+				.host = STR("192.0.2.1"),
+				.port = 80,
+				.weight = 100,
+				.ttl_ms = TTL_MS,
+				.remove_after_ms = REMOVE_MS,
+			},
+	};
+}
+
+static struct command put(const char *service, const char *id)
+{
+	struct command command = registration(service, id);
+
+	run(&command);
+	return command;
+}
+
+static struct command on(enum command_kind kind, const char *service, const char *id)
+{
+	return (struct command){
+		.kind = kind,
+		.instance = {.service = str_of(service), .id = str_of(id)},
+	};
+}
+
+static struct command drain(const char *id, bool drained, int64_t for_ms)
+{
+	struct command command = on(COMMAND_STATUS, "web", id);
+
+	command.drained = drained;
+	command.for_ms = for_ms;
+	command.reason = STR("maintenance");
+	run(&command);
+	return command;
+}
+
+/* -1: not there. */
+static int status_of(const char *service, const char *id)
+{
+	const struct snapshot *now = snapshot_enter(registry_store(registry));
+	const struct service *found = snapshot_service(now, str_of(service));
+	const struct member *member = found != NULL ? service_member(found, str_of(id)) : NULL;
+	int status = member != NULL ? (int)member->value.status : -1;
+
+	snapshot_leave(registry_store(registry));
+	return status;
+}
+
+static void beat(const char *service, const char *id)
+{
+	const struct snapshot *now = snapshot_enter(registry_store(registry));
+	const struct service *found = snapshot_service(now, str_of(service));
+
+	ck_assert_ptr_nonnull(found);
+	registry_renew(registry, service_member(found, str_of(id)));
+	snapshot_leave(registry_store(registry));
+}
+
+/* What the sweeper handed over is decided once a command that came after it is. */
+static void settle(void)
+{
+	struct command command = on(COMMAND_HEARTBEAT, "nobody", "nobody");
+
+	run(&command);
+	run(&command);
+}
+
+/* Time passes, with the sweeper on time. */
+static void pass(int64_t ms)
+{
+	for (int64_t passed = 0; passed < ms; passed += 100) {
+		clock_virtual_advance(100);
+		registry_sweep(registry);
+	}
+	settle();
+}
+
+START_TEST(registering_twice_creates_then_renews)
+{
+	struct command first = registration("web", "a");
+	run(&first);
+	ck_assert_int_eq(first.error, 0);
+	ck_assert_int_eq(first.outcome, OUTCOME_CREATED);
+	ck_assert_uint_eq(first.revision, 1);
+	ck_assert_uint_eq(first.instance.incarnation, 1);
+	ck_assert_int_eq(first.instance.status, STATUS_HEALTHY);
+	ck_assert(str_equal(first.instance.status_reason, STR("registered")));
+
+	struct command again = put("web", "a");
+	ck_assert_int_eq(again.outcome, OUTCOME_RENEWED);
+	ck_assert_uint_eq(again.revision, 1);
+}
+END_TEST
+
+START_TEST(a_changed_record_is_an_update_of_the_same_incarnation)
+{
+	put("web", "a");
+	struct command command = registration("web", "a");
+	command.instance.port = 81;
+	run(&command);
+	ck_assert_int_eq(command.outcome, OUTCOME_CHANGED);
+	ck_assert_uint_eq(command.revision, 2);
+	ck_assert_uint_eq(command.instance.incarnation, 1);
+}
+END_TEST
+
+START_TEST(deregistering_is_idempotent)
+{
+	put("web", "a");
+	struct command gone = on(COMMAND_DEREGISTER, "web", "a");
+	run(&gone);
+	ck_assert_int_eq(gone.outcome, OUTCOME_REMOVED);
+	ck_assert_uint_eq(gone.revision, 2);
+	ck_assert_int_eq(status_of("web", "a"), -1);
+
+	struct command again = on(COMMAND_DEREGISTER, "web", "a");
+	run(&again);
+	ck_assert_int_eq(again.error, 0);
+	ck_assert_int_eq(again.outcome, OUTCOME_NONE);
+}
+END_TEST
+
+START_TEST(a_new_life_after_a_removal_is_a_new_incarnation)
+{
+	put("web", "a");
+	struct command gone = on(COMMAND_DEREGISTER, "web", "a");
+	run(&gone);
+	struct command again = put("web", "a");
+	ck_assert_int_eq(again.outcome, OUTCOME_CREATED);
+	ck_assert_uint_eq(again.instance.incarnation, 3);
+}
+END_TEST
+
+START_TEST(a_lease_runs_out_after_its_ttl_and_not_before)
+{
+	put("web", "a");
+	pass(TTL_MS - 100);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_HEALTHY);
+	pass(200);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_UNHEALTHY);
+}
+END_TEST
+
+START_TEST(heartbeats_keep_it_healthy)
+{
+	put("web", "a");
+	for (int i = 0; i < 10; i++) {
+		pass(TTL_MS - 1000);
+		beat("web", "a");
+	}
+	ck_assert_int_eq(status_of("web", "a"), STATUS_HEALTHY);
+	pass(TTL_MS + 100);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_UNHEALTHY);
+}
+END_TEST
+
+START_TEST(a_heartbeat_brings_an_unhealthy_one_back)
+{
+	put("web", "a");
+	pass(TTL_MS + 100);
+	struct command heartbeat = on(COMMAND_HEARTBEAT, "web", "a");
+	run(&heartbeat);
+	ck_assert_int_eq(heartbeat.outcome, OUTCOME_CHANGED);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_HEALTHY);
+	pass(TTL_MS - 200);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_HEALTHY);
+}
+END_TEST
+
+START_TEST(a_heartbeat_of_a_stranger_is_refused)
+{
+	struct command heartbeat = on(COMMAND_HEARTBEAT, "web", "a");
+
+	run(&heartbeat);
+	ck_assert_int_eq(heartbeat.error, -ENOENT);
+}
+END_TEST
+
+START_TEST(an_expired_one_is_removed_after_its_time)
+{
+	put("web", "a");
+	pass(TTL_MS + 100);
+	pass(REMOVE_MS - 200);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_UNHEALTHY);
+	pass(300);
+	ck_assert_int_eq(status_of("web", "a"), -1);
+}
+END_TEST
+
+START_TEST(remove_after_0_keeps_it_for_ever)
+{
+	struct command command = registration("web", "a");
+
+	command.instance.remove_after_ms = 0;
+	run(&command);
+	pass(TTL_MS + 100);
+	pass(10 * REMOVE_MS);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_UNHEALTHY);
+}
+END_TEST
+
+START_TEST(a_late_heartbeat_wins_over_removal)
+{
+	put("web", "a");
+	pass(TTL_MS + 100);
+	pass(REMOVE_MS - 200);
+	beat("web", "a"); /* the store alone: its command was lost */
+	pass(300);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_HEALTHY);
+}
+END_TEST
+
+START_TEST(the_daemons_own_stall_extends_every_lease)
+{
+	put("web", "a");
+	pass(TTL_MS - 1000);
+	clock_virtual_advance(100 * TTL_MS); /* stopped: no sweep in between */
+	registry_sweep(registry);
+	settle();
+	ck_assert_int_eq(status_of("web", "a"), STATUS_HEALTHY);
+	pass(800);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_HEALTHY);
+	pass(500);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_UNHEALTHY);
+}
+END_TEST
+
+START_TEST(a_heartbeat_stamped_during_a_stall_does_not_live_longer_by_it)
+{
+	put("web", "a");
+	clock_virtual_advance(100 * TTL_MS);
+	beat("web", "a"); /* before the sweeper has noticed */
+	registry_sweep(registry);
+	pass(TTL_MS - 200);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_HEALTHY);
+	/* by the time its old deadline comes the stamp is cut to then, so at most two TTLs */
+	pass(TTL_MS + 500);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_UNHEALTHY);
+}
+END_TEST
+
+START_TEST(no_lease_runs_out_while_an_ingress_thread_stands_still)
+{
+	struct progress ingress;
+
+	put("web", "a");
+	progress_add(&ingress, "http-0", PROGRESS_INGRESS);
+	pass(3 * TTL_MS); /* it never marks a pass */
+	ck_assert_int_eq(status_of("web", "a"), STATUS_HEALTHY);
+	for (int i = 0; i < TTL_MS / 100 + 10; i++) {
+		progress_mark(&ingress);
+		pass(100);
+	}
+	ck_assert_int_eq(status_of("web", "a"), STATUS_UNHEALTHY);
+	progress_remove(&ingress);
+}
+END_TEST
+
+START_TEST(after_a_restart_every_lease_has_one_full_ttl)
+{
+	put("web", "a");
+	pass(TTL_MS - 500);
+	close_registry();
+	clock_virtual_advance(1000000);
+	open_registry();
+	pass(TTL_MS - 200);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_HEALTHY);
+	pass(400);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_UNHEALTHY);
+}
+END_TEST
+
+START_TEST(a_restart_keeps_everything_but_the_leases)
+{
+	struct command command = registration("web", "a");
+
+	command.instance.metadata = (struct str){"k\0v", 4};
+	command.instance.metadata_count = 1;
+	run(&command);
+	put("web", "b");
+	drain("b", true, 0);
+	struct command gone = on(COMMAND_DEREGISTER, "web", "nobody");
+	run(&gone);
+	close_registry();
+	open_registry();
+
+	const struct snapshot *now = snapshot_enter(registry_store(registry));
+	const struct service *web = snapshot_service(now, STR("web"));
+	ck_assert_uint_eq(snapshot_revision(now), 3);
+	ck_assert_uint_eq(web->count, 2);
+	ck_assert_uint_eq(web->members[0]->value.revision, 1);
+	ck_assert_uint_eq(web->members[0]->value.metadata_count, 1);
+	ck_assert_uint_eq(web->members[1]->value.revision, 3);
+	ck_assert_uint_eq(web->members[1]->value.incarnation, 2);
+	ck_assert_int_eq(web->members[1]->value.status, STATUS_DRAINING);
+	ck_assert(str_equal(web->members[1]->value.status_reason, STR("maintenance")));
+	ck_assert(str_equal(web->members[1]->value.status_by, STR("operator:192.0.2.9:1")));
+	/* no answer may be taken for one from before */
+	ck_assert_uint_eq(web->status_revision[STATUS_HEALTHY], 3);
+	snapshot_leave(registry_store(registry));
+}
+END_TEST
+
+START_TEST(draining_sticks)
+{
+	put("web", "a");
+	ck_assert_int_eq(drain("a", true, 0).outcome, OUTCOME_CHANGED);
+	beat("web", "a");
+	ck_assert_int_eq(put("web", "a").outcome, OUTCOME_RENEWED);
+	struct command changed = registration("web", "a");
+	changed.instance.port = 99;
+	run(&changed);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_DRAINING);
+
+	pass(TTL_MS + 100);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_UNHEALTHY);
+	struct command heartbeat = on(COMMAND_HEARTBEAT, "web", "a");
+	run(&heartbeat);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_DRAINING);
+
+	ck_assert_int_eq(drain("a", false, 0).outcome, OUTCOME_CHANGED);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_HEALTHY);
+}
+END_TEST
+
+START_TEST(draining_twice_is_one_event)
+{
+	put("web", "a");
+	ck_assert_uint_eq(drain("a", true, 0).revision, 2);
+	ck_assert_uint_eq(drain("a", true, 0).revision, 2);
+	ck_assert_uint_eq(drain("a", false, 0).revision, 3);
+	ck_assert_uint_eq(drain("a", false, 0).revision, 3);
+}
+END_TEST
+
+START_TEST(a_drain_for_a_time_ends_by_itself)
+{
+	put("web", "a");
+	drain("a", true, 5000);
+	pass(4900);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_DRAINING);
+	beat("web", "a");
+	pass(300);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_HEALTHY);
+}
+END_TEST
+
+START_TEST(a_drain_for_a_time_survives_a_restart)
+{
+	put("web", "a");
+	drain("a", true, 5000);
+	close_registry();
+	clock_virtual_advance(3000); /* down meanwhile */
+	open_registry();
+	pass(1900);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_DRAINING);
+	pass(300);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_HEALTHY);
+}
+END_TEST
+
+START_TEST(its_owner_may_drain_and_resume_it)
+{
+	put("web", "a");
+	struct command heartbeat = on(COMMAND_HEARTBEAT, "web", "a");
+	heartbeat.set_drain = heartbeat.instance.wants_drain = true;
+	run(&heartbeat);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_DRAINING);
+	heartbeat.instance.wants_drain = false;
+	run(&heartbeat);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_HEALTHY);
+}
+END_TEST
+
+static int count_status(const char *service, enum status status)
+{
+	const struct snapshot *now = snapshot_enter(registry_store(registry));
+	const struct service *found = snapshot_service(now, str_of(service));
+	int count = found != NULL ? (int)found->status_count[status] : 0;
+
+	snapshot_leave(registry_store(registry));
+	return count;
+}
+
+static int64_t held_ms(const char *service)
+{
+	const struct snapshot *now = snapshot_enter(registry_store(registry));
+	int64_t left = registry_held_ms(registry, snapshot_service(now, str_of(service)));
+
+	snapshot_leave(registry_store(registry));
+	return left;
+}
+
+static void put_ten(void)
+{
+	char id[8];
+
+	for (int i = 0; i < 10; i++) {
+		(void)snprintf(id, sizeof(id), "i%d", i);
+		put("web", id);
+	}
+}
+
+START_TEST(mass_expiry_is_held_for_one_more_ttl_and_then_believed)
+{
+	put_ten();
+	pass(TTL_MS + 200);
+	ck_assert_int_eq(count_status("web", STATUS_UNHEALTHY), 0);
+	ck_assert_int_gt(held_ms("web"), 0);
+	ck_assert_int_le(held_ms("web"), TTL_MS);
+	ck_assert_uint_eq(registry_held_services(registry), 1);
+	pass(TTL_MS - 500);
+	ck_assert_int_eq(count_status("web", STATUS_UNHEALTHY), 0);
+	pass(800);
+	ck_assert_int_eq(count_status("web", STATUS_UNHEALTHY), 10);
+	ck_assert_int_eq(held_ms("web"), 0);
+	settle();
+	ck_assert_uint_eq(registry_held_services(registry), 0);
+}
+END_TEST
+
+START_TEST(half_of_a_service_may_expire_without_a_hold)
+{
+	put_ten();
+	pass(TTL_MS - 500);
+	for (int i = 0; i < 5; i++)
+		beat("web", (const char *[]){"i0", "i1", "i2", "i3", "i4"}[i]);
+	pass(700);
+	ck_assert_int_eq(count_status("web", STATUS_UNHEALTHY), 5);
+	ck_assert_int_eq(held_ms("web"), 0);
+}
+END_TEST
+
+START_TEST(silence_that_spreads_within_a_ttl_is_held_from_the_sixth_of_ten_on)
+{
+	put_ten();
+	for (int i = 0; i < 10; i++) {
+		char id[8];
+
+		(void)snprintf(id, sizeof(id), "i%d", i);
+		beat("web", id);
+		pass(500);
+	}
+	for (int i = 0; i < TTL_MS / 500; i++)
+		pass(500); /* each is decided before the next falls due */
+	ck_assert_int_eq(count_status("web", STATUS_UNHEALTHY), 5);
+	ck_assert_int_gt(held_ms("web"), 0);
+	pass(TTL_MS);
+	ck_assert_int_eq(count_status("web", STATUS_UNHEALTHY), 10);
+}
+END_TEST
+
+START_TEST(heartbeats_during_a_hold_save_who_sends_them)
+{
+	put_ten();
+	pass(TTL_MS + 200);
+	for (int i = 0; i < 5; i++)
+		beat("web", (const char *[]){"i0", "i1", "i2", "i3", "i4"}[i]);
+	pass(TTL_MS - 500);
+	ck_assert_int_eq(count_status("web", STATUS_HEALTHY), 10);
+	for (int i = 0; i < 5; i++)
+		beat("web", (const char *[]){"i0", "i1", "i2", "i3", "i4"}[i]);
+	pass(800);
+	ck_assert_int_eq(count_status("web", STATUS_HEALTHY), 5);
+}
+END_TEST
+
+START_TEST(small_services_are_not_held)
+{
+	put("web", "a");
+	put("web", "b");
+	pass(TTL_MS + 200);
+	ck_assert_int_eq(count_status("web", STATUS_UNHEALTHY), 2);
+	ck_assert_uint_eq(registry_held_services(registry), 0);
+}
+END_TEST
+
+START_TEST(the_hold_can_be_switched_off)
+{
+	options.hold_expiry = false;
+	registry_reload(registry, &options);
+	put_ten();
+	pass(TTL_MS + 200);
+	ck_assert_int_eq(count_status("web", STATUS_UNHEALTHY), 10);
+}
+END_TEST
+
+START_TEST(one_instance_too_many_is_refused_and_changes_nothing)
+{
+	options.instances_max = 2;
+	registry_reload(registry, &options);
+	put("web", "a");
+	put("web", "b");
+	ck_assert_int_eq(put("web", "c").error, -EDQUOT);
+	ck_assert_int_eq(status_of("web", "c"), -1);
+	struct command gone = on(COMMAND_DEREGISTER, "web", "a");
+	run(&gone);
+	ck_assert_int_eq(put("web", "c").error, 0);
+}
+END_TEST
+
+START_TEST(commands_of_one_batch_see_each_other)
+{
+	struct command commands[4] = {
+		registration("web", "a"),
+		on(COMMAND_STATUS, "web", "a"),
+		on(COMMAND_DEREGISTER, "web", "a"),
+		registration("web", "a"),
+	};
+
+	commands[1].drained = true;
+	for (size_t i = 0; i < 4; i++) {
+		commands[i].author = STR("x");
+		commands[i].done = done;
+		ck_ok(registry_submit(registry, &commands[i]));
+	}
+	for (size_t i = 0; i < 4; i++)
+		ck_assert_int_eq(sem_wait(&completed), 0);
+	for (size_t i = 0; i < 4; i++) {
+		ck_assert_int_eq(commands[i].error, 0);
+		ck_assert_uint_eq(commands[i].revision, i + 1);
+	}
+	ck_assert_int_eq(status_of("web", "a"), STATUS_HEALTHY);
+	ck_assert_uint_eq(commands[3].instance.incarnation, 4);
+}
+END_TEST
+
+START_TEST(what_was_submitted_before_the_stop_is_completed)
+{
+	enum { COUNT = 500 };
+	static struct command commands[COUNT];
+	static char ids[COUNT][8];
+
+	for (int i = 0; i < COUNT; i++) {
+		(void)snprintf(ids[i], sizeof(ids[i]), "i%d", i);
+		commands[i] = registration("web", ids[i]);
+		commands[i].author = STR("x");
+		commands[i].done = done;
+		ck_ok(registry_submit(registry, &commands[i]));
+	}
+	registry_stop(registry);
+	for (int i = 0; i < COUNT; i++) {
+		ck_assert_int_eq(sem_trywait(&completed), 0);
+		ck_assert_int_eq(commands[i].error, 0);
+	}
+	ck_fails(registry_submit(registry, &commands[0]), ESHUTDOWN);
+}
+END_TEST
+
+static void history_done(struct history *history)
+{
+	(void)history;
+	ck_assert_int_eq(sem_post(&completed), 0);
+}
+
+START_TEST(the_log_tells_what_happened_in_order)
+{
+	struct buf out;
+	struct history history = {
+		.query = {.since = 0, .limit = 100},
+		.out = &out,
+		.done = history_done,
+	};
+
+	put("web", "a");
+	drain("a", true, 0);
+	put("api", "b");
+	struct command gone = on(COMMAND_DEREGISTER, "web", "a");
+	run(&gone);
+
+	buf_init(&out, 1 << 20);
+	ck_ok(registry_read_history(registry, &history));
+	ck_assert_int_eq(sem_wait(&completed), 0);
+	ck_ok(history.error);
+	ck_assert_uint_eq(history.count, 4);
+	buf_put_char(&out, '\0');
+	const char *registered = strstr(out.data, "\"kind\":\"registered\"");
+	const char *drained = strstr(out.data, "\"kind\":\"drained\"");
+	const char *deregistered = strstr(out.data, "\"kind\":\"deregistered\"");
+	ck_assert_ptr_nonnull(registered);
+	ck_assert_ptr_nonnull(drained);
+	ck_assert_ptr_nonnull(deregistered);
+	ck_assert(registered < drained && drained < deregistered);
+	ck_assert_ptr_nonnull(strstr(out.data, "\"reason\":\"maintenance\""));
+	buf_fini(&out);
+}
+END_TEST
+
+SUITE("registry", setup, teardown, registering_twice_creates_then_renews,
+      a_changed_record_is_an_update_of_the_same_incarnation, deregistering_is_idempotent,
+      a_new_life_after_a_removal_is_a_new_incarnation,
+      a_lease_runs_out_after_its_ttl_and_not_before, heartbeats_keep_it_healthy,
+      a_heartbeat_brings_an_unhealthy_one_back, a_heartbeat_of_a_stranger_is_refused,
+      an_expired_one_is_removed_after_its_time, remove_after_0_keeps_it_for_ever,
+      a_late_heartbeat_wins_over_removal, the_daemons_own_stall_extends_every_lease,
+      a_heartbeat_stamped_during_a_stall_does_not_live_longer_by_it,
+      no_lease_runs_out_while_an_ingress_thread_stands_still,
+      after_a_restart_every_lease_has_one_full_ttl, a_restart_keeps_everything_but_the_leases,
+      draining_sticks, draining_twice_is_one_event, a_drain_for_a_time_ends_by_itself,
+      a_drain_for_a_time_survives_a_restart, its_owner_may_drain_and_resume_it,
+      mass_expiry_is_held_for_one_more_ttl_and_then_believed,
+      half_of_a_service_may_expire_without_a_hold,
+      silence_that_spreads_within_a_ttl_is_held_from_the_sixth_of_ten_on,
+      heartbeats_during_a_hold_save_who_sends_them, small_services_are_not_held,
+      the_hold_can_be_switched_off, one_instance_too_many_is_refused_and_changes_nothing,
+      commands_of_one_batch_see_each_other, what_was_submitted_before_the_stop_is_completed,
+      the_log_tells_what_happened_in_order)
