@@ -9,6 +9,7 @@
 #include "base/lock.h"
 #include "base/parse.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -56,18 +57,21 @@ static bool is_journal_stream(void)
 	return strcmp(named, actual) == 0;
 }
 
-void log_open(enum log_format wanted)
+static enum log_format detect(void)
 {
-	if (wanted == LOG_FORMAT_AUTO) {
-		if (is_journal_stream())
-			wanted = LOG_FORMAT_JOURNALD;
-		else
-			wanted = isatty(STDERR_FILENO) ? LOG_FORMAT_TEXT : LOG_FORMAT_JSON;
-	}
+	if (is_journal_stream())
+		return LOG_FORMAT_JOURNALD;
+	return isatty(STDERR_FILENO) ? LOG_FORMAT_TEXT : LOG_FORMAT_JSON;
+}
+
+void log_open(enum log_format format)
+{
+	if (format == LOG_FORMAT_AUTO)
+		format = detect();
 	/* libsystemd drops lines silently when there is no journal. */
-	if (wanted == LOG_FORMAT_JOURNALD && access(JOURNAL_SOCKET, W_OK) < 0)
-		wanted = LOG_FORMAT_TEXT;
-	atomic_store_explicit(&format_now, wanted, memory_order_relaxed);
+	if (format == LOG_FORMAT_JOURNALD && access(JOURNAL_SOCKET, W_OK) < 0)
+		format = LOG_FORMAT_TEXT;
+	atomic_store_explicit(&format_now, format, memory_order_relaxed);
 }
 
 void log_set_level(int level)
@@ -108,6 +112,16 @@ static bool is_control(const unsigned char *c, size_t len)
 	return c[0] < 0x20 || c[0] == 0x7f || (len == 2 && c[0] == 0xc2 && c[1] < 0xa0);
 }
 
+static void put_bytes_escaped(struct buf *out, const unsigned char *c, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (c[i] == '\n')
+			buf_put(out, "\\n");
+		else
+			buf_printf(out, "\\x%02x", c[i]);
+	}
+}
+
 /*
  * Values may hold anything that a peer sent: what is not a printable character is escaped, so that
  * nobody forges a line, an ending quote or a terminal's control sequence. @p quote is escaped too.
@@ -120,14 +134,9 @@ static void put_text(struct buf *out, struct str text, char quote)
 
 		if (len == 0 || is_control(c, len)) {
 			len = len == 0 ? 1 : len;
-			for (size_t i = 0; i < len; i++) {
-				if (c[i] == '\n')
-					buf_put(out, "\\n");
-				else
-					buf_printf(out, "\\x%02x", c[i]);
-			}
+			put_bytes_escaped(out, c, len);
 		} else {
-			if (c[0] == '\\' || (quote != '\0' && c[0] == (unsigned char)quote))
+			if (c[0] == '\\' || c[0] == (unsigned char)quote)
 				buf_put_char(out, '\\');
 			buf_add(out, c, len);
 		}
@@ -280,18 +289,13 @@ static void write_json(const struct line *line)
 	write_line(&out);
 }
 
-/* ROLLCALL_SERVICE=order-service */
+/* ROLLCALL_SERVICE=order-service; the journal takes capitals, digits and underscores. */
 static void put_field(struct buf *out, const struct pair *pair)
 {
 	buf_put(out, "ROLLCALL_");
-	for (const char *c = pair->key; *c != '\0'; c++) {
-		if (*c >= 'a' && *c <= 'z')
-			buf_put_char(out, (char)(*c - 'a' + 'A'));
-		else
-			buf_put_char(out, (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9')
-			                          ? *c
-			                          : '_');
-	}
+	for (const char *c = pair->key; *c != '\0'; c++)
+		buf_put_char(out,
+		             isalnum((unsigned char)*c) ? (char)toupper((unsigned char)*c) : '_');
 	buf_put_char(out, '=');
 	put_text(out, cut(pair->value), '\0');
 }
@@ -301,7 +305,7 @@ static int send_journal(const struct line *line)
 {
 	char storage[LINE_MAX_BYTES];
 	char fields_storage[LINE_MAX_BYTES];
-	char priority[] = "PRIORITY=0";
+	char priority[16];
 	struct iovec fields[PAIRS_MAX + 2];
 	struct buf message = line_buf(storage);
 	struct buf out = line_buf(fields_storage);
@@ -310,8 +314,8 @@ static int send_journal(const struct line *line)
 	buf_put(&message, "MESSAGE=");
 	put_message(&message, line);
 	fields[count++] = (struct iovec){message.data, message.len};
-	priority[sizeof(priority) - 2] = (char)('0' + line->level);
-	fields[count++] = (struct iovec){priority, sizeof(priority) - 1};
+	(void)snprintf(priority, sizeof(priority), "PRIORITY=%d", line->level);
+	fields[count++] = (struct iovec){priority, strlen(priority)};
 	for (size_t i = 0; i < line->count; i++) {
 		size_t before = out.len;
 

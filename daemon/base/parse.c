@@ -119,11 +119,11 @@ static int64_t days_from_epoch(int year, int month, int day)
 {
 	if (month <= 2)
 		year--; /* count years from March */
-	int era = (year >= 0 ? year : year - 399) / 400;
-	int of_era = year - era * 400;
+	int64_t era = (year >= 0 ? year : year - 399) / 400;
+	int64_t of_era = year - era * 400;
 	int of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
 
-	return (int64_t)era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
+	return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
 }
 
 static bool take_date(struct str text, size_t *at, int64_t *ret_days)
