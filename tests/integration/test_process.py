@@ -270,11 +270,12 @@ class Reloading(TestCase):
         self.assertEqual(self.ttl_of('a'), 20000)
 
     def test_the_log_level_changes(self):
-        self.reload('log_level = error\n')
-        before = len(self.registry.lines)
+        self.reload('log_level = error\ndefault_ttl_ms = 25000\n')
+        self.registry.wait_log('default_ttl_ms = 25000 from now on')
         self.reload('log_level = error\ndefault_ttl_ms = 26000\n')
         self.assertEqual(self.ttl_of('a'), 26000)
-        self.assertEqual(self.registry.lines[before:], [])
+        self.registry.stop()  # and with that all has been read that it wrote
+        self.assertNotIn('26000', self.registry.log)
 
 
 class Stopping(TestCase):
