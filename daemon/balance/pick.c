@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "balance/internal.h"
 
+#include "base/check.h"
 #include "base/random.h"
 
 #include <errno.h>
@@ -21,6 +22,7 @@ struct picking {
 
 static const struct member *candidate(const struct picking *picking, uint64_t n)
 {
+	CHECK(picking->candidates > 0);
 	uint64_t at = n % picking->candidates;
 
 	return picking->service->healthy[picking->view != NULL ? picking->view->members[at] : at];

@@ -18,8 +18,9 @@
 #include <sys/queue.h>
 
 /** How often the sweeper looks, and how late it may be before it calls that a stall. */
-#define SWEEP_MS PROGRESS_IDLE_MS
-#define STALL_MS (3 * SWEEP_MS)
+#define SWEEP_MS INT64_C(100)
+#define STALL_MS INT64_C(300)
+_Static_assert(SWEEP_MS <= PROGRESS_IDLE_MS, "the sweeper must be seen to make progress");
 /** When a due lease is looked at again whose event could not be committed. */
 #define EXPIRY_RETRY_MS 1000
 

@@ -66,10 +66,11 @@ static void unprepare(struct batch *batch)
 	for (size_t i = 0; i < batch->entry_count; i++) {
 		struct entry *entry = &batch->entries[i];
 
+		if (entry->command == NULL)
+			continue; /* its lease stays */
 		if (entry->event != NULL && entry->event->kind == EVENT_REGISTERED)
 			free(entry->tenure);
-		if (entry->command != NULL)
-			entry->tenure = NULL;
+		entry->tenure = NULL;
 	}
 	snapshot_draft_discard(batch->draft);
 	batch->draft = NULL;
@@ -190,6 +191,8 @@ static void publish(struct registry *registry, struct batch *batch)
 /* The caller's strings are the instance's, but for the two that the registry wrote. */
 static void give_instance(struct command *command, const struct member *member)
 {
+	CHECK(member != NULL);
+
 	struct instance out = member->value;
 	const struct instance *in = &command->instance;
 

@@ -1,22 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/check.h"
 #include "base/hash.h"
-#include "snapshot/internal.h"
+#include "snapshot/draft_service.h"
 
 #include <errno.h>
 #include <stdlib.h>
-
-/** A service that the draft touches, while it can still change. */
-struct draft_service {
-	const struct service *old; /* NULL: it is new */
-	struct service *next;      /* after finish; NULL: it is gone */
-	struct service_build build;
-	uint32_t size;       /* of build.members and build.id_hashes */
-	uint32_t live;       /* build.count without holes */
-	uint32_t *slots;     /* as in struct service; slots of holes stay */
-	uint32_t slot_count; /* power of two */
-	uint32_t status_count[STATUS_COUNT];
-};
 
 /** What publishing must still write into what was prepared. */
 struct fixup {
@@ -134,104 +122,6 @@ static int grow_table(struct snapshot_draft *draft)
 	return 0;
 }
 
-static void free_draft_service(struct draft_service *service)
-{
-	if (service == NULL)
-		return;
-	free(service->build.members);
-	free((void *)(uintptr_t)service->build.id_hashes);
-	free(service->slots);
-	free(service);
-}
-
-static int resize_members(struct draft_service *service, uint32_t size)
-{
-	const struct member **members =
-		reallocarray(service->build.members, size, sizeof(*members));
-	if (members == NULL)
-		return -ENOMEM;
-	service->build.members = members;
-
-	uint32_t *hashes =
-		reallocarray((void *)(uintptr_t)service->build.id_hashes, size, sizeof(*hashes));
-	if (hashes == NULL)
-		return -ENOMEM;
-	service->build.id_hashes = hashes;
-	service->size = size;
-	return 0;
-}
-
-static void enter_slot(struct draft_service *service, uint32_t index)
-{
-	uint32_t mask = service->slot_count - 1;
-	uint32_t slot = service->build.id_hashes[index] & mask;
-
-	while (service->slots[slot] != 0)
-		slot = (slot + 1) & mask;
-	service->slots[slot] = index + 1;
-}
-
-static int resize_slots(struct draft_service *service, uint32_t slot_count)
-{
-	uint32_t *slots = calloc(slot_count, sizeof(*slots));
-
-	if (slots == NULL)
-		return -ENOMEM;
-	free(service->slots);
-	service->slots = slots;
-	service->slot_count = slot_count;
-	for (uint32_t i = 0; i < service->build.count; i++) {
-		if (service->build.members[i] != NULL)
-			enter_slot(service, i);
-	}
-	return 0;
-}
-
-static struct service_life *life_new(struct str name)
-{
-	struct service_life *life = calloc(1, sizeof(*life) + name.len);
-
-	if (life == NULL)
-		return NULL;
-	memcpy(life->name, name.data, name.len);
-	life->name_len = name.len;
-	return life;
-}
-
-static struct draft_service *open_service(const struct service *old, uint64_t hash, struct str name)
-{
-	struct draft_service *service = calloc(1, sizeof(*service));
-	uint32_t count = old != NULL ? old->count : 0;
-	uint32_t size = count < 4 ? 4 : count + 4;
-	uint32_t slot_count = 8;
-
-	if (service == NULL)
-		return NULL;
-	service->old = old;
-	service->build.hash = hash;
-	service->build.life = old != NULL ? old->life : life_new(name);
-	while (slot_count < size * 2)
-		slot_count *= 2;
-	if (service->build.life == NULL || resize_members(service, size) < 0)
-		goto fail;
-	if (old != NULL) {
-		memcpy(service->build.members, old->members, count * sizeof(old->members[0]));
-		memcpy((void *)(uintptr_t)service->build.id_hashes, old->id_hashes,
-		       count * sizeof(old->id_hashes[0]));
-		memcpy(service->status_count, old->status_count, sizeof(old->status_count));
-		service->build.count = service->live = count;
-	}
-	if (resize_slots(service, slot_count) < 0)
-		goto fail;
-	return service;
-
-fail:
-	if (old == NULL)
-		free(service->build.life);
-	free_draft_service(service);
-	return NULL;
-}
-
 static struct draft_service *touch(struct snapshot_draft *draft, struct str name)
 {
 	uint64_t hash = hash_str(name);
@@ -243,7 +133,7 @@ static struct draft_service *touch(struct snapshot_draft *draft, struct str name
 	         sizeof(struct draft_service *)) < 0 ||
 	    grow_table(draft) < 0)
 		return NULL;
-	service = open_service(snapshot_find(draft->latest, hash, name), hash, name);
+	service = draft_service_open(snapshot_find(draft->latest, hash, name), hash, name);
 	if (service == NULL)
 		return NULL;
 	draft->services[draft->service_count] = service;
@@ -252,22 +142,6 @@ static struct draft_service *touch(struct snapshot_draft *draft, struct str name
 	if (service->old == NULL)
 		draft->bucket_growth[bucket_of(hash)]++;
 	return service;
-}
-
-/* @return 1 + the index of the member, 0 when there is none */
-static uint32_t find_member(const struct draft_service *service, uint32_t hash, struct str id)
-{
-	uint32_t mask = service->slot_count - 1;
-
-	for (uint32_t slot = hash & mask; service->slots[slot] != 0; slot = (slot + 1) & mask) {
-		uint32_t index = service->slots[slot] - 1;
-		const struct member *member = service->build.members[index];
-
-		if (member != NULL && service->build.id_hashes[index] == hash &&
-		    str_equal(member->value.id, id))
-			return index + 1;
-	}
-	return 0;
 }
 
 const struct member *snapshot_draft_member(const struct snapshot_draft *draft, struct str name,
@@ -282,7 +156,7 @@ const struct member *snapshot_draft_member(const struct snapshot_draft *draft, s
 		return old != NULL ? service_member(old, id) : NULL;
 	}
 
-	uint32_t found = find_member(service, (uint32_t)hash_str(id), id);
+	uint32_t found = draft_service_find(service, (uint32_t)hash_str(id), id);
 	return found != 0 ? service->build.members[found - 1] : NULL;
 }
 
@@ -315,20 +189,6 @@ static void count_status(struct snapshot_draft *draft, struct draft_service *ser
 	draft->counts.instances[status] += (uint64_t)(int64_t)by;
 }
 
-/* Room for one more member. */
-static int reserve_member(struct draft_service *service)
-{
-	if (service->build.count == service->size) {
-		int r = resize_members(service, service->size * 2);
-
-		if (r < 0)
-			return r;
-	}
-	if (service->build.count * 3 >= service->slot_count * 2)
-		return resize_slots(service, service->slot_count * 2);
-	return 0;
-}
-
 static void add_member(struct snapshot_draft *draft, struct draft_service *service,
                        const struct member *member, uint32_t id_hash)
 {
@@ -336,7 +196,7 @@ static void add_member(struct snapshot_draft *draft, struct draft_service *servi
 
 	service->build.members[index] = member;
 	((uint32_t *)(uintptr_t)service->build.id_hashes)[index] = id_hash;
-	enter_slot(service, index);
+	draft_service_enter(service, index);
 	service->live++;
 	count_status(draft, service, member->value.status, 1);
 }
@@ -346,11 +206,11 @@ static const struct member *put(struct snapshot_draft *draft, struct draft_servi
 {
 	struct fixup *fixup = &draft->fixups[draft->fixup_count];
 	uint32_t hash = (uint32_t)hash_str(event->instance.id);
-	uint32_t found = find_member(service, hash, event->instance.id);
+	uint32_t found = draft_service_find(service, hash, event->instance.id);
 	const struct member *before = found != 0 ? service->build.members[found - 1] : NULL;
 	struct str name = {service->build.life->name, service->build.life->name_len};
 
-	if (before == NULL && reserve_member(service) < 0)
+	if (before == NULL && draft_service_reserve(service) < 0)
 		return NULL;
 
 	struct member *after =
@@ -385,7 +245,7 @@ static const struct member *remove_member(struct snapshot_draft *draft,
                                           struct draft_service *service, const struct event *event)
 {
 	uint32_t hash = (uint32_t)hash_str(event->instance.id);
-	uint32_t found = find_member(service, hash, event->instance.id);
+	uint32_t found = draft_service_find(service, hash, event->instance.id);
 
 	CHECK(found != 0);
 	const struct member *before = service->build.members[found - 1];
@@ -583,7 +443,7 @@ static void reclaim(struct retired *retired)
 static void free_draft(struct snapshot_draft *draft)
 {
 	for (size_t i = 0; i < draft->service_count; i++)
-		free_draft_service(draft->services[i]);
+		draft_service_free(draft->services[i]);
 	free(draft->services);
 	free(draft->table);
 	free(draft->fixups);

@@ -67,8 +67,8 @@ struct service_build {
 /** One allocation holding the service and its arrays. @return NULL when out of memory */
 struct service *service_freeze(const struct service_build *build) MUST_USE;
 /** Frees the service and its caches, not its members or life. */
-void service_free(void *service);
-void names_free(void *names);
+void service_free(void *object);
+void names_free(void *object);
 
 /** A member with its own copies of the strings and its rendered JSON. */
 struct member *member_new(const struct instance *instance, struct str service_name,

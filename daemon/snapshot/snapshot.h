@@ -157,11 +157,11 @@ struct snapshot_draft;
 struct snapshot_draft *snapshot_draft_new(struct snapshot_store *store) MUST_USE;
 /** The member as it is after what was applied so far. @return borrowed until the draft ends, NULL
  * when there is none */
-const struct member *snapshot_draft_member(const struct snapshot_draft *draft, struct str service,
+const struct member *snapshot_draft_member(const struct snapshot_draft *draft, struct str name,
                                            struct str id);
 /** How many instances the service has after what was applied so far, by status; its life, NULL when
  * it is new or gone. */
-struct service_life *snapshot_draft_count(const struct snapshot_draft *draft, struct str service,
+struct service_life *snapshot_draft_count(const struct snapshot_draft *draft, struct str name,
                                           uint32_t ret_count[STATUS_COUNT]);
 struct snapshot_counts snapshot_draft_counts(const struct snapshot_draft *draft);
 /**
