@@ -96,9 +96,9 @@ def quote(segment):
 
 
 def query(**parameters):
-    """'?a=b&...', or nothing. Names may be given with dots through **{'meta.zone': 'a'}."""
+    """'?a=b&...', or nothing. Names with dots through **{'meta.zone': 'a'}; commas stay commas."""
     given = {name: value for name, value in parameters.items() if value is not None}
-    return '?' + urllib.parse.urlencode(given, quote_via=urllib.parse.quote) if given else ''
+    return '?' + urllib.parse.urlencode(given, safe=',', quote_via=urllib.parse.quote) if given else ''
 
 
 class Response:

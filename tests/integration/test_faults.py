@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: MIT
+"""The real daemon on a disk that is slow, full or broken."""
+
+import errno
+import threading
+import time
+
+import rollcall_test as rt
+
+FAILED_EXIT = 74  # EX_IOERR
+FSYNC_MS = 300
+
+
+class SlowDisk(rt.TestCase):
+
+    def setUp(self):
+        self.disk = self.slow_disk()
+        self.registry = self.daemon(self.disk.state_dir, env=self.disk.env)
+        self.registry.register('web', 'a')
+        self.disk.set(sync_delay_ms=FSYNC_MS)
+
+    def in_background(self, work):
+        thread = threading.Thread(target=work)
+        thread.start()
+        self.addCleanup(thread.join)
+        return thread
+
+    def test_an_answer_leaves_after_the_sync(self):
+        syncs = self.disk.syncs
+        begun = time.monotonic()
+        self.registry.register('web', 'b')
+        self.assertGreaterEqual(time.monotonic() - begun, FSYNC_MS / 1000)
+        self.assertGreater(self.disk.syncs, syncs)
+
+    def test_each_kind_of_change_is_synced(self):
+        for change in (lambda: self.registry.register('web', 'a', port=81),
+                       lambda: self.registry.set_status('web', 'a', 'draining', reason='x'),
+                       lambda: self.registry.set_status('web', 'a', 'healthy'),
+                       lambda: self.registry.deregister('web', 'a')):
+            syncs = self.disk.syncs
+            change()
+            self.assertGreater(self.disk.syncs, syncs)
+
+    def test_nobody_sees_what_is_not_yet_durable(self):
+        writer = self.client(self.registry)
+        syncs = self.disk.syncs
+        thread = self.in_background(lambda: writer.register('web', 'b'))
+        rt.wait_for(lambda: self.disk.syncs > syncs, what='a sync has begun', every=0.001)
+        self.assertEqual(self.registry.ids('web'), ['a'])
+        thread.join()
+        self.assertEqual(self.registry.ids('web'), ['a', 'b'])
+
+    def test_heartbeats_lookups_and_picks_do_not_wait_for_the_disk(self):
+        stop = threading.Event()
+
+        def write():
+            client = self.registry.client()
+            n = 0
+            while not stop.is_set():
+                n += 1
+                client.register('web', 'busy', metadata={'n': str(n)})
+            client.close()
+
+        thread = self.in_background(write)
+        self.addCleanup(stop.set)
+        syncs = self.disk.syncs
+        worst = {}
+        while self.disk.syncs < syncs + 4:
+            for name, ask in (('heartbeat', lambda: self.registry.heartbeat('web', 'a')),
+                              ('lookup', lambda: self.registry.lookup('web')),
+                              ('pick', lambda: self.registry.pick('web')),
+                              ('renewal', lambda: self.registry.register('web', 'a')),
+                              ('health', lambda: self.registry.get('/healthz'))):
+                begun = time.monotonic()
+                ask()
+                worst[name] = max(worst.get(name, 0), time.monotonic() - begun)
+        stop.set()
+        thread.join()
+        for name, took in worst.items():
+            self.assertLess(took, FSYNC_MS / 2000, name)
+
+    def test_one_sync_serves_all_who_wait(self):
+        syncs = self.disk.syncs
+        clients = [self.client(self.registry) for _ in range(32)]
+        rt.parallel(32, lambda i: clients[i].register('web', f'i{i}'))
+        # One for the first that came, one for all that gathered meanwhile; a few for housekeeping.
+        self.assertLess(self.disk.syncs - syncs, 8)
+
+
+class FullDisk(rt.TestCase):
+
+    def setUp(self):
+        self.disk = self.slow_disk()
+        self.registry = self.daemon(self.disk.state_dir, env=self.disk.env)
+        self.kept = [f'kept-{i}' for i in range(20)]
+        for name in self.kept:
+            self.registry.register('web', name, ttl_ms=600000)
+
+    def fill(self):
+        """Leaves no room to grow, and registers until the daemon notices. Returns who got in before."""
+        self.disk.set(quota_bytes=self.disk.bytes_used())
+        names = []
+        for i in range(5000):
+            response = self.registry.try_register('web', f'filler-{i}', metadata={'x': 'y' * 4000})
+            if response.status != 201:
+                break
+            names.append(f'filler-{i}')
+        self.assert_problem(response, 507, response.code)
+        self.assertGreater(self.disk.refusals, 0)
+        return names
+
+    def test_registrations_are_refused_while_the_rest_goes_on(self):
+        fillers = self.fill()
+        self.assertEqual(self.registry.ids('web'), self.kept + fillers)
+        self.assertEqual(self.registry.try_register('web', 'one-more').status, 507)
+        self.assertIsNone(self.registry.instance('web', 'one-more'))
+        self.assertIn(self.registry.pick('web'), self.kept + fillers)
+        for name in self.kept:
+            self.registry.heartbeat('web', name)
+        # The same record again is a heartbeat: it needs no disk.
+        self.assertEqual(self.registry.try_register('web', self.kept[0], ttl_ms=600000).status, 200)
+        for name in self.kept[:10]:
+            self.registry.deregister('web', name)
+        self.assertEqual(self.registry.ids('web'), self.kept[10:] + fillers)
+        self.assertEqual(self.registry.get('/healthz').status, 200)
+
+    def test_it_recovers_by_itself_once_there_is_room(self):
+        self.fill()
+        self.disk.set(quota_bytes=0)
+        rt.wait_for(lambda: self.registry.try_register('web', 'one-more').status == 201, 20)
+        self.assertIn('one-more', self.registry.ids('web'))
+        self.registry.deregister('web', 'one-more')
+
+    def test_what_was_deregistered_on_a_full_disk_stays_so_after_a_crash(self):
+        fillers = self.fill()
+        for name in self.kept[:5]:
+            self.registry.deregister('web', name)
+        self.registry.kill()
+        self.disk.set(quota_bytes=0)
+        self.registry.start()
+        self.assertEqual(self.registry.ids('web'), self.kept[5:] + fillers)
+
+
+class BrokenDisk(rt.TestCase):
+
+    def setUp(self):
+        self.disk = self.slow_disk()
+        self.registry = self.daemon(self.disk.state_dir, env=self.disk.env, start=False)
+
+    def fails(self, **fault):
+        self.registry.start()
+        for name in ('a', 'b'):
+            self.registry.register('web', name)
+        self.disk.set(**fault)
+        response = self.registry.try_register('web', 'c')
+        self.assertEqual(response.status, 503, response)
+        self.assertIsNotNone(response.code)
+        self.assertEqual(self.registry.wait_exit(), FAILED_EXIT)
+        self.registry.check_report()
+        # What recovery reads from the disk is what counts: both are there, and c was not acknowledged.
+        self.disk.set(**{name: 0 for name in fault})
+        self.registry.start()
+        found = self.registry.ids('web')
+        self.assertEqual(found[:2], ['a', 'b'])
+        self.assertIn(found[2:], ([], ['c']))
+        self.registry.register('web', 'd')
+
+    def test_a_failed_sync_ends_it_with_a_code_of_its_own(self):
+        self.fails(sync_errno=errno.EIO)
+
+    def test_a_failed_write_ends_it_with_a_code_of_its_own(self):
+        self.fails(write_errno=errno.EIO)
+
+    def test_nothing_is_acknowledged_after_a_failed_sync(self):
+        self.registry.start()
+        self.registry.register('web', 'a')
+        clients = [self.client(self.registry) for _ in range(16)]
+        self.disk.set(sync_errno=errno.EIO)
+
+        def register(i):
+            try:
+                return clients[i].try_register('web', f'i{i}').status
+            except (OSError, EOFError):
+                return None
+
+        statuses = rt.parallel(16, register)
+        self.assertTrue(set(statuses) <= {503, None}, statuses)
+        self.assertEqual(self.registry.wait_exit(), FAILED_EXIT)
+
+
+if __name__ == '__main__':
+    rt.main()
