@@ -9,7 +9,6 @@
 #include "base/lock.h"
 #include "base/parse.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -289,13 +288,22 @@ static void write_json(const struct line *line)
 	write_line(&out);
 }
 
-/* ROLLCALL_SERVICE=order-service; the journal takes capitals, digits and underscores. */
+/* The journal takes capitals, digits and underscores. */
+static char field_char(char c)
+{
+	static const char from[] = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+	static const char to[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+	const char *at = strchr(from, c);
+
+	return at != NULL ? to[at - from] : '_';
+}
+
+/* ROLLCALL_SERVICE=order-service */
 static void put_field(struct buf *out, const struct pair *pair)
 {
 	buf_put(out, "ROLLCALL_");
 	for (const char *c = pair->key; *c != '\0'; c++)
-		buf_put_char(out,
-		             isalnum((unsigned char)*c) ? (char)toupper((unsigned char)*c) : '_');
+		buf_put_char(out, field_char(*c));
 	buf_put_char(out, '=');
 	put_text(out, cut(pair->value), '\0');
 }

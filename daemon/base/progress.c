@@ -48,23 +48,21 @@ void progress_mark(struct progress *progress)
 int64_t progress_oldest_ms(int role, const char **ret_name)
 {
 	int64_t now = clock_ms();
-	int64_t oldest = -1;
+	int64_t oldest = 0; /* so that a mark made since we looked at the clock has no age */
 
 	lock_take(&list_lock);
 	for (const struct progress *at = list; at != NULL; at = at->next) {
 		if (role >= 0 && at->role != (enum progress_role)role)
 			continue;
 		int64_t age = now - atomic_load_explicit(&at->marked_ms, memory_order_relaxed);
-		if (age < 0) /* marked since we looked at the clock */
-			age = 0;
-		if (age > oldest) {
-			oldest = age;
-			if (ret_name != NULL)
-				*ret_name = at->name;
-		}
+		if (age < oldest)
+			continue;
+		oldest = age;
+		if (ret_name != NULL)
+			*ret_name = at->name;
 	}
 	lock_release(&list_lock);
-	return oldest < 0 ? 0 : oldest;
+	return oldest;
 }
 
 bool progress_ingress_passed(int64_t since_ms)

@@ -137,6 +137,8 @@ END_TEST
 
 START_TEST(text_cannot_be_forged)
 {
+	log_event(LOG_INFO, "x", "id", "a\x1b[m", NULL);
+	ck_assert_str_eq(seen(), TIME " info    x id=\"a\\x1b[m\"\n");
 	log_event(LOG_INFO, "x\ny", "id", EVIL, NULL);
 	ck_assert_str_eq(seen(), TIME " info    x\\ny id=\"a\\nb\\\"\\x1b[31m"
 	                              "\\xc2\\x9b\\x7f\\xff\\x09\"\n");
