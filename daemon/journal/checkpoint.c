@@ -47,6 +47,20 @@ static int move_pages(sqlite3 *db, _Atomic(uint32_t) *ret_moved)
 	return rc == SQLITE_BUSY ? 0 : sql_error(db, rc);
 }
 
+/**
+ * SQLite syncs the database only when it has moved the whole WAL, which under load is when the
+ * writer moves the rest: it would then wait for all the pages that this thread wrote.
+ */
+static int sync_db(sqlite3 *db)
+{
+	sqlite3_file *file = NULL;
+	int r = sql_error(db, sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file));
+
+	if (r < 0)
+		return r;
+	return file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) == SQLITE_OK ? 0 : -EIO;
+}
+
 static void run(void *arg)
 {
 	struct checkpointer *checkpointer = arg;
@@ -57,9 +71,11 @@ static void run(void *arg)
 			CHECK(errno == EINTR);
 		if (atomic_load(&checkpointer->stopping))
 			return;
+		int r = move_pages(checkpointer->db, &checkpointer->moved);
+		if (r == 0)
+			r = sync_db(checkpointer->db);
 		/* On a full disk the WAL keeps it all; the next commits wake us again. */
-		(void)journal_fail(checkpointer->journal,
-		                   move_pages(checkpointer->db, &checkpointer->moved));
+		(void)journal_fail(checkpointer->journal, r);
 		atomic_store(&checkpointer->busy, false);
 	}
 }

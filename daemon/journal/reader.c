@@ -113,27 +113,27 @@ static int visit(struct journal_reader *reader, const struct journal_query *quer
 {
 	struct event event;
 	uint32_t visited = 0;
+	int each_r = 0;
 	int r = bind_query(reader->events, query);
 
 	if (r < 0)
 		return r;
 	for (;;) {
 		r = sql_step(reader->events);
-		if (r > 0)
-			r = row_event(reader->events, &event) == 0 ? 1 : -EBADMSG;
-		if (r <= 0) {
-			r = damage_is_told(reader, r);
+		if (r <= 0)
 			break;
-		}
-		r = each(arg, &event);
+		r = row_event(reader->events, &event);
 		if (r < 0)
+			break;
+		each_r = each(arg, &event);
+		if (each_r < 0)
 			break;
 		*last = event.revision;
 		visited++;
 	}
 	(void)sqlite3_reset(reader->events); /* its error is known */
-	if (r < 0)
-		return r;
+	if (r < 0 || each_r < 0)
+		return r < 0 ? damage_is_told(reader, r) : each_r;
 	return visited == query->limit ? 1 : 0;
 }
 

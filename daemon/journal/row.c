@@ -161,7 +161,9 @@ static struct str column_str(sqlite3_stmt *stmt, enum column column)
 {
 	const void *data = sqlite3_column_blob(stmt, (int)column);
 
-	return (struct str){data, (size_t)sqlite3_column_bytes(stmt, (int)column)};
+	/* of an empty one SQLite gives none */
+	return (struct str){data != NULL ? data : "",
+	                    (size_t)sqlite3_column_bytes(stmt, (int)column)};
 }
 
 static int64_t column_int(sqlite3_stmt *stmt, enum column column)

@@ -23,6 +23,7 @@ struct salvage {
 	sqlite3_stmt *put;
 	sqlite3_stmt *drop;
 	uint64_t revision; /* greatest that was seen */
+	bool incomplete;   /* instances are missing: rows were damaged or out of reach */
 };
 
 /* --- reading what can be read ---------------------------------------------- */
@@ -52,12 +53,17 @@ static int read_reachable(struct salvage *salvage, const char *text, int key, ro
 		}
 		if (r != -EBADMSG)
 			break;
+		salvage->incomplete = true;
 		last += leap;
 		leap *= 2;
 		r = 0;
 	}
 	(void)sqlite3_finalize(stmt); /* its error is known */
-	return r == -EBADMSG ? 0 : r;
+	if (r == -EBADMSG) {          /* not even the table is there */
+		salvage->incomplete = true;
+		r = 0;
+	}
+	return r;
 }
 
 /* --- writing it to the new file -------------------------------------------- */
@@ -76,9 +82,20 @@ static int take_instance(struct salvage *salvage, sqlite3_stmt *stmt)
 	struct instance instance;
 	int r = row_instance(stmt, &instance);
 
-	if (r < 0)
-		return r == -EBADMSG ? 0 : r; /* its events may bring it back */
-	return keep(salvage, &instance);
+	if (r == 0)
+		return keep(salvage, &instance);
+	salvage->incomplete = true; /* its events may bring it back */
+	return r == -EBADMSG ? 0 : r;
+}
+
+static int note_revision(struct salvage *salvage, sqlite3_stmt *stmt)
+{
+	struct event event;
+	int r = row_event(stmt, &event);
+
+	if (r == 0 && event.revision > salvage->revision)
+		salvage->revision = event.revision;
+	return r == -EBADMSG ? 0 : r;
 }
 
 /** Each event holds all of its instance: it counts when the row is damaged, or older. */
@@ -156,11 +173,14 @@ static int copy(struct salvage *salvage, const char *path)
 	                   "SELECT " ROW_INSTANCE " FROM instances WHERE incarnation > ?1"
 	                   " ORDER BY incarnation",
 	                   4, take_instance);
+	/* When it is the events that are damaged, they must not bring back whom they saw arrive
+	 * but no longer see leave. */
+	row_fn use = salvage->incomplete ? take_event : note_revision;
 	if (r == 0)
 		r = read_reachable(salvage,
 		                   "SELECT " ROW_EVENT " FROM events WHERE revision > ?1"
 		                   " ORDER BY revision",
-		                   0, take_event);
+		                   0, use);
 	return r;
 }
 

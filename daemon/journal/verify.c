@@ -114,7 +114,7 @@ static const char *const relations[] = {
 	" HAVING count(*) > 1",
 	/* an instance's row against its latest event */
 	"SELECT CASE WHEN e.kind IN (3, 8) THEN 'was removed by event' ELSE 'lags behind event' "
-        "END,"
+	"END,"
 	" i.service, i.id, e.revision"
 	" FROM (SELECT incarnation, max(revision) AS revision, kind FROM events"
 	"  GROUP BY incarnation) e JOIN instances i USING (incarnation)"

@@ -50,6 +50,8 @@ static inline int suite_run(const char *name, SFun setup, SFun teardown, const T
 	TCase *tcase = tcase_create(name);
 	SRunner *runner = srunner_create(suite);
 
+	/* Ends what hangs, and not what a sanitizer or a busy machine makes slow. */
+	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	for (size_t i = 0; i < count; i++)
 		tcase_add_test(tcase, cases[i]);

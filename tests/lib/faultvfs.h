@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * A disk that fails when told to: stands between SQLite and the real files. And memory that runs
+ * out in SQLite. Any thread. Syncs are only counted: no test cuts the power, and a busy disk would
+ * make them slow.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+enum faultvfs_op { FAULTVFS_READ, FAULTVFS_WRITE, FAULTVFS_SYNC, FAULTVFS_OPS };
+enum faultvfs_file { FAULTVFS_DB, FAULTVFS_WAL, FAULTVFS_ANY };
+
+/** Makes it the default of all that is opened from now on; once a process. */
+void faultvfs_install(void);
+/** All works again. */
+void faultvfs_reset(void);
+/**
+ * From the nth such operation on (0: the next one) all of them fail.
+ * @param code  SQLITE_IOERR_WRITE, SQLITE_FULL, ...
+ */
+void faultvfs_fail(enum faultvfs_op op, enum faultvfs_file file, int nth, int code);
+/** The nth fails, those after it work. */
+void faultvfs_fail_once(enum faultvfs_op op, enum faultvfs_file file, int nth, int code);
+/** Has one failed since? */
+bool faultvfs_hit(void);
+/** How many such operations there were since faultvfs_reset(). */
+unsigned faultvfs_count(enum faultvfs_op op, enum faultvfs_file file);
+
+/** From now on syncs of @p file wait for faultvfs_release(). */
+void faultvfs_hold_sync(enum faultvfs_file file);
+/** Waits until one does. */
+void faultvfs_wait_held(void);
+void faultvfs_release(void);
+
+/** Before anything else of SQLite: its nth allocation from faultvfs_memory_arm() on fails, once. */
+void faultvfs_memory_install(void);
+void faultvfs_memory_arm(int nth);
+/** Disarms; was one made to fail? */
+bool faultvfs_memory_hit(void);

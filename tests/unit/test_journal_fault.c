@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: MIT */
+/* What the journal does when the disk or the memory fails. */
+#include "journal/journal.h"
+
+#include "fault.h"
+#include "faultvfs.h"
+#include "statedir.h"
+#include "suite.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+static struct journal *journal;
+static size_t count;
+
+static int count_one(void *arg, const struct instance *instance)
+{
+	(void)arg;
+	(void)instance;
+	count++;
+	return 0;
+}
+
+static size_t instances(void)
+{
+	count = 0;
+	ck_ok(journal_restore(journal, count_one, NULL));
+	return count;
+}
+
+static void setup(void)
+{
+	faultvfs_memory_install();
+	faultvfs_install();
+	statedir_make();
+	journal = statedir_open();
+	faultvfs_reset();
+}
+
+static void teardown(void)
+{
+	faultvfs_reset();
+	journal_close(journal);
+	statedir_remove();
+}
+
+static void reopen(void)
+{
+	journal_close(journal);
+	journal = NULL;
+	faultvfs_reset();
+	journal = statedir_open();
+}
+
+/** Registers @p id of service a. */
+static int put(const char *id)
+{
+	struct event event = statedir_event(EVENT_REGISTERED, "a", id);
+	int r = journal_append(journal, &event, 1);
+
+	if (r < 0) {
+		ck_assert_uint_eq(event.revision, 0);
+		ck_assert_uint_eq(event.instance.revision, 0);
+		ck_assert_uint_eq(event.instance.incarnation, 0);
+	}
+	return r;
+}
+
+/* --- the disk fails -------------------------------------------------------- */
+
+START_TEST(after_a_failed_fsync_nothing_more_is_accepted)
+{
+	ck_ok(put("1"));
+	faultvfs_fail_once(FAULTVFS_SYNC, FAULTVFS_WAL, 0, SQLITE_IOERR_FSYNC);
+	ck_fails(put("2"), EIO);
+	ck_assert_uint_eq(journal_revision(journal), 1);
+
+	/* The disk would work again, but what it lost nobody knows. */
+	unsigned writes = faultvfs_count(FAULTVFS_WRITE, FAULTVFS_ANY);
+	ck_fails(put("3"), EIO);
+	ck_fails(journal_tidy(journal, 0), EIO);
+	ck_assert_uint_eq(faultvfs_count(FAULTVFS_WRITE, FAULTVFS_ANY), writes);
+	ck_assert_ptr_nonnull(strstr(journal_trouble(journal), "rollcall.db"));
+}
+END_TEST
+
+START_TEST(after_a_failed_write_nothing_more_is_accepted)
+{
+	faultvfs_fail_once(FAULTVFS_WRITE, FAULTVFS_WAL, 0, SQLITE_IOERR_WRITE);
+	ck_fails(put("1"), EIO);
+	ck_fails(put("1"), EIO);
+}
+END_TEST
+
+START_TEST(a_failed_journal_leaves_the_file_to_the_next_start)
+{
+	ck_ok(put("1"));
+	faultvfs_fail_once(FAULTVFS_SYNC, FAULTVFS_WAL, 0, SQLITE_IOERR_FSYNC);
+	ck_fails(put("2"), EIO);
+	unsigned writes = faultvfs_count(FAULTVFS_WRITE, FAULTVFS_ANY);
+	unsigned syncs = faultvfs_count(FAULTVFS_SYNC, FAULTVFS_ANY);
+	journal_close(journal);
+	journal = NULL;
+	ck_assert_uint_eq(faultvfs_count(FAULTVFS_WRITE, FAULTVFS_ANY), writes);
+	ck_assert_uint_eq(faultvfs_count(FAULTVFS_SYNC, FAULTVFS_ANY), syncs);
+	ck_assert(statedir_has("rollcall.db-wal"));
+	reopen();
+	ck_assert_uint_ge(instances(), 1);
+}
+END_TEST
+
+/** The kernel may show what never reached the disk: it has to be written anew. */
+START_TEST(a_start_moves_what_the_wal_holds_into_the_database_first)
+{
+	ck_ok(put("1"));
+	faultvfs_fail_once(FAULTVFS_SYNC, FAULTVFS_WAL, 0, SQLITE_IOERR_FSYNC);
+	ck_fails(put("2"), EIO);
+	reopen();
+	ck_assert_uint_gt(faultvfs_count(FAULTVFS_WRITE, FAULTVFS_DB), 0);
+	ck_assert_uint_gt(faultvfs_count(FAULTVFS_SYNC, FAULTVFS_DB), 0);
+}
+END_TEST
+
+START_TEST(whichever_write_or_sync_fails_what_was_acknowledged_is_there)
+{
+	static const struct {
+		enum faultvfs_op op;
+		int code;
+	} kinds[] = {{FAULTVFS_WRITE, SQLITE_IOERR_WRITE}, {FAULTVFS_SYNC, SQLITE_IOERR_FSYNC}};
+
+	for (size_t kind = 0; kind < 2; kind++) {
+		for (int nth = 0;; nth++) {
+			uint64_t before = journal_revision(journal);
+			struct event batch[2] = {statedir_event(EVENT_REGISTERED, "b", "x"),
+			                         statedir_event(EVENT_DEREGISTERED, "b", "x")};
+			size_t kept = instances();
+
+			faultvfs_fail_once(kinds[kind].op, FAULTVFS_ANY, nth, kinds[kind].code);
+			int r = journal_append(journal, batch, 2);
+			if (!faultvfs_hit()) {
+				ck_assert_int_eq(r, 0);
+				ck_assert_int_gt(nth, 0);
+				break;
+			}
+			ck_assert_int_eq(r, -EIO);
+			ck_assert_uint_eq(batch[1].revision, 0);
+			reopen();
+			ck_assert_int_eq(journal_found(journal), JOURNAL_FOUND_SOUND);
+			ck_assert_uint_ge(journal_revision(journal), before);
+			ck_assert_uint_eq(instances(), kept);
+		}
+	}
+}
+END_TEST
+
+/** Appends until @p r is returned or @p most batches are in. */
+static int fill(int most, int r)
+{
+	struct event events[100];
+	int got = 0;
+
+	for (int n = 0; n < most && got != r; n++) {
+		for (int i = 0; i < 100; i++)
+			events[i] = statedir_event(
+				i % 2 == 0 ? EVENT_REGISTERED : EVENT_DEREGISTERED, "a", "1");
+		got = journal_append(journal, events, 100);
+		if (got == 0 && journal_tidy(journal, 0) < 0)
+			got = -EIO;
+	}
+	return got;
+}
+
+START_TEST(a_failed_checkpoint_ends_the_use_of_the_journal)
+{
+	faultvfs_fail(FAULTVFS_WRITE, FAULTVFS_DB, 0, SQLITE_IOERR_WRITE);
+	ck_assert_int_eq(fill(100000, -EIO), -EIO);
+	ck_assert(faultvfs_hit());
+	ck_fails(put("2"), EIO);
+	reopen();
+	ck_assert_int_eq(journal_found(journal), JOURNAL_FOUND_SOUND);
+	ck_assert_uint_gt(journal_revision(journal), 0);
+}
+END_TEST
+
+START_TEST(a_failed_sync_of_a_checkpoint_ends_the_use_of_the_journal)
+{
+	faultvfs_fail_once(FAULTVFS_SYNC, FAULTVFS_DB, 0, SQLITE_IOERR_FSYNC);
+	ck_assert_int_eq(fill(100000, -EIO), -EIO);
+	ck_fails(put("2"), EIO);
+	reopen();
+	ck_assert_int_eq(journal_found(journal), JOURNAL_FOUND_SOUND);
+}
+END_TEST
+
+START_TEST(commits_go_on_while_a_checkpoint_waits_for_the_disk)
+{
+	struct event events[100];
+	uint64_t before;
+
+	faultvfs_hold_sync(FAULTVFS_DB);
+	while (faultvfs_count(FAULTVFS_WRITE, FAULTVFS_DB) == 0) {
+		for (int i = 0; i < 100; i++)
+			events[i] = statedir_event(
+				i % 2 == 0 ? EVENT_REGISTERED : EVENT_DEREGISTERED, "a", "1");
+		ck_ok(journal_append(journal, events, 100));
+	}
+	faultvfs_wait_held();
+	before = journal_revision(journal);
+	for (int n = 0; n < 50; n++) {
+		ck_ok(put("2"));
+		ck_ok(journal_tidy(journal, 0));
+	}
+	ck_assert_uint_eq(journal_revision(journal), before + 50);
+	faultvfs_release();
+}
+END_TEST
+
+/* --- the disk is full ------------------------------------------------------ */
+
+START_TEST(on_a_full_disk_nothing_changes_and_it_may_be_tried_again)
+{
+	ck_ok(put("1"));
+	for (int n = 0; n < 3; n++) {
+		faultvfs_fail(FAULTVFS_WRITE, FAULTVFS_WAL, n, SQLITE_FULL);
+		ck_fails(put("2"), ENOSPC);
+		ck_assert_uint_eq(journal_revision(journal), 1);
+		ck_assert_uint_eq(instances(), 1);
+	}
+	faultvfs_reset();
+	ck_ok(put("2"));
+	ck_assert_uint_eq(journal_revision(journal), 2);
+	reopen();
+	ck_assert_uint_eq(instances(), 2);
+	ck_assert_uint_eq(journal_revision(journal), 2);
+}
+END_TEST
+
+START_TEST(a_full_disk_does_not_fail_checkpoints_for_good)
+{
+	faultvfs_fail(FAULTVFS_WRITE, FAULTVFS_DB, 0, SQLITE_FULL);
+	ck_assert_int_eq(fill(1000, -EIO), 0);
+	ck_assert(faultvfs_hit());
+	faultvfs_reset();
+	ck_ok(put("2"));
+	reopen();
+	ck_assert_uint_eq(instances(), 1);
+}
+END_TEST
+
+START_TEST(a_reserve_that_does_not_fit_is_not_kept_in_part)
+{
+	struct rlimit limit = {1 << 20, RLIM_INFINITY};
+
+	(void)signal(SIGXFSZ, SIG_IGN);
+	journal_release_reserve(journal);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	ck_fails(journal_take_reserve(journal), ENOSPC);
+	ck_assert(!statedir_has("rollcall.reserve"));
+	limit.rlim_cur = RLIM_INFINITY;
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	ck_ok(journal_take_reserve(journal));
+}
+END_TEST
+
+/* --- memory runs out ------------------------------------------------------- */
+
+START_TEST(out_of_memory_anywhere_in_an_append_changes_nothing)
+{
+	for (int nth = 0;; nth++) {
+		struct event batch[3] = {statedir_event(EVENT_REGISTERED, "a", "1"),
+		                         statedir_event(EVENT_REGISTERED, "a", "2"),
+		                         statedir_event(EVENT_DEREGISTERED, "a", "1")};
+
+		faultvfs_memory_arm(nth);
+		int r = journal_append(journal, batch, 3);
+		if (!faultvfs_memory_hit()) {
+			ck_assert_int_eq(r, 0);
+			ck_assert_int_gt(nth, 0);
+			break;
+		}
+		if (r == 0) { /* it was not needed after all */
+			ck_assert_uint_eq(batch[2].instance.incarnation, batch[0].revision);
+			struct event undo =
+				statedir_event_of(EVENT_DEREGISTERED, &batch[1].instance);
+			ck_ok(journal_append(journal, &undo, 1));
+			continue;
+		}
+		ck_assert_int_eq(r, -ENOMEM);
+		ck_assert_uint_eq(batch[0].revision, 0);
+		ck_assert_uint_eq(instances(), 0);
+	}
+	ck_assert_uint_eq(instances(), 1);
+}
+END_TEST
+
+static int open_plain(struct journal **ret_journal)
+{
+	struct journal_options options = {.dir = statedir_path()};
+	struct journal_error error = {""};
+
+	return journal_open(&options, ret_journal, &error);
+}
+
+START_TEST(out_of_memory_while_opening_leaves_all_as_it_was)
+{
+	ck_ok(put("1"));
+	journal_close(journal);
+	for (int nth = 0;; nth++) {
+		journal = NULL;
+		faultvfs_memory_arm(nth);
+		int r = open_plain(&journal);
+		bool hit = faultvfs_memory_hit();
+
+		if (r == 0) {
+			ck_assert_int_eq(journal_found(journal), JOURNAL_FOUND_SOUND);
+			ck_assert_uint_eq(instances(), 1);
+			if (!hit)
+				break;
+			journal_close(journal);
+			continue;
+		}
+		ck_assert_int_eq(r, -ENOMEM);
+		ck_assert_ptr_null(journal);
+		ck_assert_ptr_null(statedir_find("rollcall.db.corrupt"));
+	}
+	journal_close(journal);
+	for (int nth = 0;; nth++) {
+		journal = NULL;
+		fault_arm(nth);
+		int r = open_plain(&journal);
+
+		if (!fault_hit()) {
+			ck_assert_int_eq(r, 0);
+			break;
+		}
+		ck_assert_int_eq(r, -ENOMEM);
+	}
+}
+END_TEST
+
+static int count_event(void *arg, const struct event *event)
+{
+	(void)arg;
+	(void)event;
+	count++;
+	return 0;
+}
+
+START_TEST(out_of_memory_while_reading_history_is_told)
+{
+	static char big[METADATA_BYTES_MAX];
+	struct journal_query query = {.limit = 10};
+	struct event event = statedir_event(EVENT_REGISTERED, "a", "1");
+
+	/* so large that SQLite has to assemble it */
+	memset(big, 'x', sizeof(big));
+	big[1] = big[sizeof(big) - 1] = '\0';
+	event.instance.metadata = (struct str){big, sizeof(big)};
+	event.instance.metadata_count = 1;
+	ck_ok(journal_append(journal, &event, 1));
+	for (int nth = 0;; nth++) {
+		struct journal_reader *reader = NULL;
+		uint64_t last = 0;
+		uint64_t oldest = 0;
+
+		faultvfs_memory_arm(nth);
+		count = 0;
+		int r = journal_reader_open(statedir_path(), &reader);
+		if (r == 0)
+			r = journal_reader_events(reader, &query, count_event, NULL, &last,
+			                          &oldest);
+		bool hit = faultvfs_memory_hit();
+		journal_reader_close(reader);
+		if (r == 0)
+			ck_assert_uint_eq(count, 1);
+		else
+			ck_assert_int_eq(r, -ENOMEM);
+		ck_assert(!statedir_has("rollcall.db.suspect")); /* it is no damage */
+		if (!hit)
+			break;
+	}
+}
+END_TEST
+
+SUITE("journal_fault", setup, teardown, after_a_failed_fsync_nothing_more_is_accepted,
+      after_a_failed_write_nothing_more_is_accepted,
+      a_failed_journal_leaves_the_file_to_the_next_start,
+      a_start_moves_what_the_wal_holds_into_the_database_first,
+      whichever_write_or_sync_fails_what_was_acknowledged_is_there,
+      a_failed_checkpoint_ends_the_use_of_the_journal,
+      a_failed_sync_of_a_checkpoint_ends_the_use_of_the_journal,
+      commits_go_on_while_a_checkpoint_waits_for_the_disk,
+      on_a_full_disk_nothing_changes_and_it_may_be_tried_again,
+      a_full_disk_does_not_fail_checkpoints_for_good,
+      a_reserve_that_does_not_fit_is_not_kept_in_part,
+      out_of_memory_anywhere_in_an_append_changes_nothing,
+      out_of_memory_while_opening_leaves_all_as_it_was, out_of_memory_while_reading_history_is_told)
