@@ -295,7 +295,9 @@ static char field_char(char c)
 	static const char to[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 	const char *at = strchr(from, c);
 
-	return at != NULL ? to[at - from] : '_';
+	if (at == NULL)
+		return '_';
+	return to[at - from];
 }
 
 /* ROLLCALL_SERVICE=order-service */
