@@ -87,8 +87,9 @@ void journal_release_reserve(struct journal *journal);
 int journal_take_reserve(struct journal *journal);
 
 /**
- * One bounded step of housekeeping: removes old events, checkpoints. For the writer between
- * batches.
+ * One bounded step of housekeeping: removes old events, lets the WAL start over. For the writer
+ * after each batch and now and then when idle; it costs next to nothing when nothing is due. Called
+ * less often, both fall behind the commits.
  * @return 1 when there is more to do soon, 0 when not, or an error as journal_append()
  */
 int journal_tidy(struct journal *journal, int64_t now_real_ms);

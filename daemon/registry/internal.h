@@ -129,7 +129,6 @@ struct registry {
 	struct registry_options options;
 	struct batch batch;
 	struct command **commands; /* of this batch */
-	int64_t tidied_ms;
 	int64_t reserve_tried_ms;
 	struct hold *holds;
 	size_t hold_count;

@@ -16,7 +16,6 @@
 /* How often a full disk is tried again. */
 #define RESERVE_RETRY_MS 1000
 /* Housekeeping of the journal while there is nothing more to do, and after so long in any case. */
-#define TIDY_MS 1000
 
 static const enum metric_counter event_metric[EVENT_KIND_COUNT] = {
 	[EVENT_REGISTERED] = METRIC_EVENTS_REGISTERED,     [EVENT_UPDATED] = METRIC_EVENTS_UPDATED,
@@ -265,7 +264,8 @@ static void fail(struct registry *registry, struct batch *batch, int error)
 static void journal_has_failed(struct registry *registry)
 {
 	atomic_store_explicit(&registry->has_failed, true, memory_order_release);
-	log_line(LOG_CRIT, "the journal cannot be written: no change is accepted any more");
+	log_line(LOG_CRIT, "the journal has failed: %s: no change is accepted any more",
+	         journal_trouble(registry->journal));
 	if (registry->failed_fn != NULL)
 		registry->failed_fn(registry->failed_arg);
 }
@@ -397,17 +397,13 @@ static void run_batch(struct registry *registry, size_t command_count, bool due)
 		commit(registry, batch);
 }
 
-static void tidy(struct registry *registry, bool idle)
+/* Each pass, so that removing old events and restarting the WAL keep up with the commits. */
+static void tidy(struct registry *registry)
 {
-	int64_t now = clock_ms();
-
 	holds_update(registry);
 	try_reserve(registry);
-	if (registry_has_failed(registry) || (!idle && now < registry->tidied_ms + TIDY_MS))
+	if (registry_has_failed(registry))
 		return;
-	if (now < registry->tidied_ms + PROGRESS_IDLE_MS)
-		return;
-	registry->tidied_ms = now;
 	if (journal_tidy(registry->journal, clock_real_ms()) == -EIO)
 		journal_has_failed(registry);
 }
@@ -423,7 +419,7 @@ void writer_main(void *arg)
 		size_t count = take_commands(registry, &stop, &due);
 
 		run_batch(registry, count, due);
-		tidy(registry, count == 0 && !due);
+		tidy(registry);
 		progress_mark(&registry->progress);
 	} while (!stop);
 	progress_remove(&registry->progress);

@@ -681,6 +681,34 @@ START_TEST(the_log_tells_what_happened_in_order)
 }
 END_TEST
 
+START_TEST(old_events_go_as_fast_as_new_ones_come)
+{
+	struct history history = {
+		.query = {.since = 0, .limit = 100},
+		.done = history_done,
+	};
+	struct buf out;
+
+	close_registry();
+	options.journal.events_max_count = 20;
+	open_registry();
+	for (int n = 0; n < 50; n++) {
+		put("web", "a");
+		struct command gone = on(COMMAND_DEREGISTER, "web", "a");
+		run(&gone);
+	}
+	put("web", "a"); /* the tidying after a commit is done before the next */
+	buf_init(&out, 1 << 20);
+	history.out = &out;
+	ck_ok(registry_read_history(registry, &history));
+	ck_assert_int_eq(sem_wait(&completed), 0);
+	ck_fails(history.error, ESTALE);
+	ck_assert_uint_ge(history.oldest, 101 - 20 - 20 / 10);
+	ck_assert_uint_le(history.oldest, 101 - 20 + 1);
+	buf_fini(&out);
+}
+END_TEST
+
 SUITE("registry", setup, teardown, registering_twice_creates_then_renews,
       a_changed_record_is_an_update_of_the_same_incarnation, deregistering_is_idempotent,
       a_new_life_after_a_removal_is_a_new_incarnation,
@@ -699,4 +727,4 @@ SUITE("registry", setup, teardown, registering_twice_creates_then_renews,
       heartbeats_during_a_hold_save_who_sends_them, small_services_are_not_held,
       the_hold_can_be_switched_off, one_instance_too_many_is_refused_and_changes_nothing,
       commands_of_one_batch_see_each_other, what_was_submitted_before_the_stop_is_completed,
-      the_log_tells_what_happened_in_order)
+      the_log_tells_what_happened_in_order, old_events_go_as_fast_as_new_ones_come)
