@@ -102,6 +102,7 @@ struct registry {
 	/* set in registry_open(), never changed */
 	struct journal *journal;
 	struct snapshot_store *store;
+	struct watch_hub *watch;
 	char *dir;
 	uint32_t queue_max;
 	uint32_t batch_max;

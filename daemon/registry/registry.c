@@ -111,8 +111,11 @@ int registry_open(const struct registry_options *options, struct registry **ret_
 	if (r < 0)
 		goto fail;
 	registry->dir = strdup(options->journal.dir);
+	registry->watch = watch_hub_new();
 	registry->store = snapshot_store_new(journal_revision(registry->journal));
-	r = registry->dir == NULL || registry->store == NULL ? -ENOMEM : restore(registry);
+	r = registry->dir == NULL || registry->watch == NULL || registry->store == NULL
+	            ? -ENOMEM
+	            : restore(registry);
 	if (r < 0)
 		goto fail;
 	*ret_registry = registry;
@@ -150,6 +153,7 @@ void registry_close(struct registry *registry)
 		snapshot_store_free(registry->store);
 	}
 	journal_close(registry->journal);
+	watch_hub_free(registry->watch);
 	leases_fini(&registry->leases);
 	CHECK_OK(pthread_cond_destroy(&registry->queue_filled));
 	lock_fini(&registry->queue_lock);
@@ -214,6 +218,11 @@ struct snapshot_store *registry_store(const struct registry *registry)
 const char *registry_trouble(const struct registry *registry)
 {
 	return journal_trouble(registry->journal);
+}
+
+struct watch_hub *registry_watch(const struct registry *registry)
+{
+	return registry->watch;
 }
 
 void registry_reload(struct registry *registry, const struct registry_options *options)

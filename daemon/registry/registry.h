@@ -18,6 +18,7 @@
 #include "journal/journal.h"
 #include "model/event.h"
 #include "snapshot/snapshot.h"
+#include "watch/watch.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -49,6 +50,11 @@ void registry_stop(struct registry *registry);
 void registry_close(struct registry *registry);
 
 struct snapshot_store *registry_store(const struct registry *registry);
+/**
+ * Who waits for changes of services (topics; aspects are statuses). The writer notifies after
+ * publishing, so a watcher that is added before it reads the snapshot misses nothing.
+ */
+struct watch_hub *registry_watch(const struct registry *registry);
 /** What registry_open() found wrong with the journal and did about it, or why the journal has
  * failed;
  * "" when neither. Any thread. */

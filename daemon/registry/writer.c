@@ -175,6 +175,33 @@ static void publish_gauges(const struct registry *registry)
 	snapshot_leave(registry->store);
 }
 
+_Static_assert(WATCH_ASPECTS == STATUS_COUNT, "a watcher's aspects are statuses");
+
+/* After publishing: who is woken looks at the snapshot. */
+static void notify(struct registry *registry, const struct batch *batch)
+{
+	const struct snapshot *now = NULL;
+
+	if (watch_count(registry->watch) == 0)
+		return;
+	now = snapshot_enter(registry->store);
+	for (size_t i = 0; i < batch->event_count; i++) {
+		const struct event *event = &batch->events[i];
+		struct watch_change change = {.topic = event->instance.service};
+
+		if (!watch_is_wanted(registry->watch, change.topic))
+			continue;
+
+		const struct service *service = snapshot_service(now, change.topic);
+		for (size_t s = 0; s < STATUS_COUNT; s++)
+			change.revision[s] =
+				service != NULL ? service->status_revision[s] : event->revision;
+		(void)watch_notify(registry->watch, &change);
+	}
+	snapshot_leave(registry->store);
+	(void)watch_notify_any(registry->watch);
+}
+
 static void publish(struct registry *registry, struct batch *batch)
 {
 	snapshot_draft_publish(batch->draft);
@@ -184,6 +211,7 @@ static void publish(struct registry *registry, struct batch *batch)
 			settle(registry, &batch->entries[i]);
 	}
 	publish_gauges(registry);
+	notify(registry, batch);
 	tell(batch);
 }
 

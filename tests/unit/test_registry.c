@@ -642,6 +642,46 @@ START_TEST(what_was_submitted_before_the_stop_is_completed)
 }
 END_TEST
 
+static uint64_t woken_at;
+
+static void woken(struct watcher *watcher)
+{
+	(void)watcher;
+	const struct snapshot *now = snapshot_enter(registry_store(registry));
+	woken_at = snapshot_revision(now);
+	snapshot_leave(registry_store(registry));
+}
+
+START_TEST(a_watcher_is_woken_when_the_change_can_be_read)
+{
+	struct watcher watcher = {
+		.topic = STR("web"),
+		.aspects = 1u << STATUS_HEALTHY,
+		.seen = 1,
+		.wake = woken,
+	};
+
+	put("web", "a"); /* 1: seen */
+	watch_add(registry_watch(registry), &watcher);
+	put("api", "b");
+	beat("web", "a");
+	ck_assert_uint_eq(woken_at, 0);
+	put("web", "b");
+	ck_assert_uint_eq(woken_at, 3);
+
+	watcher.seen = 3;
+	watch_add(registry_watch(registry), &watcher);
+	struct command gone = on(COMMAND_DEREGISTER, "web", "a");
+	run(&gone);
+	ck_assert_uint_eq(woken_at, 4);
+	watcher.seen = 4;
+	watch_add(registry_watch(registry), &watcher);
+	gone = on(COMMAND_DEREGISTER, "web", "b"); /* the service goes with it */
+	run(&gone);
+	ck_assert_uint_eq(woken_at, 5);
+}
+END_TEST
+
 static void history_done(struct history *history)
 {
 	(void)history;
@@ -727,4 +767,5 @@ SUITE("registry", setup, teardown, registering_twice_creates_then_renews,
       heartbeats_during_a_hold_save_who_sends_them, small_services_are_not_held,
       the_hold_can_be_switched_off, one_instance_too_many_is_refused_and_changes_nothing,
       commands_of_one_batch_see_each_other, what_was_submitted_before_the_stop_is_completed,
-      the_log_tells_what_happened_in_order, old_events_go_as_fast_as_new_ones_come)
+      a_watcher_is_woken_when_the_change_can_be_read, the_log_tells_what_happened_in_order,
+      old_events_go_as_fast_as_new_ones_come)

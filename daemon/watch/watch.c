@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+#include "watch/watch.h"
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/lock.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+/* Watchers of different topics that share a bucket only make the search longer. */
+#define BUCKETS 1024
+
+TAILQ_HEAD(watchers, watcher);
+
+struct watch_hub {
+	/* atomic, written under the lock */
+	_Atomic size_t count;
+	_Atomic uint32_t bucket_count[BUCKETS];
+	_Atomic uint32_t any_count;
+
+	/* guarded by lock */
+	struct lock lock;
+	struct watchers bucket[BUCKETS];
+	struct watchers any; /* without a topic */
+};
+
+struct watch_hub *watch_hub_new(void)
+{
+	struct watch_hub *hub = calloc(1, sizeof(*hub));
+
+	if (hub == NULL)
+		return NULL;
+	lock_init(&hub->lock, LOCK_WATCH);
+	for (size_t i = 0; i < BUCKETS; i++)
+		TAILQ_INIT(&hub->bucket[i]);
+	TAILQ_INIT(&hub->any);
+	return hub;
+}
+
+void watch_hub_free(struct watch_hub *hub)
+{
+	if (hub == NULL)
+		return;
+	CHECK(watch_count(hub) == 0);
+	lock_fini(&hub->lock);
+	free(hub);
+}
+
+/* The list that a watcher is on, and the count of who is on it. */
+static struct watchers *list_of(struct watch_hub *hub, const struct watcher *watcher,
+                                _Atomic uint32_t **ret_count)
+{
+	size_t at = watcher->hash % BUCKETS;
+
+	*ret_count = watcher->topic.len == 0 ? &hub->any_count : &hub->bucket_count[at];
+	return watcher->topic.len == 0 ? &hub->any : &hub->bucket[at];
+}
+
+static void leave_locked(struct watch_hub *hub, struct watcher *watcher)
+{
+	_Atomic uint32_t *count;
+	struct watchers *list = list_of(hub, watcher, &count);
+
+	CHECK(lock_held(&hub->lock) && watcher->is_waiting);
+	TAILQ_REMOVE(list, watcher, link);
+	watcher->is_waiting = false;
+	atomic_fetch_sub(count, 1);
+	atomic_fetch_sub(&hub->count, 1);
+}
+
+void watch_add(struct watch_hub *hub, struct watcher *watcher)
+{
+	_Atomic uint32_t *count;
+
+	watcher->hash = hash_str(watcher->topic);
+	lock_take(&hub->lock);
+	TAILQ_INSERT_TAIL(list_of(hub, watcher, &count), watcher, link);
+	watcher->is_waiting = true;
+	/* Sequentially consistent: who adds and then reads the snapshot cannot miss a writer who
+	 * publishes and then reads this. */
+	atomic_fetch_add(count, 1);
+	atomic_fetch_add(&hub->count, 1);
+	lock_release(&hub->lock);
+}
+
+bool watch_cancel(struct watch_hub *hub, struct watcher *watcher)
+{
+	lock_take(&hub->lock);
+	bool was_waiting = watcher->is_waiting;
+
+	if (was_waiting)
+		leave_locked(hub, watcher);
+	lock_release(&hub->lock);
+	return was_waiting;
+}
+
+size_t watch_count(const struct watch_hub *hub)
+{
+	return atomic_load(&hub->count);
+}
+
+bool watch_is_wanted(const struct watch_hub *hub, struct str topic)
+{
+	if (watch_count(hub) == 0)
+		return false;
+	return atomic_load(&hub->any_count) > 0 ||
+	       atomic_load(&hub->bucket_count[hash_str(topic) % BUCKETS]) > 0;
+}
+
+static bool moved(const struct watcher *watcher, const struct watch_change *change)
+{
+	for (size_t i = 0; i < WATCH_ASPECTS; i++) {
+		if ((watcher->aspects & (1u << i)) != 0 && change->revision[i] > watcher->seen)
+			return true;
+	}
+	return false;
+}
+
+/* Calls out without the lock: each is nobody's but its own callback's from then on. */
+static size_t wake_all(struct watchers *woken)
+{
+	size_t count = 0;
+
+	while (!TAILQ_EMPTY(woken)) {
+		struct watcher *watcher = TAILQ_FIRST(woken);
+
+		TAILQ_REMOVE(woken, watcher, link);
+		watcher->wake(watcher);
+		count++;
+	}
+	return count;
+}
+
+size_t watch_notify(struct watch_hub *hub, const struct watch_change *change)
+{
+	uint64_t hash = hash_str(change->topic);
+	struct watchers *list = &hub->bucket[hash % BUCKETS];
+	struct watchers woken = TAILQ_HEAD_INITIALIZER(woken);
+
+	lock_take(&hub->lock);
+	struct watcher *next;
+	for (struct watcher *watcher = TAILQ_FIRST(list); watcher != NULL; watcher = next) {
+		next = TAILQ_NEXT(watcher, link);
+		if (watcher->hash != hash || !str_equal(watcher->topic, change->topic) ||
+		    !moved(watcher, change))
+			continue;
+		leave_locked(hub, watcher);
+		TAILQ_INSERT_TAIL(&woken, watcher, link);
+	}
+	lock_release(&hub->lock);
+	return wake_all(&woken);
+}
+
+size_t watch_notify_any(struct watch_hub *hub)
+{
+	struct watchers woken = TAILQ_HEAD_INITIALIZER(woken);
+
+	lock_take(&hub->lock);
+	while (!TAILQ_EMPTY(&hub->any)) {
+		struct watcher *watcher = TAILQ_FIRST(&hub->any);
+
+		leave_locked(hub, watcher);
+		TAILQ_INSERT_TAIL(&woken, watcher, link);
+	}
+	lock_release(&hub->lock);
+	return wake_all(&woken);
+}
