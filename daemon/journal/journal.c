@@ -150,7 +150,7 @@ static int start_or_salvage(struct journal *journal, struct journal_error *ret_e
 			return r;
 		journal->found = JOURNAL_FOUND_CORRUPT;
 		(void)snprintf(journal->trouble, sizeof(journal->trouble),
-		               "'%s' was damaged; kept as %s; %llu instances were salvaged, "
+		               "'%s' was damaged and is kept as %s; instances salvaged: %llu; "
 		               "the event log begins anew after revision %llu",
 		               JOURNAL_FILE, result.kept_as, (unsigned long long)result.instances,
 		               (unsigned long long)result.revision);

@@ -464,6 +464,24 @@ START_TEST(a_file_from_a_crash_during_creation_is_taken_as_new)
 }
 END_TEST
 
+/** What docs/operations.md tells who puts back a backup to do. */
+START_TEST(revisions_can_be_raised_by_hand)
+{
+	struct event event = statedir_event(EVENT_REGISTERED, "a", "1");
+
+	append(&event);
+	journal_close(journal);
+	statedir_sql("UPDATE counters SET value = 1790000000000");
+	journal = statedir_open();
+	ck_assert_uint_eq(journal_revision(journal), 1790000000000);
+	event = statedir_event(EVENT_REGISTERED, "a", "2");
+	append(&event);
+	ck_assert_uint_eq(event.revision, 1790000000001);
+	restore();
+	ck_assert_uint_eq(seen_count, 2);
+}
+END_TEST
+
 /* --- history --------------------------------------------------------------- */
 
 static struct journal_reader *open_reader(void)
@@ -781,7 +799,8 @@ SUITE("journal", setup, teardown, a_new_journal_is_empty_and_says_so,
       another_programs_database_is_refused_and_left_alone,
       the_file_carries_our_mark_and_the_number_of_migrations,
       a_directory_that_is_not_there_is_named, a_file_from_a_crash_during_creation_is_taken_as_new,
-      a_reader_sees_events_with_all_their_fields, a_reader_filters_and_says_where_to_go_on,
+      revisions_can_be_raised_by_hand, a_reader_sees_events_with_all_their_fields,
+      a_reader_filters_and_says_where_to_go_on,
       a_reader_sees_what_was_committed_after_it_was_opened, a_visitor_may_end_the_reading,
       a_reader_without_a_journal_is_refused, without_retention_every_event_stays,
       retention_by_count_keeps_the_newest_and_all_instances, a_small_count_is_kept_exactly,
