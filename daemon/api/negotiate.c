@@ -56,8 +56,6 @@ static bool prefers_text(struct str accept)
 	int any = 0;
 	struct str element;
 
-	if (accept.len < 6 || memmem(accept.data, accept.len, "text/", 5) == NULL)
-		return false;
 	while (next_element(&accept, ',', &element)) {
 		struct str type = element;
 		(void)next_element(&element, ';', &type);

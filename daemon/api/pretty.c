@@ -48,6 +48,8 @@ void pretty_put(struct buf *out, struct str json)
 {
 	unsigned depth = 0;
 
+	if (json.len > 0 && json.data[json.len - 1] == '\n')
+		json.len--;
 	for (size_t i = 0; i < json.len;) {
 		char c = json.data[i];
 		bool closes_next =

@@ -12,7 +12,8 @@
 bool pretty_is_wanted(struct str raw_query);
 /** Indents the answer when it is JSON. Leaves it as it is when memory is short. */
 void pretty_response(struct api_response *response);
-/** Appends @p json, which is sound, indented by two spaces a level. */
+/** Appends @p json, which is sound, indented by two spaces a level and with a newline at its end.
+ */
 void pretty_put(struct buf *out, struct str json);
 
 /** Appends a cell and what ends it: a tab, or a newline after the row's last. Controls in @p text

@@ -134,7 +134,7 @@ static void begin(struct api_response *response, unsigned status, const char *co
 
 static void finish(struct api_response *response)
 {
-	buf_put_char(&response->body, '}');
+	buf_put(&response->body, "}\n");
 	if (buf_error(&response->body) < 0)
 		response->content_type = NULL; /* out of memory: the status alone must do */
 	if (response->status == 503 || response->status == 429)

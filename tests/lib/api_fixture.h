@@ -227,6 +227,22 @@ __attribute__((unused)) static void put(const char *service, const char *id, con
 	ck_assert_msg(response.status / 100 == 2, "%.*s", (int)sent().len, sent().data);
 }
 
+static void settled(struct command *command)
+{
+	(void)command;
+	wake(&request);
+}
+
+/** Until the writer has done what it was told before. */
+static void settle(void)
+{
+	struct command command = {.kind = COMMAND_INDEX, .instance = {.service = STR("none")}};
+
+	command.done = settled;
+	ck_ok(registry_submit(registry, &command));
+	wait_woken();
+}
+
 /** Lets time pass, as the sweeper sees it, until the instance is unhealthy. */
 __attribute__((unused)) static void expire(const char *service, const char *id)
 {
@@ -236,6 +252,7 @@ __attribute__((unused)) static void expire(const char *service, const char *id)
 	for (int i = 0; i < 10000; i++) {
 		clock_virtual_advance(100);
 		registry_sweep(registry);
+		settle();
 		call("GET", target, NULL);
 		if (strcmp(text("status"), "unhealthy") == 0)
 			return;
