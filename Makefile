@@ -302,8 +302,8 @@ coverage:
 	$(Q)gcovr --root $(srcdir) --filter '$(abspath $(srcdir))/daemon/' --filter '$(abspath $(srcdir))/client/' build/coverage
 
 # --- lint: cheap and exact first --------------------------------------------
-.PHONY: lint check-format check-layers check-headers check-banned check-sizes check-paths check-scripts check-options check-units check-man tidy
-lint: check-format check-layers check-banned check-sizes check-paths check-scripts check-options check-man check-headers check-units tidy
+.PHONY: lint check-format check-layers check-headers check-banned check-sizes check-paths check-scripts check-options check-openapi check-units check-man tidy
+lint: check-format check-layers check-banned check-sizes check-paths check-scripts check-options check-openapi check-man check-headers check-units tidy
 FILES = sh tests/lint/files
 check-format:
 	$(call say,LINT,format)
@@ -327,6 +327,9 @@ check-scripts:
 check-options:
 	$(call say,LINT,options)
 	$(Q)cd $(srcdir) && tests/lint/options
+check-openapi:
+	$(call say,LINT,openapi)
+	$(Q)python3 $(srcdir)/tests/lint/openapi.py $(srcdir)/schema/openapi.json
 check-man:
 	$(call say,LINT,man)
 	$(Q)$(if $(MAN),cd $(srcdir) && mandoc -T lint -W warning $(MAN),:)

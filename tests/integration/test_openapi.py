@@ -1,0 +1,202 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""The contract against the daemon: real answers against /openapi.json's schemas, statuses and headers."""
+
+import json
+import os
+import re
+import unittest
+
+import jsonschema
+import rollcall_test as rt
+
+METHODS = {'get', 'put', 'post', 'delete'}
+JSON = {'Content-Type': 'application/json'}
+INSTANCE = '/v1/services/web/instances/a'
+
+
+class Contract:
+    """Finds the operation of a request and judges its answer."""
+
+    def __init__(self, document):
+        self.document = document
+        self.seen = set()
+
+    def deref(self, value):
+        while '$ref' in value:
+            value = jsonschema.resolve(self.document, value['$ref'])
+        return value
+
+    def operation(self, method, target):
+        path = target.split('?')[0]
+        for pattern, item in sorted(self.document['paths'].items(), key=lambda each: each[0].count('{')):
+            if re.fullmatch(re.sub(r'\{\w+\}', '[^/]+', pattern), path):
+                return pattern, item.get(method.lower())
+        return None, None
+
+    def errors(self, method, target, response):
+        pattern, operation = self.operation(method, target)
+        where = f'{method} {target} {response.status}'
+        if operation is None:
+            yield from self.unlisted(where, response)
+            return
+        self.seen.add((method.lower(), pattern, str(response.status)))
+        described = operation['responses'].get(str(response.status))
+        if described is None:
+            yield f'{where} is not in the contract: {response}'
+            return
+        described = self.deref(described)
+        for name, header in described.get('headers', {}).items():
+            value = response.headers.get(name)
+            if value is None and self.deref(header).get('required'):
+                yield f'{where}: header {name} is missing'
+        if response.code and response.code not in self.codes(operation):
+            yield f'{where}: code {response.code} is not in the contract'
+        yield from self.body(where, described.get('content', {}), response)
+
+    def unlisted(self, where, response):
+        if response.code not in ('not-found', 'method-not-allowed', 'malformed-target'):
+            yield f'{where}: is not in the contract, but was answered with {response}'
+
+    def codes(self, operation):
+        common = set.intersection(*(
+            set(self.examples(each)) for item in self.document['paths'].values()
+            for method, each in item.items() if method in METHODS))
+        return common | set(operation.get('x-problems', ()))
+
+    def examples(self, operation):
+        for response in operation['responses'].values():
+            for media in self.deref(response).get('content', {}).values():
+                yield from media.get('examples', {})
+
+    def body(self, where, content, response):
+        kind = response.headers.get('Content-Type', '').split(';')[0]
+        if not content:
+            if response.body:
+                yield f'{where}: has a body'
+            return
+        if kind not in content:
+            yield f'{where}: is {kind}, not one of {list(content)}'
+            return
+        value = response.json() if kind.endswith('json') else response.text
+        yield from jsonschema.errors(self.document, content[kind]['schema'], value, where)
+
+
+class OpenApi(rt.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.rollcall = self.daemon()
+        self.contract = Contract(self.rollcall.get('/openapi.json').json())
+
+    def ask(self, status, method, target, body=None, headers=None):
+        """Sends it, and holds the answer against the contract."""
+        response = self.rollcall.request(method, target, body, headers)
+        self.assertEqual(response.status, status, f'{method} {target}: {response}')
+        self.assertEqual(list(self.contract.errors(method, target, response)), [])
+        return response
+
+    def test_the_document_is_the_one_in_the_source(self):
+        with open(os.path.join(rt.ROOT, 'schema', 'openapi.json'), encoding='utf-8') as file:
+            self.assertEqual(json.load(file), self.contract.document)
+
+    def test_every_operation_answers_as_described(self):
+        ask = self.ask
+        record = {'host': '10.0.0.1', 'port': 80, 'metadata': {'zone': 'a'}, 'weight': 0}
+        ask(201, 'PUT', INSTANCE, record)
+        ask(200, 'PUT', INSTANCE, record)
+        ask(200, 'PUT', INSTANCE, {**record, 'weight': 2})
+        ask(201, 'POST', '/v1/services/web/instances', {'host': '::1', 'port': 80})
+        ask(200, 'POST', INSTANCE + '/heartbeat')
+        ask(200, 'PUT', INSTANCE + '/heartbeat', {'status': 'draining', 'load': 0.5})
+        ask(200, 'POST', '/v1/heartbeats', {'instances': [
+            {'service': 'web', 'id': 'a'}, {'service': 'web', 'id': 'b'}]})
+        ask(200, 'PUT', INSTANCE + '/status', {'status': 'draining', 'reason': 'why', 'for_ms': 60000})
+        for target in ('/v1/services', '/v1/services/web', INSTANCE, '/v1/events', '/v1/services/web/pick'):
+            ask(200, 'GET', target)
+            ask(200, 'GET', target + '?format=text')
+            ask(200, 'GET', target + '?pretty')
+        ask(200, 'GET', '/v1/services/web?status=any&meta.zone=a')
+        ask(200, 'GET', '/v1/services/web?status=any&limit=1')
+        ask(200, 'GET', '/v1/services/web/pick?count=2&strategy=weighted_round_robin')
+        ask(200, 'GET', '/v1/events?limit=1&kind=registered')
+        for target in ('/v1/services', '/v1/services/web'):
+            ask(304, 'GET', target, headers={'If-None-Match': '*'})
+        ask(200, 'GET', '/v1/services?limit=1')
+        for target in ('/v1/status', '/healthz', '/readyz', '/metrics', '/openapi.json', '/',
+                       '/problems/not-registered'):
+            ask(200, 'GET', target)
+        ask(204, 'DELETE', INSTANCE)
+        self.assert_every_operation_was_seen()
+
+    def assert_every_operation_was_seen(self):
+        for path, item in self.contract.document['paths'].items():
+            for method in METHODS & set(item):
+                for status in item[method]['responses']:
+                    if status[0] in '23':
+                        self.assertIn((method, path, status), self.contract.seen)
+
+    def test_every_refusal_is_as_described(self):
+        ask = self.ask
+        ask(400, 'GET', '/v1/services?x=1')
+        ask(400, 'GET', '/v1/services?limit=x')
+        ask(400, 'GET', '/v1/services/-a')
+        ask(400, 'GET', '/v1/services/web/instances/%20')
+        ask(400, 'PUT', INSTANCE, '{', JSON)
+        ask(400, 'GET', '/healthz', 'body', JSON)
+        ask(404, 'GET', '/v1/services/web')
+        ask(404, 'GET', '/v1/services/web/pick')
+        ask(404, 'GET', INSTANCE)
+        ask(404, 'POST', INSTANCE + '/heartbeat')
+        ask(404, 'PUT', INSTANCE + '/status', {'status': 'healthy'})
+        ask(404, 'GET', '/v1/services/')
+        ask(404, 'GET', '/problems/none')
+        ask(405, 'DELETE', '/v1/services')
+        ask(405, 'POST', INSTANCE)
+        ask(413, 'PUT', INSTANCE, ' ' * 65537, JSON)
+        ask(415, 'PUT', INSTANCE, '{}', {'Content-Type': 'text/plain'})
+        ask(422, 'PUT', INSTANCE, {'port': '80'})
+        ask(422, 'PUT', INSTANCE + '/status', {'status': 'unhealthy'})
+        ask(422, 'POST', INSTANCE + '/heartbeat', {'load': 2})
+        ask(422, 'POST', '/v1/heartbeats', {'instances': [{}]})
+        self.rollcall.register('web', 'a', status='draining')
+        ask(503, 'GET', '/v1/services/web/pick')
+        ask(410, 'GET', '/v1/services/web?after=x')
+
+    def test_the_limits_of_the_contract_are_those_of_the_daemon(self):
+        limits = self.rollcall.status()['limits']
+        schemas = self.contract.document['components']['schemas']
+        record = schemas['Record']['properties']
+        self.assertEqual(limits['service_name_bytes'], schemas['ServiceName']['maxLength'])
+        self.assertEqual(limits['instance_id_bytes'], schemas['InstanceId']['maxLength'])
+        self.assertEqual(limits['host_bytes'], record['host']['maxLength'])
+        self.assertEqual(limits['weight'], record['weight']['maximum'])
+        self.assertEqual(limits['metadata_entries'], schemas['Metadata']['maxProperties'])
+        self.assertEqual(limits['ttl_ms_min'], record['ttl_ms']['minimum'])
+        self.assertEqual(limits['ttl_ms_max'], record['ttl_ms']['maximum'])
+        self.assertEqual(limits['remove_after_ms_max'], record['remove_after_ms']['maximum'])
+        self.assertEqual(limits['drain_for_ms'], schemas['Intent']['properties']['for_ms']['maximum'])
+        self.assertEqual(limits['batch_entries'], schemas['Heartbeats']['properties']['instances']['maxItems'])
+        self.assertEqual(limits['pick_count'], schemas['PickedMany']['properties']['instances']['maxItems'])
+
+
+class Validator(unittest.TestCase):
+    """What judges must be judged."""
+
+    def errors(self, schema, value):
+        return list(jsonschema.errors({}, schema, value))
+
+    def test_it_finds_what_is_wrong(self):
+        closed = {'type': 'object', 'properties': {'a': {'type': 'integer', 'minimum': 1}}, 'required': ['a'],
+                  'additionalProperties': False}
+        self.assertEqual(self.errors(closed, {'a': 1}), [])
+        for value in ({}, {'a': 0}, {'a': True}, {'a': 1.0}, {'a': 1, 'b': 1}, [], None):
+            self.assertTrue(self.errors(closed, value), value)
+        self.assertTrue(self.errors({'type': 'array', 'maxItems': 1}, [1, 2]))
+        self.assertTrue(self.errors({'type': 'string', 'pattern': '^a'}, 'b'))
+        self.assertTrue(self.errors({'enum': ['a']}, 'b'))
+        self.assertTrue(self.errors({'oneOf': [{'type': 'string'}, {'minLength': 1}]}, 'both'))
+        self.assertTrue(self.errors({'anyOf': []}, 1))
+
+
+if __name__ == '__main__':
+    rt.main()

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+#include "api_fixture.h"
+
+#include "api/problem.h"
+#include "api/router.h"
+#include "base/version.h"
+
+static bool body_has(const char *want)
+{
+	return sent().len > 0 && memmem(sent().data, sent().len, want, strlen(want)) != NULL;
+}
+
+START_TEST(the_status_counts_and_tells_the_limits)
+{
+	put("web", "a", NULL);
+	put("web", "b", "\"status\":\"draining\"");
+	clock_virtual_advance(1234);
+	call("GET", "/v1/status", NULL);
+	ck_status(200);
+	ck_assert_str_eq(text("version"), rollcall_version);
+	ck_assert_int_eq(number("uptime_ms"), 1234);
+	ck_assert_int_eq(number("revision"), 2);
+	ck_assert_int_eq(number("services"), 1);
+	ck_assert_int_eq(number("instances.healthy"), 1);
+	ck_assert_int_eq(number("instances.unhealthy"), 0);
+	ck_assert_int_eq(number("instances.draining"), 1);
+	ck_assert_int_eq(number("expiry_held_services"), 0);
+	ck_assert(json_is_false(at("storage.failed")));
+	ck_assert(json_is_false(at("storage.full")));
+	ck_assert_int_eq(number("limits.instances"), 1000);
+	ck_assert_int_eq(number("limits.metadata_entries"), 64);
+}
+END_TEST
+
+START_TEST(readiness_ends_with_the_stop)
+{
+	call("GET", "/healthz", NULL);
+	ck_status(200);
+	ck_assert(str_equal(sent(), STR("ok\n")));
+	call("GET", "/readyz", NULL);
+	ck_status(200);
+	api_stopping(api);
+	call("GET", "/readyz", NULL);
+	ck_problem(503, "shutting-down");
+	call("GET", "/healthz", NULL);
+	ck_status(200);
+}
+END_TEST
+
+START_TEST(metrics_are_of_the_present)
+{
+	put("web", "a", NULL);
+	call("GET", "/v1/services/web/pick", NULL);
+	call("GET", "/metrics", NULL);
+	ck_status(200);
+	ck_assert_str_eq(response.content_type, "text/plain; version=0.0.4; charset=utf-8");
+	ck_assert(body_has("\nrollcall_instances{status=\"healthy\"} 1\n"));
+	ck_assert(body_has("\nrollcall_services 1\n"));
+	ck_assert(body_has("\nrollcall_revision 1\n"));
+	ck_assert(body_has("\nrollcall_picks_total 1\n"));
+}
+END_TEST
+
+START_TEST(a_reload_changes_the_defaults)
+{
+	config.default_ttl_ms = 5000;
+	config.default_remove_after_ms = 0;
+	api_reload(api, &config);
+	put("web", "a", NULL);
+	ck_assert_int_eq(number("ttl_ms"), 5000);
+	ck_assert_int_eq(number("remove_after_ms"), 0);
+}
+END_TEST
+
+START_TEST(the_root_lists_what_there_is)
+{
+	call("GET", "/", NULL);
+	ck_status(200);
+	for (size_t i = 0; i < api_route_count; i++)
+		ck_assert(body_has(api_routes[i].pattern));
+}
+END_TEST
+
+START_TEST(each_problem_has_a_page)
+{
+	for (size_t i = 0; i < problem_code_count; i++) {
+		char target[100];
+
+		(void)snprintf(target, sizeof(target), "/problems/%s", problem_codes[i].code);
+		call("GET", target, NULL);
+		ck_status(200);
+		ck_assert(body_has(problem_codes[i].advice));
+	}
+}
+END_TEST
+
+/** Of the OpenAPI's paths and methods, how many are no routes; and the reverse. */
+START_TEST(the_contract_names_the_routes_and_no_others)
+{
+	static const char *const methods[] = {"get", NULL, "put", "post", "delete"};
+	const char *path;
+	json_t *operations;
+	size_t known = 0;
+
+	call("GET", "/openapi.json", NULL);
+	ck_status(200);
+	json_t *paths = at("paths");
+	json_object_foreach(paths, path, operations)
+	{
+		size_t i = 0;
+
+		while (i < api_route_count && strcmp(api_routes[i].pattern, path) != 0)
+			i++;
+		ck_assert_msg(i < api_route_count, "%s is no route", path);
+		for (size_t m = 0; m < ARRAY_LEN(methods); m++)
+			if (methods[m] != NULL)
+				ck_assert_msg((json_object_get(operations, methods[m]) != NULL) ==
+				                      (api_routes[i].on[m].handle != NULL),
+				              "%s %s", methods[m], path);
+		known++;
+	}
+	ck_assert_uint_eq(known, api_route_count);
+}
+END_TEST
+
+START_TEST(the_contract_names_the_problems_and_no_others)
+{
+	size_t i;
+	const json_t *code;
+
+	call("GET", "/openapi.json", NULL);
+	json_t *codes = at("components.schemas.Problem.properties.code.enum");
+	ck_assert_uint_eq(json_array_size(codes), problem_code_count);
+	json_array_foreach(codes, i, code)
+		ck_assert_msg(problem_find(str_of(json_string_value(code))) != NULL, "%s",
+	                      json_string_value(code));
+}
+END_TEST
+
+START_TEST(only_what_takes_a_body_may_have_one)
+{
+	ck_assert_uint_eq(api_body_max(api, API_GET, STR("/v1/services/web")), 0);
+	ck_assert_uint_eq(api_body_max(api, API_HEAD, STR("/v1/services/web")), 0);
+	ck_assert_uint_eq(api_body_max(api, API_DELETE, STR("/v1/services/web/instances/a")), 0);
+	ck_assert_uint_eq(api_body_max(api, API_PUT, STR("/v1/services/web/instances/a")),
+	                  API_BODY_MAX);
+	ck_assert_uint_eq(api_body_max(api, API_POST, STR("/v1/heartbeats?x")), API_BATCH_BODY_MAX);
+	/* these get their own answer */
+	ck_assert_uint_eq(api_body_max(api, API_POST, STR("/nothing")), API_BODY_MAX);
+	ck_assert_uint_eq(api_body_max(api, API_POST, STR("/v1/services")), API_BODY_MAX);
+}
+END_TEST
+
+SUITE("api_meta", api_fixture_setup, api_fixture_teardown, the_status_counts_and_tells_the_limits,
+      readiness_ends_with_the_stop, metrics_are_of_the_present, a_reload_changes_the_defaults,
+      the_root_lists_what_there_is, each_problem_has_a_page,
+      the_contract_names_the_routes_and_no_others, the_contract_names_the_problems_and_no_others,
+      only_what_takes_a_body_may_have_one)
