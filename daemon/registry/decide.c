@@ -198,12 +198,27 @@ static int decide_deregister(struct batch *batch, struct entry *entry, const str
 	return decide_event(batch, entry, EVENT_DEREGISTERED, &member->value, tenure_of(member));
 }
 
+/* What the caller has seen may have changed since: then nothing is done. */
+static int check_conditions(const struct command *command, const struct member *member)
+{
+	if (member == NULL)
+		return command->must_exist || command->revision_is != 0 ? -ESTALE : 0;
+	if (command->revision_is != 0 && member->value.revision != command->revision_is)
+		return -ESTALE;
+	if (command->incarnation_is != 0 && member->value.incarnation != command->incarnation_is)
+		return -EEXIST;
+	return 0;
+}
+
 void decide_command(struct registry *registry, struct batch *batch, struct entry *entry)
 {
 	const struct instance *named = &entry->command->instance;
 	const struct member *member =
 		snapshot_draft_member(batch->draft, named->service, named->id);
 
+	entry->error = check_conditions(entry->command, member);
+	if (entry->error < 0)
+		return;
 	switch (entry->command->kind) {
 	case COMMAND_REGISTER:
 		entry->error = decide_register(registry, batch, entry, member);

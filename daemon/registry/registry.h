@@ -91,18 +91,23 @@ struct command {
 	 * least at `revision`.
 	 */
 	struct instance instance;
-	struct str author; /* at most AUTHOR_MAX bytes */
-	struct str agent;  /* at most AUTHOR_MAX bytes */
-	struct str reason; /* COMMAND_STATUS: at most REASON_MAX bytes */
-	int64_t for_ms;    /* COMMAND_STATUS with drained: how long, 0 = until resumed */
-	bool drained;      /* COMMAND_STATUS */
-	bool set_drain;    /* COMMAND_HEARTBEAT: instance.wants_drain was given */
+	struct str author;       /* at most AUTHOR_MAX bytes */
+	struct str agent;        /* at most AUTHOR_MAX bytes */
+	struct str reason;       /* COMMAND_STATUS: at most REASON_MAX bytes */
+	int64_t for_ms;          /* COMMAND_STATUS with drained: how long, 0 = until resumed */
+	bool drained;            /* COMMAND_STATUS */
+	bool must_exist;         /* fails with -ESTALE when the instance is not there */
+	uint64_t revision_is;    /* unless 0: fails with -ESTALE when its revision is another */
+	uint64_t incarnation_is; /* unless 0: fails with -EEXIST when this is another life of the id
+	                          */
+	bool set_drain;          /* COMMAND_HEARTBEAT: instance.wants_drain was given */
 	/** Called on the writer thread once the outcome is durable and published; must not block or
 	 * fail. */
 	void (*done)(struct command *command);
 
 	/* out */
-	int error; /* 0; -ENOENT; -EDQUOT; -ENOSPC; -EIO; -ENOMEM; -ESHUTDOWN */
+	/* 0; -ENOENT; -ESTALE and -EEXIST as above; -EDQUOT; -ENOSPC; -EIO; -ENOMEM; -ESHUTDOWN */
+	int error;
 	enum command_outcome outcome;
 	uint64_t revision; /* of the event, or of the instance when nothing changed; 0 when there is
 	                      none */

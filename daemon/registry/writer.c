@@ -15,7 +15,6 @@
 #define LOG_PER_BATCH 20
 /* How often a full disk is tried again. */
 #define RESERVE_RETRY_MS 1000
-/* Housekeeping of the journal while there is nothing more to do, and after so long in any case. */
 
 static const enum metric_counter event_metric[EVENT_KIND_COUNT] = {
 	[EVENT_REGISTERED] = METRIC_EVENTS_REGISTERED,     [EVENT_UPDATED] = METRIC_EVENTS_UPDATED,

@@ -642,6 +642,51 @@ START_TEST(what_was_submitted_before_the_stop_is_completed)
 }
 END_TEST
 
+START_TEST(a_condition_that_does_not_hold_changes_nothing)
+{
+	put("web", "a"); /* 1 */
+	struct command stale = registration("web", "a");
+	stale.instance.port = 99;
+	stale.revision_is = 7;
+	run(&stale);
+	ck_assert_int_eq(stale.error, -ESTALE);
+	stale.revision_is = 1;
+	run(&stale); /* it holds: 2 */
+	ck_assert_int_eq(stale.error, 0);
+
+	struct command gone = on(COMMAND_DEREGISTER, "web", "a");
+	gone.revision_is = 1;
+	run(&gone);
+	ck_assert_int_eq(gone.error, -ESTALE);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_HEALTHY);
+
+	struct command nobody = registration("web", "b");
+	nobody.must_exist = true;
+	run(&nobody);
+	ck_assert_int_eq(nobody.error, -ESTALE);
+	ck_assert_int_eq(status_of("web", "b"), -1);
+}
+END_TEST
+
+START_TEST(a_heartbeat_of_an_older_life_does_not_revive_the_dead)
+{
+	put("web", "a"); /* incarnation 1 */
+	struct command gone = on(COMMAND_DEREGISTER, "web", "a");
+	run(&gone);
+	put("web", "a"); /* incarnation 3 */
+	pass(TTL_MS + 100);
+	struct command late = on(COMMAND_HEARTBEAT, "web", "a");
+	late.incarnation_is = 1;
+	run(&late);
+	ck_assert_int_eq(late.error, -EEXIST);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_UNHEALTHY);
+	late.incarnation_is = 3;
+	run(&late);
+	ck_assert_int_eq(late.error, 0);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_HEALTHY);
+}
+END_TEST
+
 static uint64_t woken_at;
 
 static void woken(struct watcher *watcher)
@@ -767,5 +812,7 @@ SUITE("registry", setup, teardown, registering_twice_creates_then_renews,
       heartbeats_during_a_hold_save_who_sends_them, small_services_are_not_held,
       the_hold_can_be_switched_off, one_instance_too_many_is_refused_and_changes_nothing,
       commands_of_one_batch_see_each_other, what_was_submitted_before_the_stop_is_completed,
+      a_condition_that_does_not_hold_changes_nothing,
+      a_heartbeat_of_an_older_life_does_not_revive_the_dead,
       a_watcher_is_woken_when_the_change_can_be_read, the_log_tells_what_happened_in_order,
       old_events_go_as_fast_as_new_ones_come)
