@@ -369,7 +369,7 @@ tags: $(addprefix $(srcdir)/,$(ALL_SRCS) $(HEADERS) $(CLIENT_HEADERS))
 # --- install, dist ----------------------------------------------------------
 # mode:what:where; uninstall removes just these.
 INSTALLED = 755:$(B)/rollcalld:$(sbindir)/rollcalld \
-	$(foreach u,$(UNITS),644:$u:$(systemdsystemunitdir)/$(notdir $u)) \
+	$(foreach u,$(UNITS) $(wildcard $(srcdir)/systemd/*.socket),644:$u:$(systemdsystemunitdir)/$(notdir $u)) \
 	$(foreach m,$(MAN),644:$(srcdir)/$m:$(mandir)/man$(subst .,,$(suffix $m))/$(notdir $m)) \
 	$(if $(TOOL),755:$(TOOL):$(bindir)/rollcall) \
 	$(if $(CLIENT_SO),755:$(B)/librollcall.so.$(SOVERSION):$(libdir)/librollcall.so.$(SOVERSION) \
