@@ -34,6 +34,7 @@ enum lane {
 	LANE_SETTLE,  /* accepted or answered a moment ago */
 	LANE_IDLE,    /* silent; the next request's first byte is watched for */
 	LANE_CLOSING, /* shut down by us; libmicrohttpd will notice */
+	LANE_LINGER,  /* closed by libmicrohttpd; what the peer still sends is thrown away */
 	LANE_COUNT
 };
 
@@ -43,9 +44,10 @@ enum lane {
 struct connection {
 	struct magic magic;
 	struct loop *loop;
-	int fd; /* libmicrohttpd's to close */
+	int fd; /* libmicrohttpd's to close; ours in LANE_LINGER */
 	enum lane lane;
 	bool watched;      /* the fd is in the loop's epoll */
+	bool refused;      /* its last request was: the peer may not have finished sending it */
 	uint64_t consumed; /* bytes of all its requests; UINT64_MAX: not known */
 	int64_t since_ms;
 	struct connection *previous; /* in the lane */

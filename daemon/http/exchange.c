@@ -155,6 +155,7 @@ static enum MHD_Result refuse(struct exchange *exchange, unsigned status, const 
 {
 	api_problem(&exchange->response, status, code, "%s", detail);
 	exchange->response.close = true;
+	exchange->connection->refused = true;
 	if (exchange->response.revision == 0)
 		exchange->response.revision = exchange->loop->replies.revision;
 	metrics_count(METRIC_REQUESTS_REFUSED, 1);
@@ -321,6 +322,7 @@ static enum MHD_Result finish(struct exchange *exchange)
 	return proceed(exchange, api_finish(api, &exchange->request, &exchange->response));
 }
 
+/* NOLINTNEXTLINE(readability-function-size): libmicrohttpd decides what it gets */
 enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd, const char *url,
                                 const char *method, const char *version, const char *upload,
                                 size_t *upload_size, void **context)

@@ -50,6 +50,7 @@ MAGIC(exchange, 0xe8c4a29e);
 
 /** The callbacks that libmicrohttpd gets; their first argument is the loop. */
 void *exchange_begin(void *cls, const char *target, struct MHD_Connection *mhd);
+/* NOLINTNEXTLINE(readability-function-size): libmicrohttpd decides what it gets */
 enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd, const char *url,
                                 const char *method, const char *version, const char *upload,
                                 size_t *upload_size, void **context);

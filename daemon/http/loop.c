@@ -7,6 +7,7 @@
 #include "metrics/metrics.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 #define ACCEPT_MAX      4096
 #define ACCEPT_PAUSE_MS 100
 #define SWEEP_MS        1000
+#define LINGER_MS       2000
 /*
  * libmicrohttpd clears this much after each request. 8 KiB takes request heads of up to 7.9 KB and
  * costs no more to serve than 4 KiB.
@@ -35,6 +37,59 @@ static void shut(struct loop *loop, struct connection *connection)
 {
 	lanes_move(&loop->lanes, connection, LANE_CLOSING, loop->now_ms);
 	(void)shutdown(connection->fd, SHUT_RDWR); /* the peer may have left already */
+}
+
+static void end(struct loop *loop, struct connection *connection)
+{
+	if (connection->lane == LANE_LINGER)
+		(void)close(connection->fd);
+	lanes_leave(&loop->lanes, connection);
+	loop->connections--;
+	(void)atomic_fetch_sub(&loop->http->connections, 1);
+	metrics_move(METRIC_CONNECTIONS, -1);
+	peers_leave(&loop->http->peers, &connection->peer);
+	free(connection);
+}
+
+/*
+ * Who was refused may still be sending. Closing the socket on unread bytes resets the connection,
+ * and the peer may never see why; so read on for a moment, after libmicrohttpd has ended our side.
+ */
+static bool linger(struct loop *loop, struct connection *connection)
+{
+	struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = connection};
+
+	if (!connection->refused || loop->abandoning)
+		return false;
+	if (connection->watched) /* or the duplicate would keep that alive */
+		(void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, connection->fd, NULL);
+	int fd = fcntl(connection->fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0) {
+		(void)close(fd);
+		return false;
+	}
+	connection->fd = fd;
+	lanes_move(&loop->lanes, connection, LANE_LINGER, loop->now_ms);
+	return true;
+}
+
+static void drain(struct loop *loop, struct connection *connection)
+{
+	static const unsigned times = 8; /* then others have their turn */
+	char sink[16384];
+
+	for (unsigned i = 0; i < times; i++) {
+		ssize_t n = recv(connection->fd, sink, sizeof(sink), MSG_DONTWAIT);
+
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (n <= 0) {
+			end(loop, connection);
+			return;
+		}
+	}
 }
 
 static void notice_connection(void *cls, struct MHD_Connection *mhd, void **context,
@@ -55,12 +110,8 @@ static void notice_connection(void *cls, struct MHD_Connection *mhd, void **cont
 
 	struct connection *connection = *context;
 	CHECK_MAGIC(connection, connection);
-	lanes_leave(&loop->lanes, connection);
-	loop->connections--;
-	(void)atomic_fetch_sub(&loop->http->connections, 1);
-	metrics_move(METRIC_CONNECTIONS, -1);
-	peers_leave(&loop->http->peers, &connection->peer);
-	free(connection);
+	if (!linger(loop, connection))
+		end(loop, connection);
 	*context = NULL;
 }
 
@@ -175,7 +226,9 @@ static void dispatch(struct loop *loop, const struct epoll_event *event)
 
 	struct connection *connection = event->data.ptr;
 	CHECK_MAGIC(connection, connection);
-	if (connection->lane == LANE_IDLE)
+	if (connection->lane == LANE_LINGER)
+		drain(loop, connection);
+	else if (connection->lane == LANE_IDLE)
 		lanes_move(&loop->lanes, connection, LANE_REQUEST, loop->now_ms);
 }
 
@@ -225,6 +278,15 @@ static void shut_overdue(struct loop *loop, enum lane lane, int64_t most_ms)
 	}
 }
 
+static void end_lingering(struct loop *loop, int64_t most_ms)
+{
+	struct connection *connection;
+
+	while ((connection = lanes_overdue(&loop->lanes, LANE_LINGER, most_ms, loop->now_ms)) !=
+	       NULL)
+		end(loop, connection);
+}
+
 static void check_deadlines(struct loop *loop)
 {
 	struct http *http = loop->http;
@@ -243,6 +305,7 @@ static void check_deadlines(struct loop *loop)
 	       NULL)
 		settle(loop, connection);
 	shut_overdue(loop, LANE_IDLE, idle_ms);
+	end_lingering(loop, LINGER_MS);
 }
 
 static void tidy_up(struct loop *loop)
@@ -296,6 +359,7 @@ static void shut_all(struct loop *loop)
 {
 	for (enum lane lane = 0; lane < LANE_CLOSING; lane++)
 		shut_overdue(loop, lane, INT64_MIN);
+	end_lingering(loop, INT64_MIN);
 }
 
 static void loop_main(void *arg)

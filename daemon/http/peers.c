@@ -107,6 +107,7 @@ void peers_leave(struct peers *peers, struct peer *peer)
 		struct peer_count **at = find_locked(peers, peer->address);
 
 		gone = *at;
+		CHECK(gone == peer->count);
 		*at = gone->next;
 	}
 	lock_release(&peers->lock);

@@ -236,6 +236,35 @@ START_TEST(a_reload_changes_the_deadlines_of_open_connections)
 }
 END_TEST
 
+/* A full send buffer, unread: closing would reset the connection and lose the answer. */
+START_TEST(who_is_refused_hears_why_though_still_sending)
+{
+	static char body[1 << 20];
+	int fd = dial();
+
+	say(fd, "PUT /x HTTP/1.1\r\n" HOST "Content-Length: 8388608\r\n\r\n");
+	for (unsigned i = 0; i < 8; i++)
+		say_bytes(fd, body, sizeof(body));
+	ck_assert_int_eq(hear(fd)->status, 413);
+	char c;
+	ck_assert_msg(recv(fd, &c, 1, 0) == 0, "%s", strerror(errno)); /* not a reset */
+	say_bytes(fd, body, 1000);
+	let_it_see();
+	ck_assert_int_eq(metrics_gauge(METRIC_CONNECTIONS), 2);
+	clock_virtual_advance(2000);
+	while (metrics_gauge(METRIC_CONNECTIONS) > 1) /* not for ever */
+		let_it_see();
+	close(fd);
+
+	fd = dial();
+	say(fd, "GET /%00 HTTP/1.1\r\n" HOST "\r\n");
+	ck_assert_int_eq(hear(fd)->status, 400);
+	close(fd);
+	while (metrics_gauge(METRIC_CONNECTIONS) > 1) /* until the peer closes at most */
+		let_it_see();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("http_deadlines");
@@ -253,6 +282,7 @@ int main(void)
 	tcase_add_test(tcase, a_body_with_chunks_leaves_no_doubt_about_the_next_request);
 	tcase_add_test(tcase, a_parked_request_has_a_deadline_and_still_belongs_to_the_writer);
 	tcase_add_test(tcase, a_reader_who_does_not_read_is_shut_down);
+	tcase_add_test(tcase, who_is_refused_hears_why_though_still_sending);
 	tcase_add_test(tcase, a_reload_changes_the_deadlines_of_open_connections);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_ENV);
