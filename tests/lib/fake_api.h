@@ -22,6 +22,7 @@ struct api {
 	atomic_uint abandoned;
 	_Atomic(uint64_t) revision;
 	struct blob *blob;
+	struct blob *large;
 	pthread_mutex_t lock;
 	pthread_cond_t parked_more;
 	struct api_request *parked[4096];
@@ -33,6 +34,8 @@ static inline void fake_init(struct api *api)
 	memset(api, 0, sizeof(*api));
 	api->revision = 17;
 	api->blob = blob_from("{\"shared\":true}", 15);
+	api->large = blob_new(16u << 20);
+	memset(api->large->data, 'x', api->large->len);
 	pthread_mutex_init(&api->lock, NULL);
 	pthread_cond_init(&api->parked_more, NULL);
 }
@@ -40,6 +43,7 @@ static inline void fake_init(struct api *api)
 static inline void fake_fini(struct api *api)
 {
 	blob_unref(api->blob);
+	blob_unref(api->large);
 	pthread_mutex_destroy(&api->lock);
 	pthread_cond_destroy(&api->parked_more);
 }
@@ -153,8 +157,10 @@ enum api_result api_handle(struct api *api, struct api_request *request,
 	} else if (is(request, "/count")) {
 		buf_printf(&response->body, "%08u", nth);
 	} else if (is(request, "/large")) {
-		response->blob = blob_new(16u << 20);
-		memset(response->blob->data, 'x', response->blob->len);
+		response->blob = blob_ref(api->large);
+	} else if (is(request, "/etag-a") || is(request, "/etag-b")) {
+		buf_put(&response->body, "made");
+		memcpy(response->etag, request->target.data + 1, 6);
 	} else if (is(request, "/204") || is(request, "/304")) {
 		response->status = is(request, "/204") ? 204 : 304;
 		response->content_type = NULL;

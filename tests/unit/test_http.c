@@ -48,6 +48,21 @@ START_TEST(what_was_prepared_is_not_sent_once_it_is_old)
 		snprintf(want, sizeof(want), ": %u\r\n", 100 + i / 2);
 		ck_assert_ptr_nonnull(strstr(hear(fd)->head, want));
 	}
+
+	/* The same body, memory and revision: but other headers. */
+	for (unsigned i = 0; i < 6; i++) {
+		static const char *const paths[] = {"/etag-a", "/created", "/etag-b"};
+
+		get(fd, paths[i % 3]);
+		struct answer *answer = hear(fd);
+		ck_assert_int_eq(strstr(answer->head, "ETag: etag-a\r\n") != NULL, i % 3 == 0);
+		ck_assert_int_eq(strstr(answer->head, "Location: ") != NULL, i % 3 == 1);
+		ck_assert_int_eq(strstr(answer->head, "ETag: etag-b\r\n") != NULL, i % 3 == 2);
+	}
+	get(fd, "/etag-a");
+	ck_assert_ptr_nonnull(strstr(hear(fd)->head, "ETag: etag-a\r\n"));
+	get(fd, "/etag-b");
+	ck_assert_ptr_nonnull(strstr(hear(fd)->head, "ETag: etag-b\r\n"));
 	close(fd);
 }
 END_TEST

@@ -236,6 +236,35 @@ START_TEST(a_reload_changes_the_deadlines_of_open_connections)
 }
 END_TEST
 
+START_TEST(what_nobody_asks_for_any_more_is_not_kept)
+{
+	static char sink[1 << 20];
+	size_t left;
+	int fd = dial();
+
+	get(fd, "/blob");
+	hear(fd);
+	let_it_see();
+	ck_assert_uint_eq(fake.blob->refs, 2); /* for the next one who asks */
+	atomic_store(&fake.revision, 18);
+	pass_time(1000);
+	pass_time(1000);
+	ck_assert_uint_eq(fake.blob->refs, 1);
+
+	get(fd, "/large");
+	for (left = fake.large->len; left > 0;) {
+		ssize_t n = recv(fd, sink, left < sizeof(sink) ? left : sizeof(sink), 0);
+
+		ck_assert_int_gt(n, 0);
+		left -= (size_t)n;
+	}
+	close(fd); /* the head is left */
+	while (metrics_gauge(METRIC_CONNECTIONS) > 1)
+		let_it_see();
+	ck_assert_uint_eq(fake.large->refs, 1); /* too large to remember */
+}
+END_TEST
+
 /* A full send buffer, unread: closing would reset the connection and lose the answer. */
 START_TEST(who_is_refused_hears_why_though_still_sending)
 {
@@ -282,6 +311,7 @@ int main(void)
 	tcase_add_test(tcase, a_body_with_chunks_leaves_no_doubt_about_the_next_request);
 	tcase_add_test(tcase, a_parked_request_has_a_deadline_and_still_belongs_to_the_writer);
 	tcase_add_test(tcase, a_reader_who_does_not_read_is_shut_down);
+	tcase_add_test(tcase, what_nobody_asks_for_any_more_is_not_kept);
 	tcase_add_test(tcase, who_is_refused_hears_why_though_still_sending);
 	tcase_add_test(tcase, a_reload_changes_the_deadlines_of_open_connections);
 	suite_add_tcase(suite, tcase);
