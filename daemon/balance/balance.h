@@ -61,6 +61,20 @@ struct pick {
 	struct str exclude[PICK_EXCLUDE_MAX]; /* ids */
 	size_t exclude_count;
 	size_t count; /* wanted, 1 .. PICK_COUNT_MAX, all different */
+	/** Picks as if the service's cursor stood here, and leaves the cursor alone: what was or
+	 * would have been picked. */
+	bool replay;
+	uint64_t cursor;
+	struct pick_trace *trace; /* NULL, or told how the choice was made; the caller's */
+};
+
+/** Where a strategy looked. */
+struct pick_trace {
+	bool has_cursor; /* round_robin, weighted_round_robin: where the cursor stood */
+	uint64_t cursor;
+	bool has_place; /* consistent_hash: the key's place on the ring */
+	uint64_t place_high;
+	uint64_t place_low;
 };
 
 /**
@@ -71,6 +85,15 @@ struct pick {
  */
 int balance_pick(const struct service *service, const struct pick *pick,
                  const struct member **ret) MUST_USE;
+
+/**
+ * Appends how @p pick was made, as one JSON object: strategy, the
+ * service's revision, the candidates in the order that the strategy saw, why each other instance
+ * was left out, and the cursor or place. Costs as much as the service has instances. @param trace
+ * what balance_pick() told
+ */
+void balance_explain(struct buf *out, const struct service *service, const struct pick *pick,
+                     const struct pick_trace *trace);
 
 /** Which of service->index[] a strategy reads, or -1. */
 int balance_index_of(enum strategy strategy);

@@ -57,32 +57,58 @@ static _Atomic uint64_t *cursor_of(const struct picking *picking, _Atomic uint64
 	return &picking->service->life->filtered[picking->view->hash % SERVICE_CURSORS];
 }
 
+static void tell_cursor(const struct picking *picking, uint64_t cursor)
+{
+	struct pick_trace *trace = picking->pick->trace;
+
+	if (trace != NULL) {
+		trace->has_cursor = true;
+		trace->cursor = cursor;
+	}
+}
+
 static void round_robin(struct picking *picking)
 {
 	_Atomic uint64_t *cursor = cursor_of(picking, &picking->service->life->round_robin);
-	uint64_t n = atomic_fetch_add_explicit(cursor, picking->target, memory_order_relaxed);
+	uint64_t n = picking->pick->replay ? picking->pick->cursor
+	                                   : atomic_fetch_add_explicit(cursor, picking->target,
+	                                                               memory_order_relaxed);
+
+	tell_cursor(picking, n);
 
 	for (uint32_t i = 0; i < picking->candidates && picking->found_count < picking->target; i++)
 		take(picking, candidate(picking, n + i));
 }
 
+/* From @p start on until all are found. @return how many steps that took */
+static uint32_t weighted_steps(struct picking *picking, const struct weighted *weighted,
+                               uint64_t start)
+{
+	uint32_t steps = 0;
+
+	picking->found_count = 0;
+	for (; steps < weighted->period && picking->found_count < picking->target; steps++) {
+		uint32_t index = weighted->order[(start + steps) % weighted->period];
+
+		if (view_has(picking->view, index))
+			take(picking, picking->service->healthy[index]);
+	}
+	return steps;
+}
+
 static void weighted_walk(struct picking *picking, const struct weighted *weighted)
 {
 	_Atomic uint64_t *cursor = cursor_of(picking, &picking->service->life->weighted);
-	uint64_t start = atomic_load_explicit(cursor, memory_order_relaxed);
+	uint64_t start = picking->pick->replay ? picking->pick->cursor
+	                                       : atomic_load_explicit(cursor, memory_order_relaxed);
 	uint32_t steps;
 
 	do {
-		picking->found_count = 0;
-		for (steps = 0; steps < weighted->period && picking->found_count < picking->target;
-		     steps++) {
-			uint32_t index = weighted->order[(start + steps) % weighted->period];
-
-			if (view_has(picking->view, index))
-				take(picking, picking->service->healthy[index]);
-		}
-	} while (!atomic_compare_exchange_weak_explicit(
-		cursor, &start, start + steps, memory_order_relaxed, memory_order_relaxed));
+		steps = weighted_steps(picking, weighted, start);
+	} while (!picking->pick->replay && !atomic_compare_exchange_weak_explicit(
+						   cursor, &start, start + steps,
+						   memory_order_relaxed, memory_order_relaxed));
+	tell_cursor(picking, start);
 	if (picking->found_count == 0) /* all candidates have weight 0 */
 		round_robin(picking);
 }
@@ -97,10 +123,12 @@ static int weighted_round_robin(struct picking *picking)
 	struct weighted *weighted = container_of(index, struct weighted, base);
 	if (!atomic_load_explicit(&weighted->used, memory_order_relaxed))
 		atomic_store_explicit(&weighted->used, true, memory_order_relaxed);
-	if (picking->view == NULL && picking->excluded_count == 0 && picking->target == 1) {
+	if (picking->view == NULL && picking->excluded_count == 0 && picking->target == 1 &&
+	    !picking->pick->replay) {
 		uint64_t n = atomic_fetch_add_explicit(&picking->service->life->weighted, 1,
 		                                       memory_order_relaxed);
 
+		tell_cursor(picking, n);
 		picking->found[picking->found_count++] =
 			picking->service->healthy[weighted->order[n % weighted->period]];
 		return 0;
@@ -124,6 +152,12 @@ static int consistent_hash(struct picking *picking)
 	                             ? ring_place(picking->pick->key)
 	                             : (struct place){random_u64(), random_u64()};
 	uint32_t at = ring_find(ring, place);
+	struct pick_trace *trace = picking->pick->trace;
+	if (trace != NULL) {
+		trace->has_place = true;
+		trace->place_high = place.high;
+		trace->place_low = place.low;
+	}
 	for (uint32_t i = 0; i < ring->count && picking->found_count < picking->target; i++) {
 		uint32_t owner = ring->owner[at];
 

@@ -520,6 +520,91 @@ START_TEST(the_less_loaded_of_two_is_picked)
 }
 END_TEST
 
+START_TEST(a_pick_can_be_replayed_from_its_trace)
+{
+	static const enum strategy traced[] = {STRATEGY_ROUND_ROBIN, STRATEGY_WEIGHTED_ROUND_ROBIN};
+	char id[2] = "a";
+
+	for (int i = 0; i < 5; i++) {
+		id[0] = (char)('a' + i);
+		add("web", id, (uint16_t)(1 + i));
+	}
+	const struct snapshot *now = snapshot_enter(store);
+	for (size_t s = 0; s < 2; s++) {
+		for (uint64_t n = 0; n < 20; n++) {
+			struct pick_trace trace = {0};
+			struct pick pick = pick_by(traced[s]);
+			const struct member *first;
+			const struct member *again;
+
+			pick.trace = &trace;
+			ck_assert_int_eq(picks(web_of(now), &pick, &first), 1);
+			ck_assert(trace.has_cursor && !trace.has_place);
+			ck_assert_uint_eq(trace.cursor, n); /* replaying has not moved it */
+			pick.replay = true;
+			pick.cursor = trace.cursor;
+			ck_assert_int_eq(picks(web_of(now), &pick, &again), 1);
+			ck_assert_ptr_eq(first, again);
+		}
+	}
+	snapshot_leave(store);
+}
+END_TEST
+
+START_TEST(a_pick_explains_who_was_left_out_and_why)
+{
+	struct pick_trace trace = {0};
+	struct pick pick = pick_by(STRATEGY_WEIGHTED_ROUND_ROBIN);
+	const struct member *member;
+	struct buf out;
+
+	add("web", "a", 5);
+	add("web", "b", 0);
+	add("web", "c", 5);
+	add("web", "d", 5);
+	struct instance c = sample("web", "c");
+	c.lease_out = true;
+	publish_event(EVENT_EXPIRED, &c);
+	pick.exclude[0] = STR("d");
+	pick.exclude_count = 1;
+	pick.trace = &trace;
+
+	const struct snapshot *now = snapshot_enter(store);
+	ck_assert_int_eq(picks(web_of(now), &pick, &member), 1);
+	ck_assert(str_equal(member->value.id, STR("a")));
+	buf_init(&out, 4096);
+	balance_explain(&out, web_of(now), &pick, &trace);
+	buf_put_char(&out, '\0');
+	ck_ok(buf_error(&out));
+	ck_assert_str_eq(
+		out.data,
+		"{\"strategy\":\"weighted_round_robin\",\"revision\":5,\"cursor\":0,"
+		"\"candidates\":[\"a\"],\"left_out\":[{\"id\":\"b\",\"why\":\"weight 0\"},"
+		"{\"id\":\"c\",\"why\":\"unhealthy\"},{\"id\":\"d\",\"why\":\"excluded\"}]}");
+	buf_fini(&out);
+	snapshot_leave(store);
+}
+END_TEST
+
+START_TEST(a_hashed_pick_tells_the_place_of_its_key)
+{
+	struct pick_trace trace = {0};
+	struct pick pick = pick_by(STRATEGY_CONSISTENT_HASH);
+	const struct member *member;
+
+	add("web", "a", 1);
+	pick.key = STR("a");
+	pick.trace = &trace;
+	const struct snapshot *now = snapshot_enter(store);
+	ck_assert_int_eq(picks(web_of(now), &pick, &member), 1);
+	snapshot_leave(store);
+	/* printf a | md5sum */
+	ck_assert(trace.has_place);
+	ck_assert_uint_eq(trace.place_high, 0x0cc175b9c0f1b6a8);
+	ck_assert_uint_eq(trace.place_low, 0x31c399e269772661);
+}
+END_TEST
+
 static _Atomic uint32_t tally[10];
 
 static void pick_many(void *arg)
@@ -600,5 +685,6 @@ SUITE("balance", readmodel_setup, readmodel_teardown, round_robin_goes_through_r
       an_index_is_built_only_when_asked_for_and_kept_while_it_is_read,
       several_picks_are_all_different, excluded_and_filtered_ones_are_never_picked,
       filters_have_cursors_of_their_own, draining_and_unhealthy_ones_are_never_picked,
-      random_is_uniform, the_less_loaded_of_two_is_picked,
+      random_is_uniform, the_less_loaded_of_two_is_picked, a_pick_can_be_replayed_from_its_trace,
+      a_pick_explains_who_was_left_out_and_why, a_hashed_pick_tells_the_place_of_its_key,
       threads_together_pick_what_one_thread_would, strategies_are_named)
