@@ -19,17 +19,21 @@ FILENAME ~ /layers$/ {
 FNR == 1 {
 	split(FILENAME, path, "/")
 	area = path[2]
-	if (!(area in rank))
+	client = path[1] == "client" # stands alone: nothing of the daemon, whatever libraries it likes
+	if (!client && !(area in rank))
 		fail(FILENAME, 1, "the folder " area " is not in daemon/layers")
 }
 /^[ \t]*#[ \t]*include[ \t]*"/ {
 	split($0, quoted, "\"")
 	split(quoted[2], part, "/")
-	if (part[1] != area && !((area, part[1]) in may))
+	if (client) {
+		if (part[1] in rank)
+			fail(FILENAME, FNR, "the client may not include from the daemon")
+	} else if (part[1] != area && !((area, part[1]) in may))
 		fail(FILENAME, FNR, area " may not include from " part[1])
 }
 /^[ \t]*#[ \t]*include[ \t]*</ {
-	if ($2 in owner && owner[$2] != area)
+	if (!client && $2 in owner && owner[$2] != area)
 		fail(FILENAME, FNR, "only " owner[$2] " may include " $2)
 }
 function fail(file, line, text) {
