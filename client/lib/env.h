@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/** Time and chance as the client was given them. Any thread. */
+#pragma once
+
+#include "rollcall.h"
+
+#include <stdint.h>
+
+struct env {
+	int64_t (*now_us)(void *arg);
+	uint64_t (*random_u64)(void *arg);
+	void *arg;
+};
+
+/** Fills what @p from leaves out; also gives this thread's generator a new seed, so that a forked
+ * child differs from its parent. */
+void env_init(struct env *env, const rollcall_env *from);
+
+static inline int64_t env_now(const struct env *env)
+{
+	return env->now_us(env->arg);
+}
+
+static inline uint64_t env_random(const struct env *env)
+{
+	return env->random_u64(env->arg);
+}
+
+/** Uniform in [0, 1). */
+double env_uniform(const struct env *env);
+/** Uniform in 0 .. bound-1, without modulo bias. @param bound  1 or more */
+uint64_t env_below(const struct env *env, uint64_t bound);
+
+/** One step of splitmix64, for sequences that must repeat for a seed. */
+uint64_t random_step(uint64_t *state);

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/** The library's own strategies. They keep to the interface that callers have: see rollcall.h. */
+#pragma once
+
+#include "rollcall.h"
+
+extern const rollcall_strategy strategy_round_robin;
+extern const rollcall_strategy strategy_weighted;
+extern const rollcall_strategy strategy_random;
+extern const rollcall_strategy strategy_p2c;
+extern const rollcall_strategy strategy_ring;
+
+/** The nth instance that is not skipped, uniformly, or ROLLCALL_NONE. */
+size_t strategy_any(const rollcall_choice *choice);
+
+static inline int strategy_usable(const rollcall_choice *choice, size_t index)
+{
+	return choice->skip == NULL || choice->skip[index] == 0;
+}
