@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/** One registration: registration.c drives it, register.c is what callers see of it. */
+#pragma once
+
+#include "client.h"
+
+enum doing { DOING_NOTHING, DOING_LOCATE, DOING_PUT, DOING_STATUS, DOING_HEARTBEAT, DOING_DELETE };
+
+struct rollcall_registration {
+	rollcall_client *client;
+	rollcall_registration *next; /* in client->registrations */
+
+	/* set when made, never changed */
+	char *service;
+	rollcall_pair *metadata; /* owned, with its strings */
+	size_t metadata_count;
+	uint32_t port;
+	uint32_t weight;
+	uint32_t ttl_ms;
+	int64_t interval_us;
+	int64_t remove_after_ms;
+	void (*on_state)(rollcall_registration *registration, rollcall_state state, void *arg);
+	void *arg;
+
+	/* guarded by the engine's lock */
+	char *host; /* NULL: not known yet */
+	char *id;
+	rollcall_state state;
+	int refused; /* the errno of ROLLCALL_REFUSED */
+	enum doing doing;
+	struct registry_request request;
+	struct timer timer;
+	struct notice notice;
+	unsigned failures;
+	int64_t pause_us;
+	int64_t grid_us; /* heartbeats are due at this and every interval after */
+	double load;     /* below 0: none reported */
+	bool draining;   /* wanted */
+	bool told;       /* the registry knows whether we drain */
+	bool put_sent;   /* it may know of us */
+	bool leaving;
+	bool left;
+};
+
+/** In registration.c, with the engine's lock held: sets up what drives it. */
+void registration_init(rollcall_registration *registration, rollcall_client *client);
+/** Looks at what is to be done next, at @p due_us. */
+void registration_schedule(rollcall_registration *registration, int64_t due_us);
