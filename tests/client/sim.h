@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * A world in virtual time for the client: a clock, chance from a seed, a registry that can be taken
+ * down, and instances that answer as a test says. Nothing in it opens a socket or sleeps.
+ *
+ *	sim_open(&sim, 1);               // seed 1; sim.client is open, with the default policy
+ *	sim_add(&sim, "a");              // an instance of "web"
+ *	sim.serve = my_answers;
+ *	sim_call(&sim, "/", &response);  // blocking, in virtual time
+ */
+#pragma once
+
+#include "lib/client.h"
+#include "lib/transport.h"
+#include "rollcall.h"
+
+#include <stdbool.h>
+
+#define SIM_INSTANCES 64
+#define SIM_RECORDS   1200
+#define SIM_MS        1000
+#define SIM_S         1000000
+
+struct sim;
+
+/** What an instance was asked. */
+struct sim_request {
+	int instance; /* index in sim->instances */
+	const struct exchange *exchange;
+	int nth; /* request to any instance, from 0 */
+};
+
+/** What it answers: status after latency, unless refused or reset. */
+struct sim_reply {
+	int64_t latency_us;
+	int status;
+	bool refuse; /* no connection */
+	bool reset;  /* closed after the request */
+	bool hang;   /* never */
+	char head[256];
+	char body[256];
+};
+
+struct sim_record {
+	char id[64];
+	char body[1024];
+	unsigned puts;
+	unsigned heartbeats;
+	int64_t last_us;
+	bool here;
+	bool draining;
+};
+
+struct sim {
+	int64_t now_us;
+	uint64_t random;
+	rollcall_options options; /* changed by a test between sim_init() and sim_start() */
+	rollcall_client *client;
+
+	/* instances of "web" */
+	struct {
+		char id[32];
+		bool gone;
+		uint32_t weight;
+		uint64_t sent; /* requests that reached it */
+	} instances[SIM_INSTANCES];
+	int count;
+	void (*serve)(struct sim *sim, const struct sim_request *request, struct sim_reply *reply);
+	void *arg;
+	int sent; /* requests to any instance */
+
+	/* the registry */
+	bool down;
+	bool knows_web;
+	bool polls;          /* offers long polls */
+	int registry_status; /* not 0: answers all with it */
+	char registry_head[128];
+	uint64_t revision;
+	unsigned lookups;
+	unsigned poll_requests;
+	unsigned asked[2]; /* requests to the first address and the second */
+	bool down_one;     /* the first address is down */
+	struct sim_record *records;
+	int record_count;
+	uint64_t seen_heartbeats;
+
+	/* the last request to an instance */
+	char last_headers[2048];
+	char last_method[16];
+	char last_url[256];
+
+	struct sim_transport *transports;
+	char fail_start; /* the next start() fails with -ENOMEM */
+};
+
+/** Sets it up with the client's defaults; no client yet. */
+void sim_init(struct sim *sim, uint64_t seed);
+/** Opens the client. */
+void sim_start(struct sim *sim);
+/** Both. */
+void sim_open(struct sim *sim, uint64_t seed);
+void sim_close(struct sim *sim);
+
+/** Adds an instance of "web" with weight 100. @return its index */
+int sim_add(struct sim *sim, const char *id);
+void sim_remove(struct sim *sim, int index);
+
+/** Runs the client for so long in virtual time. */
+void sim_run_ms(struct sim *sim, uint32_t ms);
+/** Advances the clock only. */
+void sim_pass_ms(struct sim *sim, uint32_t ms);
+/** A blocking GET of "web". Clears @p response before. */
+int sim_call(struct sim *sim, const char *path, rollcall_response *response);
+/** The value of a header of the last request to an instance; NULL: none. */
+const char *sim_header(struct sim *sim, const char *name);
+/** The statistics of "web". */
+rollcall_stats_view sim_stats(struct sim *sim);
+struct sim_record *sim_record(struct sim *sim, const char *id);
+/** Sets the policy of "web". */
+void sim_policy(struct sim *sim, const rollcall_policy *policy);
