@@ -111,7 +111,8 @@ static int update(struct registry *registry, struct batch *batch, struct entry *
 static void renew(struct batch *batch, struct entry *entry, const struct member *member)
 {
 	tenure_renew(tenure_of(member), batch->now_lease_ms, batch->now_real_ms);
-	metrics_count(METRIC_HEARTBEATS, 1);
+	if (entry->command->kind == COMMAND_REGISTER) /* who sends a heartbeat has counted it */
+		metrics_count(METRIC_HEARTBEATS, 1);
 	entry->member = member;
 	entry->outcome = OUTCOME_RENEWED;
 }

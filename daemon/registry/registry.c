@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/thread.h"
+#include "metrics/metrics.h"
 #include "registry/internal.h"
 
 #include <errno.h>
@@ -269,6 +270,7 @@ bool registry_is_full(const struct registry *registry)
 void registry_renew(struct registry *registry, const struct member *member)
 {
 	tenure_renew(tenure_of(member), leases_now(&registry->leases), clock_real_ms());
+	metrics_count(METRIC_HEARTBEATS, 1);
 }
 
 int64_t registry_lease_ms(const struct registry *registry)
