@@ -158,6 +158,8 @@ enum api_result api_handle(struct api *api, struct api_request *request,
 		buf_printf(&response->body, "%08u", nth);
 	} else if (is(request, "/large")) {
 		response->blob = blob_ref(api->large);
+	} else if (is(request, "/made")) {
+		buf_put(&response->body, "made");
 	} else if (is(request, "/etag-a") || is(request, "/etag-b")) {
 		buf_put(&response->body, "made");
 		memcpy(response->etag, request->target.data + 1, 6);

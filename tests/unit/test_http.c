@@ -50,14 +50,13 @@ START_TEST(what_was_prepared_is_not_sent_once_it_is_old)
 	}
 
 	/* The same body, memory and revision: but other headers. */
-	for (unsigned i = 0; i < 6; i++) {
-		static const char *const paths[] = {"/etag-a", "/created", "/etag-b"};
+	for (unsigned i = 0; i < 8; i++) {
+		static const char *const paths[] = {"/etag-a", "/created", "/made", "/created"};
 
-		get(fd, paths[i % 3]);
+		get(fd, paths[i % 4]);
 		struct answer *answer = hear(fd);
-		ck_assert_int_eq(strstr(answer->head, "ETag: etag-a\r\n") != NULL, i % 3 == 0);
-		ck_assert_int_eq(strstr(answer->head, "Location: ") != NULL, i % 3 == 1);
-		ck_assert_int_eq(strstr(answer->head, "ETag: etag-b\r\n") != NULL, i % 3 == 2);
+		ck_assert_int_eq(strstr(answer->head, "ETag: etag-a\r\n") != NULL, i % 4 == 0);
+		ck_assert_int_eq(strstr(answer->head, "Location: ") != NULL, i % 2 == 1);
 	}
 	get(fd, "/etag-a");
 	ck_assert_ptr_nonnull(strstr(hear(fd)->head, "ETag: etag-a\r\n"));
