@@ -102,6 +102,8 @@ static bool read_wish(struct call *call, struct wish *wish)
 	pick->filter.count = 0;
 	pick->exclude_count = 0;
 	pick->count = 1;
+	pick->replay = false;
+	pick->trace = NULL;
 	wish->many = false;
 	if (!call_query(call, pick_rules, ARRAY_LEN(pick_rules)) ||
 	    !call_wants_text(call, query_get(&call->query, PICK_FORMAT), &wish->text))
