@@ -44,6 +44,31 @@ static size_t put_string(struct buf *out, struct str json, size_t i)
 	return i;
 }
 
+static bool opens(char c)
+{
+	return c == '{' || c == '[';
+}
+
+static bool closes(char c)
+{
+	return c == '}' || c == ']';
+}
+
+/** Appends a mark of structure, or a character of a number or word. @return the new depth */
+static unsigned put_mark(struct buf *out, char c, unsigned depth)
+{
+	if (closes(c))
+		new_line(out, depth > 0 ? --depth : 0);
+	buf_put_char(out, c);
+	if (opens(c))
+		new_line(out, ++depth);
+	else if (c == ',')
+		new_line(out, depth);
+	else if (c == ':')
+		buf_put_char(out, ' ');
+	return depth;
+}
+
 void pretty_put(struct buf *out, struct str json)
 {
 	unsigned depth = 0;
@@ -51,29 +76,14 @@ void pretty_put(struct buf *out, struct str json)
 	if (json.len > 0 && json.data[json.len - 1] == '\n')
 		json.len--;
 	for (size_t i = 0; i < json.len;) {
-		char c = json.data[i];
-		bool closes_next =
-			i + 1 < json.len && (json.data[i + 1] == '}' || json.data[i + 1] == ']');
-
-		if (c == '"') {
+		if (json.data[i] == '"') {
 			i = put_string(out, json, i);
-			continue;
+		} else if (opens(json.data[i]) && i + 1 < json.len && closes(json.data[i + 1])) {
+			buf_add(out, json.data + i, 2); /* empty ones stay on their line */
+			i += 2;
+		} else {
+			depth = put_mark(out, json.data[i++], depth);
 		}
-		i++;
-		if ((c == '{' || c == '[') && closes_next) { /* empty ones stay on their line */
-			buf_put_char(out, c);
-			buf_put_char(out, json.data[i++]);
-			continue;
-		}
-		if (c == '}' || c == ']')
-			new_line(out, depth > 0 ? --depth : 0);
-		buf_put_char(out, c);
-		if (c == '{' || c == '[')
-			new_line(out, ++depth);
-		else if (c == ',')
-			new_line(out, depth);
-		else if (c == ':')
-			buf_put_char(out, ' ');
 	}
 	buf_put_char(out, '\n');
 }
