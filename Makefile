@@ -93,7 +93,9 @@ TOOL := $(if $(TOOL_SRCS),$(B)/rollcall)
 PC := $(if $(call find_c,client/rollcall.pc.in),$(B)/rollcall.pc)
 PROGRAMS := $(B)/rollcalld $(TOOL)
 
+CXX_EXAMPLE_SRCS := $(if $(CXX),$(call find_c,client/examples/*.cc))
 EXAMPLES := $(EXAMPLE_SRCS:%.c=$(B)/%)
+CXX_EXAMPLES := $(CXX_EXAMPLE_SRCS:%.cc=$(B)/%)
 UNIT_TESTS := $(UNIT_SRCS:%.c=$(B)/%)
 CLIENT_TESTS := $(CLIENT_TEST_SRCS:%.c=$(B)/%)
 PRELOADS := $(PRELOAD_SRCS:tests/lib/%.c=$(B)/%.so)
@@ -102,7 +104,7 @@ BENCHES := $(BENCH_SRCS:%.c=$(B)/%)
 UNITS := $(patsubst $(srcdir)/%.in,$(B)/%,$(wildcard $(srcdir)/systemd/*.in))
 
 .PHONY: all
-all: $(PROGRAMS) $(CLIENT_SO) $(PC) $(EXAMPLES) $(UNITS)
+all: $(PROGRAMS) $(CLIENT_SO) $(PC) $(EXAMPLES) $(CXX_EXAMPLES) $(UNITS)
 
 # make run ARGS="--log-level=debug"
 .PHONY: run
@@ -196,6 +198,13 @@ $(EXAMPLES): $(B)/%: $(B)/%.o $(CLIENT_SO)
 	$(call say,LD,$@)
 	$(Q)$(LINK) -o $@ $< $(CLIENT_SO) -Xlinker -rpath -Xlinker '$(abspath $(B))' $(CLIENT_LIBS)
 
+# As a C++ user would: -Wall -Wextra, no flags of ours. This also proves that the header is C++.
+$(CXX_EXAMPLES): $(B)/%: $(srcdir)/%.cc $(srcdir)/client/include/rollcall.h $(CLIENT_SO)
+	$(call say,CXX,$*.cc)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) -std=c++17 -Wall -Wextra -Wpedantic -Wconversion $(if $(filter yes,$(WERROR)),-Werror) -O2 -g \
+	  $(if $(SAN),-fsanitize=$(SAN)) -I$(srcdir)/client/include -o $@ $< $(CLIENT_SO) -Xlinker -rpath -Xlinker '$(abspath $(B))'
+
 SUBST_FILE = sed -e 's|@sbindir@|$(sbindir)|g' -e 's|@prefix@|$(prefix)|g' -e 's|@libdir@|$(libdir)|g' \
 	-e 's|@includedir@|$(includedir)|g' -e 's|@VERSION@|$(VERSION)|g'
 $(B)/rollcall.pc: $(srcdir)/client/rollcall.pc.in config.mk
@@ -279,7 +288,7 @@ $(UNIT_RUNS): run-%: $(B)/tests/%
 $(FUZZ_RUNS): run-fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%
 	@sh $(srcdir)/tests/lib/run-program $(RESULTS)/fuzz/fuzz_$*.tap fuzz/fuzz_$* $< $(srcdir)/tests/fuzz/corpus/$*
 # Last, because it measures time; two files at a time, whatever -j says.
-run-integration: $(PROGRAMS) $(CLIENT_SO) $(EXAMPLES) $(PRELOADS) | $(UNIT_RUNS) $(FUZZ_RUNS)
+run-integration: $(PROGRAMS) $(CLIENT_SO) $(EXAMPLES) $(CXX_EXAMPLES) $(PRELOADS) | $(UNIT_RUNS) $(FUZZ_RUNS)
 	@ROLLCALLD=$(abspath $(B)/rollcalld) ROLLCALL_TOOL=$(abspath $(TOOL)) ROLLCALL_FLAVOUR=$(FLAVOUR) \
 	  $(PYTHON) $(srcdir)/tests/integration/run.py $(RESULTS)/integration $(addprefix $(srcdir)/,$(INTEGRATION))
 
