@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+"""What README.md says its commands print is what they print."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import unittest
+
+import rollcall_test as rt
+
+TOUR = os.path.join(rt.ROOT, 'tests', 'docs', 'tour')
+README = os.path.join(rt.ROOT, 'README.md')
+
+
+@unittest.skipUnless(shutil.which('curl') and shutil.which('bash'), 'the tour needs curl and bash')
+class Readme(rt.TestCase):
+    def tour(self, *arguments):
+        return subprocess.run([sys.executable, TOUR, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              env=dict(os.environ, ROLLCALLD=rt.ROLLCALLD), timeout=rt.seconds(60), check=False)
+
+    def document(self, text):
+        path = os.path.join(self.directory(), 'document.md')
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write(text)
+        return path
+
+    def test_the_tour_prints_what_it_says(self):
+        done = self.tour(README)
+        self.assertEqual(done.returncode, 0, done.stdout.decode())
+        # Not only the commands that were easy to find.
+        with open(README, encoding='utf-8') as file:
+            commands = sum(line.startswith('$ ') for line in file)
+        self.assertGreater(commands, 15)
+        self.assertIn(f'{commands} commands, 0 differ', done.stdout.decode())
+
+    def test_a_wrong_output_is_found(self):
+        right = '```console\n$ curl http://127.0.0.1:7655/healthz\nok\n```\n'
+        self.assertEqual(self.tour(self.document(right)).returncode, 0)
+        for wrong in (right.replace('ok', 'OK'), right.replace('ok\n', 'ok\nok\n'), right.replace('ok\n', ''),
+                      right.replace('curl ', 'curl -X DELETE '), right.replace('curl ', 'curl -f -X DELETE '),
+                      right.replace('console', 'text'), ''):
+            if 'DELETE' not in wrong:  # a read that differs is repeated until the time is up
+                wrong = wrong.replace('curl ', 'curl -X GET ')
+            self.assertNotEqual(self.tour(self.document(wrong)).returncode, 0, wrong)
+
+    def test_every_file_that_the_documents_name_is_there(self):
+        for document in [README, *(os.path.join(rt.ROOT, 'docs', name) for name in os.listdir(rt.ROOT + '/docs'))]:
+            if not document.endswith('.md'):
+                continue
+            with open(document, encoding='utf-8') as file:
+                targets = re.findall(r'\]\(([^)#:]+)(?:#[^)]*)?\)', file.read())
+            for target in targets:
+                path = os.path.join(os.path.dirname(document), target)
+                self.assertTrue(os.path.exists(path), f'{document} names {target}')
+
+
+if __name__ == '__main__':
+    rt.main()
