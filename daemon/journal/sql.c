@@ -7,11 +7,24 @@
 /* Another program that looks into the file may hold it for moments. */
 #define BUSY_TIMEOUT_MS 5000
 
-static bool is_full(sqlite3 *db)
+/** Did the last write of the database or its WAL fail for want of quota? SQLite knows ENOSPC only.
+ */
+static bool is_over_quota(sqlite3 *db)
 {
-	int code = db != NULL ? sqlite3_system_errno(db) : 0;
+	static const int which[] = {SQLITE_FCNTL_JOURNAL_POINTER, SQLITE_FCNTL_FILE_POINTER};
 
-	return code == ENOSPC || code == EDQUOT;
+	for (size_t i = 0; db != NULL && i < ARRAY_LEN(which); i++) {
+		sqlite3_file *file = NULL;
+		int code = 0;
+
+		if (sqlite3_file_control(db, "main", which[i], &file) == SQLITE_OK &&
+		    file != NULL && file->pMethods != NULL &&
+		    file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &code) ==
+		            SQLITE_OK &&
+		    code == EDQUOT)
+			return true;
+	}
+	return false;
 }
 
 static int from_io_error(sqlite3 *db, int rc)
@@ -21,12 +34,12 @@ static int from_io_error(sqlite3 *db, int rc)
 		return -ENOMEM;
 	case SQLITE_IOERR_CORRUPTFS:
 		return -EBADMSG;
-	/* Nothing of a transaction counts before its last frame is written, so these may be tried
+	/* Nothing of a transaction counts before its last frame is written, so a write may be tried
 	 * again; a failed fsync may not, whatever its reason. */
 	case SQLITE_IOERR_WRITE:
-	case SQLITE_IOERR_SHMSIZE:
-	case SQLITE_IOERR_TRUNCATE:
-		return is_full(db) ? -ENOSPC : -EIO;
+		return is_over_quota(db) ? -ENOSPC : -EIO;
+	case SQLITE_IOERR_SHMSIZE: /* the -shm file, which is only an index, cannot grow */
+		return -ENOSPC;
 	default:
 		return -EIO;
 	}

@@ -22,6 +22,7 @@ static enum faultvfs_file fail_file;
 static int fail_nth = -1; /* below 0: none */
 static int fail_code;
 static bool fail_ever_after;
+static int fail_errno;
 static bool hit;
 static enum faultvfs_file held = FAULTVFS_ANY; /* ANY: none */
 static bool someone_waits;
@@ -112,6 +113,13 @@ static int do_reserved(sqlite3_file *f, int *out)
 
 static int do_control(sqlite3_file *f, int op, void *arg)
 {
+	pthread_mutex_lock(&lock);
+	int code = fail_errno;
+	pthread_mutex_unlock(&lock);
+	if (op == SQLITE_FCNTL_LAST_ERRNO && code != 0) {
+		*(int *)arg = code;
+		return SQLITE_OK;
+	}
 	return of(f)->real->pMethods->xFileControl(of(f)->real, op, arg);
 }
 
@@ -193,6 +201,7 @@ void faultvfs_reset(void)
 {
 	pthread_mutex_lock(&lock);
 	fail_nth = -1;
+	fail_errno = 0;
 	hit = false;
 	memset(counts, 0, sizeof(counts));
 	pthread_mutex_unlock(&lock);
@@ -219,6 +228,13 @@ void faultvfs_fail(enum faultvfs_op op, enum faultvfs_file file, int nth, int co
 void faultvfs_fail_once(enum faultvfs_op op, enum faultvfs_file file, int nth, int code)
 {
 	arm(op, file, nth, code, false);
+}
+
+void faultvfs_set_errno(int code)
+{
+	pthread_mutex_lock(&lock);
+	fail_errno = code;
+	pthread_mutex_unlock(&lock);
 }
 
 bool faultvfs_hit(void)

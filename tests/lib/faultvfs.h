@@ -22,6 +22,8 @@ void faultvfs_reset(void);
 void faultvfs_fail(enum faultvfs_op op, enum faultvfs_file file, int nth, int code);
 /** The nth fails, those after it work. */
 void faultvfs_fail_once(enum faultvfs_op op, enum faultvfs_file file, int nth, int code);
+/** The errno that files say was their last. */
+void faultvfs_set_errno(int code);
 /** Has one failed since? */
 bool faultvfs_hit(void);
 /** How many such operations there were since faultvfs_reset(). */

@@ -202,6 +202,40 @@ START_TEST(a_row_that_is_wrong_is_lost_only_when_its_events_are_gone)
 }
 END_TEST
 
+/** As wide as a column is, it can hold what a field cannot. */
+START_TEST(a_value_that_does_not_fit_is_damage)
+{
+	static const char *const columns[] = {"port", "weight", "metadata_count"};
+
+	for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
+		char sql[128];
+
+		close_it();
+		(void)snprintf(sql, sizeof(sql),
+		               "UPDATE instances SET %s = %s + 65536 WHERE id = '7'", columns[i],
+		               columns[i]);
+		statedir_sql(sql);
+		journal = statedir_open();
+		ck_assert_int_eq(journal_found(journal), JOURNAL_FOUND_CORRUPT);
+		put(EVENT_UPDATED, 7);
+	}
+}
+END_TEST
+
+START_TEST(metadata_that_is_not_packed_as_it_should_be_is_damage)
+{
+	struct event event = statedir_event(EVENT_REGISTERED, "a", "7");
+
+	put(EVENT_DEREGISTERED, 7);
+	event.instance.metadata_count = 3;
+	ck_ok(journal_append(journal, &event, 1));
+	close_it();
+	journal = statedir_open();
+	expect_salvaged(0);
+	ck_assert_uint_eq(instances(), LEFT - 1);
+}
+END_TEST
+
 START_TEST(without_the_table_of_instances_all_come_from_events)
 {
 	close_it();
@@ -442,6 +476,21 @@ START_TEST(damage_met_while_running_is_repaired_by_the_next_start)
 }
 END_TEST
 
+START_TEST(removing_whom_the_file_does_not_know_is_damage)
+{
+	struct event event = statedir_event(EVENT_REGISTERED, "b", "7");
+
+	ck_ok(journal_append(journal, &event, 1));
+	struct event gone = statedir_event_of(EVENT_DEREGISTERED, &event.instance);
+	ck_ok(journal_append(journal, &gone, 1));
+	gone = statedir_event_of(EVENT_REMOVED, &event.instance);
+	ck_fails(journal_append(journal, &gone, 1), EIO);
+	close_it();
+	journal = statedir_open();
+	expect_all_left();
+}
+END_TEST
+
 START_TEST(damage_met_by_a_reader_is_repaired_by_the_next_start)
 {
 	struct journal_reader *reader = NULL;
@@ -516,6 +565,8 @@ START_TEST(verify_finds_what_is_wrong)
 	} cases[] = {
 		{"UPDATE events SET reason = 'x' WHERE revision = 4", "event 4: its content"},
 		{"UPDATE events SET kind = 99 WHERE revision = 4", "event 4: its content"},
+		{"UPDATE events SET kind = kind + 4294967296 WHERE revision = 4",
+	         "event 4: its content"},
 		{"UPDATE instances SET weight = 1 WHERE id = '4'",
 	         "instance '4' of 'a': its content"},
 		{"DELETE FROM instances WHERE id = '4'",
@@ -623,6 +674,7 @@ END_TEST
 SUITE("journal_corrupt", setup, teardown, a_file_that_is_no_database_is_kept_aside,
       an_instance_whose_row_is_wrong_comes_from_its_event,
       a_row_that_is_wrong_is_lost_only_when_its_events_are_gone,
+      a_value_that_does_not_fit_is_damage, metadata_that_is_not_packed_as_it_should_be_is_damage,
       without_the_table_of_instances_all_come_from_events,
       without_counters_revisions_do_not_go_back, a_second_accident_goes_on_above_the_first,
       damage_to_any_page_is_survived, a_file_cut_short_is_survived, an_empty_file_is_a_new_one,
@@ -631,6 +683,7 @@ SUITE("journal_corrupt", setup, teardown, a_file_that_is_no_database_is_kept_asi
       a_salvage_cut_short_after_it_was_complete_takes_its_place,
       a_salvage_without_room_leaves_the_damaged_file,
       damage_met_while_running_is_repaired_by_the_next_start,
+      removing_whom_the_file_does_not_know_is_damage,
       damage_met_by_a_reader_is_repaired_by_the_next_start, a_false_alarm_changes_nothing,
       a_sound_file_verifies_and_is_not_changed, a_file_after_retention_verifies,
       verify_finds_what_is_wrong, verify_compares_instances_with_events,

@@ -240,6 +240,22 @@ START_TEST(on_a_full_disk_nothing_changes_and_it_may_be_tried_again)
 }
 END_TEST
 
+START_TEST(a_quota_that_is_used_up_is_a_full_disk)
+{
+	faultvfs_set_errno(EDQUOT);
+	faultvfs_fail(FAULTVFS_WRITE, FAULTVFS_WAL, 0, SQLITE_IOERR_WRITE);
+	ck_fails(put("1"), ENOSPC);
+	ck_fails(put("1"), ENOSPC);
+	faultvfs_reset();
+	ck_ok(put("1"));
+	/* but a sync that fails for want of room has lost what was written */
+	faultvfs_set_errno(EDQUOT);
+	faultvfs_fail_once(FAULTVFS_SYNC, FAULTVFS_WAL, 0, SQLITE_IOERR_FSYNC);
+	ck_fails(put("2"), EIO);
+	ck_fails(put("2"), EIO);
+}
+END_TEST
+
 START_TEST(a_full_disk_does_not_fail_checkpoints_for_good)
 {
 	faultvfs_fail(FAULTVFS_WRITE, FAULTVFS_DB, 0, SQLITE_FULL);
@@ -396,7 +412,7 @@ SUITE("journal_fault", setup, teardown, after_a_failed_fsync_nothing_more_is_acc
       a_failed_sync_of_a_checkpoint_ends_the_use_of_the_journal,
       commits_go_on_while_a_checkpoint_waits_for_the_disk,
       on_a_full_disk_nothing_changes_and_it_may_be_tried_again,
-      a_full_disk_does_not_fail_checkpoints_for_good,
+      a_quota_that_is_used_up_is_a_full_disk, a_full_disk_does_not_fail_checkpoints_for_good,
       a_reserve_that_does_not_fit_is_not_kept_in_part,
       out_of_memory_anywhere_in_an_append_changes_nothing,
       out_of_memory_while_opening_leaves_all_as_it_was, out_of_memory_while_reading_history_is_told)
