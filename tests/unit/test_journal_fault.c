@@ -8,10 +8,12 @@
 #include "suite.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -111,6 +113,32 @@ START_TEST(a_failed_journal_leaves_the_file_to_the_next_start)
 	ck_assert(statedir_has("rollcall.db-wal"));
 	reopen();
 	ck_assert_uint_ge(instances(), 1);
+}
+END_TEST
+
+static void say(void *arg, const char *line)
+{
+	(void)arg;
+	ck_abort_msg("%s", line);
+}
+
+START_TEST(verifying_leaves_the_wal_as_it_is)
+{
+	struct stat db;
+	struct stat after;
+
+	ck_ok(put("1"));
+	faultvfs_fail_once(FAULTVFS_SYNC, FAULTVFS_WAL, 0, SQLITE_IOERR_FSYNC);
+	ck_fails(put("2"), EIO);
+	journal_close(journal);
+	journal = NULL;
+	faultvfs_reset();
+	ck_assert_int_eq(stat(statedir_file("rollcall.db"), &db), 0);
+	ck_ok(journal_verify(statedir_path(), say, NULL));
+	ck_assert_int_eq(stat(statedir_file("rollcall.db"), &after), 0);
+	ck_assert_int_eq(db.st_size, after.st_size);
+	ck_assert_uint_eq(faultvfs_count(FAULTVFS_WRITE, FAULTVFS_ANY), 0);
+	ck_assert(statedir_has("rollcall.db-wal"));
 }
 END_TEST
 
@@ -268,6 +296,63 @@ START_TEST(a_full_disk_does_not_fail_checkpoints_for_good)
 }
 END_TEST
 
+/** Puts a file system of @p size over the state directory, for this process alone. */
+static bool mount_small(const char *size)
+{
+	return unshare(CLONE_NEWNS) == 0 &&
+	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	       mount("tmpfs", statedir_path(), "tmpfs", 0, size) == 0;
+}
+
+START_TEST(on_a_disk_that_is_really_full_deregistrations_go_on)
+{
+	static struct event events[100];
+	static char ids[20000][8];
+	static uint64_t incarnations[20000];
+	size_t registered = 0;
+	int r = 0;
+
+	journal_close(journal);
+	journal = NULL;
+	if (!mount_small("size=16m")) {
+		journal = statedir_open();
+		ck_skip("this user may not mount a small file system");
+	}
+	journal = statedir_open();
+	while (r == 0) {
+		ck_assert_uint_lt(registered, 19900);
+		for (size_t i = 0; i < 100; i++) {
+			(void)snprintf(ids[registered + i], sizeof(ids[0]), "%zu", registered + i);
+			events[i] = statedir_event(EVENT_REGISTERED, "a", ids[registered + i]);
+		}
+		r = journal_append(journal, events, 100);
+		for (size_t i = 0; r == 0 && i < 100; i++)
+			incarnations[registered++] = events[i].instance.incarnation;
+		ck_assert_int_ge(journal_tidy(journal, 0), 0);
+	}
+	ck_assert_int_eq(r, -ENOSPC);
+	ck_assert_uint_eq(instances(), registered);
+
+	journal_release_reserve(journal);
+	for (size_t i = 0; i < 500; i++) {
+		struct event gone = statedir_event(EVENT_DEREGISTERED, "a", ids[i]);
+
+		gone.instance.incarnation = incarnations[i];
+		ck_ok(journal_append(journal, &gone, 1));
+		ck_assert_int_ge(journal_tidy(journal, 0), 0);
+	}
+	while (put("filler") == 0) /* whatever is left */
+		;
+	uint64_t revision = journal_revision(journal);
+	size_t left = instances();
+	journal_close(journal); /* and it starts on a full disk too */
+	journal = statedir_open();
+	ck_assert_int_eq(journal_found(journal), JOURNAL_FOUND_SOUND);
+	ck_assert_uint_eq(journal_revision(journal), revision);
+	ck_assert_uint_eq(instances(), left);
+}
+END_TEST
+
 START_TEST(a_reserve_that_does_not_fit_is_not_kept_in_part)
 {
 	struct rlimit limit = {1 << 20, RLIM_INFINITY};
@@ -405,7 +490,7 @@ END_TEST
 
 SUITE("journal_fault", setup, teardown, after_a_failed_fsync_nothing_more_is_accepted,
       after_a_failed_write_nothing_more_is_accepted,
-      a_failed_journal_leaves_the_file_to_the_next_start,
+      a_failed_journal_leaves_the_file_to_the_next_start, verifying_leaves_the_wal_as_it_is,
       a_start_moves_what_the_wal_holds_into_the_database_first,
       whichever_write_or_sync_fails_what_was_acknowledged_is_there,
       a_failed_checkpoint_ends_the_use_of_the_journal,
@@ -413,6 +498,7 @@ SUITE("journal_fault", setup, teardown, after_a_failed_fsync_nothing_more_is_acc
       commits_go_on_while_a_checkpoint_waits_for_the_disk,
       on_a_full_disk_nothing_changes_and_it_may_be_tried_again,
       a_quota_that_is_used_up_is_a_full_disk, a_full_disk_does_not_fail_checkpoints_for_good,
+      on_a_disk_that_is_really_full_deregistrations_go_on,
       a_reserve_that_does_not_fit_is_not_kept_in_part,
       out_of_memory_anywhere_in_an_append_changes_nothing,
       out_of_memory_while_opening_leaves_all_as_it_was, out_of_memory_while_reading_history_is_told)
