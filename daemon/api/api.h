@@ -46,6 +46,9 @@ struct api_request {
 	 * not block. */
 	void (*wake)(struct api_request *request);
 	void *park; /* api/'s while parked; freed by api_finish() or api_abandon() */
+	/** Set with API_PARKED: clock_ms() at which http/ calls api_expire(); 0: it waits until
+	 * woken. */
+	int64_t park_until_ms;
 };
 
 #define API_HEADERS_MAX 6
@@ -89,6 +92,12 @@ enum api_result api_handle(struct api *api, struct api_request *request,
 /** After wake(): the answer of a parked request; may park again. */
 enum api_result api_finish(struct api *api, struct api_request *request,
                            struct api_response *response) MUST_USE;
+/**
+ * Its time is over, or its client has gone: it need not wait any longer. Only while it is parked
+ * with a park_until_ms.
+ * @return true: it will not be woken: go on as after wake(); false: wake() is on its way
+ */
+bool api_expire(struct api *api, struct api_request *request) MUST_USE;
 /** After wake(), when the client has gone: frees what was parked. */
 void api_abandon(struct api *api, struct api_request *request);
 

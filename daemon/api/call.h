@@ -32,6 +32,7 @@ struct api {
 	_Atomic(int64_t) default_ttl_ms;
 	_Atomic(int64_t) default_remove_after_ms;
 	_Atomic(int64_t) max_instances;
+	_Atomic(int64_t) max_watchers;
 	atomic_bool stopping;
 };
 MAGIC(api, 0xa9150);
@@ -58,7 +59,12 @@ struct parked {
 	struct command command;
 	struct history history;
 	struct buf out; /* history's */
-	void *more;     /* a finisher's own */
+	struct wait {
+		struct watcher watcher;
+		uint64_t fingerprint; /* of the result that was seen */
+		bool expired;
+	} wait;
+	void *more; /* a finisher's own */
 	void (*free_more)(void *more);
 	char memory[]; /* strings of the command that live nowhere else */
 };
@@ -112,6 +118,27 @@ struct parked *call_park(struct call *call, size_t size,
 /** Fills author and agent, sends the command. Owns @p parked from now on, whatever happens. */
 enum api_result call_submit(struct call *call, struct parked *parked);
 void parked_free(struct parked *parked);
+
+/** ?wait_ms= and ?revision=: wait until the result differs from what it was at that revision. */
+struct wait_query {
+	uint64_t revision;
+	uint64_t wait_ms; /* 0: do not wait */
+};
+#define WAIT_MS_MAX 600000
+#define LIST_MAX    10000 /* entries that ?limit= may ask for */
+bool call_wait_query(struct call *call, const struct query_rule *rules, unsigned revision_rule,
+                     unsigned wait_rule, struct wait_query *ret) MUST_USE;
+/**
+ * Adds a watcher; then look again, since what is waited for may have happened before. Makes the
+ * parked when *parked is NULL.
+ * @return false when refused (told): the parked is freed
+ */
+bool call_wait(struct call *call, struct parked **parked, const struct watcher *watcher,
+               const struct wait_query *wait,
+               enum api_result (*finish)(struct call *, struct parked *)) MUST_USE;
+/** It happened before. @return true: it will not be woken; false: it is being woken: return
+ * API_PARKED */
+bool call_unwait(struct call *call, struct parked *parked) MUST_USE;
 
 /** Who sends the request, without the port. */
 struct str peer_address(struct str peer);

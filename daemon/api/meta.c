@@ -21,6 +21,8 @@ static void put_limits(struct buf *out, const struct api *api)
 		int64_t value;
 	} limits[] = {
 		{"instances", atomic_load_explicit(&api->max_instances, memory_order_relaxed)},
+		{"watchers", atomic_load_explicit(&api->max_watchers, memory_order_relaxed)},
+		{"wait_ms", WAIT_MS_MAX},
 		{"service_name_bytes", SERVICE_NAME_MAX},
 		{"instance_id_bytes", INSTANCE_ID_MAX},
 		{"host_bytes", HOST_MAX},

@@ -73,6 +73,8 @@ const struct problem_code problem_codes[] = {
 	 "Nothing was changed. Try again, or give the daemon more."},
 	{"unsupported-version", 505, "The version of HTTP is not known",
 	 "Speak HTTP/1.1 or HTTP/1.0."},
+	{"too-many-watchers", 503, "Too many requests wait for a change",
+	 "Ask again without wait_ms, or later; or raise max_watchers."},
 	{"disk-full", 507, "The disk is full",
 	 "Only deregistrations are accepted until there is space; reads and heartbeats go on."},
 	{"too-many-instances", 507, "The registry holds as many instances as it may",

@@ -36,6 +36,7 @@
 	X(default_ttl_ms,           30000,    1000, 86400000,    "ms",      RELOAD,  "lease of an instance that names no ttl_ms") \
 	X(default_remove_after_ms,  600000,   0,    31536000000, "ms",      RELOAD,  "when an expired instance that names no remove_after_ms is removed; 0 = never") \
 	X(max_instances,            1000000,  1,    10000000,    "instances", RELOAD, "instances in all; one more is refused") \
+	X(max_watchers,             20000,    1,    1000000,     "requests", RELOAD, "requests that wait for a change; one more is refused") \
 	X(queue_max,                65536,    16,   1000000,     "commands", RESTART, "changes waiting for the writer; one more is refused") \
 	X(batch_max,                1024,     1,    10000,       "events",  RESTART, "changes in one transaction") \
 	X(events_max_age_ms,        604800000, 0,   31536000000, "ms",      RELOAD,  "events older than this are forgotten; 0 = never") \

@@ -6,7 +6,7 @@
  * long, so a lane is a queue: who entered first is due first, and entering, leaving and finding who
  * is overdue take constant time.
  *
- *	SETTLE -> (IDLE ->) REQUEST -> (PARKED ->) REPLY -> SETTLE -> ...
+ *	SETTLE -> (IDLE ->) REQUEST -> (PARKED or WATCH ->) REPLY -> SETTLE -> ...
  *
  * libmicrohttpd does not tell when the first byte of a request arrives, only when its first line
  * has. So a connection without a request for SETTLE_MS is looked at. If TCP has received more bytes
@@ -26,10 +26,12 @@
 #include <stdint.h>
 
 struct loop;
+struct exchange;
 
 enum lane {
 	LANE_REQUEST, /* a request has begun to arrive */
 	LANE_PARKED,  /* its request waits for the writer */
+	LANE_WATCH,   /* its request waits for a change, until its own deadline */
 	LANE_REPLY,   /* an answer is on its way out */
 	LANE_SETTLE,  /* accepted or answered a moment ago */
 	LANE_IDLE,    /* silent; the next request's first byte is watched for */
@@ -46,7 +48,8 @@ struct connection {
 	struct loop *loop;
 	int fd; /* libmicrohttpd's to close; ours in LANE_LINGER */
 	enum lane lane;
-	bool watched;      /* the fd is in the loop's epoll */
+	bool watched;              /* the fd is in the loop's epoll */
+	struct exchange *watching; /* in LANE_WATCH: the request that waits */
 	bool refused;      /* its last request was: the peer may not have finished sending it */
 	uint64_t consumed; /* bytes of all its requests; UINT64_MAX: not known */
 	int64_t since_ms;

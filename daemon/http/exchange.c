@@ -123,6 +123,7 @@ void *exchange_begin(void *cls, const char *target, struct MHD_Connection *mhd)
 	exchange->mhd = mhd;
 	exchange->state = EXCHANGE_BEGUN;
 	exchange->request = (struct api_request){.wake = wake};
+	exchange->gone = false;
 	exchange->guard = (struct guard){0};
 	exchange->began_us = clock_us();
 	exchange->raw_target = target;
@@ -286,6 +287,22 @@ static void take_body(struct exchange *exchange, const char *data, size_t len)
 		buf_add(body, data, len); /* run() sees the error */
 }
 
+/* It may wait for long: see when its time is over, and when its client leaves, which libmicrohttpd
+ * does not. */
+static void watch(struct exchange *exchange)
+{
+	struct loop *loop = exchange->loop;
+	struct connection *connection = exchange->connection;
+
+	if (connection->lane == LANE_CLOSING)
+		return;
+	move(exchange, LANE_WATCH);
+	connection->watching = exchange;
+	timers_arm(&loop->timers, &exchange->timer,
+	           loop->stopping ? loop->now_ms : exchange->request.park_until_ms);
+	loop_watch_hangup(loop, connection);
+}
+
 static enum MHD_Result proceed(struct exchange *exchange, enum api_result result)
 {
 	if (result == API_DONE)
@@ -294,7 +311,10 @@ static enum MHD_Result proceed(struct exchange *exchange, enum api_result result
 	exchange->state = EXCHANGE_PARKED;
 	exchange->loop->parked++;
 	metrics_move(METRIC_PARKED, 1);
-	move(exchange, LANE_PARKED);
+	if (exchange->request.park_until_ms != 0)
+		watch(exchange);
+	else
+		move(exchange, LANE_PARKED);
 	MHD_suspend_connection(exchange->mhd);
 	return MHD_YES;
 }
@@ -317,7 +337,7 @@ static enum MHD_Result finish(struct exchange *exchange)
 {
 	struct api *api = exchange->loop->http->api;
 
-	if (exchange->loop->abandoning)
+	if (exchange->loop->abandoning || exchange->gone)
 		return MHD_NO; /* exchange_completed() abandons it */
 	return proceed(exchange, api_finish(api, &exchange->request, &exchange->response));
 }
@@ -357,9 +377,20 @@ void exchange_resume(struct exchange *exchange)
 	CHECK(exchange->state == EXCHANGE_PARKED);
 	exchange->state = EXCHANGE_WOKEN;
 	exchange->loop->parked--;
+	exchange->connection->watching = NULL;
+	timers_disarm(&exchange->loop->timers, &exchange->timer);
 	metrics_move(METRIC_PARKED, -1);
 	move(exchange, LANE_REPLY);
 	MHD_resume_connection(exchange->mhd);
+}
+
+void exchange_expire(struct exchange *exchange, bool gone)
+{
+	CHECK_MAGIC(exchange, exchange);
+	if (!api_expire(exchange->loop->http->api, &exchange->request))
+		return; /* it is being woken */
+	exchange->gone = gone;
+	exchange_resume(exchange);
 }
 
 void exchange_completed(void *cls, struct MHD_Connection *mhd, void **context,

@@ -9,6 +9,7 @@
 #include "api/api.h"
 #include "base/buf.h"
 #include "base/check.h"
+#include "base/timer.h"
 #include "http/guard.h"
 #include "http/reply.h"
 
@@ -45,6 +46,8 @@ struct exchange {
 	int64_t began_us;
 	struct prepared prepared; /* the answer before this one that came from response.body */
 	struct exchange *next;    /* in the loop's list of spare or of done ones */
+	struct timer timer;       /* in LANE_WATCH: when it need not wait any longer */
+	bool gone;                /* its client is */
 };
 MAGIC(exchange, 0xe8c4a29e);
 
@@ -59,4 +62,6 @@ void exchange_completed(void *cls, struct MHD_Connection *mhd, void **context,
 
 /** A woken one goes on: libmicrohttpd will call exchange_handle() again. */
 void exchange_resume(struct exchange *exchange);
+/** One in LANE_WATCH need not wait any longer. */
+void exchange_expire(struct exchange *exchange, bool gone);
 void exchange_free(struct exchange *exchange);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define EVENTS_MAX 64
+#define HANGUP     (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
 /* A whole backlog a pass: a pass must take all that was ready when it began. */
 #define ACCEPT_MAX      4096
 #define ACCEPT_PAUSE_MS 100
@@ -230,6 +231,8 @@ static void dispatch(struct loop *loop, const struct epoll_event *event)
 		drain(loop, connection);
 	else if (connection->lane == LANE_IDLE)
 		lanes_move(&loop->lanes, connection, LANE_REQUEST, loop->now_ms);
+	else if (connection->watching != NULL && (event->events & HANGUP) != 0)
+		exchange_expire(connection->watching, true);
 }
 
 static void resume_done(struct loop *loop)
@@ -248,23 +251,46 @@ static void resume_done(struct loop *loop)
 	}
 }
 
+/* The next of these events, and no more, of a socket that libmicrohttpd waits for too. */
+static int see_once(struct loop *loop, struct connection *connection, uint32_t events)
+{
+	struct epoll_event event = {.events = events | EPOLLONESHOT, .data.ptr = connection};
+	int op = connection->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+
+	if (epoll_ctl(loop->epoll_fd, op, connection->fd, &event) < 0)
+		return -errno;
+	connection->watched = true;
+	return 0;
+}
+
 /* No request for a moment: has one begun to arrive? If not, see its first byte. */
 static void settle(struct loop *loop, struct connection *connection)
 {
-	struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT,
-	                            .data.ptr = connection};
-
 	if (connection_has_begun(connection)) {
 		lanes_move(&loop->lanes, connection, LANE_REQUEST, loop->now_ms);
 		return;
 	}
-	int op = connection->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-	if (epoll_ctl(loop->epoll_fd, op, connection->fd, &event) < 0) {
+	if (see_once(loop, connection, EPOLLIN | EPOLLRDHUP) < 0) {
 		shut(loop, connection);
 		return;
 	}
-	connection->watched = true;
 	lanes_move(&loop->lanes, connection, LANE_IDLE, connection->since_ms);
+}
+
+void loop_watch_hangup(struct loop *loop, struct connection *connection)
+{
+	/* Without memory it is noticed later: when its time is over. */
+	(void)see_once(loop, connection, EPOLLRDHUP);
+}
+
+static void expire_watchers(struct loop *loop)
+{
+	while (timers_next_ms(&loop->timers) <= loop->now_ms) {
+		struct timer *timer = timers_expired(&loop->timers, loop->now_ms);
+
+		if (timer != NULL)
+			exchange_expire(container_of(timer, struct exchange, timer), false);
+	}
 }
 
 static void shut_overdue(struct loop *loop, enum lane lane, int64_t most_ms)
@@ -326,9 +352,15 @@ static int wait_ms(const struct loop *loop)
 {
 	MHD_UNSIGNED_LONG_LONG mhd_ms;
 
-	if (MHD_get_timeout(loop->mhd, &mhd_ms) == MHD_YES && mhd_ms < PROGRESS_IDLE_MS)
+	int64_t most_ms = timers_next_ms(&loop->timers) - loop->now_ms;
+
+	if (most_ms > PROGRESS_IDLE_MS)
+		most_ms = PROGRESS_IDLE_MS;
+	if (most_ms < 0)
+		most_ms = 0;
+	if (MHD_get_timeout(loop->mhd, &mhd_ms) == MHD_YES && mhd_ms < (uint64_t)most_ms)
 		return (int)mhd_ms;
-	return PROGRESS_IDLE_MS;
+	return (int)most_ms;
 }
 
 static void pass(struct loop *loop)
@@ -340,9 +372,24 @@ static void pass(struct loop *loop)
 	for (int i = 0; i < count; i++)
 		dispatch(loop, &events[i]);
 	resume_done(loop);
+	expire_watchers(loop);
 	(void)MHD_run(loop->mhd);
 	tidy_up(loop);
 	progress_mark(&loop->progress);
+}
+
+/* They are answered with what there is. */
+static void end_watching(struct loop *loop)
+{
+	struct connection *connection = loop->lanes.lane[LANE_WATCH].first;
+
+	while (connection != NULL) {
+		struct connection *next = connection->next;
+
+		if (connection->watching != NULL)
+			exchange_expire(connection->watching, false);
+		connection = next;
+	}
 }
 
 static void cease_accepting(struct loop *loop)
@@ -350,6 +397,7 @@ static void cease_accepting(struct loop *loop)
 	struct http *http = loop->http;
 
 	loop->stopping = true;
+	end_watching(loop);
 	watch_listeners(loop, false);
 	if (atomic_fetch_sub(&http->accepting, 1) == 1)
 		http_close_listeners(http);
@@ -420,6 +468,7 @@ int loop_init(struct loop *loop, struct http *http, unsigned index)
 	lock_init(&loop->done_lock, LOCK_HTTP_DONE);
 	(void)snprintf(loop->name, sizeof(loop->name), "http-%u", index);
 	loop->now_ms = clock_ms();
+	timers_init(&loop->timers, loop->now_ms);
 
 	int r = start_mhd(loop);
 	if (r < 0)

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/lock.h"
 #include "base/progress.h"
+#include "base/timer.h"
 #include "http/connection.h"
 #include "http/http.h"
 #include "http/peers.h"
@@ -68,6 +69,7 @@ struct loop {
 	/* loop's thread only (and http_free()'s once the thread has ended) */
 	struct progress progress;
 	struct lanes lanes;
+	struct timers timers;      /* of requests that wait for a change */
 	struct connection *adding; /* passed to libmicrohttpd's callback */
 	struct exchange *spare;
 	unsigned spare_count;
@@ -85,6 +87,8 @@ MAGIC(loop, 0x100b100b);
 /** @return 0, or a negative errno; loop_fini() takes it in any case */
 int loop_init(struct loop *loop, struct http *http, unsigned index) MUST_USE;
 int loop_start(struct loop *loop) MUST_USE;
+/** Sees, once, when @p connection's peer hangs up. Loop's thread. */
+void loop_watch_hangup(struct loop *loop, struct connection *connection);
 /** Wakes the thread up. Any thread. */
 void loop_wake(struct loop *loop);
 /** After the thread has ended and every parked request has been woken. */

@@ -25,6 +25,9 @@ _Static_assert(SWEEP_MS <= PROGRESS_IDLE_MS, "the sweeper must be seen to make p
 #define EXPIRY_RETRY_MS 1000
 
 #define NEVER INT64_MAX
+/* Services that are gone are remembered by these alone: two that share one only make answers come
+ * early. */
+#define REMOVED_BUCKETS 1024
 
 /** The lease of one incarnation, and when something is to happen to it. Freed by RCU after the
  * instance is removed. */
@@ -114,6 +117,9 @@ struct registry {
 	_Atomic bool has_failed;
 	_Atomic bool is_full;
 	_Atomic uint32_t held_services;
+	/* latest removal of an instance: of all, and by hash of its service's name */
+	_Atomic uint64_t removed_any;
+	_Atomic uint64_t removed[REMOVED_BUCKETS];
 
 	/* guarded by queue_lock */
 	struct lock queue_lock;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/thread.h"
 #include "metrics/metrics.h"
 #include "registry/internal.h"
@@ -71,6 +72,10 @@ static int restore(struct registry *registry)
 		return r;
 	}
 	snapshot_draft_publish(restore.draft);
+	atomic_store_explicit(&registry->removed_any, restore.revision, memory_order_relaxed);
+	for (size_t i = 0; i < REMOVED_BUCKETS; i++) /* before that nothing is known */
+		atomic_store_explicit(&registry->removed[i], restore.revision,
+		                      memory_order_relaxed);
 	return 0;
 }
 
@@ -219,6 +224,14 @@ struct snapshot_store *registry_store(const struct registry *registry)
 const char *registry_trouble(const struct registry *registry)
 {
 	return journal_trouble(registry->journal);
+}
+
+uint64_t registry_removed_revision(const struct registry *registry, struct str service)
+{
+	if (service.len == 0)
+		return atomic_load_explicit(&registry->removed_any, memory_order_acquire);
+	return atomic_load_explicit(&registry->removed[hash_str(service) % REMOVED_BUCKETS],
+	                            memory_order_acquire);
 }
 
 struct watch_hub *registry_watch(const struct registry *registry)

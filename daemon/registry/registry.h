@@ -55,6 +55,12 @@ struct snapshot_store *registry_store(const struct registry *registry);
  * publishing, so a watcher that is added before it reads the snapshot misses nothing.
  */
 struct watch_hub *registry_watch(const struct registry *registry);
+/**
+ * When a service that is not there may have been there last. Any thread, inside a visit.
+ * @param service  empty: any service
+ * @return a revision after which it has not been removed
+ */
+uint64_t registry_removed_revision(const struct registry *registry, struct str service);
 /** What registry_open() found wrong with the journal and did about it, or why the journal has
  * failed;
  * "" when neither. Any thread. */

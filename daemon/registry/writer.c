@@ -2,6 +2,7 @@
 #include "balance/balance.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "metrics/metrics.h"
 #include "registry/internal.h"
@@ -201,8 +202,26 @@ static void notify(struct registry *registry, const struct batch *batch)
 	(void)watch_notify_any(registry->watch);
 }
 
+/* Before publishing, so that who finds a service gone finds this too. Any removal may have been the
+ * last. */
+static void note_removals(struct registry *registry, const struct batch *batch)
+{
+	for (size_t i = 0; i < batch->event_count; i++) {
+		const struct event *event = &batch->events[i];
+		uint64_t hash = hash_str(event->instance.service);
+
+		if (!event_removes(event->kind))
+			continue;
+		atomic_store_explicit(&registry->removed_any, event->revision,
+		                      memory_order_release);
+		atomic_store_explicit(&registry->removed[hash % REMOVED_BUCKETS], event->revision,
+		                      memory_order_release);
+	}
+}
+
 static void publish(struct registry *registry, struct batch *batch)
 {
+	note_removals(registry, batch);
 	snapshot_draft_publish(batch->draft);
 	batch->draft = NULL;
 	for (size_t i = 0; i < batch->entry_count; i++) {

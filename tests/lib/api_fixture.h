@@ -98,7 +98,8 @@ __attribute__((unused)) static void api_fixture_setup(void)
 	};
 	config = (struct config){.default_ttl_ms = TTL_MS_DEFAULT,
 	                         .default_remove_after_ms = REMOVE_AFTER_DEFAULT,
-	                         .max_instances = 1000};
+	                         .max_instances = 1000,
+	                         .max_watchers = 3};
 	api_fixture_open();
 	api_response_init(&response);
 	body = NULL;

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT */
+/** Lookups: the instances of one service. */
+#include "api/call.h"
+#include "api/pretty.h"
+#include "api/text.h"
+#include "balance/balance.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define ALL_STATUSES ((1u << STATUS_COUNT) - 1)
+
+enum {
+	LOOKUP_FORMAT = PARAM_PRETTY + 1,
+	LOOKUP_STATUS,
+	LOOKUP_META,
+	LOOKUP_LIMIT,
+	LOOKUP_AFTER,
+	LOOKUP_REVISION,
+	LOOKUP_WAIT
+};
+static const struct query_rule lookup_rules[] = {
+	[PARAM_PRETTY] = QUERY_PRETTY,
+	[LOOKUP_FORMAT] = {"format", 0},
+	[LOOKUP_STATUS] = {"status", 0},
+	[LOOKUP_META] = {"meta.", QUERY_PREFIX | QUERY_REPEATS},
+	[LOOKUP_LIMIT] = {"limit", 0},
+	[LOOKUP_AFTER] = {"after", 0},
+	[LOOKUP_REVISION] = {"revision", 0},
+	[LOOKUP_WAIT] = {"wait_ms", 0},
+};
+
+struct lookup {
+	struct wait_query wait;
+	unsigned statuses; /* bit 1 << status */
+	struct meta_filter filter;
+	uint64_t limit; /* 0: all */
+	struct str after;
+	bool has_after;
+	bool text;
+};
+
+static bool read_statuses(struct call *call, struct str text, unsigned *ret)
+{
+	unsigned statuses = 0;
+
+	while (true) {
+		const char *comma = text.len > 0 ? memchr(text.data, ',', text.len) : NULL;
+		struct str word = {text.data, comma ? (size_t)(comma - text.data) : text.len};
+		enum status status;
+
+		if (str_equal(word, STR("any"))) {
+			statuses |= ALL_STATUSES;
+		} else if (status_parse(word, &status) == 0) {
+			statuses |= 1u << status;
+		} else {
+			problem(call->response, "invalid-parameter",
+			        "status must be any or a list of healthy, unhealthy and draining, "
+			        "not '%.*s'",
+			        (int)(word.len < 40 ? word.len : 40), word.len ? word.data : "");
+			return false;
+		}
+		if (comma == NULL)
+			break;
+		text = (struct str){comma + 1, text.len - word.len - 1};
+	}
+	*ret = statuses;
+	return true;
+}
+
+static bool read_lookup(struct call *call, struct lookup *lookup)
+{
+	const struct query_item *item;
+	struct str text;
+
+	lookup->statuses = 1u << STATUS_HEALTHY;
+	lookup->filter.count = 0;
+	lookup->limit = 0;
+	lookup->has_after = false;
+	lookup->text = false;
+	if (!call_query(call, lookup_rules, ARRAY_LEN(lookup_rules)) ||
+	    !call_number(call, lookup_rules, LOOKUP_LIMIT, 1, LIST_MAX, &lookup->limit) ||
+	    !call_wants_text(call, query_get(&call->query, LOOKUP_FORMAT), &lookup->text) ||
+	    !call_meta_filter(call, LOOKUP_META, &lookup->filter) ||
+	    !call_wait_query(call, lookup_rules, LOOKUP_REVISION, LOOKUP_WAIT, &lookup->wait))
+		return false;
+	item = query_get(&call->query, LOOKUP_STATUS);
+	if (item != NULL &&
+	    (!call_text(call, item, &text) || !read_statuses(call, text, &lookup->statuses)))
+		return false;
+	item = query_get(&call->query, LOOKUP_AFTER);
+	lookup->has_after = item != NULL;
+	return item == NULL || call_text(call, item, &lookup->after);
+}
+
+static bool is_plain(const struct lookup *lookup)
+{
+	return lookup->statuses == 1u << STATUS_HEALTHY && lookup->filter.count == 0 &&
+	       lookup->limit == 0 && !lookup->has_after && !lookup->text;
+}
+
+/** The revision of what the lookup can show: the newest of its statuses'. */
+static uint64_t lookup_revision(const struct service *service, const struct lookup *lookup)
+{
+	uint64_t revision = 0;
+
+	for (unsigned i = 0; i < STATUS_COUNT; i++)
+		if ((lookup->statuses & 1u << i) != 0 && service->status_revision[i] > revision)
+			revision = service->status_revision[i];
+	return revision;
+}
+
+/** Where to begin. @return false when the instance to go on from is no longer there (told) */
+static bool find_start(struct call *call, const struct service *service,
+                       const struct lookup *lookup, uint32_t *ret_start)
+{
+	const struct member *member;
+	uint32_t i = 0;
+
+	*ret_start = 0;
+	if (!lookup->has_after)
+		return true;
+	member = service_member(service, lookup->after);
+	while (i < service->count && service->members[i] != member)
+		i++;
+	if (i == service->count) {
+		problem(call->response, "unknown-cursor",
+		        "the instance to go on after is no longer there: start again");
+		return false;
+	}
+	*ret_start = i + 1;
+	return true;
+}
+
+/** Inside a visit. Appends what matches from @p start on; with "next" when cut. */
+static void put_matches(struct buf *out, const struct service *service, const struct lookup *lookup,
+                        uint32_t start)
+{
+	const struct member *last = NULL;
+	uint64_t count = 0;
+	bool cut = false;
+
+	for (uint32_t i = start; i < service->count && !cut; i++) {
+		const struct member *member = service->members[i];
+
+		if ((lookup->statuses & 1u << member->value.status) == 0 ||
+		    !meta_filter_matches(&lookup->filter, &member->value))
+			continue;
+		if (lookup->limit > 0 && count == lookup->limit) {
+			cut = true;
+			break;
+		}
+		last = member;
+		if (lookup->text) {
+			text_put_member(out, member);
+		} else {
+			if (count > 0)
+				buf_put_char(out, ',');
+			member_put_json(out, member);
+		}
+		count++;
+	}
+	if (lookup->text)
+		return;
+	buf_put_char(out, ']');
+	if (cut) {
+		buf_put(out, ",\"next\":");
+		buf_put_json(out, last->value.id);
+	}
+	buf_put_char(out, '}');
+}
+
+static enum api_result put_lookup(struct call *call, const struct service *service,
+                                  const struct lookup *lookup)
+{
+	struct buf *body = &call->response->body;
+	uint64_t revision = lookup_revision(service, lookup);
+	struct buf rows;
+	uint32_t start;
+
+	if (call_etag(call, revision, lookup->text))
+		return API_DONE;
+	if (!find_start(call, service, lookup, &start))
+		return API_DONE;
+	if (lookup->text) {
+		buf_init(&rows, body->most);
+		text_put_heading(&rows);
+		put_matches(&rows, service, lookup, start);
+		text_finish(body, &rows);
+		return call_answer(call, 200, TYPE_TEXT);
+	}
+	buf_put(body, "{\"service\":");
+	buf_put_json(body, service->name);
+	buf_put(body, ",\"revision\":");
+	buf_put_u64(body, revision);
+	buf_put(body, ",\"instances\":[");
+	put_matches(body, service, lookup, start);
+	return call_answer(call, 200, TYPE_JSON);
+}
+
+/** The rendered answer that all share. */
+static enum api_result put_shared(struct call *call, const struct service *service)
+{
+	if (call_etag(call, service->status_revision[STATUS_HEALTHY], false))
+		return API_DONE;
+	struct blob *answer = service_answer(service);
+	if (answer == NULL) {
+		problem_errno(call->response, -ENOMEM);
+		return API_DONE;
+	}
+	call->response->blob = blob_ref(answer);
+	return call_answer(call, 200, TYPE_JSON);
+}
+
+/** Inside a visit. The answer as it is now. */
+static enum api_result put_now(struct call *call, const struct service *service,
+                               const struct lookup *lookup)
+{
+	if (service != NULL) {
+		call_tell_held(call, service);
+		return is_plain(lookup) ? put_shared(call, service)
+		                        : put_lookup(call, service, lookup);
+	}
+	if (call_path_is_valid(call))
+		problem(call->response, "unknown-service", "no instance of '%.*s' is registered",
+		        (int)call->service.len, call->service.data);
+	return API_DONE;
+}
+
+/** What a filter lets through, as one number: changes of what it leaves out do not change it. */
+static uint64_t fingerprint(const struct service *service, const struct lookup *lookup)
+{
+	uint64_t print = service != NULL;
+
+	for (uint32_t i = 0; service != NULL && i < service->count; i++) {
+		const struct instance *instance = &service->members[i]->value;
+
+		if ((lookup->statuses & 1u << instance->status) != 0 &&
+		    meta_filter_matches(&lookup->filter, instance))
+			print = (print ^ instance->revision) * UINT64_C(0x9e3779b97f4a7c15);
+	}
+	return print;
+}
+
+/** Inside a visit. The newest revision at which the result may have changed. */
+static uint64_t result_revision(const struct call *call, const struct service *service,
+                                const struct lookup *lookup)
+{
+	return service != NULL ? lookup_revision(service, lookup)
+	                       : registry_removed_revision(call->api->registry, call->service);
+}
+
+/** Inside a visit. Is the result another than the client has, as far as can be told? */
+static bool has_changed(const struct call *call, const struct snapshot *now,
+                        const struct service *service, const struct lookup *lookup,
+                        const struct parked *parked)
+{
+	uint64_t had = lookup->wait.revision;
+
+	if (parked != NULL && lookup->filter.count > 0)
+		return fingerprint(service, lookup) != parked->wait.fingerprint;
+	return had > snapshot_revision(now) || result_revision(call, service, lookup) > had;
+}
+
+static enum api_result look(struct call *call, const struct lookup *lookup, struct parked *parked);
+
+static enum api_result look_again(struct call *call, struct parked *parked)
+{
+	struct lookup lookup;
+
+	if (!read_lookup(call, &lookup)) { /* it was read before: only memory can be short */
+		parked_free(parked);
+		return API_DONE;
+	}
+	return look(call, &lookup, parked);
+}
+
+/** Answers when the result has changed or time is over; waits otherwise. Owns @p parked. */
+static enum api_result look(struct call *call, const struct lookup *lookup, struct parked *parked)
+{
+	struct watcher watcher = {.topic = call->service, .aspects = lookup->statuses};
+
+	for (;;) {
+		const struct snapshot *now = snapshot_enter(call->api->store);
+		const struct service *service = snapshot_service(now, call->service);
+		bool waits = lookup->wait.wait_ms > 0 && (parked == NULL || !parked->wait.expired);
+
+		if (!waits || has_changed(call, now, service, lookup, parked)) {
+			call_seen(call, now);
+			enum api_result result = put_now(call, service, lookup);
+			snapshot_leave(call->api->store);
+			if (parked != NULL)
+				parked_free(parked);
+			return result;
+		}
+		watcher.seen = result_revision(call, service, lookup);
+		uint64_t print = fingerprint(service, lookup);
+		snapshot_leave(call->api->store);
+
+		if (!call_wait(call, &parked, &watcher, &lookup->wait, look_again))
+			return API_DONE;
+		parked->wait.fingerprint = print;
+
+		now = snapshot_enter(call->api->store);
+		service = snapshot_service(now, call->service);
+		bool moved = result_revision(call, service, lookup) > watcher.seen;
+		snapshot_leave(call->api->store);
+		if (!moved || !call_unwait(call, parked))
+			return API_PARKED;
+	}
+}
+
+enum api_result service_get(struct call *call)
+{
+	struct lookup lookup;
+
+	return read_lookup(call, &lookup) ? look(call, &lookup, NULL) : API_DONE;
+}

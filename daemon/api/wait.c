@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/** Requests that wait for a change of what they read. */
+#include "api/call.h"
+
+#include "base/clock.h"
+#include "metrics/metrics.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+bool call_wait_query(struct call *call, const struct query_rule *rules, unsigned revision_rule,
+                     unsigned wait_rule, struct wait_query *ret)
+{
+	*ret = (struct wait_query){0};
+	if (!call_number(call, rules, revision_rule, 0, INT64_MAX, &ret->revision) ||
+	    !call_number(call, rules, wait_rule, 0, WAIT_MS_MAX, &ret->wait_ms))
+		return false;
+	if (ret->wait_ms > 0 && query_get(&call->query, revision_rule) == NULL) {
+		problem(call->response, "invalid-parameter",
+		        "wait_ms needs revision: the one of the result that you have");
+		return false;
+	}
+	return true;
+}
+
+static struct parked *begin(struct call *call, const struct watcher *watcher,
+                            const struct wait_query *wait,
+                            enum api_result (*finish)(struct call *, struct parked *))
+{
+	struct watch_hub *hub = registry_watch(call->api->registry);
+	int64_t most = atomic_load_explicit(&call->api->max_watchers, memory_order_relaxed);
+
+	if (watch_count(hub) >= (size_t)most) {
+		problem(call->response, "too-many-watchers",
+		        "%" PRId64 " requests wait already: ask again without wait_ms, or later",
+		        most);
+		return NULL;
+	}
+
+	struct parked *parked = call_park(call, watcher->topic.len, finish);
+	if (parked == NULL)
+		return NULL;
+	call->request->park_until_ms = clock_ms() + (int64_t)wait->wait_ms;
+	if (watcher->topic.len > 0)
+		memcpy(parked->memory, watcher->topic.data, watcher->topic.len);
+	return parked;
+}
+
+static void wake(struct watcher *watcher)
+{
+	struct parked *parked = container_of(watcher, struct parked, wait.watcher);
+
+	parked->request->wake(parked->request);
+}
+
+bool call_wait(struct call *call, struct parked **parked, const struct watcher *watcher,
+               const struct wait_query *wait,
+               enum api_result (*finish)(struct call *, struct parked *))
+{
+	if (*parked == NULL)
+		*parked = begin(call, watcher, wait, finish);
+	if (*parked == NULL)
+		return false;
+
+	struct watcher *mine = &(*parked)->wait.watcher;
+	*mine = *watcher;
+	mine->topic.data = (*parked)->memory;
+	mine->wake = wake;
+	call->request->park = *parked;
+	watch_add(registry_watch(call->api->registry), mine);
+	return true;
+}
+
+bool call_unwait(struct call *call, struct parked *parked)
+{
+	if (!watch_cancel(registry_watch(call->api->registry), &parked->wait.watcher))
+		return false;
+	call->request->park = NULL;
+	return true;
+}
+
+bool api_expire(struct api *api, struct api_request *request)
+{
+	struct parked *parked = request->park;
+
+	CHECK_MAGIC(api, api);
+	CHECK_MAGIC(parked, parked);
+	if (!watch_cancel(registry_watch(api->registry), &parked->wait.watcher))
+		return false;
+	parked->wait.expired = true;
+	return true;
+}
