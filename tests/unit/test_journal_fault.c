@@ -19,6 +19,7 @@
 
 static struct journal *journal;
 static size_t count;
+static bool is_mounted;
 
 static int count_one(void *arg, const struct instance *instance)
 {
@@ -48,6 +49,8 @@ static void teardown(void)
 {
 	faultvfs_reset();
 	journal_close(journal);
+	if (is_mounted)
+		(void)umount2(statedir_path(), MNT_DETACH); /* or it goes with the process */
 	statedir_remove();
 }
 
@@ -299,9 +302,10 @@ END_TEST
 /** Puts a file system of @p size over the state directory, for this process alone. */
 static bool mount_small(const char *size)
 {
-	return unshare(CLONE_NEWNS) == 0 &&
-	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-	       mount("tmpfs", statedir_path(), "tmpfs", 0, size) == 0;
+	is_mounted = unshare(CLONE_NEWNS) == 0 &&
+	             mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	             mount("tmpfs", statedir_path(), "tmpfs", 0, size) == 0;
+	return is_mounted;
 }
 
 START_TEST(on_a_disk_that_is_really_full_deregistrations_go_on)
