@@ -496,6 +496,27 @@ START_TEST(lists_in_queries_have_limits)
 }
 END_TEST
 
+START_TEST(a_held_expiry_is_told)
+{
+	static const char *const targets[] = {"/v1/services/web", "/v1/services/web?status=any",
+	                                      "/v1/services/web/instances/a",
+	                                      "/v1/services/web/pick"};
+
+	put("web", "a", NULL);
+	for (int held = 0; held < 2; held++) {
+		for (size_t i = 0; i < ARRAY_LEN(targets); i++) {
+			call("GET", targets[i], NULL);
+			ck_status(200);
+			ck_assert_str_eq(header("X-Rollcall-Expiry-Held"), held ? "500" : "(none)");
+		}
+		const struct snapshot *now = snapshot_enter(registry_store(registry));
+		atomic_store(&snapshot_service(now, STR("web"))->life->held_until_ms,
+		             registry_lease_ms(registry) + 500);
+		snapshot_leave(registry_store(registry));
+	}
+}
+END_TEST
+
 START_TEST(the_unknown_is_404)
 {
 	call("GET", "/v1/services/web", NULL);
@@ -518,4 +539,4 @@ SUITE("api_read", api_fixture_setup, api_fixture_teardown, a_lookup_shares_one_r
       a_pick_filters_and_excludes_what_is_encoded, what_needs_an_index_waits_for_it_once,
       a_key_is_sticky, the_other_strategies_pick_too, events_are_told_in_order,
       events_that_are_gone_are_said_to_be, wrong_queries_are_refused_by_name,
-      lists_in_queries_have_limits, the_unknown_is_404)
+      lists_in_queries_have_limits, a_held_expiry_is_told, the_unknown_is_404)
