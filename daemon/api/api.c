@@ -82,6 +82,16 @@ uint64_t api_body_max(const struct api *api, enum api_method method, struct str 
 	return match.route->on[method == API_HEAD ? API_GET : method].body_max;
 }
 
+/** How much of a target to show: the path, as far as it goes. */
+static int shown_path(struct str target)
+{
+	size_t len = 0;
+
+	while (len < target.len && len < 200 && target.data[len] != '?')
+		len++;
+	return (int)len;
+}
+
 /** Finds the route and fills the call's path. @return NULL when refused */
 static const struct route *route(struct call *call)
 {
@@ -92,7 +102,9 @@ static const struct route *route(struct call *call)
 
 	int r = router_find(api_routes, api_route_count, request->target, &call->scratch, &match);
 	if (r == -ENOENT)
-		problem(response, "not-found", "there is nothing at this path");
+		problem(response, "not-found",
+		        "there is nothing at '%.*s'; GET / lists what there is",
+		        shown_path(request->target), request->target.data);
 	else if (r == -EMSGSIZE)
 		problem(response, "target-too-long", "the path is too long");
 	else if (r < 0)

@@ -89,22 +89,40 @@ bool call_meta_filter(struct call *call, unsigned rule, struct meta_filter *ret)
 	return true;
 }
 
+/** As much of a wrong name as is worth showing. */
+static int shown(struct str name)
+{
+	return (int)(name.len < 80 ? name.len : 80);
+}
+
 bool call_path_is_valid(struct call *call)
 {
 	if (!valid_service_name(call->service)) {
 		problem(call->response, "invalid-service",
 		        "a service name is 1-%d of A-Z a-z 0-9 . _ - and starts with a letter or "
-		        "digit",
-		        SERVICE_NAME_MAX);
+		        "digit, not '%.*s'",
+		        SERVICE_NAME_MAX, shown(call->service), call->service.data);
 		return false;
 	}
 	if (call->id.data != NULL && !valid_instance_id(call->id)) {
 		problem(call->response, "invalid-id",
-		        "an instance id is 1-%d printable ASCII characters without space",
-		        INSTANCE_ID_MAX);
+		        "an instance id is 1-%d printable ASCII characters without space, not "
+		        "'%.*s'",
+		        INSTANCE_ID_MAX, shown(call->id), call->id.data);
 		return false;
 	}
 	return true;
+}
+
+void call_refuse(struct call *call, int error)
+{
+	if (error == -ENOENT)
+		problem(call->response, "not-registered",
+		        "'%.*s' of service '%.*s' is not registered: register it again",
+		        (int)call->id.len, call->id.data, (int)call->service.len,
+		        call->service.data);
+	else
+		problem_errno(call->response, error);
 }
 
 static bool skip_word(struct str *text, const char *word)

@@ -95,6 +95,8 @@ bool call_meta_filter(struct call *call, unsigned rule, struct meta_filter *ret)
 bool call_path_is_valid(struct call *call) MUST_USE;
 /** Is the body's type JSON? */
 bool call_body_is_json(struct call *call) MUST_USE;
+/** Refuses with what stands for the registry's @p error; names the instance that is not there. */
+void call_refuse(struct call *call, int error);
 /** Refuses a body as @p r and @p errors say. */
 void call_refuse_body(struct call *call, int r, struct field_errors *errors);
 

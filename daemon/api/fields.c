@@ -20,6 +20,10 @@ int fields_open(struct str body, struct field_errors *errors, struct fields *ret
 		               JSON_DEPTH_MAX);
 		return -EBADMSG;
 	}
+	if (body.len == 0) {
+		(void)snprintf(errors->text, sizeof(errors->text), "it is empty");
+		return -EBADMSG;
+	}
 	json_t *root = json_loadb(body.data, body.len, JSON_REJECT_DUPLICATES, &error);
 	if (root == NULL) {
 		if (json_error_code(&error) == json_error_out_of_memory)

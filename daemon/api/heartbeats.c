@@ -40,7 +40,7 @@ static enum api_result beaten(struct call *call, struct parked *parked)
 
 	if (error == 0)
 		return answer(call, value.status, value.ttl_ms, value.revision);
-	problem_errno(call->response, error);
+	call_refuse(call, error);
 	return API_DONE;
 }
 
@@ -110,6 +110,6 @@ enum api_result heartbeat_post(struct call *call)
 		return command(call, &heartbeat);
 	}
 	if (call_path_is_valid(call))
-		problem_errno(call->response, -ENOENT);
+		call_refuse(call, -ENOENT);
 	return API_DONE;
 }

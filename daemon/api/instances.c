@@ -220,7 +220,7 @@ enum api_result instance_get(struct call *call)
 	if (member != NULL)
 		return call_answer(call, 200, text ? TYPE_TEXT : TYPE_JSON);
 	if (call_path_is_valid(call))
-		problem_errno(call->response, -ENOENT);
+		call_refuse(call, -ENOENT);
 	return API_DONE;
 }
 
@@ -282,7 +282,7 @@ static enum api_result intended(struct call *call, struct parked *parked)
 
 	if (error == 0)
 		return call_answer(call, 200, TYPE_JSON);
-	problem_errno(call->response, error);
+	call_refuse(call, error);
 	return API_DONE;
 }
 

@@ -460,6 +460,8 @@ START_TEST(wrong_queries_are_refused_by_name)
 		{"/v1/services/-web", "invalid-service", "128"},
 		{"/v1/services/-web/pick", "invalid-service", "128"},
 		{"/v1/services/web/instances/%20", "invalid-id", "256"},
+		{"/v1/services/web/instances/a%20b", "invalid-id", "not 'a b'"},
+		{"/v1/services/-web", "invalid-service", "not '-web'"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -521,10 +523,19 @@ START_TEST(the_unknown_is_404)
 {
 	call("GET", "/v1/services/web", NULL);
 	ck_problem(404, "unknown-service");
-	call("GET", "/v1/services/web/instances/a", NULL);
+	call("GET", "/v1/services/web/instances/a%2F1", NULL);
 	ck_problem(404, "not-registered");
-	call("GET", "/v1/nothing", NULL);
+	ck_assert_str_eq(text("detail"),
+	                 "'a/1' of service 'web' is not registered: register it again");
+	call("POST", "/v1/services/web/instances/b/heartbeat", NULL);
+	ck_problem(404, "not-registered");
+	ck_assert_ptr_nonnull(strstr(text("detail"), "'b' of service 'web'"));
+	call("PUT", "/v1/services/web/instances/c/status", "{\"status\":\"draining\"}");
+	ck_problem(404, "not-registered");
+	ck_assert_ptr_nonnull(strstr(text("detail"), "'c' of service 'web'"));
+	call("GET", "/v1/nothing?at=all", NULL);
 	ck_problem(404, "not-found");
+	ck_assert_ptr_nonnull(strstr(text("detail"), "at '/v1/nothing';"));
 	call("GET", "/problems/nothing", NULL);
 	ck_problem(404, "not-found");
 	call("GET", "/v1/services/a%zz", NULL);

@@ -310,6 +310,9 @@ START_TEST(bad_requests_are_refused_and_change_nothing)
 		              (int)sent().len, sent().data);
 		ck_assert_uint_eq(response.revision, 0);
 	}
+	request.content_type = STR("application/json");
+	call("PUT", WEB_A, "");
+	ck_assert_ptr_nonnull(strstr(text("detail"), "it is empty"));
 	call("GET", "/v1/services", NULL);
 	ck_assert_uint_eq(json_array_size(at("services")), 0);
 }
