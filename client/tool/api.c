@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+#include "tool/api.h"
+
+#include "tool/args.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PAUSE_MS  200
+#define PAGE_SIZE "1000"
+
+struct text api_path(const char *service, const char *id, const char *rest)
+{
+	struct text path = {NULL, 0, 0};
+
+	text_put(&path, "/v1/services/");
+	text_put_escaped(&path, service);
+	if (id != NULL) {
+		text_put(&path, "/instances/");
+		text_put_escaped(&path, id);
+	}
+	text_put(&path, rest);
+	return path;
+}
+
+static void put_name(struct text *path)
+{
+	text_put(path, strchr(path->data, '?') != NULL ? "&" : "?");
+}
+
+void api_query(struct text *path, const char *name, const char *value)
+{
+	if (value == NULL)
+		return;
+	put_name(path);
+	text_put(path, name);
+	text_put(path, "=");
+	text_put_escaped(path, value);
+}
+
+void api_query_list(struct text *path, const char *name, const char *list)
+{
+	const char *comma;
+
+	if (list == NULL)
+		return;
+	api_query(path, name, "");
+	while ((comma = strchr(list, ',')) != NULL) {
+		char *one = strndup(list, (size_t)(comma - list));
+
+		if (one == NULL)
+			memory_lacks();
+		text_put_escaped(path, one);
+		text_put(path, ",");
+		free(one);
+		list = comma + 1;
+	}
+	text_put_escaped(path, list);
+}
+
+void api_query_meta(struct text *path, const struct args *args)
+{
+	for (size_t i = 0; i < args->meta.count; i++) {
+		const char *equals = strchr(args->meta.item[i], '=');
+		struct text key = {NULL, 0, 0};
+
+		text_put_bytes(&key, args->meta.item[i], (size_t)(equals - args->meta.item[i]));
+		put_name(path);
+		text_put(path, "meta.");
+		text_put_escaped(path, key.data);
+		text_put(path, "=");
+		text_put_escaped(path, equals + 1);
+		text_free(&key);
+	}
+}
+
+const char *api_text(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text != NULL ? text : "";
+}
+
+const char *api_code(const struct http_answer *answer)
+{
+	return api_text(answer->json, "code");
+}
+
+static void tell_fields(const json_t *errors)
+{
+	const json_t *error;
+	size_t i;
+
+	json_array_foreach(errors, i, error)
+	{
+		const char *pointer = api_text(error, "pointer");
+		const char *detail = api_text(error, "detail");
+
+		tool_warn("  %s%s%s", pointer, *pointer != '\0' ? ": " : "", detail);
+	}
+}
+
+int api_judge(const struct http_answer *answer)
+{
+	const char *detail = api_text(answer->json, "detail");
+	const char *code = api_code(answer);
+
+	if (answer->status >= 200 && answer->status < 300)
+		return EXIT_OK;
+	if (*detail != '\0')
+		tool_warn("%s", detail);
+	else
+		tool_warn("the registry answered with status %ld", answer->status);
+	tell_fields(json_object_get(answer->json, "errors"));
+	if (answer->status == 404 || strcmp(code, "no-healthy-instance") == 0)
+		return EXIT_NOT_FOUND;
+	return EXIT_ERROR;
+}
+
+/** Would it be worth asking again? */
+static bool is_passing(int r, const struct http_answer *answer)
+{
+	return r < 0 ? r == -ENOTCONN : answer->status == 503 || answer->status == 429;
+}
+
+int api_try(struct tool *tool, const struct http_request *request, struct http_answer *ret_answer)
+{
+	int64_t until = tool_now_ms() + tool->wait_ms;
+	struct http_answer answer = {0};
+	int r;
+
+	while (true) {
+		r = http_send(tool->http, request, &answer);
+		if (!is_passing(r, &answer) || tool_now_ms() + PAUSE_MS > until)
+			break;
+		if (r == 0)
+			http_answer_free(&answer);
+		(void)poll(NULL, 0, PAUSE_MS);
+	}
+	if (r < 0) {
+		tool_warn("%s", http_error(tool->http));
+		return r == -ENOTCONN ? EXIT_UNREACHABLE : EXIT_ERROR;
+	}
+	*ret_answer = answer;
+	return EXIT_OK;
+}
+
+int api_send(struct tool *tool, const char *method, const char *path, json_t *body,
+             json_t **ret_json)
+{
+	struct http_request request = {
+		.method = method, .path = path, .body = body, .timeout_ms = tool->timeout_ms};
+	struct http_answer answer;
+
+	int code = api_try(tool, &request, &answer);
+	if (code != EXIT_OK)
+		return code;
+	code = api_judge(&answer);
+	if (code == EXIT_OK && ret_json != NULL)
+		*ret_json = json_incref(answer.json);
+	http_answer_free(&answer);
+	return code;
+}
+
+int api_get(struct tool *tool, const char *path, json_t **ret_json)
+{
+	return api_send(tool, NULL, path, NULL, ret_json);
+}
+
+static char *next_page(const json_t *page)
+{
+	const json_t *next = json_object_get(page, "next");
+
+	return json_is_string(next) ? memory_copy(json_string_value(next)) : NULL;
+}
+
+/** Joins what follows @p whole's first page to it. */
+static int read_on(struct tool *tool, const char *path, const char *key, json_t *whole)
+{
+	char *next = next_page(whole);
+	int code = EXIT_OK;
+
+	while (next != NULL && code == EXIT_OK) {
+		struct text more = {NULL, 0, 0};
+		json_t *page = NULL;
+
+		text_put(&more, path);
+		api_query(&more, "limit", PAGE_SIZE);
+		api_query(&more, "after", next);
+		free(next);
+		next = NULL;
+		code = api_get(tool, more.data, &page);
+		text_free(&more);
+		if (code != EXIT_OK)
+			break;
+		if (json_array_extend(json_object_get(whole, key), json_object_get(page, key)) < 0)
+			memory_lacks();
+		next = next_page(page);
+		json_decref(page);
+	}
+	free(next);
+	(void)json_object_del(whole, "next");
+	return code;
+}
+
+/** The first page: all of it, when the registry gives that much at once. */
+static int read_first(struct tool *tool, const char *path, struct http_answer *ret_answer)
+{
+	struct http_request request = {.path = path, .timeout_ms = tool->timeout_ms};
+	struct text paged = {NULL, 0, 0};
+
+	int code = api_try(tool, &request, ret_answer);
+	if (code != EXIT_OK || strcmp(api_code(ret_answer), "answer-too-large") != 0)
+		return code;
+	http_answer_free(ret_answer);
+	text_put(&paged, path);
+	api_query(&paged, "limit", PAGE_SIZE);
+	request.path = paged.data;
+	code = api_try(tool, &request, ret_answer);
+	text_free(&paged);
+	return code;
+}
+
+/** @param quiet  a 404 is not told: it will be asked for again */
+static int list(struct tool *tool, const char *path, const char *key, bool quiet, json_t **ret_json)
+{
+	struct http_answer answer;
+
+	int code = read_first(tool, path, &answer);
+	if (code != EXIT_OK)
+		return code;
+	if (quiet && answer.status == 404)
+		code = EXIT_NOT_FOUND;
+	else
+		code = api_judge(&answer);
+	if (code == EXIT_OK)
+		code = read_on(tool, path, key, answer.json);
+	if (code == EXIT_OK)
+		*ret_json = json_incref(answer.json);
+	http_answer_free(&answer);
+	return code;
+}
+
+int api_list(struct tool *tool, const char *path, const char *key, json_t **ret_json)
+{
+	return list(tool, path, key, false, ret_json);
+}
+
+int api_lookup(struct tool *tool, const char *path, json_t **ret_json)
+{
+	int64_t until = tool_now_ms() + tool->wait_ms;
+
+	while (true) {
+		bool last = tool_now_ms() + PAUSE_MS > until;
+		int code = list(tool, path, "instances", !last, ret_json);
+		bool empty = code == EXIT_NOT_FOUND ||
+		             (code == EXIT_OK &&
+		              json_array_size(json_object_get(*ret_json, "instances")) == 0);
+
+		if (last || !empty)
+			return code;
+		if (code == EXIT_OK)
+			json_decref(*ret_json);
+		(void)poll(NULL, 0, PAUSE_MS);
+	}
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+/** Commands that change something: register, deregister, heartbeat, drain, resume. */
+#include "tool/api.h"
+#include "tool/commands.h"
+#include "tool/output.h"
+#include "tool/record.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int register_run(struct tool *tool, const struct args *args)
+{
+	const char *id = args->value[OPT_ID];
+	struct text path;
+	json_t *record;
+	json_t *json;
+
+	if (output_check(tool, &view_instances) < 0)
+		return EXIT_USAGE;
+	int code = record_make(tool, args, &record);
+	if (code != EXIT_OK)
+		return code;
+	path = api_path(args->operands[0], id, id != NULL ? "" : "/instances");
+	code = api_send(tool, id != NULL ? "PUT" : "POST", path.data, record, &json);
+	text_free(&path);
+	json_decref(record);
+	if (code != EXIT_OK)
+		return code;
+	output_one(tool, &view_instances, json);
+	json_decref(json);
+	return EXIT_OK;
+}
+
+/** Sends to an instance. @param gone  EXIT_OK or EXIT_NOT_FOUND: what its absence is */
+static int send_to(struct tool *tool, const struct args *args, const char *id,
+                   struct http_request *request, int gone, json_t **ret_json)
+{
+	struct text path = api_path(args->operands[0], id, request->path);
+	struct http_answer answer;
+
+	request->path = path.data;
+	request->timeout_ms += tool->timeout_ms;
+	int code = api_try(tool, request, &answer);
+	if (code == EXIT_OK && answer.status == 422 &&
+	    json_object_del(request->body, "wait_ms") == 0) {
+		tool_warn("this registry cannot tell when all watchers know");
+		http_answer_free(&answer);
+		code = api_try(tool, request, &answer);
+	}
+	text_free(&path);
+	if (code != EXIT_OK)
+		return code;
+	code = answer.status == 404 ? gone : api_judge(&answer);
+	if (answer.status == 404 && gone != EXIT_OK)
+		tool_warn("'%s' has no instance '%s'", args->operands[0], id);
+	if (code == EXIT_OK)
+		*ret_json = json_incref(answer.json);
+	http_answer_free(&answer);
+	return code;
+}
+
+/** The registry's DELETE does not tell whether it was there, so this asks before. */
+static int deregister_one(struct tool *tool, const struct args *args, const char *id)
+{
+	struct http_request ask = {.path = ""};
+	struct http_request remove = {.path = "", .method = "DELETE"};
+	int gone = args->value[OPT_IF_EXISTS] != NULL ? EXIT_OK : EXIT_NOT_FOUND;
+	json_t *json = NULL;
+
+	int code = send_to(tool, args, id, &ask, gone, &json);
+	json_decref(json);
+	if (code == EXIT_OK)
+		code = send_to(tool, args, id, &remove, EXIT_OK, &json);
+	return code;
+}
+
+int deregister_run(struct tool *tool, const struct args *args)
+{
+	int worst = EXIT_OK;
+
+	for (int i = 1; i < args->operand_count; i++) {
+		int code = deregister_one(tool, args, args->operands[i]);
+
+		worst = code > worst ? code : worst;
+	}
+	return worst;
+}
+
+/** What a heartbeat's answer lacks to be a line of a table. */
+static const struct column beat_columns[] = {
+	{"STATUS", "status", COLUMN_STATUS, false, 0},
+	{"TTL", "ttl_ms", COLUMN_DURATION, false, 0},
+	{"REVISION", "revision", COLUMN_NUMBER, false, 0},
+};
+static const struct view view_beat = {beat_columns, sizeof(beat_columns) / sizeof(beat_columns[0]),
+                                      "status", NULL};
+
+int heartbeat_run(struct tool *tool, const struct args *args)
+{
+	const char *load = args->value[OPT_LOAD];
+	struct http_request request = {.method = "POST", .path = "/heartbeat"};
+	json_t *json;
+
+	if (output_check(tool, &view_beat) < 0)
+		return EXIT_USAGE;
+	if (load != NULL) {
+		char *end;
+		double value = strtod(load, &end);
+
+		if (end == load || *end != '\0' || !(value >= 0 && value <= 1)) {
+			tool_warn("--load takes a number from 0 to 1, not '%s'", load);
+			return EXIT_USAGE;
+		}
+		request.body = memory_json(json_pack("{s:f}", "load", value));
+	}
+	int code = send_to(tool, args, args->operands[1], &request, EXIT_NOT_FOUND, &json);
+	json_decref(request.body);
+	if (code != EXIT_OK)
+		return code;
+	output_one(tool, &view_beat, json);
+	json_decref(json);
+	return EXIT_OK;
+}
+
+static void set(json_t *object, const char *key, json_t *value)
+{
+	if (json_object_set_new(object, key, memory_json(value)) < 0)
+		memory_lacks();
+}
+
+static int intend(struct tool *tool, const struct args *args, const char *id, json_t *body,
+                  json_t **ret_json)
+{
+	struct http_request request = {.method = "PUT", .path = "/status", .body = body};
+
+	if (json_object_get(body, "wait_ms") != NULL)
+		request.timeout_ms = tool->wait_ms;
+	return send_to(tool, args, id, &request, EXIT_NOT_FOUND, ret_json);
+}
+
+static int intend_all(struct tool *tool, const struct args *args, const char *status)
+{
+	json_t *done = memory_json(json_pack("{s:[]}", "instances"));
+	int64_t for_ms = 0;
+	int worst = EXIT_OK;
+
+	if (output_check(tool, &view_instances) < 0 || args_duration(args, OPT_FOR, &for_ms) < 0) {
+		json_decref(done);
+		return EXIT_USAGE;
+	}
+	for (int i = 1; i < args->operand_count; i++) {
+		json_t *body = memory_json(json_pack("{s:s}", "status", status));
+		json_t *json;
+
+		if (args->value[OPT_REASON] != NULL)
+			set(body, "reason", json_string(args->value[OPT_REASON]));
+		if (for_ms > 0)
+			set(body, "for_ms", json_integer(for_ms));
+		if (tool->wait_ms > 0 && strcmp(status, "draining") == 0)
+			set(body, "wait_ms", json_integer(tool->wait_ms));
+		int code = intend(tool, args, args->operands[i], body, &json);
+		if (code == EXIT_OK &&
+		    json_array_append_new(json_object_get(done, "instances"), json) < 0)
+			memory_lacks();
+		worst = code > worst ? code : worst;
+		json_decref(body);
+	}
+	if (json_array_size(json_object_get(done, "instances")) > 0)
+		output_list(tool, &view_instances, done, "instances");
+	json_decref(done);
+	return worst;
+}
+
+int drain_run(struct tool *tool, const struct args *args)
+{
+	return intend_all(tool, args, "draining");
+}
+
+int resume_run(struct tool *tool, const struct args *args)
+{
+	return intend_all(tool, args, "healthy");
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/** Every command of `rollcall`; each returns the exit code. */
+#pragma once
+
+#include "tool/args.h"
+#include "tool/tool.h"
+
+#include <stddef.h>
+
+extern const struct command commands[];
+extern const size_t command_count;
+
+/** @return NULL: there is none of that name */
+const struct command *command_find(const char *name);
+
+/** What `rollcall --help` and `rollcall COMMAND --help` print. */
+void help_all(void);
+void help_command(const struct command *command);
+
+/* ask.c */
+int services_run(struct tool *tool, const struct args *args);
+int instances_run(struct tool *tool, const struct args *args);
+int pick_run(struct tool *tool, const struct args *args);
+int status_run(struct tool *tool, const struct args *args);
+
+/* change.c */
+int register_run(struct tool *tool, const struct args *args);
+int deregister_run(struct tool *tool, const struct args *args);
+int heartbeat_run(struct tool *tool, const struct args *args);
+int drain_run(struct tool *tool, const struct args *args);
+int resume_run(struct tool *tool, const struct args *args);
+
+/* events.c */
+int events_run(struct tool *tool, const struct args *args);
+int history_run(struct tool *tool, const struct args *args);

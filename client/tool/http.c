@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+#include "tool/http.h"
+
+#include "tool/args.h"
+#include "tool/tool.h"
+#include "tool/version.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define ADDRESSES_MAX   16
+#define ANSWER_MAX      (256u << 20)
+#define CONNECT_MAX_MS  3000
+#define REVISION_HEADER "X-Rollcall-Revision:"
+
+struct address {
+	char *given;
+	char *base; /* "http://host:port", without a slash at its end */
+	char *path; /* of a Unix socket, or NULL */
+};
+
+struct http {
+	struct address address[ADDRESSES_MAX];
+	size_t count;
+	size_t current;
+	char *authorization; /* a header line, or NULL */
+	struct text error;
+};
+
+static bool read_address(struct http *http, char *given)
+{
+	struct address *address = &http->address[http->count];
+	struct text base = {NULL, 0, 0};
+	size_t len = strlen(given);
+
+	while (len > 0 && given[len - 1] == '/')
+		given[--len] = '\0';
+	if (http->count == ADDRESSES_MAX || len == 0 || strpbrk(given, " \t?#") != NULL)
+		return false;
+	if (strncmp(given, "unix:", 5) == 0) {
+		if (given[5] != '/')
+			return false;
+		address->path = memory_copy(given + 5);
+		text_put(&base, "http://localhost");
+	} else if (strstr(given, "://") == NULL) {
+		text_printf(&base, "http://%s", given);
+	} else if (strncmp(given, "http://", 7) == 0 || strncmp(given, "https://", 8) == 0) {
+		text_put(&base, given);
+	} else {
+		return false;
+	}
+	address->given = memory_copy(given);
+	address->base = base.data;
+	http->count++;
+	return true;
+}
+
+struct http *http_open(const char *addresses, const char *token)
+{
+	struct http *http = memory_get(sizeof(*http));
+	char *copy = memory_copy(addresses);
+	char *rest = copy;
+	char *one;
+	bool good = true;
+
+	while (good && (one = strsep(&rest, ",")) != NULL) {
+		good = read_address(http, one);
+		if (!good)
+			tool_warn("'%s' is not the address of a registry: "
+			          "http://HOST:PORT or unix:/PATH is, or up to %d between commas",
+			          one, ADDRESSES_MAX);
+	}
+	free(copy);
+	if (!good) {
+		http_close(http);
+		return NULL;
+	}
+	if (token != NULL) {
+		struct text line = {NULL, 0, 0};
+		text_printf(&line, "Authorization: Bearer %s", token);
+		http->authorization = line.data;
+	}
+	return http;
+}
+
+void http_close(struct http *http)
+{
+	if (http == NULL)
+		return;
+	for (size_t i = 0; i < http->count; i++) {
+		free(http->address[i].given);
+		free(http->address[i].base);
+		free(http->address[i].path);
+	}
+	free(http->authorization);
+	text_free(&http->error);
+	free(http);
+}
+
+const char *http_error(const struct http *http)
+{
+	return http->error.data != NULL ? http->error.data : "";
+}
+
+const char *http_address(const struct http *http)
+{
+	return http->address[http->current].given;
+}
+
+static size_t take_body(char *data, size_t size, size_t count, void *arg)
+{
+	struct http_transfer *transfer = arg;
+	size_t len = size * count;
+
+	if (len > ANSWER_MAX - transfer->body.len)
+		return 0;
+	text_put_bytes(&transfer->body, data, len);
+	return len;
+}
+
+static size_t take_header(char *data, size_t size, size_t count, void *arg)
+{
+	struct http_transfer *transfer = arg;
+	size_t len = size * count;
+	const size_t name_len = sizeof(REVISION_HEADER) - 1;
+	char number[24] = "";
+	size_t n = 0;
+
+	if (len < name_len || strncasecmp(data, REVISION_HEADER, name_len) != 0)
+		return len;
+	for (size_t i = name_len; i < len && n < sizeof(number) - 1; i++)
+		if (data[i] >= '0' && data[i] <= '9')
+			number[n++] = data[i];
+	(void)args_read_number(number, 0, UINT64_MAX, &transfer->revision);
+	return len;
+}
+
+static void add_header(struct http_transfer *transfer, const char *line)
+{
+	struct curl_slist *more = curl_slist_append(transfer->headers, line);
+
+	if (more == NULL)
+		memory_lacks();
+	transfer->headers = more;
+}
+
+void http_prepare(struct http *http, struct http_transfer *transfer,
+                  const struct http_request *request)
+{
+	const struct address *address = &http->address[http->current];
+	struct text url = {NULL, 0, 0};
+	CURL *easy;
+
+	*transfer = (struct http_transfer){.easy = curl_easy_init()};
+	easy = transfer->easy;
+	if (easy == NULL)
+		memory_lacks();
+	text_printf(&url, "%s%s", address->base, request->path);
+	add_header(transfer, "Accept: application/json");
+	if (http->authorization != NULL)
+		add_header(transfer, http->authorization);
+	if (request->body != NULL) {
+		transfer->sent = json_dumps(request->body, JSON_COMPACT);
+		if (transfer->sent == NULL)
+			memory_lacks();
+		add_header(transfer, "Content-Type: application/json");
+		add_header(transfer, "Expect:");
+	}
+
+	long timeout_ms = (long)request->timeout_ms;
+	bool failed = curl_easy_setopt(easy, CURLOPT_URL, url.data) != CURLE_OK ||
+	              curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST,
+	                               request->method ? request->method : "GET") != CURLE_OK ||
+	              curl_easy_setopt(easy, CURLOPT_USERAGENT, tool_user_agent()) != CURLE_OK ||
+	              curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers) != CURLE_OK ||
+	              (address->path != NULL &&
+	               curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, address->path) != CURLE_OK);
+	text_free(&url);
+	if (failed)
+		memory_lacks();
+	/* These cannot fail. */
+	(void)curl_easy_setopt(easy, CURLOPT_PROXY, "");
+	(void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	(void)curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, timeout_ms);
+	(void)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+	                       timeout_ms < CONNECT_MAX_MS ? timeout_ms : CONNECT_MAX_MS);
+	(void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->why);
+	(void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
+	(void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
+	(void)curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
+	(void)curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
+	if (transfer->sent != NULL) {
+		(void)curl_easy_setopt(easy, CURLOPT_POSTFIELDS, transfer->sent);
+		(void)curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)strlen(transfer->sent));
+	}
+}
+
+void http_transfer_free(struct http_transfer *transfer)
+{
+	if (transfer->easy != NULL)
+		curl_easy_cleanup(transfer->easy);
+	curl_slist_free_all(transfer->headers);
+	text_free(&transfer->body);
+	free(transfer->sent);
+	*transfer = (struct http_transfer){0};
+}
+
+static int fail(struct http *http, struct http_transfer *transfer, CURLcode code)
+{
+	text_clear(&http->error);
+	text_printf(&http->error, "%s: %s", http_address(http),
+	            transfer->why[0] != '\0' ? transfer->why : curl_easy_strerror(code));
+	http->current = (http->current + 1) % http->count;
+	return -ENOTCONN;
+}
+
+int http_finish(struct http *http, struct http_transfer *transfer, CURLcode code,
+                struct http_answer *ret_answer)
+{
+	struct http_answer answer = {.revision = transfer->revision};
+	const char *type = NULL;
+	const char *local = NULL;
+
+	if (code != CURLE_OK)
+		return fail(http, transfer, code);
+	(void)curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &answer.status);
+	(void)curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_TYPE, &type);
+	(void)curl_easy_getinfo(transfer->easy, CURLINFO_LOCAL_IP, &local);
+	if (local != NULL)
+		(void)snprintf(answer.local, sizeof(answer.local), "%s", local);
+	if (type != NULL && strstr(type, "json") != NULL && transfer->body.len > 0) {
+		answer.json = json_loadb(transfer->body.data, transfer->body.len,
+		                         JSON_REJECT_DUPLICATES, NULL);
+		if (answer.json == NULL) {
+			text_clear(&http->error);
+			text_printf(&http->error, "%s: the answer is not JSON", http_address(http));
+			return -EPROTO;
+		}
+	}
+	*ret_answer = answer;
+	return 0;
+}
+
+void http_answer_free(struct http_answer *answer)
+{
+	json_decref(answer->json);
+	answer->json = NULL;
+}
+
+/** Was it certainly not sent, or is it harmless to send it twice? */
+static bool may_go_on(const struct http_request *request, CURLcode code)
+{
+	return request->method == NULL || strcmp(request->method, "POST") != 0 ||
+	       code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST;
+}
+
+int http_send(struct http *http, const struct http_request *request, struct http_answer *ret_answer)
+{
+	int r = -ENOTCONN;
+
+	for (size_t i = 0; i < http->count && r == -ENOTCONN; i++) {
+		struct http_transfer transfer;
+
+		http_prepare(http, &transfer, request);
+		CURLcode code = curl_easy_perform(transfer.easy);
+		r = http_finish(http, &transfer, code, ret_answer);
+		http_transfer_free(&transfer);
+		if (r == -ENOTCONN && !may_go_on(request, code))
+			break;
+	}
+	return r;
+}

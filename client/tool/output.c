@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT */
+#include "tool/output.h"
+
+#include "tool/memory.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <libsmartcols/libsmartcols.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* clang-format off */
+static const struct column service_columns[] = {
+	{"SERVICE",   "service",   COLUMN_TEXT,   false, 0},
+	{"HEALTHY",   "healthy",   COLUMN_NUMBER, false, 0},
+	{"UNHEALTHY", "unhealthy", COLUMN_NUMBER, false, 0},
+	{"DRAINING",  "draining",  COLUMN_NUMBER, false, 0},
+};
+static const struct column instance_columns[] = {
+	{"ID",           "id",              COLUMN_TEXT,     false, 0},
+	{"ADDRESS",      "address",         COLUMN_TEXT,     false, 0},
+	{"STATUS",       "status",          COLUMN_STATUS,   false, 0},
+	{"REASON",       "status_reason",   COLUMN_TEXT,     false, 0},
+	{"SINCE",        "status_since",    COLUMN_TEXT,     false, 0},
+	{"BY",           "status_by",       COLUMN_TEXT,     true,  0},
+	{"WEIGHT",       "weight",          COLUMN_NUMBER,   true,  0},
+	{"TTL",          "ttl_ms",          COLUMN_DURATION, true,  0},
+	{"REMOVE AFTER", "remove_after_ms", COLUMN_DURATION, true,  0},
+	{"REGISTERED",   "registered_at",   COLUMN_TEXT,     true,  0},
+	{"REVISION",     "revision",        COLUMN_NUMBER,   true,  0},
+	{"METADATA",     "metadata",        COLUMN_METADATA, false, 0},
+};
+static const struct column event_columns[] = {
+	{"REVISION", "revision",         COLUMN_NUMBER, false, 8},
+	{"TIME",     "time",             COLUMN_TEXT,   false, 24},
+	{"KIND",     "kind",             COLUMN_TEXT,   false, 12},
+	{"SERVICE",  "service",          COLUMN_TEXT,   false, 16},
+	{"ID",       "id",               COLUMN_TEXT,   false, 24},
+	{"STATUS",   "instance.status",  COLUMN_STATUS, false, 9},
+	{"BY",       "author",           COLUMN_TEXT,   false, 15},
+	{"ADDRESS",  "instance.address", COLUMN_TEXT,   true,  21},
+	{"AGENT",    "agent",            COLUMN_TEXT,   true,  24},
+	{"REASON",   "reason",           COLUMN_TEXT,   false, 0},
+};
+/* clang-format on */
+
+#define VIEW(columns, name, address)                                           \
+	{                                                                      \
+		columns, sizeof(columns) / sizeof((columns)[0]), name, address \
+	}
+const struct view view_services = VIEW(service_columns, "service", NULL);
+const struct view view_instances = VIEW(instance_columns, "id", "address");
+const struct view view_events = VIEW(event_columns, "id", NULL);
+
+int output_check(const struct tool *tool, const struct view *view)
+{
+	bool none = view == NULL && (tool->format == FORMAT_NAME || tool->format == FORMAT_ADDRESS);
+
+	if (!none && (tool->format != FORMAT_ADDRESS || view->address != NULL))
+		return 0;
+	tool_warn("this command has no such output format");
+	return -EINVAL;
+}
+
+static const json_t *find(const json_t *object, const char *key)
+{
+	const char *dot = strchr(key, '.');
+	char outer[32];
+
+	if (dot == NULL)
+		return json_object_get(object, key);
+	(void)snprintf(outer, sizeof(outer), "%.*s", (int)(dot - key), key);
+	return json_object_get(json_object_get(object, outer), dot + 1);
+}
+
+static void put_value(struct text *cell, const json_t *value)
+{
+	if (json_is_string(value)) {
+		text_put(cell, json_string_value(value));
+	} else if (value != NULL && !json_is_null(value)) {
+		char *dump = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+
+		if (dump == NULL)
+			memory_lacks();
+		text_put(cell, dump);
+		free(dump);
+	}
+}
+
+static void put_duration(struct text *cell, const json_t *value)
+{
+	static const struct {
+		json_int_t ms;
+		const char *name;
+	} units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
+	json_int_t ms = json_integer_value(value);
+
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (ms % units[i].ms != 0 || (ms == 0 && i + 2 != sizeof(units) / sizeof(units[0])))
+			continue;
+		text_printf(cell, "%" JSON_INTEGER_FORMAT "%s", ms / units[i].ms, units[i].name);
+		return;
+	}
+}
+
+static void put_metadata(struct text *cell, const json_t *object)
+{
+	const char *key;
+	json_t *value;
+	const char *between = "";
+
+	/* jansson's iteration takes no const object, and changes nothing. */
+	json_object_foreach((json_t *)(uintptr_t)object, key, value)
+	{
+		text_printf(cell, "%s%s=", between, key);
+		put_value(cell, value);
+		between = ",";
+	}
+}
+
+static void put_cell(struct text *cell, const struct column *column, const json_t *value)
+{
+	switch (column->kind) {
+	case COLUMN_DURATION:
+		put_duration(cell, value);
+		break;
+	case COLUMN_METADATA:
+		put_metadata(cell, value);
+		break;
+	case COLUMN_TEXT:
+	case COLUMN_NUMBER:
+	case COLUMN_STATUS:
+		put_value(cell, value);
+		break;
+	}
+}
+
+static const char *status_color(const char *status)
+{
+	if (strcmp(status, "healthy") == 0)
+		return "green";
+	if (strcmp(status, "draining") == 0)
+		return "yellow";
+	return "red";
+}
+
+static void check(int r)
+{
+	if (r != 0)
+		memory_lacks();
+}
+
+static bool is_shown(const struct tool *tool, const struct column *column)
+{
+	return !column->wide || tool->format == FORMAT_WIDE;
+}
+
+static void add_row(const struct tool *tool, struct libscols_table *table, const struct view *view,
+                    const json_t *thing)
+{
+	struct libscols_line *line = scols_table_new_line(table, NULL);
+	struct text cell = {NULL, 0, 0};
+	size_t n = 0;
+
+	if (line == NULL)
+		memory_lacks();
+	for (size_t i = 0; i < view->count; i++) {
+		const struct column *column = &view->columns[i];
+
+		if (!is_shown(tool, column))
+			continue;
+		text_clear(&cell);
+		text_put(&cell, "");
+		put_cell(&cell, column, find(thing, column->key));
+		check(scols_line_set_data(line, n, cell.data));
+		if (tool->color && column->kind == COLUMN_STATUS)
+			check(scols_cell_set_color(scols_line_get_cell(line, n),
+			                           status_color(cell.data)));
+		n++;
+	}
+	text_free(&cell);
+}
+
+static struct libscols_table *new_table(const struct tool *tool)
+{
+	struct libscols_table *table = scols_new_table();
+
+	if (table == NULL)
+		memory_lacks();
+	check(scols_table_enable_noheadings(table, !tool->headers));
+	check(scols_table_enable_colors(table, tool->color));
+	check(scols_table_set_column_separator(table, "  "));
+	return table;
+}
+
+static void add_column(struct libscols_table *table, const char *title, double hint, int flags)
+{
+	if (scols_table_new_column(table, title, hint, flags) == NULL)
+		memory_lacks();
+}
+
+static void print_rows(const struct tool *tool, const struct view *view, const json_t *array)
+{
+	struct libscols_table *table = new_table(tool);
+	const json_t *thing;
+	size_t i;
+
+	for (i = 0; i < view->count; i++) {
+		const struct column *column = &view->columns[i];
+		bool right = column->kind == COLUMN_NUMBER || column->kind == COLUMN_DURATION;
+		bool gives =
+			column->kind == COLUMN_METADATA || strcmp(column->title, "REASON") == 0;
+
+		if (is_shown(tool, column))
+			add_column(table, column->title, column->hint,
+			           (right ? SCOLS_FL_RIGHT : 0) | (gives ? SCOLS_FL_TRUNC : 0));
+	}
+	json_array_foreach(array, i, thing) add_row(tool, table, view, thing);
+	check(scols_print_table(table));
+	scols_unref_table(table);
+}
+
+static void print_json(const json_t *json, size_t flags)
+{
+	if (json_dumpf(json, stdout, flags | JSON_ENCODE_ANY) < 0)
+		return; /* told at the end, when standard output is closed */
+	(void)putchar('\n');
+}
+
+static void print_key(const json_t *array, const char *key)
+{
+	const json_t *thing;
+	size_t i;
+
+	json_array_foreach(array, i, thing)
+	{
+		struct text cell = {NULL, 0, 0};
+
+		text_put(&cell, "");
+		put_value(&cell, find(thing, key));
+		(void)puts(cell.data);
+		text_free(&cell);
+	}
+}
+
+static void print_lines(const json_t *array)
+{
+	const json_t *thing;
+	size_t i;
+
+	json_array_foreach(array, i, thing) print_json(thing, JSON_COMPACT);
+}
+
+void output_list(const struct tool *tool, const struct view *view, json_t *document,
+                 const char *key)
+{
+	const json_t *array = json_object_get(document, key);
+
+	switch (tool->format) {
+	case FORMAT_JSON:
+		print_json(document, JSON_INDENT(2));
+		break;
+	case FORMAT_JSONL:
+		print_lines(array);
+		break;
+	case FORMAT_NAME:
+		print_key(array, view->name);
+		break;
+	case FORMAT_ADDRESS:
+		print_key(array, view->address);
+		break;
+	case FORMAT_TABLE:
+	case FORMAT_WIDE:
+		print_rows(tool, view, array);
+		break;
+	}
+}
+
+static json_t *list_of(json_t *thing)
+{
+	json_t *array = memory_json(json_array());
+
+	if (json_array_append(array, thing) < 0)
+		memory_lacks();
+	return array;
+}
+
+void output_one(const struct tool *tool, const struct view *view, json_t *thing)
+{
+	json_t *array;
+	json_t *document;
+
+	if (tool->format == FORMAT_JSON) {
+		print_json(thing, JSON_INDENT(2));
+		return;
+	}
+	array = list_of(thing);
+	document = memory_json(json_pack("{s:o}", "things", array));
+	output_list(tool, view, document, "things");
+	json_decref(document);
+}
+
+void output_part(const struct tool *tool, const struct view *view, json_t *array, bool first)
+{
+	struct tool part = *tool;
+
+	part.headers = tool->headers && first;
+	if (part.format == FORMAT_JSON)
+		part.format = FORMAT_JSONL;
+	json_t *document = memory_json(json_pack("{s:O}", "things", array));
+	output_list(&part, view, document, "things");
+	json_decref(document);
+	(void)fflush(stdout);
+}
+
+static void add_facts(struct libscols_table *table, const char *prefix, json_t *object)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(object, key, value)
+	{
+		struct text name = {NULL, 0, 0};
+		struct text cell = {NULL, 0, 0};
+
+		text_printf(&name, "%s%s%s", prefix, *prefix != '\0' ? "." : "", key);
+		if (json_is_object(value)) {
+			add_facts(table, name.data, value);
+		} else {
+			struct libscols_line *line = scols_table_new_line(table, NULL);
+
+			text_put(&cell, "");
+			put_value(&cell, value);
+			if (line == NULL)
+				memory_lacks();
+			check(scols_line_set_data(line, 0, name.data));
+			check(scols_line_set_data(line, 1, cell.data));
+		}
+		text_free(&name);
+		text_free(&cell);
+	}
+}
+
+void output_facts(const struct tool *tool, json_t *object)
+{
+	if (tool->format == FORMAT_JSON || tool->format == FORMAT_JSONL) {
+		print_json(object, tool->format == FORMAT_JSON ? JSON_INDENT(2) : JSON_COMPACT);
+		return;
+	}
+	struct libscols_table *table = new_table(tool);
+	add_column(table, "FACT", 0, 0);
+	add_column(table, "VALUE", 0, 0);
+	add_facts(table, "", object);
+	check(scols_print_table(table));
+	scols_unref_table(table);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+#include "tool/record.h"
+
+#include "tool/api.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void set(json_t *object, const char *key, json_t *value)
+{
+	if (json_object_set_new(object, key, memory_json(value)) < 0)
+		memory_lacks();
+}
+
+static int set_number(json_t *record, const char *key, const struct args *args,
+                      enum args_option option, uint64_t least, uint64_t most)
+{
+	uint64_t number;
+
+	if (args->value[option] == NULL)
+		return 0;
+	if (args_number(args, option, least, most, &number) < 0)
+		return -1;
+	set(record, key, json_integer((json_int_t)number));
+	return 0;
+}
+
+static int set_duration(json_t *record, const char *key, const struct args *args,
+                        enum args_option option)
+{
+	int64_t ms;
+
+	if (args->value[option] == NULL)
+		return 0;
+	if (args_duration(args, option, &ms) < 0)
+		return -1;
+	set(record, key, json_integer(ms));
+	return 0;
+}
+
+static int set_metadata(json_t *record, const struct args *args)
+{
+	json_t *metadata = memory_json(json_object());
+
+	for (size_t i = 0; i < args->meta.count; i++) {
+		char *key = memory_copy(args->meta.item[i]);
+		char *value = strchr(key, '=');
+
+		*value++ = '\0';
+		json_t *text = json_string(value);
+		int r = text != NULL ? json_object_set_new(metadata, key, text) : -1;
+		free(key);
+		if (r < 0) {
+			tool_warn("--meta takes UTF-8");
+			json_decref(metadata);
+			return -1;
+		}
+	}
+	set(record, "metadata", metadata);
+	return 0;
+}
+
+/** @return exit code */
+static int set_own_host(struct tool *tool, json_t *record)
+{
+	struct http_request request = {.path = "/healthz", .timeout_ms = tool->timeout_ms};
+	struct http_answer answer;
+
+	int code = api_try(tool, &request, &answer);
+	if (code != EXIT_OK)
+		return code;
+	if (answer.local[0] == '\0') {
+		tool_warn("--host is needed: no address of ours leads to this registry");
+		code = EXIT_USAGE;
+	} else {
+		set(record, "host", json_string(answer.local));
+	}
+	http_answer_free(&answer);
+	return code;
+}
+
+int record_make(struct tool *tool, const struct args *args, json_t **ret_record)
+{
+	json_t *record = memory_json(json_object());
+	int code = EXIT_USAGE;
+
+	if (args->value[OPT_PORT] == NULL) {
+		tool_warn("--port is needed");
+		goto fail;
+	}
+	if (set_number(record, "port", args, OPT_PORT, 1, 65535) < 0 ||
+	    set_number(record, "weight", args, OPT_WEIGHT, 0, 65535) < 0 ||
+	    set_duration(record, "ttl_ms", args, OPT_TTL) < 0 ||
+	    set_duration(record, "remove_after_ms", args, OPT_REMOVE_AFTER) < 0)
+		goto fail;
+	if (args->meta.count > 0 && set_metadata(record, args) < 0)
+		goto fail;
+	if (args->value[OPT_DRAINING] != NULL)
+		set(record, "status", json_string("draining"));
+	if (args->value[OPT_HOST] != NULL) {
+		set(record, "host", json_string(args->value[OPT_HOST]));
+	} else {
+		code = set_own_host(tool, record);
+		if (code != EXIT_OK)
+			goto fail;
+	}
+	*ret_record = record;
+	return EXIT_OK;
+
+fail:
+	json_decref(record);
+	return code;
+}

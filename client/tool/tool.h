@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/** What every command of `rollcall` is given, and how it ends. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/** Exit codes; rollcall(1) documents them. */
+enum exit_code {
+	EXIT_OK = 0,
+	EXIT_ERROR = 1,
+	EXIT_USAGE = 2,
+	EXIT_NOT_FOUND = 3,   /* no such service or instance, or none that is healthy */
+	EXIT_UNREACHABLE = 4, /* no registry answered in time */
+};
+
+enum format { FORMAT_TABLE, FORMAT_WIDE, FORMAT_JSON, FORMAT_JSONL, FORMAT_NAME, FORMAT_ADDRESS };
+
+struct args;
+struct http;
+
+struct tool {
+	const struct args *args;
+	struct http *http;
+	enum format format;
+	bool headers;
+	bool color;
+	int64_t timeout_ms; /* for one request */
+	int64_t wait_ms;    /* for what is asked to come true; 0: not at all */
+};
+
+/** Writes "rollcall: ..." and a line feed to standard error. */
+void tool_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/** Milliseconds of CLOCK_MONOTONIC. */
+int64_t tool_now_ms(void);

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/** "rollcall/VERSION" */
+const char *tool_user_agent(void);
+/** "VERSION" */
+const char *tool_version(void);

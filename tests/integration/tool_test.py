@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""What the tests of the command-line tool share: the real tool against the real daemon.
+
+    class Asking(tool_test.TestCase):
+        def test_services_are_listed(self):
+            daemon = self.daemon()
+            self.assertEqual(self.tool(daemon, 'services', '-o', 'name').out, '')
+
+The tool is $ROLLCALL_TOOL, else the one beside the daemon.
+"""
+
+import os
+import subprocess
+import time
+
+import rollcall_test as rt
+
+TOOL = os.path.abspath(os.environ.get('ROLLCALL_TOOL') or os.path.join(rt.BUILD, 'rollcall'))
+
+OK, ERROR, USAGE, NOT_FOUND, UNREACHABLE = range(5)
+
+
+def environment(daemon, **more):
+    """No settings of whoever runs the tests."""
+    env = {name: value for name, value in os.environ.items()
+           if not name.startswith(('ROLLCALL_ADDR', 'ROLLCALL_TOKEN')) and name not in ('NO_COLOR', 'COLUMNS')}
+    env['LC_ALL'] = 'C.UTF-8'
+    if daemon is not None:
+        env['ROLLCALL_ADDR'] = daemon if isinstance(daemon, str) else daemon.url
+    env.update(more)
+    return env
+
+
+class Result:
+    def __init__(self, code, out, err):
+        self.code = code
+        self.out = out
+        self.err = err
+
+    @property
+    def lines(self):
+        """Without the blanks that fill up the last column."""
+        return [line.rstrip() for line in self.out.splitlines()]
+
+    def __repr__(self):
+        return f'<{self.code} out={self.out!r} err={self.err!r}>'
+
+
+class Running:
+    """A tool that goes on until it is stopped; what it writes goes to files."""
+
+    def __init__(self, directory, command, env, **kwargs):
+        self.out_path = os.path.join(directory, 'out')
+        self.err_path = os.path.join(directory, 'err')
+        with open(self.out_path, 'wb') as out, open(self.err_path, 'wb') as err:
+            self.process = subprocess.Popen(  # pylint: disable=consider-using-with
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=env, **kwargs)
+
+    @staticmethod
+    def _read(path):
+        with open(path, encoding='utf-8', errors='replace') as file:
+            return file.read()
+
+    @property
+    def out(self):
+        return self._read(self.out_path)
+
+    @property
+    def err(self):
+        return self._read(self.err_path)
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def wait_out(self, text, timeout=20):
+        rt.wait_for(lambda: text in self.out, timeout, f'{text!r} in the output of {self}')
+
+    def wait_err(self, text, timeout=20):
+        rt.wait_for(lambda: text in self.err, timeout, f'{text!r} in the errors of {self}')
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def wait(self, timeout=20):
+        """The exit code, below 0 for a signal."""
+        try:
+            return self.process.wait(rt.seconds(timeout))
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f'still running: {self}') from None
+
+    def stop(self, number=15):
+        self.signal(number)
+        return self.wait()
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        if rt.REPORT.search(self.err):
+            raise AssertionError(f'a sanitizer has found something:\n{self.err}')
+
+    def __repr__(self):
+        return f'<{self.process.args} {self.process.poll()} out={self.out!r} err={self.err!r}>'
+
+
+class TestCase(rt.TestCase):
+    def tool(self, daemon, *args, env=None, stdin=None, timeout=30):
+        """Runs it to its end."""
+        done = subprocess.run([TOOL, *args], env=environment(daemon, **(env or {})), input=stdin,
+                              stdin=subprocess.DEVNULL if stdin is None else None,
+                              capture_output=True, timeout=rt.seconds(timeout), check=False)
+        result = Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+        if rt.REPORT.search(result.err):
+            raise AssertionError(f'a sanitizer has found something:\n{result.err}')
+        return result
+
+    def ok(self, daemon, *args, **kwargs):
+        result = self.tool(daemon, *args, **kwargs)
+        self.assertEqual(result.code, OK, result)
+        return result
+
+    def start(self, daemon, *args, env=None, **kwargs):
+        """Starts it; the end of the test ends it."""
+        running = Running(self.directory(), [TOOL, *args], environment(daemon, **(env or {})), **kwargs)
+        self.addCleanup(running.end)
+        return running
+
+    def file(self, text, name='file', mode=0o644):
+        path = os.path.join(self.directory(), name)
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write(text)
+        os.chmod(path, mode)
+        return path
+
+
+def read(path):
+    """The text of a file, '' when there is none."""
+    try:
+        with open(path, encoding='utf-8') as file:
+            return file.read()
+    except FileNotFoundError:
+        return ''
+
+
+def free_port():
+    """A port that nothing listens on."""
+    with rt.socket.socket() as sock:
+        sock.bind(('127.0.0.1', 0))
+        return sock.getsockname()[1]
+
+
+def now_ms():
+    return time.monotonic() * 1000
