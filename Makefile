@@ -319,8 +319,8 @@ bench: $(PROGRAMS) $(BENCHES) $(PRELOADS)
 .PHONY: coverage
 coverage:
 	$(Q)find build/coverage -name '*.gcda' -delete 2>/dev/null || :
-	$(Q)$(MAKE) check COVERAGE=1
-	$(Q)gcovr --root $(srcdir) --filter '$(abspath $(srcdir))/daemon/' --filter '$(abspath $(srcdir))/client/' build/coverage
+	$(Q)$(MAKE) check COVERAGE=1; status=$$?; \
+	  gcovr --root $(srcdir) --filter '$(abspath $(srcdir))/daemon/' --filter '$(abspath $(srcdir))/client/' build/coverage && exit $$status
 
 # --- lint: cheap and exact first --------------------------------------------
 .PHONY: lint check-format check-layers check-headers check-banned check-sizes check-paths check-scripts check-options check-openapi check-units check-man tidy
