@@ -8,6 +8,7 @@
  * which a test may change at any moment: it is shared memory.
  */
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -36,6 +37,16 @@ struct slowdisk {
 #define FDS 65536
 enum { UNKNOWN, INSIDE, OUTSIDE };
 
+/*
+ * What comes after this library: the C library, or a sanitizer that must see each call. Before
+ * start() has run they are the system calls themselves.
+ */
+static int (*next_close)(int);
+static int (*next_fsync)(int);
+static int (*next_fdatasync)(int);
+static ssize_t (*next_write)(int, const void *, size_t);
+static ssize_t (*next_pwrite)(int, const void *, size_t, off64_t);
+
 static struct slowdisk *control;
 static char dir[PATH_MAX];
 static _Atomic(unsigned char) place[FDS]; /* of each descriptor */
@@ -45,6 +56,11 @@ __attribute__((constructor)) static void start(void)
 	const char *path = getenv("SLOWDISK_CONTROL");
 	const char *state = getenv("SLOWDISK_DIR");
 
+	*(void **)&next_close = dlsym(RTLD_NEXT, "close");
+	*(void **)&next_fsync = dlsym(RTLD_NEXT, "fsync");
+	*(void **)&next_fdatasync = dlsym(RTLD_NEXT, "fdatasync");
+	*(void **)&next_write = dlsym(RTLD_NEXT, "write");
+	*(void **)&next_pwrite = dlsym(RTLD_NEXT, "pwrite64");
 	if (path == NULL || state == NULL || realpath(state, dir) == NULL)
 		return;
 	int fd = open(path, O_RDWR | O_CLOEXEC);
@@ -135,32 +151,31 @@ static bool write_fails(int fd, int64_t end)
 	return refuse(atomic_load(&control->write_errno)) || is_full(fd, end);
 }
 
-static int sync_as(long call, int fd)
+/** @return whether the sync fails */
+static bool sync_fails(int fd)
 {
-	if (is_inside(fd)) {
-		atomic_fetch_add(&control->syncs, 1);
-		wait_ms(atomic_load(&control->sync_delay_ms));
-		if (refuse(atomic_load(&control->sync_errno)))
-			return -1;
-	}
-	return (int)syscall(call, fd);
+	if (!is_inside(fd))
+		return false;
+	atomic_fetch_add(&control->syncs, 1);
+	wait_ms(atomic_load(&control->sync_delay_ms));
+	return refuse(atomic_load(&control->sync_errno));
 }
 
 int close(int fd)
 {
 	if (fd >= 0 && fd < FDS)
 		atomic_store(&place[fd], UNKNOWN);
-	return (int)syscall(SYS_close, fd);
+	return next_close != NULL ? next_close(fd) : (int)syscall(SYS_close, fd);
 }
 
 int fsync(int fd)
 {
-	return sync_as(SYS_fsync, fd);
+	return sync_fails(fd) ? -1 : next_fsync(fd);
 }
 
 int fdatasync(int fd)
 {
-	return sync_as(SYS_fdatasync, fd);
+	return sync_fails(fd) ? -1 : next_fdatasync(fd);
 }
 
 ssize_t write(int fd, const void *data, size_t count)
@@ -168,14 +183,13 @@ ssize_t write(int fd, const void *data, size_t count)
 	if (is_inside(fd) &&
 	    write_fails(fd, (int64_t)syscall(SYS_lseek, fd, 0, SEEK_CUR) + (int64_t)count))
 		return -1;
-	return syscall(SYS_write, fd, data, count);
+	return next_write != NULL ? next_write(fd, data, count)
+	                          : syscall(SYS_write, fd, data, count);
 }
 
 ssize_t pwrite64(int fd, const void *data, size_t count, off64_t offset)
 {
-	if (write_fails(fd, offset + (int64_t)count))
-		return -1;
-	return syscall(SYS_pwrite64, fd, data, count, offset);
+	return write_fails(fd, offset + (int64_t)count) ? -1 : next_pwrite(fd, data, count, offset);
 }
 
 ssize_t pwrite(int fd, const void *data, size_t count, off_t offset)
