@@ -64,14 +64,23 @@ class Requests:
 # --- who is measured --------------------------------------------------------
 
 
+def pin(pid, cpu):
+    """Keeps a process on one CPU, where there are two: server and client then do not chase each other."""
+    if os.cpu_count() > 1:
+        for task in os.listdir(f'/proc/{pid}/task'):
+            os.sched_setaffinity(int(task), {cpu})
+
+
 class Load:
     """One run of the load client; result() waits for its end."""
 
-    def __init__(self, port, requests, seconds=SLOT_S, connections=CONNECTIONS, rate=None):
+    def __init__(self, port, requests, seconds=SLOT_S, connections=CONNECTIONS, rate=None, cpu=None):
         command = [os.path.join(TOOLS, 'load'), str(port), str(connections), str(seconds), requests.path]
         if rate is not None:
             command.append(str(rate))
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        if cpu is not None:
+            pin(self.process.pid, cpu)
 
     def result(self):
         output, _ = self.process.communicate()
@@ -157,13 +166,18 @@ class Bench:
         return Requests(self.folder, data)
 
     def compare(self, servers, pairs=PAIRS, seconds=SLOT_S):
-        """Alternates over servers, (name, pid, port, requests); returns per name the rates and CPU us a request."""
+        """Alternates over servers, (name, pid, port, requests); returns per name the rates and CPU us a request.
+
+        Each server has the first CPU, the client the second.
+        """
+        for _, pid, *_ in servers:
+            pin(pid, 0)
         rates = {name: [] for name, *_ in servers}
         costs = {name: [] for name, *_ in servers}
         for _ in range(pairs):
             for name, pid, port, requests in servers:
                 before = cpu_us(pid)
-                result = load(port, requests, seconds)
+                result = load(port, requests, seconds, cpu=1)
                 if result['refused']:
                     raise RuntimeError(f'{name}: {result["refused"]} requests refused')
                 rates[name].append(result['rate'])
