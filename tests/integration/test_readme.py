@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What README.md says its commands print is what they print."""
+"""What the documents say about the daemon is so: what the README's commands print, limits, errors."""
 
 import os
 import re
@@ -54,6 +54,22 @@ class Readme(rt.TestCase):
             for target in targets:
                 path = os.path.join(os.path.dirname(document), target)
                 self.assertTrue(os.path.exists(path), f'{document} names {target}')
+
+    def test_the_manual_tells_every_limit(self):
+        with open(os.path.join(rt.ROOT, 'docs', 'operations.md'), encoding='utf-8') as file:
+            rows = [line for line in file if line.startswith('| `')]
+        for name, value in self.daemon().status()['limits'].items():
+            self.assertTrue(any(f'`{name}`' in row and re.search(rf'\b{value}\b', row) for row in rows),
+                            f'{name} is {value}')
+
+    def test_the_manual_explains_every_error(self):
+        with open(os.path.join(rt.ROOT, 'docs', 'operations.md'), encoding='utf-8') as file:
+            told = dict(re.findall(r'^\| `([a-z-]+)` \| (\d{3}) \|', file.read(), re.M))
+        daemon = self.daemon()
+        codes = daemon.get('/openapi.json').json()['components']['schemas']['Problem']['properties']['code']['enum']
+        self.assertEqual(sorted(told), sorted(codes))
+        for code, status in told.items():
+            self.assertIn(f'{code} ({status})', daemon.get(f'/problems/{code}').text)
 
 
 if __name__ == '__main__':
