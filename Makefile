@@ -246,9 +246,16 @@ $(FUZZERS): $(B)/%: $(B)/%.o $(FUZZ_MAIN)
 	$(call say,LD,$@)
 	$(Q)$(LINK) $(if $(FUZZING),-fsanitize=fuzzer) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(FUZZ_LIBS)
 
-$(BENCHES): $(B)/%: $(B)/%.o $(LIB)
+# bench_client* link the client library, all others the daemon's.
+CLIENT_BENCHES := $(filter $(B)/tests/bench/bench_client%,$(BENCHES))
+$(CLIENT_BENCHES:%=%.o): EXTRA_CFLAGS = $(CPP_CLIENT) $(CLIENT_CFLAGS)
+$(CLIENT_BENCHES): BENCH_LIBS = $(CLIENT_LIBS)
+$(CLIENT_BENCHES): $(CLIENT_LIB)
+$(filter-out $(CLIENT_BENCHES),$(BENCHES)): BENCH_LIBS = $(DEPS_LIBS)
+$(filter-out $(CLIENT_BENCHES),$(BENCHES)): $(LIB)
+$(BENCHES): $(B)/%: $(B)/%.o
 	$(call say,LD,$@)
-	$(Q)$(LINK) -o $@ $^ $(DEPS_LIBS)
+	$(Q)$(LINK) -o $@ $^ $(BENCH_LIBS)
 
 # Preloaded into a daemon under test; it must not bring a sanitizer of its own.
 $(PRELOADS): $(B)/%.so: $(srcdir)/tests/lib/%.c $(B)/.flags
@@ -324,7 +331,7 @@ coverage:
 
 # --- lint: cheap and exact first --------------------------------------------
 .PHONY: lint check-format check-layers check-headers check-banned check-sizes check-paths check-scripts check-options check-openapi check-units check-man tidy
-lint: check-format check-layers check-banned check-sizes check-paths check-scripts check-options check-openapi check-man check-headers check-units tidy
+lint: check-format check-layers check-banned check-sizes check-paths check-scripts check-options check-openapi check-man check-headers check-units check-abi tidy
 FILES = sh tests/lint/files
 check-format:
 	$(call say,LINT,format)
@@ -365,6 +372,15 @@ $(B)/daemon/%.h.ok: $(srcdir)/daemon/%.h $(B)/.flags
 $(B)/client/%.h.ok: $(srcdir)/client/%.h $(B)/.flags
 	@mkdir -p $(@D)
 	$(Q)echo '#include "$*.h"' | $(COMPILE_CLIENT) -x c -fsyntax-only - && touch $@
+# What programs that link librollcall rely on; `make abi` after a change that is meant.
+ABI := $(srcdir)/client/lib/librollcall.abi
+check-abi: $(CLIENT_SO)
+	$(call say,LINT,abi)
+	$(Q)$(if $(CLIENT_SO),abidiff --no-added-syms $(ABI) $(CLIENT_SO),:)
+.PHONY: abi
+abi: $(CLIENT_SO)
+	$(Q)abidw --headers-dir $(srcdir)/client/include --drop-private-types --no-comp-dir-path --no-corpus-path \
+	  --no-show-locs --type-id-style hash --exported-interfaces-only --out-file $(ABI) $(CLIENT_SO)
 # One process a file: make runs them in parallel, and only on what changed.
 tidy: $(DAEMON_SRCS:%=$(B)/%.tidy) $(CLIENT_SRCS:%=$(B)/%.tidy)
 TIDY_FLAGS = -Wno-unknown-warning-option -Wno-error

@@ -55,7 +55,10 @@ static int run_blocking(struct service *service, const rollcall_request *request
 	await_first_answer(service, call->deadline_us);
 	call_begin(call);
 	while (!blocking.ended) {
-		loop_wait(loop, loop_due_us(loop));
+		int64_t due = loop_due_us(loop);
+
+		if (due != 0) /* else something has ended already */
+			loop_wait(loop, due);
 		loop_step(loop);
 	}
 	client_return_loop(client, borrowed);

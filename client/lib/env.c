@@ -62,13 +62,16 @@ double env_uniform(const struct env *env)
 	return (double)(env_random(env) >> 11) * 0x1p-53;
 }
 
+/* Lemire's: a multiplication, and a division only in the rare case that could be biased. */
 uint64_t env_below(const struct env *env, uint64_t bound)
 {
-	uint64_t least = -bound % bound; /* 2^64 mod bound: what would be too much is drawn again */
-	uint64_t value;
+	unsigned __int128 wide = (unsigned __int128)env_random(env) * bound;
 
-	do
-		value = env_random(env);
-	while (value < least);
-	return value % bound;
+	if ((uint64_t)wide < bound) {
+		uint64_t least = -bound % bound;
+
+		while ((uint64_t)wide < least)
+			wide = (unsigned __int128)env_random(env) * bound;
+	}
+	return (uint64_t)(wide >> 64);
 }

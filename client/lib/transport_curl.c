@@ -3,54 +3,19 @@
  * libcurl's multi interface behind one epoll descriptor, together with an eventfd for wake-ups and,
  * once somebody polls that descriptor, a timerfd.
  */
+#include "carrier.h"
 #include "env.h"
-#include "transport.h"
 #include "util.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#define EVENTS_AT_ONCE 32
-#define IDLE_MOST      32
-#define CONNECTIONS    256L
-#define AGENT_MOST     128
-
-struct curl_transport {
-	struct transport transport;
-	const struct env *env;
-	char *ca_file;
-	char user_agent[AGENT_MOST];
-	CURLM *multi;
-	int epoll_fd;
-	int event_fd;
-	int timer_fd; /* -1 until somebody polls */
-	int64_t alarm_us;
-	int64_t curl_due_us; /* when libcurl wants to be called; -1: not */
-	bool kicked;         /* something was started: completions may be waiting */
-	atomic_bool woken;   /* so that only the first of many wake-ups is a system call */
-	int ready;
-	struct epoll_event events[EVENTS_AT_ONCE];
-	CURL *idle[IDLE_MOST];
-	size_t idle_count;
-};
-
-/* One exchange under way. */
-struct carrier {
-	struct curl_transport *curl;
-	struct exchange *exchange;
-	CURL *easy;
-	struct curl_slist *headers;
-	size_t uploaded;
-	bool exhausted; /* no socket could be had: our trouble, not the other side's */
-};
+#define CONNECTIONS 256L
 
 static int init_result;
 
@@ -101,177 +66,7 @@ static int on_timer(CURLM *multi, long timeout_ms, void *arg)
 	return 0;
 }
 
-static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
-{
-	struct carrier *carrier = arg;
-	int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-
-	(void)purpose;
-	if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
-		carrier->exhausted = true;
-	return fd;
-}
-
-static size_t on_body(char *data, size_t size, size_t count, void *arg)
-{
-	struct carrier *carrier = arg;
-	struct bytes *answer = &carrier->exchange->answer;
-
-	bytes_add(answer, data, size * count);
-	return answer->error < 0 ? 0 : size * count;
-}
-
-static size_t on_header(char *data, size_t size, size_t count, void *arg)
-{
-	struct carrier *carrier = arg;
-	struct bytes *head = &carrier->exchange->head;
-	size_t len = size * count;
-
-	if (len > 5 && memcmp(data, "HTTP/", 5) == 0)
-		bytes_reset(head); /* those before were of a 1xx answer */
-	else if (len > 2)
-		bytes_add(head, data, len);
-	return head->error < 0 ? 0 : len;
-}
-
-/* For bodies that must not be sent twice: libcurl cannot rewind this, so it cannot repeat a request
- * by itself when a connection that was kept alive turns out to be dead. */
-static size_t on_upload(char *out, size_t size, size_t count, void *arg)
-{
-	struct carrier *carrier = arg;
-	size_t left = carrier->exchange->body_len - carrier->uploaded;
-	size_t len = size * count < left ? size * count : left;
-
-	if (len > 0)
-		memcpy(out, (const char *)carrier->exchange->body + carrier->uploaded, len);
-	carrier->uploaded += len;
-	return len;
-}
-
 /* --- one exchange --------------------------------------------------------------------------- */
-
-static void carrier_free(struct carrier *carrier)
-{
-	struct curl_transport *curl = carrier->curl;
-
-	if (carrier->easy != NULL) {
-		if (curl->idle_count < IDLE_MOST) {
-			curl_easy_reset(carrier->easy);
-			curl->idle[curl->idle_count++] = carrier->easy;
-		} else {
-			curl_easy_cleanup(carrier->easy);
-		}
-	}
-	curl_slist_free_all(carrier->headers);
-	free(carrier);
-}
-
-static int add_header(struct carrier *carrier, const char *line)
-{
-	struct curl_slist *longer = curl_slist_append(carrier->headers, line);
-
-	if (longer == NULL)
-		return -ENOMEM;
-	carrier->headers = longer;
-	return 0;
-}
-
-static int make_headers(struct carrier *carrier)
-{
-	const struct exchange *exchange = carrier->exchange;
-	bool typed = false;
-	struct bytes line;
-	int r = 0;
-
-	bytes_init(&line, 64U << 10);
-	for (size_t i = 0; i < exchange->header_count && r == 0; i++) {
-		const rollcall_pair *header = &exchange->headers[i];
-
-		typed |= strcasecmp(header->name, "Content-Type") == 0;
-		bytes_reset(&line);
-		bytes_put(&line, header->name);
-		/* How libcurl is told to send a header without a value. */
-		bytes_put(&line, header->value[0] == '\0' ? ";" : ": ");
-		bytes_put(&line, header->value);
-		r = line.error < 0 ? line.error : add_header(carrier, line.data);
-	}
-	if (r == 0 && exchange->body != NULL && !typed)
-		r = add_header(carrier, "Content-Type:");
-	if (r == 0 && exchange->body != NULL)
-		r = add_header(carrier, "Expect:");
-	bytes_fini(&line);
-	return r;
-}
-
-/* Options whose setting failed, which only a lack of memory does, are counted, not each checked. */
-#define SET(option, value) failed += curl_easy_setopt(easy, option, value) != CURLE_OK
-
-static int set_body(struct carrier *carrier)
-{
-	const struct exchange *exchange = carrier->exchange;
-	CURL *easy = carrier->easy;
-	int failed = 0;
-
-	SET(CURLOPT_POST, 1L);
-	SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)exchange->body_len);
-	if (exchange->once && exchange->body_len > 0) {
-		SET(CURLOPT_READFUNCTION, on_upload);
-		SET(CURLOPT_READDATA, carrier);
-	} else {
-		SET(CURLOPT_POSTFIELDS, exchange->body_len > 0 ? exchange->body : "");
-	}
-	return failed;
-}
-
-static int set_method(struct carrier *carrier)
-{
-	const struct exchange *exchange = carrier->exchange;
-	const char *method = exchange->method;
-	CURL *easy = carrier->easy;
-	bool with_body = exchange->body != NULL || strcmp(method, "POST") == 0 ||
-	                 strcmp(method, "PUT") == 0 || strcmp(method, "PATCH") == 0;
-	int failed = 0;
-
-	if (strcmp(method, "HEAD") == 0) {
-		SET(CURLOPT_NOBODY, 1L);
-		return failed;
-	}
-	if (with_body)
-		failed += set_body(carrier);
-	if (exchange->once && exchange->body_len == 0)
-		SET(CURLOPT_FRESH_CONNECT, 1L); /* nothing to rewind, so only this helps */
-	if (strcmp(method, with_body ? "POST" : "GET") != 0)
-		SET(CURLOPT_CUSTOMREQUEST, method);
-	return failed;
-}
-
-static int set_options(struct curl_transport *curl, struct carrier *carrier)
-{
-	const struct exchange *exchange = carrier->exchange;
-	CURL *easy = carrier->easy;
-	int failed = 0;
-
-	SET(CURLOPT_URL, exchange->url);
-	SET(CURLOPT_PRIVATE, carrier);
-	SET(CURLOPT_HTTPHEADER, carrier->headers);
-	SET(CURLOPT_NOSIGNAL, 1L);
-	SET(CURLOPT_NOPROXY, "*"); /* services are called directly, whatever the environment says */
-	SET(CURLOPT_PROTOCOLS_STR, "http,https");
-	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	SET(CURLOPT_PATH_AS_IS, 1L);
-	SET(CURLOPT_USERAGENT, curl->user_agent);
-	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)exchange->connect_ms);
-	SET(CURLOPT_TIMEOUT_MS, (long)exchange->timeout_ms);
-	SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
-	SET(CURLOPT_OPENSOCKETDATA, carrier);
-	SET(CURLOPT_WRITEFUNCTION, on_body);
-	SET(CURLOPT_WRITEDATA, carrier);
-	SET(CURLOPT_HEADERFUNCTION, on_header);
-	SET(CURLOPT_HEADERDATA, carrier);
-	if (curl->ca_file != NULL)
-		SET(CURLOPT_CAINFO, curl->ca_file);
-	return failed + set_method(carrier) > 0 ? -ENOMEM : 0;
-}
 
 static int drive(struct curl_transport *curl, curl_socket_t fd, int events)
 {
@@ -284,34 +79,21 @@ static int drive(struct curl_transport *curl, curl_socket_t fd, int events)
 static int curl_start(struct transport *transport, struct exchange *exchange)
 {
 	struct curl_transport *curl = self(transport);
-	struct carrier *carrier = calloc(1, sizeof(*carrier));
-	int r = -ENOMEM;
+	struct carrier *carrier = carrier_get(curl);
 
 	if (carrier == NULL)
 		return -ENOMEM;
-	carrier->curl = curl;
-	carrier->exchange = exchange;
-	carrier->easy = curl->idle_count > 0 ? curl->idle[--curl->idle_count] : curl_easy_init();
-	if (carrier->easy == NULL)
-		goto fail;
-	r = make_headers(carrier);
-	if (r < 0)
-		goto fail;
-	r = set_options(curl, carrier);
-	if (r < 0)
-		goto fail;
-	if (curl_multi_add_handle(curl->multi, carrier->easy) != CURLM_OK) {
+	int r = carrier_prepare(carrier, exchange);
+	if (r == 0 && curl_multi_add_handle(curl->multi, carrier->easy) != CURLM_OK)
 		r = -ENOMEM;
-		goto fail;
+	if (r < 0) {
+		carrier_free(carrier);
+		return r;
 	}
 	exchange->carrier = carrier;
 	curl->curl_due_us = -1;
 	(void)drive(curl, CURL_SOCKET_TIMEOUT, 0); /* what goes wrong shows as its result */
 	return 0;
-
-fail:
-	carrier_free(carrier);
-	return r;
 }
 
 static bool was_sent(CURL *easy)
@@ -332,7 +114,7 @@ static void detach(struct curl_transport *curl, struct carrier *carrier)
 		memcpy(exchange->local_ip, local, strlen(local) + 1);
 	(void)curl_multi_remove_handle(curl->multi, carrier->easy);
 	exchange->carrier = NULL;
-	carrier_free(carrier);
+	carrier_rest(carrier);
 }
 
 static void curl_cancel(struct transport *transport, struct exchange *exchange)
@@ -519,8 +301,12 @@ static void curl_free_transport(struct transport *transport, bool forked)
 	struct curl_transport *curl = self(transport);
 
 	if (!forked) {
-		while (curl->idle_count > 0)
-			curl_easy_cleanup(curl->idle[--curl->idle_count]);
+		while (curl->idle != NULL) {
+			struct carrier *carrier = curl->idle;
+
+			curl->idle = carrier->next;
+			carrier_free(carrier);
+		}
 		if (curl->multi != NULL)
 			(void)curl_multi_cleanup(curl->multi);
 	}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the client library costs: bench_client ADDRESS SERVICE CALLS
+ *
+ * ADDRESS is a registry in which SERVICE has ten instances and "self" one, the registry itself.
+ * Prints one JSON object: nanoseconds of a pick from the warm cache, alone and with two threads on
+ * two services; microseconds that all layers add to a call, over the same transfer by libcurl
+ * alone, as wall time and as time of this thread's processor; memory of 1,000 registrations.
+ */
+#include "rollcall.h"
+
+#include <curl/curl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PICKS         1000000
+#define ROUNDS        11
+#define REGISTRATIONS 1000
+
+static rollcall_client *client;
+
+static void must(int r, const char *what)
+{
+	if (r >= 0)
+		return;
+	(void)fprintf(stderr, "bench_client: %s: %s\n", what, rollcall_error_text(r));
+	exit(1);
+}
+
+static double seconds(clockid_t clock)
+{
+	struct timespec now;
+
+	(void)clock_gettime(clock, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a;
+	double y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double median(double *values, size_t count)
+{
+	qsort(values, count, sizeof(*values), compare);
+	return values[count / 2];
+}
+
+/* --- picks ---------------------------------------------------------------------------------- */
+
+static double pick_ns(const char *service)
+{
+	rollcall_endpoint endpoint;
+
+	rollcall_endpoint_init(&endpoint);
+	must(rollcall_discover(client, service, NULL, &endpoint), "discover");
+	double began = seconds(CLOCK_MONOTONIC);
+	for (int i = 0; i < PICKS; i++)
+		must(rollcall_discover(client, service, NULL, &endpoint), "discover");
+	return (seconds(CLOCK_MONOTONIC) - began) * 1e9 / PICKS;
+}
+
+static double pick_median(const char *service)
+{
+	double rounds[5];
+
+	for (int i = 0; i < 5; i++)
+		rounds[i] = pick_ns(service);
+	return median(rounds, 5);
+}
+
+static void *pick_beside(void *arg)
+{
+	*(double *)arg = pick_median("self");
+	return NULL;
+}
+
+static double pick_with_two_threads(const char *service)
+{
+	pthread_t thread;
+	double other;
+
+	must(-pthread_create(&thread, NULL, pick_beside, &other), "thread");
+	double mine = pick_median(service);
+	(void)pthread_join(thread, NULL);
+	return mine > other ? mine : other;
+}
+
+/* --- calls ---------------------------------------------------------------------------------- */
+
+static size_t keep(char *data, size_t size, size_t count, void *arg)
+{
+	(void)data;
+	*(size_t *)arg += size * count;
+	return size * count;
+}
+
+static void plain(CURL *easy, int calls)
+{
+	for (int i = 0; i < calls; i++)
+		must(curl_easy_perform(easy) == CURLE_OK ? 0 : -5, "curl_easy_perform");
+}
+
+static void layered(int calls)
+{
+	rollcall_request request;
+	rollcall_response response;
+
+	rollcall_request_init(&request);
+	rollcall_response_init(&response);
+	request.path = "/healthz";
+	for (int i = 0; i < calls; i++)
+		must(rollcall_call(client, "self", &request, &response), "call");
+	rollcall_response_clear(&response);
+}
+
+static void compare_calls(const char *address, int calls, double *ret_wall_us, double *ret_cpu_us)
+{
+	double wall[ROUNDS];
+	double cpu[ROUNDS];
+	char url[256];
+	size_t got = 0;
+	CURL *easy = curl_easy_init();
+
+	(void)snprintf(url, sizeof(url), "http://%s/healthz", address);
+	(void)curl_easy_setopt(easy, CURLOPT_URL, url);
+	(void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	(void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, keep);
+	(void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, &got);
+	plain(easy, calls);
+	layered(calls);
+	for (int i = 0; i < ROUNDS; i++) {
+		double wall0 = seconds(CLOCK_MONOTONIC);
+		double cpu0 = seconds(CLOCK_THREAD_CPUTIME_ID);
+		plain(easy, calls);
+		double wall1 = seconds(CLOCK_MONOTONIC);
+		double cpu1 = seconds(CLOCK_THREAD_CPUTIME_ID);
+		layered(calls);
+		wall[i] = (seconds(CLOCK_MONOTONIC) - wall1) - (wall1 - wall0);
+		cpu[i] = (seconds(CLOCK_THREAD_CPUTIME_ID) - cpu1) - (cpu1 - cpu0);
+	}
+	curl_easy_cleanup(easy);
+	*ret_wall_us = median(wall, ROUNDS) * 1e6 / calls;
+	*ret_cpu_us = median(cpu, ROUNDS) * 1e6 / calls;
+}
+
+/* --- registrations -------------------------------------------------------------------------- */
+
+static double resident_mib(void)
+{
+	FILE *file = fopen("/proc/self/statm", "re");
+	long pages = 0;
+
+	if (file == NULL || fscanf(file, "%*d %ld", &pages) != 1)
+		exit(1);
+	(void)fclose(file);
+	return (double)pages * (double)sysconf(_SC_PAGESIZE) / (1 << 20);
+}
+
+static double register_many(void)
+{
+	static rollcall_registration *all[REGISTRATIONS];
+	rollcall_registration_options record;
+	char name[32];
+	double before = resident_mib();
+
+	rollcall_registration_options_init(&record);
+	record.host = "127.0.0.1";
+	record.port = 1;
+	record.service = name;
+	for (int i = 0; i < REGISTRATIONS; i++) {
+		(void)snprintf(name, sizeof(name), "bench-%d", i);
+		must(rollcall_register(client, &record, &all[i]), "register");
+	}
+	for (int i = 0; i < REGISTRATIONS; i++)
+		must(rollcall_registration_wait(all[i], 60000), "registering");
+	must(rollcall_wait(client, 11000), "wait"); /* a heartbeat of each */
+	return resident_mib() - before;
+}
+
+int main(int argc, char **argv)
+{
+	rollcall_options options;
+	double wall_us;
+	double cpu_us;
+
+	if (argc < 4) {
+		(void)fprintf(stderr, "usage: bench_client ADDRESS SERVICE CALLS\n");
+		return 2;
+	}
+	(void)curl_global_init(CURL_GLOBAL_DEFAULT);
+	double empty = resident_mib();
+	rollcall_options_init(&options);
+	options.registry = argv[1];
+	options.thread = 1;
+	must(rollcall_open(&options, &client), "open");
+	double registrations = register_many();
+	must(rollcall_close(client, 60000), "close");
+
+	must(rollcall_open(&options, &client), "open");
+	double one = pick_median(argv[2]);
+	double two = pick_with_two_threads(argv[2]);
+	compare_calls(argv[1], (int)strtol(argv[3], NULL, 10), &wall_us, &cpu_us);
+	must(rollcall_close(client, 1000), "close");
+	(void)printf(
+		"{\"empty_mib\": %.2f, \"registrations_mib\": %.2f, \"pick_ns\": %.1f, "
+		"\"pick_two_threads_ns\": %.1f, \"call_wall_us\": %.2f, \"call_cpu_us\": %.2f}\n",
+		empty, registrations, one, two, wall_us, cpu_us);
+	return 0;
+}
