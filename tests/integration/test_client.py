@@ -2,8 +2,11 @@
 """The client library's example programs against the real daemon, which dies and comes back under them."""
 
 import os
+import re
+import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import unittest
 
@@ -16,7 +19,7 @@ class Program:
     """An example under way: its lines as they come."""
 
     def __init__(self, daemon, name, *args):
-        env = {**os.environ, 'ROLLCALL_ADDR': address(daemon)}
+        env = {**os.environ, 'ROLLCALL_ADDR': daemon.listen[0]}
         self.lines = []
         self.changed = threading.Condition()
         self.process = subprocess.Popen(  # pylint: disable=consider-using-with
@@ -57,8 +60,11 @@ class Program:
         self.reader.join(5)
 
 
-def address(daemon):
-    return daemon.listen[0]
+def manual_example():
+    """The program in the manual, as mandoc would show it."""
+    with open(os.path.join(rt.ROOT, 'docs/man/librollcall.3'), encoding='utf-8') as file:
+        text = re.search(r'^\.Bd -literal\n(.*?)^\.Ed', file.read(), re.DOTALL | re.MULTILINE)[1]
+    return text.replace('\\e', '\\')
 
 
 class Examples(rt.TestCase):
@@ -155,6 +161,21 @@ class Examples(rt.TestCase):
         self.registry.register('db', 'b', port=2)
         self.assertEqual(events.end(), 0)
         self.assertEqual(events.lines[-1], 'db: a=10.0.0.1:1 b=10.0.0.1:2')
+
+    @unittest.skipIf(rt.SANITIZED or not shutil.which('cc'), 'built without the flags of this flavour')
+    def test_the_program_in_the_manual_works(self):
+        service = self.service()
+        with tempfile.TemporaryDirectory() as folder:
+            program = os.path.join(folder, 'program')
+            subprocess.run(['cc', '-Wall', '-Wextra', '-Werror', '-x', 'c', '-o', program, '-',
+                            '-I', os.path.join(rt.ROOT, 'client/include'), '-L', rt.BUILD,
+                            '-lrollcall', f'-Wl,-rpath,{rt.BUILD}'],
+                           input=manual_example(), text=True, check=True)
+            run = self.program(program)
+            self.assertEqual(run.end(), 0, run.lines)
+        name = service.wait_line('registered').split()[1]
+        self.assertEqual(run.lines, ['register: no error', f'200 from {name}: {name}'])
+        self.assertEqual(self.registry.ids('front', status='any'), [])
 
     @unittest.skipUnless(os.path.exists(os.path.join(EXAMPLES, 'pick')), 'no C++ compiler')
     def test_keys_stick_to_the_instances_that_the_registry_picks(self):
