@@ -390,6 +390,29 @@ class Bench:
         print(f'  ({990000 * 2 / took / 1000:.1f}k changes/s)')
         daemon.discard()
 
+    def client(self):
+        """What the client library costs."""
+        daemon = self.daemon()
+        host, port = daemon.urls[0].removeprefix('http://').rsplit(':', 1)
+        for i in range(10):
+            daemon.register('bench', f'i{i}', host=f'10.0.0.{i + 1}')
+        daemon.register('self', 'me', host=host, port=int(port))
+        out = subprocess.run([os.path.join(TOOLS, 'bench_client'), f'{host}:{port}', 'bench', '2000'],
+                             check=True, stdout=subprocess.PIPE, text=True).stdout
+        found = json.loads(out)
+        self.table.row('client: discover from a warm cache, 10 instances', f'{found["pick_ns"]:.0f} ns', '',
+                       '', '< 200 ns', found['pick_ns'] < 200)
+        self.table.row('client: the same, two threads on two services',
+                       f'{found["pick_two_threads_ns"]:.0f} ns', f'{found["pick_ns"]:.0f} ns alone',
+                       f'{found["waits"]} waits in 10M', '< 200 ns', found['pick_two_threads_ns'] < 200)
+        self.table.row('client: call with all layers over libcurl alone, CPU',
+                       f'+{found["call_cpu_us"]:.1f} us', f'+{found["call_wall_us"]:.1f} us wall', '',
+                       '< 5 us', found['call_cpu_us'] < 5)
+        self.table.row('client: 1,000 registrations on one handle, RSS',
+                       f'+{found["registrations_mib"]:.1f} MiB', f'{found["empty_mib"]:.1f} MiB empty', '',
+                       '< +5 MiB', found['registrations_mib'] < 5)
+        daemon.discard()
+
     def state(self, rows):
         """Rows that share one daemon with 100,000 instances."""
         daemon, count = self.memory()
@@ -400,7 +423,8 @@ class Bench:
         daemon.discard()
 
 
-ROWS = ('lookup', 'pick', 'heartbeat', 'mixed', 'slowdisk', 'register', 'memory', 'start', 'sweeper', 'cycles')
+ROWS = ('lookup', 'pick', 'heartbeat', 'mixed', 'slowdisk', 'register', 'memory', 'start', 'sweeper', 'cycles',
+        'client')
 SHARED = {'memory', 'start', 'sweeper'}
 
 
