@@ -166,6 +166,25 @@ bool call_body_is_json(struct call *call)
 	return false;
 }
 
+bool call_conditions(struct call *call, struct command *command)
+{
+	struct str tag = call->request->if_match;
+
+	if (tag.data == NULL)
+		return true;
+	command->must_exist = true;
+	if (str_equal(tag, STR("*")))
+		return true;
+	if (tag.len > 2 && tag.data[0] == '"' && tag.data[tag.len - 1] == '"' &&
+	    parse_u64((struct str){tag.data + 1, tag.len - 2}, 1, INT64_MAX,
+	              &command->revision_is) == 0)
+		return true;
+	problem(call->response, "invalid-condition",
+	        "If-Match must be the instance's revision in double quotes, or *, not '%.*s'",
+	        (int)(tag.len < 80 ? tag.len : 80), tag.data);
+	return false;
+}
+
 void call_refuse_body(struct call *call, int r, struct field_errors *errors)
 {
 	if (r == -EINVAL)

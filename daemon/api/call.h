@@ -93,6 +93,11 @@ bool call_meta_filter(struct call *call, unsigned rule, struct meta_filter *ret)
 
 /** Are service and id of the path valid words? For what was not found, or will be created. */
 bool call_path_is_valid(struct call *call) MUST_USE;
+/**
+ * If-Match: "REVISION" or *, as conditions of @p command.
+ * @return false: it is neither (told)
+ */
+bool call_conditions(struct call *call, struct command *command) MUST_USE;
 /** Is the body's type JSON? */
 bool call_body_is_json(struct call *call) MUST_USE;
 /** Refuses with what stands for the registry's @p error; names the instance that is not there. */

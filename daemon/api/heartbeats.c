@@ -45,7 +45,8 @@ static enum api_result beaten(struct call *call, struct parked *parked)
 }
 
 /** What the lease takes is done here; what the status takes is the writer's. */
-static enum api_result command(struct call *call, const struct heartbeat *heartbeat)
+static enum api_result command(struct call *call, const struct heartbeat *heartbeat,
+                               uint64_t incarnation)
 {
 	struct parked *parked = call_park(call, call->service.len + call->id.len, beaten);
 
@@ -59,6 +60,7 @@ static enum api_result command(struct call *call, const struct heartbeat *heartb
 	command->instance.id = (struct str){parked->memory + call->service.len, call->id.len};
 	command->instance.wants_drain = heartbeat->wants_drain;
 	command->set_drain = heartbeat->set_drain;
+	command->incarnation_is = incarnation;
 	return call_submit(call, parked);
 }
 
@@ -76,14 +78,22 @@ static bool read_heartbeat(struct call *call, struct heartbeat *heartbeat)
 	return r == 0;
 }
 
+enum { BEAT_INCARNATION = PARAM_PRETTY + 1 };
+static const struct query_rule beat_rules[] = {
+	[PARAM_PRETTY] = QUERY_PRETTY,
+	[BEAT_INCARNATION] = {"incarnation", 0},
+};
+
 enum api_result heartbeat_post(struct call *call)
 {
 	struct api *api = call->api;
 	struct heartbeat heartbeat = {0};
+	uint64_t incarnation = 0; /* any */
 	struct instance value;
 	bool settled = false;
 
-	if (!call_no_query(call))
+	if (!call_query(call, beat_rules, ARRAY_LEN(beat_rules)) ||
+	    !call_number(call, beat_rules, BEAT_INCARNATION, 1, INT64_MAX, &incarnation))
 		return API_DONE;
 	if (call->request->body.len > 0 && !read_heartbeat(call, &heartbeat))
 		return API_DONE;
@@ -92,6 +102,11 @@ enum api_result heartbeat_post(struct call *call)
 	const struct service *service = snapshot_service(now, call->service);
 	const struct member *member = service ? service_member(service, call->id) : NULL;
 	call_seen(call, now);
+	if (member != NULL && incarnation != 0 && member->value.incarnation != incarnation) {
+		snapshot_leave(api->store);
+		problem_errno(call->response, -EEXIST);
+		return API_DONE;
+	}
 	if (member != NULL) {
 		if (heartbeat.set_load)
 			atomic_store_explicit(&member->lease->load_ppm, heartbeat.load_ppm,
@@ -107,7 +122,7 @@ enum api_result heartbeat_post(struct call *call)
 		return answer(call, value.status, value.ttl_ms, value.revision);
 	if (member != NULL) {
 		call->response->revision = 0; /* a newer one will be told */
-		return command(call, &heartbeat);
+		return command(call, &heartbeat, incarnation);
 	}
 	if (call_path_is_valid(call))
 		call_refuse(call, -ENOENT);

@@ -137,7 +137,12 @@ enum api_result instance_put(struct call *call)
 
 	if (parked == NULL)
 		return API_DONE;
-	if (renew(call, &parked->command.instance)) {
+	if (!call_conditions(call, &parked->command)) {
+		parked_free(parked);
+		return API_DONE;
+	}
+	/* a condition is the writer's to judge */
+	if (!parked->command.must_exist && renew(call, &parked->command.instance)) {
 		parked_free(parked);
 		return call_answer(call, 200, TYPE_JSON);
 	}
@@ -258,10 +263,16 @@ enum api_result instance_delete(struct call *call)
 
 	if (!call_no_query(call) || !call_path_is_valid(call))
 		return API_DONE;
-	if (!is_taken(call, call->id))
+	if (call->request->if_match.data == NULL && !is_taken(call, call->id))
 		return call_answer(call, 204, NULL);
 	struct parked *parked = park_for(call, COMMAND_DEREGISTER, 0, deregistered, &end);
-	return parked != NULL ? call_submit(call, parked) : API_DONE;
+	if (parked == NULL)
+		return API_DONE;
+	if (!call_conditions(call, &parked->command)) {
+		parked_free(parked);
+		return API_DONE;
+	}
+	return call_submit(call, parked);
 }
 
 /** After an operator's word: the instance as it stands now. */
@@ -308,6 +319,10 @@ enum api_result status_put(struct call *call)
 		return API_DONE;
 	}
 	field_errors_fini(&errors);
+	if (!call_conditions(call, command)) {
+		parked_free(parked);
+		return API_DONE;
+	}
 	command->reason = intent.reason;
 	command->drained = intent.drained;
 	command->for_ms = intent.for_ms;

@@ -15,7 +15,8 @@ enum {
 	PICK_COUNT,
 	PICK_EXCLUDE,
 	PICK_META,
-	PICK_FORMAT
+	PICK_FORMAT,
+	PICK_EXPLAIN
 };
 static const struct query_rule pick_rules[] = {
 	[PARAM_PRETTY] = QUERY_PRETTY,
@@ -25,12 +26,15 @@ static const struct query_rule pick_rules[] = {
 	[PICK_EXCLUDE] = {"exclude", QUERY_REPEATS},
 	[PICK_META] = {"meta.", QUERY_PREFIX | QUERY_REPEATS},
 	[PICK_FORMAT] = {"format", 0},
+	[PICK_EXPLAIN] = {"explain", 0},
 };
 
 struct wish {
 	struct pick pick;
 	bool many; /* ?count= was given: the answer is a list */
 	bool text;
+	bool explain;
+	struct pick_trace trace;
 };
 
 /** A list of ids between commas; a comma in an id is written %2C. */
@@ -92,6 +96,23 @@ static bool read_strategy(struct call *call, struct pick *pick)
 	return true;
 }
 
+static bool read_explain(struct call *call, struct wish *wish)
+{
+	uint64_t explain = 0;
+
+	if (!call_number(call, pick_rules, PICK_EXPLAIN, 0, 1, &explain))
+		return false;
+	if (explain == 1 && wish->text) {
+		problem(call->response, "invalid-parameter",
+		        "explain goes with JSON, not with text");
+		return false;
+	}
+	wish->explain = explain == 1;
+	wish->trace = (struct pick_trace){0};
+	wish->pick.trace = wish->explain ? &wish->trace : NULL;
+	return true;
+}
+
 static bool read_wish(struct call *call, struct wish *wish)
 {
 	struct pick *pick = &wish->pick;
@@ -105,6 +126,7 @@ static bool read_wish(struct call *call, struct wish *wish)
 	pick->replay = false;
 	pick->trace = NULL;
 	wish->many = false;
+	wish->explain = false;
 	if (!call_query(call, pick_rules, ARRAY_LEN(pick_rules)) ||
 	    !call_wants_text(call, query_get(&call->query, PICK_FORMAT), &wish->text))
 		return false;
@@ -119,7 +141,7 @@ static bool read_wish(struct call *call, struct wish *wish)
 			return false;
 	wish->many = query_get(&call->query, PICK_COUNT) != NULL;
 	pick->count = (size_t)count;
-	return true;
+	return read_explain(call, wish);
 }
 
 /** Text is addresses, one a line: for the shell. */
@@ -146,6 +168,18 @@ static void put_picked(struct buf *out, const struct wish *wish, const struct me
 	buf_put(out, "]}");
 }
 
+/** Into the object that the answer is. */
+static void put_explanation(struct buf *out, const struct service *service, const struct wish *wish)
+{
+	if (buf_error(out) < 0)
+		return;
+	CHECK(out->len > 0 && out->data[out->len - 1] == '}');
+	out->len--;
+	buf_put(out, ",\"explain\":");
+	balance_explain(out, service, &wish->pick, &wish->trace);
+	buf_put_char(out, '}');
+}
+
 /** @return how many were picked, or the error of balance_pick(); -ENOENT: no such service */
 static int try_pick(struct call *call, const struct wish *wish)
 {
@@ -160,6 +194,8 @@ static int try_pick(struct call *call, const struct wish *wish)
 		count = balance_pick(service, &wish->pick, picked);
 		if (count > 0)
 			put_picked(&call->response->body, wish, picked, count);
+		if (count > 0 && wish->explain)
+			put_explanation(&call->response->body, service, wish);
 	}
 	snapshot_leave(call->api->store);
 	return count;

@@ -59,6 +59,12 @@ const struct problem_code problem_codes[] = {
 	 "Each entry of 'errors' points to a field and says what it takes."},
 	{"answer-too-large", 422, "The answer would be too large",
 	 "Ask for less at once with 'limit' and 'after'."},
+	{"precondition-failed", 412, "The instance is not at this revision",
+	 "Nothing was changed. Read the instance again and decide anew."},
+	{"another-incarnation", 409, "The id has another life now",
+	 "Nothing was changed. This heartbeat is of an earlier registration: register again."},
+	{"invalid-condition", 400, "If-Match cannot be read",
+	 "Send If-Match: \"<revision>\" with one revision, or *."},
 	{"unsupported-encoding", 501, "The Transfer-Encoding is not known",
 	 "Send the body with a Content-Length or chunked."},
 	{"no-healthy-instance", 503, "No healthy instance matches",
@@ -97,6 +103,14 @@ void problem_errno(struct api_response *response, int error)
 	case ENOENT:
 		problem(response, "not-registered",
 		        "the instance is not registered: register it again");
+		break;
+	case ESTALE:
+		problem(response, "precondition-failed",
+		        "the instance is not registered, or has changed since that revision");
+		break;
+	case EEXIST:
+		problem(response, "another-incarnation",
+		        "the instance was registered anew since that incarnation");
 		break;
 	case EAGAIN:
 		problem(response, "queue-full", "too many changes are waiting for the disk");
