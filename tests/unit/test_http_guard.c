@@ -104,6 +104,24 @@ START_TEST(headers_that_two_parsers_may_read_differently_are_refused)
 }
 END_TEST
 
+START_TEST(each_character_is_where_the_standard_has_it)
+{
+	for (int c = 1; c < 256; c++) {
+		char text[] = {(char)c, '\0'};
+		struct guard guard = {0};
+		bool visible = c > ' ' && c < 0x7f;
+		bool token = visible && strchr("\"(),/:;<=>?@[\\]{}", c) == NULL;
+		bool host = visible && strchr("/?#@\\,<>\"", c) == NULL;
+
+		guard_header(&guard, (struct str){text, 1}, STR("x"), false);
+		ck_assert_msg(guard.fault == (token ? GUARD_PASS : GUARD_NAME), "%d", c);
+		guard = (struct guard){0};
+		guard_header(&guard, STR("Host"), (struct str){text, 1}, false);
+		ck_assert_msg((guard.fault == GUARD_PASS) == host, "%d", c);
+	}
+}
+END_TEST
+
 START_TEST(the_length_of_the_body_is_known_afterwards)
 {
 	struct row fixed = {"HTTP/1.1", {"Host: x", "Content-Length: 0123"}, GUARD_PASS};
@@ -194,6 +212,7 @@ int main(void)
 	tcase_add_loop_test(tcase, a_target_is_a_path_without_doubtful_characters, 0,
 	                    sizeof(targets) / sizeof(targets[0]));
 	tcase_add_test(tcase, the_length_of_the_body_is_known_afterwards);
+	tcase_add_test(tcase, each_character_is_where_the_standard_has_it);
 	tcase_add_test(tcase, a_nul_in_the_target_is_refused);
 	tcase_add_test(tcase, every_refusal_has_a_status_and_words);
 	suite_add_tcase(suite, tcase);
