@@ -125,7 +125,7 @@ void *exchange_begin(void *cls, const char *target, struct MHD_Connection *mhd)
 	exchange->request = (struct api_request){.wake = wake};
 	exchange->gone = false;
 	exchange->guard = (struct guard){0};
-	exchange->began_us = clock_us();
+	exchange->began_us = loop->now_us;
 	exchange->raw_target = target;
 	buf_reset(&exchange->target);
 	if (target != NULL)
@@ -183,25 +183,26 @@ static enum api_method to_method(const char *text)
 /* The first of each wins. */
 static void collect(struct api_request *request, struct str name, struct str value)
 {
-	const struct {
+	static const struct {
 		struct str name;
-		struct str *value;
+		size_t offset;
 	} wanted[] = {
-		{STR("accept"), &request->accept},
-		{STR("content-type"), &request->content_type},
-		{STR("if-none-match"), &request->if_none_match},
-		{STR("if-match"), &request->if_match},
-		{STR("user-agent"), &request->user_agent},
-		{STR("last-event-id"), &request->last_event_id},
+		{STR("accept"), offsetof(struct api_request, accept)},
+		{STR("content-type"), offsetof(struct api_request, content_type)},
+		{STR("if-none-match"), offsetof(struct api_request, if_none_match)},
+		{STR("if-match"), offsetof(struct api_request, if_match)},
+		{STR("user-agent"), offsetof(struct api_request, user_agent)},
+		{STR("last-event-id"), offsetof(struct api_request, last_event_id)},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
-		if (wanted[i].name.len != name.len || wanted[i].value->data != NULL)
+		if (wanted[i].name.len != name.len ||
+		    strncasecmp(wanted[i].name.data, name.data, name.len) != 0)
 			continue;
-		if (strncasecmp(wanted[i].name.data, name.data, name.len) == 0) {
-			*wanted[i].value = value;
-			return;
-		}
+		struct str *field = (struct str *)(void *)((char *)request + wanted[i].offset);
+		if (field->data == NULL)
+			*field = value;
+		return;
 	}
 }
 
@@ -294,12 +295,12 @@ static void watch(struct exchange *exchange)
 	struct loop *loop = exchange->loop;
 	struct connection *connection = exchange->connection;
 
-	if (connection->lane == LANE_CLOSING)
-		return;
+	bool over = loop->stopping || connection->lane == LANE_CLOSING;
+
 	move(exchange, LANE_WATCH);
 	connection->watching = exchange;
 	timers_arm(&loop->timers, &exchange->timer,
-	           loop->stopping ? loop->now_ms : exchange->request.park_until_ms);
+	           over ? loop->now_ms : exchange->request.park_until_ms);
 	loop_watch_hangup(loop, connection);
 }
 

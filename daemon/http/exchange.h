@@ -42,8 +42,8 @@ struct exchange {
 	struct buf target;
 	struct buf body;
 	uint64_t body_max;
-	bool too_long; /* the body is */
-	int64_t began_us;
+	bool too_long;            /* the body is */
+	int64_t began_us;         /* the start of the pass that found its first line */
 	struct prepared prepared; /* the answer before this one that came from response.body */
 	struct exchange *next;    /* in the loop's list of spare or of done ones */
 	struct timer timer;       /* in LANE_WATCH: when it need not wait any longer */

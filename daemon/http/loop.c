@@ -34,6 +34,12 @@
 static char event_mhd;
 static char event_wake;
 
+static void take_time(struct loop *loop)
+{
+	loop->now_us = clock_us();
+	loop->now_ms = loop->now_us / 1000;
+}
+
 static void shut(struct loop *loop, struct connection *connection)
 {
 	lanes_move(&loop->lanes, connection, LANE_CLOSING, loop->now_ms);
@@ -351,7 +357,6 @@ static void tidy_up(struct loop *loop)
 static int wait_ms(const struct loop *loop)
 {
 	MHD_UNSIGNED_LONG_LONG mhd_ms;
-
 	int64_t most_ms = timers_next_ms(&loop->timers) - loop->now_ms;
 
 	if (most_ms > PROGRESS_IDLE_MS)
@@ -368,7 +373,7 @@ static void pass(struct loop *loop)
 	struct epoll_event events[EVENTS_MAX];
 	int count = epoll_wait(loop->epoll_fd, events, EVENTS_MAX, wait_ms(loop));
 
-	loop->now_ms = clock_ms();
+	take_time(loop);
 	for (int i = 0; i < count; i++)
 		dispatch(loop, &events[i]);
 	resume_done(loop);
@@ -378,17 +383,21 @@ static void pass(struct loop *loop)
 	progress_mark(&loop->progress);
 }
 
-/* They are answered with what there is. */
+/* Nobody waits for a change any longer: they are answered with what there is. */
 static void end_watching(struct loop *loop)
 {
-	struct connection *connection = loop->lanes.lane[LANE_WATCH].first;
+	static const enum lane lanes[] = {LANE_WATCH, LANE_CLOSING};
 
-	while (connection != NULL) {
-		struct connection *next = connection->next;
+	for (size_t i = 0; i < ARRAY_LEN(lanes); i++) {
+		struct connection *connection = loop->lanes.lane[lanes[i]].first;
 
-		if (connection->watching != NULL)
-			exchange_expire(connection->watching, false);
-		connection = next;
+		while (connection != NULL) {
+			struct connection *next = connection->next;
+
+			if (connection->watching != NULL)
+				exchange_expire(connection->watching, false);
+			connection = next;
+		}
 	}
 }
 
@@ -435,21 +444,28 @@ void loop_wake(struct loop *loop)
 	(void)!write(loop->wake_fd, &one, sizeof(one)); /* fails only when it is ready anyway */
 }
 
+/* The raw target is what we work on: see exchange_begin(). */
+static size_t leave_escaped(void *cls, struct MHD_Connection *mhd, char *text)
+{
+	(void)cls, (void)mhd;
+	return strlen(text);
+}
+
 static int start_mhd(struct loop *loop)
 {
 	/*
-	 * External epoll mode. Debian's libmicrohttpd speaks to nobody else about its listening
-	 * socket: there is none, connections are added. Without a Date: it costs a conversion each.
+	 * External epoll mode, without a listening socket: connections are added as we accept them.
+	 * No Date either: it is made anew for each answer.
 	 */
 	unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET |
 	                 MHD_USE_SUPPRESS_DATE_NO_CLOCK;
 
 	loop->mhd = MHD_start_daemon(
 		flags, 0, NULL, NULL, exchange_handle, loop, MHD_OPTION_URI_LOG_CALLBACK,
-		exchange_begin, loop, MHD_OPTION_NOTIFY_COMPLETED, exchange_completed, loop,
-		MHD_OPTION_NOTIFY_CONNECTION, notice_connection, loop, MHD_OPTION_CONNECTION_LIMIT,
-		UINT_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-		MHD_OPTION_END);
+		exchange_begin, loop, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
+		MHD_OPTION_NOTIFY_COMPLETED, exchange_completed, loop, MHD_OPTION_NOTIFY_CONNECTION,
+		notice_connection, loop, MHD_OPTION_CONNECTION_LIMIT, UINT_MAX,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
 	return loop->mhd != NULL ? 0 : -ENOMEM;
 }
 
@@ -467,7 +483,7 @@ int loop_init(struct loop *loop, struct http *http, unsigned index)
 	loop->done_tail = &loop->done;
 	lock_init(&loop->done_lock, LOCK_HTTP_DONE);
 	(void)snprintf(loop->name, sizeof(loop->name), "http-%u", index);
-	loop->now_ms = clock_ms();
+	take_time(loop);
 	timers_init(&loop->timers, loop->now_ms);
 
 	int r = start_mhd(loop);
@@ -500,6 +516,7 @@ void loop_fini(struct loop *loop)
 	if (loop->mhd != NULL) {
 		/* The thread has ended: what was parked then has been woken since. */
 		loop->abandoning = true;
+		end_watching(loop);
 		resume_done(loop);
 		CHECK(loop->parked == 0);
 		(void)MHD_run(loop->mhd);

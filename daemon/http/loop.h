@@ -75,7 +75,8 @@ struct loop {
 	unsigned spare_count;
 	unsigned connections;
 	unsigned parked;
-	int64_t now_ms;          /* at the start of this pass */
+	int64_t now_ms; /* at the start of this pass */
+	int64_t now_us;
 	int64_t accept_again_ms; /* no descriptors left: accept again then; 0: accepting */
 	int64_t swept_ms;
 	bool stopping;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "api/api.h"
+#include "base/clock.h"
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -15,6 +16,7 @@
 #include <string.h>
 
 #define FAKE_BODY_MAX 65536
+#define FAKE_WATCH_MS 5000
 
 struct api {
 	atomic_uint handled;
@@ -142,6 +144,11 @@ enum api_result api_handle(struct api *api, struct api_request *request,
 	response->status = 200;
 	response->content_type = "text/plain";
 	response->revision = atomic_load(&api->revision);
+	if (is(request, "/watch")) {
+		request->park_until_ms = clock_ms() + FAKE_WATCH_MS;
+		fake_park(api, request);
+		return API_PARKED;
+	}
 	if (is(request, "/park") || is(request, "/park-twice")) {
 		fake_park(api, request);
 		return API_PARKED;
@@ -201,4 +208,20 @@ void api_abandon(struct api *api, struct api_request *request)
 	atomic_fetch_add(&api->abandoned, 1);
 	free(request->park);
 	request->park = NULL;
+}
+
+bool api_expire(struct api *api, struct api_request *request)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&api->lock);
+	for (unsigned i = 0; i < api->parked_count; i++) {
+		if (api->parked[i] == request) {
+			api->parked[i] = api->parked[--api->parked_count];
+			found = true;
+			break;
+		}
+	}
+	pthread_mutex_unlock(&api->lock);
+	return found;
 }

@@ -198,6 +198,45 @@ START_TEST(a_parked_request_has_a_deadline_and_still_belongs_to_the_writer)
 }
 END_TEST
 
+START_TEST(a_request_that_waits_for_a_change_is_answered_when_its_time_is_over)
+{
+	int early = dial();
+	int late = dial();
+
+	get(early, "/watch");
+	get(late, "/watch");
+	fake_wait_parked(&fake, 2);
+	let_it_see();
+	pass_time(FAKE_WATCH_MS - 1);
+	ck_assert(is_open(early));
+	fake_wake(&fake, 1);
+	ck_assert_str_eq(hear(early)->body, "parked");
+	ck_assert(is_open(late));
+	pass_time(1);
+	ck_assert_str_eq(hear(late)->body, "parked");
+	ck_assert_uint_eq(fake.finished, 2);
+	get(late, "/x"); /* the connection goes on */
+	ck_assert_int_eq(hear(late)->status, 200);
+	close(early);
+	close(late);
+}
+END_TEST
+
+START_TEST(a_request_that_waits_for_a_change_ends_when_its_client_leaves)
+{
+	int fd = dial();
+
+	get(fd, "/watch");
+	fake_wait_parked(&fake, 1);
+	close(fd);
+	while (metrics_gauge(METRIC_CONNECTIONS) > 1)
+		let_it_see();
+	ck_assert_uint_eq(fake.abandoned, 1);
+	ck_assert_uint_eq(fake.parked_count, 0);
+	ck_assert_int_eq(metrics_gauge(METRIC_PARKED), 0);
+}
+END_TEST
+
 START_TEST(a_reader_who_does_not_read_is_shut_down)
 {
 	static char sink[1 << 20];
@@ -310,6 +349,8 @@ int main(void)
 	tcase_add_test(tcase, the_first_byte_after_a_silence_starts_the_time_of_a_request);
 	tcase_add_test(tcase, a_body_with_chunks_leaves_no_doubt_about_the_next_request);
 	tcase_add_test(tcase, a_parked_request_has_a_deadline_and_still_belongs_to_the_writer);
+	tcase_add_test(tcase, a_request_that_waits_for_a_change_is_answered_when_its_time_is_over);
+	tcase_add_test(tcase, a_request_that_waits_for_a_change_ends_when_its_client_leaves);
 	tcase_add_test(tcase, a_reader_who_does_not_read_is_shut_down);
 	tcase_add_test(tcase, what_nobody_asks_for_any_more_is_not_kept);
 	tcase_add_test(tcase, who_is_refused_hears_why_though_still_sending);

@@ -179,10 +179,13 @@ START_TEST(stopping_closes_what_is_idle_and_finishes_what_is_in_flight)
 	int fresh = dial();
 	int reading = dial();
 	int parked = dial();
+	int watching = dial();
 	expect_served(idle);
+	get(watching, "/watch");
+	fake_wait_parked(&fake, 1);
 	say(reading, "PUT /echo HTTP/1.1\r\n" HOST "Content-Length: 4\r\n\r\n12");
 	get(parked, "/park");
-	fake_wait_parked(&fake, 1);
+	fake_wait_parked(&fake, 2);
 	expect_served(idle); /* so `reading` has been read too, had it come to this thread */
 
 	int64_t began = clock_ms();
@@ -190,6 +193,8 @@ START_TEST(stopping_closes_what_is_idle_and_finishes_what_is_in_flight)
 	hear_end(idle);
 	hear_end(fresh);
 	expect_refused();
+	ck_assert_str_eq(hear(watching)->body, "parked"); /* has waited long enough */
+	hear_end(watching);
 	say(reading, "34");
 	struct answer *answer = hear(reading);
 	ck_assert_int_eq(answer->status, 200);
@@ -206,6 +211,7 @@ START_TEST(stopping_closes_what_is_idle_and_finishes_what_is_in_flight)
 	close(fresh);
 	close(reading);
 	close(parked);
+	close(watching);
 }
 END_TEST
 
