@@ -6,6 +6,8 @@
 #include "http/loop.h"
 #include "metrics/metrics.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -163,6 +165,16 @@ static enum MHD_Result refuse(struct exchange *exchange, unsigned status, const 
 	return answer(exchange);
 }
 
+static enum MHD_Result refuse_long(struct exchange *exchange)
+{
+	char detail[80];
+
+	(void)snprintf(detail, sizeof(detail),
+	               "this request may have a body of %" PRIu64 " bytes at most",
+	               exchange->body_max);
+	return refuse(exchange, 413, "body-too-large", detail);
+}
+
 static enum api_method to_method(const char *text)
 {
 	static const struct {
@@ -268,8 +280,7 @@ static enum MHD_Result start(struct exchange *exchange, const char *method, cons
 	if (exchange->body_max == 0 && (guard->chunked || guard->length > 0))
 		return refuse(exchange, 400, "unexpected-body", "this request takes no body");
 	if (guard->length > exchange->body_max)
-		return refuse(exchange, 413, "body-too-large",
-		              "the Content-Length is above what this request may have");
+		return refuse_long(exchange);
 	buf_reset(&exchange->body);
 	exchange->body.most = (size_t)exchange->body_max;
 	exchange->too_long = false;
@@ -325,8 +336,7 @@ static enum MHD_Result run(struct exchange *exchange)
 	struct api_request *request = &exchange->request;
 
 	if (exchange->too_long)
-		return refuse(exchange, 413, "body-too-large",
-		              "the body is longer than this request may have");
+		return refuse_long(exchange);
 	if (buf_error(&exchange->body) < 0)
 		return refuse(exchange, 503, "out-of-memory", "no memory for the body");
 	request->body = (struct str){exchange->body.data, exchange->body.len};

@@ -139,7 +139,8 @@ class Writing(Api):
         for body in (b'{', b'[]', b'null', b'{"host":"a","host":"b","port":1}', b'{"host":"\xff","port":1}',
                      b'{"host":"a","port":1}{}', b'[' * 5000, b'{"a":' * 20 + b'1' + b'}' * 20):
             self.refused(self.rollcall.put(path, body, JSON), 400, 'malformed-json')
-        self.refused(self.rollcall.put(path, b' ' * 65537, JSON), 413, 'body-too-large')
+        problem = self.refused(self.rollcall.put(path, b' ' * 65537, JSON), 413, 'body-too-large')
+        self.assertIn('65536 bytes at most', problem['detail'])
         self.assertEqual(self.rollcall.get('/v1/services').json()['services'], [])
 
     def test_the_registry_has_a_limit(self):
