@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """./bootstrap, in a folder of its own, with this flavour's daemon and with other programs played."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -118,6 +119,17 @@ class Run(Bootstrap):
         first = beat()
         rt.wait_for(lambda: beat() != first, 15, 'a second heartbeat')
         self.end(process)
+
+    def test_it_begins_anew_whatever_was_drained_before(self):
+        process, _, address, _ = self.up('--port=0')
+        with contextlib.closing(rt.Client(address)) as client:
+            client.set_status('order-service', 'order-1', 'draining')
+            client.set_status('order-service', 'order-2', 'draining')
+        self.assertEqual(self.end(process), 0)
+
+        process, output, _, _ = self.up('--port=0')
+        self.assertRegex(output, r'order-1 +127\.0\.0\.1:8081 +healthy')
+        self.assertEqual(self.end(process), 0)
 
     def test_sigterm_stops_the_daemon_too(self):
         process, _, _, pid = self.up('--port=0')
