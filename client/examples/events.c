@@ -39,8 +39,8 @@ static void on_change(rollcall_client *client, const char *service, void *arg)
 int main(int argc, char **argv)
 {
 	rollcall_options options;
-	rollcall_client *client;
-	rollcall_watch *watch;
+	rollcall_client *client = NULL;
+	rollcall_watch *watch = NULL;
 	struct epoll_event event = {.events = EPOLLIN};
 
 	if (argc < 3) {

@@ -98,9 +98,9 @@ static void run(rollcall_client *client, int listener, int signals)
 int main(int argc, char **argv)
 {
 	rollcall_options options;
-	rollcall_client *client;
+	rollcall_client *client = NULL;
 	rollcall_registration_options record;
-	rollcall_registration *registration;
+	rollcall_registration *registration = NULL;
 	int port = 0;
 
 	if (argc < 2) {
