@@ -25,7 +25,8 @@ static const char *const statements[STMT_COUNT] = {
 	[STMT_DROP_INSTANCE] = "DELETE FROM instances WHERE incarnation = ?",
 	[STMT_OLDEST_EVENTS] = "SELECT revision, time_ms FROM events ORDER BY revision LIMIT ?",
 	[STMT_REMOVE_EVENTS] = "DELETE FROM events WHERE revision <= ?",
-	[STMT_NOTE_REMOVED] = "UPDATE counters SET value = ? WHERE name = 'removed_through'",
+	[STMT_NOTE_REMOVED] =
+		"UPDATE counters SET value = max(value, ?) WHERE name = 'removed_through'",
 };
 
 int journal_error_set(struct journal_error *error, int r, const char *format, ...)
