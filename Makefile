@@ -64,6 +64,7 @@ find_c = $(sort $(patsubst $(srcdir)/%,%,$(wildcard $(addprefix $(srcdir)/,$(1))
 DAEMON_SRCS := $(call find_c,daemon/*/*.c)
 CLIENT_LIB_SRCS := $(call find_c,client/lib/*.c)
 TOOL_SRCS := $(call find_c,client/tool/*.c)
+TOOL_FILES := $(call find_c,client/tool/templates/*.mustache client/tool/completion/*)
 EXAMPLE_SRCS := $(call find_c,client/examples/*.c)
 CLIENT_SRCS := $(CLIENT_LIB_SRCS) $(TOOL_SRCS) $(EXAMPLE_SRCS)
 PRELOAD_SRCS := $(call find_c,tests/lib/slowdisk.c)
@@ -188,8 +189,22 @@ $(B)/librollcall.so.$(SOVERSION): $(CLIENT_LIB_OBJS) $(CLIENT_MAP)
 $(B)/librollcall.so: $(B)/librollcall.so.$(SOVERSION)
 	$(Q)ln -sf $(<F) $@
 
+# Files that the tool carries in itself: templates/NAME.mustache, completion/NAME.
+$(B)/.tool-files: FORCE
+	@mkdir -p $(@D); printf '%s\n' '$(TOOL_FILES)' | cmp -s - $@ || printf '%s\n' '$(TOOL_FILES)' >$@
+$(B)/client/tool_files.c: $(addprefix $(srcdir)/,$(TOOL_FILES)) $(B)/.tool-files
+	$(call say,GEN,$@)
+	@mkdir -p $(@D)
+	$(Q){ printf '#include "tool/builtin.h"\n\nconst struct builtin builtins[] = {\n'; \
+	  for f in $(TOOL_FILES); do n=$${f##*/}; \
+	  case $$f in */templates/*) k=TEMPLATE;; *) k=COMPLETION;; esac; \
+	  printf '\t{BUILTIN_%s, "%s",\n' $$k "$${n%.mustache}"; $(C_STRING) $(srcdir)/$$f; printf '\t},\n'; done; \
+	  printf '};\nconst size_t builtin_count = sizeof(builtins) / sizeof(builtins[0]);\n'; } >$@
+$(B)/client/tool_files.o: $(B)/client/tool_files.c $(srcdir)/client/tool/builtin.h
+	$(Q)$(COMPILE_CLIENT) -Wno-overlength-strings -c -o $@ $<
+
 # The tool carries the library in itself: it runs from the build folder and cannot meet another version.
-$(B)/rollcall: $(TOOL_SRCS:%.c=$(B)/%.o) $(CLIENT_LIB)
+$(B)/rollcall: $(TOOL_SRCS:%.c=$(B)/%.o) $(B)/client/tool_files.o $(CLIENT_LIB)
 	$(call say,LD,$@)
 	$(Q)$(LINK) -o $@ $^ $(CLIENT_LIBS) $(TOOL_LIBS)
 

@@ -59,7 +59,7 @@
 	X(STATE,        "state",        0,   "FILE",     "remembers what is registered [FILE.state]")         \
 	X(CHECK_CONFIG, "check-config", 0,   NULL,       "read the file, report errors, and end")             \
 	X(TEMPLATE,     "template",     't', "FILE",     "template, or the name of one that is built in")     \
-	X(TARGET,       "output-file",  0,   "FILE",     "file to write [standard output]")                   \
+	X(TARGET,       "output",       'o',  "FILE",     "file to write [standard output]")                   \
 	X(RELOAD,       "reload",       0,   "COMMAND",  "run by the shell after the file was replaced")      \
 	X(DEBOUNCE,     "debounce",     0,   "DURATION", "quiet time to wait for after a change [200ms]")     \
 	X(SET,          "set",          0,   "KEY=VALUE", "value for the template; may be repeated")          \

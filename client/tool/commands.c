@@ -33,6 +33,17 @@ const struct command commands[] = {
 	 OPTIONS_COMMON | OPTIONS_OUTPUT | OPTION(REASON) | OPTION(FOR), 2, INT_MAX, false, drain_run},
 	{"resume", "SERVICE ID...", "undo drain", NULL,
 	 OPTIONS_COMMON | OPTIONS_OUTPUT | OPTION(REASON), 2, INT_MAX, false, resume_run},
+	{"watch", "SERVICE [-- COMMAND...]", "tell what changes, or run a command then",
+	 "COMMAND is run for the state at the start and for each change after it, with the facts in ROLLCALL_SERVICE,\n"
+	 "ROLLCALL_REVISION, ROLLCALL_COUNT, ROLLCALL_IDS, ROLLCALL_ADDRESSES, ROLLCALL_ADDED, ROLLCALL_CHANGED and\n"
+	 "ROLLCALL_REMOVED, and as JSON on its standard input. What changes while it runs makes one more run.\n"
+	 "With --once only the first change counts, and COMMAND's exit code is the tool's.",
+	 OPTIONS_COMMON | OPTIONS_OUTPUT | OPTION(STATUS) | OPTION(META) | OPTION(ONCE), 1, INT_MAX, false, watch_run},
+	{"render", "SERVICE...", "keep a file in step with the registry",
+	 "Built-in templates: nginx, haproxy. rollcall(1) explains the language. --check and --reload are run by the\n"
+	 "shell; ROLLCALL_FILE names the new file. When the check fails, the old file stays.",
+	 OPTIONS_COMMON | OPTION(TEMPLATE) | OPTION(TARGET) | OPTION(CHECK) | OPTION(RELOAD) | OPTION(DEBOUNCE) |
+	 OPTION(SET) | OPTION(META) | OPTION(ONCE) | OPTION(PRINT), 0, INT_MAX, false, render_run},
 	{"events", "", "what happened, oldest first",
 	 "Kinds: registered, updated, deregistered, expired, recovered, drained, resumed, removed.",
 	 OPTIONS_COMMON | OPTIONS_OUTPUT | OPTION(SERVICE) | OPTION(ID) | OPTION(KIND) | OPTION(SINCE) |

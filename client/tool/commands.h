@@ -33,3 +33,9 @@ int resume_run(struct tool *tool, const struct args *args);
 /* events.c */
 int events_run(struct tool *tool, const struct args *args);
 int history_run(struct tool *tool, const struct args *args);
+
+/* watch.c */
+int watch_run(struct tool *tool, const struct args *args);
+
+/* render.c */
+int render_run(struct tool *tool, const struct args *args);

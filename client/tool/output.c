@@ -195,9 +195,9 @@ static struct libscols_table *new_table(const struct tool *tool)
 	return table;
 }
 
-static void add_column(struct libscols_table *table, const char *title, double hint, int flags)
+static void add_column(struct libscols_table *table, const char *title, int flags)
 {
-	if (scols_table_new_column(table, title, hint, flags) == NULL)
+	if (scols_table_new_column(table, title, 0, flags) == NULL)
 		memory_lacks();
 }
 
@@ -214,7 +214,7 @@ static void print_rows(const struct tool *tool, const struct view *view, const j
 			column->kind == COLUMN_METADATA || strcmp(column->title, "REASON") == 0;
 
 		if (is_shown(tool, column))
-			add_column(table, column->title, column->hint,
+			add_column(table, column->title,
 			           (right ? SCOLS_FL_RIGHT : 0) | (gives ? SCOLS_FL_TRUNC : 0));
 	}
 	json_array_foreach(array, i, thing) add_row(tool, table, view, thing);
@@ -302,16 +302,65 @@ void output_one(const struct tool *tool, const struct view *view, json_t *thing)
 	json_decref(document);
 }
 
+/** What would move the cursor or worse becomes a question mark. */
+static void make_harmless(char *text)
+{
+	for (unsigned char *at = (unsigned char *)text; *at != '\0'; at++) {
+		if (*at < ' ' || *at == 127)
+			*at = '?';
+		else if (at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0)
+			at[0] = at[1] = '?';
+	}
+}
+
+/** @p text NULL: the heading. */
+static void print_cell(const struct tool *tool, const struct column *column, char *text, bool last)
+{
+	const char *shown = text != NULL ? text : column->title;
+	bool colored = tool->color && text != NULL && column->kind == COLUMN_STATUS;
+	int width = last ? 0 : (int)column->width;
+	const char *escape = "";
+
+	if (text != NULL)
+		make_harmless(text);
+	if (colored)
+		escape = strcmp(text, "healthy") == 0    ? "\033[32m"
+		         : strcmp(text, "draining") == 0 ? "\033[33m"
+		                                         : "\033[31m";
+	(void)printf("%s%*s%s%s", escape, column->kind == COLUMN_NUMBER ? width : -width, shown,
+	             colored ? "\033[0m" : "", last ? "\n" : "  ");
+}
+
+/** @p thing NULL: the headings. */
+static void print_line(const struct tool *tool, const struct view *view, const json_t *thing)
+{
+	for (size_t i = 0; i < view->count; i++) {
+		const struct column *column = &view->columns[i];
+		struct text cell = {NULL, 0, 0};
+
+		if (!is_shown(tool, column))
+			continue;
+		text_put(&cell, "");
+		put_cell(&cell, column, find(thing, column->key));
+		print_cell(tool, column, thing != NULL ? cell.data : NULL, i + 1 == view->count);
+		text_free(&cell);
+	}
+}
+
 void output_part(const struct tool *tool, const struct view *view, json_t *array, bool first)
 {
-	struct tool part = *tool;
+	const json_t *thing;
+	size_t i;
 
-	part.headers = tool->headers && first;
-	if (part.format == FORMAT_JSON)
-		part.format = FORMAT_JSONL;
-	json_t *document = memory_json(json_pack("{s:O}", "things", array));
-	output_list(&part, view, document, "things");
-	json_decref(document);
+	if (tool->format == FORMAT_TABLE || tool->format == FORMAT_WIDE) {
+		if (first && tool->headers)
+			print_line(tool, view, NULL);
+		json_array_foreach(array, i, thing) print_line(tool, view, thing);
+	} else if (tool->format == FORMAT_NAME || tool->format == FORMAT_ADDRESS) {
+		print_key(array, tool->format == FORMAT_NAME ? view->name : view->address);
+	} else {
+		print_lines(array);
+	}
 	(void)fflush(stdout);
 }
 
@@ -350,8 +399,8 @@ void output_facts(const struct tool *tool, json_t *object)
 		return;
 	}
 	struct libscols_table *table = new_table(tool);
-	add_column(table, "FACT", 0, 0);
-	add_column(table, "VALUE", 0, 0);
+	add_column(table, "FACT", 0);
+	add_column(table, "VALUE", 0);
 	add_facts(table, "", object);
 	check(scols_print_table(table));
 	scols_unref_table(table);

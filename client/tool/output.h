@@ -19,8 +19,8 @@ struct column {
 	const char *title;
 	const char *key; /* "a", or "a.b" in an object in the object */
 	enum column_kind kind;
-	bool wide;   /* with -o wide only */
-	double hint; /* characters, for tables that come in parts; 0: what it takes */
+	bool wide; /* with -o wide only */
+	int width; /* in tables that come in parts */
 };
 
 /** How one kind of thing is shown. */

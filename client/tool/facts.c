@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+#include "tool/facts.h"
+
+#include "tool/api.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SHARE_MAX 256
+
+static void set(json_t *object, const char *key, json_t *value)
+{
+	if (json_object_set_new(object, key, memory_json(value)) < 0)
+		memory_lacks();
+}
+
+/** @param taken  an object whose keys are the names in use */
+static json_t *make_name(const char *id, json_t *taken)
+{
+	struct text name = {NULL, 0, 0};
+
+	for (const char *c = id; *c != '\0'; c++) {
+		bool safe = isalnum((unsigned char)*c) || strchr("._:-", *c) != NULL;
+
+		text_put_bytes(&name, safe ? c : "_", 1);
+	}
+	size_t len = name.len;
+	for (unsigned n = 2; json_object_get(taken, name.data) != NULL; n++) {
+		name.len = len;
+		text_printf(&name, "-%u", n);
+	}
+	set(taken, name.data, json_true());
+	json_t *text = memory_json(json_string(name.data));
+	text_free(&name);
+	return text;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	return strcmp(api_text(*(json_t *const *)a, "id"), api_text(*(json_t *const *)b, "id"));
+}
+
+/** Deep copies in the order of ids: the file does not change because instances took turns. */
+static json_t *sorted(const json_t *instances)
+{
+	size_t count = json_array_size(instances);
+	json_t **list = memory_get(count * sizeof(*list));
+	json_t *array = memory_json(json_array());
+
+	for (size_t i = 0; i < count; i++)
+		list[i] = json_array_get(instances, i);
+	qsort(list, count, sizeof(*list), by_id);
+	for (size_t i = 0; i < count; i++)
+		if (json_array_append_new(array, memory_json(json_deep_copy(list[i]))) < 0)
+			memory_lacks();
+	free(list);
+	return array;
+}
+
+static json_int_t weight_of(const json_t *instance)
+{
+	return json_integer_value(json_object_get(instance, "weight"));
+}
+
+static json_int_t share256(json_int_t weight, json_int_t most)
+{
+	if (most == 0)
+		return 1;
+	if (most <= SHARE_MAX || weight == 0)
+		return weight;
+	json_int_t share = weight * SHARE_MAX / most;
+	return share > 0 ? share : 1;
+}
+
+static json_t *make_service(const struct watcher *watcher)
+{
+	json_t *instances = sorted(watcher->instances);
+	json_t *taken = memory_json(json_object());
+	json_int_t most = 0;
+	json_t *one;
+	size_t i;
+
+	json_array_foreach(instances, i, one) most = weight_of(one) > most ? weight_of(one) : most;
+	json_array_foreach(instances, i, one)
+	{
+		json_int_t weight = weight_of(one);
+
+		set(one, "name", make_name(api_text(one, "id"), taken));
+		set(one, "share", json_integer(weight > 0 ? weight : 1));
+		set(one, "backup", json_boolean(weight == 0 && most > 0));
+		set(one, "share256", json_integer(share256(weight, most)));
+	}
+	json_decref(taken);
+	return memory_json(json_pack("{s:s, s:I, s:I, s:o}", "service", watcher->service,
+	                             "revision", (json_int_t)watcher->revision, "count",
+	                             (json_int_t)json_array_size(instances), "instances",
+	                             instances));
+}
+
+json_t *facts_make(const struct watcher *watchers, size_t count, const struct args *args)
+{
+	json_t *services = memory_json(json_array());
+	json_t *values = memory_json(json_object());
+
+	for (size_t i = 0; i < count; i++)
+		if (json_array_append_new(services, make_service(&watchers[i])) < 0)
+			memory_lacks();
+	for (size_t i = 0; i < args->set.count; i++) {
+		char *key = memory_copy(args->set.item[i]);
+		char *value = strchr(key, '=');
+
+		*value++ = '\0';
+		if (json_object_set_new(values, key, json_string(value)) < 0)
+			tool_warn("--set %s is not UTF-8", key);
+		free(key);
+	}
+	return memory_json(json_pack("{s:o, s:o}", "services", services, "set", values));
+}

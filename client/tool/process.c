@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+#include "tool/process.h"
+
+#include "tool/tool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/** In the child. Tells through @p report why it does not come to be. */
+static void become(const struct process *process, int report)
+{
+	struct sigaction standard = {.sa_handler = SIG_DFL};
+	int r = 0;
+
+	(void)sigaction(SIGPIPE, &standard, NULL);
+	(void)sigprocmask(SIG_SETMASK, process->mask, NULL);
+	if (process->input >= 0)
+		r = dup2(process->input, STDIN_FILENO);
+	for (char *const *one = process->env; one != NULL && *one != NULL && r >= 0; one++)
+		r = putenv(*one);
+	if (r >= 0)
+		(void)execvp(process->argv[0], process->argv);
+	r = -errno;
+	(void)!write(report, &r, sizeof(r)); /* if even this fails, the exit code tells */
+	_exit(127);
+}
+
+int process_start(const struct process *process, pid_t *ret_pid)
+{
+	int report[2];
+	int error = 0;
+
+	if (pipe2(report, O_CLOEXEC) < 0)
+		return -errno;
+	pid_t pid = fork();
+	if (pid == 0)
+		become(process, report[1]);
+	int r = pid < 0 ? -errno : 0;
+	(void)close(report[1]);
+	if (r == 0) {
+		ssize_t got;
+
+		do {
+			got = read(report[0], &error, sizeof(error));
+		} while (got < 0 && errno == EINTR);
+		if (got == (ssize_t)sizeof(error))
+			r = error;
+	}
+	(void)close(report[0]);
+	if (r < 0) {
+		if (pid > 0)
+			(void)waitpid(pid, NULL, 0);
+		return r;
+	}
+	*ret_pid = pid;
+	return 0;
+}
+
+int process_start_shell(const struct process *process, const char *command, pid_t *ret_pid)
+{
+	char shell[] = "/bin/sh";
+	char option[] = "-c";
+	char *copy = strdup(command);
+	char *argv[] = {shell, option, copy, NULL};
+	struct process made = *process;
+
+	if (copy == NULL)
+		return -ENOMEM;
+	made.argv = argv;
+	int r = process_start(&made, ret_pid);
+	free(copy);
+	return r;
+}
+
+int process_wait(pid_t pid, int64_t timeout_ms)
+{
+	int64_t until = tool_now_ms() + timeout_ms;
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd wait = {.fd = fd, .events = POLLIN};
+	int status = 0;
+	int r;
+
+	do {
+		int64_t left = until - tool_now_ms();
+
+		r = fd < 0 ? 1 : poll(&wait, 1, left > 0 ? (int)left : 0);
+	} while (r < 0 && errno == EINTR);
+	if (fd >= 0)
+		(void)close(fd);
+	if (r == 0)
+		(void)kill(pid, SIGKILL);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return r == 0 ? -ETIMEDOUT : status;
+}
+
+int process_exit_code(int wait_status)
+{
+	return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+}
+
+int process_input(const char *data, size_t len)
+{
+	int fd = memfd_create("rollcall", MFD_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	for (size_t done = 0; done < len;) {
+		ssize_t n = write(fd, data + done, len - done);
+
+		if (n < 0) {
+			int r = -errno;
+
+			(void)close(fd);
+			return r;
+		}
+		done += (size_t)n;
+	}
+	if (lseek(fd, 0, SEEK_SET) < 0) {
+		int r = -errno;
+
+		(void)close(fd);
+		return r;
+	}
+	return fd;
+}

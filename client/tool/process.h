@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/** Programs that commands start. */
+#pragma once
+
+#include <signal.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct process {
+	char *const *argv;    /* argv[0] is looked for in PATH */
+	char *const *env;     /* "NAME=VALUE" to add to ours, NULL-terminated; NULL: none */
+	const sigset_t *mask; /* signals blocked in it */
+	int input;            /* becomes its standard input; -1: keeps ours */
+};
+
+/**
+ * Starts it, with default signal dispositions.
+ * @param ret_pid  its pid; whoever waits for children reaps it
+ * @return 0, or negative errno: why it could not be executed (it is reaped already then)
+ */
+int process_start(const struct process *process, pid_t *ret_pid);
+
+/** Starts `sh -c COMMAND`, otherwise the same; process->argv is not used. */
+int process_start_shell(const struct process *process, const char *command, pid_t *ret_pid);
+
+/**
+ * Waits for it, and kills it after @p timeout_ms.
+ * @return its wait status, or -ETIMEDOUT
+ */
+int process_wait(pid_t pid, int64_t timeout_ms);
+
+/** The exit code a shell gives a wait status: 128 + n for signal n. */
+int process_exit_code(int wait_status);
+
+/** A file without a name that holds @p data, to be read from its beginning. @return fd or -errno */
+int process_input(const char *data, size_t len);

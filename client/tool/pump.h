@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * What a command that goes on waits for: transfers, signals, and the client library's work.
+ *
+ *	pump_init(&pump, signals);
+ *	pump_add(&pump, &job);
+ *	int number = pump_turn(&pump, timeout_ms, &info);
+ *
+ * One thread. Signals are blocked from pump_init() on, and come out of pump_turn().
+ */
+#pragma once
+
+#include <curl/curl.h>
+#include <rollcall.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/signalfd.h>
+
+struct pump {
+	CURLM *multi;
+	rollcall_client *client; /* borrowed; NULL: none */
+	int signal_fd;
+	sigset_t before; /* what was blocked before */
+};
+
+/** One transfer. */
+struct pump_job {
+	CURL *easy; /* owned by the caller */
+	void (*done)(struct pump_job *job, CURLcode code);
+	bool active;
+};
+
+/** @param signals  to wait for; SIGCHLD is always among them */
+void pump_init(struct pump *pump, const sigset_t *signals);
+void pump_fini(struct pump *pump);
+
+/** Begins job->easy, whose CURLOPT_PRIVATE is taken. done() is called once, from pump_turn(). */
+void pump_add(struct pump *pump, struct pump_job *job);
+/** Ends it without a word, if it is active. */
+void pump_remove(struct pump *pump, struct pump_job *job);
+
+/**
+ * Works until something has happened, or for @p timeout_ms (below 0: for ever).
+ * @return the number of a signal that came, described in *@p ret_info, or 0
+ */
+int pump_turn(struct pump *pump, int64_t timeout_ms, struct signalfd_siginfo *ret_info);

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+#include "tool/watcher.h"
+
+#include "tool/api.h"
+#include "tool/tool.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WAIT_MS  55000
+#define POLL_MS  1000
+#define QUICK_MS 100
+
+void watcher_init(struct watcher *watcher, struct tool *tool, const char *service, const char *path)
+{
+	*watcher = (struct watcher){
+		.tool = tool,
+		.service = memory_copy(service),
+		.path = memory_copy(path),
+		.may_wait = true,
+		.due_ms = tool_now_ms(),
+	};
+}
+
+void watcher_fini(struct watcher *watcher, struct pump *pump)
+{
+	pump_remove(pump, &watcher->job);
+	http_transfer_free(&watcher->transfer);
+	json_decref(watcher->instances);
+	free(watcher->service);
+	free(watcher->path);
+}
+
+/** Takes over @p instances. */
+static void take(struct watcher *watcher, json_t *instances, uint64_t revision)
+{
+	bool same = watcher->instances != NULL && json_equal(watcher->instances, instances);
+
+	watcher->revision = revision;
+	if (same) {
+		json_decref(instances);
+		return;
+	}
+	json_decref(watcher->instances);
+	watcher->instances = instances;
+	watcher->changed(watcher, watcher->arg);
+}
+
+static void tell_away(struct watcher *watcher, const char *why)
+{
+	if (!watcher->away)
+		tool_warn("%s; what '%s' is known to be stays until it answers", why,
+		          watcher->service);
+	watcher->away = true;
+}
+
+static void read_answer(struct watcher *watcher, const struct http_answer *answer)
+{
+	json_t *instances = json_object_get(answer->json, "instances");
+	const json_t *revision = json_object_get(answer->json, "revision");
+	const char *code = api_code(answer);
+
+	if (answer->status == 200 && json_is_array(instances)) {
+		watcher->away = false;
+		take(watcher, json_incref(instances), (uint64_t)json_integer_value(revision));
+	} else if (answer->status == 404 && strcmp(code, "unknown-service") == 0) {
+		watcher->away = false;
+		take(watcher, memory_json(json_array()), answer->revision);
+	} else if (answer->status == 503 || answer->status == 429 || answer->status == 200) {
+		tell_away(watcher, "the registry cannot answer now");
+	} else {
+		watcher->error = api_judge(answer);
+	}
+}
+
+/** An answer that came at once says nothing about when to ask again. */
+static int64_t next_due(const struct watcher *watcher, bool failed)
+{
+	int64_t now = tool_now_ms();
+
+	if (failed || watcher->away || !watcher->may_wait)
+		return now + POLL_MS;
+	if (watcher->waits && now - watcher->asked_ms < QUICK_MS)
+		return now + QUICK_MS;
+	return now;
+}
+
+static void done(struct pump_job *job, CURLcode code)
+{
+	struct watcher *watcher = (void *)((char *)job - offsetof(struct watcher, job));
+	struct http *http = watcher->tool->http;
+	struct http_answer answer;
+
+	int r = http_finish(http, &watcher->transfer, code, &answer);
+	http_transfer_free(&watcher->transfer);
+	if (r < 0) {
+		tell_away(watcher, http_error(http));
+		watcher->due_ms = next_due(watcher, true);
+		return;
+	}
+	bool refused = watcher->waits && answer.status == 400;
+	if (refused)
+		watcher->may_wait = false;
+	else
+		read_answer(watcher, &answer);
+	watcher->due_ms = next_due(watcher, answer.status == 404);
+	http_answer_free(&answer);
+}
+
+void watcher_work(struct watcher *watcher, struct pump *pump)
+{
+	struct text path = {NULL, 0, 0};
+
+	if (watcher->job.active || watcher->error != EXIT_OK || tool_now_ms() < watcher->due_ms)
+		return;
+	watcher->waits = watcher->may_wait && watcher->instances != NULL && !watcher->away;
+	text_put(&path, watcher->path);
+	if (watcher->waits) {
+		char number[24];
+
+		(void)snprintf(number, sizeof(number), "%" PRIu64, watcher->revision);
+		api_query(&path, "revision", number);
+		(void)snprintf(number, sizeof(number), "%d", WAIT_MS);
+		api_query(&path, "wait_ms", number);
+	}
+	struct http_request request = {
+		.path = path.data,
+		.timeout_ms = watcher->tool->timeout_ms + (watcher->waits ? WAIT_MS : 0),
+	};
+	http_prepare(watcher->tool->http, &watcher->transfer, &request);
+	text_free(&path);
+	watcher->asked_ms = tool_now_ms();
+	watcher->job.easy = watcher->transfer.easy;
+	watcher->job.done = done;
+	pump_add(pump, &watcher->job);
+}
+
+int64_t watcher_timeout(const struct watcher *watcher)
+{
+	int64_t left = watcher->due_ms - tool_now_ms();
+
+	if (watcher->job.active || watcher->error != EXIT_OK)
+		return -1;
+	return left > 0 ? left : 0;
+}

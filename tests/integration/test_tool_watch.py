@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: MIT
+"""rollcall watch: it tells each change once, runs commands with the facts, and outlasts the registry."""
+
+import json
+import os
+import signal
+
+import rollcall_test as rt
+import tool_test
+from tool_test import OK, USAGE
+
+FACTS = '''#!/bin/sh
+exec >>"$OUT"
+printf '%s|' "$ROLLCALL_SERVICE" "$ROLLCALL_COUNT" "$ROLLCALL_IDS" "$ROLLCALL_ADDRESSES" "$ROLLCALL_ADDED" \\
+    "$ROLLCALL_CHANGED" "$ROLLCALL_REMOVED"
+echo
+'''
+
+
+class TestCase(tool_test.TestCase):
+    def change_until_end(self, daemon, watch):
+        """Nothing tells when a watch has its first answer, after which a change counts."""
+        ids = [f'i{n}' for n in range(1000)]
+
+        def change():
+            if watch.process.poll() is None:
+                daemon.register('web', ids.pop())
+            return watch.process.poll() is not None
+
+        rt.wait_for(change, 30, 'the end of the watch', every=0.1)
+
+
+class Telling(TestCase):
+    def test_the_state_comes_first_then_each_change(self):
+        daemon = self.daemon()
+        daemon.register('web', 'a')
+        watch = self.start(daemon, 'watch', 'web', '-o', 'jsonl')
+        watch.wait_out('"added"')
+        daemon.register('web', 'b')
+        watch.wait_out('"id":"b"')
+        daemon.register('web', 'b', port=81)
+        watch.wait_out('"changed"')
+        daemon.heartbeat('web', 'b')
+        daemon.register('other', 'x')
+        daemon.set_status('web', 'a', 'draining')
+        watch.wait_out('"removed"')
+        changes = [json.loads(line) for line in watch.out.splitlines()]
+        self.assertEqual([(one['change'], one['instance']['id'], one['instance']['port']) for one in changes],
+                         [('added', 'a', 80), ('added', 'b', 80), ('changed', 'b', 81), ('removed', 'a', 80)])
+        self.assertEqual(watch.stop(signal.SIGTERM), 128 + signal.SIGTERM)
+        self.assertEqual(watch.err, '')
+
+    def test_changes_are_a_table_whose_columns_stay(self):
+        daemon = self.daemon()
+        watch = self.start(daemon, 'watch', 'web', '--color', 'always')
+        watch.wait_out('METADATA')
+        daemon.register('web', 'a', metadata={'k': 'v\x1b[2J\u009b1m'})
+        watch.wait_out('added')
+        self.assertEqual(watch.out.splitlines(), [
+            'CHANGE   ID                        ADDRESS                STATUS     METADATA',
+            'added    a                         10.0.0.1:80            \x1b[32mhealthy  \x1b[0m  k=v?[2J??1m'])
+
+    def test_filters_hide_the_others(self):
+        daemon = self.daemon()
+        daemon.register('web', 'a', metadata={'zone': 'a'})
+        daemon.register('web', 'b', metadata={'zone': 'b'})
+        daemon.set_status('web', 'b', 'draining')
+        watch = self.start(daemon, 'watch', 'web', '--meta', 'zone=b', '--status', 'any', '-o', 'name')
+        watch.wait_out('b\n')
+        self.assertEqual(watch.out, 'b\n')
+
+    def test_once_waits_for_one_change(self):
+        daemon = self.daemon()
+        daemon.register('web', 'a')
+        watch = self.start(daemon, 'watch', 'web', '--once', '-o', 'name')
+        self.change_until_end(daemon, watch)
+        self.assertEqual(watch.wait(), OK)
+        self.assertTrue(watch.out.startswith('i'), watch.out)
+        self.assertNotIn('a\n', watch.out)
+
+    def test_what_can_never_be_looked_up_ends_it(self):
+        daemon = self.daemon()
+        self.assertEqual(self.tool(daemon, 'watch', 'no such name').code, 1)
+        self.assertEqual(self.tool(daemon, 'watch', 'web', '--status', 'x').code, 1)
+        self.assertEqual(self.tool(daemon, 'watch').code, USAGE)
+
+    def test_a_registry_that_is_away_changes_nothing(self):
+        port = tool_test.free_port()
+        daemon = self.daemon(listen=[f'127.0.0.1:{port}'])
+        daemon.register('web', 'a')
+        watch = self.start(daemon, 'watch', 'web', '-o', 'jsonl')
+        watch.wait_out('"added"')
+        daemon.stop()
+        watch.wait_err('stays until it answers')
+        daemon.start()
+        daemon.register('web', 'b')
+        watch.wait_out('"id":"b"')
+        self.assertEqual(len(watch.out.splitlines()), 2)
+        self.assertEqual(len(watch.err.splitlines()), 1)
+
+
+class Running(TestCase):
+    def facts(self, path):
+        return tool_test.read(path).splitlines()
+
+    def test_the_command_gets_the_facts(self):
+        daemon = self.daemon()
+        daemon.register('web', 'a', host='::1')
+        daemon.register('web', 'b')
+        out = os.path.join(self.directory(), 'facts')
+        watch = self.start(daemon, 'watch', 'web', '--', self.file(FACTS, mode=0o755), env={'OUT': out})
+        rt.wait_for(lambda: len(self.facts(out)) == 1, 20, 'the first run')
+        daemon.register('web', 'b', port=81)
+        rt.wait_for(lambda: len(self.facts(out)) == 2, 20, 'the second run')
+        daemon.deregister('web', 'a')
+        rt.wait_for(lambda: len(self.facts(out)) == 3, 20, 'the third run')
+        daemon.deregister('web', 'b')
+        rt.wait_for(lambda: len(self.facts(out)) == 4, 20, 'the fourth run')
+        self.assertEqual(self.facts(out), [
+            'web|2|a b|[::1]:80 10.0.0.1:80|a b|||',
+            'web|2|a b|[::1]:80 10.0.0.1:81||b||',
+            'web|1|b|10.0.0.1:81|||a|',
+            'web|0|||||b|'])
+        self.assertEqual(watch.stop(), 128 + signal.SIGTERM)
+
+    def test_the_command_reads_it_all_as_json(self):
+        daemon = self.daemon()
+        daemon.register('web', 'a')
+        watch = self.start(daemon, 'watch', 'web', '--', 'cat')
+        watch.wait_out('}]}')
+        facts = json.loads(watch.out)
+        self.assertEqual((facts['service'], facts['revision'], facts['instances'][0]['id']), ('web', 1, 'a'))
+        self.assertEqual(facts['changes'][0]['change'], 'added')
+
+    def test_changes_while_it_runs_make_one_more_run(self):
+        daemon = self.daemon()
+        folder = self.directory()
+        script = self.file('#!/bin/sh\necho "$ROLLCALL_COUNT" >>"$OUT"\n'
+                           'while test "$ROLLCALL_COUNT" = 0 && ! test -e "$OUT.go"; do sleep 0.01; done\n', mode=0o755)
+        out = os.path.join(folder, 'out')
+        watch = self.start(daemon, 'watch', 'web', '--', script, env={'OUT': out})
+        rt.wait_for(lambda: self.facts(out) == ['0'], 20, 'the first run')
+        for i in range(5):
+            daemon.register('web', f'i{i}')
+        # Long enough for the tool to hear of all of them; the run that waits holds it up.
+        rt.wait_for(lambda: self.tool(daemon, 'instances', 'web', '-o', 'name').out.count('\n') == 5, 20)
+        with open(out + '.go', 'w', encoding='ascii'):
+            pass
+        rt.wait_for(lambda: self.facts(out)[-1] == '5', 20, 'the last run')
+        self.assertLessEqual(len(self.facts(out)), 3)
+        self.assertIsNone(watch.process.poll())
+
+    def test_a_failing_command_is_told_and_run_again(self):
+        daemon = self.daemon()
+        watch = self.start(daemon, 'watch', 'web', '--', 'sh', '-c', 'exit 7')
+        watch.wait_err('ended with 7')
+        daemon.register('web', 'a')
+        rt.wait_for(lambda: watch.err.count('ended with 7') == 2, 20, 'the second run')
+        missing = self.start(daemon, 'watch', 'web', '--', '/nonexistent')
+        missing.wait_err("cannot run '/nonexistent': No such file")
+
+    def test_once_gives_the_exit_code_of_the_command(self):
+        daemon = self.daemon()
+        watch = self.start(daemon, 'watch', 'web', '--once', '--', 'sh', '-c', 'echo "$ROLLCALL_ADDED"; exit 9')
+        self.change_until_end(daemon, watch)
+        self.assertEqual(watch.wait(), 9)
+        self.assertEqual(len(watch.out.splitlines()), 1)
+
+    def test_the_command_is_ended_with_the_watch(self):
+        daemon = self.daemon()
+        watch = self.start(daemon, 'watch', 'web', '--', 'sh', '-c', 'echo $$; exec sleep 1000')
+        watch.wait_out('\n')
+        child = int(watch.out)
+        watch.stop()
+        self.assertFalse(os.path.exists(f'/proc/{child}'))
+
+    def test_the_command_has_no_blocked_or_ignored_signals(self):
+        daemon = self.daemon()
+        watch = self.start(daemon, 'watch', 'web', '--', 'grep', '-E', 'Sig(Blk|Ign)', '/proc/self/status')
+        watch.wait_out('SigIgn')
+        with open('/proc/self/status', encoding='ascii') as status:
+            mine = dict(line.split(':\t') for line in status if line.startswith(('SigBlk', 'SigIgn')))
+        its = dict(line.split(':\t') for line in watch.out.splitlines(keepends=True))
+        self.assertEqual(int(its['SigBlk'], 16), int(mine['SigBlk'], 16))
+        self.assertEqual(int(its['SigIgn'], 16) & 1 << signal.SIGPIPE - 1, 0)
+
+
+if __name__ == '__main__':
+    rt.main()
