@@ -21,13 +21,15 @@
 #include <stdint.h>
 
 struct api;
+struct watch_receipt;
 struct registry;
 struct config;
 
 enum api_method { API_GET, API_HEAD, API_PUT, API_POST, API_DELETE, API_OTHER, API_METHOD_COUNT };
 enum api_result { API_DONE, API_PARKED };
 
-#define API_BODY_MAX       65536 /* bytes; the batch heartbeat takes API_BATCH_BODY_MAX */
+#define API_BODY_MAX       65536  /* bytes; the batch heartbeat takes API_BATCH_BODY_MAX */
+#define WAIT_MS_MAX        600000 /* what ?wait_ms= and "wait_ms" may ask for */
 #define API_BATCH_BODY_MAX (4u << 20)
 
 /** Filled by http/. All strings are borrowed until the answer has been sent. */
@@ -46,6 +48,8 @@ struct api_request {
 	 * not block. */
 	void (*wake)(struct api_request *request);
 	void *park; /* api/'s while parked; freed by api_finish() or api_abandon() */
+	/** api/'s: not NULL when http/ is to call api_sent() once the answer has been sent. */
+	struct watch_receipt *receipt;
 	/** Set with API_PARKED: clock_ms() at which http/ calls api_expire(); 0: it waits until
 	 * woken. */
 	int64_t park_until_ms;
@@ -98,6 +102,8 @@ enum api_result api_finish(struct api *api, struct api_request *request,
  * @return true: it will not be woken: go on as after wake(); false: wake() is on its way
  */
 bool api_expire(struct api *api, struct api_request *request) MUST_USE;
+/** The answer to a request with a receipt has been sent, or will not be. */
+void api_sent(struct api_request *request, bool sent);
 /** After wake(), when the client has gone: frees what was parked. */
 void api_abandon(struct api *api, struct api_request *request);
 

@@ -4,6 +4,7 @@
 #include "balance/balance.h"
 #include "base/parse.h"
 #include "model/valid.h"
+#include "watch/receipt.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -241,6 +242,9 @@ void parked_free(struct parked *parked)
 {
 	if (parked->free_more != NULL)
 		parked->free_more(parked->more);
+	if (parked->wait.watcher.receipt != NULL)
+		watch_receipt_settle(parked->wait.watcher.receipt, false);
+	watch_receipt_unref(parked->told);
 	buf_fini(&parked->out);
 	free(parked);
 }

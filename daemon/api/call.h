@@ -64,6 +64,8 @@ struct parked {
 		uint64_t fingerprint; /* of the result that was seen */
 		bool expired;
 	} wait;
+	struct watch_receipt *told; /* PUT status with wait_ms: whom the change was sent to */
+	int64_t told_wait_ms;
 	void *more; /* a finisher's own */
 	void (*free_more)(void *more);
 	char memory[]; /* strings of the command that live nowhere else */
@@ -131,8 +133,7 @@ struct wait_query {
 	uint64_t revision;
 	uint64_t wait_ms; /* 0: do not wait */
 };
-#define WAIT_MS_MAX 600000
-#define LIST_MAX    10000 /* entries that ?limit= may ask for */
+#define LIST_MAX 10000 /* entries that ?limit= may ask for */
 bool call_wait_query(struct call *call, const struct query_rule *rules, unsigned revision_rule,
                      unsigned wait_rule, struct wait_query *ret) MUST_USE;
 /**
@@ -143,6 +144,8 @@ bool call_wait_query(struct call *call, const struct query_rule *rules, unsigned
 bool call_wait(struct call *call, struct parked **parked, const struct watcher *watcher,
                const struct wait_query *wait,
                enum api_result (*finish)(struct call *, struct parked *)) MUST_USE;
+/** What was waited for is answered: frees @p parked. Takes NULL. */
+void call_waited(struct call *call, struct parked *parked);
 /** It happened before. @return true: it will not be woken; false: it is being woken: return
  * API_PARKED */
 bool call_unwait(struct call *call, struct parked *parked) MUST_USE;

@@ -2,6 +2,7 @@
 /** What a body says, as values: strictly, with every wrong field told. Any thread. */
 #pragma once
 
+#include "api/api.h"
 #include "api/problem.h"
 #include "base/attr.h"
 #include "base/str.h"
@@ -34,6 +35,7 @@ int heartbeat_from_json(struct str body, struct heartbeat *ret_heartbeat,
 struct intent {
 	bool drained;
 	int64_t for_ms;    /* 0: until resumed */
+	int64_t wait_ms;   /* 0: do not wait for watchers to be told */
 	struct str reason; /* in the memory given; may be empty */
 };
 int intent_from_json(struct str body, char *memory, struct intent *ret_intent,

@@ -5,6 +5,7 @@
 #include "api/text.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "watch/receipt.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -275,12 +276,49 @@ enum api_result instance_delete(struct call *call)
 	return call_submit(call, parked);
 }
 
+static void wake_teller(void *arg)
+{
+	struct parked *parked = arg;
+
+	parked->request->wake(parked->request);
+}
+
+/** The change is made: wait until those who watch the service have been sent it. @return does it
+ * wait? */
+static bool wait_for_watchers(struct call *call, struct parked *parked)
+{
+	if (parked->told == NULL || parked->command.error < 0 || parked->tries++ > 0)
+		return false;
+	call->request->park = parked;
+	call->request->park_until_ms = clock_ms() + parked->told_wait_ms;
+	watch_receipt_await(parked->told, wake_teller, parked);
+	if (!watch_receipt_settle_own(parked->told))
+		return true;
+	call->request->park = NULL;
+	return false;
+}
+
+/** Into the object that the answer is. */
+static void put_told(struct buf *out, const struct watch_receipt *told)
+{
+	unsigned sent;
+	unsigned open;
+
+	if (buf_error(out) < 0)
+		return;
+	CHECK(out->len > 0 && out->data[out->len - 1] == '}');
+	watch_receipt_count(told, &sent, &open);
+	out->len--;
+	buf_printf(out, ",\"watchers_told\":%u,\"watchers_untold\":%u}", sent, open);
+}
+
 /** After an operator's word: the instance as it stands now. */
 static enum api_result intended(struct call *call, struct parked *parked)
 {
 	int error = parked->command.error;
 
-	parked_free(parked);
+	if (wait_for_watchers(call, parked))
+		return API_PARKED;
 	const struct snapshot *now = snapshot_enter(call->api->store);
 	const struct service *service = snapshot_service(now, call->service);
 	const struct member *member = service ? service_member(service, call->id) : NULL;
@@ -289,7 +327,10 @@ static enum api_result intended(struct call *call, struct parked *parked)
 		error = -ENOENT; /* deregistered in the meantime */
 	if (error == 0)
 		member_put_json_live(&call->response->body, member, clock_real_ms());
+	if (error == 0 && parked->told != NULL)
+		put_told(&call->response->body, parked->told);
 	snapshot_leave(call->api->store);
+	parked_free(parked);
 
 	if (error == 0)
 		return call_answer(call, 200, TYPE_JSON);
@@ -326,5 +367,14 @@ enum api_result status_put(struct call *call)
 	command->reason = intent.reason;
 	command->drained = intent.drained;
 	command->for_ms = intent.for_ms;
+	if (intent.wait_ms > 0) {
+		parked->told_wait_ms = intent.wait_ms;
+		parked->told = command->receipt = watch_receipt_new();
+		if (parked->told == NULL) {
+			parked_free(parked);
+			problem_errno(call->response, -ENOMEM);
+			return API_DONE;
+		}
+	}
 	return call_submit(call, parked);
 }

@@ -289,8 +289,7 @@ static enum api_result look(struct call *call, const struct lookup *lookup, stru
 			call_seen(call, now);
 			enum api_result result = put_now(call, service, lookup);
 			snapshot_leave(call->api->store);
-			if (parked != NULL)
-				parked_free(parked);
+			call_waited(call, parked);
 			return result;
 		}
 		watcher.seen = result_revision(call, service, lookup);

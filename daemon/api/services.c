@@ -208,8 +208,7 @@ static enum api_result list(struct call *call, const struct listing *listing, st
 		if (!waits || changed) {
 			enum api_result result = put_listing(call, now, listing);
 			snapshot_leave(call->api->store);
-			if (parked != NULL)
-				parked_free(parked);
+			call_waited(call, parked);
 			return result;
 		}
 		watcher.seen = snapshot_revision(now);

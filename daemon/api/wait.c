@@ -3,7 +3,7 @@
 #include "api/call.h"
 
 #include "base/clock.h"
-#include "metrics/metrics.h"
+#include "watch/receipt.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -63,6 +63,9 @@ bool call_wait(struct call *call, struct parked **parked, const struct watcher *
 		return false;
 
 	struct watcher *mine = &(*parked)->wait.watcher;
+	if (mine->receipt != NULL)
+		watch_receipt_settle(mine->receipt,
+		                     false); /* it was woken for nothing that it reads */
 	*mine = *watcher;
 	mine->topic.data = (*parked)->memory;
 	mine->wake = wake;
@@ -79,13 +82,31 @@ bool call_unwait(struct call *call, struct parked *parked)
 	return true;
 }
 
+void call_waited(struct call *call, struct parked *parked)
+{
+	if (parked == NULL)
+		return;
+	call->request->receipt = parked->wait.watcher.receipt;
+	parked->wait.watcher.receipt = NULL;
+	parked_free(parked);
+}
+
+void api_sent(struct api_request *request, bool sent)
+{
+	watch_receipt_settle(request->receipt, sent);
+	request->receipt = NULL;
+}
+
 bool api_expire(struct api *api, struct api_request *request)
 {
 	struct parked *parked = request->park;
 
 	CHECK_MAGIC(api, api);
 	CHECK_MAGIC(parked, parked);
-	if (!watch_cancel(registry_watch(api->registry), &parked->wait.watcher))
+	bool ended = parked->told != NULL
+	                     ? watch_receipt_cancel(parked->told)
+	                     : watch_cancel(registry_watch(api->registry), &parked->wait.watcher);
+	if (!ended)
 		return false;
 	parked->wait.expired = true;
 	return true;

@@ -97,11 +97,13 @@ struct command {
 	 * least at `revision`.
 	 */
 	struct instance instance;
-	struct str author;       /* at most AUTHOR_MAX bytes */
-	struct str agent;        /* at most AUTHOR_MAX bytes */
-	struct str reason;       /* COMMAND_STATUS: at most REASON_MAX bytes */
-	int64_t for_ms;          /* COMMAND_STATUS with drained: how long, 0 = until resumed */
-	bool drained;            /* COMMAND_STATUS */
+	struct str author; /* at most AUTHOR_MAX bytes */
+	struct str agent;  /* at most AUTHOR_MAX bytes */
+	struct str reason; /* COMMAND_STATUS: at most REASON_MAX bytes */
+	int64_t for_ms;    /* COMMAND_STATUS with drained: how long, 0 = until resumed */
+	bool drained;      /* COMMAND_STATUS */
+	/** COMMAND_STATUS: NULL, or given to the watchers that its event wakes. Borrowed. */
+	struct watch_receipt *receipt;
 	bool must_exist;         /* fails with -ESTALE when the instance is not there */
 	uint64_t revision_is;    /* unless 0: fails with -ESTALE when its revision is another */
 	uint64_t incarnation_is; /* unless 0: fails with -EEXIST when this is another life of the id

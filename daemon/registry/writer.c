@@ -177,6 +177,21 @@ static void publish_gauges(const struct registry *registry)
 
 _Static_assert(WATCH_ASPECTS == STATUS_COUNT, "a watcher's aspects are statuses");
 
+static void notify_of(struct registry *registry, const struct snapshot *now,
+                      const struct event *event, struct watch_receipt *receipt)
+{
+	struct watch_change change = {.topic = event->instance.service};
+
+	if (!watch_is_wanted(registry->watch, change.topic))
+		return;
+
+	const struct service *service = snapshot_service(now, change.topic);
+	for (size_t s = 0; s < STATUS_COUNT; s++)
+		change.revision[s] =
+			service != NULL ? service->status_revision[s] : event->revision;
+	(void)watch_notify(registry->watch, &change, receipt);
+}
+
 /* After publishing: who is woken looks at the snapshot. */
 static void notify(struct registry *registry, const struct batch *batch)
 {
@@ -185,19 +200,16 @@ static void notify(struct registry *registry, const struct batch *batch)
 	if (watch_count(registry->watch) == 0)
 		return;
 	now = snapshot_enter(registry->store);
-	for (size_t i = 0; i < batch->event_count; i++) {
-		const struct event *event = &batch->events[i];
-		struct watch_change change = {.topic = event->instance.service};
+	/* A watcher is woken once: by the event whose author wants to know, if there is one. */
+	for (size_t i = 0; i < batch->entry_count; i++) {
+		const struct entry *entry = &batch->entries[i];
 
-		if (!watch_is_wanted(registry->watch, change.topic))
-			continue;
-
-		const struct service *service = snapshot_service(now, change.topic);
-		for (size_t s = 0; s < STATUS_COUNT; s++)
-			change.revision[s] =
-				service != NULL ? service->status_revision[s] : event->revision;
-		(void)watch_notify(registry->watch, &change);
+		if (entry->event != NULL && entry->command != NULL &&
+		    entry->command->receipt != NULL)
+			notify_of(registry, now, entry->event, entry->command->receipt);
 	}
+	for (size_t i = 0; i < batch->event_count; i++)
+		notify_of(registry, now, &batch->events[i], NULL);
 	snapshot_leave(registry->store);
 	(void)watch_notify_any(registry->watch);
 }

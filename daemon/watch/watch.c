@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/lock.h"
+#include "watch/receipt.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -77,6 +78,7 @@ void watch_add(struct watch_hub *hub, struct watcher *watcher)
 	lock_take(&hub->lock);
 	TAILQ_INSERT_TAIL(list_of(hub, watcher, &count), watcher, link);
 	watcher->is_waiting = true;
+	watcher->receipt = NULL;
 	/* Sequentially consistent: who adds and then reads the snapshot cannot miss a writer who
 	 * publishes and then reads this. */
 	atomic_fetch_add(count, 1);
@@ -132,7 +134,8 @@ static size_t wake_all(struct watchers *woken)
 	return count;
 }
 
-size_t watch_notify(struct watch_hub *hub, const struct watch_change *change)
+size_t watch_notify(struct watch_hub *hub, const struct watch_change *change,
+                    struct watch_receipt *receipt)
 {
 	uint64_t hash = hash_str(change->topic);
 	struct watchers *list = &hub->bucket[hash % BUCKETS];
@@ -147,6 +150,9 @@ size_t watch_notify(struct watch_hub *hub, const struct watch_change *change)
 			continue;
 		leave_locked(hub, watcher);
 		TAILQ_INSERT_TAIL(&woken, watcher, link);
+		watcher->receipt = receipt;
+		if (receipt != NULL)
+			watch_receipt_open(receipt);
 	}
 	lock_release(&hub->lock);
 	return wake_all(&woken);

@@ -24,6 +24,7 @@
 #define WATCH_ASPECTS 3
 
 struct watch_hub;
+struct watch_receipt; /* see watch/receipt.h */
 
 /** Owned by who waits; must stay until it has been woken or cancelled. */
 struct watcher {
@@ -33,6 +34,12 @@ struct watcher {
 	uint64_t seen;    /* wake when an aspect's revision is greater */
 	/** Called once, on the notifying thread, without locks; must not block. */
 	void (*wake)(struct watcher *watcher);
+
+	/**
+	 * Set before wake(): somebody waits until this watcher's reader has been sent the news. The
+	 * watcher's owner settles it, once. NULL: nobody does.
+	 */
+	struct watch_receipt *receipt;
 
 	/* the hub's, guarded by LOCK_WATCH */
 	TAILQ_ENTRY(watcher) link;
@@ -63,7 +70,12 @@ size_t watch_count(const struct watch_hub *hub);
 /** Could anybody wait for this topic (or for any change)? A cheap no is reliable for watchers added
  * before. Any thread. */
 bool watch_is_wanted(const struct watch_hub *hub, struct str topic);
-/** Wakes who waits for this. Thread: the writer. @return how many were woken */
-size_t watch_notify(struct watch_hub *hub, const struct watch_change *change);
+/**
+ * Wakes who waits for this. Thread: the writer.
+ * @param receipt  given to each that is woken, or NULL
+ * @return how many were woken
+ */
+size_t watch_notify(struct watch_hub *hub, const struct watch_change *change,
+                    struct watch_receipt *receipt);
 /** Wakes all that wait for any change. Thread: the writer. */
 size_t watch_notify_any(struct watch_hub *hub);

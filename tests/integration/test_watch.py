@@ -195,5 +195,66 @@ class Watch(rt.TestCase):
         self.assertEqual(revisions, {4})
 
 
+class DrainHandshake(rt.TestCase):
+
+    def setUp(self):
+        self.registry = self.daemon()
+        self.registry.register('web', 'a')
+        self.registry.register('web', 'b')
+
+    def watchers(self, count, service='web'):
+        before = self.registry.metric(PARKED)
+        polls = [Poll(self.registry, f'/v1/services/{service}', revision=2, wait_ms=600000)
+                 for _ in range(count)]
+        rt.wait_for(lambda: self.registry.metric(PARKED) == before + count, 10, 'all wait')
+        return polls
+
+    def drain(self, **more):
+        return self.registry.set_status('web', 'a', 'draining', **more)
+
+    def test_draining_returns_when_every_watcher_has_been_told(self):
+        polls = self.watchers(5)
+        answer = self.drain(wait_ms=60000)
+        self.assertEqual(answer['status'], 'draining')
+        self.assertEqual((answer['watchers_told'], answer['watchers_untold']), (5, 0))
+        for poll in polls:
+            self.assertEqual([i['id'] for i in poll.result().json()['instances']], ['b'])
+
+    def test_who_watches_another_service_is_not_counted(self):
+        self.registry.register('api', 'x')
+        other = Poll(self.registry, '/v1/services/api', revision=3, wait_ms=1000)
+        rt.wait_for(lambda: self.registry.metric(PARKED) == 1, 10, 'it waits')
+        answer = self.drain(wait_ms=60000)
+        self.assertEqual((answer['watchers_told'], answer['watchers_untold']), (0, 0))
+        other.result()
+
+    def test_without_watchers_or_without_a_change_nothing_is_waited_for(self):
+        begun = time.monotonic()
+        self.assertEqual(self.drain(wait_ms=600000)['watchers_told'], 0)
+        self.assertEqual(self.drain(wait_ms=600000)['watchers_told'], 0)
+        self.assertLess(time.monotonic() - begun, rt.seconds(10))
+
+    def test_a_watcher_that_does_not_read_is_waited_for_only_so_long(self):
+        for i in range(300):  # an answer that does not fit into the socket's buffers
+            self.registry.register('web', f'big-{i}', metadata={'filler': 'x' * 16000})
+        slow = self.raw(self.registry, timeout=60)
+        revision = self.registry.lookup('web')['revision']
+        slow.send(f'GET /v1/services/web?revision={revision}&wait_ms=600000 HTTP/1.1\r\n'
+                  'Host: x\r\n\r\n'.encode())
+        rt.wait_for(lambda: self.registry.metric(PARKED) == 1, 10, 'it waits')
+        begun = time.monotonic()
+        answer = self.drain(wait_ms=500)
+        self.assertGreaterEqual(time.monotonic() - begun, 0.5)
+        self.assertEqual((answer['watchers_told'], answer['watchers_untold']), (0, 1))
+
+    def test_a_watcher_that_leaves_is_not_waited_for(self):
+        raw = self.raw(self.registry)
+        raw.send(b'GET /v1/services/web?revision=2&wait_ms=600000 HTTP/1.1\r\nHost: x\r\n\r\n')
+        rt.wait_for(lambda: self.registry.metric(PARKED) == 1, 10, 'it waits')
+        raw.close()
+        answer = self.drain(wait_ms=60000)
+        self.assertEqual(answer['watchers_untold'], 0)
+
+
 if __name__ == '__main__':
     rt.main()

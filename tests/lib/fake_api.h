@@ -210,6 +210,12 @@ void api_abandon(struct api *api, struct api_request *request)
 	request->park = NULL;
 }
 
+void api_sent(struct api_request *request, bool sent)
+{
+	(void)sent;
+	request->receipt = NULL; /* the fake gives none */
+}
+
 bool api_expire(struct api *api, struct api_request *request)
 {
 	bool found = false;

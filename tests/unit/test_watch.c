@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/thread.h"
 #include "suite.h"
+#include "watch/receipt.h"
 #include "watch/watch.h"
 
 #include <stdatomic.h>
@@ -44,7 +45,7 @@ static size_t notify(const char *topic, uint64_t healthy, uint64_t unhealthy)
 {
 	struct watch_change change = {str_of(topic), {healthy, unhealthy, 0}};
 
-	return watch_notify(hub, &change);
+	return watch_notify(hub, &change, NULL);
 }
 
 START_TEST(only_its_topic_and_its_aspects_wake_a_watcher)
@@ -124,6 +125,63 @@ START_TEST(a_callback_may_wait_again)
 }
 END_TEST
 
+static void note_wake_of_maker(void *arg)
+{
+	(*(int *)arg)++;
+}
+
+START_TEST(the_maker_of_a_change_is_woken_when_all_have_been_sent_it)
+{
+	struct watch_change change = {STR("web"), {1, 0, 0}};
+	struct watch_receipt *receipt = watch_receipt_new();
+	struct watcher watchers[3];
+	unsigned sent;
+	unsigned open;
+	int made = 0;
+
+	for (int i = 0; i < 3; i++) {
+		watchers[i] = waiting("web", HEALTHY, 0);
+		watch_add(hub, &watchers[i]);
+	}
+	ck_assert_uint_eq(watch_notify(hub, &change, receipt), 3);
+	watch_receipt_await(receipt, note_wake_of_maker, &made);
+	ck_assert(!watch_receipt_settle_own(receipt));
+	watch_receipt_settle(watchers[0].receipt, true);
+	watch_receipt_settle(watchers[1].receipt, false);
+	watch_receipt_count(receipt, &sent, &open);
+	ck_assert_uint_eq(sent, 1);
+	ck_assert_uint_eq(open, 1);
+	ck_assert_int_eq(made, 0);
+	watch_receipt_settle(watchers[2].receipt, true);
+	ck_assert_int_eq(made, 1);
+	ck_assert(!watch_receipt_cancel(receipt));
+	watch_receipt_unref(receipt);
+}
+END_TEST
+
+START_TEST(a_maker_that_is_last_or_gives_up_is_not_woken)
+{
+	struct watch_change change = {STR("web"), {1, 0, 0}};
+	struct watch_receipt *receipt = watch_receipt_new();
+	struct watcher watcher = waiting("web", HEALTHY, 0);
+	int made = 0;
+
+	watch_receipt_await(receipt, note_wake_of_maker, &made);
+	ck_assert(watch_receipt_settle_own(receipt)); /* nobody was woken */
+	watch_receipt_unref(receipt);
+
+	receipt = watch_receipt_new();
+	watch_add(hub, &watcher);
+	ck_assert_uint_eq(watch_notify(hub, &change, receipt), 1);
+	watch_receipt_await(receipt, note_wake_of_maker, &made);
+	ck_assert(!watch_receipt_settle_own(receipt));
+	ck_assert(watch_receipt_cancel(receipt));
+	watch_receipt_unref(receipt);
+	watch_receipt_settle(watcher.receipt, true); /* late: it is still there to be settled */
+	ck_assert_int_eq(made, 0);
+}
+END_TEST
+
 /* Threads that wait and cancel while another notifies: each watcher ends in exactly one of the two
  * ways. */
 #define ROUNDS 20000
@@ -150,7 +208,7 @@ static void notify_all_the_time(void *arg)
 	for (uint64_t revision = 1; !atomic_load(&finished); revision++) {
 		struct watch_change change = {STR("web"), {revision, 0, 0}};
 
-		(void)watch_notify(hub, &change);
+		(void)watch_notify(hub, &change, NULL);
 	}
 }
 
@@ -182,4 +240,6 @@ END_TEST
 SUITE("watch", setup, teardown, only_its_topic_and_its_aspects_wake_a_watcher,
       a_watcher_is_woken_once, a_cancelled_watcher_is_not_woken,
       any_change_wakes_those_without_a_topic, a_callback_may_wait_again,
-      each_watcher_is_either_woken_or_cancelled)
+      each_watcher_is_either_woken_or_cancelled,
+      the_maker_of_a_change_is_woken_when_all_have_been_sent_it,
+      a_maker_that_is_last_or_gives_up_is_not_woken)
