@@ -131,6 +131,16 @@ class Run(Bootstrap):
         self.assertRegex(output, r'order-1 +127\.0\.0\.1:8081 +healthy')
         self.assertEqual(self.end(process), 0)
 
+    def test_a_reader_who_leaves_early_leaves_no_daemon_behind(self):
+        process = self.start('run', '--port=0')
+        process.stdout.close()
+        process.wait(rt.seconds(30))
+        demo = os.path.join(self.folder, 'build/demo')
+        with open(os.path.join(demo, 'rollcall.lock'), encoding='ascii') as file:
+            pid = int(file.read() or 0)
+        if pid != 0:
+            self.assertRaises(ProcessLookupError, os.kill, pid, 0)
+
     def test_sigterm_stops_the_daemon_too(self):
         process, _, _, pid = self.up('--port=0')
 
