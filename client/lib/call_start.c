@@ -164,9 +164,17 @@ static void on_timer(struct timer *timer)
 void async_calls_go_on(struct service *service)
 {
 	struct engine *engine = &service->client->engine;
+	struct async_call *first = NULL;
+	struct async_call *next;
 
-	for (struct async_call *one = service->refresh.waiting; one != NULL;
-	     one = one->next_waiting)
+	/* The last to come is the first in the list: turned round, they begin in order. */
+	for (struct async_call *one = service->refresh.waiting; one != NULL; one = next) {
+		next = one->next_waiting;
+		one->next_waiting = first;
+		first = one;
+	}
+	service->refresh.waiting = first;
+	for (struct async_call *one = first; one != NULL; one = one->next_waiting)
 		loop_set_timer(&engine->loop, &one->timer, env_now(engine->env));
 }
 

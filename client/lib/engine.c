@@ -197,8 +197,7 @@ int engine_run(struct engine *engine, bool (*until)(void *arg), void *arg, int64
 		engine->running = false;
 		step(engine);
 	}
-	(void)pthread_cond_broadcast(&engine->changed); /* someone else must run now */
-	return r;
+	return r; /* the last step told others, who run it from now on */
 }
 
 int engine_process(struct engine *engine)

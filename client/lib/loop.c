@@ -11,7 +11,7 @@ static struct timer *meld(struct timer *a, struct timer *b)
 {
 	if (a == NULL || b == NULL)
 		return a != NULL ? a : b;
-	if (b->due_us < a->due_us) {
+	if (b->due_us < a->due_us || (b->due_us == a->due_us && b->order < a->order)) {
 		struct timer *swap = a;
 
 		a = b;
@@ -81,6 +81,7 @@ void loop_set_timer(struct loop *loop, struct timer *timer, int64_t due_us)
 {
 	loop_clear_timer(loop, timer);
 	timer->due_us = due_us;
+	timer->order = ++loop->timers_set;
 	timer->set = true;
 	timer->child = timer->next = timer->prev = NULL;
 	loop->timers = meld(loop->timers, timer);

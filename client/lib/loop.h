@@ -17,6 +17,7 @@
 /** Embedded; needs no memory. */
 struct timer {
 	int64_t due_us;
+	uint64_t order; /* of those due at the same time, the first set is the first to fire */
 	void (*fire)(struct timer *timer);
 	bool set;
 	struct timer *child; /* of a pairing heap */
@@ -37,6 +38,7 @@ struct loop {
 	const struct env *env;
 	struct transport *transport; /* owned */
 	struct timer *timers;
+	uint64_t timers_set;
 
 	pthread_mutex_t box_lock;
 	struct post *box; /* guarded by box_lock; latest first */

@@ -605,6 +605,29 @@ START_TEST(the_bulkhead_queues_a_few_for_a_while_and_rejects_the_others)
 }
 END_TEST
 
+START_TEST(calls_begin_in_the_order_they_came)
+{
+	rollcall_request requests[5];
+	static const char *const paths[] = {"/0", "/1", "/2", "/3", "/4"};
+
+	three_instances();
+	policy.bulkhead.max_inflight = 1;
+	sim_policy(&sim, &policy);
+	ended = 0;
+	for (int i = 0; i < 5; i++) {
+		rollcall_request_init(&requests[i]);
+		requests[i].path = paths[i];
+		ck_ok(rollcall_call_start(sim.client, "web", &requests[i], count_ended, NULL,
+		                          NULL));
+	}
+	for (int i = 0; i < 5; i++) {
+		while (sim.sent == i)
+			sim_run_ms(&sim, 1);
+		ck_assert_str_eq(strrchr(sim.last_url, '/'), paths[i]);
+	}
+}
+END_TEST
+
 START_TEST(cancelling_gives_everything_back)
 {
 	rollcall_request request;
@@ -616,16 +639,20 @@ START_TEST(cancelling_gives_everything_back)
 	sim_policy(&sim, &policy);
 	rollcall_request_init(&request);
 	ended = 0;
-	for (int i = 0; i < 4; i++)
-		ck_ok(rollcall_call_start(sim.client, "web", &request, count_ended, NULL, &ids[i]));
-	sim_run_ms(&sim, 20);
-	ck_assert_uint_eq(sim_stats(&sim).inflight, 2);
-	for (int i = 3; i >= 0; i--)
-		ck_ok(rollcall_call_cancel(sim.client, ids[i]));
-	ck_fails(rollcall_call_cancel(sim.client, ids[0]), ENOENT);
-	sim_run_ms(&sim, 20);
-	ck_assert_uint_eq(sim_stats(&sim).inflight, 0);
-	ck_assert_uint_eq(sim_stats(&sim).queued, 0);
+	for (int round = 0; round < 2; round++) { /* the queue from its end, then those under way */
+		for (int i = 0; i < 4; i++)
+			ck_ok(rollcall_call_start(sim.client, "web", &request, count_ended, NULL,
+			                          &ids[i]));
+		sim_run_ms(&sim, 20);
+		ck_assert_uint_eq(sim_stats(&sim).inflight, 2);
+		ck_assert_uint_eq(sim_stats(&sim).queued, 2);
+		for (int i = 0; i < 4; i++)
+			ck_ok(rollcall_call_cancel(sim.client, ids[round == 0 ? 3 - i : i]));
+		ck_fails(rollcall_call_cancel(sim.client, ids[0]), ENOENT);
+		sim_run_ms(&sim, 20);
+		ck_assert_uint_eq(sim_stats(&sim).inflight, 0);
+		ck_assert_uint_eq(sim_stats(&sim).queued, 0);
+	}
 	ck_assert_int_eq(ended, 0);
 }
 END_TEST
@@ -947,12 +974,12 @@ SUITE("client calls", setup, teardown, a_call_reaches_an_instance_and_brings_its
       a_probe_that_is_rejected_further_in_gives_its_lease_back,
       one_bad_instance_of_ten_does_not_open_the_service, a_breaker_can_be_held_open_and_closed,
       the_bulkhead_queues_a_few_for_a_while_and_rejects_the_others,
-      cancelling_gives_everything_back, routes_have_pools_of_their_own,
-      one_bad_of_ten_is_ejected_within_five_of_its_calls, when_all_are_bad_they_are_still_served,
-      the_last_instance_is_never_ejected, p2c_spares_a_slow_instance,
-      an_instance_that_fails_fast_gets_less_than_its_share, the_fallback_answers_and_sees_the_cause,
-      faults_on_purpose_repeat_for_a_seed, a_hedge_cuts_the_tail_within_five_percent_extra,
-      nothing_that_may_not_be_repeated_is_hedged,
+      calls_begin_in_the_order_they_came, cancelling_gives_everything_back,
+      routes_have_pools_of_their_own, one_bad_of_ten_is_ejected_within_five_of_its_calls,
+      when_all_are_bad_they_are_still_served, the_last_instance_is_never_ejected,
+      p2c_spares_a_slow_instance, an_instance_that_fails_fast_gets_less_than_its_share,
+      the_fallback_answers_and_sees_the_cause, faults_on_purpose_repeat_for_a_seed,
+      a_hedge_cuts_the_tail_within_five_percent_extra, nothing_that_may_not_be_repeated_is_hedged,
       the_throttle_counts_at_send_so_a_hanging_service_is_noticed,
       a_caller_may_overrule_the_class_of_an_answer, the_classic_policy_pauses_as_published,
       the_policies_hold_their_published_numbers)
