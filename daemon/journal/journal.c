@@ -44,7 +44,7 @@ void journal_suspect(const char *path)
 	char name[PATH_MAX + sizeof(JOURNAL_FILE_SUSPECT)];
 
 	(void)snprintf(name, sizeof(name), "%s%s", path,
-	               JOURNAL_FILE_SUSPECT + sizeof(JOURNAL_FILE) - 1);
+	               &JOURNAL_FILE_SUSPECT[sizeof(JOURNAL_FILE) - 1]);
 	int fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 	if (fd >= 0)
 		(void)close(fd); /* it is the name that counts */
