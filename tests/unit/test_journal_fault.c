@@ -318,7 +318,7 @@ START_TEST(on_a_disk_that_is_really_full_deregistrations_go_on)
 
 	journal_close(journal);
 	journal = NULL;
-	if (!mount_small("size=16m")) {
+	if (!mount_small("size=12m")) {
 		journal = statedir_open();
 		ck_skip("this user may not mount a small file system");
 	}
