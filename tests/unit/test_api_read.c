@@ -442,7 +442,7 @@ START_TEST(wrong_queries_are_refused_by_name)
 		{"/v1/services/web?wait=1", "unknown-parameter", "'wait'"},
 		{"/v1/services/web?wait_ms=1", "invalid-parameter", "wait_ms needs revision"},
 		{"/v1/services/web?meta=1", "unknown-parameter", "'meta'"},
-		{"/v1/services/web/pick?explain=1", "unknown-parameter", "'explain'"},
+		{"/v1/services/web/pick?why=1", "unknown-parameter", "'why'"},
 		{"/v1/services/web/pick?strategy=best", "invalid-parameter", "'best'"},
 		{"/v1/services/web/pick?count=0", "invalid-parameter", "count must be"},
 		{"/v1/services/web/pick?count=65", "invalid-parameter", "count must be"},
