@@ -32,12 +32,18 @@ _Static_assert(SWEEP_MS <= PROGRESS_IDLE_MS, "the sweeper must be seen to make p
 /** The lease of one incarnation, and when something is to happen to it. Freed by RCU after the
  * instance is removed. */
 struct tenure {
-	struct retired retired;
 	struct lease lease;
 
+	union {
+		/* guarded by LOCK_LEASES, until it ends */
+		struct {
+			struct timer timer;
+			TAILQ_ENTRY(tenure) due; /* linked while is_due */
+		};
+		struct retired retired; /* after that */
+	};
+
 	/* guarded by LOCK_LEASES; times are of the lease clock */
-	struct timer timer;
-	TAILQ_ENTRY(tenure) due; /* linked while is_due */
 	bool is_due;
 	bool is_counted; /* in its service's count of due leases */
 	bool recheck;    /* due whatever the times say */

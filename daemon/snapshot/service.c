@@ -35,6 +35,21 @@ static char *copy(char **at, struct str text)
 	return start;
 }
 
+/* Where @p part stands in @p text; nowhere when it had to be escaped. */
+static const char *find(struct str text, struct str part)
+{
+	return part.len == 0 ? text.data : memmem(text.data, text.len, part.data, part.len);
+}
+
+/* The strings stand in the JSON already: with a hundred thousand instances their copies are
+ * megabytes. */
+static const char *share(struct str json, char **at, struct str part)
+{
+	const char *found = find(json, part);
+
+	return found != NULL ? found : copy(at, part);
+}
+
 struct member *member_new(const struct instance *instance, struct str service_name,
                           struct lease *lease)
 {
@@ -44,23 +59,27 @@ struct member *member_new(const struct instance *instance, struct str service_na
 	instance_put_json_open(&json, instance);
 
 	struct member *member = NULL;
+	struct str text = {json.data, json.len};
+	struct str parts[] = {instance->id, instance->host, instance->status_reason,
+	                      instance->status_by};
+	size_t copied = instance->metadata.len;
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+		copied += find(text, parts[i]) == NULL ? parts[i].len : 0;
 	if (buf_error(&json) == 0)
-		member = malloc(sizeof(*member) + instance->id.len + instance->host.len +
-		                instance->metadata.len + instance->status_reason.len +
-		                instance->status_by.len + json.len);
+		member = malloc(sizeof(*member) + json.len + copied);
 	if (member != NULL) {
 		char *at = (char *)(member + 1);
 
-		member->value = *instance;
+		member->json = (struct str){copy(&at, text), json.len};
 		member->lease = lease;
+		member->value = *instance;
 		member->value.service = service_name;
-		member->value.id.data = copy(&at, instance->id);
-		member->value.host.data = copy(&at, instance->host);
+		member->value.id.data = share(member->json, &at, instance->id);
+		member->value.host.data = share(member->json, &at, instance->host);
 		member->value.metadata.data = copy(&at, instance->metadata);
-		member->value.status_reason.data = copy(&at, instance->status_reason);
-		member->value.status_by.data = copy(&at, instance->status_by);
-		member->json = (struct str){at, json.len};
-		(void)copy(&at, (struct str){json.data, json.len});
+		member->value.status_reason.data =
+			share(member->json, &at, instance->status_reason);
+		member->value.status_by.data = share(member->json, &at, instance->status_by);
 	}
 	buf_fini(&json);
 	return member;
