@@ -1,0 +1,589 @@
+/* SPDX-License-Identifier: MIT */
+#include "journal/past.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "journal/internal.h"
+#include "journal/keyframe.h"
+#include "journal/pack.h"
+#include "journal/sql.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BYTES_MAX ((size_t)1 << 33)
+
+enum { BIND_AFTER = 1, BIND_THROUGH, BIND_SERVICE, BIND_ID };
+
+enum past_stmt { PAST_LOG, PAST_MARK, PAST_NEXT, PAST_CHANGES, PAST_CURRENT, PAST_STMT_COUNT };
+static const char *const texts[PAST_STMT_COUNT] = {
+	[PAST_LOG] = "SELECT (SELECT value FROM counters WHERE name = 'removed_through'),"
+		     " max((SELECT value FROM counters WHERE name = 'revision_floor'),"
+		     "  ifnull((SELECT max(revision) FROM events), 0))",
+	[PAST_MARK] = "SELECT checksum, time_ms FROM events WHERE revision = ?1",
+	[PAST_NEXT] = "SELECT revision, time_ms FROM events WHERE revision >= ?1"
+		      " ORDER BY revision LIMIT 1",
+	/* From the newest on: of each incarnation the first that is met is what it had become. */
+	[PAST_CHANGES] = "SELECT " ROW_EVENT " FROM events WHERE revision > ?1 AND revision <= ?2"
+			 " AND (?3 IS NULL OR service = ?3) AND (?4 IS NULL OR id = ?4)"
+			 " ORDER BY revision DESC",
+	[PAST_CURRENT] = "SELECT " ROW_INSTANCE " FROM instances"
+			 " WHERE (?3 IS NULL OR service = ?3) AND (?4 IS NULL OR id = ?4)",
+};
+/* Of ROW_INSTANCE. */
+#define COL_INCARNATION 4
+
+struct past {
+	struct magic magic;
+	int dir_fd;
+	sqlite3 *db;
+	sqlite3_stmt *stmt[PAST_STMT_COUNT];
+	char path[PATH_MAX];
+};
+MAGIC(past, 0x70617374);
+
+struct past_item {
+	uint64_t incarnation;
+	size_t at; /* of its packed instance in the rows */
+};
+
+struct past_state {
+	struct buf rows; /* packed instances */
+	struct past_item *items;
+	size_t count;
+	size_t size;
+};
+
+/** Numbers that were met; none is 0. */
+struct numbers {
+	uint64_t *slots;
+	size_t count;
+	size_t size; /* a power of two */
+};
+
+/** One state while it is rebuilt. */
+struct rebuild {
+	struct past *past;
+	const struct past_query *query;
+	struct past_bounds bounds;
+	uint64_t removed;
+	bool is_before; /* the time is before all that is kept */
+	struct past_state *state;
+	struct numbers decided; /* incarnations whose fate the events have told */
+};
+
+/* --- open and close ------------------------------------------------------------ */
+
+/** Damage to the log does not stop the daemon; the next start will see to it. */
+static int damage_is_told(const struct past *past, int r)
+{
+	if (r != -EBADMSG)
+		return r;
+	journal_suspect(past->path);
+	return -EIO;
+}
+
+int past_open(const char *dir, struct past **ret_past)
+{
+	struct past *past = calloc(1, sizeof(*past));
+	int r = 0;
+
+	if (past == NULL)
+		return -ENOMEM;
+	past->magic = MAGIC_INIT(past);
+	past->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (past->dir_fd < 0)
+		r = -errno;
+	if (r == 0 && (size_t)snprintf(past->path, sizeof(past->path), "%s/" JOURNAL_FILE, dir) >=
+	                      sizeof(past->path))
+		r = -ENAMETOOLONG;
+	if (r == 0)
+		r = sql_open(past->path, SQLITE_OPEN_READONLY, &past->db);
+	for (size_t i = 0; r == 0 && i < PAST_STMT_COUNT; i++)
+		r = sql_prepare(past->db, texts[i], &past->stmt[i]);
+	if (r < 0) {
+		r = damage_is_told(past, r);
+		past_close(past);
+		return r;
+	}
+	keyframe_remove_partial(past->dir_fd);
+	*ret_past = past;
+	return 0;
+}
+
+void past_close(struct past *past)
+{
+	if (past == NULL)
+		return;
+	CHECK_MAGIC(past, past);
+	for (size_t i = 0; i < PAST_STMT_COUNT; i++)
+		(void)sqlite3_finalize(
+			past->stmt[i]); /* takes NULL; errors were seen when it ran */
+	(void)sqlite3_close(past->db);  /* only read */
+	if (past->dir_fd >= 0)
+		(void)close(past->dir_fd); /* only read */
+	free(past);
+}
+
+/* --- numbers ----------------------------------------------------------------------- */
+
+static size_t slot_of(const struct numbers *numbers, uint64_t number)
+{
+	size_t slot = (size_t)((number * UINT64_C(0x9e3779b97f4a7c15)) >> 20);
+
+	for (;; slot++) {
+		uint64_t there = numbers->slots[slot & (numbers->size - 1)];
+
+		if (there == 0 || there == number)
+			return slot & (numbers->size - 1);
+	}
+}
+
+static bool numbers_has(const struct numbers *numbers, uint64_t number)
+{
+	return numbers->size > 0 && numbers->slots[slot_of(numbers, number)] == number;
+}
+
+static int numbers_grow(struct numbers *numbers)
+{
+	struct numbers next = {.size = numbers->size > 0 ? numbers->size * 2 : 1024};
+
+	next.slots = calloc(next.size, sizeof(*next.slots));
+	if (next.slots == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < numbers->size; i++)
+		if (numbers->slots[i] != 0)
+			next.slots[slot_of(&next, numbers->slots[i])] = numbers->slots[i];
+	next.count = numbers->count;
+	free(numbers->slots);
+	*numbers = next;
+	return 0;
+}
+
+static int numbers_add(struct numbers *numbers, uint64_t number)
+{
+	if (numbers->count * 2 >= numbers->size && numbers_grow(numbers) < 0)
+		return -ENOMEM;
+	numbers->slots[slot_of(numbers, number)] = number;
+	numbers->count++;
+	return 0;
+}
+
+/* --- queries ------------------------------------------------------------------------ */
+
+/** Two integers of the one row that @p which gives. @return 1: it is there; 0: it is not */
+static int two_of(struct past *past, enum past_stmt which, uint64_t revision, uint64_t *ret_first,
+                  int64_t *ret_second)
+{
+	sqlite3_stmt *stmt = past->stmt[which];
+	int r = 0;
+
+	if (sqlite3_bind_parameter_count(stmt) > 0)
+		r = sql_error(past->db, sqlite3_bind_int64(stmt, 1, (int64_t)revision));
+	if (r == 0)
+		r = sql_step(stmt);
+	if (r > 0) {
+		*ret_first = (uint64_t)sqlite3_column_int64(stmt, 0);
+		*ret_second = sqlite3_column_int64(stmt, 1);
+		(void)sqlite3_reset(stmt); /* it gave its row */
+	}
+	return r;
+}
+
+static int read_log(struct past *past, uint64_t *ret_removed, uint64_t *ret_latest)
+{
+	int64_t latest = 0;
+	int r = two_of(past, PAST_LOG, 0, ret_removed, &latest);
+
+	*ret_latest = (uint64_t)latest;
+	return r > 0 ? 0 : r < 0 ? r : -EBADMSG;
+}
+
+/** The event of @p revision. @return 0 or -ENOENT */
+static int read_mark(struct past *past, uint64_t revision, struct keyframe_mark *ret)
+{
+	uint64_t checksum = 0;
+	int r = two_of(past, PAST_MARK, revision, &checksum, &ret->time_ms);
+
+	ret->revision = revision;
+	ret->checksum = (uint32_t)checksum;
+	return r > 0 ? 0 : r < 0 ? r : -ENOENT;
+}
+
+/** The last event up to the time, or where the log begins. By bisection, as revisions and times
+ * grow together. */
+static int find_revision(struct rebuild *rebuild, int64_t time_ms, uint64_t *ret_revision)
+{
+	uint64_t found = rebuild->removed;
+	uint64_t low = found + 1;
+	uint64_t high = rebuild->bounds.latest;
+
+	while (low <= high) {
+		uint64_t middle = low + (high - low) / 2;
+		uint64_t revision = 0;
+		int64_t then_ms = 0;
+		int r = two_of(rebuild->past, PAST_NEXT, middle, &revision, &then_ms);
+
+		if (r < 0)
+			return r;
+		if (r > 0 && then_ms <= time_ms) {
+			found = revision;
+			low = revision + 1;
+		} else {
+			high = middle - 1;
+		}
+	}
+	*ret_revision = found;
+	return 0;
+}
+
+static int bind_text(sqlite3_stmt *stmt, int parameter, struct str text)
+{
+	return text.len == 0 ? sqlite3_bind_null(stmt, parameter)
+	                     : sqlite3_bind_text(stmt, parameter, text.data, (int)text.len,
+	                                         SQLITE_STATIC);
+}
+
+/* --- the state ---------------------------------------------------------------------- */
+
+static int add_item(struct past_state *state, uint64_t incarnation, size_t at)
+{
+	if (state->count == state->size) {
+		size_t size = state->size > 0 ? state->size * 2 : 64;
+		struct past_item *items = realloc(state->items, size * sizeof(*items));
+
+		if (items == NULL)
+			return -ENOMEM;
+		state->items = items;
+		state->size = size;
+	}
+	state->items[state->count++] = (struct past_item){incarnation, at};
+	return 0;
+}
+
+static int add_instance(struct past_state *state, const struct instance *instance)
+{
+	size_t at = state->rows.len;
+
+	pack_instance(&state->rows, instance);
+	return buf_error(&state->rows) < 0 ? -ENOMEM : add_item(state, instance->incarnation, at);
+}
+
+static int apply_event(struct rebuild *rebuild, sqlite3_stmt *stmt)
+{
+	uint64_t incarnation = (uint64_t)sqlite3_column_int64(stmt, COL_INCARNATION);
+	struct event event;
+
+	if (numbers_has(&rebuild->decided, incarnation))
+		return 0;
+	int r = row_event(stmt, &event);
+	if (r == 0)
+		r = numbers_add(&rebuild->decided, incarnation);
+	return r < 0 || event_removes(event.kind) ? r
+	                                          : add_instance(rebuild->state, &event.instance);
+}
+
+static int apply_current(struct rebuild *rebuild, sqlite3_stmt *stmt)
+{
+	struct instance instance;
+	int r = row_instance(stmt, &instance);
+
+	return r < 0 ? r : add_instance(rebuild->state, &instance);
+}
+
+static int each_row(struct rebuild *rebuild, enum past_stmt which, uint64_t after,
+                    int (*apply)(struct rebuild *rebuild, sqlite3_stmt *stmt))
+{
+	sqlite3_stmt *stmt = rebuild->past->stmt[which];
+	int failed = 0;
+	int r;
+
+	if (which == PAST_CHANGES) {
+		failed |= sqlite3_bind_int64(stmt, BIND_AFTER, (int64_t)after);
+		failed |= sqlite3_bind_int64(stmt, BIND_THROUGH, (int64_t)rebuild->bounds.revision);
+	}
+	failed |= bind_text(stmt, BIND_SERVICE, rebuild->query->service);
+	failed |= bind_text(stmt, BIND_ID, rebuild->query->id);
+	if (failed != 0)
+		return -ENOMEM;
+	while ((r = sql_step(stmt)) > 0) {
+		r = apply(rebuild, stmt);
+		if (r < 0)
+			break;
+	}
+	(void)sqlite3_reset(stmt); /* its error is known */
+	return r;
+}
+
+/** What the events after the keyframe left alone is as the keyframe has it. */
+static int apply_keyframe(struct rebuild *rebuild, size_t len)
+{
+	struct past_state *state = rebuild->state;
+	struct str rest = {state->rows.data, len};
+	struct instance instance;
+	int r = 0;
+
+	while (r == 0 && rest.len > 0) {
+		size_t at = len - rest.len;
+
+		r = unpack_instance(&rest, &instance);
+		if (r == 0 && !numbers_has(&rebuild->decided, instance.incarnation) &&
+		    (rebuild->query->id.len == 0 || str_equal(rebuild->query->id, instance.id)))
+			r = add_item(state, instance.incarnation, at);
+	}
+	return r;
+}
+
+static void forget(struct rebuild *rebuild)
+{
+	buf_reset(&rebuild->state->rows);
+	rebuild->state->count = 0;
+	free(rebuild->decided.slots);
+	rebuild->decided = (struct numbers){NULL, 0, 0};
+}
+
+/** @return 1: done; 0: this keyframe is of no use; errors of the log */
+static int try_keyframe(struct rebuild *rebuild, uint64_t keyframe)
+{
+	struct past_state *state = rebuild->state;
+
+	forget(rebuild);
+	/* It is read first, as it is the one that may be damaged. */
+	int r = keyframe == 0 ? 0
+	                      : keyframe_read(rebuild->past->dir_fd, keyframe,
+	                                      rebuild->query->service, &state->rows);
+	if (r < 0)
+		return r == -ENOMEM ? r : 0;
+	size_t len = state->rows.len;
+	r = each_row(rebuild, PAST_CHANGES, keyframe, apply_event);
+	if (r < 0)
+		return r;
+	r = apply_keyframe(rebuild, len);
+	return r == -EBADMSG ? 0 : r < 0 ? r : 1;
+}
+
+/** Does it belong to an event that is in the log? */
+static int is_usable(struct past *past, uint64_t removed, uint64_t keyframe, int64_t *ret_ms)
+{
+	struct keyframe_mark stored;
+	struct keyframe_mark mark;
+
+	if (keyframe <= removed || keyframe_mark(past->dir_fd, keyframe, &stored) < 0)
+		return 0;
+	int r = read_mark(past, keyframe, &mark);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	*ret_ms = mark.time_ms;
+	return mark.checksum == stored.checksum;
+}
+
+static int note_oldest(struct rebuild *rebuild, const uint64_t *list, size_t count)
+{
+	struct past_bounds *bounds = &rebuild->bounds;
+	struct keyframe_mark mark = {.time_ms = 0};
+	int r;
+
+	bounds->oldest = bounds->latest;
+	for (size_t i = 0; i < count; i++) {
+		if (list[i] <= bounds->revision) /* was tried */
+			continue;
+		r = is_usable(rebuild->past, rebuild->removed, list[i], &bounds->oldest_ms);
+		if (r < 0)
+			return r;
+		if (r > 0) {
+			bounds->oldest = list[i];
+			return 0;
+		}
+	}
+	r = read_mark(rebuild->past, bounds->latest, &mark);
+	bounds->oldest_ms = mark.time_ms;
+	return r == -ENOENT ? 0 : r;
+}
+
+static int rebuild_state(struct rebuild *rebuild)
+{
+	uint64_t revision = rebuild->bounds.revision;
+	uint64_t list[KEYFRAMES_MAX];
+	size_t count = 0;
+	int64_t ms;
+	int r = keyframe_list(rebuild->past->dir_fd, list, &count);
+
+	for (size_t i = count; r == 0 && i-- > 0;) {
+		if (list[i] > revision || rebuild->is_before)
+			continue;
+		r = is_usable(rebuild->past, rebuild->removed, list[i], &ms);
+		if (r > 0)
+			r = try_keyframe(rebuild, list[i]);
+	}
+	if (r == 0 && rebuild->removed == 0)
+		r = try_keyframe(rebuild, 0);
+	if (r == 0 && revision == rebuild->bounds.latest && !rebuild->is_before) {
+		forget(rebuild);
+		r = each_row(rebuild, PAST_CURRENT, 0, apply_current);
+		return r < 0 ? r : 0;
+	}
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = note_oldest(rebuild, list, count);
+	return r < 0 ? r : -ESTALE;
+}
+
+static int resolve(struct rebuild *rebuild)
+{
+	const struct past_query *query = rebuild->query;
+	struct past_bounds *bounds = &rebuild->bounds;
+	int r = read_log(rebuild->past, &rebuild->removed, &bounds->latest);
+
+	if (r < 0)
+		return r;
+	if (query->by_time ? query->time_ms > clock_real_ms() : query->revision > bounds->latest)
+		return -ERANGE;
+	bounds->revision = query->revision;
+	if (query->by_time)
+		r = find_revision(rebuild, query->time_ms, &bounds->revision);
+	rebuild->is_before =
+		query->by_time && rebuild->removed > 0 && bounds->revision == rebuild->removed;
+	return r;
+}
+
+static int by_incarnation(const void *a, const void *b)
+{
+	const struct past_item *x = a;
+	const struct past_item *y = b;
+
+	return (x->incarnation > y->incarnation) - (x->incarnation < y->incarnation);
+}
+
+int past_read(struct past *past, const struct past_query *query, struct past_state **ret_state,
+              struct past_bounds *ret_bounds)
+{
+	struct rebuild rebuild = {.past = past, .query = query};
+	int r;
+
+	CHECK_MAGIC(past, past);
+	rebuild.state = calloc(1, sizeof(*rebuild.state));
+	if (rebuild.state == NULL)
+		return -ENOMEM;
+	buf_init(&rebuild.state->rows, BYTES_MAX);
+	r = sql_exec(past->db, "BEGIN");
+	if (r == 0)
+		r = resolve(&rebuild);
+	if (r == 0)
+		r = rebuild_state(&rebuild);
+	sql_rollback(past->db);
+	free(rebuild.decided.slots);
+	if (r == 0 || r == -ESTALE || r == -ERANGE)
+		*ret_bounds = rebuild.bounds;
+	if (r < 0) {
+		past_state_free(rebuild.state);
+		return damage_is_told(past, r);
+	}
+	qsort(rebuild.state->items, rebuild.state->count, sizeof(*rebuild.state->items),
+	      by_incarnation);
+	*ret_state = rebuild.state;
+	return 0;
+}
+
+size_t past_count(const struct past_state *state)
+{
+	return state->count;
+}
+
+void past_get(const struct past_state *state, size_t i, struct instance *ret_instance)
+{
+	size_t at = state->items[i].at;
+	struct str rest = {state->rows.data + at, state->rows.len - at};
+
+	CHECK_OK(unpack_instance(&rest, ret_instance)); /* it was packed or proved before */
+}
+
+void past_state_free(struct past_state *state)
+{
+	if (state == NULL)
+		return;
+	buf_fini(&state->rows);
+	free(state->items);
+	free(state);
+}
+
+/* --- keyframes ------------------------------------------------------------------------ */
+
+int past_newest_keyframe(struct past *past, uint64_t *ret_revision, int64_t *ret_ms)
+{
+	uint64_t list[KEYFRAMES_MAX];
+	size_t count = 0;
+	uint64_t removed = 0;
+	uint64_t latest = 0;
+	int64_t ms = 0;
+
+	CHECK_MAGIC(past, past);
+	int r = read_log(past, &removed, &latest);
+	if (r == 0)
+		r = keyframe_list(past->dir_fd, list, &count);
+	while (r == 0 && count > 0) {
+		r = is_usable(past, removed, list[count - 1], &ms);
+		count -= r == 0;
+	}
+	if (r < 0)
+		return damage_is_told(past, r);
+	*ret_revision = r > 0 ? list[count - 1] : 0;
+	*ret_ms = r > 0 ? ms : 0;
+	return 0;
+}
+
+int past_is_cut(struct past *past, uint64_t revision, bool *ret_is_cut)
+{
+	uint64_t removed = 0;
+	uint64_t latest = 0;
+	int r;
+
+	CHECK_MAGIC(past, past);
+	r = read_log(past, &removed, &latest);
+	if (r < 0)
+		return damage_is_told(past, r);
+	*ret_is_cut = removed > 0 && revision <= removed;
+	return 0;
+}
+
+/** Those that retention has overtaken, and those of a history that was undone. */
+static int remove_useless(struct past *past)
+{
+	uint64_t list[KEYFRAMES_MAX];
+	size_t count = 0;
+	uint64_t removed = 0;
+	uint64_t latest = 0;
+	int64_t ms;
+	int r = read_log(past, &removed, &latest);
+
+	if (r == 0)
+		r = keyframe_list(past->dir_fd, list, &count);
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		r = is_usable(past, removed, list[i], &ms);
+		if (r == 0)
+			(void)keyframe_remove(past->dir_fd, list[i]); /* next time, then */
+		r = r < 0 ? r : 0;
+	}
+	return r;
+}
+
+int past_put_keyframe(struct past *past, struct keyframe_draft *draft, uint64_t revision,
+                      int64_t *ret_ms)
+{
+	struct keyframe_mark mark;
+	int r;
+
+	CHECK_MAGIC(past, past);
+	r = read_mark(past, revision, &mark);
+	if (r == 0)
+		r = keyframe_write(draft, past->dir_fd, &mark);
+	if (r == 0)
+		r = remove_useless(past);
+	if (r < 0)
+		return damage_is_told(past, r);
+	*ret_ms = mark.time_ms;
+	return 0;
+}
