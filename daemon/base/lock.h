@@ -19,6 +19,7 @@
 #define LOCKS(X)                                                                  \
 	X(LOCK_COMMIT_QUEUE, "commands waiting for the writer thread")             \
 	X(LOCK_HISTORY,      "queries waiting for the history thread")             \
+	X(LOCK_ARCHIVE,      "queries waiting for the archive thread")             \
 	X(LOCK_WATCH,        "requests that wait for a change")                    \
 	X(LOCK_LEASES,       "the timers of all leases and the list of due ones")  \
 	X(LOCK_HTTP_PEERS,    "how many connections each address has open")              \

@@ -25,6 +25,9 @@
 	X(METRIC_PICKS,               "rollcall_picks_total", "", "Instances picked.")                       \
 	X(METRIC_COMMITS,             "rollcall_commits_total", "", "Transactions committed to the journal.") \
 	X(METRIC_COMMIT_FAILURES,     "rollcall_commit_failures_total", "", "Transactions that failed.")     \
+	X(METRIC_PAST_READS,          "rollcall_past_reads_total", "", "States, differences and lives read from the log.") \
+	X(METRIC_KEYFRAMES,           "rollcall_keyframes_total", "", "Keyframes written.")                  \
+	X(METRIC_KEYFRAME_FAILURES,   "rollcall_keyframe_failures_total", "", "Keyframes that could not be written.") \
 	X(METRIC_STALLS,              "rollcall_stalls_total", "", "Times the daemon noticed that it had stalled and pushed deadlines.") \
 	X(METRIC_HOLDS,               "rollcall_expiry_holds_total", "", "Mass expiries held back.")          \
 	X(METRIC_CONNECTIONS_REFUSED, "rollcall_http_connections_refused_total", "", "Connections closed at a limit.") \
@@ -37,6 +40,7 @@
 	X(METRIC_UNHEALTHY,     "rollcall_instances", "status=\"unhealthy\"", "")                            \
 	X(METRIC_DRAINING,      "rollcall_instances", "status=\"draining\"", "")                             \
 	X(METRIC_HELD_SERVICES, "rollcall_expiry_held_services", "", "Services whose expiries are held back now.") \
+	X(METRIC_KEYFRAME,      "rollcall_keyframe_revision", "", "Revision of the newest keyframe; 0: none.") \
 	X(METRIC_QUEUE,         "rollcall_commit_queue", "", "Commands waiting for the writer.")              \
 	X(METRIC_CONNECTIONS,   "rollcall_http_connections", "", "Open HTTP connections.")                   \
 	X(METRIC_PARKED,        "rollcall_http_parked_requests", "", "Requests waiting for a commit or a change.")
@@ -44,6 +48,7 @@
 #define METRIC_HISTOGRAMS(X)                                                                                \
 	X(METRIC_REQUEST_SECONDS, "rollcall_http_request_duration_seconds", "Time from request to answer.")  \
 	X(METRIC_COMMIT_SECONDS,  "rollcall_commit_duration_seconds", "Time of one journal transaction.")    \
+	X(METRIC_PAST_SECONDS,    "rollcall_past_read_duration_seconds", "Time to rebuild a past state, or to read a difference or a life.") \
 	X(METRIC_BATCH_SIZE,      "rollcall_commit_batch_events", "Events in one journal transaction.")
 /* clang-format on */
 

@@ -5,6 +5,7 @@
  * registry.c  life and queue       writer.c  one batch: decide, commit, publish, complete
  * decide.c    command -> event     leases.c  lease clock, timers, sweeper
  * expiry.c    due lease -> event, mass expiry    history.c  events from the log
+ * archive.c   keyframes, questions about the past    rebuild.c  their answers
  */
 #pragma once
 
@@ -152,6 +153,7 @@ struct registry {
 
 	struct leases leases;
 	struct history_thread *history;
+	struct archive *archive;
 };
 
 /* registry.c */
@@ -214,3 +216,21 @@ int history_submit(struct history_thread *thread, struct history *history) MUST_
 /** From now on history_submit() gives -ESHUTDOWN. Takes NULL; twice is fine. */
 void history_stop(struct history_thread *thread);
 void history_free(struct history_thread *thread);
+
+/* archive.c */
+struct archive;
+int archive_start(struct registry *registry, struct archive **ret_archive) MUST_USE;
+int archive_submit(struct archive *archive, struct archive_query *query) MUST_USE;
+/** The latest revision is now @p revision. Writer only; next to free. */
+void archive_hint(struct archive *archive, uint64_t revision);
+/** Retention has changed. Writer only. */
+void archive_retain(struct archive *archive, const struct journal_options *retention);
+/** As history_stop() and history_free(). */
+void archive_stop(struct archive *archive);
+void archive_free(struct archive *archive);
+
+/* rebuild.c */
+/** A store with one state of the past. */
+int rebuild_store(struct past *past, struct archive_query *query) MUST_USE;
+/** The difference of two states as JSON. */
+int rebuild_diff(struct past *past, struct archive_query *query) MUST_USE;

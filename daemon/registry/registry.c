@@ -153,6 +153,7 @@ void registry_close(struct registry *registry)
 		return;
 	CHECK(!registry->started && registry->queue_head == NULL);
 	history_free(registry->history);
+	archive_free(registry->archive);
 	if (registry->store != NULL) {
 		rcu_drain();
 		free_tenures(registry);
@@ -179,6 +180,9 @@ int registry_start(struct registry *registry)
 
 	if (r < 0)
 		return r;
+	r = archive_start(registry, &registry->archive);
+	if (r < 0)
+		goto fail;
 	r = thread_start(&registry->writer, "writer", writer_main, registry);
 	if (r < 0)
 		goto fail;
@@ -212,6 +216,7 @@ void registry_stop(struct registry *registry)
 		thread_join(registry->writer);
 	registry->started = false;
 	history_stop(registry->history);
+	archive_stop(registry->archive);
 }
 
 /* --- any thread ----------------------------------------------------------------------- */
@@ -316,4 +321,9 @@ void registry_sweep(struct registry *registry)
 int registry_read_history(struct registry *registry, struct history *history)
 {
 	return history_submit(registry->history, history);
+}
+
+int registry_read_past(struct registry *registry, struct archive_query *query)
+{
+	return archive_submit(registry->archive, query);
 }

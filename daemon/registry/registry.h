@@ -16,6 +16,7 @@
 
 #include "base/attr.h"
 #include "journal/journal.h"
+#include "journal/past.h"
 #include "model/event.h"
 #include "snapshot/snapshot.h"
 #include "watch/watch.h"
@@ -167,3 +168,33 @@ struct history {
 };
 /** @return 0, -EAGAIN (too many wait), -ESHUTDOWN */
 int registry_read_history(struct registry *registry, struct history *history) MUST_USE;
+
+enum archive_kind {
+	ARCHIVE_STATE, /* what was registered at `at`: a store of its own */
+	ARCHIVE_DIFF,  /* what changed from `at` to `to`: JSON in out */
+	ARCHIVE_LIFE   /* the events of one instance: JSON in out */
+};
+
+/** A question about the past, answered on the registry's archive thread. Owned by the caller until
+ * done(). */
+struct archive_query {
+	enum archive_kind kind;
+	struct past_query at;
+	struct past_query to;      /* ARCHIVE_DIFF; at.service stands for both */
+	struct journal_query life; /* ARCHIVE_LIFE */
+	uint32_t indexes;          /* ARCHIVE_STATE: bit per index that picks from it will read */
+	struct buf *out;           /* ARCHIVE_DIFF, ARCHIVE_LIFE */
+	void (*done)(struct archive_query *query); /* on the archive thread; must not block */
+
+	/* out */
+	int error;                    /* as past_read(), journal_reader_events(); -EMSGSIZE */
+	struct past_bounds bounds;    /* with -ESTALE and -ERANGE too */
+	uint64_t to_revision;         /* ARCHIVE_DIFF */
+	struct snapshot_store *store; /* ARCHIVE_STATE: the caller's, for snapshot_store_drop() */
+	uint64_t last;                /* ARCHIVE_LIFE: as journal_reader_events() */
+	uint32_t count;
+
+	struct archive_query *next;
+};
+/** @return 0, -EAGAIN (too many wait), -ESHUTDOWN */
+int registry_read_past(struct registry *registry, struct archive_query *query) MUST_USE;

@@ -243,6 +243,7 @@ static void publish(struct registry *registry, struct batch *batch)
 	publish_gauges(registry);
 	notify(registry, batch);
 	tell(batch);
+	archive_hint(registry->archive, journal_revision(registry->journal));
 }
 
 /* The caller's strings are the instance's, but for the two that the registry wrote. */
@@ -425,6 +426,7 @@ static size_t take_commands(struct registry *registry, bool *ret_stop, bool *ret
 		journal_set_retention(registry->journal,
 		                      registry->options.journal.events_max_age_ms,
 		                      registry->options.journal.events_max_count);
+		archive_retain(registry->archive, &registry->options.journal);
 	}
 	lock_release(&registry->queue_lock);
 	return count;

@@ -47,6 +47,13 @@ void snapshot_store_free(struct snapshot_store *store)
 	if (store == NULL)
 		return;
 	rcu_drain();
+	snapshot_store_drop(store);
+}
+
+void snapshot_store_drop(struct snapshot_store *store)
+{
+	if (store == NULL)
+		return;
 
 	struct snapshot *last = atomic_load_explicit(&store->latest, memory_order_acquire);
 	free_services(last);

@@ -115,6 +115,8 @@ struct snapshot_counts {
 struct snapshot_store *snapshot_store_new(uint64_t revision) MUST_USE;
 /** No reader and no writer is left. Takes NULL. */
 void snapshot_store_free(struct snapshot_store *store);
+/** The same without waiting: of a store that no other thread ever read. Takes NULL. */
+void snapshot_store_drop(struct snapshot_store *store);
 
 /** Begins a visit. Never blocks, never fails; visits nest. Thread: any that is registered with RCU.
  */

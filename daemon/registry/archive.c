@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: MIT */
+/** The archive thread: writes keyframes now and then, and answers questions about the past. */
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/thread.h"
+#include "journal/keyframe.h"
+#include "metrics/metrics.h"
+#include "registry/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* Questions that may wait: each holds a parked request. */
+#define ARCHIVE_QUEUE_MAX 1024
+/*
+ * Events between two keyframes: so many must be replayed for any state. But no fewer than there
+ * are instances, so that keyframes are never more than a part of the log.
+ */
+#define KEYFRAME_EVENTS 10000
+/* A state that retention has reached is lost up to the next keyframe: so have ten in what it keeps.
+ */
+#define KEYFRAMES_KEPT 10
+/* How often time alone is looked at, and the wait after a failure. */
+#define LOOK_MS  1000
+#define RETRY_MS 10000
+/* Of the time, this part at most is spent on keyframes. */
+#define SHARE 4
+
+struct archive {
+	struct registry *registry;
+	struct past *past;             /* the thread's own */
+	struct journal_reader *reader; /* the thread's own */
+	pthread_t thread;
+	bool started;
+
+	/* atomic */
+	_Atomic uint64_t wake_at; /* the writer wakes the thread once it has got there */
+	_Atomic int64_t events_max_age_ms;
+	_Atomic uint64_t events_max_count;
+
+	/* thread only */
+	uint64_t due_at;       /* the revision that wants a keyframe */
+	uint64_t newest;       /* of the newest keyframe, 0: none, ... */
+	int64_t newest_ms;     /* ... and the real time of its event */
+	uint64_t tried;        /* nothing is to be done before there is a newer revision */
+	int64_t not_before_ms; /* nor before then */
+
+	/* guarded by lock */
+	struct lock lock;
+	pthread_cond_t filled;
+	struct archive_query *head;
+	struct archive_query **tail;
+	uint32_t count;
+	bool hinted;
+	bool stopping;
+};
+
+/* --- keyframes ------------------------------------------------------------------ */
+
+static int64_t age_of(const struct archive *archive)
+{
+	return atomic_load_explicit(&archive->events_max_age_ms, memory_order_relaxed);
+}
+
+/** Every @p instances registered now. */
+static uint64_t spacing(const struct archive *archive, uint64_t instances)
+{
+	uint64_t most = atomic_load_explicit(&archive->events_max_count, memory_order_relaxed);
+	uint64_t events = KEYFRAME_EVENTS;
+
+	if (most > 0 && most / KEYFRAMES_KEPT < events)
+		events = most / KEYFRAMES_KEPT;
+	if (events < instances)
+		events = instances;
+	return events > 0 ? events : 1;
+}
+
+/** Plans the next one after that of `newest`. */
+static void plan(struct archive *archive)
+{
+	const struct snapshot *now = snapshot_enter(archive->registry->store);
+	struct snapshot_counts counts = snapshot_counts(now);
+	uint64_t instances = 0;
+
+	snapshot_leave(archive->registry->store);
+	for (size_t s = 0; s < STATUS_COUNT; s++)
+		instances += counts.instances[s];
+	archive->due_at = archive->newest + spacing(archive, instances);
+	atomic_store_explicit(&archive->wake_at, archive->due_at, memory_order_relaxed);
+	metrics_set(METRIC_KEYFRAME, (int64_t)archive->newest);
+}
+
+/** Copies all instances, in one visit. @return 0 or -ENOMEM */
+static int collect(struct archive *archive, struct keyframe_draft *draft, uint64_t *ret_revision)
+{
+	const struct snapshot *now = snapshot_enter(archive->registry->store);
+	const struct directory *directory = snapshot_directory(now);
+
+	*ret_revision = snapshot_revision(now);
+	for (size_t i = 0; directory != NULL && i < directory->count; i++) {
+		const struct service *service = snapshot_service(now, directory->names[i]);
+
+		for (uint32_t m = 0; m < service->count; m++)
+			keyframe_add(draft, &service->members[m]->value);
+	}
+	keyframe_end(draft);
+	snapshot_leave(archive->registry->store);
+	return directory != NULL ? 0 : -ENOMEM;
+}
+
+static void make_keyframe(struct archive *archive)
+{
+	struct keyframe_draft draft;
+	uint64_t revision = 0;
+	int64_t begun_ms = clock_ms();
+
+	keyframe_init(&draft);
+	int r = collect(archive, &draft, &revision);
+	if (r == 0)
+		r = past_put_keyframe(archive->past, &draft, revision, &archive->newest_ms);
+	keyframe_fini(&draft);
+	archive->tried = revision;
+	int64_t now_ms = clock_ms();
+	if (r == 0) {
+		archive->newest = revision;
+		archive->not_before_ms = now_ms + (now_ms - begun_ms) * (SHARE - 1);
+		metrics_count(METRIC_KEYFRAMES, 1);
+	} else if (r != -ENOENT) { /* which is a log without events: there is nothing to keep */
+		archive->not_before_ms = now_ms + RETRY_MS;
+		metrics_count(METRIC_KEYFRAME_FAILURES, 1);
+	}
+	plan(archive);
+}
+
+static bool is_due(struct archive *archive)
+{
+	uint64_t revision = snapshot_revision(snapshot_enter(archive->registry->store));
+	int64_t age_ms = age_of(archive);
+	bool is_cut = false;
+
+	snapshot_leave(archive->registry->store);
+	if (revision <= archive->tried || clock_ms() < archive->not_before_ms ||
+	    registry_is_full(archive->registry))
+		return false;
+	if (revision >= archive->due_at)
+		return true;
+	if (age_ms > 0 && clock_real_ms() - archive->newest_ms > age_ms / KEYFRAMES_KEPT)
+		return true;
+	return past_is_cut(archive->past, archive->newest, &is_cut) == 0 && is_cut;
+}
+
+/* --- questions -------------------------------------------------------------------- */
+
+static int put_event(void *arg, const struct event *event)
+{
+	struct archive_query *query = arg;
+
+	if (query->count > 0)
+		buf_put_char(query->out, ',');
+	event_put_json(query->out, event);
+	query->count++;
+	return buf_error(query->out);
+}
+
+static void answer(struct archive *archive, struct archive_query *query)
+{
+	int64_t begun_us = clock_us();
+
+	switch (query->kind) {
+	case ARCHIVE_STATE:
+		query->error = rebuild_store(archive->past, query);
+		break;
+	case ARCHIVE_DIFF:
+		query->error = rebuild_diff(archive->past, query);
+		break;
+	case ARCHIVE_LIFE:
+		query->error = journal_reader_events(archive->reader, &query->life, put_event,
+		                                     query, &query->last, &query->bounds.oldest);
+		break;
+	}
+	metrics_count(METRIC_PAST_READS, 1);
+	metrics_observe(METRIC_PAST_SECONDS, (uint64_t)(clock_us() - begun_us));
+	query->done(query);
+}
+
+/** @return the next question, NULL when there is none; *ret_stopping: it is not to be answered */
+static struct archive_query *take(struct archive *archive, bool *ret_stopping)
+{
+	lock_take(&archive->lock);
+	if (archive->head == NULL && !archive->stopping && !archive->hinted)
+		(void)lock_wait_until(&archive->lock, &archive->filled, clock_ms() + LOOK_MS);
+
+	struct archive_query *query = archive->head;
+	if (query != NULL) {
+		archive->head = query->next;
+		if (archive->head == NULL)
+			archive->tail = &archive->head;
+		archive->count--;
+	}
+	archive->hinted = false;
+	*ret_stopping = archive->stopping;
+	lock_release(&archive->lock);
+	return query;
+}
+
+static void archive_main(void *arg)
+{
+	struct archive *archive = arg;
+	bool stopping = false;
+
+	for (;;) {
+		struct archive_query *query = take(archive, &stopping);
+
+		if (query == NULL && stopping)
+			break;
+		if (!stopping && is_due(archive))
+			make_keyframe(archive);
+		if (query == NULL)
+			continue;
+		if (stopping) {
+			query->error = -ESHUTDOWN;
+			query->done(query);
+		} else {
+			answer(archive, query);
+		}
+	}
+}
+
+/* --- other threads -------------------------------------------------------------------- */
+
+int archive_start(struct registry *registry, struct archive **ret_archive)
+{
+	struct archive *archive = calloc(1, sizeof(*archive));
+	int r;
+
+	if (archive == NULL)
+		return -ENOMEM;
+	archive->registry = registry;
+	lock_init(&archive->lock, LOCK_ARCHIVE);
+	lock_cond_init(&archive->filled);
+	archive->tail = &archive->head;
+	archive_retain(archive, &registry->options.journal);
+	r = past_open(registry->dir, &archive->past);
+	if (r == 0)
+		r = journal_reader_open(registry->dir, &archive->reader);
+	if (r == 0)
+		r = past_newest_keyframe(archive->past, &archive->newest, &archive->newest_ms);
+	if (r < 0)
+		goto fail;
+	archive->tried = archive->newest;
+	plan(archive);
+	r = thread_start(&archive->thread, "archive", archive_main, archive);
+	if (r < 0)
+		goto fail;
+	archive->started = true;
+	*ret_archive = archive;
+	return 0;
+
+fail:
+	archive_free(archive);
+	return r;
+}
+
+void archive_retain(struct archive *archive, const struct journal_options *retention)
+{
+	atomic_store_explicit(&archive->events_max_age_ms, retention->events_max_age_ms,
+	                      memory_order_relaxed);
+	atomic_store_explicit(&archive->events_max_count, retention->events_max_count,
+	                      memory_order_relaxed);
+}
+
+void archive_hint(struct archive *archive, uint64_t revision)
+{
+	if (revision < atomic_load_explicit(&archive->wake_at, memory_order_relaxed))
+		return;
+	atomic_store_explicit(&archive->wake_at, UINT64_MAX, memory_order_relaxed);
+	lock_take(&archive->lock);
+	archive->hinted = true;
+	CHECK_OK(pthread_cond_signal(&archive->filled));
+	lock_release(&archive->lock);
+}
+
+int archive_submit(struct archive *archive, struct archive_query *query)
+{
+	int r = 0;
+
+	query->next = NULL;
+	lock_take(&archive->lock);
+	if (archive->stopping) {
+		r = -ESHUTDOWN;
+	} else if (archive->count == ARCHIVE_QUEUE_MAX) {
+		r = -EAGAIN;
+	} else {
+		*archive->tail = query;
+		archive->tail = &query->next;
+		archive->count++;
+		CHECK_OK(pthread_cond_signal(&archive->filled));
+	}
+	lock_release(&archive->lock);
+	return r;
+}
+
+void archive_stop(struct archive *archive)
+{
+	if (archive == NULL || !archive->started)
+		return;
+	lock_take(&archive->lock);
+	archive->stopping = true;
+	CHECK_OK(pthread_cond_signal(&archive->filled));
+	lock_release(&archive->lock);
+	thread_join(archive->thread);
+	archive->started = false;
+}
+
+void archive_free(struct archive *archive)
+{
+	if (archive == NULL)
+		return;
+	archive_stop(archive);
+	past_close(archive->past);
+	journal_reader_close(archive->reader);
+	CHECK_OK(pthread_cond_destroy(&archive->filled));
+	lock_fini(&archive->lock);
+	free(archive);
+}
