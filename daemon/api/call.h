@@ -166,6 +166,8 @@ enum api_result heartbeats_post(struct call *call);
 enum api_result status_put(struct call *call);
 enum api_result pick_get(struct call *call);
 enum api_result events_get(struct call *call);
+enum api_result diff_get(struct call *call);
+enum api_result history_get(struct call *call);
 enum api_result status_get(struct call *call);
 enum api_result healthz_get(struct call *call);
 enum api_result readyz_get(struct call *call);

@@ -3,6 +3,7 @@
 #include "api/call.h"
 #include "api/instance_json.h"
 #include "api/text.h"
+#include "api/travel.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "watch/receipt.h"
@@ -197,14 +198,15 @@ enum api_result instances_post(struct call *call)
 
 enum api_result instance_get(struct call *call)
 {
-	static const struct query_rule rules[] = {[PARAM_PRETTY] = QUERY_PRETTY,
-	                                          [PARAM_PRETTY + 1] = {"format", 0}};
 	struct buf *body = &call->response->body;
+	enum api_result past;
 	bool text;
 
-	if (!call_query(call, rules, ARRAY_LEN(rules)) ||
+	if (!call_query(call, travel_instance_rules, TRAVEL_INSTANCE_RULES) ||
 	    !call_wants_text(call, query_get(&call->query, PARAM_PRETTY + 1), &text))
 		return API_DONE;
+	if (travel_instance(call, &past))
+		return past;
 	const struct snapshot *now = snapshot_enter(call->api->store);
 	const struct service *service = snapshot_service(now, call->service);
 	const struct member *member = service ? service_member(service, call->id) : NULL;

@@ -3,6 +3,7 @@
 #include "api/call.h"
 #include "api/pretty.h"
 #include "api/text.h"
+#include "api/travel.h"
 #include "balance/balance.h"
 
 #include <errno.h>
@@ -17,7 +18,8 @@ enum {
 	LOOKUP_LIMIT,
 	LOOKUP_AFTER,
 	LOOKUP_REVISION,
-	LOOKUP_WAIT
+	LOOKUP_WAIT,
+	LOOKUP_AT
 };
 static const struct query_rule lookup_rules[] = {
 	[PARAM_PRETTY] = QUERY_PRETTY,
@@ -28,6 +30,7 @@ static const struct query_rule lookup_rules[] = {
 	[LOOKUP_AFTER] = {"after", 0},
 	[LOOKUP_REVISION] = {"revision", 0},
 	[LOOKUP_WAIT] = {"wait_ms", 0},
+	[LOOKUP_AT] = {"at", 0},
 };
 
 struct lookup {
@@ -83,6 +86,9 @@ static bool read_lookup(struct call *call, struct lookup *lookup)
 	    !call_wants_text(call, query_get(&call->query, LOOKUP_FORMAT), &lookup->text) ||
 	    !call_meta_filter(call, LOOKUP_META, &lookup->filter) ||
 	    !call_wait_query(call, lookup_rules, LOOKUP_REVISION, LOOKUP_WAIT, &lookup->wait))
+		return false;
+	if (travel_excludes(call, LOOKUP_AT, LOOKUP_WAIT, "wait_ms") ||
+	    travel_excludes(call, LOOKUP_AT, LOOKUP_REVISION, "revision"))
 		return false;
 	item = query_get(&call->query, LOOKUP_STATUS);
 	if (item != NULL &&
@@ -212,19 +218,32 @@ static enum api_result put_shared(struct call *call, const struct service *servi
 	return call_answer(call, 200, TYPE_JSON);
 }
 
-/** Inside a visit. The answer as it is now. */
-static enum api_result put_now(struct call *call, const struct service *service,
-                               const struct lookup *lookup)
+static enum api_result put_unknown(struct call *call)
 {
-	if (service != NULL) {
-		call_tell_held(call, service);
-		return is_plain(lookup) ? put_shared(call, service)
-		                        : put_lookup(call, service, lookup);
-	}
 	if (call_path_is_valid(call))
 		problem(call->response, "unknown-service", "no instance of '%.*s' is registered",
 		        (int)call->service.len, call->service.data);
 	return API_DONE;
+}
+
+/** Inside a visit. The answer as it is now. */
+static enum api_result put_now(struct call *call, const struct service *service,
+                               const struct lookup *lookup)
+{
+	if (service == NULL)
+		return put_unknown(call);
+	call_tell_held(call, service);
+	return is_plain(lookup) ? put_shared(call, service) : put_lookup(call, service, lookup);
+}
+
+static enum api_result put_past(struct call *call, const struct snapshot *then)
+{
+	const struct service *service = snapshot_service(then, call->service);
+	struct lookup lookup;
+
+	if (!read_lookup(call, &lookup))
+		return API_DONE;
+	return service != NULL ? put_lookup(call, service, &lookup) : put_unknown(call);
 }
 
 /** What a filter lets through, as one number: changes of what it leaves out do not change it. */
@@ -311,7 +330,12 @@ static enum api_result look(struct call *call, const struct lookup *lookup, stru
 
 enum api_result service_get(struct call *call)
 {
+	const struct travel travel = {.at = LOOKUP_AT, .put = put_past};
 	struct lookup lookup;
 
-	return read_lookup(call, &lookup) ? look(call, &lookup, NULL) : API_DONE;
+	if (!read_lookup(call, &lookup))
+		return API_DONE;
+	if (query_get(&call->query, LOOKUP_AT) != NULL)
+		return travel_to(call, &travel);
+	return look(call, &lookup, NULL);
 }

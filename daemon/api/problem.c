@@ -180,3 +180,22 @@ void problem_fields(struct api_response *response, struct field_errors *errors)
 	buf_put_char(&response->body, ']');
 	finish(response);
 }
+
+void problem_compacted(struct api_response *response, uint64_t oldest, int64_t oldest_ms,
+                       const char *format, ...)
+{
+	char text[DETAIL_SIZE];
+	va_list args;
+
+	va_start(args, format);
+	int len = vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	begin(response, 410, "compacted", presentable(text, sizeof(text), len));
+	buf_put(&response->body, ",\"oldest_revision\":");
+	buf_put_u64(&response->body, oldest);
+	if (oldest_ms != 0) {
+		buf_put(&response->body, ",\"oldest_time\":");
+		buf_put_time(&response->body, oldest_ms);
+	}
+	finish(response);
+}

@@ -47,6 +47,9 @@ void problem(struct api_response *response, const char *code, const char *format
 	PRINTF_LIKE(3, 4);
 /** 422 with "errors". */
 void problem_fields(struct api_response *response, struct field_errors *errors);
+/** 410 with "oldest_revision" and, unless it is 0, "oldest_time". */
+void problem_compacted(struct api_response *response, uint64_t oldest, int64_t oldest_ms,
+                       const char *format, ...) PRINTF_LIKE(4, 5);
 /** The problem that stands for a negative errno of the registry: the only such map. */
 void problem_errno(struct api_response *response, int error);
 

@@ -3,6 +3,7 @@
 #include "api/call.h"
 #include "api/pretty.h"
 #include "api/text.h"
+#include "api/travel.h"
 #include "balance/balance.h"
 
 #include <errno.h>
@@ -16,13 +17,14 @@ enum {
 	LIST_LIMIT,
 	LIST_AFTER,
 	LIST_REVISION,
-	LIST_WAIT
+	LIST_WAIT,
+	LIST_AT
 };
 static const struct query_rule list_rules[] = {
 	[PARAM_PRETTY] = QUERY_PRETTY, [LIST_FORMAT] = {"format", 0},
 	[LIST_PREFIX] = {"prefix", 0}, [LIST_LIMIT] = {"limit", 0},
 	[LIST_AFTER] = {"after", 0},   [LIST_REVISION] = {"revision", 0},
-	[LIST_WAIT] = {"wait_ms", 0},
+	[LIST_WAIT] = {"wait_ms", 0},  [LIST_AT] = {"at", 0},
 };
 
 struct listing {
@@ -44,6 +46,9 @@ static bool read_listing(struct call *call, struct listing *listing)
 	    !call_number(call, list_rules, LIST_LIMIT, 1, LIST_MAX, &listing->limit) ||
 	    !call_wants_text(call, query_get(&call->query, LIST_FORMAT), &listing->text) ||
 	    !call_wait_query(call, list_rules, LIST_REVISION, LIST_WAIT, &listing->wait))
+		return false;
+	if (travel_excludes(call, LIST_AT, LIST_WAIT, "wait_ms") ||
+	    travel_excludes(call, LIST_AT, LIST_REVISION, "revision"))
 		return false;
 	prefix = query_get(&call->query, LIST_PREFIX);
 	after = query_get(&call->query, LIST_AFTER);
@@ -225,9 +230,21 @@ static enum api_result list(struct call *call, const struct listing *listing, st
 	}
 }
 
-enum api_result services_get(struct call *call)
+static enum api_result put_past(struct call *call, const struct snapshot *then)
 {
 	struct listing listing;
 
-	return read_listing(call, &listing) ? list(call, &listing, NULL) : API_DONE;
+	return read_listing(call, &listing) ? put_listing(call, then, &listing) : API_DONE;
+}
+
+enum api_result services_get(struct call *call)
+{
+	const struct travel travel = {.at = LIST_AT, .put = put_past};
+	struct listing listing;
+
+	if (!read_listing(call, &listing))
+		return API_DONE;
+	if (query_get(&call->query, LIST_AT) != NULL)
+		return travel_to(call, &travel);
+	return list(call, &listing, NULL);
 }

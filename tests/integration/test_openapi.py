@@ -122,6 +122,14 @@ class OpenApi(rt.TestCase):
         for target in ('/v1/services', '/v1/services/web'):
             ask(304, 'GET', target, headers={'If-None-Match': '*'})
         ask(200, 'GET', '/v1/services?limit=1')
+        for target in ('/v1/services', '/v1/services/web', INSTANCE):
+            ask(200, 'GET', target + '?at=1')
+            ask(200, 'GET', target + '?at=1&format=text')
+            ask(304, 'GET', target + '?at=1', headers={'If-None-Match': '"1"'})
+        ask(200, 'GET', '/v1/diff?from=0')
+        ask(200, 'GET', '/v1/diff?from=1&service=web')
+        ask(200, 'GET', INSTANCE + '/history')
+        ask(200, 'GET', INSTANCE + '/history?limit=1')
         for target in ('/v1/status', '/healthz', '/readyz', '/metrics', '/openapi.json', '/',
                        '/problems/not-registered'):
             ask(200, 'GET', target)
@@ -143,6 +151,12 @@ class OpenApi(rt.TestCase):
         ask(400, 'GET', '/v1/services/web/instances/%20')
         ask(400, 'PUT', INSTANCE, '{', JSON)
         ask(400, 'GET', '/healthz', 'body', JSON)
+        ask(400, 'GET', '/v1/services?at=x')
+        ask(400, 'GET', '/v1/services?at=1')
+        ask(400, 'GET', '/v1/diff')
+        ask(404, 'GET', INSTANCE + '/history')
+        ask(404, 'GET', INSTANCE + '?at=0')
+        ask(404, 'GET', '/v1/services/web?at=0')
         ask(404, 'GET', '/v1/services/web')
         ask(404, 'GET', '/v1/services/web/pick')
         ask(404, 'GET', INSTANCE)

@@ -1,0 +1,280 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Time travel: random changes beside a model of them, which must agree at every revision."""
+
+import glob
+import os
+import random
+import time
+
+import rollcall_test as rt
+
+SERVICES = ('web', 'db', 'web2')
+IDS = ('a', 'b', 'c', 'd')
+
+
+class Model:
+    """What the registry must have held at each revision, and how it told that then."""
+
+    def __init__(self, daemon, seed):
+        self.daemon = daemon
+        self.random = random.Random(seed)
+        self.states = {0: {}}
+        self.now = {}  # (service, id) -> (port, status), by the model alone
+        self.latest = 0
+
+    def look(self):
+        """The whole state as lookups tell it now: service -> instances in order."""
+        return {service['service']: self.daemon.lookup(service['service'], status='any')['instances']
+                for service in self.daemon.get('/v1/services').json()['services']}
+
+    def change(self):
+        """One change; its state is kept."""
+        service, name = key = self.random.choice(SERVICES), self.random.choice(IDS)
+        what = self.random.random()
+        if key not in self.now or what < 0.4:
+            port = self.random.randint(1, 65535)
+            self.daemon.register(service, name, port=port, metadata={'n': str(self.random.random())})
+            self.now[key] = (port, self.now.get(key, (0, 'healthy'))[1])
+        elif what < 0.7:
+            self.daemon.deregister(service, name)
+            del self.now[key]
+        else:
+            status = self.random.choice(['draining', 'healthy'])
+            self.daemon.set_status(service, name, status, reason=str(self.random.random()))
+            self.now[key] = (self.now[key][0], status)
+        revision = self.daemon.get('/v1/services').revision
+        if revision == self.latest:
+            return
+        assert revision == self.latest + 1, (revision, self.latest)
+        self.latest = revision
+        self.states[revision] = self.look()
+        told = {(name, each['id']): (each['port'], each['status'])
+                for name, instances in self.states[revision].items() for each in instances}
+        assert told == self.now, (revision, told, self.now)
+
+    def changes(self, count):
+        for _ in range(count):
+            self.change()
+
+
+class Travel(rt.TestCase):
+
+    def agree(self, model, revisions=None):
+        """Every kind of question about these revisions is answered as it was then."""
+        for revision in model.states if revisions is None else revisions:
+            self.agree_at(model, revision)
+
+    def agree_at(self, model, revision):
+        daemon, state = model.daemon, model.states[revision]
+        answer = daemon.get(f'/v1/services?at={revision}')
+        self.assertEqual(answer.status, 200, answer)
+        self.assertEqual(answer.json()['revision'], revision)
+        self.assertEqual([(each['service'], each['healthy'], each['unhealthy'], each['draining'])
+                          for each in answer.json()['services']],
+                         [(name, *(sum(each['status'] == status for each in state[name])
+                                   for status in ('healthy', 'unhealthy', 'draining')))
+                          for name in sorted(state)])
+        for service in SERVICES:
+            answer = daemon.get(f'/v1/services/{service}?at={revision}&status=any')
+            if service not in state:
+                self.assert_problem(answer, 404, 'unknown-service')
+                continue
+            self.assertEqual(answer.json(), {'service': service, 'revision': revision,
+                                             'instances': state[service]})
+            self.assertEqual(answer.headers['ETag'], f'"{revision}"')
+            one = state[service][revision % len(state[service])]
+            answer = daemon.get(rt.instance_path(service, one['id']) + f'?at={revision}')
+            self.assertEqual(answer.json(), one)
+
+    def agree_differences(self, model, count, least=0):
+        """Random differences, against the model's two states."""
+        for _ in range(count):
+            known = [revision for revision in model.states if revision >= least]
+            start, end = sorted((model.random.choice(known), model.random.choice(known)))
+            before, after = ({(name, each['id']): each for name in state for each in state[name]}
+                             for state in (model.states[start], model.states[end]))
+            self.assertEqual(
+                model.daemon.get(f'/v1/diff?from={start}&to={end}').json(),
+                {'from': start, 'to': end,
+                 'added': [after[key] for key in sorted(after) if key not in before],
+                 'changed': [{'before': before[key], 'after': after[key]} for key in sorted(after)
+                             if key in before and before[key] != after[key]],
+                 'removed': [before[key] for key in sorted(before) if key not in after]})
+
+    def keyframes(self, daemon):
+        return sorted(glob.glob(os.path.join(daemon.state_dir, 'rollcall.keyframe-*')))
+
+    def test_every_revision_is_answered_as_it_was_then_also_after_a_restart_and_a_kill(self):
+        model = Model(self.daemon(), 1)
+        model.changes(120)
+        self.agree(model)
+        self.agree_differences(model, 30)
+        model.daemon.restart()
+        self.agree(model)
+        model.changes(30)
+        model.daemon.kill()
+        model.daemon.start()
+        model.changes(10)
+        self.agree(model)
+        self.agree_differences(model, 30)
+
+    def test_what_retention_has_left_is_answered_and_what_it_has_taken_is_refused(self):
+        model = Model(self.daemon(options=['--events-max-count=100']), 2)
+        oldest = 0
+        for _ in range(6):
+            model.changes(60)
+            answer = rt.wait_for(lambda: self.refused(model.daemon), what='retention') \
+                if model.latest > 150 else model.daemon.get('/v1/services?at=1')
+            if answer.status == 410:
+                self.assert_problem(answer, 410, 'compacted')
+                oldest = answer.json()['oldest_revision']
+                self.assertIn('oldest_time', answer.json())
+            self.agree(model, range(max(oldest, 1), model.latest + 1))
+            self.agree_differences(model, 10, max(oldest, 1))
+        self.assertGreater(oldest, 200)
+        # All of what the log keeps but a tenth, and as much as retention itself is late.
+        self.assertLess(oldest, model.latest - 100 + 2 * 12 + 10)
+        self.assertEqual(model.daemon.get(f'/v1/services?at={oldest - 1}').status, 410)
+        self.assertEqual(model.daemon.get(f'/v1/diff?from=1&to={model.latest}').status, 410)
+        at = model.daemon.get(f'/v1/events?limit=1&since={oldest - 1}').json()['events'][0]['time']
+        self.assertEqual(model.daemon.get(f'/v1/services?at={at}').status, 200)
+        self.assertEqual(model.daemon.get('/v1/services?at=2020-01-01T00:00:00Z').status, 410)
+        model.daemon.restart()
+        self.agree(model, range(oldest, model.latest + 1))
+
+    def refused(self, daemon):
+        answer = daemon.get('/v1/services?at=1')
+        return answer if answer.status == 410 else None
+
+    def test_damaged_and_missing_keyframes_make_older_ones_be_used(self):
+        model = Model(self.daemon(options=['--events-max-count=1000']), 3)
+        model.changes(450)
+        rt.wait_for(lambda: len(self.keyframes(model.daemon)) >= 3, what='keyframes')
+        files = self.keyframes(model.daemon)
+        with open(files[-1], 'r+b') as file:
+            file.seek(os.path.getsize(files[-1]) - 10)
+            file.write(b'damage')
+        os.truncate(files[-2], 20)
+        self.agree(model, range(0, model.latest + 1, 7))
+        model.daemon.stop()
+        for each in files:
+            os.unlink(each)
+        model.daemon.start()
+        self.agree(model, range(0, model.latest + 1, 7))
+
+    def test_keyframes_of_a_history_that_a_backup_undid_are_not_used(self):
+        daemon = self.daemon(options=['--events-max-count=1000'])
+        daemon.register('web', 'first')
+        daemon.stop()
+        with open(daemon.database, 'rb') as file:
+            backup = file.read()
+        daemon.start()
+        for i in range(240):
+            daemon.register('web', f'undone-{i}')
+        rt.wait_for(lambda: self.keyframes(daemon), what='a keyframe')
+        daemon.stop()
+        for each in glob.glob(daemon.database + '-*'):
+            os.unlink(each)
+        with open(daemon.database, 'wb') as file:
+            file.write(backup)
+        daemon.start()
+        model = Model(daemon, 4)
+        model.latest = daemon.status()['revision']
+        model.states = {model.latest: model.look()}
+        model.now = {('web', 'first'): (80, 'healthy')}
+        model.changes(300)
+        self.agree(model, list(model.states)[::20])
+
+    def test_a_time_stands_for_the_last_event_up_to_it(self):
+        daemon = self.daemon()
+        seen = []
+        for i in range(20):
+            daemon.register('web', f'i{i}')
+            time.sleep(0.002)
+        events = daemon.get('/v1/events').json()['events']
+        self.assertEqual(len(events), 20)
+        for event in events:
+            last = max(each['revision'] for each in events if each['time'] <= event['time'])
+            answer = daemon.get(f'/v1/services?at={event["time"]}')
+            seen.append(answer.json()['revision'])
+            self.assertEqual(answer.json()['revision'], last)
+        self.assertGreater(len(set(seen)), 10)
+        self.assertEqual(daemon.get('/v1/services?at=2020-01-01T00:00:00Z').json(),
+                         {'revision': 0, 'services': []})
+        self.assert_problem(daemon.get('/v1/services?at=2120-01-01T00:00:00Z'), 400, 'invalid-parameter')
+        self.assert_problem(daemon.get('/v1/services?at=21'), 400, 'invalid-parameter')
+
+    def test_a_lookup_of_then_takes_filters_pages_and_tags(self):
+        daemon = self.daemon()
+        for i in range(6):
+            daemon.register('web', f'i{i}', metadata={'zone': 'ab'[i % 2]})
+        at = daemon.get('/v1/services').revision
+        for i in range(6):
+            daemon.deregister('web', f'i{i}')
+        ids = lambda answer: [each['id'] for each in answer.json()['instances']]
+        self.assertEqual(ids(daemon.get(f'/v1/services/web?at={at}&meta.zone=a')), ['i0', 'i2', 'i4'])
+        answer = daemon.get(f'/v1/services/web?at={at}&limit=4')
+        self.assertEqual((ids(answer), answer.json()['next']), (['i0', 'i1', 'i2', 'i3'], 'i3'))
+        self.assertEqual(ids(daemon.get(f'/v1/services/web?at={at}&limit=4&after=i3')), ['i4', 'i5'])
+        again = daemon.get(f'/v1/services/web?at={at}', If_None_Match=f'"{at}"')
+        self.assertEqual((again.status, again.body), (304, b''))
+        self.assert_problem(daemon.get(f'/v1/services/web?at={at}&wait_ms=1&revision=1'), 400,
+                            'invalid-parameter')
+        self.assert_problem(daemon.get(f'/v1/services?at={at}&revision=1'), 400, 'invalid-parameter')
+
+    def test_the_life_of_an_instance_tells_who_did_what_and_why(self):
+        daemon = self.daemon()
+        daemon.register('web', 'a', ttl_ms=1000)
+        daemon.register('web', 'other')
+        daemon.set_status('web', 'a', 'draining', reason='a new kernel')
+        daemon.set_status('web', 'a', 'healthy')
+        rt.wait_for(lambda: daemon.instance('web', 'a')['status'] == 'unhealthy', what='silence')
+        daemon.heartbeat('web', 'a')
+        daemon.register('web', 'a', port=81)
+        daemon.deregister('web', 'a')
+        daemon.register('web', 'a')
+        path = rt.instance_path('web', 'a') + '/history'
+        life = daemon.get(path).json()
+        self.assertEqual([event['kind'] for event in life['events']],
+                         ['registered', 'drained', 'resumed', 'expired', 'recovered', 'updated',
+                          'deregistered', 'registered'])
+        self.assertEqual({event['id'] for event in life['events']}, {'a'})
+        self.assertEqual((life['events'][1]['reason'], life['events'][1]['author']),
+                         ('a new kernel', '127.0.0.1'))
+        self.assertEqual(life['events'][3]['author'], 'sweeper')
+        self.assertEqual((life['oldest_revision'], 'next' in life), (1, False))
+        pages, since = [], 0
+        while since is not None:
+            page = daemon.get(f'{path}?limit=3&since={since}').json()
+            pages += page['events']
+            since = page.get('next')
+        self.assertEqual(pages, life['events'])
+        self.assert_problem(daemon.get(rt.instance_path('web', 'nobody') + '/history'), 404,
+                            'not-registered')
+
+    def test_differences_take_one_service_and_refuse_what_makes_no_sense(self):
+        daemon = self.daemon()
+        daemon.register('web', 'a')
+        daemon.register('db', 'a')
+        diff = daemon.get('/v1/diff?from=0&service=db').json()
+        self.assertEqual(([each['service'] for each in diff['added']], diff['to']), (['db'], 2))
+        self.assert_problem(daemon.get('/v1/diff'), 400, 'invalid-parameter')
+        self.assert_problem(daemon.get('/v1/diff?from=2&to=1'), 400, 'invalid-parameter')
+        self.assert_problem(daemon.get('/v1/diff?from=1&to=9'), 400, 'invalid-parameter')
+
+    def test_reads_of_the_past_and_keyframes_are_counted(self):
+        daemon = self.daemon(options=['--events-max-count=100'])
+        for i in range(20):
+            daemon.register('web', f'i{i}')
+        before = daemon.metric('rollcall_past_reads_total')
+        daemon.get('/v1/services?at=1')
+        self.assertEqual(daemon.metric('rollcall_past_reads_total'), before + 1)
+        self.assertGreater(daemon.metric('rollcall_past_read_duration_seconds_count'), 0)
+        rt.wait_for(lambda: daemon.metric('rollcall_keyframes_total') > 0, what='a keyframe')
+        self.assertGreater(daemon.metric('rollcall_keyframe_revision'), 0)
+        self.assertEqual(daemon.metric('rollcall_keyframe_failures_total'), 0)
+
+
+if __name__ == '__main__':
+    rt.main()
