@@ -53,8 +53,8 @@
 	X(DATA,         "data",         'd', "TEXT",     "body to send; @FILE sends a file, @- standard input") \
 	X(INCLUDE,      "include",      'i', NULL,       "print status and headers too")                      \
 	X(CHECK,        "check",        0,   "CHECK",    "what tells that it is fine")                        \
-	X(INTERVAL,     "interval",     0,   "DURATION", "from one check to the next [5s]")                   \
-	X(START_WITHIN, "start-within", 0,   "DURATION", "longest that it may take until it is ready; 0: no limit [0]") \
+	X(INTERVAL,     "interval",     0,   "DURATION", "from one check to the next [200ms]")                   \
+	X(START_WITHIN, "start-within", 0,   "DURATION", "longest until it is ready, else it is ended [no limit]") \
 	X(DRAIN_FOR,    "drain-for",    0,   "DURATION", "from draining until it is told to stop [0]")        \
 	X(STATE,        "state",        0,   "FILE",     "remembers what is registered [FILE.state]")         \
 	X(CHECK_CONFIG, "check-config", 0,   NULL,       "read the file, report errors, and end")             \

@@ -33,6 +33,17 @@ const struct command commands[] = {
 	 OPTIONS_COMMON | OPTIONS_OUTPUT | OPTION(REASON) | OPTION(FOR), 2, INT_MAX, false, drain_run},
 	{"resume", "SERVICE ID...", "undo drain", NULL,
 	 OPTIONS_COMMON | OPTIONS_OUTPUT | OPTION(REASON), 2, INT_MAX, false, resume_run},
+	{"run", "-- PROGRAM [ARGUMENT...]", "run a program, registered while it lives",
+	 "Waits until the program's port accepts, or --check passes; registers it; sends heartbeats. On SIGTERM or\n"
+	 "SIGINT it drains and deregisters it before it passes the signal on; other signals are passed on at once.\n"
+	 "Ends as the program ends; 126 and 127 tell that it could not be started. May be process 1 of a container.\n"
+	 "Checks: tcp, tcp://HOST:PORT, http://URL, /PATH (at its own port), exec:COMMAND, pid:FILE, none.",
+	 (OPTIONS_COMMON & ~OPTION(WAIT)) | OPTIONS_RECORD | OPTION(SERVICE) | OPTION(CHECK) | OPTION(INTERVAL) |
+	 OPTION(START_WITHIN) | OPTION(DRAIN_FOR), 1, INT_MAX, true, run_run},
+	{"agent", "FILE", "check programs, and register those that are fine",
+	 "FILE is JSON: {\"services\": [{\"service\": \"web\", \"port\": 8080, \"check\": \"/healthz\"}]}; rollcall(1) explains\n"
+	 "all fields. SIGHUP reads it again. What the agent registered and no longer runs is removed, also after a crash.",
+	 (OPTIONS_COMMON & ~OPTION(WAIT)) | OPTION(STATE) | OPTION(CHECK_CONFIG), 1, 1, false, agent_run},
 	{"watch", "SERVICE [-- COMMAND...]", "tell what changes, or run a command then",
 	 "COMMAND is run for the state at the start and for each change after it, with the facts in ROLLCALL_SERVICE,\n"
 	 "ROLLCALL_REVISION, ROLLCALL_COUNT, ROLLCALL_IDS, ROLLCALL_ADDRESSES, ROLLCALL_ADDED, ROLLCALL_CHANGED and\n"

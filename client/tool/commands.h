@@ -39,3 +39,9 @@ int watch_run(struct tool *tool, const struct args *args);
 
 /* render.c */
 int render_run(struct tool *tool, const struct args *args);
+
+/* run.c */
+int run_run(struct tool *tool, const struct args *args);
+
+/* agent.c */
+int agent_run(struct tool *tool, const struct args *args);

@@ -133,7 +133,7 @@ static int set_up(struct tool *tool, const struct args *args)
 {
 	const char *addresses = given(args, OPT_ADDR, "ROLLCALL_ADDR");
 	const char *token_file = given(args, OPT_TOKEN_FILE, "ROLLCALL_TOKEN_FILE");
-	char *token = NULL;
+	static char *token; /* until the end */
 
 	*tool = (struct tool){.args = args,
 	                      .headers = args->value[OPT_NO_HEADERS] == NULL,
@@ -149,8 +149,9 @@ static int set_up(struct tool *tool, const struct args *args)
 	}
 	if (token_file != NULL && read_token(token_file, &token) < 0)
 		return -EINVAL;
-	tool->http = http_open(addresses != NULL ? addresses : DEFAULT_ADDR, token);
-	free(token);
+	tool->token = token;
+	tool->addresses = addresses != NULL ? addresses : DEFAULT_ADDR;
+	tool->http = http_open(tool->addresses, token);
 	return tool->http != NULL ? 0 : -EINVAL;
 }
 

@@ -3,6 +3,7 @@
 
 #include "tool/api.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,10 +80,13 @@ static int set_own_host(struct tool *tool, json_t *record)
 	return code;
 }
 
-int record_make(struct tool *tool, const struct args *args, json_t **ret_record)
+int record_from_args(const struct args *args, json_t **ret_record)
 {
+	static const struct {
+		const char *key;
+		enum args_option option;
+	} texts[] = {{"service", OPT_SERVICE}, {"id", OPT_ID}, {"host", OPT_HOST}};
 	json_t *record = memory_json(json_object());
-	int code = EXIT_USAGE;
 
 	if (args->value[OPT_PORT] == NULL) {
 		tool_warn("--port is needed");
@@ -95,19 +99,39 @@ int record_make(struct tool *tool, const struct args *args, json_t **ret_record)
 		goto fail;
 	if (args->meta.count > 0 && set_metadata(record, args) < 0)
 		goto fail;
-	if (args->value[OPT_DRAINING] != NULL)
-		set(record, "status", json_string("draining"));
-	if (args->value[OPT_HOST] != NULL) {
-		set(record, "host", json_string(args->value[OPT_HOST]));
-	} else {
-		code = set_own_host(tool, record);
-		if (code != EXIT_OK)
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		const char *text = args->value[texts[i].option];
+
+		if (text == NULL)
+			continue;
+		if (json_object_set_new(record, texts[i].key, json_string(text)) < 0) {
+			tool_warn("--%s takes UTF-8", texts[i].key);
 			goto fail;
+		}
 	}
 	*ret_record = record;
-	return EXIT_OK;
+	return 0;
 
 fail:
 	json_decref(record);
+	return -EINVAL;
+}
+
+int record_make(struct tool *tool, const struct args *args, json_t **ret_record)
+{
+	json_t *record;
+	int code = EXIT_OK;
+
+	if (record_from_args(args, &record) < 0)
+		return EXIT_USAGE;
+	(void)json_object_del(record, "id"); /* it is in the path */
+	if (args->value[OPT_DRAINING] != NULL)
+		set(record, "status", json_string("draining"));
+	if (args->value[OPT_HOST] == NULL)
+		code = set_own_host(tool, record);
+	if (code == EXIT_OK)
+		*ret_record = record;
+	else
+		json_decref(record);
 	return code;
 }

@@ -8,8 +8,15 @@
 #include <jansson.h>
 
 /**
- * The body of a registration from --host, --port, --weight, --meta, --ttl, --remove-after and
- * --draining. Without --host it asks the registry, to see which address of ours it is reached by.
+ * From --service, --id, --host, --port, --weight, --meta, --ttl and --remove-after; --port is
+ * needed.
+ * @return 0 or -EINVAL (told); *@p ret_record is owned by the caller
+ */
+int record_from_args(const struct args *args, json_t **ret_record);
+
+/**
+ * The body of a registration: the same and --draining. Without --host it asks the registry, to see
+ * which address of ours it is reached by.
  * @return exit code; EXIT_OK: *@p ret_record is owned by the caller
  */
 int record_make(struct tool *tool, const struct args *args, json_t **ret_record);

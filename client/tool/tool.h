@@ -22,6 +22,8 @@ struct http;
 struct tool {
 	const struct args *args;
 	struct http *http;
+	const char *addresses; /* as given */
+	const char *token;     /* NULL: none */
 	enum format format;
 	bool headers;
 	bool color;

@@ -16,7 +16,7 @@ from tool_test import ERROR, NOT_FOUND, OK, UNREACHABLE, USAGE
 
 TIME = re.compile(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z')
 COMMANDS = ['services', 'instances', 'pick', 'register', 'deregister', 'heartbeat', 'drain', 'resume',
-            'watch', 'render', 'events', 'history', 'status']
+            'run', 'agent', 'watch', 'render', 'events', 'history', 'status']
 
 
 def timeless(lines):

@@ -73,11 +73,17 @@ class Running:
     def pid(self):
         return self.process.pid
 
+    def _wait(self, found, text, timeout):
+        try:
+            rt.wait_for(found, timeout)
+        except AssertionError:
+            raise AssertionError(f'{text!r} has not come: {self}') from None
+
     def wait_out(self, text, timeout=20):
-        rt.wait_for(lambda: text in self.out, timeout, f'{text!r} in the output of {self}')
+        self._wait(lambda: text in self.out, text, timeout)
 
     def wait_err(self, text, timeout=20):
-        rt.wait_for(lambda: text in self.err, timeout, f'{text!r} in the errors of {self}')
+        self._wait(lambda: text in self.err, text, timeout)
 
     def signal(self, number):
         self.process.send_signal(number)

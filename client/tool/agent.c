@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * agent: checks programs and keeps those registered that are fine.
+ *
+ * What it may have registered is in its state file. Whatever is there and should not be registered,
+ * because it fails its checks, left the file, or belonged to an agent that crashed, is removed.
+ */
+#include "tool/agent_file.h"
+#include "tool/api.h"
+#include "tool/check.h"
+#include "tool/commands.h"
+#include "tool/library.h"
+#include "tool/owned.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#define LEAVE_MS 2000
+#define CLOSE_MS 5000
+#define TIDY_MS  5000
+
+enum verdict { UNDECIDED, FINE, FAILING };
+
+struct item {
+	struct agent *agent;
+	json_t *record; /* of the file */
+	const char *service;
+	const char *id;
+	struct check check;
+	rollcall_registration *registration; /* NULL: is not registered */
+	enum verdict verdict;
+	json_int_t passes; /* in a row */
+	json_int_t fails;
+	int64_t due_ms;
+};
+
+struct agent {
+	struct tool *tool;
+	const char *path;
+	struct pump pump;
+	rollcall_client *client;
+	struct owned owned;
+	struct item **items;
+	size_t count;
+	int64_t tidy_ms; /* when to remove what should not be there */
+	bool ended;
+};
+
+static json_int_t number(const struct item *item, const char *key)
+{
+	return json_integer_value(json_object_get(item->record, key));
+}
+
+static void item_join(struct item *item)
+{
+	owned_set(&item->agent->owned, item->service, item->id, true);
+	item->registration = library_register(item->agent->client, item->record);
+}
+
+/** Deregisters it. When nobody answers, tidying goes on trying. */
+static void item_leave(struct item *item)
+{
+	if (item->registration == NULL)
+		return;
+	int r = rollcall_deregister(item->registration, LEAVE_MS);
+	item->registration = NULL;
+	if (r == 0)
+		owned_set(&item->agent->owned, item->service, item->id, false);
+	else
+		item->agent->tidy_ms = tool_now_ms() + TIDY_MS;
+}
+
+static void decide(struct item *item, bool fine)
+{
+	item->passes = fine ? item->passes + 1 : 0;
+	item->fails = fine ? 0 : item->fails + 1;
+	if (fine && item->verdict != FINE && item->passes >= number(item, "pass")) {
+		item->verdict = FINE;
+		tool_warn("%s %s: fine, registering", item->service, item->id);
+		item_join(item);
+	} else if (!fine && item->verdict != FAILING && item->fails >= number(item, "fail")) {
+		item->verdict = FAILING;
+		tool_warn("%s %s: failing (%s), not registered", item->service, item->id,
+		          item->check.why);
+		item_leave(item);
+		item->agent->tidy_ms = tool_now_ms(); /* it may be known from a former life */
+	}
+}
+
+static void checked(struct check *check, bool fine, void *arg)
+{
+	struct item *item = arg;
+
+	(void)check;
+	item->due_ms = tool_now_ms() + number(item, "interval_ms");
+	decide(item, fine);
+}
+
+static struct item *item_new(struct agent *agent, json_t *record)
+{
+	struct item *item = memory_get(sizeof(*item));
+	const char *host = json_string_value(json_object_get(record, "host"));
+
+	item->agent = agent;
+	item->record = json_incref(record);
+	item->service = api_text(record, "service");
+	item->id = api_text(record, "id");
+	/* The file was checked: it cannot be wrong. */
+	(void)check_read(&item->check, api_text(record, "check"), host != NULL ? host : "localhost",
+	                 (unsigned)number(item, "port"));
+	item->check.timeout_ms = number(item, "timeout_ms");
+	item->check.done = checked;
+	item->check.arg = item;
+	item->due_ms = tool_now_ms();
+	return item;
+}
+
+static void item_free(struct item *item)
+{
+	check_fini(&item->check);
+	json_decref(item->record);
+	free(item);
+}
+
+static struct item *find(const struct agent *agent, const char *service, const char *id)
+{
+	for (size_t i = 0; i < agent->count; i++)
+		if (strcmp(agent->items[i]->service, service) == 0 &&
+		    strcmp(agent->items[i]->id, id) == 0)
+			return agent->items[i];
+	return NULL;
+}
+
+/** Is it rightly in the state file? */
+static bool belongs(const char *service, const char *id, void *arg)
+{
+	const struct item *item = find(arg, service, id);
+
+	return item != NULL && (item->registration != NULL || item->verdict == UNDECIDED);
+}
+
+/** Removes one that is remembered and should not be registered; the next turn takes the next. */
+static void tidy(struct agent *agent)
+{
+	struct http_request request = {.method = "DELETE", .timeout_ms = LEAVE_MS};
+	struct http_answer answer;
+	char *service;
+	char *id;
+
+	if (!owned_find(&agent->owned, belongs, agent, &service, &id)) {
+		agent->tidy_ms = INT64_MAX;
+		return;
+	}
+	struct text path = api_path(service, id, "");
+	request.path = path.data;
+	agent->tidy_ms = tool_now_ms() + TIDY_MS;
+	if (http_send(agent->tool->http, &request, &answer) == 0) {
+		if (answer.status < 300 || answer.status == 404) {
+			tool_warn("%s %s: removed, it no longer runs here", service, id);
+			owned_set(&agent->owned, service, id, false);
+			agent->tidy_ms = tool_now_ms();
+		}
+		http_answer_free(&answer);
+	}
+	text_free(&path);
+	free(service);
+	free(id);
+}
+
+/** Takes over the services of a file: what is the same goes on as it is. */
+static void adopt(struct agent *agent, json_t *services)
+{
+	struct item **before = agent->items;
+	size_t count = agent->count;
+	size_t n = 0;
+	struct item **items = memory_get(json_array_size(services) * sizeof(struct item *));
+	json_t *record;
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		struct item *item = before[i];
+		bool stays = false;
+		json_t *one;
+		size_t k;
+
+		json_array_foreach(services, k, one) stays = stays || json_equal(one, item->record);
+		if (stays) {
+			items[n++] = item;
+			continue;
+		}
+		item_leave(item);
+		item_free(item);
+	}
+	agent->items = items;
+	agent->count = n;
+	json_array_foreach(services, i, record)
+	{
+		if (find(agent, api_text(record, "service"), api_text(record, "id")) == NULL)
+			agent->items[agent->count++] = item_new(agent, record);
+	}
+	free(before);
+	agent->tidy_ms = tool_now_ms();
+}
+
+static void reload(struct agent *agent)
+{
+	json_t *services;
+
+	if (agent_file_read(agent->path, &services) < 0) {
+		tool_warn("the services stay as they are");
+		return;
+	}
+	adopt(agent, services);
+	json_decref(services);
+}
+
+static void reap(struct agent *agent)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		for (size_t i = 0; i < agent->count; i++)
+			if (check_reaped(&agent->items[i]->check, pid, status))
+				break;
+}
+
+static int64_t sooner(int64_t a, int64_t b)
+{
+	if (a < 0 || b < 0)
+		return a < 0 ? b : a;
+	return a < b ? a : b;
+}
+
+/** Does what is due. @return milliseconds until more is */
+static int64_t work(struct agent *agent)
+{
+	int64_t next = -1;
+
+	if (tool_now_ms() >= agent->tidy_ms)
+		tidy(agent);
+	for (size_t i = 0; i < agent->count; i++) {
+		struct item *item = agent->items[i];
+
+		if (!check_is_active(&item->check) && tool_now_ms() >= item->due_ms)
+			check_start(&item->check, &agent->pump);
+		if (check_is_active(&item->check)) {
+			next = sooner(next, check_work(&item->check));
+			continue;
+		}
+		int64_t left = item->due_ms - tool_now_ms();
+		next = sooner(next, left > 0 ? left : 0);
+	}
+	if (agent->tidy_ms != INT64_MAX) {
+		int64_t left = agent->tidy_ms - tool_now_ms();
+		next = sooner(next, left > 0 ? left : 0);
+	}
+	return next;
+}
+
+static void go_on(struct agent *agent)
+{
+	struct signalfd_siginfo info;
+
+	while (!agent->ended) {
+		int number = pump_turn(&agent->pump, work(agent), &info);
+
+		if (number == SIGTERM || number == SIGINT)
+			agent->ended = true;
+		else if (number == SIGHUP)
+			reload(agent);
+		else if (number == SIGCHLD)
+			reap(agent);
+	}
+}
+
+/** Deregisters all at once. What could not be told is remembered for the next start. */
+static void finish(struct agent *agent)
+{
+	for (size_t i = 0; i < agent->count; i++)
+		check_cancel(&agent->items[i]->check);
+	if (rollcall_close(agent->client, CLOSE_MS) == 0) {
+		for (size_t i = 0; i < agent->count; i++)
+			if (agent->items[i]->registration != NULL)
+				owned_set(&agent->owned, agent->items[i]->service,
+				          agent->items[i]->id, false);
+	} else {
+		tool_warn("cannot deregister: the leases will run out");
+	}
+	for (size_t i = 0; i < agent->count; i++)
+		item_free(agent->items[i]);
+	free(agent->items);
+	owned_close(&agent->owned);
+}
+
+static char *state_path(const struct args *args)
+{
+	struct text path = {NULL, 0, 0};
+
+	if (args->value[OPT_STATE] != NULL)
+		return memory_copy(args->value[OPT_STATE]);
+	text_printf(&path, "%s.state", args->operands[0]);
+	return path.data;
+}
+
+int agent_run(struct tool *tool, const struct args *args)
+{
+	struct agent agent = {.tool = tool, .path = args->operands[0]};
+	sigset_t signals;
+	json_t *services;
+
+	if (agent_file_read(agent.path, &services) < 0)
+		return EXIT_USAGE;
+	if (args->value[OPT_CHECK_CONFIG] != NULL) {
+		(void)printf("%s: %zu services\n", agent.path, json_array_size(services));
+		json_decref(services);
+		return EXIT_OK;
+	}
+	char *path = state_path(args);
+	int r = owned_open(path, &agent.owned);
+	free(path);
+	agent.client = r == 0 ? library_open(tool) : NULL;
+	if (agent.client == NULL) {
+		if (r == 0)
+			owned_close(&agent.owned);
+		json_decref(services);
+		return r == 0 ? EXIT_USAGE : EXIT_ERROR;
+	}
+	(void)sigemptyset(&signals);
+	(void)sigaddset(&signals, SIGINT);
+	(void)sigaddset(&signals, SIGTERM);
+	(void)sigaddset(&signals, SIGHUP);
+	pump_init(&agent.pump, &signals);
+	agent.pump.client = agent.client;
+	adopt(&agent, services);
+	json_decref(services);
+	go_on(&agent);
+	finish(&agent);
+	pump_fini(&agent.pump);
+	return EXIT_OK;
+}

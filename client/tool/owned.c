@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+#include "tool/owned.h"
+
+#include "tool/memory.h"
+#include "tool/replace.h"
+#include "tool/tool.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/** @return 0 or -EINVAL */
+static int read_keys(const struct text *text, json_t *keys)
+{
+	json_t *root = json_loadb(text->data, text->len, JSON_REJECT_DUPLICATES, NULL);
+	const json_t *list = json_object_get(root, "registered");
+	const json_t *key;
+	size_t i;
+	int r = json_is_array(list) ? 0 : -EINVAL;
+
+	json_array_foreach(list, i, key)
+	{
+		if (!json_is_string(key) || strchr(json_string_value(key), ' ') == NULL)
+			r = -EINVAL;
+		else if (json_object_set_new(keys, json_string_value(key), json_true()) < 0)
+			memory_lacks();
+	}
+	json_decref(root);
+	return r;
+}
+
+int owned_open(const char *path, struct owned *ret_owned)
+{
+	struct text text = {NULL, 0, 0};
+	json_t *keys = memory_json(json_object());
+	int r = replace_read(path, &text);
+
+	if (r == 0)
+		r = read_keys(&text, keys);
+	else if (r == -ENOENT)
+		r = 0;
+	text_free(&text);
+	if (r < 0) {
+		tool_warn("cannot read state file '%s': %s", path,
+		          r == -EINVAL ? "it is no state file" : strerror(-r));
+		json_decref(keys);
+		return r;
+	}
+	*ret_owned = (struct owned){memory_copy(path), keys};
+	return 0;
+}
+
+void owned_close(struct owned *owned)
+{
+	json_decref(owned->keys);
+	free(owned->path);
+	*owned = (struct owned){NULL, NULL};
+}
+
+static struct text key_of(const char *service, const char *id)
+{
+	struct text key = {NULL, 0, 0};
+
+	text_printf(&key, "%s %s", service, id);
+	return key;
+}
+
+bool owned_has(const struct owned *owned, const char *service, const char *id)
+{
+	struct text key = key_of(service, id);
+	bool has = json_object_get(owned->keys, key.data) != NULL;
+
+	text_free(&key);
+	return has;
+}
+
+static void save(const struct owned *owned)
+{
+	json_t *list = memory_json(json_array());
+	struct text text = {NULL, 0, 0};
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(owned->keys, key, value)
+	{
+		if (json_array_append_new(list, json_string(key)) < 0)
+			memory_lacks();
+	}
+	json_t *root = memory_json(json_pack("{s:o}", "registered", list));
+	char *dump = json_dumps(root, JSON_INDENT(2));
+	json_decref(root);
+	if (dump == NULL)
+		memory_lacks();
+	text_printf(&text, "%s\n", dump);
+	free(dump);
+	int r = replace_file(owned->path, &text, NULL, NULL, NULL);
+	if (r < 0)
+		tool_warn("cannot write state file '%s': %s", owned->path, strerror(-r));
+	text_free(&text);
+}
+
+void owned_set(struct owned *owned, const char *service, const char *id, bool is)
+{
+	struct text key = key_of(service, id);
+	bool has = json_object_get(owned->keys, key.data) != NULL;
+
+	if (is && json_object_set_new(owned->keys, key.data, json_true()) < 0)
+		memory_lacks();
+	if (!is)
+		(void)json_object_del(owned->keys, key.data);
+	if (is != has)
+		save(owned);
+	text_free(&key);
+}
+
+bool owned_find(const struct owned *owned,
+                bool (*skip)(const char *service, const char *id, void *arg), void *arg,
+                char **ret_service, char **ret_id)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(owned->keys, key, value)
+	{
+		char *service = memory_copy(key);
+		char *id = strchr(service, ' '); /* there is one, read_keys() has seen to it */
+
+		*id++ = '\0';
+		if (!skip(service, id, arg)) {
+			*ret_id = memory_copy(id);
+			*ret_service = service;
+			return true;
+		}
+		free(service);
+	}
+	return false;
+}

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * run: registers a program that knows nothing of the registry, for as long as it lives.
+ *
+ * It may be process 1 of a container: every child is reaped, and signals that have no default
+ * action there are taken from a descriptor.
+ */
+#include "tool/check.h"
+#include "tool/commands.h"
+#include "tool/library.h"
+#include "tool/process.h"
+#include "tool/record.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define REGISTRY_MS 2000
+#define CHECK_MS    200
+
+struct run {
+	const struct args *args;
+	struct pump pump;
+	struct check check;
+	rollcall_client *client;
+	rollcall_registration *registration; /* NULL: not ready yet, or no more */
+	json_t *record;
+	pid_t child;
+	int wait_status;
+	bool ended;
+	bool gave_up;    /* it was not ready in time */
+	int stop_signal; /* to pass on when drained; 0: none */
+	bool has_it;     /* the terminal gave it that signal too */
+	int64_t check_ms;
+	int64_t interval_ms;
+	int64_t start_within_ms; /* 0: no limit */
+	int64_t began_ms;
+	int64_t drain_for_ms;
+	int64_t drained_ms; /* when draining ends; -1: it does not drain */
+};
+
+static void checked(struct check *check, bool fine, void *arg)
+{
+	struct run *run = arg;
+
+	(void)check;
+	run->check_ms = tool_now_ms() + run->interval_ms;
+	if (!fine || run->stop_signal != 0 || run->ended)
+		return;
+	run->registration = library_register(run->client, run->record);
+	if (run->registration == NULL)
+		(void)kill(run->child, SIGTERM);
+	run->gave_up = run->registration == NULL;
+}
+
+static void leave(struct run *run)
+{
+	int r = rollcall_deregister(run->registration, REGISTRY_MS);
+
+	run->registration = NULL;
+	if (r < 0)
+		tool_warn("cannot deregister: %s; the lease will run out", rollcall_error_text(r));
+}
+
+static void pass_on(struct run *run)
+{
+	run->drained_ms = -1;
+	leave(run);
+	if (!run->has_it)
+		(void)kill(run->child, run->stop_signal);
+}
+
+/** SIGTERM or SIGINT. The second one does not wait. */
+static void begin_stop(struct run *run, int number, bool has_it)
+{
+	bool first = run->stop_signal == 0;
+
+	check_cancel(&run->check);
+	run->stop_signal = number;
+	run->has_it = has_it;
+	if (!first || run->registration == NULL) {
+		pass_on(run);
+		return;
+	}
+	if (rollcall_registration_state(run->registration) != ROLLCALL_REGISTERED) {
+		pass_on(run); /* nobody knows of it, or it drains already */
+	} else if (rollcall_drain(run->registration, REGISTRY_MS) < 0) {
+		tool_warn("the registry does not answer: nobody knows that this instance drains");
+		pass_on(run);
+	} else {
+		run->drained_ms = tool_now_ms() + run->drain_for_ms;
+	}
+}
+
+static void reap(struct run *run)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid == run->child) {
+			run->ended = true;
+			run->wait_status = status;
+		} else {
+			(void)check_reaped(&run->check, pid, status);
+		}
+	}
+}
+
+static void take_signal(struct run *run, int number, const struct signalfd_siginfo *info)
+{
+	/* What a key of the terminal sends, it sends to the program too: it is in our group. */
+	bool has_it = info->ssi_code == SI_KERNEL;
+
+	if (number == SIGCHLD)
+		reap(run);
+	else if (number == SIGTERM || number == SIGINT)
+		begin_stop(run, number, has_it);
+	else if (number != 0 && !has_it)
+		(void)kill(run->child, number);
+}
+
+static int64_t sooner(int64_t a, int64_t b)
+{
+	if (a < 0 || b < 0)
+		return a < 0 ? b : a;
+	return a < b ? a : b;
+}
+
+static bool is_starting(const struct run *run)
+{
+	return run->registration == NULL && run->stop_signal == 0 && !run->gave_up;
+}
+
+/** Does what is due. @return milliseconds until more is; below 0: never */
+static int64_t work(struct run *run)
+{
+	int64_t now = tool_now_ms();
+	int64_t next = check_work(&run->check);
+
+	if (run->drained_ms >= 0 && now >= run->drained_ms)
+		pass_on(run);
+	if (run->drained_ms >= 0)
+		next = sooner(next, run->drained_ms - now);
+	if (!is_starting(run))
+		return next;
+	if (run->start_within_ms > 0 && now - run->began_ms >= run->start_within_ms) {
+		tool_warn("'%s' was not ready in time: %s", run->args->operands[0], run->check.why);
+		run->gave_up = true;
+		check_cancel(&run->check);
+		(void)kill(run->child, SIGTERM);
+		return next;
+	}
+	if (run->start_within_ms > 0)
+		next = sooner(next, run->began_ms + run->start_within_ms - now);
+	if (!check_is_active(&run->check) && now >= run->check_ms)
+		check_start(&run->check, &run->pump);
+	if (!check_is_active(&run->check) && is_starting(run))
+		next = sooner(next, run->check_ms > now ? run->check_ms - now : 0);
+	return next;
+}
+
+/** All that may be meant for the program. Those that stop or continue act on both by themselves. */
+static void fill_signals(sigset_t *signals)
+{
+	static const int kept[] = {SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGSEGV,
+	                           SIGBUS,  SIGFPE,  SIGILL,  SIGTRAP, SIGABRT, SIGSYS,  SIGPIPE};
+
+	(void)sigfillset(signals);
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+		(void)sigdelset(signals, kept[i]);
+}
+
+/** Ends as the program did: by its signal, so that whoever waits for us sees the same. */
+static int end_as(int wait_status)
+{
+	if (WIFSIGNALED(wait_status) && getpid() != 1) {
+		struct sigaction standard = {.sa_handler = SIG_DFL};
+		int number = WTERMSIG(wait_status);
+		sigset_t one;
+
+		(void)fflush(stdout);
+		(void)prctl(PR_SET_DUMPABLE, 0); /* the core is the program's to leave, not ours */
+		(void)sigaction(number, &standard, NULL);
+		(void)sigemptyset(&one);
+		(void)sigaddset(&one, number);
+		(void)raise(number);
+		(void)sigprocmask(SIG_UNBLOCK, &one, NULL);
+	}
+	return process_exit_code(wait_status);
+}
+
+static int read_options(struct run *run, const struct args *args)
+{
+	const char *check = args->value[OPT_CHECK];
+	const char *host = args->value[OPT_HOST];
+	uint64_t port = 0;
+
+	if (args->value[OPT_SERVICE] == NULL || args->value[OPT_PORT] == NULL) {
+		tool_warn("run takes --service and --port");
+		return -EINVAL;
+	}
+	if (args_number(args, OPT_PORT, 1, 65535, &port) < 0 ||
+	    args_duration(args, OPT_INTERVAL, &run->interval_ms) < 0 ||
+	    args_duration(args, OPT_START_WITHIN, &run->start_within_ms) < 0 ||
+	    args_duration(args, OPT_DRAIN_FOR, &run->drain_for_ms) < 0 ||
+	    record_from_args(args, &run->record) < 0)
+		return -EINVAL;
+	if (check_read(&run->check, check != NULL ? check : "tcp",
+	               host != NULL ? host : "localhost", (unsigned)port) < 0) {
+		tool_warn("--check takes tcp, tcp://HOST:PORT, http://URL, /PATH, exec:COMMAND, "
+		          "pid:FILE or none, not '%s'",
+		          check);
+		return -EINVAL;
+	}
+	run->check.done = checked;
+	run->check.arg = run;
+	return 0;
+}
+
+/** From the start of the program to its end. @return exit code when it cannot be started */
+static int supervise(struct run *run)
+{
+	struct process process = {run->args->operands, NULL, &run->pump.before, -1};
+	struct signalfd_siginfo info;
+
+	run->pump.client = run->client;
+	int r = process_start(&process, &run->child);
+	if (r < 0) {
+		tool_warn("cannot run '%s': %s", run->args->operands[0], strerror(-r));
+		return r == -ENOENT ? 127 : 126;
+	}
+	run->began_ms = tool_now_ms();
+	while (!run->ended)
+		take_signal(run, pump_turn(&run->pump, work(run), &info), &info);
+	return EXIT_OK;
+}
+
+int run_run(struct tool *tool, const struct args *args)
+{
+	struct run run = {.args = args, .interval_ms = CHECK_MS, .drained_ms = -1};
+	sigset_t signals;
+	int code = EXIT_USAGE;
+
+	if (read_options(&run, args) < 0)
+		goto out;
+	run.client = library_open(tool);
+	if (run.client == NULL)
+		goto out;
+	fill_signals(&signals);
+	pump_init(&run.pump, &signals);
+	code = supervise(&run);
+	leave(&run);
+	check_cancel(&run.check);
+	(void)rollcall_close(run.client, REGISTRY_MS); /* nothing is registered any more */
+	pump_fini(&run.pump);
+	if (code == EXIT_OK)
+		code = run.gave_up ? EXIT_ERROR : end_as(run.wait_status);
+
+out:
+	json_decref(run.record);
+	check_fini(&run.check);
+	return code;
+}

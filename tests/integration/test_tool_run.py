@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: MIT
+"""rollcall run: registered while the program lives, drained before it is told to stop, gone when it crashes."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+
+import rollcall_test as rt
+import tool_test
+from tool_test import ERROR, USAGE
+
+# Listens on the port it is given once the file "go" is there, or at once without one; tells its signals.
+SERVER = r'''
+import os, signal, socket, sys, time
+def tell(number, frame):
+    print('signal', number, flush=True)
+    if number == signal.SIGTERM:
+        sys.exit(int(os.environ.get('CODE', '0')))
+for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT, signal.SIGINT):
+    signal.signal(number, tell)
+while os.environ.get('GO') and not os.path.exists(os.environ['GO']):
+    time.sleep(0.01)
+server = socket.create_server(('127.0.0.1', int(sys.argv[1])))
+print('pid', os.getpid(), flush=True)
+while True:
+    server.accept()[0].close()
+'''
+
+
+class TestCase(tool_test.TestCase):
+    def run_server(self, daemon, *args, env=None, **kwargs):
+        self.port = tool_test.free_port()
+        return self.start(daemon, 'run', '--service', 'web', '--id', 'a', '--port', str(self.port), *args, '--',
+                          sys.executable, '-c', SERVER, str(self.port), env=env, **kwargs)
+
+    def wait_registered(self, daemon):
+        rt.wait_for(lambda: daemon.ids('web') == ['a'], 30, 'registered')
+
+    def kinds(self, daemon):
+        return [event['kind'] for event in daemon.events(service='web')]
+
+    def child(self, run):
+        return int(run.out.split('pid ')[1].split()[0])
+
+
+class Registering(TestCase):
+    def test_it_is_registered_when_its_port_accepts(self):
+        daemon = self.daemon()
+        go = os.path.join(self.directory(), 'go')
+        run = self.run_server(daemon, '-w', '7', '-m', 'k=v', '--ttl', '20s', '--remove-after', '1h', env={'GO': go})
+        connections = rt.wait_for(lambda: os.path.exists(f'/proc/{run.pid}'), 20)
+        self.assertTrue(connections)
+        self.assertEqual(daemon.ids('web'), [])
+        with open(go, 'w', encoding='ascii'):
+            pass
+        self.wait_registered(daemon)
+        self.assertIn('pid', run.out)
+        made = daemon.instance('web', 'a')
+        self.assertEqual({key: made[key] for key in ('address', 'weight', 'metadata', 'ttl_ms', 'remove_after_ms')},
+                         {'address': f'127.0.0.1:{self.port}', 'weight': 7, 'metadata': {'k': 'v'}, 'ttl_ms': 20000,
+                          'remove_after_ms': 3600000})
+        self.assertEqual(run.stop(), 0)
+        self.assertEqual(daemon.ids('web', status='any'), [])
+        self.assertEqual(run.out.count('signal 15'), 1)
+        self.assertEqual(self.kinds(daemon), ['registered', 'drained', 'deregistered'])
+
+    def test_it_is_kept_alive(self):
+        daemon = self.daemon()
+        self.run_server(daemon, '--ttl', '1s')
+        self.wait_registered(daemon)
+        beats = lambda: daemon.metric('rollcall_heartbeats_total') or 0
+        rt.wait_for(lambda: beats() >= 5, 20, 'five heartbeats')
+        self.assertEqual(self.kinds(daemon), ['registered'])
+
+    def test_it_is_registered_again_when_the_registry_has_lost_it(self):
+        daemon = self.daemon()
+        self.run_server(daemon, '--ttl', '1s')
+        self.wait_registered(daemon)
+        daemon.deregister('web', 'a')
+        self.wait_registered(daemon)
+
+    def test_a_registry_that_is_down_holds_up_nothing(self):
+        port = tool_test.free_port()
+        run = self.run_server(f'127.0.0.1:{port}')
+        run.wait_out('pid')
+        daemon = self.daemon(listen=[f'127.0.0.1:{port}'])
+        self.wait_registered(daemon)
+        daemon.stop()
+        self.assertEqual(run.stop(), 0)
+
+    def test_checks_decide_when_it_is_ready(self):
+        daemon = self.daemon()
+        other = self.daemon()
+        go = os.path.join(self.directory(), 'go')
+        for check, env in (('none', {'GO': go}), (f'tcp://127.0.0.1:{other.port}', {'GO': go}),
+                           (f'{other.url}/healthz', {'GO': go}), (f'exec:test -d {rt.ROOT}', {'GO': go})):
+            with self.subTest(check):
+                run = self.run_server(daemon, '--check', check, env=env)
+                self.wait_registered(daemon)
+                run.stop()
+                daemon.deregister('web', 'a')
+
+    def test_a_failing_check_keeps_it_out(self):
+        daemon = self.daemon()
+        other = self.daemon()
+        for check in (f'{other.url}/nothing', f'tcp://127.0.0.1:{tool_test.free_port()}', 'exec:false', 'pid:/nonexistent'):
+            with self.subTest(check):
+                run = self.run_server(daemon, '--check', check, '--start-within', '500ms', '--interval', '50ms')
+                self.assertEqual(run.wait(), ERROR)
+                self.assertIn('was not ready in time: ', run.err)
+                self.assertEqual(daemon.events(), [])
+
+    def test_a_check_that_hangs_is_ended(self):
+        daemon = self.daemon()
+        run = self.run_server(daemon, '--check', 'exec:sleep 1000', '--start-within', '300ms')
+        self.assertEqual(run.wait(), ERROR)
+
+    def test_a_refused_record_is_told(self):
+        daemon = self.daemon()
+        run = self.run_server(daemon, '--host', 'no host', '--check', 'none')
+        run.wait_err("the registry refuses to register 'web'")
+        run.wait_out('pid')
+        self.assertEqual((run.stop(), run.out.count('signal 15')), (0, 1))
+
+
+class Ending(TestCase):
+    def test_a_crash_is_deregistered_at_once(self):
+        daemon = self.daemon()
+        run = self.run_server(daemon, '--ttl', '1h')
+        self.wait_registered(daemon)
+        os.kill(self.child(run), signal.SIGKILL)
+        self.assertEqual(run.wait(), -signal.SIGKILL)
+        self.assertEqual(daemon.ids('web', status='any'), [])
+
+    def test_the_exit_code_is_the_programs(self):
+        daemon = self.daemon()
+        for code in (0, 1, 3, 255):
+            self.assertEqual(self.tool(daemon, 'run', '--service', 'web', '-p', '1', '--', 'sh', '-c', f'exit {code}').code,
+                             code)
+
+    def test_a_signal_that_ends_the_program_ends_the_tool(self):
+        daemon = self.daemon()
+        for number in (signal.SIGTERM, signal.SIGSEGV, signal.SIGKILL):
+            result = self.tool(daemon, 'run', '--service', 'web', '-p', '1', '--', 'sh', '-c', f'kill -{int(number)} $$')
+            self.assertEqual(result.code, -number)
+
+    def test_what_cannot_be_started_has_the_shells_codes(self):
+        daemon = self.daemon()
+        plain = self.file('x')
+        run = lambda program: self.tool(daemon, 'run', '--service', 'web', '-p', '1', program).code
+        self.assertEqual(run('/nonexistent'), 127)
+        self.assertEqual(run('no-such-program-anywhere'), 127)
+        self.assertEqual(run(plain), 126)
+
+    def test_wrong_use(self):
+        for args in (['--service', 'web', '-p', '1'], ['-p', '1', 'true'], ['--service', 'web', 'true'],
+                     ['--service', 'web', '-p', '0', 'true'], ['--service', 'web', '-p', '1', '--check', 'x', 'true'],
+                     ['--service', 'web', '-p', '1', '--check', 'tcp://x', 'true'],
+                     ['--service', 'web', '-p', '1', '--wait', '1s', 'true'],
+                     ['--service', 'web', '-p', '1', '--drain-for', 'x', 'true']):
+            self.assertEqual(self.tool('127.0.0.1:1', 'run', *args).code, USAGE, args)
+        self.assertEqual(self.tool('unix:/x', 'run', '--service', 'web', '-p', '1', 'true').code, USAGE)
+
+    def test_options_of_the_program_are_its_own(self):
+        daemon = self.daemon()
+        result = self.tool(daemon, 'run', '--service', 'web', '-p', '1', 'printf', '%s-', '--service', '-h')
+        self.assertEqual((result.code, result.out), (0, '--service--h-'))
+
+
+class Signals(TestCase):
+    def test_it_drains_before_the_program_is_told(self):
+        daemon = self.daemon()
+        run = self.run_server(daemon, '--drain-for', '1h')
+        self.wait_registered(daemon)
+        run.signal(signal.SIGTERM)
+        rt.wait_for(lambda: daemon.ids('web', status='draining') == ['a'], 20, 'draining')
+        self.assertNotIn('signal', run.out)
+        self.assertEqual(daemon.ids('web'), [])
+        # Who asks a second time does not want to wait.
+        run.signal(signal.SIGTERM)
+        self.assertEqual(run.wait(), 0)
+        self.assertEqual(self.kinds(daemon), ['registered', 'drained', 'deregistered'])
+
+    def test_draining_ends_by_itself(self):
+        daemon = self.daemon()
+        run = self.run_server(daemon, '--drain-for', '1s', env={'CODE': '5'})
+        self.wait_registered(daemon)
+        before = tool_test.now_ms()
+        run.signal(signal.SIGINT)
+        run.wait_out('signal 2')
+        self.assertGreaterEqual(tool_test.now_ms() - before, 1000)
+        self.assertEqual(daemon.ids('web', status='any'), [])
+        self.assertIsNone(run.process.poll())  # the program does not end on SIGINT
+        run.signal(signal.SIGTERM)
+        self.assertEqual(run.wait(), 5)
+
+    def test_a_program_that_crashes_while_draining_is_deregistered(self):
+        daemon = self.daemon()
+        run = self.run_server(daemon, '--drain-for', '1h')
+        self.wait_registered(daemon)
+        run.signal(signal.SIGTERM)
+        rt.wait_for(lambda: daemon.ids('web', status='draining') == ['a'], 20, 'draining')
+        os.kill(self.child(run), signal.SIGKILL)
+        self.assertEqual(run.wait(), -signal.SIGKILL)
+        self.assertEqual(daemon.ids('web', status='any'), [])
+
+    def test_other_signals_are_passed_on(self):
+        daemon = self.daemon()
+        run = self.run_server(daemon)
+        self.wait_registered(daemon)
+        for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT):
+            run.signal(number)
+            run.wait_out(f'signal {int(number)}\n')
+        self.assertEqual(daemon.ids('web'), ['a'])
+
+    def test_a_stop_before_it_is_ready_registers_nothing(self):
+        daemon = self.daemon()
+        run = self.run_server(daemon, env={'GO': '/nonexistent'}, )
+        rt.wait_for(lambda: os.listdir(f'/proc/{run.pid}/task') and
+                    tool_test.read(f'/proc/{run.pid}/task/{run.pid}/children').strip(), 20, 'the program')
+        child = int(tool_test.read(f'/proc/{run.pid}/task/{run.pid}/children'))
+        rt.wait_for(lambda: self.catches(child, signal.SIGTERM), 20, 'it catches signals')
+        self.assertEqual(run.stop(), 0)
+        self.assertEqual(daemon.events(), [])
+
+    @staticmethod
+    def catches(pid, number):
+        for line in tool_test.read(f'/proc/{pid}/status').splitlines():
+            if line.startswith('SigCgt'):
+                return int(line.split()[1], 16) & 1 << number - 1
+        return False
+
+    def test_the_program_has_no_blocked_or_ignored_signals(self):
+        daemon = self.daemon()
+        result = self.tool(daemon, 'run', '--service', 'web', '-p', '1', '--', 'grep', '-E', 'SigBlk|SigIgn',
+                           '/proc/self/status')
+        lines = dict(line.split() for line in result.out.splitlines())
+        self.assertEqual(int(lines['SigBlk:'], 16), 0)
+        self.assertEqual(int(lines['SigIgn:'], 16) & 1 << signal.SIGPIPE - 1, 0)
+
+    def test_a_key_of_the_terminal_reaches_the_program_once(self):
+        daemon = self.daemon()
+        leader, follower = pty.openpty()
+        port = tool_test.free_port()
+        env = tool_test.environment(daemon)
+        command = [tool_test.TOOL, 'run', '--service', 'web', '--id', 'a', '-p', str(port), '--', sys.executable, '-c',
+                   SERVER, str(port)]
+        out = os.path.join(self.directory(), 'out')
+
+        def own_terminal():
+            os.setsid()
+            os.close(os.open(os.ttyname(follower), os.O_RDWR))
+
+        with open(out, 'wb') as file, subprocess.Popen(command, stdin=follower, stdout=file, env=env,
+                                                       preexec_fn=own_terminal) as process:
+            self.wait_registered(daemon)
+            os.write(leader, b'\x03')
+            rt.wait_for(lambda: 'signal 2' in tool_test.read(out), 20, 'the signal')
+            rt.wait_for(lambda: daemon.ids('web', status='any') == [], 20, 'deregistered')
+            process.send_signal(signal.SIGTERM)
+            process.wait(rt.seconds(20))
+        os.close(leader)
+        os.close(follower)
+        self.assertEqual(tool_test.read(out).count('signal 2'), 1)
+
+
+class ProcessOne(TestCase):
+    """In a pid namespace of its own, as in a container."""
+
+    def unshare(self, *options):
+        command = ['unshare', *options, '--pid', '--fork', '--mount-proc', '--kill-child']
+        if subprocess.run([*command, 'true'], stderr=subprocess.DEVNULL, check=False).returncode != 0:
+            self.skipTest('pid namespaces are not permitted here')
+        return command
+
+    def contained(self, daemon, script, *args):
+        command = [*self.unshare(), tool_test.TOOL, 'run', '--service', 'web', '--id', 'a', '-p', '1', '--check', 'none',
+                   *args, '--', 'sh', '-c', script]
+        running = tool_test.Running(self.directory(), command, tool_test.environment(daemon))
+        self.addCleanup(running.end)
+        return running
+
+    def test_orphans_are_reaped(self):
+        daemon = self.daemon()
+        # The middle shell ends, so its child becomes one of process 1.
+        run = self.contained(daemon, 'sh -c "sleep 0.1 & echo \\$! >&1"; while :; do '
+                             'grep -lsE "^State:.Z" /proc/[0-9]*/status >/dev/null || '
+                             '{ test "$(ls -d /proc/[0-9]* | wc -l)" -le 6 && echo clean; }; sleep 0.05; done')
+        self.wait_registered(daemon)
+        run.wait_out('clean')
+
+    def test_the_exit_code_of_a_signal_is_told_by_number(self):
+        daemon = self.daemon()
+        run = self.contained(daemon, 'while test -z "$(ls /nonexistent 2>/dev/null)"; do sleep 0.05; kill -9 $$; done')
+        self.assertEqual(run.wait(), 128 + signal.SIGKILL)
+        rt.wait_for(lambda: daemon.ids('web', status='any') == [], 20, 'deregistered')
+
+    def test_it_stops_on_sigterm(self):
+        daemon = self.daemon()
+        run = self.contained(daemon, 'trap "echo told; exit 7" TERM; echo ready; while :; do sleep 0.05; done')
+        self.wait_registered(daemon)
+        run.wait_out('ready')
+        inner = int(tool_test.read(f'/proc/{run.pid}/task/{run.pid}/children'))
+        os.kill(inner, signal.SIGTERM)
+        self.assertEqual((run.wait(), run.out), (7, 'ready\ntold\n'))
+        self.assertEqual(self.kinds(daemon), ['registered', 'drained', 'deregistered'])
+
+
+if __name__ == '__main__':
+    rt.main()
