@@ -322,7 +322,7 @@ int agent_run(struct tool *tool, const struct args *args)
 	char *path = state_path(args);
 	int r = owned_open(path, &agent.owned);
 	free(path);
-	agent.client = r == 0 ? library_open(tool) : NULL;
+	agent.client = r == 0 ? library_open(tool, NULL) : NULL;
 	if (agent.client == NULL) {
 		if (r == 0)
 			owned_close(&agent.owned);

@@ -151,7 +151,7 @@ static void start_command(struct check *check)
 static void look_at_pid_file(struct check *check)
 {
 	struct text text = {NULL, 0, 0};
-	uint64_t pid;
+	uint64_t pid = 0;
 	int r = replace_read(check->target, &text);
 
 	if (r == 0) {

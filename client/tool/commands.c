@@ -33,6 +33,11 @@ const struct command commands[] = {
 	 OPTIONS_COMMON | OPTIONS_OUTPUT | OPTION(REASON) | OPTION(FOR), 2, INT_MAX, false, drain_run},
 	{"resume", "SERVICE ID...", "undo drain", NULL,
 	 OPTIONS_COMMON | OPTIONS_OUTPUT | OPTION(REASON), 2, INT_MAX, false, resume_run},
+	{"call", "SERVICE PATH", "send an HTTP request to a service, as its callers do",
+	 "Picks an instance, and tries another when it fails and that is safe. The body goes to standard output; exit\n"
+	 "code 1 tells a status of 400 or more too.",
+	 OPTIONS_COMMON | OPTION(METHOD) | OPTION(HEADER) | OPTION(DATA) | OPTION(INCLUDE) | OPTION(STRATEGY) | OPTION(KEY),
+	 2, 2, false, call_run},
 	{"run", "-- PROGRAM [ARGUMENT...]", "run a program, registered while it lives",
 	 "Waits until the program's port accepts, or --check passes; registers it; sends heartbeats. On SIGTERM or\n"
 	 "SIGINT it drains and deregisters it before it passes the signal on; other signals are passed on at once.\n"
@@ -61,6 +66,8 @@ const struct command commands[] = {
 	 OPTION(LIMIT) | OPTION(FOLLOW), 0, 0, false, events_run},
 	{"history", "SERVICE [ID]", "the life of a service or of one instance", NULL,
 	 OPTIONS_COMMON | OPTIONS_OUTPUT | OPTION(KIND) | OPTION(LIMIT), 1, 2, false, history_run},
+	{"completion", "bash|zsh|fish", "print completion for a shell",
+	 "  eval \"$(rollcall completion bash)\"", OPTION(HELP), 1, 1, false, completion_run},
 	{"status", "", "the registry's own state; -o wide adds its limits", NULL,
 	 OPTIONS_COMMON | OPTIONS_OUTPUT, 0, 0, false, status_run},
 };

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-rollcall_client *library_open(const struct tool *tool)
+rollcall_client *library_open(const struct tool *tool, const char *strategy)
 {
 	rollcall_options options;
 	rollcall_client *client;
@@ -21,6 +21,13 @@ rollcall_client *library_open(const struct tool *tool)
 	options.registry = tool->addresses;
 	options.token = tool->token;
 	options.user_agent = tool_user_agent();
+	if (strategy != NULL) {
+		options.strategy = rollcall_strategy_named(strategy);
+		if (options.strategy == NULL) {
+			tool_warn("there is no strategy '%s'", strategy);
+			return NULL;
+		}
+	}
 	options.registry_timeout_ms = (uint32_t)tool->timeout_ms;
 	if (options.registry_connect_ms > options.registry_timeout_ms)
 		options.registry_connect_ms = options.registry_timeout_ms;

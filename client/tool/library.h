@@ -7,8 +7,8 @@
 #include <jansson.h>
 #include <rollcall.h>
 
-/** @return NULL: told */
-rollcall_client *library_open(const struct tool *tool);
+/** @param strategy  for calls; NULL: the default. @return NULL: told */
+rollcall_client *library_open(const struct tool *tool, const char *strategy);
 
 /**
  * Begins to keep an instance registered.

@@ -129,7 +129,7 @@ static int read_token(const char *path, char **ret_token)
 	return 0;
 }
 
-static int set_up(struct tool *tool, const struct args *args)
+int tool_set_up(struct tool *tool, const struct args *args)
 {
 	const char *addresses = given(args, OPT_ADDR, "ROLLCALL_ADDR");
 	const char *token_file = given(args, OPT_TOKEN_FILE, "ROLLCALL_TOKEN_FILE");
@@ -168,7 +168,7 @@ static int run(const struct command *command, int argc, char **argv)
 		help_command(command);
 		return EXIT_OK;
 	}
-	if (set_up(&tool, &args) < 0)
+	if (tool_set_up(&tool, &args) < 0)
 		return EXIT_USAGE;
 	int code = command->run(&tool, &args);
 	http_close(tool.http);
@@ -182,6 +182,8 @@ static int dispatch(int argc, char **argv)
 
 	if (command != NULL)
 		return run(command, argc - 1, argv + 1);
+	if (strcmp(name, "__complete") == 0)
+		return complete(argc - 2, argv + 2);
 	if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
 		(void)printf("rollcall %s\n", tool_version());
 		return EXIT_OK;

@@ -86,14 +86,15 @@ static void begin_stop(struct run *run, int number, bool has_it)
 		pass_on(run);
 		return;
 	}
-	if (rollcall_registration_state(run->registration) != ROLLCALL_REGISTERED) {
-		pass_on(run); /* nobody knows of it, or it drains already */
-	} else if (rollcall_drain(run->registration, REGISTRY_MS) < 0) {
+	rollcall_state state = rollcall_registration_state(run->registration);
+	int r = state == ROLLCALL_REGISTERED ? rollcall_drain(run->registration, REGISTRY_MS) : 0;
+
+	if (r < 0)
 		tool_warn("the registry does not answer: nobody knows that this instance drains");
+	if (r < 0 || state == ROLLCALL_PENDING || state == ROLLCALL_REFUSED)
 		pass_on(run);
-	} else {
+	else
 		run->drained_ms = tool_now_ms() + run->drain_for_ms;
-	}
 }
 
 static void reap(struct run *run)
@@ -248,7 +249,7 @@ int run_run(struct tool *tool, const struct args *args)
 
 	if (read_options(&run, args) < 0)
 		goto out;
-	run.client = library_open(tool);
+	run.client = library_open(tool, NULL);
 	if (run.client == NULL)
 		goto out;
 	fill_signals(&signals);

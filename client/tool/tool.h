@@ -31,6 +31,9 @@ struct tool {
 	int64_t wait_ms;    /* for what is asked to come true; 0: not at all */
 };
 
+/** From options and environment. @return 0 or -EINVAL (told); http_close(tool->http) undoes it */
+int tool_set_up(struct tool *tool, const struct args *args);
+
 /** Writes "rollcall: ..." and a line feed to standard error. */
 void tool_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/** call: one request to a service, through the client library. */
+#include "tool/commands.h"
+#include "tool/library.h"
+#include "tool/memory.h"
+#include "tool/replace.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PAUSE_MS 200
+
+static int read_data(const char *data, struct text *text)
+{
+	const char *path = data + 1;
+	int r = 0;
+
+	if (*data != '@')
+		text_put(text, data);
+	else
+		r = replace_read(strcmp(path, "-") == 0 ? "/dev/stdin" : path, text);
+	if (r < 0)
+		tool_warn("cannot read '%s': %s", path, strerror(-r));
+	return r;
+}
+
+/** "Name: value" lines, in place. @return 0 or -EINVAL (told) */
+static int read_headers(const struct args *args, rollcall_pair *pairs)
+{
+	for (size_t i = 0; i < args->header.count; i++) {
+		char *name = memory_copy(args->header.item[i]); /* until the end */
+		char *colon = strchr(name, ':');
+
+		if (colon == NULL || colon == name) {
+			tool_warn("--header takes 'Name: value', not '%s'", name);
+			free(name);
+			return -EINVAL;
+		}
+		*colon++ = '\0';
+		pairs[i] = (rollcall_pair){name, colon + strspn(colon, " ")};
+	}
+	return 0;
+}
+
+static void free_headers(rollcall_pair *pairs, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free((void *)(uintptr_t)pairs[i].name); /* ours, from read_headers() */
+}
+
+static int judge(const char *service, int r, const rollcall_response *response)
+{
+	if (r == 0 && response->status < 400)
+		return EXIT_OK;
+	if (r == 0) {
+		tool_warn("%s answered with status %d", response->instance, response->status);
+		return EXIT_ERROR;
+	}
+	tool_warn("%s: %s", service, rollcall_error_text(r));
+	if (r == -ENOENT || r == -EHOSTUNREACH)
+		return EXIT_NOT_FOUND;
+	return r == -ENOTCONN ? EXIT_UNREACHABLE : EXIT_ERROR;
+}
+
+static bool may_come(int r)
+{
+	return r == -ENOENT || r == -EHOSTUNREACH || r == -ENOTCONN;
+}
+
+/** With --wait: until there is an instance to call. */
+static int send(struct tool *tool, const char *service, const rollcall_request *request,
+                rollcall_response *response)
+{
+	int64_t until = tool_now_ms() + tool->wait_ms;
+	int r;
+
+	while (true) {
+		rollcall_client *client = library_open(tool, tool->args->value[OPT_STRATEGY]);
+
+		if (client == NULL)
+			return -EINVAL;
+		r = rollcall_call(client, service, request, response);
+		(void)rollcall_close(client, 0); /* nothing is registered */
+		if (!may_come(r) || tool_now_ms() + PAUSE_MS > until)
+			return r;
+		(void)poll(NULL, 0, PAUSE_MS);
+	}
+}
+
+int call_run(struct tool *tool, const struct args *args)
+{
+	const char *data = args->value[OPT_DATA];
+	rollcall_pair headers[ARGS_REPEATED_MAX] = {{NULL, NULL}};
+	struct text body = {NULL, 0, 0};
+	rollcall_request request;
+	rollcall_response response;
+	int code = EXIT_USAGE;
+
+	rollcall_request_init(&request);
+	rollcall_response_init(&response);
+	if (args->operands[1][0] != '/') {
+		tool_warn("a path begins with '/', not '%s'", args->operands[1]);
+		return EXIT_USAGE;
+	}
+	if (read_headers(args, headers) < 0 || (data != NULL && read_data(data, &body) < 0))
+		goto out;
+	request.method = args->value[OPT_METHOD];
+	if (request.method == NULL && data != NULL)
+		request.method = "POST";
+	request.path = args->operands[1];
+	request.headers = headers;
+	request.header_count = args->header.count;
+	request.body = body.data;
+	request.body_len = body.len;
+	request.sticky = args->value[OPT_KEY];
+	request.timeout_ms = args->value[OPT_TIMEOUT] != NULL ? (uint32_t)tool->timeout_ms : 0;
+	int r = send(tool, args->operands[0], &request, &response);
+	if (r == 0 && args->value[OPT_INCLUDE] != NULL)
+		(void)printf("HTTP %d\n%s\n", response.status,
+		             response.headers != NULL ? response.headers : "");
+	if (r == 0 && response.body_len > 0)
+		(void)fwrite(response.body, 1, response.body_len, stdout);
+	code = judge(args->operands[0], r, &response);
+
+out:
+	rollcall_response_clear(&response);
+	free_headers(headers, args->header.count);
+	text_free(&body);
+	return code;
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/** Completion: the shells' scripts ask the tool, so it knows all that the tool knows. */
+#include "tool/api.h"
+#include "tool/builtin.h"
+#include "tool/commands.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define ASK_MS 500
+
+static void offer(const char *candidate, const char *text, const char *prefix)
+{
+	if (strncmp(candidate, prefix, strlen(prefix)) == 0)
+		(void)printf("%s\t%s\n", candidate, text);
+}
+
+static void offer_words(const char *const *words, const char *prefix)
+{
+	for (; *words != NULL; words++)
+		offer(*words, "", prefix);
+}
+
+static void offer_commands(const char *prefix)
+{
+	for (size_t i = 0; i < command_count; i++)
+		offer(commands[i].name, commands[i].summary, prefix);
+	offer("help", "explain a command", prefix);
+	offer("--help", "list the commands", prefix);
+	offer("--version", "print the version", prefix);
+}
+
+static void offer_options(const struct command *command, const char *prefix)
+{
+	for (int i = 0; i < OPT_COUNT_OF; i++) {
+		struct text name = {NULL, 0, 0};
+
+		if ((command->options & UINT64_C(1) << i) == 0)
+			continue;
+		text_printf(&name, "--%s", args_options[i].name);
+		offer(name.data, args_options[i].text, prefix);
+		text_free(&name);
+	}
+}
+
+/** Asks the registry, quickly and without a word. */
+static void offer_listed(const struct args *args, const char *path, const char *list,
+                         const char *name, const char *about)
+{
+	struct http_request request = {.path = path, .timeout_ms = ASK_MS};
+	struct http_answer answer;
+	struct tool tool;
+	const json_t *one;
+	size_t i;
+
+	if (tool_set_up(&tool, args) < 0)
+		return;
+	if (http_send(tool.http, &request, &answer) == 0) {
+		json_array_foreach(json_object_get(answer.json, list), i, one)(void) printf(
+			"%s\t%s\n", api_text(one, name), about != NULL ? api_text(one, about) : "");
+		http_answer_free(&answer);
+	}
+	http_close(tool.http);
+}
+
+static void offer_services(const struct args *args, const char *prefix)
+{
+	struct text path = {NULL, 0, 0};
+
+	text_put(&path, "/v1/services");
+	if (*prefix != '\0')
+		api_query(&path, "prefix", prefix);
+	offer_listed(args, path.data, "services", "service", NULL);
+	text_free(&path);
+}
+
+/** Those that begin with what is typed are left to the shell to choose. */
+static void offer_instances(const struct args *args, const char *service)
+{
+	struct text path = api_path(service, NULL, "?status=any");
+
+	offer_listed(args, path.data, "instances", "id", "address");
+	text_free(&path);
+}
+
+static void offer_values(enum args_option option, const char *prefix)
+{
+	static const char *const formats[] = {"table", "wide",    "json", "jsonl",
+	                                      "name",  "address", NULL};
+	static const char *const whens[] = {"auto", "always", "never", NULL};
+	static const char *const statuses[] = {"healthy", "unhealthy", "draining", "any", NULL};
+	static const char *const strategies[] = {"round_robin",     "weighted_round_robin",
+	                                         "consistent_hash", "random",
+	                                         "least_loaded",    NULL};
+	static const char *const kinds[] = {"registered", "updated",   "deregistered",
+	                                    "expired",    "recovered", "drained",
+	                                    "resumed",    "removed",   NULL};
+	static const char *const templates[] = {"nginx", "haproxy", NULL};
+
+	if (option == OPT_OUTPUT)
+		offer_words(formats, prefix);
+	else if (option == OPT_COLOR)
+		offer_words(whens, prefix);
+	else if (option == OPT_STATUS)
+		offer_words(statuses, prefix);
+	else if (option == OPT_STRATEGY)
+		offer_words(strategies, prefix);
+	else if (option == OPT_KIND)
+		offer_words(kinds, prefix);
+	else if (option == OPT_TEMPLATE)
+		offer_words(templates, prefix);
+}
+
+/** The option that @p word is, if it waits for a value in the next word; else OPT_COUNT_OF. */
+static enum args_option waiting(const struct command *command, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (int i = 0; i < OPT_COUNT_OF; i++) {
+		const struct option_info *info = &args_options[i];
+		bool is_letter = word[0] == '-' && len == 2 && word[1] == info->letter;
+		bool is_name = strncmp(word, "--", 2) == 0 && strcmp(word + 2, info->name) == 0;
+
+		if ((command->options & UINT64_C(1) << i) != 0 && info->arg != NULL &&
+		    (is_letter || is_name))
+			return (enum args_option)i;
+	}
+	return OPT_COUNT_OF;
+}
+
+struct line {
+	struct args args; /* what is needed to ask the registry */
+	const char *service;
+	int operands;             /* before the word to be completed */
+	enum args_option waiting; /* for the word to be completed */
+};
+
+static void read_line(const struct command *command, int count, char **words, struct line *line)
+{
+	*line = (struct line){.waiting = OPT_COUNT_OF};
+	for (int i = 2; i < count - 1; i++) {
+		enum args_option option = waiting(command, words[i]);
+
+		if (option != OPT_COUNT_OF && i + 1 == count - 1) {
+			line->waiting = option;
+		} else if (option != OPT_COUNT_OF) {
+			line->args.value[option] = words[++i];
+		} else if (words[i][0] != '-') {
+			line->service = line->operands++ == 0 ? words[i] : line->service;
+		}
+	}
+}
+
+static void offer_operand(const struct command *command, const struct line *line,
+                          const char *prefix)
+{
+	static const char *const shells[] = {"bash", "zsh", "fish", NULL};
+
+	if (command->run == completion_run)
+		offer_words(shells, prefix);
+	else if (strncmp(command->operands, "SERVICE", 7) != 0)
+		return;
+	else if (line->operands == 0 || strcmp(command->operands, "SERVICE...") == 0)
+		offer_services(&line->args, prefix);
+	else if (strstr(command->operands, "ID") != NULL)
+		offer_instances(&line->args, line->service);
+}
+
+int complete(int count, char **words)
+{
+	const char *prefix = count > 0 ? words[count - 1] : "";
+	const struct command *command = count > 2 ? command_find(words[1]) : NULL;
+	struct line line;
+
+	if (count == 2 || (count == 3 && strcmp(words[1], "help") == 0)) {
+		offer_commands(prefix);
+		return EXIT_OK;
+	}
+	if (command == NULL)
+		return EXIT_OK;
+	read_line(command, count, words, &line);
+	if (line.waiting == OPT_SERVICE)
+		offer_services(&line.args, prefix);
+	else if (line.waiting != OPT_COUNT_OF)
+		offer_values(line.waiting, prefix);
+	else if (*prefix == '-')
+		offer_options(command, prefix);
+	else
+		offer_operand(command, &line, prefix);
+	return EXIT_OK;
+}
+
+int completion_run(struct tool *tool, const struct args *args)
+{
+	const char *script = builtin_find(BUILTIN_COMPLETION, args->operands[0]);
+
+	(void)tool; /* asks nobody */
+	if (script == NULL) {
+		tool_warn("there is completion for bash, zsh and fish, not for '%s'",
+		          args->operands[0]);
+		return EXIT_USAGE;
+	}
+	(void)fputs(script, stdout);
+	return EXIT_OK;
+}
