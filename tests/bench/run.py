@@ -393,6 +393,44 @@ class Bench:
         print(f'  ({990000 * 2 / took / 1000:.1f}k changes/s)')
         daemon.discard()
 
+    def watchers(self):
+        """Parked long polls: how soon all are answered, what they cost while they wait."""
+        for count, limit_ms in ((1000, 40), (10000, 400)):
+            daemon = self.daemon(options=['--max-connections=20000'])
+            for i in range(10):
+                daemon.register('service-0', f'web-{i}')
+            lookups = self.requests([request('GET', '/v1/services/service-0')])
+            changes = [self.changes(4000, i) for i in range(2 * PAIRS)]
+            alone = [(load(daemon.port, lookups)['rate'], load(daemon.port, changes[i])['rate'])
+                     for i in range(PAIRS)]
+            idle = daemon.rss_bytes()
+            watchers = subprocess.Popen([os.path.join(TOOLS, 'watchers'), str(daemon.port), str(count), '5'],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            rounds, both, parked = [], [], 0
+            while watchers.stdout.readline():
+                rt.wait_for(lambda: daemon.metric('rollcall_http_parked_requests') == count, 30)
+                if not both:
+                    parked = daemon.rss_bytes()
+                    both = [(load(daemon.port, lookups)['rate'], load(daemon.port, changes[PAIRS + i])['rate'])
+                            for i in range(PAIRS)]
+                watchers.stdin.write('go\n')
+                watchers.stdin.flush()
+                rounds.append(json.loads(watchers.stdout.readline()))
+            watchers.wait()
+            last = [answer['last_ms'] for answer in rounds]
+            self.table.row(f'change acknowledged to {count:,} long polls answered', f'{statistics.median(last):.0f} ms',
+                           f'first after {statistics.median([r["first_ms"] for r in rounds]):.1f} ms', spread(last, 0),
+                           f'<= {limit_ms} ms', statistics.median(last) <= limit_ms)
+            each = (parked - idle) / count
+            self.table.row(f'... memory of {count:,} parked', f'{parked / 2**20:.0f} MiB', f'{idle / 2**20:.0f} MiB before',
+                           f'{each:.0f} bytes each', '< 8192', each < 8192)
+            for what, column in (('lookups', 0), ('registrations', 1)):
+                ratios = [b[column] / a[column] for a, b in zip(alone, both)]
+                self.table.row(f'... {what} of others meanwhile', per_second([b[column] for b in both]),
+                               per_second([a[column] for a in alone]), spread(ratios), '>= 0.95',
+                               statistics.median(ratios) >= 0.95)
+            daemon.discard()
+
     def client(self):
         """What the client library costs."""
         daemon = self.daemon()
@@ -427,7 +465,7 @@ class Bench:
 
 
 ROWS = ('lookup', 'pick', 'heartbeat', 'mixed', 'slowdisk', 'register', 'memory', 'start', 'sweeper', 'cycles',
-        'client')
+        'watchers', 'client')
 SHARED = {'memory', 'start', 'sweeper'}
 
 
