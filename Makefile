@@ -423,7 +423,10 @@ tags: $(addprefix $(srcdir)/,$(ALL_SRCS) $(HEADERS) $(CLIENT_HEADERS))
 INSTALLED = 755:$(B)/rollcalld:$(sbindir)/rollcalld \
 	$(foreach u,$(UNITS) $(wildcard $(srcdir)/systemd/*.socket),644:$u:$(systemdsystemunitdir)/$(notdir $u)) \
 	$(foreach m,$(MAN),644:$(srcdir)/$m:$(mandir)/man$(subst .,,$(suffix $m))/$(notdir $m)) \
-	$(if $(TOOL),755:$(TOOL):$(bindir)/rollcall) \
+	$(if $(TOOL),755:$(TOOL):$(bindir)/rollcall \
+	  644:$(srcdir)/client/tool/completion/bash:$(datarootdir)/bash-completion/completions/rollcall \
+	  644:$(srcdir)/client/tool/completion/zsh:$(datarootdir)/zsh/site-functions/_rollcall \
+	  644:$(srcdir)/client/tool/completion/fish:$(datarootdir)/fish/vendor_completions.d/rollcall.fish) \
 	$(if $(CLIENT_SO),755:$(B)/librollcall.so.$(SOVERSION):$(libdir)/librollcall.so.$(SOVERSION) \
 	  644:$(srcdir)/client/include/rollcall.h:$(includedir)/rollcall.h) \
 	$(if $(PC),644:$(PC):$(libdir)/pkgconfig/rollcall.pc)

@@ -382,6 +382,15 @@ class Talking(tool_test.TestCase):
         listed = re.findall(r'(?m)^  ([a-z]+) ', self.ok(None, '--help').out.split('Options')[0])
         self.assertEqual(listed, COMMANDS)
 
+    def test_the_manual_has_every_command_and_option(self):
+        manual = tool_test.read(os.path.join(rt.ROOT, 'docs', 'man', 'rollcall.1'))
+        for command in COMMANDS:
+            if command != 'completion':
+                self.assertRegex(manual, rf'\n\.It Cm {command}\b', command)
+            for letter, option in re.findall(r'(?m)^  (?:-(.), |    )--([a-z-]+)', self.ok(None, command, '--help').out):
+                named = re.search(rf'[ ,]-{option}\b', manual) or letter and re.search(rf'Fl {letter}\b', manual)
+                self.assertTrue(named, f'rollcall.1 has no --{option} of {command}')
+
     def test_wrong_use_says_so_on_standard_error(self):
         for args in ([], ['nope'], ['-x'], ['services', 'extra'], ['services', '--nope'], ['services', '-z'],
                      ['services', '-o'], ['services', '-o', 'xml'], ['services', '--no-headers=1'],
