@@ -23,6 +23,7 @@ int api_open(struct registry *registry, const struct config *config, struct api 
 	api->store = registry_store(registry);
 	api->started_ms = clock_ms();
 	atomic_init(&api->stopping, false);
+	streams_init(&api->streams);
 	api_reload(api, config);
 	json_object_seed(0); /* draws it now, not while two threads parse */
 	*ret_api = api;
@@ -31,6 +32,8 @@ int api_open(struct registry *registry, const struct config *config, struct api 
 
 void api_close(struct api *api)
 {
+	if (api != NULL)
+		streams_fini(&api->streams);
 	free(api);
 }
 
@@ -59,10 +62,13 @@ void api_response_init(struct api_response *response)
 	response->location = NULL;
 	response->header_count = 0;
 	response->close = false;
+	response->stream = NULL;
 }
 
 void api_response_fini(struct api_response *response)
 {
+	if (response->stream != NULL)
+		response->stream->close(response->stream);
 	blob_unref(response->blob);
 	buf_fini(&response->body);
 	free(response->location);

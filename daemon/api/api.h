@@ -55,6 +55,24 @@ struct api_request {
 	int64_t park_until_ms;
 };
 
+/**
+ * An answer that goes on: http/ reads it piece by piece, as its client takes it. Made and closed on
+ * the http thread, and used there only.
+ */
+struct api_stream {
+	/**
+	 * Copies what comes next.
+	 * @return bytes; 0: nothing now: request->wake() will be called once, as after API_PARKED,
+	 * then read again; or, with a park_until_ms, http/ calls expire() at that time; -1: the end
+	 */
+	long (*read)(struct api_stream *stream, char *to, size_t most);
+	/** As api_expire(): after true, read again. Only after a read() that gave 0. */
+	bool (*expire)(struct api_stream *stream);
+	/** Frees it. Not between a read() that gave 0 and its wake(). */
+	void (*close)(struct api_stream *stream);
+	bool ending; /* set by http/: it should end with what it has begun to send */
+};
+
 #define API_HEADERS_MAX 6
 struct api_header {
 	const char *name; /* static */
@@ -71,7 +89,8 @@ struct api_response {
 	char *location;    /* owned; Location of what was created, or NULL */
 	struct api_header header[API_HEADERS_MAX]; /* others: Allow, Retry-After */
 	unsigned header_count;
-	bool close; /* close the connection afterwards */
+	bool close;                /* close the connection afterwards */
+	struct api_stream *stream; /* owned; in place of blob and body, or NULL */
 };
 
 int api_open(struct registry *registry, const struct config *config, struct api **ret_api) MUST_USE;

@@ -245,6 +245,8 @@ void parked_free(struct parked *parked)
 	if (parked->wait.watcher.receipt != NULL)
 		watch_receipt_settle(parked->wait.watcher.receipt, false);
 	watch_receipt_unref(parked->told);
+	if (parked->wait.counted != NULL)
+		waiting_leave(parked->wait.counted);
 	buf_fini(&parked->out);
 	free(parked);
 }

@@ -12,6 +12,7 @@
 #include "api/problem.h"
 #include "api/query.h"
 #include "api/router.h"
+#include "api/stream.h"
 #include "base/attr.h"
 #include "base/check.h"
 #include "registry/registry.h"
@@ -34,6 +35,9 @@ struct api {
 	_Atomic(int64_t) max_instances;
 	_Atomic(int64_t) max_watchers;
 	atomic_bool stopping;
+
+	atomic_uint waiting; /* long polls and streams, as max_watchers counts them */
+	struct streams streams;
 };
 MAGIC(api, 0xa9150);
 
@@ -63,6 +67,7 @@ struct parked {
 		struct watcher watcher;
 		uint64_t fingerprint; /* of the result that was seen */
 		bool expired;
+		struct api *counted; /* where it counts as waiting; NULL: nowhere */
 	} wait;
 	struct watch_receipt *told; /* PUT status with wait_ms: whom the change was sent to */
 	int64_t told_wait_ms;
@@ -89,6 +94,10 @@ bool call_number(struct call *call, const struct query_rule *rules, unsigned rul
 bool call_text(struct call *call, const struct query_item *item, struct str *ret) MUST_USE;
 /** ?format= when @p format is a rule that was given, else what Accept prefers. */
 bool call_wants_text(struct call *call, const struct query_item *format, bool *ret) MUST_USE;
+/** Does Accept name @p type, and prefer it to JSON? */
+bool call_accepts(const struct call *call, struct str type) MUST_USE;
+/** A list of statuses between commas, or "any", as bits. */
+bool call_statuses(struct call *call, struct str text, unsigned *ret_statuses) MUST_USE;
 /** ?meta.KEY=VALUE, all of them. */
 struct meta_filter;
 bool call_meta_filter(struct call *call, unsigned rule, struct meta_filter *ret) MUST_USE;
@@ -117,8 +126,10 @@ enum api_result call_answer(struct call *call, unsigned status, const char *cont
  */
 bool call_etag(struct call *call, uint64_t revision, bool text) MUST_USE;
 
-#define TYPE_JSON "application/json"
-#define TYPE_TEXT "text/plain; charset=utf-8"
+#define TYPE_JSON  "application/json"
+#define TYPE_TEXT  "text/plain; charset=utf-8"
+#define TYPE_SSE   "text/event-stream"
+#define TYPE_JSONL "application/jsonl"
 
 /** @return a parked request with @p size bytes of memory, not yet parked; NULL when out of memory
  * (told) */
@@ -146,6 +157,10 @@ bool call_wait(struct call *call, struct parked **parked, const struct watcher *
                enum api_result (*finish)(struct call *, struct parked *)) MUST_USE;
 /** What was waited for is answered: frees @p parked. Takes NULL. */
 void call_waited(struct call *call, struct parked *parked);
+/** Counts one more that waits: waiting_leave() ends it. @return false when they are too many (told)
+ */
+bool call_waiting_enter(struct call *call) MUST_USE;
+void waiting_leave(struct api *api);
 /** It happened before. @return true: it will not be woken; false: it is being woken: return
  * API_PARKED */
 bool call_unwait(struct call *call, struct parked *parked) MUST_USE;
@@ -157,6 +172,7 @@ struct str peer_address(struct str peer);
 enum api_result root_get(struct call *call);
 enum api_result services_get(struct call *call);
 enum api_result service_get(struct call *call);
+enum api_result watch_get(struct call *call);
 enum api_result instances_post(struct call *call);
 enum api_result instance_get(struct call *call);
 enum api_result instance_put(struct call *call);

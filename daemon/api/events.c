@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "model/event.h"
+#include "api/events.h"
 
-#include "api/call.h"
 #include "api/pretty.h"
+#include "base/clock.h"
+#include "base/parse.h"
+#include "model/event.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -18,13 +20,14 @@ enum {
 	EVENTS_ID,
 	EVENTS_KIND,
 	EVENTS_LIMIT,
-	EVENTS_FORMAT
+	EVENTS_FORMAT,
+	EVENTS_WAIT
 };
 static const struct query_rule events_rules[] = {
 	[PARAM_PRETTY] = QUERY_PRETTY,     [EVENTS_SINCE] = {"since", 0},
 	[EVENTS_SERVICE] = {"service", 0}, [EVENTS_ID] = {"id", 0},
 	[EVENTS_KIND] = {"kind", 0},       [EVENTS_LIMIT] = {"limit", 0},
-	[EVENTS_FORMAT] = {"format", 0},
+	[EVENTS_FORMAT] = {"format", 0},   [EVENTS_WAIT] = {"wait_ms", 0},
 };
 
 /** A list of kinds between commas, as bits. */
@@ -60,22 +63,61 @@ static bool read_text(struct call *call, unsigned rule, struct str *ret)
 	return item == NULL || call_text(call, item, ret);
 }
 
-static bool read_query(struct call *call, struct journal_query *query, bool *ret_text)
+/** What Accept asks for, unless ?format= does. */
+static bool read_form(struct call *call, enum events_form *ret)
+{
+	const struct query_item *format = query_get(&call->query, EVENTS_FORMAT);
+	bool text = false;
+
+	if (format == NULL && call_accepts(call, STR(TYPE_SSE))) {
+		*ret = EVENTS_SSE;
+		return true;
+	}
+	if (format == NULL && call_accepts(call, STR(TYPE_JSONL))) {
+		*ret = EVENTS_LINES;
+		return true;
+	}
+	if (!call_wants_text(call, format, &text))
+		return false;
+	*ret = text ? EVENTS_TEXT : EVENTS_JSON;
+	return true;
+}
+
+/** Where to begin: what a stream's client has seen already goes before ?since=. */
+static bool read_since(struct call *call, struct events_query *query)
+{
+	struct str id = call->request->last_event_id;
+
+	query->has_since = query_get(&call->query, EVENTS_SINCE) != NULL;
+	if (!call_number(call, events_rules, EVENTS_SINCE, 0, INT64_MAX, &query->log.since))
+		return false;
+	if (query->form != EVENTS_SSE || id.len == 0)
+		return true;
+	query->has_since = true;
+	if (parse_u64(id, 0, INT64_MAX, &query->log.since) == 0)
+		return true;
+	problem(call->response, "invalid-parameter",
+	        "Last-Event-ID must be the id of an event, a revision");
+	return false;
+}
+
+static bool read_query(struct call *call, struct events_query *query)
 {
 	uint64_t limit = EVENTS_DEFAULT;
 	struct str kinds = {NULL, 0};
 
-	*query = (struct journal_query){0};
+	*query = (struct events_query){0};
 	if (!call_query(call, events_rules, ARRAY_LEN(events_rules)) ||
-	    !call_wants_text(call, query_get(&call->query, EVENTS_FORMAT), ret_text) ||
-	    !call_number(call, events_rules, EVENTS_SINCE, 0, INT64_MAX, &query->since) ||
+	    !read_form(call, &query->form) || !read_since(call, query) ||
 	    !call_number(call, events_rules, EVENTS_LIMIT, 1, EVENTS_MAX, &limit) ||
-	    !read_text(call, EVENTS_SERVICE, &query->service) ||
-	    !read_text(call, EVENTS_ID, &query->id) || !read_text(call, EVENTS_KIND, &kinds))
+	    !call_number(call, events_rules, EVENTS_WAIT, 0, WAIT_MS_MAX, &query->wait_ms) ||
+	    !read_text(call, EVENTS_SERVICE, &query->log.service) ||
+	    !read_text(call, EVENTS_ID, &query->log.id) || !read_text(call, EVENTS_KIND, &kinds))
 		return false;
-	query->limit = (uint32_t)limit;
+	query->log.limit = (uint32_t)limit;
+	query->has_limit = query_get(&call->query, EVENTS_LIMIT) != NULL;
 	return query_get(&call->query, EVENTS_KIND) == NULL ||
-	       read_kinds(call, kinds, &query->kinds);
+	       read_kinds(call, kinds, &query->log.kinds);
 }
 
 static struct str member_text(const json_t *object, const char *key)
@@ -142,9 +184,12 @@ static void put_events(struct buf *out, const struct history *history)
 	buf_put_char(out, '}');
 }
 
-static enum api_result submit(struct call *call, struct parked *parked)
+static enum api_result submit(struct call *call, struct parked *parked,
+                              const struct events_query *query)
 {
 	buf_reset(&parked->out);
+	if (events_stream(query))
+		follow_prepare(&parked->history, query);
 	call->request->park = parked;
 	int r = registry_read_history(call->api->registry, &parked->history);
 	if (r == 0)
@@ -163,45 +208,105 @@ static void wake(struct history *history)
 }
 
 /** Without ?since= the reading begins with the oldest event that is kept. */
-static bool begins_at_oldest(struct call *call, const struct parked *parked)
+static bool begins_at_oldest(const struct events_query *query, const struct parked *parked)
 {
-	return parked->history.error == -ESTALE && parked->tries < 3 &&
-	       query_get(&call->query, EVENTS_SINCE) == NULL;
+	return parked->history.error == -ESTALE && parked->tries < 3 && !query->has_since;
+}
+
+bool events_are_after(struct api *api, struct str service, uint64_t since, uint64_t *ret_now)
+{
+	const struct snapshot *now = snapshot_enter(api->store);
+	const struct service *found = service.len > 0 ? snapshot_service(now, service) : NULL;
+	uint64_t revision = snapshot_revision(now);
+
+	*ret_now = revision;
+	if (found != NULL)
+		revision = found->revision;
+	else if (service.len > 0)
+		revision = registry_removed_revision(api->registry, service);
+	snapshot_leave(api->store);
+	return revision > since;
+}
+
+static enum api_result events_read(struct call *call, struct parked *parked);
+
+/** Something has happened, or time is over. */
+static enum api_result events_woken(struct call *call, struct parked *parked)
+{
+	struct events_query query;
+
+	if (!read_query(call, &query)) {
+		parked_free(parked);
+		return API_DONE;
+	}
+	call->response->header_count = 0;
+	parked->finish = events_read;
+	parked->history.query.since = parked->history.last;
+	return submit(call, parked, &query);
+}
+
+/** There is no event yet: waits for one. */
+static enum api_result wait_for_events(struct call *call, struct parked *parked,
+                                       const struct events_query *query)
+{
+	struct watcher watcher = {.topic = parked->history.query.service,
+	                          .aspects = (1u << WATCH_ASPECTS) - 1,
+	                          .seen = parked->history.last};
+	struct wait_query wait = {.wait_ms = query->wait_ms};
+	uint64_t now;
+
+	call->response->header_count = 0;
+	parked->finish = events_woken;
+	if (!call_wait(call, &parked, &watcher, &wait, events_woken))
+		return API_DONE;
+	if (!events_are_after(call->api, watcher.topic, watcher.seen, &now) ||
+	    !call_unwait(call, parked))
+		return API_PARKED;
+	return events_woken(call, parked);
+}
+
+static void tell_compacted(struct call *call, uint64_t oldest)
+{
+	uint64_t since = oldest > 0 ? oldest - 1 : 0;
+
+	problem(call->response, "compacted",
+	        "events up to revision %" PRIu64 " are no longer kept: read the present state, "
+	        "then go on with since=%" PRIu64,
+	        since, since);
 }
 
 static enum api_result events_read(struct call *call, struct parked *parked)
 {
 	struct history *history = &parked->history;
 	struct buf *body = &call->response->body;
-	struct journal_query again;
-	bool text = false;
+	struct events_query query;
 
-	if (!read_query(call, &again, &text)) {
+	if (!read_query(call, &query)) {
 		parked_free(parked);
 		return API_DONE;
 	}
-	if (begins_at_oldest(call, parked)) {
+	if (begins_at_oldest(&query, parked)) {
 		parked->tries++;
 		history->query.since = history->oldest > 0 ? history->oldest - 1 : 0;
 		call->response->header_count = 0;
-		return submit(call, parked);
+		return submit(call, parked, &query);
 	}
 
 	int r = history->error < 0 ? history->error : buf_error(history->out);
-	if (r == 0 && text)
+	if (r == 0 && events_stream(&query))
+		return follow_answer(call, parked, &query);
+	if (r == 0 && history->count == 0 && query.wait_ms > 0 && !parked->wait.expired)
+		return wait_for_events(call, parked, &query);
+	if (r == 0 && query.form == EVENTS_TEXT)
 		r = put_table(body, history->out);
 	else if (r == 0)
 		put_events(body, history);
 	if (r == -ESTALE)
-		problem(call->response, "compacted",
-		        "events up to revision %" PRIu64 " are no longer kept: read the present "
-		        "state, then go on with since=%" PRIu64,
-		        history->oldest > 0 ? history->oldest - 1 : 0,
-		        history->oldest > 0 ? history->oldest - 1 : 0);
+		tell_compacted(call, history->oldest);
 	else if (r < 0)
 		problem_errno(call->response, r);
 	else
-		(void)call_answer(call, 200, text ? TYPE_TEXT : TYPE_JSON);
+		(void)call_answer(call, 200, query.form == EVENTS_TEXT ? TYPE_TEXT : TYPE_JSON);
 	parked_free(parked);
 	return API_DONE;
 }
@@ -218,20 +323,30 @@ static struct str copy_to(char **end, struct str text)
 
 enum api_result events_get(struct call *call)
 {
-	struct journal_query query;
-	bool text;
+	struct events_query query;
 
-	if (!read_query(call, &query, &text))
+	if (!read_query(call, &query))
 		return API_DONE;
-	struct parked *parked = call_park(call, query.service.len + query.id.len, events_read);
-	if (parked == NULL)
+	bool waits = query.wait_ms > 0 && !events_stream(&query);
+	if (waits && !call_waiting_enter(call))
 		return API_DONE;
+	struct parked *parked =
+		call_park(call, query.log.service.len + query.log.id.len, events_read);
+	if (parked == NULL) {
+		if (waits)
+			waiting_leave(call->api);
+		return API_DONE;
+	}
+	if (waits) {
+		parked->wait.counted = call->api;
+		call->request->park_until_ms = clock_ms() + (int64_t)query.wait_ms;
+	}
 	char *end = parked->memory;
-	query.service = copy_to(&end, query.service);
-	query.id = copy_to(&end, query.id);
-	parked->history.query = query;
+	query.log.service = copy_to(&end, query.log.service);
+	query.log.id = copy_to(&end, query.log.id);
+	parked->history.query = query.log;
 	parked->history.out = &parked->out;
 	parked->history.done = wake;
 	call->response->header_count = 0; /* is told with the answer */
-	return submit(call, parked);
+	return submit(call, parked, &query);
 }

@@ -43,7 +43,7 @@ struct lookup {
 	bool text;
 };
 
-static bool read_statuses(struct call *call, struct str text, unsigned *ret)
+bool call_statuses(struct call *call, struct str text, unsigned *ret_statuses)
 {
 	unsigned statuses = 0;
 
@@ -67,7 +67,7 @@ static bool read_statuses(struct call *call, struct str text, unsigned *ret)
 			break;
 		text = (struct str){comma + 1, text.len - word.len - 1};
 	}
-	*ret = statuses;
+	*ret_statuses = statuses;
 	return true;
 }
 
@@ -92,7 +92,7 @@ static bool read_lookup(struct call *call, struct lookup *lookup)
 		return false;
 	item = query_get(&call->query, LOOKUP_STATUS);
 	if (item != NULL &&
-	    (!call_text(call, item, &text) || !read_statuses(call, text, &lookup->statuses)))
+	    (!call_text(call, item, &text) || !call_statuses(call, text, &lookup->statuses)))
 		return false;
 	item = query_get(&call->query, LOOKUP_AFTER);
 	lookup->has_after = item != NULL;

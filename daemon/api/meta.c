@@ -23,6 +23,7 @@ static void put_limits(struct buf *out, const struct api *api)
 		{"instances", atomic_load_explicit(&api->max_instances, memory_order_relaxed)},
 		{"watchers", atomic_load_explicit(&api->max_watchers, memory_order_relaxed)},
 		{"wait_ms", WAIT_MS_MAX},
+		{"stream_page_bytes", STREAM_PAGE_BYTES},
 		{"service_name_bytes", SERVICE_NAME_MAX},
 		{"instance_id_bytes", INSTANCE_ID_MAX},
 		{"host_bytes", HOST_MAX},
@@ -124,6 +125,8 @@ enum api_result metrics_get(struct call *call)
 	metrics_set(METRIC_HEALTHY, (int64_t)counts.instances[STATUS_HEALTHY]);
 	metrics_set(METRIC_UNHEALTHY, (int64_t)counts.instances[STATUS_UNHEALTHY]);
 	metrics_set(METRIC_DRAINING, (int64_t)counts.instances[STATUS_DRAINING]);
+	metrics_set(METRIC_STREAM_LAG,
+	            (int64_t)streams_lag(&call->api->streams, call->response->revision));
 	metrics_render(&call->response->body);
 	return call_answer(call, 200, "text/plain; version=0.0.4; charset=utf-8");
 }

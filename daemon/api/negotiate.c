@@ -48,8 +48,8 @@ static int quality(struct str parameters)
 	return 1000;
 }
 
-/** Does it want text rather than JSON, by name and at least as much? */
-static bool prefers_text(struct str accept)
+/** Does it want this rather than JSON, by name and at least as much? */
+static bool prefers(struct str accept, struct str wanted)
 {
 	int text = -1;
 	int json = -1;
@@ -59,7 +59,7 @@ static bool prefers_text(struct str accept)
 	while (next_element(&accept, ',', &element)) {
 		struct str type = element;
 		(void)next_element(&element, ';', &type);
-		if (type.len == 10 && strncasecmp(type.data, "text/plain", 10) == 0)
+		if (type.len == wanted.len && strncasecmp(type.data, wanted.data, wanted.len) == 0)
 			text = quality(element);
 		else if (type.len == 16 && strncasecmp(type.data, "application/json", 16) == 0)
 			json = quality(element);
@@ -71,12 +71,17 @@ static bool prefers_text(struct str accept)
 	return text > 0 && text >= any;
 }
 
+bool call_accepts(const struct call *call, struct str type)
+{
+	return prefers(call->request->accept, type);
+}
+
 bool call_wants_text(struct call *call, const struct query_item *format, bool *ret)
 {
 	struct str word;
 
 	if (format == NULL) {
-		*ret = prefers_text(call->request->accept);
+		*ret = call_accepts(call, STR("text/plain"));
 		if (*ret)
 			response_header(call->response, "Vary", "Accept");
 		return true;

@@ -4,6 +4,7 @@
 /* clang-format off */
 const struct route api_routes[] = {
 	{"/v1/services/{service}/pick",      4, {[API_GET] = {pick_get, 0}}},
+	{"/v1/services/{service}/watch",     4, {[API_GET] = {watch_get, 0}}},
 	{"/v1/services/{service}",           3, {[API_GET] = {service_get, 0}}},
 	{"/v1/services/{service}/instances/{id}/heartbeat", 6,
 		{[API_POST] = {heartbeat_post, API_BODY_MAX}, [API_PUT] = {heartbeat_post, API_BODY_MAX}}},

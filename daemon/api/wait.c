@@ -23,23 +23,35 @@ bool call_wait_query(struct call *call, const struct query_rule *rules, unsigned
 	return true;
 }
 
+bool call_waiting_enter(struct call *call)
+{
+	int64_t most = atomic_load_explicit(&call->api->max_watchers, memory_order_relaxed);
+
+	if ((int64_t)atomic_fetch_add(&call->api->waiting, 1) < most)
+		return true;
+	waiting_leave(call->api);
+	problem(call->response, "too-many-watchers",
+	        "%" PRId64 " requests wait already: ask again without wait_ms, or later", most);
+	return false;
+}
+
+void waiting_leave(struct api *api)
+{
+	atomic_fetch_sub(&api->waiting, 1);
+}
+
 static struct parked *begin(struct call *call, const struct watcher *watcher,
                             const struct wait_query *wait,
                             enum api_result (*finish)(struct call *, struct parked *))
 {
-	struct watch_hub *hub = registry_watch(call->api->registry);
-	int64_t most = atomic_load_explicit(&call->api->max_watchers, memory_order_relaxed);
-
-	if (watch_count(hub) >= (size_t)most) {
-		problem(call->response, "too-many-watchers",
-		        "%" PRId64 " requests wait already: ask again without wait_ms, or later",
-		        most);
+	if (!call_waiting_enter(call))
+		return NULL;
+	struct parked *parked = call_park(call, watcher->topic.len, finish);
+	if (parked == NULL) {
+		waiting_leave(call->api);
 		return NULL;
 	}
-
-	struct parked *parked = call_park(call, watcher->topic.len, finish);
-	if (parked == NULL)
-		return NULL;
+	parked->wait.counted = call->api;
 	call->request->park_until_ms = clock_ms() + (int64_t)wait->wait_ms;
 	if (watcher->topic.len > 0)
 		memcpy(parked->memory, watcher->topic.data, watcher->topic.len);

@@ -21,6 +21,7 @@
 	X(LOCK_HISTORY,      "queries waiting for the history thread")             \
 	X(LOCK_ARCHIVE,      "queries waiting for the archive thread")             \
 	X(LOCK_WATCH,        "requests that wait for a change")                    \
+	X(LOCK_STREAMS,      "the list of open streams")                          \
 	X(LOCK_LEASES,       "the timers of all leases and the list of due ones")  \
 	X(LOCK_HTTP_PEERS,    "how many connections each address has open")              \
 	X(LOCK_HTTP_DONE,    "finished requests on their way back to an http thread") \

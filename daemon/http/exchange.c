@@ -315,11 +315,9 @@ static void watch(struct exchange *exchange)
 	loop_watch_hangup(loop, connection);
 }
 
-static enum MHD_Result proceed(struct exchange *exchange, enum api_result result)
+/* It may have been woken already: the loop will see that after this pass. */
+static void park(struct exchange *exchange)
 {
-	if (result == API_DONE)
-		return answer(exchange);
-	/* It may have been woken already: the loop will see that after this pass. */
 	exchange->state = EXCHANGE_PARKED;
 	exchange->loop->parked++;
 	metrics_move(METRIC_PARKED, 1);
@@ -328,7 +326,34 @@ static enum MHD_Result proceed(struct exchange *exchange, enum api_result result
 	else
 		move(exchange, LANE_PARKED);
 	MHD_suspend_connection(exchange->mhd);
+}
+
+static enum MHD_Result proceed(struct exchange *exchange, enum api_result result)
+{
+	if (result == API_DONE)
+		return answer(exchange);
+	park(exchange);
 	return MHD_YES;
+}
+
+ssize_t exchange_read(void *cls, uint64_t position, char *to, size_t most)
+{
+	struct exchange *exchange = cls;
+	struct loop *loop = exchange->loop;
+	struct api_stream *stream = exchange->response.stream;
+
+	(void)position;
+	CHECK_MAGIC(exchange, exchange);
+	if (loop->abandoning || exchange->gone)
+		return MHD_CONTENT_READER_END_WITH_ERROR;
+	stream->ending = loop->stopping;
+	long got = stream->read(stream, to, most);
+	if (got == 0)
+		park(exchange);
+	else if (got > 0 && exchange->connection->lane == LANE_REPLY)
+		/* Its client has taken all that came before: its time begins anew. */
+		lanes_move(&loop->lanes, exchange->connection, LANE_REPLY, loop->now_ms);
+	return got < 0 ? MHD_CONTENT_READER_END_OF_STREAM : got;
 }
 
 static enum MHD_Result run(struct exchange *exchange)
@@ -386,7 +411,7 @@ void exchange_resume(struct exchange *exchange)
 {
 	CHECK_MAGIC(exchange, exchange);
 	CHECK(exchange->state == EXCHANGE_PARKED);
-	exchange->state = EXCHANGE_WOKEN;
+	exchange->state = exchange->response.stream != NULL ? EXCHANGE_ANSWERED : EXCHANGE_WOKEN;
 	exchange->loop->parked--;
 	exchange->connection->watching = NULL;
 	timers_disarm(&exchange->loop->timers, &exchange->timer);
@@ -397,10 +422,17 @@ void exchange_resume(struct exchange *exchange)
 
 void exchange_expire(struct exchange *exchange, bool gone)
 {
+	struct api_stream *stream = exchange->response.stream;
+
 	CHECK_MAGIC(exchange, exchange);
-	if (!api_expire(exchange->loop->http->api, &exchange->request))
+	if (stream != NULL ? !stream->expire(stream)
+	                   : !api_expire(exchange->loop->http->api, &exchange->request))
 		return; /* it is being woken */
 	exchange->gone = gone;
+	metrics_count(gone                       ? METRIC_WAKEUPS_HANGUP
+	              : exchange->loop->stopping ? METRIC_WAKEUPS_STOP
+	                                         : METRIC_WAKEUPS_TIMEOUT,
+	              1);
 	exchange_resume(exchange);
 }
 

@@ -23,7 +23,7 @@ struct connection;
 enum exchange_state {
 	EXCHANGE_BEGUN,   /* the request's first line has arrived */
 	EXCHANGE_READING, /* all headers have; the body may follow */
-	EXCHANGE_PARKED,  /* suspended; the writer refers to it */
+	EXCHANGE_PARKED,  /* suspended, before its answer or amid a stream; others refer to it */
 	EXCHANGE_WOKEN,   /* the writer is done with it */
 	EXCHANGE_ANSWERED
 };
@@ -57,6 +57,8 @@ void *exchange_begin(void *cls, const char *target, struct MHD_Connection *mhd);
 enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd, const char *url,
                                 const char *method, const char *version, const char *upload,
                                 size_t *upload_size, void **context);
+/** The next bytes of an answer that is a stream; its first argument is the exchange. */
+ssize_t exchange_read(void *cls, uint64_t position, char *to, size_t most);
 void exchange_completed(void *cls, struct MHD_Connection *mhd, void **context,
                         enum MHD_RequestTerminationCode code);
 

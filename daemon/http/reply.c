@@ -11,6 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* For HTTP/1.0, which knows no chunks; those lie in libmicrohttpd's memory of the connection. */
+#define STREAM_BLOCK 4096
+
 static bool add(struct MHD_Response *mhd, const char *name, const char *value)
 {
 	return MHD_add_response_header(mhd, name, value) == MHD_YES;
@@ -57,6 +60,18 @@ static struct MHD_Response *make(const struct api_response *response, struct str
 		MHD_create_response_from_buffer(body.len, data.out, MHD_RESPMEM_PERSISTENT);
 
 	if (mhd != NULL && !add_headers(mhd, response)) {
+		MHD_destroy_response(mhd);
+		mhd = NULL;
+	}
+	return mhd;
+}
+
+static struct MHD_Response *make_stream(struct exchange *exchange)
+{
+	struct MHD_Response *mhd = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK,
+	                                                             exchange_read, exchange, NULL);
+
+	if (mhd != NULL && !add_headers(mhd, &exchange->response)) {
 		MHD_destroy_response(mhd);
 		mhd = NULL;
 	}
@@ -116,12 +131,16 @@ int reply_queue(struct exchange *exchange)
 	const struct api_response *response = &exchange->response;
 	struct replies *replies = &exchange->loop->replies;
 	struct str body = body_of(response);
-	bool once = response->location != NULL || response->header_count > 0 || response->close ||
-	            body.len > REPLIES_BLOB_MAX;
+	/* To HEAD libmicrohttpd would send the last chunk of what it does not send. */
+	bool streams = response->stream != NULL && exchange->request.method != API_HEAD;
+	bool once = streams || response->location != NULL || response->header_count > 0 ||
+	            response->close || body.len > REPLIES_BLOB_MAX;
 
 	if (response->revision > replies->revision)
 		replies->revision = response->revision;
-	struct MHD_Response *mhd = once ? make(response, body) : prepare(exchange, body);
+	struct MHD_Response *mhd = streams ? make_stream(exchange)
+	                           : once  ? make(response, body)
+	                                   : prepare(exchange, body);
 	if (mhd == NULL)
 		return -ENOMEM;
 	enum MHD_Result queued = MHD_queue_response(exchange->mhd, response->status, mhd);

@@ -30,6 +30,14 @@
 	X(METRIC_KEYFRAME_FAILURES,   "rollcall_keyframe_failures_total", "", "Keyframes that could not be written.") \
 	X(METRIC_STALLS,              "rollcall_stalls_total", "", "Times the daemon noticed that it had stalled and pushed deadlines.") \
 	X(METRIC_HOLDS,               "rollcall_expiry_holds_total", "", "Mass expiries held back.")          \
+	X(METRIC_WAKEUPS_SERVICE,     "rollcall_watch_wakeups_total", "cause=\"service\"", "Long polls and streams woken, by cause.") \
+	X(METRIC_WAKEUPS_ANY,         "rollcall_watch_wakeups_total", "cause=\"any\"",     "")                \
+	X(METRIC_WAKEUPS_TIMEOUT,     "rollcall_watch_wakeups_total", "cause=\"timeout\"", "")                \
+	X(METRIC_WAKEUPS_HANGUP,      "rollcall_watch_wakeups_total", "cause=\"hangup\"",  "")                \
+	X(METRIC_WAKEUPS_STOP,        "rollcall_watch_wakeups_total", "cause=\"stop\"",    "")                \
+	X(METRIC_STREAMED_EVENTS,     "rollcall_stream_events_total", "stream=\"events\"", "Events put into streams.") \
+	X(METRIC_STREAMED_CHANGES,    "rollcall_stream_events_total", "stream=\"watch\"",  "")                \
+	X(METRIC_STREAM_RESETS,       "rollcall_stream_resets_total", "", "Streams ended because retention overtook their readers.") \
 	X(METRIC_CONNECTIONS_REFUSED, "rollcall_http_connections_refused_total", "", "Connections closed at a limit.") \
 	X(METRIC_REQUESTS_REFUSED,    "rollcall_http_requests_refused_total", "", "Requests refused before routing: malformed, ambiguous or late.")
 
@@ -43,7 +51,10 @@
 	X(METRIC_KEYFRAME,      "rollcall_keyframe_revision", "", "Revision of the newest keyframe; 0: none.") \
 	X(METRIC_QUEUE,         "rollcall_commit_queue", "", "Commands waiting for the writer.")              \
 	X(METRIC_CONNECTIONS,   "rollcall_http_connections", "", "Open HTTP connections.")                   \
-	X(METRIC_PARKED,        "rollcall_http_parked_requests", "", "Requests waiting for a commit or a change.")
+	X(METRIC_PARKED,        "rollcall_http_parked_requests", "", "Requests waiting for a commit or a change.") \
+	X(METRIC_EVENT_STREAMS, "rollcall_streams", "stream=\"events\"", "Open streams.")                      \
+	X(METRIC_WATCH_STREAMS, "rollcall_streams", "stream=\"watch\"", "")                                    \
+	X(METRIC_STREAM_LAG,    "rollcall_stream_lag_revisions", "", "How far the slowest reader of a stream is behind.")
 
 #define METRIC_HISTOGRAMS(X)                                                                                \
 	X(METRIC_REQUEST_SECONDS, "rollcall_http_request_duration_seconds", "Time from request to answer.")  \

@@ -28,18 +28,78 @@ static int put_event(void *arg, const struct event *event)
 {
 	struct history *history = arg;
 
-	if (history->count > 0)
-		buf_put_char(history->out, ',');
-	event_put_json(history->out, event);
+	if (history->put != NULL) {
+		history->put(history, event);
+	} else {
+		if (history->count > 0)
+			buf_put_char(history->out, ',');
+		event_put_json(history->out, event);
+	}
 	history->count++;
-	return buf_error(history->out);
+	history->last = event->revision;
+	if (history->bytes_max > 0 && history->out->len >= history->bytes_max)
+		history->more = true;
+	return history->more ? -ENOBUFS : buf_error(history->out);
 }
 
-static void read_one(struct history_thread *thread, struct history *history)
+static bool asks_the_same(const struct history *a, const struct history *b)
 {
+	return a->query.since == b->query.since && a->query.kinds == b->query.kinds &&
+	       a->query.limit == b->query.limit && a->put == b->put &&
+	       a->bytes_max == b->bytes_max && str_equal(a->query.service, b->query.service) &&
+	       str_equal(a->query.id, b->query.id);
+}
+
+/* Those that follow the log together ask the same at the same time: one reading is enough. */
+static struct history *take_same_locked(struct history_thread *thread, const struct history *first)
+{
+	struct history *same = NULL;
+	struct history **link = &thread->head;
+
+	while (*link != NULL) {
+		struct history *history = *link;
+
+		if (!asks_the_same(history, first)) {
+			link = &history->next;
+			continue;
+		}
+		*link = history->next;
+		history->next = same;
+		same = history;
+		thread->count--;
+	}
+	thread->tail = link;
+	return same;
+}
+
+static void copy_result(struct history *to, const struct history *from, size_t start)
+{
+	to->error = from->error;
+	to->last = from->last;
+	to->oldest = from->oldest;
+	to->count = from->count;
+	to->more = from->more;
+	buf_add(to->out, from->out->data + start, from->out->len - start);
+}
+
+static void read_one(struct history_thread *thread, struct history *history, struct history *same)
+{
+	size_t start = history->out->len;
+
 	history->count = 0;
+	history->more = false;
 	history->error = journal_reader_events(thread->reader, &history->query, put_event, history,
 	                                       &history->last, &history->oldest);
+	if (history->more)
+		history->error = 0; /* it was we who stopped it */
+	history->more |= history->count == history->query.limit;
+	while (same != NULL) {
+		struct history *next = same->next;
+
+		copy_result(same, history, start);
+		same->done(same);
+		same = next;
+	}
 	history->done(history);
 }
 
@@ -63,12 +123,13 @@ static void history_main(void *arg)
 		thread->count--;
 
 		bool stopping = thread->stopping;
+		struct history *same = stopping ? NULL : take_same_locked(thread, history);
 		lock_release(&thread->lock);
 		if (stopping) {
 			history->error = -ESHUTDOWN;
 			history->done(history);
 		} else {
-			read_one(thread, history);
+			read_one(thread, history, same);
 		}
 		lock_take(&thread->lock);
 	}
@@ -108,7 +169,7 @@ int history_submit(struct history_thread *thread, struct history *history)
 	lock_take(&thread->lock);
 	if (thread->stopping) {
 		r = -ESHUTDOWN;
-	} else if (thread->count == HISTORY_QUEUE_MAX) {
+	} else if (thread->count >= HISTORY_QUEUE_MAX && !history->is_counted) {
 		r = -EAGAIN;
 	} else {
 		*thread->tail = history;

@@ -158,12 +158,17 @@ int64_t registry_held_ms(const struct registry *registry, const struct service *
 /** Events from the log, read on the registry's history thread. Owned by the caller until done(). */
 struct history {
 	struct journal_query query;
-	struct buf *out; /* gets the events as JSON objects separated by commas */
+	struct buf *out; /* gets the events, as put() puts them */
+	/** Appends one event to out, on the history thread. NULL: as JSON objects between commas. */
+	void (*put)(struct history *history, const struct event *event);
+	size_t bytes_max; /* stop once out is so long; 0: never */
+	bool is_counted;  /* how many may ask is limited elsewhere: never refused as one too many */
 	void (*done)(struct history *history); /* on the history thread; must not block */
 	int error;                             /* as journal_reader_events() */
 	uint64_t last;
 	uint64_t oldest;
 	uint32_t count;
+	bool more; /* stopped at query.limit or bytes_max: there may be more after `last` */
 	struct history *next;
 };
 /** @return 0, -EAGAIN (too many wait), -ESHUTDOWN */

@@ -189,7 +189,7 @@ static void notify_of(struct registry *registry, const struct snapshot *now,
 	for (size_t s = 0; s < STATUS_COUNT; s++)
 		change.revision[s] =
 			service != NULL ? service->status_revision[s] : event->revision;
-	(void)watch_notify(registry->watch, &change, receipt);
+	metrics_count(METRIC_WAKEUPS_SERVICE, watch_notify(registry->watch, &change, receipt));
 }
 
 /* After publishing: who is woken looks at the snapshot. */
@@ -211,7 +211,7 @@ static void notify(struct registry *registry, const struct batch *batch)
 	for (size_t i = 0; i < batch->event_count; i++)
 		notify_of(registry, now, &batch->events[i], NULL);
 	snapshot_leave(registry->store);
-	(void)watch_notify_any(registry->watch);
+	metrics_count(METRIC_WAKEUPS_ANY, watch_notify_any(registry->watch));
 }
 
 /* Before publishing, so that who finds a service gone finds this too. Any removal may have been the

@@ -9,6 +9,7 @@ import unittest
 
 import jsonschema
 import rollcall_test as rt
+from sse import Stream
 
 METHODS = {'get', 'put', 'post', 'delete'}
 JSON = {'Content-Type': 'application/json'}
@@ -78,7 +79,7 @@ class Contract:
         if kind not in content:
             yield f'{where}: is {kind}, not one of {list(content)}'
             return
-        value = response.json() if kind.endswith('json') else response.text
+        value = response.json() if kind.endswith(('json', 'jsonl')) else response.text
         yield from jsonschema.errors(self.document, content[kind]['schema'], value, where)
 
 
@@ -94,6 +95,30 @@ class OpenApi(rt.TestCase):
         self.assertEqual(response.status, status, f'{method} {target}: {response}')
         self.assertEqual(list(self.contract.errors(method, target, response)), [])
         return response
+
+    def read_stream(self, target, *steps):
+        """What a stream says at first and after each step, held against the contract."""
+        pattern, operation = self.contract.operation('GET', target)
+        self.contract.seen.add(('get', pattern, '200'))
+        described = operation['responses']['200']['content']['text/event-stream']['x-events']
+        stream = Stream(self.rollcall, target)
+        self.addCleanup(stream.close)
+        for step in (lambda: None, *steps):
+            step()
+            event = stream.event()
+            found = jsonschema.errors(self.contract.document, described[event.kind], event.data)
+            self.assertEqual(list(found), [], event.kind)
+
+    def test_streams_say_what_is_described(self):
+        self.rollcall.register('web', 'a')
+        self.read_stream('/v1/services/web/watch',
+                         lambda: self.rollcall.set_status('web', 'a', 'draining'),
+                         lambda: self.rollcall.register('web', 'b'),
+                         lambda: self.rollcall.register('web', 'b', weight=2),
+                         lambda: self.rollcall.deregister('web', 'b'))
+        self.read_stream('/v1/events', lambda: None, lambda: self.rollcall.deregister('web', 'a'))
+        lines = self.ask(200, 'GET', '/v1/events?limit=1', headers={'Accept': 'application/jsonl'})
+        self.assertEqual(lines.headers['Content-Type'], 'application/jsonl')
 
     def test_the_document_is_the_one_in_the_source(self):
         with open(os.path.join(rt.ROOT, 'schema', 'openapi.json'), encoding='utf-8') as file:
@@ -133,6 +158,7 @@ class OpenApi(rt.TestCase):
         for target in ('/v1/status', '/healthz', '/readyz', '/metrics', '/openapi.json', '/',
                        '/problems/not-registered'):
             ask(200, 'GET', target)
+        self.read_stream('/v1/services/web/watch?status=any')
         ask(204, 'DELETE', INSTANCE)
         self.assert_every_operation_was_seen()
 

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * The event log as a stream. It reads page after page from the log, whatever happens meanwhile;
+ * only when there is no more it waits for the next commit. So a slow reader costs one page of
+ * memory, and nothing is ever skipped: who is slower than retention is told so.
+ */
+#include "api/events.h"
+#include "base/clock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PAGE_EVENTS 1000
+#define ALL_ASPECTS ((1u << WATCH_ASPECTS) - 1)
+
+struct follow {
+	struct stream stream;
+	struct history history; /* query.since: the stream's reader has been sent all up to here */
+	enum events_form form;
+	bool is_reading; /* the history thread has the query */
+	bool more;       /* in the log, after the page */
+	uint64_t left;   /* events that it may still send */
+	uint64_t told;   /* the last id that was sent */
+	int64_t wait_ms; /* EVENTS_LINES: the end after so long without an event */
+	char memory[];   /* the query's strings */
+};
+
+static void put_sse(struct history *history, const struct event *event)
+{
+	struct buf *out = history->out;
+
+	buf_put(out, "id: ");
+	buf_put_u64(out, event->revision);
+	buf_put(out, "\nevent: ");
+	buf_put(out, event_kind_name(event->kind));
+	buf_put(out, "\ndata: ");
+	event_put_json(out, event);
+	buf_put(out, "\n\n");
+}
+
+static void put_line(struct history *history, const struct event *event)
+{
+	event_put_json(history->out, event);
+	buf_put_char(history->out, '\n');
+}
+
+void follow_prepare(struct history *history, const struct events_query *query)
+{
+	history->put = query->form == EVENTS_SSE ? put_sse : put_line;
+	history->bytes_max = STREAM_PAGE_BYTES;
+	history->is_counted = true;
+	if (!query->has_limit)
+		history->query.limit = PAGE_EVENTS;
+	if (query->form == EVENTS_SSE)
+		buf_put(history->out, STREAM_RETRY);
+}
+
+/* Retention has removed what comes next. */
+static void put_reset(struct follow *follow)
+{
+	struct buf *out = &follow->stream.page;
+
+	buf_put(out, follow->form == EVENTS_SSE ? "event: reset\ndata: " : "");
+	buf_put(out, "{\"kind\":\"reset\",\"since\":");
+	buf_put_u64(out, follow->history.query.since);
+	buf_put(out, ",\"oldest\":");
+	buf_put_u64(out, follow->history.oldest);
+	buf_put(out, follow->form == EVENTS_SSE ? "}\n\n" : "}\n");
+	metrics_count(METRIC_STREAM_RESETS, 1);
+}
+
+/* A page has come. */
+static void take_page(struct follow *follow)
+{
+	struct history *history = &follow->history;
+
+	follow->is_reading = false;
+	if (history->error == -ESTALE)
+		put_reset(follow);
+	if (history->error < 0) {
+		follow->stream.is_over = true;
+		return;
+	}
+	history->query.since = history->last;
+	follow->more = history->more;
+	follow->left -= history->count;
+	if (history->count > 0)
+		follow->told = history->last;
+	metrics_count(METRIC_STREAMED_EVENTS, history->count);
+}
+
+static bool has_news(const struct follow *follow, uint64_t *ret_now)
+{
+	const struct journal_query *query = &follow->history.query;
+
+	return events_are_after(follow->stream.api, query->service, query->since, ret_now);
+}
+
+/* It has waited long enough. */
+static void break_silence(struct follow *follow)
+{
+	struct stream *stream = &follow->stream;
+	uint64_t *since = &follow->history.query.since;
+	uint64_t now;
+
+	stream->expired = false;
+	if (follow->form != EVENTS_SSE) {
+		stream->is_over = true;
+		return;
+	}
+	if (!has_news(follow, &now) && now > *since)
+		*since = now;
+	buf_put(&stream->page, ": nothing new\n");
+	if (*since > follow->told) {
+		/* None of what happened was asked for: resume after it, lest retention overtakes.
+		 */
+		buf_put(&stream->page, "id: ");
+		buf_put_u64(&stream->page, *since);
+		buf_put_char(&stream->page, '\n');
+		follow->told = *since;
+	}
+	buf_put_char(&stream->page, '\n');
+}
+
+static bool read_on(struct follow *follow)
+{
+	struct history *history = &follow->history;
+	struct stream *stream = &follow->stream;
+
+	atomic_store_explicit(&stream->position, history->query.since, memory_order_relaxed);
+	history->query.limit = follow->left < PAGE_EVENTS ? (uint32_t)follow->left : PAGE_EVENTS;
+	follow->is_reading = true;
+	if (registry_read_history(stream->api->registry, history) == 0)
+		return false;
+	follow->is_reading = false;
+	stream->is_over = true;
+	return true;
+}
+
+static bool fill(struct stream *stream)
+{
+	struct follow *follow = container_of(stream, struct follow, stream);
+	uint64_t now;
+
+	if (follow->is_reading) {
+		take_page(follow);
+		return true;
+	}
+	if (stream->out.ending || follow->left == 0) {
+		stream->is_over = true;
+		return true;
+	}
+	if (stream->expired) {
+		break_silence(follow);
+		return true;
+	}
+	if (follow->more || has_news(follow, &now))
+		return read_on(follow);
+	if (follow->form == EVENTS_LINES && follow->wait_ms == 0) {
+		stream->is_over = true;
+		return true;
+	}
+	stream_wait(stream, follow->history.query.since,
+	            follow->form == EVENTS_SSE ? stream_keep_ms(stream)
+	                                       : stream->said_ms + follow->wait_ms);
+	if (!has_news(follow, &now) || !stream_unwait(stream))
+		return false;
+	return read_on(follow);
+}
+
+static void wake(struct history *history)
+{
+	struct follow *follow = container_of(history, struct follow, history);
+
+	follow->stream.request->wake(follow->stream.request);
+}
+
+static void follow_free(struct stream *stream)
+{
+	free(container_of(stream, struct follow, stream));
+}
+
+static struct str copy_to(char **end, struct str text)
+{
+	struct str copy = {*end, text.len};
+
+	if (text.len > 0)
+		memcpy(*end, text.data, text.len);
+	*end += text.len;
+	return copy;
+}
+
+enum api_result follow_answer(struct call *call, struct parked *parked,
+                              const struct events_query *query)
+{
+	const struct journal_query *log = &parked->history.query;
+
+	if (!call_waiting_enter(call)) {
+		parked_free(parked);
+		return API_DONE;
+	}
+	struct follow *follow = calloc(1, sizeof(*follow) + log->service.len + log->id.len);
+	if (follow == NULL) {
+		waiting_leave(call->api);
+		parked_free(parked);
+		problem_errno(call->response, -ENOMEM);
+		return API_DONE;
+	}
+	char *end = follow->memory;
+	follow->history = parked->history;
+	follow->history.query.service = copy_to(&end, log->service);
+	follow->history.query.id = copy_to(&end, log->id);
+	follow->history.out = &follow->stream.page;
+	follow->history.done = wake;
+	follow->form = query->form;
+	follow->left = query->has_limit ? log->limit : UINT64_MAX;
+	follow->told = log->since;
+	follow->wait_ms = (int64_t)query->wait_ms;
+	follow->stream.page = parked->out;
+	buf_init(&parked->out, 0);
+	follow->stream.gauge = METRIC_EVENT_STREAMS;
+	follow->stream.fill = fill;
+	follow->stream.free = follow_free;
+	follow->stream.watcher.topic = follow->history.query.service;
+	follow->stream.watcher.aspects = ALL_ASPECTS;
+	atomic_init(&follow->stream.position, log->since);
+	take_page(follow);
+	parked_free(parked);
+	response_header(call->response, "Vary", "Accept");
+	return stream_answer(call, &follow->stream,
+	                     query->form == EVENTS_SSE ? TYPE_SSE : TYPE_JSONL);
+}

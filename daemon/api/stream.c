@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/stream.h"
+
+#include "api/call.h"
+#include "base/clock.h"
+#include "watch/receipt.h"
+
+#include <string.h>
+
+#define NOT_BEHIND UINT64_MAX
+
+void streams_init(struct streams *streams)
+{
+	lock_init(&streams->lock, LOCK_STREAMS);
+	LIST_INIT(&streams->list);
+}
+
+void streams_fini(struct streams *streams)
+{
+	CHECK(LIST_EMPTY(&streams->list));
+	lock_fini(&streams->lock);
+}
+
+uint64_t streams_lag(struct streams *streams, uint64_t revision)
+{
+	const struct stream *stream;
+	uint64_t least = revision;
+
+	lock_take(&streams->lock);
+	LIST_FOREACH(stream, &streams->list, link)
+	{
+		uint64_t position = atomic_load_explicit(&stream->position, memory_order_relaxed);
+
+		if (position < least)
+			least = position;
+	}
+	lock_release(&streams->lock);
+	return revision - least;
+}
+
+static struct stream *stream_of(struct api_stream *out)
+{
+	struct stream *stream = container_of(out, struct stream, out);
+
+	CHECK_MAGIC(stream, stream);
+	return stream;
+}
+
+/* Who waits for it, and once only, is told whether the change was sent. */
+static void settle(struct watch_receipt **receipt, bool sent)
+{
+	if (*receipt != NULL)
+		watch_receipt_settle(*receipt, sent);
+	*receipt = NULL;
+}
+
+static long read_page(struct stream *stream, char *to, size_t most)
+{
+	size_t left = stream->page.len - stream->read;
+	size_t count = left < most ? left : most;
+
+	memcpy(to, stream->page.data + stream->read, count);
+	stream->read += count;
+	return (long)count;
+}
+
+static long stream_read(struct api_stream *out, char *to, size_t most)
+{
+	struct stream *stream = stream_of(out);
+
+	while (stream->read == stream->page.len) {
+		settle(&stream->receipt, true); /* http/ asks for more once all was sent */
+		if (stream->is_over)
+			return -1;
+		buf_reset(&stream->page);
+		stream->read = 0;
+		stream->request->park_until_ms = 0;
+		if (!stream->fill(stream))
+			return 0;
+		if (buf_error(&stream->page) < 0)
+			return -1; /* without memory it ends between two events */
+		if (stream->page.len > 0) {
+			stream->said_ms = clock_ms();
+			stream->receipt = stream->watcher.receipt;
+			stream->watcher.receipt = NULL;
+		}
+	}
+	return read_page(stream, to, most);
+}
+
+static bool stream_expire(struct api_stream *out)
+{
+	struct stream *stream = stream_of(out);
+
+	if (!watch_cancel(registry_watch(stream->api->registry), &stream->watcher))
+		return false;
+	stream->expired = true;
+	return true;
+}
+
+static void stream_close(struct api_stream *out)
+{
+	struct stream *stream = stream_of(out);
+	struct streams *streams = &stream->api->streams;
+
+	lock_take(&streams->lock);
+	LIST_REMOVE(stream, link);
+	lock_release(&streams->lock);
+	metrics_move(stream->gauge, -1);
+	waiting_leave(stream->api);
+	settle(&stream->receipt, false);
+	settle(&stream->watcher.receipt, false);
+	buf_fini(&stream->page);
+	stream->free(stream);
+}
+
+static void wake(struct watcher *watcher)
+{
+	struct stream *stream = container_of(watcher, struct stream, watcher);
+
+	stream->request->wake(stream->request);
+}
+
+enum api_result stream_answer(struct call *call, struct stream *stream, const char *content_type)
+{
+	struct streams *streams = &call->api->streams;
+
+	stream->magic = MAGIC_INIT(stream);
+	stream->out = (struct api_stream){
+		.read = stream_read, .expire = stream_expire, .close = stream_close};
+	stream->api = call->api;
+	stream->request = call->request;
+	stream->watcher.wake = wake;
+	stream->said_ms = clock_ms();
+	lock_take(&streams->lock);
+	LIST_INSERT_HEAD(&streams->list, stream, link);
+	lock_release(&streams->lock);
+	metrics_move(stream->gauge, 1);
+	call->response->stream = &stream->out;
+	response_header(call->response, "Cache-Control", "no-store");
+	return call_answer(call, 200, content_type);
+}
+
+void stream_wait(struct stream *stream, uint64_t seen, int64_t until_ms)
+{
+	settle(&stream->watcher.receipt, false); /* it was woken for nothing that it reads */
+	buf_fini(&stream->page);                 /* silence may be long */
+	atomic_store_explicit(&stream->position, NOT_BEHIND, memory_order_relaxed);
+	stream->request->park_until_ms = until_ms;
+	stream->watcher.seen = seen;
+	watch_add(registry_watch(stream->api->registry), &stream->watcher);
+}
+
+bool stream_unwait(struct stream *stream)
+{
+	return watch_cancel(registry_watch(stream->api->registry), &stream->watcher);
+}
+
+int64_t stream_keep_ms(const struct stream *stream)
+{
+	return stream->said_ms + STREAM_KEEP_MS;
+}

@@ -1,0 +1,454 @@
+# SPDX-License-Identifier: MIT
+"""Streams: the event log and a service's instances as they change, without a gap and without a repeat."""
+
+import json
+import random
+import threading
+
+import rollcall_test as rt
+from sse import SSE, Stream
+
+PARKED = 'rollcall_http_parked_requests'
+STREAMS = 'rollcall_streams'
+LINES = 'Accept: application/jsonl\r\n'
+EVENTS = '/v1/events'
+WATCH = '/v1/services/web/watch'
+
+
+class Model:
+    """The registry as an event log says that it is: instances by (service, id)."""
+
+    def __init__(self):
+        self.instances = {}
+        self.revision = 0
+
+    def apply(self, event):
+        """One event of the log, as data."""
+        assert event['revision'] > self.revision, 'not in order'
+        self.revision = event['revision']
+        key = event['service'], event['id']
+        if event['kind'] in ('deregistered', 'removed'):
+            del self.instances[key]
+        else:
+            self.instances[key] = event['instance']
+
+    def service(self, name):
+        """Its instances in order of registration."""
+        found = [each for (service, _), each in self.instances.items() if service == name]
+        return sorted(found, key=lambda each: each['incarnation'])
+
+
+class View:
+    """A service as its watch says that it is, by incarnation."""
+
+    def __init__(self):
+        self.instances = {}
+        self.revision = 0
+
+    def apply(self, event):
+        """@return does it show one revision of the registry, not half a step?"""
+        if event.kind == 'snapshot':
+            self.instances = {each['incarnation']: each for each in event.data['instances']}
+            self.revision = event.id
+            return True
+        instance = event.data['instance']
+        known = instance['incarnation'] in self.instances
+        assert known == (event.kind != 'added'), (event.kind, event.data)
+        assert event.id == event.data['revision'] >= self.revision
+        self.revision = event.id
+        if event.kind == 'removed':
+            del self.instances[instance['incarnation']]
+        else:
+            self.instances[instance['incarnation']] = instance
+        return event.data['remaining'] == 0
+
+    @property
+    def listed(self):
+        return [self.instances[key] for key in sorted(self.instances)]
+
+
+class TestCase(rt.TestCase):
+
+    def setUp(self):
+        self.registry = self.daemon()
+
+    def stream(self, path=EVENTS, *args, daemon=None, **kwargs):
+        stream = Stream(daemon or self.registry, path, *args, **kwargs)
+        self.addCleanup(stream.close)
+        return stream
+
+    def wait_parked(self, count):
+        rt.wait_for(lambda: self.registry.metric(PARKED) == count, 20, f'{count} wait')
+
+    def work(self, steps, seed, services=('web', 'api')):
+        """Random operations; some change nothing."""
+        chance = random.Random(seed)
+        for _ in range(steps):
+            service, name = chance.choice(services), chance.choice('abcdef')
+            step = chance.randrange(6)
+            if step < 3:
+                self.registry.register(service, name, weight=chance.randrange(1, 4))
+            elif step == 3:
+                self.registry.delete(rt.instance_path(service, name))
+            else:
+                self.registry.put(rt.instance_path(service, name) + '/status',
+                                  {'status': chance.choice(('draining', 'healthy'))})
+
+
+class Events(TestCase):
+
+    def test_what_happened_comes_first_and_then_what_happens(self):
+        self.registry.register('web', 'a')
+        stream = self.stream()
+        self.assertEqual(stream.status, 200)
+        self.assertEqual(stream.answer.headers['Content-Type'], 'text/event-stream')
+        self.assertEqual(stream.answer.headers['Cache-Control'], 'no-store')
+        first = stream.event()
+        self.assertEqual((first.kind, first.id), ('registered', 1))
+        self.assertEqual([first.data], self.registry.events())
+        for i in range(3):
+            self.registry.register('web', f'b{i}')
+            self.assertEqual(stream.event().data['id'], f'b{i}')
+        self.registry.deregister('web', 'a')
+        last = stream.event()
+        self.assertEqual((last.kind, last.id), ('deregistered', 5))
+
+    def test_filters_hide_what_was_not_asked_for(self):
+        service = self.stream(service='web')
+        kind = self.stream(kind='drained,deregistered')
+        one = self.stream(service='web', id='b', since=0)
+        self.registry.register('web', 'a')
+        self.registry.register('api', 'a')
+        self.registry.register('web', 'b')
+        self.registry.set_status('api', 'a', 'draining')
+        self.registry.deregister('web', 'b')
+        self.assertEqual([e.id for e in service.events(3)], [1, 3, 5])
+        self.assertEqual([e.id for e in kind.events(2)], [4, 5])
+        self.assertEqual([e.id for e in one.events(2)], [3, 5])
+
+    def test_the_last_event_id_resumes_it_and_goes_before_since(self):
+        for i in range(5):
+            self.registry.register('web', f'i{i}')
+        stream = self.stream(headers=SSE + 'Last-Event-ID: 3\r\n', since=0)
+        self.assertEqual([e.id for e in stream.events(2)], [4, 5])
+        refused = self.stream(headers=SSE + 'Last-Event-ID: x\r\n')
+        self.assertEqual(refused.status, 400)
+
+    def test_a_restart_amid_a_stream_leaves_no_gap_and_no_repeat(self):
+        seen = []
+        for life in range(4):
+            stream = self.stream(headers=SSE + (f'Last-Event-ID: {seen[-1].id}\r\n' if seen else ''))
+            for i in range(20):
+                self.registry.register('web', f'{life}-{i}')
+            seen += stream.events(10)
+            if life % 2:
+                self.registry.kill()
+                self.registry.start()
+            else:
+                self.registry.restart()
+                seen += stream.rest()  # what had been put into it, then an end
+        stream = self.stream(since=seen[-1].id)
+        seen += stream.events(80 - len(seen))
+        self.assertEqual([e.id for e in seen], list(range(1, 81)))
+        self.assertEqual([e.data['id'] for e in seen],
+                         [f'{life}-{i}' for life in range(4) for i in range(20)])
+
+    def test_limit_ends_it(self):
+        for i in range(5):
+            self.registry.register('web', f'i{i}')
+        self.assertEqual([e.id for e in self.stream(limit=3).rest()], [1, 2, 3])
+        stream = self.stream(limit=7)
+        self.registry.register('web', 'x')
+        self.registry.register('web', 'y')
+        self.registry.register('web', 'z')
+        self.assertEqual([e.id for e in stream.rest()], list(range(1, 8)))
+
+    def test_json_lines_end_at_the_newest(self):
+        for i in range(1500):
+            self.registry.register('web', f'i{i % 7}', weight=1 + i % 5)
+        stream = self.stream(headers=LINES)
+        self.assertEqual(stream.answer.headers['Content-Type'], 'application/jsonl')
+        self.assertEqual([each['revision'] for each in stream.lines()], list(range(1, 1501)))
+
+    def test_json_lines_go_on_for_as_long_as_wait_ms_allows(self):
+        stream = self.stream(headers=LINES, wait_ms=1000)
+        self.wait_parked(1)
+        self.registry.register('web', 'a')
+        self.assertEqual(json.loads(stream.answer.readline())['revision'], 1)
+        self.assertEqual(stream.answer.read(), b'')
+
+    def test_http_1_0_gets_it_without_chunks(self):
+        self.registry.register('web', 'a')
+        stream = self.stream(headers=LINES, version='1.0')
+        self.assertNotIn('Transfer-Encoding', stream.answer.headers)
+        self.assertEqual([each['id'] for each in stream.lines()], ['a'])
+
+    def test_head_asks_for_no_stream(self):
+        raw = self.raw(self.registry)
+        for path in (EVENTS, WATCH):
+            raw.send(f'HEAD {path} HTTP/1.1\r\nHost: x\r\n{SSE}\r\n')
+            self.assertEqual(raw.response('HEAD').status, 200)
+        raw.send('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n')
+        self.assertEqual(raw.response().text, 'ok\n')
+        self.assertEqual(self.registry.metric(STREAMS, stream='events'), 0)
+        self.assertEqual(self.registry.metric(STREAMS, stream='watch'), 0)
+
+    def test_a_client_that_leaves_is_noticed(self):
+        for path in (EVENTS, WATCH):
+            stream = Stream(self.registry, path)
+            self.wait_parked(1)
+            stream.close()
+            self.wait_parked(0)
+        rt.wait_for(lambda: self.registry.metric(STREAMS, stream='events') == 0, 10, 'closed')
+        rt.wait_for(lambda: self.registry.metric(STREAMS, stream='watch') == 0, 10, 'closed')
+        self.assertEqual(self.registry.metric('rollcall_watch_wakeups_total', cause='hangup'), 2)
+
+    def test_stopping_ends_it_well(self):
+        streams = [self.stream(path) for path in (EVENTS, WATCH) for _ in range(3)]
+        self.wait_parked(6)
+        self.registry.stop()
+        for stream in streams:
+            stream.rest()  # IncompleteRead when it was cut
+
+    def test_streams_count_as_watchers(self):
+        registry = self.daemon(options=['--max-watchers=2'])
+        streams = [self.stream(daemon=registry), self.stream(WATCH, daemon=registry)]
+        for path, headers in ((EVENTS, {'Accept': 'text/event-stream'}), (WATCH, {}),
+                              (EVENTS + '?wait_ms=10', {})):
+            refused = registry.request('GET', path, None, headers)
+            self.assert_problem(refused, 503, 'too-many-watchers')
+        streams[0].close()
+        rt.wait_for(lambda: registry.get(EVENTS + '?wait_ms=10').status == 200, 10, 'one left')
+
+    def test_the_model_agrees_at_every_revision(self):
+        """Random operations replayed from a stream, beside what each answer said of the result."""
+        stream = self.stream()
+        said = {}
+        for round_ in range(20):
+            self.work(20, round_)
+            for service in ('web', 'api'):
+                found = self.registry.get(f'/v1/services/{service}?status=any')
+                said.setdefault(found.revision, {})[service] = (
+                    found.json()['instances'] if found.status == 200 else [])
+        model = Model()
+        checked = 0
+        while checked < len(said):
+            model.apply(stream.event().data)
+            for service, instances in said.get(model.revision, {}).items():
+                self.assertEqual(model.service(service), instances)
+            checked += model.revision in said
+        self.assertGreater(checked, 10)
+
+    def test_a_thousand_streams_all_get_everything(self):
+        streams = [self.stream() for _ in range(1000)]
+        self.wait_parked(1000)
+        for i in range(20):
+            self.registry.register('web', f'i{i}')
+        for stream in streams:
+            self.assertEqual([e.id for e in stream.events(20)], list(range(1, 21)))
+        self.assertEqual(self.registry.metric(STREAMS, stream='events'), 1000)
+        rt.wait_for(lambda: self.registry.metric('rollcall_stream_lag_revisions') == 0, 10)
+
+
+class Retention(TestCase):
+    """A log of which little is kept."""
+
+    def setUp(self):
+        self.registry = self.daemon(options=['--events-max-count=100'])
+
+    def fill(self, count, size=10):
+        text = 'x' * size
+        for i in range(count):
+            self.registry.register('web', 'a', metadata={'text': f'{text}{i}'})
+
+    def test_what_retention_has_removed_is_gone(self):
+        self.fill(2000)
+        for headers in (SSE, LINES):
+            stream = self.stream(headers=headers, since=1)
+            self.assertEqual(stream.status, 410)
+            problem = json.loads(stream.answer.read())
+            self.assertEqual(problem['code'], 'compacted')
+        stream = self.stream()
+        self.assertGreater(stream.event().id, 1000)
+
+    def test_a_reader_slower_than_retention_is_told_so(self):
+        stream = self.stream()
+        self.fill(1)
+        first = stream.event()
+        self.assertEqual(first.id, 1)
+        self.fill(3000, 15000)  # more than sockets and a page hold, while nobody reads
+        self.assertGreater(self.registry.metric('rollcall_stream_lag_revisions'), 100)
+        events = stream.rest()
+        self.assertEqual([e.id for e in events[:-1]], list(range(2, len(events) + 1)))
+        reset = events[-1]
+        self.assertEqual((reset.kind, reset.data['since']), ('reset', events[-2].id))
+        self.assertGreater(reset.data['oldest'], reset.data['since'] + 1)
+        self.assertEqual(self.registry.metric('rollcall_stream_resets_total'), 1)
+        again = self.stream(since=reset.data['oldest'] - 1)
+        self.assertEqual(again.event().id, reset.data['oldest'])
+
+
+class LongPolls(TestCase):
+
+    def poll(self, **parameters):
+        poll = threading.Thread(target=self._run, args=(parameters,))
+        poll.start()
+        return poll
+
+    def _run(self, parameters):
+        client = self.registry.client(timeout=60)
+        self.answer = client.get(EVENTS + rt.query(**parameters))
+        client.close()
+
+    def test_it_answers_with_the_first_event_that_matches(self):
+        self.registry.register('web', 'a')
+        poll = self.poll(since=1, wait_ms=60000, kind='deregistered', service='web')
+        self.wait_parked(1)
+        self.registry.register('api', 'a')
+        self.registry.register('web', 'b')
+        self.wait_parked(1)
+        self.assertTrue(poll.is_alive())
+        self.registry.deregister('web', 'b')
+        poll.join()
+        answer = self.answer.json()
+        self.assertEqual([e['revision'] for e in answer['events']], [4])
+        self.assertEqual(answer['revision'], 4)
+
+    def test_time_ends_it_with_nothing(self):
+        self.registry.register('web', 'a')
+        self.poll(since=1, wait_ms=200).join()
+        self.assertEqual(self.answer.json(), {'events': [], 'revision': 1})
+        self.assertEqual(self.registry.metric(PARKED), 0)
+
+    def test_what_has_happened_already_is_answered_at_once(self):
+        self.registry.register('web', 'a')
+        self.poll(wait_ms=60000).join(rt.seconds(20))
+        self.assertEqual(len(self.answer.json()['events']), 1)
+
+    def test_polls_one_after_the_other_miss_nothing(self):
+        client = self.client(self.registry)
+
+        def change():
+            for i in range(200):
+                client.register('web', f'i{i}')
+
+        worker = threading.Thread(target=change)
+        worker.start()
+        seen, since = [], 0
+        while len(seen) < 200:
+            page = self.registry.get(f'{EVENTS}?since={since}&wait_ms=60000&limit=7').json()
+            seen += [e['revision'] for e in page['events']]
+            since = page['revision']
+        worker.join()
+        self.assertEqual(seen, list(range(1, 201)))
+
+
+class Watches(TestCase):
+
+    def listed(self, **parameters):
+        answer = self.registry.get('/v1/services/web' + rt.query(**parameters))
+        return answer.json()['instances'] if answer.status == 200 else []
+
+    def test_the_whole_result_comes_first_and_then_what_changes(self):
+        self.registry.register('web', 'a')
+        self.registry.register('web', 'b')
+        stream = self.stream(WATCH)
+        first = stream.event()
+        self.assertEqual((first.kind, first.id), ('snapshot', 2))
+        self.assertEqual(first.data, self.registry.lookup('web'))
+        self.registry.register('web', 'c')
+        added = stream.event()
+        self.assertEqual((added.kind, added.id, added.data['remaining']), ('added', 3, 0))
+        self.assertEqual(added.data['instance'], self.listed()[2])
+        self.registry.register('web', 'a', weight=9)
+        updated = stream.event()
+        self.assertEqual((updated.kind, updated.id), ('updated', 4))
+        self.assertEqual(updated.data['instance'], self.listed()[0])
+        self.registry.set_status('web', 'b', 'draining')
+        left = stream.event()
+        self.assertEqual((left.kind, left.id), ('removed', 5))
+        self.assertEqual(left.data['instance']['status'], 'draining')
+        self.registry.deregister('web', 'a')
+        removed = stream.event()
+        self.assertEqual((removed.kind, removed.id), ('removed', 6))
+        self.assertEqual(removed.data['instance'], {'service': 'web', 'id': 'a', 'incarnation': 1})
+
+    def test_nothing_else_wakes_it(self):
+        self.registry.register('web', 'a')
+        stream = self.stream(WATCH)
+        stream.event()
+        self.wait_parked(1)
+        self.registry.heartbeat('web', 'a')
+        self.registry.register('web', 'a')
+        self.registry.register('api', 'x')
+        self.assertEqual(self.registry.metric('rollcall_watch_wakeups_total', cause='service'), 0)
+        self.registry.register('web', 'b')
+        self.assertEqual(stream.event().data['instance']['id'], 'b')
+        self.assertEqual(self.registry.metric('rollcall_watch_wakeups_total', cause='service'), 1)
+
+    def test_filters_are_those_of_lookups(self):
+        stream = self.stream(WATCH, status='draining', **{'meta.zone': 'a'})
+        self.assertEqual(stream.event().data['instances'], [])
+        self.registry.register('web', 'a', metadata={'zone': 'a'})
+        self.registry.register('web', 'b', metadata={'zone': 'b'})
+        self.registry.set_status('web', 'b', 'draining')
+        self.registry.set_status('web', 'a', 'draining')
+        event = stream.event()
+        self.assertEqual((event.kind, event.id, event.data['instance']['id']), ('added', 4, 'a'))
+        for target in ('?status=x', '?x=1', '?meta.=1&meta.=2'):
+            self.assertEqual(self.registry.get(WATCH + target).status, 400, target)
+        self.assert_problem(self.registry.get('/v1/services/-x/watch'), 400, 'invalid-service')
+
+    def test_a_service_may_come_and_go(self):
+        stream = self.stream(WATCH)
+        self.assertEqual(stream.event().data, {'service': 'web', 'revision': 0, 'instances': []})
+        for life in range(3):
+            self.registry.register('web', 'a')
+            self.assertEqual((stream.event().kind, stream.last_id), ('added', 2 * life + 1))
+            self.registry.deregister('web', 'a')
+            self.assertEqual((stream.event().kind, stream.last_id), ('removed', 2 * life + 2))
+
+    def test_a_slow_reader_gets_the_same_in_fewer_steps(self):
+        self.registry.register('web', 'a')
+        stream = self.stream(WATCH)
+        view = View()
+        view.apply(stream.event())
+        large = {f'key{i}': 'x' * 1000 for i in range(16)}
+        for i in range(2000):  # more than the sockets hold
+            self.registry.register('web', f'i{i % 40}', weight=1 + i % 7, metadata=large)
+        self.registry.register('web', 'last')
+        events = 0
+        while 'last' not in [each['id'] for each in view.listed]:
+            view.apply(stream.event())
+            events += 1
+        self.assertEqual(view.listed, self.listed())
+        self.assertLess(events, 2000)
+
+    def test_the_model_agrees_at_every_revision(self):
+        """What the watch shows at each revision is what the log makes of it."""
+        log = self.stream()
+        views = {status: (View(), self.stream(WATCH, status=status))
+                 for status in ('healthy', 'draining', 'any')}
+        self.work(300, 1, services=('web', 'api'))
+        self.registry.register('web', 'last', status='draining')
+        self.registry.register('web', 'last', status='healthy')
+        end = self.registry.get('/v1/services/web').revision
+        history = {}
+        model = Model()
+        while model.revision < end:
+            model.apply(log.event().data)
+            history[model.revision] = model.service('web')
+        history[0] = []
+        for status, (view, stream) in views.items():
+            steps = 0
+            while view.revision < (end if status != 'draining' else end - 1):
+                if view.apply(stream.event()):
+                    wanted = [each for each in history[view.revision]
+                              if status in ('any', each['status'])]
+                    self.assertEqual(view.listed, wanted, (status, view.revision))
+                    steps += 1
+            self.assertGreater(steps, 10)
+
+
+if __name__ == '__main__':
+    rt.main()

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT */
+/** Streams as http/ reads them, in virtual time. */
+#include "api_fixture.h"
+
+#include "base/check.h"
+#include "fault.h"
+#include "metrics/metrics.h"
+
+#include <semaphore.h>
+
+static struct api_request asking;
+static struct api_response streamed;
+static struct api_stream *stream;
+static sem_t stream_woken;
+static char got[65536];
+static size_t got_len;
+
+/* Check allocates, so what may be made to fail uses CHECK(). */
+static void wake_stream(struct api_request *which)
+{
+	CHECK(which == &asking);
+	CHECK(sem_post(&stream_woken) == 0);
+}
+
+static void wait_stream(void)
+{
+	while (sem_wait(&stream_woken) != 0)
+		CHECK(errno == EINTR);
+}
+
+static void setup(void)
+{
+	api_fixture_setup();
+	ck_ok(sem_init(&stream_woken, 0, 0));
+	api_response_init(&streamed);
+}
+
+static void teardown(void)
+{
+	api_response_fini(&streamed);
+	api_fixture_teardown();
+}
+
+/** Asks as a client of streams does. @return the status */
+static unsigned ask(const char *target, const char *accept, const char *last_id)
+{
+	asking = (struct api_request){.method = API_GET,
+	                              .target = str_of(target),
+	                              .accept = str_of(accept),
+	                              .last_event_id = str_of(last_id),
+	                              .peer = STR("192.0.2.8:1"),
+	                              .wake = wake_stream};
+	enum api_result result = api_handle(api, &asking, &streamed);
+	while (result == API_PARKED) {
+		wait_stream();
+		result = api_finish(api, &asking, &streamed);
+	}
+	stream = streamed.stream;
+	return streamed.status;
+}
+
+/** Reads what there is into `got`. @return the last read's result: 0 or -1 */
+static long read_all(void)
+{
+	got_len = 0;
+	for (;;) {
+		long n = stream->read(stream, got + got_len, 7);
+
+		CHECK(n <= 7);
+		if (n <= 0) {
+			got[got_len] = '\0';
+			return n;
+		}
+		got_len += (size_t)n;
+		CHECK(got_len < sizeof(got) - 8);
+	}
+}
+
+static unsigned count(const char *what)
+{
+	unsigned found = 0;
+
+	for (const char *at = strstr(got, what); at != NULL; at = strstr(at + 1, what))
+		found++;
+	return found;
+}
+
+/** As read_all(), but reads on after each page of the log, until it waits for a change. */
+static long read_pages(void)
+{
+	static char all[sizeof(got)];
+	size_t len = 0;
+	long r;
+
+	do {
+		r = read_all();
+		memcpy(all + len, got, got_len);
+		len += got_len;
+		if (r == 0 && asking.park_until_ms == 0)
+			wait_stream();
+	} while (r == 0 && asking.park_until_ms == 0);
+	memcpy(got, all, len);
+	got_len = len;
+	got[len] = '\0';
+	return r;
+}
+
+START_TEST(a_silent_stream_says_so_each_15_s)
+{
+	put("web", "a", NULL);
+	for (int watch = 0; watch < 2; watch++) {
+		ck_assert_uint_eq(ask(watch ? "/v1/services/web/watch" : "/v1/events",
+		                      "text/event-stream", ""),
+		                  200);
+		ck_assert_int_eq(read_pages(), 0);
+		ck_assert_uint_eq(count("\nevent: "), 1);
+		for (int i = 0; i < 3; i++) {
+			ck_assert_int_eq(asking.park_until_ms, clock_ms() + 15000);
+			clock_virtual_advance(15000);
+			ck_assert(stream->expire(stream));
+			ck_assert_int_eq(read_pages(), 0);
+			ck_assert_str_eq(got, ": nothing new\n\n");
+		}
+		ck_assert(stream->expire(stream));
+		api_response_fini(&streamed);
+		api_response_init(&streamed);
+	}
+}
+END_TEST
+
+START_TEST(silence_tells_where_to_resume_when_nothing_was_asked_for)
+{
+	ck_assert_uint_eq(ask("/v1/events?service=web&since=0", "text/event-stream", ""), 200);
+	ck_assert_int_eq(read_pages(), 0);
+	put("api", "a", NULL);
+	put("api", "b", NULL);
+	ck_assert(stream->expire(stream));
+	ck_assert_int_eq(read_pages(), 0);
+	ck_assert_str_eq(got, ": nothing new\nid: 2\n\n");
+	ck_assert(stream->expire(stream));
+	ck_assert_int_eq(read_pages(), 0);
+	ck_assert_str_eq(got, ": nothing new\n\n");
+	put("web", "c", NULL);
+	wait_stream();
+	ck_assert_int_eq(read_pages(), 0);
+	ck_assert_str_eq(strtok(got, "\n"), "id: 3");
+	ck_assert(stream->expire(stream));
+}
+END_TEST
+
+START_TEST(one_that_is_to_end_ends_with_what_it_has_begun)
+{
+	put("web", "a", NULL);
+	ck_assert_uint_eq(ask("/v1/events", "text/event-stream", ""), 200);
+	stream->ending = true;
+	ck_assert_int_eq(read_all(), -1);
+	ck_assert_uint_eq(count("event: registered"), 1);
+	ck_assert_str_eq(got + got_len - 2, "\n\n");
+	ck_assert_int_eq(read_all(), -1);
+	api_response_fini(&streamed);
+	api_response_init(&streamed);
+	ck_assert_uint_eq(ask("/v1/services/web/watch", "", ""), 200);
+	stream->ending = true;
+	ck_assert_int_eq(read_all(), -1);
+	ck_assert_uint_eq(count("event: snapshot"), 1);
+}
+END_TEST
+
+START_TEST(one_ends_when_the_log_cannot_be_read)
+{
+	put("web", "a", NULL);
+	ck_assert_uint_eq(ask("/v1/events?limit=2", "text/event-stream", ""), 200);
+	ck_assert_int_eq(read_pages(), 0);
+	put("web", "b", NULL);
+	wait_stream();
+	api_fixture_stop();
+	ck_assert_int_eq(read_all(), -1);
+	ck_assert_uint_eq(got_len, 0);
+}
+END_TEST
+
+START_TEST(accept_decides_what_the_log_is_read_as)
+{
+	static const struct {
+		const char *accept;
+		const char *type;
+	} cases[] = {
+		{"text/event-stream", "text/event-stream"},
+		{"Text/Event-Stream;q=0.5, application/json;q=0.4", "text/event-stream"},
+		{"text/event-stream;q=0.3, application/json", "application/json"},
+		{"application/jsonl", "application/jsonl"},
+		{"*/*", "application/json"},
+		{"", "application/json"},
+		{"text/event-stream;q=0", "application/json"},
+	};
+
+	put("web", "a", NULL);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		ck_assert_uint_eq(ask("/v1/events", cases[i].accept, ""), 200);
+		ck_assert_str_eq(streamed.content_type, cases[i].type);
+		ck_assert_int_eq(streamed.stream != NULL, i < 2 || i == 3);
+		api_response_fini(&streamed);
+		api_response_init(&streamed);
+	}
+	ck_assert_uint_eq(ask("/v1/events?format=json", "text/event-stream", ""), 200);
+	ck_assert_str_eq(streamed.content_type, "application/json");
+}
+END_TEST
+
+START_TEST(only_event_streams_look_at_the_last_id)
+{
+	put("web", "a", NULL);
+	put("web", "b", NULL);
+	ck_assert_uint_eq(ask("/v1/events?since=0", "application/jsonl", "1"), 200);
+	ck_assert_int_eq(read_pages(), -1);
+	ck_assert_uint_eq(count("\"kind\""), 2);
+	api_response_fini(&streamed);
+	api_response_init(&streamed);
+	ck_assert_uint_eq(ask("/v1/events?since=0", "text/event-stream", "-1"), 400);
+}
+END_TEST
+
+START_TEST(streams_and_long_polls_are_counted_together)
+{
+	config.max_watchers = 1;
+	api_reload(api, &config);
+	put("web", "a", NULL);
+	ck_assert_uint_eq(ask("/v1/events", "text/event-stream", ""), 200);
+	ck_assert_int_eq(metrics_gauge(METRIC_EVENT_STREAMS), 1);
+	call("GET", "/v1/services/web/watch", NULL);
+	ck_problem(503, "too-many-watchers");
+	call("GET", "/v1/services/web?revision=1&wait_ms=5", NULL);
+	ck_problem(503, "too-many-watchers");
+	api_response_fini(&streamed);
+	api_response_init(&streamed);
+	ck_assert_int_eq(metrics_gauge(METRIC_EVENT_STREAMS), 0);
+	ck_assert_uint_eq(ask("/v1/services/web/watch", "", ""), 200);
+	ck_assert_int_eq(metrics_gauge(METRIC_WATCH_STREAMS), 1);
+}
+END_TEST
+
+START_TEST(the_slowest_reader_is_known)
+{
+	put("web", "a", NULL);
+	ck_assert_uint_eq(ask("/v1/events?since=1", "text/event-stream", ""), 200);
+	put("web", "b", NULL);
+	put("web", "c", NULL);
+	call("GET", "/metrics", NULL);
+	ck_assert_int_eq(metrics_gauge(METRIC_STREAM_LAG), 2);
+	ck_assert_int_eq(read_pages(), 0);
+	call("GET", "/metrics", NULL);
+	ck_assert_int_eq(metrics_gauge(METRIC_STREAM_LAG), 0);
+	ck_assert(stream->expire(stream));
+}
+END_TEST
+
+START_TEST(without_memory_a_stream_is_refused_or_ends_between_two_events)
+{
+	static const char *const targets[] = {"/v1/events?limit=2", "/v1/services/web/watch"};
+
+	put("web", "a", NULL);
+	for (size_t t = 0; t < ARRAY_LEN(targets); t++) {
+		for (int nth = 0;; nth++) {
+
+			fault_arm(nth);
+			unsigned status = ask(targets[t], "text/event-stream", "");
+			long r = status == 200 ? read_pages() : -1;
+			bool hit = fault_hit();
+			if (r == 0)
+				ck_assert(stream->expire(stream));
+			ck_assert_msg(status == 200 || status == 503 || status == 500, "%u",
+			              status);
+			if (status == 200 && got_len > 0)
+				ck_assert_str_eq(got + got_len - 2, "\n\n");
+			api_response_fini(&streamed);
+			api_response_init(&streamed);
+			ck_assert_int_eq(metrics_gauge(METRIC_EVENT_STREAMS), 0);
+			ck_assert_int_eq(metrics_gauge(METRIC_WATCH_STREAMS), 0);
+			if (!hit)
+				break;
+		}
+	}
+	config.max_watchers = 1; /* none has been forgotten */
+	api_reload(api, &config);
+	ck_assert_uint_eq(ask("/v1/services/web/watch", "", ""), 200);
+}
+END_TEST
+
+START_TEST(an_instance_that_is_another_life_is_another)
+{
+	put("web", "a", NULL);
+	put("web", "b", NULL);
+	ck_assert_uint_eq(ask("/v1/services/web/watch", "", ""), 200);
+	ck_assert_int_eq(read_pages(), 0);
+	ck_assert_uint_eq(count("event: snapshot"), 1);
+	call("DELETE", "/v1/services/web/instances/a", NULL);
+	wait_stream();
+	put("web", "a", NULL); /* before the reader looks */
+	put("web", "b", "\"weight\":3");
+	ck_assert_int_eq(read_pages(), 0);
+	ck_assert_uint_eq(count("event: "), 3);
+	ck_assert_uint_eq(
+		count("id: 5\nevent: removed\ndata: {\"revision\":5,\"remaining\":2,"
+	              "\"instance\":{\"service\":\"web\",\"id\":\"a\",\"incarnation\":1}}"),
+		1);
+	ck_assert_uint_eq(count("event: updated\ndata: {\"revision\":5,\"remaining\":1,"), 1);
+	ck_assert_uint_eq(count("event: added\ndata: {\"revision\":5,\"remaining\":0,"), 1);
+	ck_assert(stream->expire(stream));
+}
+END_TEST
+
+SUITE("api_stream", setup, teardown, a_silent_stream_says_so_each_15_s,
+      silence_tells_where_to_resume_when_nothing_was_asked_for,
+      one_that_is_to_end_ends_with_what_it_has_begun, one_ends_when_the_log_cannot_be_read,
+      accept_decides_what_the_log_is_read_as, only_event_streams_look_at_the_last_id,
+      streams_and_long_polls_are_counted_together, the_slowest_reader_is_known,
+      without_memory_a_stream_is_refused_or_ends_between_two_events,
+      an_instance_that_is_another_life_is_another)

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/** The history thread: pages, one reading for all that ask the same, and a queue that has an end.
+ */
+#include "base/clock.h"
+#include "base/thread.h"
+#include "registry/registry.h"
+#include "statedir.h"
+#include "suite.h"
+
+#include <errno.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+
+#define QUEUE_MAX 1024 /* as in registry/history.c */
+
+static struct registry *registry;
+static sem_t completed;
+static sem_t reading;  /* the thread is in put_slowly() */
+static sem_t may_read; /* it may go on */
+static atomic_uint events_put;
+
+static void wait_for(sem_t *what)
+{
+	while (sem_wait(what) != 0)
+		ck_assert_int_eq(errno, EINTR);
+}
+
+static void command_done(struct command *command)
+{
+	(void)command;
+	ck_ok(sem_post(&completed));
+}
+
+static void history_done(struct history *history)
+{
+	(void)history;
+	ck_ok(sem_post(&completed));
+}
+
+static void open_it(void)
+{
+	struct registry_options options = {
+		.journal = {.dir = statedir_path()},
+		.queue_max = 1000,
+		.batch_max = 100,
+		.instances_max = 1000,
+		.sweep_by_hand = true,
+	};
+	struct journal_error error;
+
+	ck_assert_msg(registry_open(&options, &registry, &error) == 0, "%s", error.text);
+	ck_ok(registry_start(registry));
+}
+
+static void setup(void)
+{
+	thread_adopt();
+	statedir_make();
+	ck_ok(sem_init(&completed, 0, 0));
+	ck_ok(sem_init(&reading, 0, 0));
+	ck_ok(sem_init(&may_read, 0, 0));
+	atomic_store(&events_put, 0);
+	open_it();
+	for (char id = 'a'; id < 'k'; id++) {
+		struct command command = {
+			.kind = COMMAND_REGISTER,
+			.instance = {.service = STR("web"),
+		                     .id = {&id, 1},
+		                     .host = STR("10.0.0.1"),
+		                     .port = 80,
+		                     .ttl_ms = 30000},
+			.author = STR("tester"),
+			.done = command_done,
+		};
+		ck_ok(registry_submit(registry, &command));
+		wait_for(&completed);
+		ck_ok(command.error);
+	}
+}
+
+static void teardown(void)
+{
+	registry_stop(registry);
+	registry_close(registry);
+	statedir_remove();
+	thread_abandon();
+}
+
+static void put_id(struct history *history, const struct event *event)
+{
+	atomic_fetch_add(&events_put, 1);
+	buf_put_str(history->out, event->instance.id);
+}
+
+static void put_slowly(struct history *history, const struct event *event)
+{
+	ck_ok(sem_post(&reading));
+	wait_for(&may_read);
+	put_id(history, event);
+}
+
+static struct history ask(struct buf *out, uint64_t since, uint32_t limit)
+{
+	return (struct history){.query = {.since = since, .limit = limit},
+	                        .out = out,
+	                        .put = put_id,
+	                        .done = history_done};
+}
+
+static void read_one(struct history *history)
+{
+	ck_ok(registry_read_history(registry, history));
+	wait_for(&completed);
+	ck_ok(history->error);
+}
+
+#define ck_has(buf, text) ck_assert(str_equal((struct str){(buf).data, (buf).len}, STR(text)))
+
+START_TEST(a_page_ends_with_the_event_that_fills_it)
+{
+	struct buf out;
+	struct history history = ask(&out, 2, 100);
+
+	buf_init(&out, 1000);
+	history.bytes_max = 3;
+	read_one(&history);
+	ck_has(out, "cde");
+	ck_assert(history.more);
+	ck_assert_uint_eq(history.last, 5);
+	buf_reset(&out);
+	history.query.since = history.last;
+	history.bytes_max = 100;
+	read_one(&history);
+	ck_has(out, "fghij");
+	ck_assert(!history.more);
+	ck_assert_uint_eq(history.last, 10);
+	buf_reset(&out);
+	history.query.since = 0;
+	history.query.limit = 4;
+	read_one(&history);
+	ck_has(out, "abcd");
+	ck_assert(history.more);
+	ck_assert_uint_eq(history.last, 4);
+	buf_fini(&out);
+}
+END_TEST
+
+/* Keeps the thread busy with one event until sem_post(&may_read). */
+static void keep_busy(struct history *slow)
+{
+	slow->put = put_slowly;
+	ck_ok(registry_read_history(registry, slow));
+	wait_for(&reading);
+}
+
+START_TEST(one_reading_serves_all_that_ask_the_same)
+{
+	static struct history same[50];
+	static struct buf outs[50];
+	struct buf slow_out;
+	struct buf other_out;
+	struct history slow = ask(&slow_out, 9, 1);
+	struct history other = ask(&other_out, 8, 100);
+
+	buf_init(&slow_out, 100);
+	buf_init(&other_out, 100);
+	keep_busy(&slow);
+	for (size_t i = 0; i < 50; i++) {
+		buf_init(&outs[i], 100);
+		if (i % 2 == 1)
+			buf_put_char(&outs[i], '>'); /* what was there before stays */
+		same[i] = ask(&outs[i], 5, 100);
+		if (i == 20)
+			ck_ok(registry_read_history(registry, &other));
+		ck_ok(registry_read_history(registry, &same[i]));
+	}
+	ck_ok(sem_post(&may_read));
+	for (size_t i = 0; i < 52; i++)
+		wait_for(&completed);
+	ck_assert_uint_eq(atomic_load(&events_put), 1 + 5 + 2);
+	for (size_t i = 0; i < 50; i++) {
+		ck_ok(same[i].error);
+		ck_assert_uint_eq(same[i].count, 5);
+		ck_assert_uint_eq(same[i].last, 10);
+		if (i % 2 == 1)
+			ck_has(outs[i], ">fghij");
+		else
+			ck_has(outs[i], "fghij");
+		buf_fini(&outs[i]);
+	}
+	ck_has(other_out, "ij");
+	buf_fini(&other_out);
+	buf_fini(&slow_out);
+}
+END_TEST
+
+START_TEST(the_queue_has_an_end_but_for_those_that_are_counted_elsewhere)
+{
+	static struct history queued[QUEUE_MAX];
+	static struct buf outs[QUEUE_MAX];
+	struct buf slow_out;
+	struct buf out;
+	struct history slow = ask(&slow_out, 9, 1);
+	struct history more = ask(&out, 3, 1);
+
+	buf_init(&slow_out, 100);
+	buf_init(&out, 100);
+	keep_busy(&slow);
+	for (size_t i = 0; i < QUEUE_MAX; i++) {
+		buf_init(&outs[i], 100);
+		queued[i] = ask(&outs[i], 0, (uint32_t)i + 1);
+		ck_ok(registry_read_history(registry, &queued[i]));
+	}
+	ck_assert_int_eq(registry_read_history(registry, &more), -EAGAIN);
+	more.is_counted = true;
+	ck_ok(registry_read_history(registry, &more));
+	ck_ok(sem_post(&may_read));
+	for (size_t i = 0; i < QUEUE_MAX + 2; i++)
+		wait_for(&completed);
+	ck_has(out, "d");
+	for (size_t i = 0; i < QUEUE_MAX; i++) {
+		ck_assert_uint_eq(queued[i].count, i < 10 ? i + 1 : 10);
+		buf_fini(&outs[i]);
+	}
+	buf_fini(&slow_out);
+	buf_fini(&out);
+}
+END_TEST
+
+SUITE("history", setup, teardown, a_page_ends_with_the_event_that_fills_it,
+      one_reading_serves_all_that_ask_the_same,
+      the_queue_has_an_end_but_for_those_that_are_counted_elsewhere)
