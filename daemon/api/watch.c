@@ -63,15 +63,17 @@ static int result_make(const struct view *view, const struct service *service,
 		result.count++;
 		id_bytes += service->members[i]->value.id.len;
 	}
-	if (result.count > 0) {
-		result.list = malloc(result.count * sizeof(result.list[0]) + id_bytes);
-		if (result.list == NULL)
-			return -ENOMEM;
+	if (result.count == 0) {
+		*ret_result = result;
+		return 0;
 	}
+	result.list = malloc(result.count * sizeof(result.list[0]) + id_bytes);
+	if (result.list == NULL)
+		return -ENOMEM;
 
 	struct shown *shown = result.list;
 	char *id = (char *)(result.list + result.count);
-	for (uint32_t i = 0; service != NULL && i < service->count; i++) {
+	for (uint32_t i = 0; i < service->count; i++) {
 		const struct instance *instance = &service->members[i]->value;
 
 		if (!is_shown(view, instance))

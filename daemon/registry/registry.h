@@ -159,7 +159,8 @@ int64_t registry_held_ms(const struct registry *registry, const struct service *
 struct history {
 	struct journal_query query;
 	struct buf *out; /* gets the events, as put() puts them */
-	/** Appends one event to out, on the history thread. NULL: as JSON objects between commas. */
+	/** Appends one event to out, on the history thread. NULL: as JSON objects between commas.
+	 */
 	void (*put)(struct history *history, const struct event *event);
 	size_t bytes_max; /* stop once out is so long; 0: never */
 	bool is_counted;  /* how many may ask is limited elsewhere: never refused as one too many */

@@ -454,6 +454,35 @@ class Bench:
                        '< +5 MiB', found['registrations_mib'] < 5)
         daemon.discard()
 
+    def read_log(self, daemon, accept):
+        """Reads the whole log as one stream; returns how long that took and how many events there are."""
+        raw = daemon.raw(timeout=60)
+        last = daemon.status()['revision']
+        begun = time.monotonic()
+        raw.send(f'GET /v1/events?since=0 HTTP/1.0\r\nHost: x\r\nAccept: {accept}\r\n\r\n')
+        mark, tail = f'"revision":{last},"time"'.encode(), b''
+        while mark not in tail:
+            data = raw.sock.recv(1 << 20)
+            if not data:
+                raise RuntimeError('the stream ended early')
+            tail = tail[-len(mark):] + data
+        took = time.monotonic() - begun
+        raw.close()
+        return took, last
+
+    def stream(self):
+        daemon = self.daemon()
+        load(daemon.port, self.changes(200000, 'log'), 0)
+        for accept in ('text/event-stream', 'application/jsonl'):
+            rates = []
+            for _ in range(PAIRS):
+                took, events = self.read_log(daemon, accept)
+                rates.append(events / took)
+            self.table.row(f'{events // 1000}k events from the log to one reader, {accept}', per_second(rates), '',
+                           spread([rate / 1000 for rate in rates], 1), '>= 100 k/s',
+                           statistics.median(rates) >= 100000)
+        daemon.discard()
+
     def state(self, rows):
         """Rows that share one daemon with 100,000 instances."""
         daemon, count = self.memory()
@@ -465,7 +494,7 @@ class Bench:
 
 
 ROWS = ('lookup', 'pick', 'heartbeat', 'mixed', 'slowdisk', 'register', 'memory', 'start', 'sweeper', 'cycles',
-        'watchers', 'client')
+        'watchers', 'client', 'stream')
 SHARED = {'memory', 'start', 'sweeper'}
 
 

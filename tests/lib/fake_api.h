@@ -29,6 +29,7 @@ struct api {
 	pthread_cond_t parked_more;
 	struct api_request *parked[4096];
 	unsigned parked_count;
+	struct api_stream *(*stream)(struct api_request *request); /* what /stream answers */
 };
 
 static inline void fake_init(struct api *api)
@@ -96,6 +97,8 @@ void api_response_init(struct api_response *response)
 
 void api_response_fini(struct api_response *response)
 {
+	if (response->stream != NULL)
+		response->stream->close(response->stream);
 	blob_unref(response->blob);
 	buf_fini(&response->body);
 	free(response->location);
@@ -158,7 +161,9 @@ enum api_result api_handle(struct api *api, struct api_request *request,
 		request->wake(request);
 		return API_PARKED;
 	}
-	if (is(request, "/blob")) {
+	if (is(request, "/stream")) {
+		response->stream = api->stream(request);
+	} else if (is(request, "/blob")) {
 		response->blob = blob_ref(api->blob);
 		memcpy(response->etag, "\"17\"", 5);
 	} else if (is(request, "/count")) {

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+/** How streams are sent, in virtual time. */
+#include "http_fixture.h"
+#include "suite.h"
+
+#include "base/check.h"
+
+#include <stdatomic.h>
+
+#define REQUEST_MS 10000
+#define IDLE_MS    75000
+#define PARKED_MS  60000
+#define KEEP_MS    15000
+
+/* One stream at a time: says a word each time that it is woken or its time is over. */
+static struct api_stream stream;
+static struct api_request *waiting;
+static atomic_uint reads;
+static atomic_uint expired;
+static atomic_uint closed;
+static atomic_bool endless; /* it always has more */
+static atomic_bool cannot_expire;
+static const char *_Atomic word; /* what to say next, NULL: nothing */
+
+static long stream_read(struct api_stream *which, char *to, size_t most)
+{
+	const char *say_now = atomic_exchange(&word, NULL);
+
+	CHECK(which == &stream);
+	if (atomic_load(&endless)) {
+		memset(to, 'x', most);
+		atomic_fetch_add(&reads, 1);
+		return (long)most;
+	}
+	if (say_now != NULL) {
+		memcpy(to, say_now, strlen(say_now));
+		atomic_fetch_add(&reads, 1);
+		return (long)strlen(say_now);
+	}
+	if (stream.ending)
+		return -1;
+	waiting->park_until_ms = atomic_load(&cannot_expire) ? 0 : clock_ms() + KEEP_MS;
+	atomic_fetch_add(&reads, 1);
+	return 0;
+}
+
+static bool stream_expire(struct api_stream *which)
+{
+	CHECK(which == &stream);
+	atomic_store(&word, "tick");
+	atomic_fetch_add(&expired, 1);
+	return true;
+}
+
+static void stream_close(struct api_stream *which)
+{
+	CHECK(which == &stream);
+	atomic_fetch_add(&closed, 1);
+}
+
+static struct api_stream *open_stream(struct api_request *request)
+{
+	waiting = request;
+	stream = (struct api_stream){
+		.read = stream_read, .expire = stream_expire, .close = stream_close};
+	return &stream;
+}
+
+static int other; /* a connection that shows what the loop has seen */
+
+static void set_up(void)
+{
+	http_setup();
+	clock_virtual_set(1000000);
+	options.request_ms = REQUEST_MS;
+	options.idle_ms = IDLE_MS;
+	options.parked_ms = PARKED_MS;
+	fake.stream = open_stream;
+	reads = expired = closed = 0;
+	endless = cannot_expire = false;
+	word = NULL;
+	serve();
+	other = dial();
+}
+
+static void tear_down(void)
+{
+	close(other);
+	http_teardown();
+	clock_virtual_off();
+	ck_assert_uint_eq(closed, 1);
+}
+
+static void let_it_see(void)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		get(other, "/other");
+		ck_assert_int_eq(hear(other)->status, 200);
+	}
+}
+
+static void hear_text(int fd, const char *want)
+{
+	char text[64] = "";
+	ssize_t n = recv(fd, text, strlen(want), MSG_WAITALL);
+
+	ck_assert_int_eq(n, (ssize_t)strlen(want));
+	ck_assert_str_eq(text, want);
+}
+
+/* Opens the stream, whose first word is "first". */
+static int ask(void)
+{
+	int fd = dial();
+
+	word = "first";
+	get(fd, "/stream");
+	ck_assert(strstr(hear(fd)->head, "Transfer-Encoding: chunked") != NULL);
+	hear_text(fd, "5\r\nfirst\r\n");
+	let_it_see();
+	return fd;
+}
+
+static void wake_with(const char *text)
+{
+	word = text;
+	waiting->wake(waiting);
+}
+
+START_TEST(a_stream_is_sent_as_it_comes)
+{
+	int fd = ask();
+
+	wake_with("second");
+	hear_text(fd, "6\r\nsecond\r\n");
+	let_it_see();
+	wake_with("third");
+	hear_text(fd, "5\r\nthird\r\n");
+	close(fd);
+}
+END_TEST
+
+START_TEST(a_healthy_stream_outlives_all_deadlines)
+{
+	int fd = ask();
+
+	for (unsigned i = 1; i <= 12; i++) {
+		clock_virtual_advance(KEEP_MS);
+		hear_text(fd, "4\r\ntick\r\n");
+		let_it_see();
+		ck_assert_uint_eq(expired, i);
+	}
+	close(fd);
+}
+END_TEST
+
+START_TEST(a_client_that_leaves_ends_it)
+{
+	int fd = ask();
+
+	close(fd);
+	while (closed == 0)
+		let_it_see();
+	ck_assert_uint_eq(expired, 1);
+}
+END_TEST
+
+START_TEST(one_that_takes_nothing_for_too_long_is_disconnected)
+{
+	int fd = dial();
+	unsigned before;
+
+	endless = true;
+	get(fd, "/stream");
+	do { /* until the sockets are full */
+		before = reads;
+		let_it_see();
+	} while (reads != before || before == 0);
+	clock_virtual_advance(IDLE_MS - 1);
+	let_it_see();
+	ck_assert_uint_eq(closed, 0);
+	clock_virtual_advance(1);
+	while (closed == 0)
+		let_it_see();
+	close(fd);
+}
+END_TEST
+
+START_TEST(one_that_takes_it_slowly_is_not)
+{
+	static char sink[1 << 20];
+	int fd = dial();
+
+	endless = true;
+	get(fd, "/stream");
+	for (unsigned i = 0; i < 6; i++) {
+		unsigned before;
+
+		do {
+			before = reads;
+			let_it_see();
+		} while (reads != before || before == 0);
+		clock_virtual_advance(IDLE_MS / 2);
+		while (reads == before) { /* until it may send more */
+			ck_assert_int_gt(recv(fd, sink, sizeof(sink), 0), 0);
+			let_it_see();
+		}
+	}
+	ck_assert_uint_eq(closed, 0);
+	close(fd);
+}
+END_TEST
+
+START_TEST(stopping_ends_it_well)
+{
+	int fd = ask();
+
+	http_stop(server, 10000);
+	hear_text(fd, "4\r\ntick\r\n0\r\n\r\n");
+	hear_end(fd);
+	close(fd);
+}
+END_TEST
+
+START_TEST(one_that_is_being_woken_is_closed_once_it_has_been)
+{
+	int fd;
+
+	cannot_expire = true;
+	fd = ask();
+	http_stop(server, 0);
+	ck_assert_uint_eq(closed, 0);
+	waiting->wake(waiting);
+	http_free(server);
+	server = NULL;
+	ck_assert_uint_eq(closed, 1);
+	close(fd);
+}
+END_TEST
+
+SUITE("http_stream", set_up, tear_down, a_stream_is_sent_as_it_comes,
+      a_healthy_stream_outlives_all_deadlines, a_client_that_leaves_ends_it,
+      one_that_takes_nothing_for_too_long_is_disconnected, one_that_takes_it_slowly_is_not,
+      stopping_ends_it_well, one_that_is_being_woken_is_closed_once_it_has_been)
