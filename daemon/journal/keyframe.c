@@ -389,7 +389,7 @@ static int read_content(int fd, const struct header *header, struct str service,
 
 int keyframe_mark(int dir_fd, uint64_t revision, struct keyframe_mark *ret_mark)
 {
-	struct header header;
+	struct header header = {0};
 	int fd = -1;
 	int r = open_one(dir_fd, revision, &fd, &header);
 
@@ -403,7 +403,7 @@ int keyframe_mark(int dir_fd, uint64_t revision, struct keyframe_mark *ret_mark)
 
 int keyframe_read(int dir_fd, uint64_t revision, struct str service, struct buf *rows)
 {
-	struct header header;
+	struct header header = {0};
 	int fd = -1;
 	int r = open_one(dir_fd, revision, &fd, &header);
 

@@ -38,7 +38,9 @@ static char *copy(char **at, struct str text)
 /* Where @p part stands in @p text; nowhere when it had to be escaped. */
 static const char *find(struct str text, struct str part)
 {
-	return part.len == 0 ? text.data : memmem(text.data, text.len, part.data, part.len);
+	if (part.len == 0 || text.len < part.len)
+		return part.len == 0 ? text.data : NULL;
+	return memmem(text.data, text.len, part.data, part.len);
 }
 
 /* The strings stand in the JSON already: with a hundred thousand instances their copies are
