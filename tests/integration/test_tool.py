@@ -304,7 +304,7 @@ class Changing(tool_test.TestCase):
     def test_a_drain_can_wait_for_the_watchers(self):
         daemon = self.daemon()
         daemon.register('web', 'a')
-        self.ok(daemon, 'drain', 'web', 'a', '--wait', '2s')
+        self.assertEqual(self.ok(daemon, 'drain', 'web', 'a', '--wait', '2s').err, '')
         self.assertEqual(daemon.instance('web', 'a')['status'], 'draining')
 
 

@@ -50,6 +50,17 @@ class Telling(TestCase):
         self.assertEqual(watch.stop(signal.SIGTERM), 128 + signal.SIGTERM)
         self.assertEqual(watch.err, '')
 
+    def test_it_waits_at_the_registry_instead_of_asking_again(self):
+        daemon = self.daemon()
+        daemon.register('web', 'a')
+        watch = self.start(daemon, 'watch', 'web', '-o', 'name')
+        parked = lambda: daemon.metric('rollcall_http_parked_requests')
+        rt.wait_for(lambda: parked() == 1, 20, 'a parked request')
+        daemon.register('other', 'x')
+        daemon.register('web', 'b')
+        watch.wait_out('b\n')
+        rt.wait_for(lambda: parked() == 1, 20, 'a parked request')
+
     def test_changes_are_a_table_whose_columns_stay(self):
         daemon = self.daemon()
         watch = self.start(daemon, 'watch', 'web', '--color', 'always')
