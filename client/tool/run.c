@@ -255,9 +255,9 @@ int run_run(struct tool *tool, const struct args *args)
 	fill_signals(&signals);
 	pump_init(&run.pump, &signals);
 	code = supervise(&run);
-	leave(&run);
 	check_cancel(&run.check);
-	(void)rollcall_close(run.client, REGISTRY_MS); /* nothing is registered any more */
+	if (rollcall_close(run.client, REGISTRY_MS) < 0) /* deregisters what still is registered */
+		tool_warn("cannot deregister; the lease will run out");
 	pump_fini(&run.pump);
 	if (code == EXIT_OK)
 		code = run.gave_up ? EXIT_ERROR : end_as(run.wait_status);

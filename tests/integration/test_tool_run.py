@@ -285,11 +285,11 @@ class ProcessOne(TestCase):
     def test_orphans_are_reaped(self):
         daemon = self.daemon()
         # The middle shell ends, so its child becomes one of process 1.
-        run = self.contained(daemon, 'sh -c "sleep 0.1 & echo \\$! >&1"; while :; do '
-                             'grep -lsE "^State:.Z" /proc/[0-9]*/status >/dev/null || '
-                             '{ test "$(ls -d /proc/[0-9]* | wc -l)" -le 6 && echo clean; }; sleep 0.05; done')
-        self.wait_registered(daemon)
+        # Until it is reaped, a dead process keeps its number.
+        run = self.contained(daemon, 'orphan=$(sh -c "sleep 0.2 >/dev/null & echo \\$!"); test -d /proc/$orphan && echo alive; '
+                             'while test -d /proc/$orphan; do sleep 0.05; done; echo clean; exec sleep 1000')
         run.wait_out('clean')
+        self.assertEqual(run.out, 'alive\nclean\n')
 
     def test_the_exit_code_of_a_signal_is_told_by_number(self):
         daemon = self.daemon()
