@@ -2,6 +2,7 @@
 #include "balance/balance.h"
 
 #include "api/call.h"
+#include "api/travel.h"
 #include "metrics/metrics.h"
 
 #include <errno.h>
@@ -16,7 +17,9 @@ enum {
 	PICK_EXCLUDE,
 	PICK_META,
 	PICK_FORMAT,
-	PICK_EXPLAIN
+	PICK_EXPLAIN,
+	PICK_AT,
+	PICK_CURSOR
 };
 static const struct query_rule pick_rules[] = {
 	[PARAM_PRETTY] = QUERY_PRETTY,
@@ -27,6 +30,8 @@ static const struct query_rule pick_rules[] = {
 	[PICK_META] = {"meta.", QUERY_PREFIX | QUERY_REPEATS},
 	[PICK_FORMAT] = {"format", 0},
 	[PICK_EXPLAIN] = {"explain", 0},
+	[PICK_AT] = {"at", 0},
+	[PICK_CURSOR] = {"cursor", 0},
 };
 
 struct wish {
@@ -113,6 +118,26 @@ static bool read_explain(struct call *call, struct wish *wish)
 	return true;
 }
 
+/** A pick is made again where the strategy's own place is given: a cursor, or a key. */
+static bool read_replay(struct call *call, struct pick *pick)
+{
+	bool at = query_get(&call->query, PICK_AT) != NULL;
+	bool cursor = query_get(&call->query, PICK_CURSOR) != NULL;
+	bool counts = pick->strategy == STRATEGY_ROUND_ROBIN ||
+	              pick->strategy == STRATEGY_WEIGHTED_ROUND_ROBIN;
+
+	if (!at && !cursor)
+		return true;
+	if (at && cursor == counts && (counts || pick->key.data != NULL)) {
+		pick->replay = true;
+		return call_number(call, pick_rules, PICK_CURSOR, 0, INT64_MAX, &pick->cursor);
+	}
+	problem(call->response, "invalid-parameter",
+	        "at goes with cursor for round_robin and weighted_round_robin, with key for "
+	        "consistent_hash, and with no other strategy");
+	return false;
+}
+
 static bool read_wish(struct call *call, struct wish *wish)
 {
 	struct pick *pick = &wish->pick;
@@ -141,7 +166,7 @@ static bool read_wish(struct call *call, struct wish *wish)
 			return false;
 	wish->many = query_get(&call->query, PICK_COUNT) != NULL;
 	pick->count = (size_t)count;
-	return read_explain(call, wish);
+	return read_replay(call, pick) && read_explain(call, wish);
 }
 
 /** Text is addresses, one a line: for the shell. */
@@ -180,22 +205,30 @@ static void put_explanation(struct buf *out, const struct service *service, cons
 	buf_put_char(out, '}');
 }
 
-/** @return how many were picked, or the error of balance_pick(); -ENOENT: no such service */
-static int try_pick(struct call *call, const struct wish *wish)
+/** @return how many were picked, or the error of balance_pick() */
+static int pick_from(struct call *call, const struct service *service, const struct wish *wish)
 {
 	const struct member *picked[PICK_COUNT_MAX];
-	int count = -ENOENT;
+	int count = balance_pick(service, &wish->pick, picked);
 
+	if (count > 0)
+		put_picked(&call->response->body, wish, picked, count);
+	if (count > 0 && wish->explain)
+		put_explanation(&call->response->body, service, wish);
+	return count;
+}
+
+/** The same of what is registered now. @return -ENOENT: no such service */
+static int try_pick(struct call *call, const struct wish *wish)
+{
 	const struct snapshot *now = snapshot_enter(call->api->store);
 	const struct service *service = snapshot_service(now, call->service);
+	int count = -ENOENT;
+
 	call_seen(call, now);
 	if (service != NULL) {
 		call_tell_held(call, service);
-		count = balance_pick(service, &wish->pick, picked);
-		if (count > 0)
-			put_picked(&call->response->body, wish, picked, count);
-		if (count > 0 && wish->explain)
-			put_explanation(&call->response->body, service, wish);
+		count = pick_from(call, service, wish);
 	}
 	snapshot_leave(call->api->store);
 	return count;
@@ -233,6 +266,32 @@ static enum api_result ask_for_index(struct call *call, struct parked *parked)
 	return call_submit(call, parked);
 }
 
+/** What was picked then, or would have been. */
+static enum api_result pick_past(struct call *call, const struct snapshot *then)
+{
+	const struct service *service = snapshot_service(then, call->service);
+	struct wish wish;
+
+	if (!read_wish(call, &wish))
+		return API_DONE;
+	int r = service != NULL ? pick_from(call, service, &wish) : -ENOENT;
+	if (r <= 0)
+		return refuse(call, r);
+	return call_answer(call, 200, wish.text ? TYPE_TEXT : TYPE_JSON);
+}
+
+static enum api_result travel_for(struct call *call, const struct wish *wish)
+{
+	int index = balance_index_of(wish->pick.strategy);
+	const struct travel travel = {
+		.at = PICK_AT,
+		.indexes = index >= 0 ? 1u << index : 0,
+		.put = pick_past,
+	};
+
+	return travel_to(call, &travel);
+}
+
 static enum api_result pick(struct call *call, struct parked *parked)
 {
 	struct wish wish;
@@ -242,6 +301,8 @@ static enum api_result pick(struct call *call, struct parked *parked)
 			parked_free(parked);
 		return API_DONE;
 	}
+	if (wish.pick.replay)
+		return travel_for(call, &wish);
 	int r = try_pick(call, &wish);
 	if (r == -EAGAIN && (parked == NULL || parked->tries < INDEX_TRIES))
 		return ask_for_index(call, parked);

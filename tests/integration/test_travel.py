@@ -263,6 +263,42 @@ class Travel(rt.TestCase):
         self.assert_problem(daemon.get('/v1/diff?from=2&to=1'), 400, 'invalid-parameter')
         self.assert_problem(daemon.get('/v1/diff?from=1&to=9'), 400, 'invalid-parameter')
 
+    def test_a_pick_is_given_again_from_the_state_it_was_made_from(self):
+        daemon = self.daemon()
+        for i in range(7):
+            daemon.register('web', f'i{i}', weight=1 + i * 3, port=1000 + i, metadata={'even': str(i % 2)})
+        made = []
+        for strategy, key in (('round_robin', None), ('weighted_round_robin', None),
+                              ('consistent_hash', 'user-1'), ('consistent_hash', 'user-2')):
+            for more in ({}, {'meta.even': '0'}, {'count': 3}):
+                for _ in range(4):
+                    query = {'strategy': strategy, 'key': key, **more}
+                    answer = daemon.try_pick('web', explain=1, **query).json()
+                    why = answer.pop('explain')
+                    made.append((query, why, answer))
+        at = daemon.get('/v1/services').revision
+        for i in range(0, 7, 2):
+            daemon.deregister('web', f'i{i}')
+        daemon.restart()
+        picks = daemon.metric('rollcall_picks_total')
+        for query, why, answer in made:
+            cursor = {'cursor': why['cursor']} if 'cursor' in why else {}
+            self.assertEqual(daemon.try_pick('web', at=at, **query, **cursor).json(), answer, query)
+        self.assertEqual(daemon.metric('rollcall_picks_total'), picks)
+        again = daemon.try_pick('web', at=at, cursor=3, explain=1).json()
+        self.assertEqual((again['id'], again['explain']['cursor']), ('i3', 3))
+
+    def test_a_pick_of_then_needs_what_decides_it(self):
+        daemon = self.daemon()
+        daemon.register('web', 'a')
+        daemon.register('web', 'a', status='draining')
+        for wrong in ('at=1', 'cursor=1', 'at=1&key=x&cursor=1', 'at=1&strategy=random&cursor=1',
+                      'at=1&strategy=least_loaded', 'at=1&strategy=consistent_hash', 'at=x&cursor=0'):
+            self.assert_problem(daemon.get(f'/v1/services/web/pick?{wrong}'), 400, 'invalid-parameter')
+        self.assertEqual(daemon.get('/v1/services/web/pick?at=1&cursor=0').status, 200)
+        self.assert_problem(daemon.get('/v1/services/web/pick?at=2&cursor=0'), 503, 'no-healthy-instance')
+        self.assert_problem(daemon.get('/v1/services/web/pick?at=0&cursor=0'), 404, 'unknown-service')
+
     def test_reads_of_the_past_and_keyframes_are_counted(self):
         daemon = self.daemon(options=['--events-max-count=100'])
         for i in range(20):
