@@ -483,6 +483,28 @@ class Bench:
                            statistics.median(rates) >= 100000)
         daemon.discard()
 
+    def travel(self):
+        """10,000 instances, then 110,000 changes of them: lookups of what was before the changes."""
+        daemon = self.daemon()
+        for count, services in ((10000, 100), (10000, 1)):
+            load(daemon.port, self.requests(registration(f'{services}-{i % services}', f'i{i}')
+                                            for i in range(count)), 0, 256)
+            at = daemon.get('/v1/services').revision
+            load(daemon.port, self.requests(
+                registration(f'{services}-{i % services}', f'i{i % count}', metadata={'n': str(i)})
+                for i in range(110000)), 0, 256)
+            took, size = [], 0
+            # 100,000 to 110,000 events back: near a keyframe, and as far from one as it gets.
+            for _ in range(20):
+                at += 500
+                begun = time.monotonic()
+                size = len(daemon.get(f'/v1/services/{services}-0?at={at}').body)
+                took.append((time.monotonic() - begun) * 1000)
+            self.table.row(f'?at= 100,000 events back, 10,000 instances, {services} service(s)',
+                           f'{statistics.median(took):.1f} ms', f'{size} bytes', spread(took, 1),
+                           '< 50 ms', statistics.median(took) < 50)
+        daemon.discard()
+
     def state(self, rows):
         """Rows that share one daemon with 100,000 instances."""
         daemon, count = self.memory()
@@ -494,7 +516,7 @@ class Bench:
 
 
 ROWS = ('lookup', 'pick', 'heartbeat', 'mixed', 'slowdisk', 'register', 'memory', 'start', 'sweeper', 'cycles',
-        'watchers', 'client', 'stream')
+        'watchers', 'client', 'stream', 'travel')
 SHARED = {'memory', 'start', 'sweeper'}
 
 
