@@ -2,6 +2,7 @@
 #include "journal/verify.h"
 
 #include "journal/internal.h"
+#include "journal/keyframe.h"
 #include "journal/lockfile.h"
 #include "journal/salvage.h"
 #include "journal/sql.h"
@@ -212,6 +213,28 @@ int salvage_examine(const char *path, struct journal_error *ret_error)
 	return r == -ENOENT ? 0 : r; /* moved away by hand: it is as good as new */
 }
 
+/** Keyframes are caches: a damaged one is worth a word, but no reason to doubt the database. */
+static int check_keyframes(int dir_fd, verify_fn say, void *arg)
+{
+	uint64_t list[KEYFRAMES_MAX];
+	struct keyframe_mark mark;
+	char line[128];
+	size_t count = 0;
+	int r = keyframe_list(dir_fd, list, &count);
+
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		r = keyframe_check(dir_fd, list[i], &mark);
+		if (r != -EBADMSG)
+			continue;
+		(void)snprintf(line, sizeof(line),
+		               "keyframe %llu: damaged; it is a cache and may be deleted",
+		               (unsigned long long)list[i]);
+		say(arg, line);
+		r = 0;
+	}
+	return r;
+}
+
 int journal_verify(const char *dir, verify_fn say, void *arg)
 {
 	char path[PATH_MAX];
@@ -233,6 +256,12 @@ int journal_verify(const char *dir, verify_fn say, void *arg)
 		                      "the path of the state directory is too long");
 	else
 		r = verify_path(path, say, arg, &error);
+	if (r == 0) {
+		r = check_keyframes(dir_fd, say, arg);
+		if (r < 0)
+			(void)journal_error_set(&error, r, "cannot read the keyframes: %s",
+			                        strerror(-r));
+	}
 
 out:
 	if (r < 0 && r != -EBADMSG)

@@ -237,6 +237,29 @@ START_TEST(damage_to_any_byte_of_a_keyframe_is_noticed)
 }
 END_TEST
 
+static unsigned said;
+
+static void say(void *arg, const char *line)
+{
+	(void)arg;
+	said += strncmp(line, "keyframe 20: damaged", 20) == 0;
+}
+
+START_TEST(verifying_names_a_damaged_keyframe_and_finds_the_database_sound)
+{
+	make_events(1, 20);
+	write_keyframe(20);
+	journal_close(journal);
+	journal = NULL;
+	said = 0;
+	ck_ok(journal_verify(statedir_path(), say, NULL));
+	ck_assert_uint_eq(said, 0);
+	statedir_damage(name_of(20), 60, 40);
+	ck_ok(journal_verify(statedir_path(), say, NULL));
+	ck_assert_uint_eq(said, 1);
+}
+END_TEST
+
 START_TEST(a_damaged_keyframe_makes_an_older_one_be_used)
 {
 	make_events(1, 10);
@@ -336,7 +359,8 @@ END_TEST
 SUITE("past", setup, teardown, each_state_is_that_of_the_model_with_and_without_keyframes,
       a_keyframe_is_what_a_state_begins_with, what_is_older_than_the_first_keyframe_left_is_refused,
       without_any_keyframe_only_the_latest_state_is_left, one_service_is_read_alone,
-      damage_to_any_byte_of_a_keyframe_is_noticed, a_damaged_keyframe_makes_an_older_one_be_used,
-      a_keyframe_of_another_history_is_not_used, a_time_stands_for_the_last_event_up_to_it,
-      a_keyframe_needs_its_event,
+      damage_to_any_byte_of_a_keyframe_is_noticed,
+      verifying_names_a_damaged_keyframe_and_finds_the_database_sound,
+      a_damaged_keyframe_makes_an_older_one_be_used, a_keyframe_of_another_history_is_not_used,
+      a_time_stands_for_the_last_event_up_to_it, a_keyframe_needs_its_event,
       what_a_crash_left_unfinished_is_removed_and_other_names_are_left_alone)
