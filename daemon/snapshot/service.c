@@ -38,8 +38,8 @@ static char *copy(char **at, struct str text)
 /* Where @p part stands in @p text; nowhere when it had to be escaped. */
 static const char *find(struct str text, struct str part)
 {
-	if (part.len == 0 || text.len < part.len)
-		return part.len == 0 ? text.data : NULL;
+	if (text.data == NULL || part.len == 0)
+		return text.data;
 	return memmem(text.data, text.len, part.data, part.len);
 }
 
