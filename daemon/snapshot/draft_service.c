@@ -59,7 +59,7 @@ static int resize_slots(struct draft_service *service, uint32_t slot_count)
 
 static struct service_life *life_new(struct str name)
 {
-	struct service_life *life = calloc(1, sizeof(*life) + name.len);
+	struct service_life *life = calloc(1, sizeof(*life) + name.len + 1);
 
 	if (life == NULL)
 		return NULL;

@@ -63,7 +63,7 @@ struct service_life {
 	uint32_t window_expired;
 
 	size_t name_len;
-	char name[];
+	char name[]; /* ends with a NUL too, for the log */
 };
 
 /** The life of the service that @p member belongs to: that is where its service's name is stored.
