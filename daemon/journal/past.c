@@ -482,8 +482,9 @@ int past_read(struct past *past, const struct past_query *query, struct past_sta
 		past_state_free(rebuild.state);
 		return damage_is_told(past, r);
 	}
-	qsort(rebuild.state->items, rebuild.state->count, sizeof(*rebuild.state->items),
-	      by_incarnation);
+	if (rebuild.state->count > 0)
+		qsort(rebuild.state->items, rebuild.state->count, sizeof(*rebuild.state->items),
+		      by_incarnation);
 	*ret_state = rebuild.state;
 	return 0;
 }
