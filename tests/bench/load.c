@@ -2,12 +2,14 @@
 /**
  * Loads an HTTP server over keep-alive connections from one thread, and prints one line of JSON.
  *
- *	load PORT CONNECTIONS SECONDS REQUESTS [RATE]
+ *	load [-s] PORT CONNECTIONS SECONDS REQUESTS [RATE]
  *
  * REQUESTS is a file of complete requests, each after its length in 4 bytes (this machine's order);
  * they are sent in turn, again and again. Without RATE each connection sends its next request as
  * soon as its answer is there. With RATE requests fall due at that many a second, whoever is late:
- * the time an answer takes counts from then. SECONDS 0: each request once, as fast as it goes.
+ * the time an answer takes counts from then. SECONDS 0: each request once, as fast as it goes. With
+ * -s it never sleeps: where it shares a machine with the server, waking it would be the server's
+ *work, and the more so the more often it has nothing to do.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -46,7 +48,8 @@ struct request {
 static struct request *requests;
 static size_t request_count;
 static size_t next_request;
-static bool once; /* each request once */
+static bool once;  /* each request once */
+static bool spins; /* never sleeps */
 
 static uint32_t *took_us;
 static size_t answered;
@@ -200,7 +203,7 @@ static void run_closed(struct connection *connections, size_t n, int epoll, int6
 	for (size_t i = 0; i < n && !is_exhausted(); i++)
 		send_next(&connections[i], now);
 	while (in_flight > 0 && now < end) {
-		int ready = epoll_wait(epoll, events, EVENTS, 100);
+		int ready = epoll_wait(epoll, events, EVENTS, spins ? 0 : 100);
 
 		now = now_ns();
 		for (int i = 0; i < ready; i++) {
@@ -284,8 +287,14 @@ static void report(double seconds)
 
 int main(int argc, char **argv)
 {
+	if (argc > 1 && strcmp(argv[1], "-s") == 0) {
+		spins = true;
+		argc--;
+		argv++;
+	}
 	if (argc < 5 || argc > 6) {
-		(void)fprintf(stderr, "usage: load PORT CONNECTIONS SECONDS REQUESTS [RATE]\n");
+		(void)fprintf(stderr,
+		              "usage: load [-s] PORT CONNECTIONS SECONDS REQUESTS [RATE]\n");
 		return EXIT_FAILURE;
 	}
 	uint16_t port = (uint16_t)strtoul(argv[1], NULL, 10);

@@ -71,11 +71,18 @@ def pin(pid, cpu):
             os.sched_setaffinity(int(task), {cpu})
 
 
+def unpin(pid):
+    for task in os.listdir(f'/proc/{pid}/task'):
+        os.sched_setaffinity(int(task), range(os.cpu_count()))
+
+
 class Load:
     """One run of the load client; result() waits for its end."""
 
     def __init__(self, port, requests, seconds=SLOT_S, connections=CONNECTIONS, rate=None, cpu=None):
-        command = [os.path.join(TOOLS, 'load'), str(port), str(connections), str(seconds), requests.path]
+        # On a CPU of its own the client need not sleep: see load.c.
+        command = [os.path.join(TOOLS, 'load'), *(['-s'] if cpu is not None and os.cpu_count() > 1 else []),
+                   str(port), str(connections), str(seconds), requests.path]
         if rate is not None:
             command.append(str(rate))
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
@@ -168,14 +175,15 @@ class Bench:
     def compare(self, servers, pairs=PAIRS, seconds=SLOT_S):
         """Alternates over servers, (name, pid, port, requests); returns per name the rates and CPU us a request.
 
-        Each server has the first CPU, the client the second.
+        Each server has the first CPU, the client the second. Every other round goes backwards, so that
+        a machine that slows down or warms up favours nobody.
         """
         for _, pid, *_ in servers:
             pin(pid, 0)
         rates = {name: [] for name, *_ in servers}
         costs = {name: [] for name, *_ in servers}
-        for _ in range(pairs):
-            for name, pid, port, requests in servers:
+        for i in range(pairs):
+            for name, pid, port, requests in servers[::-1] if i % 2 else servers:
                 before = cpu_us(pid)
                 result = load(port, requests, seconds, cpu=1)
                 if result['refused']:
@@ -394,25 +402,31 @@ class Bench:
         daemon.discard()
 
     def watchers(self):
-        """Parked long polls: how soon all are answered, what they cost while they wait."""
+        """Parked long polls: how soon all are answered, what they cost while they wait.
+
+        What they cost others is measured against a second daemon that differs by the watchers alone.
+        """
         for count, limit_ms in ((1000, 40), (10000, 400)):
-            daemon = self.daemon(options=['--max-connections=20000'])
-            for i in range(10):
-                daemon.register('service-0', f'web-{i}')
-            lookups = self.requests([request('GET', '/v1/services/service-0')])
-            changes = [self.changes(4000, i) for i in range(2 * PAIRS)]
-            alone = [(load(daemon.port, lookups)['rate'], load(daemon.port, changes[i])['rate'])
-                     for i in range(PAIRS)]
-            idle = daemon.rss_bytes()
-            watchers = subprocess.Popen([os.path.join(TOOLS, 'watchers'), str(daemon.port), str(count), '5'],
+            watched, alone = (self.daemon(options=['--max-connections=20000']) for _ in range(2))
+            lookups, changes = self.requests([request('GET', '/v1/services/web')]), self.changes(4000, 'n')
+            for daemon in (watched, alone):
+                for i in range(10):
+                    daemon.register('web', f'web-{i}')
+                for requests in (lookups, changes):
+                    load(daemon.port, requests, SLOT_S / 2)
+            idle = watched.rss_bytes()
+            watchers = subprocess.Popen([os.path.join(TOOLS, 'watchers'), str(watched.port), str(count), '5'],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            rounds, both, parked = [], [], 0
+            rounds, beside, parked = [], [], 0
             while watchers.stdout.readline():
-                rt.wait_for(lambda: daemon.metric('rollcall_http_parked_requests') == count, 30)
-                if not both:
-                    parked = daemon.rss_bytes()
-                    both = [(load(daemon.port, lookups)['rate'], load(daemon.port, changes[PAIRS + i])['rate'])
-                            for i in range(PAIRS)]
+                rt.wait_for(lambda: watched.metric('rollcall_http_parked_requests') == count, 30)
+                if not beside:
+                    parked = watched.rss_bytes()
+                    beside = [(what, self.compare([('bare', alone.pid, alone.port, requests),
+                                                   ('ours', watched.pid, watched.port, requests)],
+                                                  6 * PAIRS, SLOT_S / 4))
+                              for what, requests in (('lookups', lookups), ('registrations', changes))]
+                    unpin(watched.pid)
                 watchers.stdin.write('go\n')
                 watchers.stdin.flush()
                 rounds.append(json.loads(watchers.stdout.readline()))
@@ -424,12 +438,10 @@ class Bench:
             each = (parked - idle) / count
             self.table.row(f'... memory of {count:,} parked', f'{parked / 2**20:.0f} MiB', f'{idle / 2**20:.0f} MiB before',
                            f'{each:.0f} bytes each', '< 8192', each < 8192)
-            for what, column in (('lookups', 0), ('registrations', 1)):
-                ratios = [b[column] / a[column] for a, b in zip(alone, both)]
-                self.table.row(f'... {what} of others meanwhile', per_second([b[column] for b in both]),
-                               per_second([a[column] for a in alone]), spread(ratios), '>= 0.95',
-                               statistics.median(ratios) >= 0.95)
-            daemon.discard()
+            for what, (rates, costs) in beside:
+                self.ratio_row(f'... {what} of others meanwhile', rates, costs, 'ours', 0.95)
+            watched.discard()
+            alone.discard()
 
     def client(self):
         """What the client library costs."""
