@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/** A journal with a known content, to be damaged. */
+#pragma once
+
+#include "base/clock.h"
+#include "faultvfs.h"
+#include "journal/journal.h"
+#include "statedir.h"
+#include "suite.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MANY   300
+#define NOW_MS 1790000000000
+#define PAGE   4096L
+
+static struct journal *journal;
+static bool seen[MANY];
+static size_t count;
+static uint64_t last_incarnation;
+static char findings[1 << 16];
+
+static inline int see(void *arg, const struct instance *instance)
+{
+	char id[16] = "";
+
+	(void)arg;
+	memcpy(id, instance->id.data, instance->id.len < 15 ? instance->id.len : 15);
+	int n = atoi(id);
+	ck_assert_int_lt(n, MANY);
+	ck_assert(!seen[n]); /* nobody comes back twice */
+	ck_assert_uint_gt(instance->incarnation, last_incarnation);
+	last_incarnation = instance->incarnation;
+	seen[n] = true;
+	count++;
+	return 0;
+}
+
+static size_t instances(void)
+{
+	memset(seen, 0, sizeof(seen));
+	count = 0;
+	last_incarnation = 0;
+	ck_ok(journal_restore(journal, see, NULL));
+	return count;
+}
+
+static inline void put(enum event_kind kind, int n)
+{
+	static char ids[MANY][16];
+	static uint64_t incarnations[MANY];
+	struct event event;
+
+	(void)snprintf(ids[n], sizeof(ids[n]), "%d", n);
+	event = statedir_event(kind, "a", ids[n]);
+	if (kind != EVENT_REGISTERED)
+		event.instance.incarnation = incarnations[n];
+	ck_ok(journal_append(journal, &event, 1));
+	incarnations[n] = event.instance.incarnation;
+}
+
+/** MANY instances; each third was updated, each fifth removed. */
+static inline void fill(void)
+{
+	for (int n = 0; n < MANY; n++)
+		put(EVENT_REGISTERED, n);
+	for (int n = 0; n < MANY; n += 3)
+		put(EVENT_UPDATED, n);
+	for (int n = 0; n < MANY; n += 5)
+		put(EVENT_DEREGISTERED, n);
+}
+
+#define LEFT (MANY - MANY / 5)
+
+static inline bool is_left(int n)
+{
+	return n % 5 != 0;
+}
+
+static inline void setup(void)
+{
+	faultvfs_install();
+	clock_virtual_set(NOW_MS);
+	statedir_make();
+	findings[0] = '\0';
+	journal = statedir_open();
+	fill();
+}
+
+static inline void close_it(void)
+{
+	journal_close(journal);
+	journal = NULL;
+}
+
+static inline void teardown(void)
+{
+	close_it();
+	statedir_remove();
+	clock_virtual_off();
+}
+
+static inline long file_size(void)
+{
+	struct stat status;
+
+	ck_assert_int_eq(stat(statedir_file("rollcall.db"), &status), 0);
+	return status.st_size;
+}
+
+static inline void say(void *arg, const char *line)
+{
+	size_t len = strlen(findings);
+
+	(void)arg;
+	(void)snprintf(findings + len, sizeof(findings) - len, "%s\n", line);
+}
+
+static inline int verify(void)
+{
+	findings[0] = '\0';
+	return journal_verify(statedir_path(), say, NULL);
+}
+
+/** The journal was salvaged, works, and revisions are above all that were ever given. */
+static inline void expect_salvaged(uint64_t before)
+{
+	char name[64];
+
+	ck_assert_int_eq(journal_found(journal), JOURNAL_FOUND_CORRUPT);
+	ck_assert_ptr_nonnull(statedir_find("rollcall.db.corrupt-"));
+	(void)snprintf(name, sizeof(name), "%s", statedir_find("rollcall.db.corrupt-"));
+	ck_assert_ptr_nonnull(strstr(journal_trouble(journal), "rollcall.db.corrupt-"));
+	ck_assert(!statedir_has("rollcall.db.salvaged"));
+	ck_assert(!statedir_has("rollcall.db.building"));
+	ck_assert(!statedir_has("rollcall.db.suspect"));
+	ck_assert_uint_ge(journal_revision(journal), before);
+	ck_assert_uint_ge(journal_revision(journal), NOW_MS);
+
+	struct event event = statedir_event(EVENT_REGISTERED, "b", "0");
+	before = journal_revision(journal);
+	ck_ok(journal_append(journal, &event, 1));
+	ck_assert_uint_gt(event.revision, before);
+	struct event gone = statedir_event_of(EVENT_DEREGISTERED, &event.instance);
+	ck_ok(journal_append(journal, &gone, 1));
+}
+
+static inline void expect_all_left(void)
+{
+	ck_assert_uint_eq(instances(), LEFT);
+	for (int n = 0; n < MANY; n++)
+		ck_assert_int_eq(seen[n], is_left(n));
+}

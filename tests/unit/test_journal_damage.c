@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/** Damage that is met while running. */
+#include "damage_fixture.h"
+
+static int ignore(void *arg, const struct event *event)
+{
+	(void)arg;
+	(void)event;
+	return 0;
+}
+
+/** Damages the page of the database that holds the oldest events. */
+static void damage_oldest_events(void)
+{
+	char sql[] = "SELECT rootpage FROM sqlite_schema WHERE name = 'events'";
+	long root = (long)statedir_number(sql);
+	unsigned char page[4];
+	FILE *file = fopen(statedir_file("rollcall.db"), "rb");
+
+	/* the root is an interior page: its first cell points to the first child */
+	ck_assert_ptr_nonnull(file);
+	ck_assert_int_eq(fseek(file, (root - 1) * PAGE + 12, SEEK_SET), 0);
+	ck_assert_uint_eq(fread(page, 1, 2, file), 2);
+	ck_assert_int_eq(fseek(file, (root - 1) * PAGE + (page[0] << 8 | page[1]), SEEK_SET), 0);
+	ck_assert_uint_eq(fread(page, 1, 4, file), 4);
+	(void)fclose(file);
+	long child = page[0] << 24 | page[1] << 16 | page[2] << 8 | page[3];
+	statedir_damage("rollcall.db", (child - 1) * PAGE, PAGE);
+}
+
+START_TEST(damage_met_while_running_is_repaired_by_the_next_start)
+{
+	int r;
+
+	close_it();
+	damage_oldest_events();
+	journal = statedir_open(); /* nobody has looked at events yet */
+	uint64_t before = journal_revision(journal);
+	ck_assert_int_eq(journal_found(journal), JOURNAL_FOUND_SOUND);
+	put(EVENT_REGISTERED, 0);
+	journal_set_retention(journal, 0, 10);
+	while ((r = journal_tidy(journal, 0)) > 0)
+		;
+	ck_assert_int_eq(r, -EIO);
+	ck_assert_ptr_nonnull(strstr(journal_trouble(journal), "damaged"));
+	close_it();
+	ck_assert(statedir_has("rollcall.db.suspect"));
+	journal = statedir_open();
+	expect_salvaged(before);
+	ck_assert_uint_eq(instances(), LEFT + 1);
+}
+END_TEST
+
+START_TEST(removing_whom_the_file_does_not_know_is_damage)
+{
+	struct event event = statedir_event(EVENT_REGISTERED, "b", "7");
+
+	ck_ok(journal_append(journal, &event, 1));
+	struct event gone = statedir_event_of(EVENT_DEREGISTERED, &event.instance);
+	ck_ok(journal_append(journal, &gone, 1));
+	gone = statedir_event_of(EVENT_REMOVED, &event.instance);
+	ck_fails(journal_append(journal, &gone, 1), EIO);
+	close_it();
+	journal = statedir_open();
+	expect_all_left();
+}
+END_TEST
+
+START_TEST(damage_met_by_a_reader_is_repaired_by_the_next_start)
+{
+	struct journal_reader *reader = NULL;
+	struct journal_query query = {.limit = 10};
+	uint64_t last = 0;
+	uint64_t oldest = 0;
+
+	close_it();
+	statedir_sql("UPDATE events SET author = 'someone else' WHERE revision = 5");
+	journal = statedir_open();
+	ck_ok(journal_reader_open(statedir_path(), &reader));
+	ck_fails(journal_reader_events(reader, &query, ignore, NULL, &last, &oldest), EIO);
+	journal_reader_close(reader);
+	put(EVENT_REGISTERED, 0); /* the writer need not care */
+	close_it();
+	journal = statedir_open();
+	expect_salvaged(0);
+	ck_assert_uint_eq(instances(), LEFT + 1);
+}
+END_TEST
+
+START_TEST(a_false_alarm_changes_nothing)
+{
+	uint64_t before = journal_revision(journal);
+
+	close_it();
+	FILE *mark = fopen(statedir_file("rollcall.db.suspect"), "wb");
+	ck_assert_ptr_nonnull(mark);
+	(void)fclose(mark);
+	journal = statedir_open();
+	ck_assert_int_eq(journal_found(journal), JOURNAL_FOUND_SOUND);
+	ck_assert_uint_eq(journal_revision(journal), before);
+	ck_assert(!statedir_has("rollcall.db.suspect"));
+	expect_all_left();
+}
+END_TEST
+
+SUITE("journal_damage", setup, teardown, damage_met_while_running_is_repaired_by_the_next_start,
+      removing_whom_the_file_does_not_know_is_damage,
+      damage_met_by_a_reader_is_repaired_by_the_next_start, a_false_alarm_changes_nothing)

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/** Whose file it is, and what else is in its directory. */
+#include "journal_fixture.h"
+
+#include "journal/migrations.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int open_again(struct journal_error *ret_error)
+{
+	struct journal_options options = {.dir = statedir_path()};
+	struct journal *other = NULL;
+	int r = journal_open(&options, &other, ret_error);
+
+	ck_assert_ptr_null(other);
+	return r;
+}
+
+START_TEST(a_second_daemon_is_refused_and_told_who_has_it)
+{
+	struct journal_error error = {""};
+	char want[32];
+
+	(void)snprintf(want, sizeof(want), "process %d", (int)getpid());
+	ck_fails(open_again(&error), EBUSY);
+	ck_assert_ptr_nonnull(strstr(error.text, want));
+	ck_fails(open_again(&error), EBUSY); /* and asking did not release it */
+
+	struct event event = statedir_event(EVENT_REGISTERED, "a", "1");
+	append(&event);
+	reopen(); /* closing does */
+}
+END_TEST
+
+START_TEST(a_newer_schema_is_refused_and_left_alone)
+{
+	struct journal_error error = {""};
+
+	journal_close(journal);
+	journal = NULL;
+	statedir_sql("PRAGMA user_version=99");
+	ck_fails(open_again(&error), EPROTO);
+	ck_assert_ptr_nonnull(strstr(error.text, "99"));
+	ck_assert_ptr_nonnull(strstr(error.text, "newer"));
+	ck_assert_int_eq(statedir_number("PRAGMA user_version"), 99);
+	ck_assert_ptr_null(statedir_find("rollcall.db.corrupt"));
+}
+END_TEST
+
+START_TEST(another_programs_database_is_refused_and_left_alone)
+{
+	struct journal_error error = {""};
+
+	journal_close(journal);
+	journal = NULL;
+	ck_assert_int_eq(unlink(statedir_file("rollcall.db")), 0);
+	statedir_sql("CREATE TABLE photos (name)");
+	ck_fails(open_again(&error), EPROTO);
+	ck_assert_ptr_nonnull(strstr(error.text, "another program"));
+	statedir_sql("PRAGMA application_id=7");
+	ck_fails(open_again(&error), EPROTO);
+	ck_assert_int_eq(statedir_number("SELECT count(*) FROM photos"), 0);
+	ck_assert_ptr_null(statedir_find("rollcall.db.corrupt"));
+}
+END_TEST
+
+START_TEST(the_file_carries_our_mark_and_the_number_of_migrations)
+{
+	journal_close(journal);
+	journal = NULL;
+	ck_assert_int_eq(statedir_number("PRAGMA application_id"), 0x726f6c6c);
+	ck_assert_int_eq(statedir_number("PRAGMA user_version"), (long long)schema_migration_count);
+}
+END_TEST
+
+START_TEST(a_directory_that_is_not_there_is_named)
+{
+	struct journal_options options = {.dir = "/nonexistent/rollcall"};
+	struct journal *other = NULL;
+	struct journal_error error = {""};
+
+	ck_fails(journal_open(&options, &other, &error), ENOENT);
+	ck_assert_ptr_nonnull(strstr(error.text, "/nonexistent/rollcall"));
+}
+END_TEST
+
+START_TEST(a_file_from_a_crash_during_creation_is_taken_as_new)
+{
+	journal_close(journal);
+	ck_assert_int_eq(unlink(statedir_file("rollcall.db")), 0);
+	statedir_sql("PRAGMA journal_mode=WAL"); /* as far as it got before the first migration */
+	journal = statedir_open();
+	ck_assert_int_eq(journal_found(journal), JOURNAL_FOUND_NONE);
+}
+END_TEST
+
+/** What docs/operations.md tells who puts back a backup to do. */
+START_TEST(revisions_can_be_raised_by_hand)
+{
+	struct event event = statedir_event(EVENT_REGISTERED, "a", "1");
+
+	append(&event);
+	journal_close(journal);
+	statedir_sql("UPDATE counters SET value = 1790000000000");
+	journal = statedir_open();
+	ck_assert_uint_eq(journal_revision(journal), 1790000000000);
+	event = statedir_event(EVENT_REGISTERED, "a", "2");
+	append(&event);
+	ck_assert_uint_eq(event.revision, 1790000000001);
+	restore();
+	ck_assert_uint_eq(seen_count, 2);
+}
+END_TEST
+
+START_TEST(the_wal_stays_bounded_while_events_are_appended)
+{
+	struct event events[100];
+	struct stat wal;
+
+	for (int i = 0; i < 100; i++)
+		events[i] = statedir_event(EVENT_UPDATED, "a", "1");
+	struct event first = statedir_event(EVENT_REGISTERED, "a", "1");
+	append(&first);
+	for (int n = 0; n < 1000; n++) {
+		for (int i = 0; i < 100; i++)
+			events[i].instance = first.instance;
+		ck_ok(journal_append(journal, events, 100));
+		ck_assert_int_ge(journal_tidy(journal, 0), 0);
+	}
+	ck_assert_int_eq(stat(statedir_file("rollcall.db-wal"), &wal), 0);
+	ck_assert_int_gt(wal.st_size, 0);
+	ck_assert_int_lt(wal.st_size, 10 << 20); /* all of it together was several times more */
+	struct stat db;
+	ck_assert_int_eq(stat(statedir_file("rollcall.db"), &db), 0);
+	ck_assert_int_gt(db.st_size, 10 << 20);
+}
+END_TEST
+
+START_TEST(the_reserve_is_really_allocated_and_can_be_given_back)
+{
+	struct stat reserve;
+
+	ck_assert_int_eq(stat(statedir_file("rollcall.reserve"), &reserve), 0);
+	ck_assert_int_ge((long long)reserve.st_blocks * 512, 4 << 20);
+	journal_release_reserve(journal);
+	ck_assert(!statedir_has("rollcall.reserve"));
+	journal_release_reserve(journal); /* once more does no harm */
+	ck_ok(journal_take_reserve(journal));
+	ck_ok(journal_take_reserve(journal));
+	ck_assert_int_eq(stat(statedir_file("rollcall.reserve"), &reserve), 0);
+	ck_assert_int_ge((long long)reserve.st_blocks * 512, 4 << 20);
+}
+END_TEST
+
+START_TEST(closing_nothing_is_fine)
+{
+	journal_close(NULL);
+}
+END_TEST
+
+SUITE("journal_file", setup, teardown, a_second_daemon_is_refused_and_told_who_has_it,
+      a_newer_schema_is_refused_and_left_alone, another_programs_database_is_refused_and_left_alone,
+      the_file_carries_our_mark_and_the_number_of_migrations,
+      a_directory_that_is_not_there_is_named, a_file_from_a_crash_during_creation_is_taken_as_new,
+      revisions_can_be_raised_by_hand, the_wal_stays_bounded_while_events_are_appended,
+      the_reserve_is_really_allocated_and_can_be_given_back, closing_nothing_is_fine)

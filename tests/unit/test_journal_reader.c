@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/** Reading the event log. */
+#include "journal_fixture.h"
+
+START_TEST(a_reader_sees_events_with_all_their_fields)
+{
+	struct event event = statedir_event(EVENT_REGISTERED, "a", "1");
+	struct journal_query query = {.limit = 10};
+	uint64_t last = 0;
+	uint64_t oldest = 0;
+
+	append(&event);
+	struct event drained = statedir_event_of(EVENT_DRAINED, &event.instance);
+	drained.time_ms = 5;
+	drained.reason = STR("why not");
+	append(&drained);
+	ck_ok(read_events(&query, &last, &oldest));
+	ck_assert_uint_eq(seen_count, 2);
+	ck_assert_int_eq(seen[0].event.kind, EVENT_REGISTERED);
+	ck_assert_int_eq(seen[0].event.time_ms, 1790000000123);
+	ck_assert_str_eq(seen[0].text[0], "192.0.2.7");
+	ck_assert_str_eq(seen[0].text[1], "curl/8.0");
+	ck_assert_str_eq(seen[0].text[2], "because \xc3\xa4");
+	ck_assert_int_eq(seen[1].event.kind, EVENT_DRAINED);
+	ck_assert_int_eq(seen[1].event.time_ms, 5);
+	ck_assert_str_eq(seen[1].text[2], "why not");
+	ck_assert_uint_eq(seen[1].event.revision, 2);
+	ck_assert_uint_eq(seen[1].event.instance.revision, 2);
+	ck_assert_uint_eq(seen[1].event.instance.incarnation, 1);
+	ck_assert_uint_eq(last, 2);
+	ck_assert_uint_eq(oldest, 1);
+}
+END_TEST
+
+START_TEST(a_reader_filters_and_says_where_to_go_on)
+{
+	struct event events[] = {
+		statedir_event(EVENT_REGISTERED, "a", "1"),
+		statedir_event(EVENT_REGISTERED, "b", "1"),
+		statedir_event(EVENT_REGISTERED, "a", "2"),
+		statedir_event(EVENT_EXPIRED, "a", "1"),
+		statedir_event(EVENT_REGISTERED, "c", "1"),
+	};
+	static const struct {
+		struct journal_query query;
+		size_t count;
+		uint64_t first;
+		uint64_t last;
+	} cases[] = {
+		{{.limit = 10}, 5, 1, 5},
+		{{.limit = 2}, 2, 1, 2},
+		{{.limit = 2, .since = 2}, 2, 3, 4},
+		{{.limit = 10, .since = 5}, 0, 0, 5},
+		{{.limit = 10, .since = 77}, 0, 0, 77}, /* never back */
+		{{.limit = 10, .service = {"a", 1}}, 3, 1, 5},
+		{{.limit = 1, .service = {"a", 1}, .since = 1}, 1, 3, 3},
+		{{.limit = 10, .service = {"a", 1}, .id = {"1", 1}}, 2, 1, 5},
+		{{.limit = 10, .id = {"1", 1}}, 4, 1, 5},
+		{{.limit = 10, .kinds = 1 << EVENT_EXPIRED}, 1, 4, 5},
+		{{.limit = 10, .service = {"nobody", 6}}, 0, 0, 5},
+		{{.limit = 10, .since = UINT64_MAX}, 0, 0, UINT64_MAX},
+	};
+
+	ck_ok(journal_append(journal, events, 5));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint64_t last = 0;
+		uint64_t oldest = 0;
+
+		ck_ok(read_events(&cases[i].query, &last, &oldest));
+		ck_assert_msg(seen_count == cases[i].count, "case %zu: %zu", i, seen_count);
+		ck_assert_msg(last == cases[i].last, "case %zu: last %lu", i, (unsigned long)last);
+		if (seen_count > 0)
+			ck_assert_uint_eq(seen[0].event.revision, cases[i].first);
+	}
+}
+END_TEST
+
+START_TEST(a_reader_sees_what_was_committed_after_it_was_opened)
+{
+	struct journal_reader *reader = open_reader();
+	struct journal_query query = {.limit = 10};
+	uint64_t last = 0;
+	uint64_t oldest = 0;
+
+	for (uint64_t n = 1; n <= 3; n++) {
+		struct event event = statedir_event(EVENT_REGISTERED, "a",
+		                                    n == 1   ? "1"
+		                                    : n == 2 ? "2"
+		                                             : "3");
+
+		append(&event);
+		query.since = last;
+		seen_count = 0;
+		ck_ok(journal_reader_events(reader, &query, see_event, NULL, &last, &oldest));
+		ck_assert_uint_eq(seen_count, 1);
+		ck_assert_uint_eq(last, n);
+	}
+	journal_reader_close(reader);
+}
+END_TEST
+
+START_TEST(a_visitor_may_end_the_reading)
+{
+	struct journal_query query = {.limit = 100};
+	uint64_t last = 42;
+	uint64_t oldest = 42;
+
+	append_many();
+	stop_after = 3;
+	ck_fails(read_events(&query, &last, &oldest), ECANCELED);
+	ck_assert_uint_eq(seen_count, 3);
+	ck_assert_uint_eq(last, 42);
+	ck_assert_uint_eq(oldest, 42);
+	stop_after = 0;
+	ck_ok(read_events(&query, &last, &oldest)); /* and it does not stay in the way */
+	ck_assert_uint_eq(last, 100);
+}
+END_TEST
+
+START_TEST(a_reader_without_a_journal_is_refused)
+{
+	struct journal_reader *reader = NULL;
+
+	ck_fails(journal_reader_open("/nonexistent", &reader), ENOENT);
+	ck_assert_ptr_null(reader);
+	journal_reader_close(NULL);
+}
+END_TEST
+
+SUITE("journal_reader", setup, teardown, a_reader_sees_events_with_all_their_fields,
+      a_reader_filters_and_says_where_to_go_on,
+      a_reader_sees_what_was_committed_after_it_was_opened, a_visitor_may_end_the_reading,
+      a_reader_without_a_journal_is_refused)

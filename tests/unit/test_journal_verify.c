@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/** Verifying a file that nobody has open. */
+#include "damage_fixture.h"
+
+START_TEST(a_sound_file_verifies_and_is_not_changed)
+{
+	struct stat before;
+	struct stat after;
+
+	close_it();
+	ck_assert_int_eq(stat(statedir_file("rollcall.db"), &before), 0);
+	ck_assert_int_eq(verify(), 0);
+	ck_assert_str_eq(findings, "");
+	ck_assert_int_eq(stat(statedir_file("rollcall.db"), &after), 0);
+	ck_assert_int_eq(before.st_mtim.tv_nsec, after.st_mtim.tv_nsec);
+	ck_assert_int_eq(before.st_mtim.tv_sec, after.st_mtim.tv_sec);
+	ck_assert_int_eq(before.st_size, after.st_size);
+}
+END_TEST
+
+START_TEST(a_file_after_retention_verifies)
+{
+	journal_set_retention(journal, 0, 10);
+	while (journal_tidy(journal, 0) > 0)
+		;
+	close_it();
+	ck_assert_int_eq(verify(), 0);
+	ck_assert_str_eq(findings, "");
+}
+END_TEST
+
+START_TEST(verify_finds_what_is_wrong)
+{
+	static const struct {
+		const char *sql;
+		const char *finding;
+	} cases[] = {
+		{"UPDATE events SET reason = 'x' WHERE revision = 4", "event 4: its content"},
+		{"UPDATE events SET kind = 99 WHERE revision = 4", "event 4: its content"},
+		{"UPDATE events SET kind = kind + 4294967296 WHERE revision = 4",
+	         "event 4: its content"},
+		{"UPDATE instances SET weight = 1 WHERE id = '4'",
+	         "instance '4' of 'a': its content"},
+		{"DELETE FROM instances WHERE id = '4'",
+	         "instance '4' of 'a': is missing after event"},
+		{"DELETE FROM events WHERE id = '4'", "instance '4' of 'a': has no event"},
+		{"DELETE FROM counters", "counters"},
+		{"DROP TABLE events", "events: unreadable"},
+	};
+
+	close_it();
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char keep[64] = "/tmp/rollcall-test-XXXXXX";
+		char command[1200];
+
+		ck_assert_ptr_nonnull(mkdtemp(keep));
+		statedir_copy("rollcall.db", keep);
+		statedir_sql(cases[i].sql);
+		ck_assert_int_eq(verify(), -EBADMSG);
+		ck_assert_msg(strstr(findings, cases[i].finding) != NULL, "%s: %s", cases[i].sql,
+		              findings);
+		(void)snprintf(command, sizeof(command), "cp %s/rollcall.db %s && rm -r %s", keep,
+		               statedir_path(), keep);
+		ck_assert_int_eq(system(command), 0);
+	}
+	ck_assert_int_eq(verify(), 0);
+}
+END_TEST
+
+/** Rows whose checksums are right can still contradict each other. */
+START_TEST(verify_compares_instances_with_events)
+{
+	static const char *const columns =
+		"service, id, host, port, weight, ttl_ms, remove_after_ms, wants_drain, lease_out,"
+		" drained, drained_until_ms, status_reason, status_by, status_since_ms,"
+		" registered_ms, metadata_count, metadata, checksum, revision";
+	char sql[1024];
+
+	/* the row of an instance as it was before its update */
+	(void)snprintf(sql, sizeof(sql),
+	               "CREATE TABLE old AS SELECT * FROM instances WHERE id = '4'");
+	close_it();
+	statedir_sql(sql);
+	journal = statedir_open();
+	put(EVENT_UPDATED, 4);
+	close_it();
+	(void)snprintf(sql, sizeof(sql),
+	               "REPLACE INTO instances (incarnation, %s) SELECT incarnation, %s FROM old",
+	               columns, columns);
+	statedir_sql(sql);
+	ck_assert_int_eq(verify(), -EBADMSG);
+	ck_assert_msg(strstr(findings, "instance '4' of 'a': lags behind event") != NULL, "%s",
+	              findings);
+
+	/* and after it was removed */
+	statedir_sql("DELETE FROM instances WHERE id = '4';"
+	             "DELETE FROM events WHERE revision = (SELECT max(revision) FROM events);");
+	statedir_sql(sql);
+	journal = statedir_open();
+	put(EVENT_DEREGISTERED, 4);
+	close_it();
+	statedir_sql(sql);
+	ck_assert_int_eq(verify(), -EBADMSG);
+	ck_assert_msg(strstr(findings, "instance '4' of 'a': was removed by event") != NULL, "%s",
+	              findings);
+}
+END_TEST
+
+START_TEST(verify_finds_an_id_with_two_lives)
+{
+	struct event twice = statedir_event(EVENT_REGISTERED, "a", "4");
+
+	ck_ok(journal_append(journal, &twice, 1)); /* what the registry never does */
+	close_it();
+	ck_assert_int_eq(verify(), -EBADMSG);
+	ck_assert_msg(strstr(findings, "instance '4' of 'a': is there twice") != NULL, "%s",
+	              findings);
+}
+END_TEST
+
+START_TEST(verify_ends_its_list_of_findings_somewhere)
+{
+	close_it();
+	statedir_sql("UPDATE events SET reason = 'x'");
+	ck_assert_int_eq(verify(), -EBADMSG);
+	/* all events but the hundred that were listed */
+	char want[32];
+	(void)snprintf(want, sizeof(want), "\nand %d more\n", MANY + MANY / 3 + MANY / 5 - 100);
+	ck_assert_msg(strstr(findings, want) != NULL, "%s", findings);
+}
+END_TEST
+
+START_TEST(verify_refuses_a_file_in_use_and_one_that_is_not_there)
+{
+	ck_assert_int_eq(verify(), -EBUSY);
+	ck_assert_ptr_nonnull(strstr(findings, "in use"));
+	close_it();
+	ck_assert_int_eq(unlink(statedir_file("rollcall.db")), 0);
+	ck_assert_int_eq(verify(), -ENOENT);
+	ck_assert(!statedir_has("rollcall.db"));
+	ck_assert_int_eq(journal_verify("/nonexistent", say, NULL), -ENOENT);
+	ck_assert_ptr_nonnull(strstr(findings, "/nonexistent"));
+}
+END_TEST
+
+SUITE("journal_verify", setup, teardown, a_sound_file_verifies_and_is_not_changed,
+      a_file_after_retention_verifies, verify_finds_what_is_wrong,
+      verify_compares_instances_with_events, verify_finds_an_id_with_two_lives,
+      verify_ends_its_list_of_findings_somewhere,
+      verify_refuses_a_file_in_use_and_one_that_is_not_there)
