@@ -93,6 +93,10 @@ int journal_append(struct journal *journal, struct event *events, size_t count)
 		unnumber_events(events, count, journal->revision);
 		return journal_fail(journal, r);
 	}
+	if (journal->counted_through == journal->revision) {
+		journal->events += count;
+		journal->counted_through += count;
+	}
 	journal->revision += count;
 	checkpointer_hint(journal->checkpointer, journal->wal_pages);
 	return 0;

@@ -29,6 +29,7 @@ enum journal_stmt {
 	STMT_PUT_INSTANCE,
 	STMT_DROP_INSTANCE,
 	STMT_OLDEST_EVENTS,
+	STMT_COUNT_EVENTS,
 	STMT_REMOVE_EVENTS,
 	STMT_NOTE_REMOVED,
 	STMT_COUNT
@@ -53,6 +54,8 @@ struct journal {
 	int64_t aged_ms;                  /* when events were last looked at for their age */
 	int64_t oldest_ms;                /* time of the oldest event, ... */
 	uint64_t oldest;                  /* ... and its revision; 0: look it up */
+	uint64_t events;                  /* in the log up to a revision, ... */
+	uint64_t counted_through;         /* ... which is this */
 	uint32_t wal_pages;               /* in the WAL after the latest commit */
 
 	/* any thread */

@@ -23,7 +23,11 @@ static const char *const statements[STMT_COUNT] = {
 	[STMT_PUT_INSTANCE] =
 		"REPLACE INTO instances (" ROW_INSTANCE ") VALUES (" ROW_INSTANCE_BIND ")",
 	[STMT_DROP_INSTANCE] = "DELETE FROM instances WHERE incarnation = ?",
-	[STMT_OLDEST_EVENTS] = "SELECT revision, time_ms FROM events ORDER BY revision LIMIT ?",
+	/* The newest is not among them: it always stays. */
+	[STMT_OLDEST_EVENTS] = "SELECT revision, time_ms FROM events WHERE revision <"
+			       " (SELECT max(revision) FROM events) ORDER BY revision LIMIT ?",
+	[STMT_COUNT_EVENTS] = "SELECT count(*), max(revision) FROM (SELECT revision FROM events"
+			      " WHERE revision > ? ORDER BY revision LIMIT ?)",
 	[STMT_REMOVE_EVENTS] = "DELETE FROM events WHERE revision <= ?",
 	[STMT_NOTE_REMOVED] =
 		"UPDATE counters SET value = max(value, ?) WHERE name = 'removed_through'",

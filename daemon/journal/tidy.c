@@ -7,16 +7,10 @@
 
 /* One transaction removes at most so many events: about as long as a commit of a full batch. */
 #define STEP_EVENTS 1000
+/* Counts so many in one step: next to nothing beside a commit. */
+#define STEP_COUNT 2000
 /* Looking for old events more often finds a handful at a time, and each find costs an fsync. */
 #define AGE_EVERY_MS 1000
-
-/** Revisions up to which events are more than retention wants; 0: none. */
-static uint64_t beyond_count(const struct journal *journal)
-{
-	uint64_t most = journal->retention.events_max_count;
-
-	return most == 0 || journal->revision <= most ? 0 : journal->revision - most;
-}
 
 /** Events from before this are more than retention wants. */
 static int64_t beyond_age(const struct journal *journal, int64_t now_ms)
@@ -42,15 +36,57 @@ static int note_oldest(struct journal *journal)
 	return r < 0 ? r : 0;
 }
 
+static uint64_t slack(const struct journal *journal)
+{
+	uint64_t most = journal->retention.events_max_count;
+
+	return most / 10 < STEP_EVENTS ? most / 10 : STEP_EVENTS;
+}
+
+/** Could there be too many events? As many as there are revisions, should none be missing. */
+static bool may_be_too_many(const struct journal *journal)
+{
+	uint64_t most = journal->retention.events_max_count;
+
+	return most > 0 && journal->oldest > 0 &&
+	       journal->revision - journal->oldest >= most + slack(journal);
+}
+
+/** Counts some more of the events: their revisions may have gaps. @return 1 when not all yet */
+static int count_events(struct journal *journal)
+{
+	sqlite3_stmt *stmt = journal->stmt[STMT_COUNT_EVENTS];
+	int failed = sqlite3_bind_int64(stmt, 1, (int64_t)journal->counted_through);
+
+	failed |= sqlite3_bind_int64(stmt, 2, STEP_COUNT);
+	int r = failed != 0 ? -ENOMEM : sql_step(stmt);
+	if (r < 0)
+		return r;
+	CHECK(r > 0); /* an aggregate always gives its row */
+	uint64_t found = (uint64_t)sqlite3_column_int64(stmt, 0);
+	uint64_t last = (uint64_t)sqlite3_column_int64(stmt, 1);
+	(void)sqlite3_reset(stmt); /* it gave its row */
+	journal->events += found;
+	journal->counted_through = found == STEP_COUNT ? last : journal->revision;
+	return found == STEP_COUNT;
+}
+
+/** How many of the oldest are more than retention wants; 0 also when that is not known yet. */
+static uint64_t beyond_count(const struct journal *journal)
+{
+	uint64_t most = journal->retention.events_max_count;
+
+	return most == 0 || journal->counted_through < journal->revision || journal->events <= most
+	               ? 0
+	               : journal->events - most;
+}
+
 /** Is it worth a transaction? The count may be exceeded by a tenth, up to one step, to have few. */
 static bool is_due(struct journal *journal, int64_t now_ms)
 {
-	uint64_t most = journal->retention.events_max_count;
-	uint64_t slack = most / 10 < STEP_EVENTS ? most / 10 : STEP_EVENTS;
-
-	if (journal->oldest == 0 || journal->oldest >= journal->revision)
+	if (journal->oldest == 0)
 		return false;
-	if (beyond_count(journal) >= journal->oldest + slack)
+	if (beyond_count(journal) > slack(journal))
 		return true;
 	if (now_ms - journal->aged_ms >= 0 && now_ms - journal->aged_ms < AGE_EVERY_MS)
 		return false;
@@ -58,11 +94,11 @@ static bool is_due(struct journal *journal, int64_t now_ms)
 	return journal->oldest_ms < beyond_age(journal, now_ms);
 }
 
-/** The last of the events, from the oldest on, that may go in one step; the newest never does. */
+/** The last of the events, from the oldest on, that may go in one step. */
 static int find_last(struct journal *journal, int64_t now_ms, uint64_t *ret_last, bool *ret_more)
 {
 	sqlite3_stmt *stmt = journal->stmt[STMT_OLDEST_EVENTS];
-	uint64_t through = beyond_count(journal);
+	uint64_t beyond = beyond_count(journal);
 	int64_t before_ms = beyond_age(journal, now_ms);
 	uint64_t last = 0;
 	size_t found = 0;
@@ -71,12 +107,9 @@ static int find_last(struct journal *journal, int64_t now_ms, uint64_t *ret_last
 	if (r < 0)
 		return r;
 	while ((r = sql_step(stmt)) > 0) {
-		uint64_t revision = (uint64_t)sqlite3_column_int64(stmt, 0);
-
-		if (revision >= journal->revision ||
-		    (revision > through && sqlite3_column_int64(stmt, 1) >= before_ms))
+		if (found >= beyond && sqlite3_column_int64(stmt, 1) >= before_ms)
 			break;
-		last = revision;
+		last = (uint64_t)sqlite3_column_int64(stmt, 0);
 		found++;
 	}
 	(void)sqlite3_reset(stmt); /* its error is known */
@@ -95,9 +128,23 @@ static int run_with(struct journal *journal, enum journal_stmt which, uint64_t r
 	return r < 0 ? r : sql_run(stmt);
 }
 
+/** @p count events, all up to @p last, are in the log no more. */
+static void note_removed(struct journal *journal, uint64_t last, uint64_t count)
+{
+	if (last <= journal->counted_through) {
+		CHECK(journal->events >= count);
+		journal->events -= count;
+	} else { /* more than was counted: so the count goes on from there */
+		journal->events = 0;
+		journal->counted_through = last;
+	}
+	journal->oldest = 0;
+}
+
 /** @return 1 when a full step was removed, so that there may be more */
 static int remove_events(struct journal *journal, int64_t now_ms)
 {
+	uint64_t removed = 0;
 	uint64_t last = 0;
 	bool more = false;
 	int r = sql_run(journal->stmt[STMT_BEGIN]);
@@ -106,6 +153,7 @@ static int remove_events(struct journal *journal, int64_t now_ms)
 		r = find_last(journal, now_ms, &last, &more);
 	if (r == 0 && last != 0)
 		r = run_with(journal, STMT_REMOVE_EVENTS, last);
+	removed = (uint64_t)sqlite3_changes(journal->db);
 	if (r == 0 && last != 0)
 		r = run_with(journal, STMT_NOTE_REMOVED, last);
 	if (r == 0)
@@ -114,7 +162,8 @@ static int remove_events(struct journal *journal, int64_t now_ms)
 		sql_rollback(journal->db);
 		return r;
 	}
-	journal->oldest = 0;
+	if (last != 0)
+		note_removed(journal, last, removed);
 	if (more)
 		journal->aged_ms = 0;
 	return more ? 1 : 0;
@@ -122,7 +171,7 @@ static int remove_events(struct journal *journal, int64_t now_ms)
 
 int journal_tidy(struct journal *journal, int64_t now_real_ms)
 {
-	int more = 0;
+	bool more = false;
 	int r = 0;
 
 	CHECK_MAGIC(journal, journal);
@@ -130,9 +179,13 @@ int journal_tidy(struct journal *journal, int64_t now_real_ms)
 		return -EIO;
 	if (journal->oldest == 0)
 		r = note_oldest(journal);
-	if (r == 0 && is_due(journal, now_real_ms))
-		r = more = remove_events(journal, now_real_ms);
+	if (r == 0 && journal->counted_through < journal->revision && may_be_too_many(journal))
+		r = count_events(journal);
+	more = r > 0;
+	if (r >= 0 && is_due(journal, now_real_ms))
+		r = remove_events(journal, now_real_ms);
+	more = more || r > 0;
 	if (r >= 0)
 		r = checkpointer_finish(journal->checkpointer, journal->wal_pages);
-	return r < 0 ? journal_fail(journal, r) : more > 0;
+	return r < 0 ? journal_fail(journal, r) : more;
 }
