@@ -21,7 +21,6 @@
 #include <stdint.h>
 
 struct api;
-struct watch_receipt;
 struct registry;
 struct config;
 
@@ -49,7 +48,7 @@ struct api_request {
 	void (*wake)(struct api_request *request);
 	void *park; /* api/'s while parked; freed by api_finish() or api_abandon() */
 	/** api/'s: not NULL when http/ is to call api_sent() once the answer has been sent. */
-	struct watch_receipt *receipt;
+	void *sending;
 	/** Set with API_PARKED: clock_ms() at which http/ calls api_expire(); 0: it waits until
 	 * woken. */
 	int64_t park_until_ms;
@@ -121,7 +120,7 @@ enum api_result api_finish(struct api *api, struct api_request *request,
  * @return true: it will not be woken: go on as after wake(); false: wake() is on its way
  */
 bool api_expire(struct api *api, struct api_request *request) MUST_USE;
-/** The answer to a request with a receipt has been sent, or will not be. */
+/** The answer to a request with `sending` has been sent, or will not be. */
 void api_sent(struct api_request *request, bool sent);
 /** After wake(), when the client has gone: frees what was parked. */
 void api_abandon(struct api *api, struct api_request *request);

@@ -242,9 +242,8 @@ void parked_free(struct parked *parked)
 {
 	if (parked->free_more != NULL)
 		parked->free_more(parked->more);
-	if (parked->wait.watcher.receipt != NULL)
-		watch_receipt_settle(parked->wait.watcher.receipt, false);
-	watch_receipt_unref(parked->told);
+	watch_leave(&parked->wait.watcher);
+	watch_receipt_free(parked->told);
 	if (parked->wait.counted != NULL)
 		waiting_leave(parked->wait.counted);
 	buf_fini(&parked->out);

@@ -68,6 +68,7 @@ struct parked {
 		uint64_t fingerprint; /* of the result that was seen */
 		bool expired;
 		struct api *counted; /* where it counts as waiting; NULL: nowhere */
+		uint64_t answered;   /* the revision that it was answered from */
 	} wait;
 	struct watch_receipt *told; /* PUT status with wait_ms: whom the change was sent to */
 	int64_t told_wait_ms;
@@ -148,15 +149,16 @@ struct wait_query {
 bool call_wait_query(struct call *call, const struct query_rule *rules, unsigned revision_rule,
                      unsigned wait_rule, struct wait_query *ret) MUST_USE;
 /**
- * Adds a watcher; then look again, since what is waited for may have happened before. Makes the
- * parked when *parked is NULL.
+ * Adds a watcher, whose `has` is the revision that was looked at in vain; then look again, since
+ * what is waited for may have happened before. Makes the parked when *parked is NULL.
  * @return false when refused (told): the parked is freed
  */
 bool call_wait(struct call *call, struct parked **parked, const struct watcher *watcher,
                const struct wait_query *wait,
                enum api_result (*finish)(struct call *, struct parked *)) MUST_USE;
-/** What was waited for is answered: frees @p parked. Takes NULL. */
-void call_waited(struct call *call, struct parked *parked);
+/** What was waited for is answered from @p revision: frees @p parked, once that has been sent.
+ * Takes NULL. */
+void call_waited(struct call *call, struct parked *parked, uint64_t revision);
 /** Counts one more that waits: waiting_leave() ends it. @return false when they are too many (told)
  */
 bool call_waiting_enter(struct call *call) MUST_USE;

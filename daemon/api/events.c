@@ -251,7 +251,8 @@ static enum api_result wait_for_events(struct call *call, struct parked *parked,
 {
 	struct watcher watcher = {.topic = parked->history.query.service,
 	                          .aspects = (1u << WATCH_ASPECTS) - 1,
-	                          .seen = parked->history.last};
+	                          .seen = parked->history.last,
+	                          .has = parked->history.last};
 	struct wait_query wait = {.wait_ms = query->wait_ms};
 	uint64_t now;
 
@@ -307,7 +308,10 @@ static enum api_result events_read(struct call *call, struct parked *parked)
 		problem_errno(call->response, r);
 	else
 		(void)call_answer(call, 200, query.form == EVENTS_TEXT ? TYPE_TEXT : TYPE_JSON);
-	parked_free(parked);
+	if (r == 0 && parked->wait.watcher.hub != NULL)
+		call_waited(call, parked, history->last);
+	else
+		parked_free(parked);
 	return API_DONE;
 }
 

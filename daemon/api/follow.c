@@ -85,6 +85,8 @@ static void take_page(struct follow *follow)
 	history->query.since = history->last;
 	follow->more = history->more;
 	follow->left -= history->count;
+	follow->stream.page_end = history->last;
+	follow->stream.page_has = history->count > 0;
 	if (history->count > 0)
 		follow->told = history->last;
 	metrics_count(METRIC_STREAMED_EVENTS, history->count);
@@ -226,8 +228,9 @@ enum api_result follow_answer(struct call *call, struct parked *parked,
 	follow->stream.watcher.aspects = ALL_ASPECTS;
 	atomic_init(&follow->stream.position, log->since);
 	take_page(follow);
+	uint64_t has = follow->stream.page_has ? log->since : follow->stream.page_end;
 	parked_free(parked);
 	response_header(call->response, "Vary", "Accept");
-	return stream_answer(call, &follow->stream,
+	return stream_answer(call, &follow->stream, has,
 	                     query->form == EVENTS_SSE ? TYPE_SSE : TYPE_JSONL);
 }

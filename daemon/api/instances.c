@@ -293,15 +293,14 @@ static bool wait_for_watchers(struct call *call, struct parked *parked)
 		return false;
 	call->request->park = parked;
 	call->request->park_until_ms = clock_ms() + parked->told_wait_ms;
-	watch_receipt_await(parked->told, wake_teller, parked);
-	if (!watch_receipt_settle_own(parked->told))
+	if (watch_receipt_await(parked->told, wake_teller, parked))
 		return true;
 	call->request->park = NULL;
 	return false;
 }
 
 /** Into the object that the answer is. */
-static void put_told(struct buf *out, const struct watch_receipt *told)
+static void put_told(struct buf *out, struct watch_receipt *told)
 {
 	unsigned sent;
 	unsigned open;
@@ -371,7 +370,8 @@ enum api_result status_put(struct call *call)
 	command->for_ms = intent.for_ms;
 	if (intent.wait_ms > 0) {
 		parked->told_wait_ms = intent.wait_ms;
-		parked->told = command->receipt = watch_receipt_new();
+		parked->told = command->receipt =
+			watch_receipt_new(registry_watch(call->api->registry));
 		if (parked->told == NULL) {
 			parked_free(parked);
 			problem_errno(call->response, -ENOMEM);

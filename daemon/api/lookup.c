@@ -307,11 +307,12 @@ static enum api_result look(struct call *call, const struct lookup *lookup, stru
 		if (!waits || has_changed(call, now, service, lookup, parked)) {
 			call_seen(call, now);
 			enum api_result result = put_now(call, service, lookup);
+			call_waited(call, parked, snapshot_revision(now));
 			snapshot_leave(call->api->store);
-			call_waited(call, parked);
 			return result;
 		}
 		watcher.seen = result_revision(call, service, lookup);
+		watcher.has = snapshot_revision(now);
 		uint64_t print = fingerprint(service, lookup);
 		snapshot_leave(call->api->store);
 

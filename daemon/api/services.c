@@ -212,11 +212,11 @@ static enum api_result list(struct call *call, const struct listing *listing, st
 		}
 		if (!waits || changed) {
 			enum api_result result = put_listing(call, now, listing);
+			call_waited(call, parked, snapshot_revision(now));
 			snapshot_leave(call->api->store);
-			call_waited(call, parked);
 			return result;
 		}
-		watcher.seen = snapshot_revision(now);
+		watcher.seen = watcher.has = snapshot_revision(now);
 		snapshot_leave(call->api->store);
 
 		if (!call_wait(call, &parked, &watcher, &listing->wait, list_again))

@@ -3,7 +3,6 @@
 
 #include "api/call.h"
 #include "base/clock.h"
-#include "watch/receipt.h"
 
 #include <string.h>
 
@@ -46,14 +45,6 @@ static struct stream *stream_of(struct api_stream *out)
 	return stream;
 }
 
-/* Who waits for it, and once only, is told whether the change was sent. */
-static void settle(struct watch_receipt **receipt, bool sent)
-{
-	if (*receipt != NULL)
-		watch_receipt_settle(*receipt, sent);
-	*receipt = NULL;
-}
-
 static long read_page(struct stream *stream, char *to, size_t most)
 {
 	size_t left = stream->page.len - stream->read;
@@ -69,21 +60,20 @@ static long stream_read(struct api_stream *out, char *to, size_t most)
 	struct stream *stream = stream_of(out);
 
 	while (stream->read == stream->page.len) {
-		settle(&stream->receipt, true); /* http/ asks for more once all was sent */
+		/* http/ asks for more once all was sent */
+		watch_sent(&stream->watcher, stream->page_end, stream->page_has);
 		if (stream->is_over)
 			return -1;
 		buf_reset(&stream->page);
 		stream->read = 0;
+		stream->page_has = false;
 		stream->request->park_until_ms = 0;
 		if (!stream->fill(stream))
 			return 0;
 		if (buf_error(&stream->page) < 0)
 			return -1; /* without memory it ends between two events */
-		if (stream->page.len > 0) {
+		if (stream->page.len > 0)
 			stream->said_ms = clock_ms();
-			stream->receipt = stream->watcher.receipt;
-			stream->watcher.receipt = NULL;
-		}
 	}
 	return read_page(stream, to, most);
 }
@@ -108,8 +98,7 @@ static void stream_close(struct api_stream *out)
 	lock_release(&streams->lock);
 	metrics_move(stream->gauge, -1);
 	waiting_leave(stream->api);
-	settle(&stream->receipt, false);
-	settle(&stream->watcher.receipt, false);
+	watch_leave(&stream->watcher);
 	buf_fini(&stream->page);
 	stream->free(stream);
 }
@@ -121,7 +110,8 @@ static void wake(struct watcher *watcher)
 	stream->request->wake(stream->request);
 }
 
-enum api_result stream_answer(struct call *call, struct stream *stream, const char *content_type)
+enum api_result stream_answer(struct call *call, struct stream *stream, uint64_t has,
+                              const char *content_type)
 {
 	struct streams *streams = &call->api->streams;
 
@@ -132,6 +122,7 @@ enum api_result stream_answer(struct call *call, struct stream *stream, const ch
 	stream->request = call->request;
 	stream->watcher.wake = wake;
 	stream->said_ms = clock_ms();
+	watch_join(registry_watch(call->api->registry), &stream->watcher, has);
 	lock_take(&streams->lock);
 	LIST_INSERT_HEAD(&streams->list, stream, link);
 	lock_release(&streams->lock);
@@ -143,8 +134,9 @@ enum api_result stream_answer(struct call *call, struct stream *stream, const ch
 
 void stream_wait(struct stream *stream, uint64_t seen, int64_t until_ms)
 {
-	settle(&stream->watcher.receipt, false); /* it was woken for nothing that it reads */
-	buf_fini(&stream->page);                 /* silence may be long */
+	watch_sent(&stream->watcher, stream->page_end,
+	           false);       /* nothing of it was for its reader */
+	buf_fini(&stream->page); /* silence may be long */
 	atomic_store_explicit(&stream->position, NOT_BEHIND, memory_order_relaxed);
 	stream->request->park_until_ms = until_ms;
 	stream->watcher.seen = seen;

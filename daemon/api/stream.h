@@ -42,9 +42,10 @@ struct stream {
 	size_t read;     /* of the page */
 	int64_t said_ms; /* when it last had something to say */
 	struct watcher watcher;
-	struct watch_receipt *receipt; /* who waits until the page has been sent, or NULL */
-	bool expired;                  /* it waited in vain */
-	bool is_over;                  /* ends once the page has been read */
+	bool expired;      /* it waited in vain */
+	bool is_over;      /* ends once the page has been read */
+	bool page_has;     /* the page has something of what its reader looks at */
+	uint64_t page_end; /* with the page its reader has all up to here */
 
 	_Atomic(uint64_t) position; /* its reader has all up to here */
 	LIST_ENTRY(stream) link;    /* guarded by LOCK_STREAMS */
@@ -65,8 +66,10 @@ uint64_t streams_lag(struct streams *streams, uint64_t revision);
 /**
  * Makes @p stream, whose fill, free, gauge and watcher.topic and .aspects are set, and which is
  * counted as waiting, the answer.
+ * @param has  its reader has all up to here before the first page
  */
-enum api_result stream_answer(struct call *call, struct stream *stream, const char *content_type);
+enum api_result stream_answer(struct call *call, struct stream *stream, uint64_t has,
+                              const char *content_type);
 /**
  * Waits until the watcher's aspects have moved past @p seen, or until @p until_ms. Then look again:
  * it may have happened before.

@@ -74,15 +74,18 @@ bool call_wait(struct call *call, struct parked **parked, const struct watcher *
 	if (*parked == NULL)
 		return false;
 
+	struct watch_hub *hub = registry_watch(call->api->registry);
 	struct watcher *mine = &(*parked)->wait.watcher;
-	if (mine->receipt != NULL)
-		watch_receipt_settle(mine->receipt,
-		                     false); /* it was woken for nothing that it reads */
-	*mine = *watcher;
-	mine->topic.data = (*parked)->memory;
-	mine->wake = wake;
+	if (mine->hub == NULL) {
+		mine->topic = (struct str){(*parked)->memory, watcher->topic.len};
+		mine->aspects = watcher->aspects;
+		mine->wake = wake;
+		watch_join(hub, mine, watcher->has);
+	}
+	watch_sent(mine, watcher->has, false); /* it was woken for nothing that it reads */
+	mine->seen = watcher->seen;
 	call->request->park = *parked;
-	watch_add(registry_watch(call->api->registry), mine);
+	watch_add(hub, mine);
 	return true;
 }
 
@@ -94,19 +97,26 @@ bool call_unwait(struct call *call, struct parked *parked)
 	return true;
 }
 
-void call_waited(struct call *call, struct parked *parked)
+void call_waited(struct call *call, struct parked *parked, uint64_t revision)
 {
 	if (parked == NULL)
 		return;
-	call->request->receipt = parked->wait.watcher.receipt;
-	parked->wait.watcher.receipt = NULL;
-	parked_free(parked);
+	if (parked->wait.counted != NULL)
+		waiting_leave(parked->wait.counted);
+	parked->wait.counted = NULL;
+	parked->wait.answered = call->response->status < 500 ? revision : 0;
+	call->request->sending = parked;
 }
 
 void api_sent(struct api_request *request, bool sent)
 {
-	watch_receipt_settle(request->receipt, sent);
-	request->receipt = NULL;
+	struct parked *parked = request->sending;
+
+	CHECK_MAGIC(parked, parked);
+	request->sending = NULL;
+	if (sent)
+		watch_sent(&parked->wait.watcher, parked->wait.answered, true);
+	parked_free(parked);
 }
 
 bool api_expire(struct api *api, struct api_request *request)

@@ -220,6 +220,7 @@ static uint64_t put_news(struct view *view)
 	const struct service *service = snapshot_service(now, view->service);
 	uint64_t seen = changed_revision(view, service);
 	uint64_t revision = service != NULL ? seen : snapshot_revision(now);
+	size_t before = stream->page.len; /* a comment */
 	struct result result;
 
 	if (result_make(view, service, &result) < 0) {
@@ -234,8 +235,10 @@ static uint64_t put_news(struct view *view)
 		put_snapshot(&stream->page, view, service, revision);
 		metrics_count(METRIC_STREAMED_CHANGES, 1);
 	}
-	atomic_store_explicit(&stream->position, snapshot_revision(now), memory_order_relaxed);
+	stream->page_end = snapshot_revision(now);
+	atomic_store_explicit(&stream->position, stream->page_end, memory_order_relaxed);
 	snapshot_leave(stream->api->store);
+	stream->page_has = stream->page.len > before;
 	view->has_begun = true;
 	free(view->result.list);
 	view->result = result;
@@ -340,5 +343,5 @@ enum api_result watch_get(struct call *call)
 	view->stream.watcher.topic = view->service;
 	view->stream.watcher.aspects = statuses;
 	buf_init(&view->stream.page, PAGE_MAX);
-	return stream_answer(call, &view->stream, TYPE_SSE);
+	return stream_answer(call, &view->stream, 0, TYPE_SSE);
 }

@@ -452,7 +452,7 @@ void exchange_completed(void *cls, struct MHD_Connection *mhd, void **context,
 	         exchange->connection->lane != LANE_CLOSING)
 		metrics_count(METRIC_REQUESTS_REFUSED, 1); /* by libmicrohttpd itself, not as late
 		                                            */
-	if (exchange->request.receipt != NULL)
+	if (exchange->request.sending != NULL)
 		api_sent(&exchange->request, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
 	move(exchange, LANE_SETTLE);
 	*context = NULL;

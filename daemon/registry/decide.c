@@ -158,6 +158,9 @@ static int decide_status(struct batch *batch, struct entry *entry, const struct 
 	const struct command *command = entry->command;
 	char text[AUTHOR_MAX + 16] = "operator:";
 	struct str by = {text, strlen(text) + command->author.len};
+	struct str reason = command->reason.len > 0 ? command->reason
+	                    : command->drained      ? STR("drained by an operator")
+	                                            : STR("resumed by an operator");
 
 	if (member == NULL)
 		return -ENOENT;
@@ -174,18 +177,13 @@ static int decide_status(struct batch *batch, struct entry *entry, const struct 
 	    next.wants_drain == member->value.wants_drain && !command->drained)
 		return 0;
 	if (command->drained && member->value.drained && command->for_ms == 0 &&
-	    member->value.drained_until_ms == 0 &&
-	    str_equal(command->reason, member->value.status_reason))
+	    member->value.drained_until_ms == 0 && str_equal(reason, member->value.status_reason))
 		return 0; /* said again */
 
 	memcpy(text + strlen(text), command->author.data, command->author.len);
 	/* while its lease is out, that is why it is unhealthy; the event tells the rest */
 	if (!next.lease_out)
-		set_status(&next,
-		           command->reason.len > 0 ? command->reason
-		           : command->drained      ? STR("drained by an operator")
-		                                   : STR("resumed by an operator"),
-		           by, batch->now_real_ms);
+		set_status(&next, reason, by, batch->now_real_ms);
 	entry->outcome = OUTCOME_CHANGED;
 	return decide_event(batch, entry, command->drained ? EVENT_DRAINED : EVENT_RESUMED, &next,
 	                    tenure_of(member));

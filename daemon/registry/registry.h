@@ -103,7 +103,8 @@ struct command {
 	struct str reason; /* COMMAND_STATUS: at most REASON_MAX bytes */
 	int64_t for_ms;    /* COMMAND_STATUS with drained: how long, 0 = until resumed */
 	bool drained;      /* COMMAND_STATUS */
-	/** COMMAND_STATUS: NULL, or given to the watchers that its event wakes. Borrowed. */
+	/** COMMAND_STATUS: NULL, or told of the watchers who have not been sent it yet. Borrowed.
+	 */
 	struct watch_receipt *receipt;
 	bool must_exist;         /* fails with -ESTALE when the instance is not there */
 	uint64_t revision_is;    /* unless 0: fails with -ESTALE when its revision is another */

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "metrics/metrics.h"
 #include "registry/internal.h"
+#include "watch/receipt.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -177,39 +178,48 @@ static void publish_gauges(const struct registry *registry)
 
 _Static_assert(WATCH_ASPECTS == STATUS_COUNT, "a watcher's aspects are statuses");
 
-static void notify_of(struct registry *registry, const struct snapshot *now,
-                      const struct event *event, struct watch_receipt *receipt)
+/* @param gone  the revision at which all of it changed, if it is not there any more */
+static struct watch_change change_of(const struct snapshot *now, struct str topic, uint64_t gone)
 {
-	struct watch_change change = {.topic = event->instance.service};
+	struct watch_change change = {.topic = topic};
+	const struct service *service = snapshot_service(now, topic);
 
-	if (!watch_is_wanted(registry->watch, change.topic))
-		return;
-
-	const struct service *service = snapshot_service(now, change.topic);
 	for (size_t s = 0; s < STATUS_COUNT; s++)
-		change.revision[s] =
-			service != NULL ? service->status_revision[s] : event->revision;
-	metrics_count(METRIC_WAKEUPS_SERVICE, watch_notify(registry->watch, &change, receipt));
+		change.revision[s] = service != NULL ? service->status_revision[s] : gone;
+	return change;
+}
+
+/* Its author wants to know who has been sent the change of @p revision. */
+static void tell_watchers(const struct snapshot *now, const struct command *command,
+                          uint64_t revision)
+{
+	struct watch_change change = change_of(now, command->instance.service, revision);
+
+	watch_tell(command->receipt, &change, revision);
 }
 
 /* After publishing: who is woken looks at the snapshot. */
 static void notify(struct registry *registry, const struct batch *batch)
 {
-	const struct snapshot *now = NULL;
+	const struct snapshot *now = snapshot_enter(registry->store);
 
-	if (watch_count(registry->watch) == 0)
-		return;
-	now = snapshot_enter(registry->store);
-	/* A watcher is woken once: by the event whose author wants to know, if there is one. */
+	/* Before anybody is woken: who is may be sent it, and be gone, at once. */
 	for (size_t i = 0; i < batch->entry_count; i++) {
 		const struct entry *entry = &batch->entries[i];
 
 		if (entry->event != NULL && entry->command != NULL &&
 		    entry->command->receipt != NULL)
-			notify_of(registry, now, entry->event, entry->command->receipt);
+			tell_watchers(now, entry->command, entry->event->revision);
 	}
-	for (size_t i = 0; i < batch->event_count; i++)
-		notify_of(registry, now, &batch->events[i], NULL);
+	for (size_t i = 0; i < batch->event_count && watch_count(registry->watch) > 0; i++) {
+		const struct event *event = &batch->events[i];
+
+		if (!watch_is_wanted(registry->watch, event->instance.service))
+			continue;
+		struct watch_change change =
+			change_of(now, event->instance.service, event->revision);
+		metrics_count(METRIC_WAKEUPS_SERVICE, watch_notify(registry->watch, &change));
+	}
 	snapshot_leave(registry->store);
 	metrics_count(METRIC_WAKEUPS_ANY, watch_notify_any(registry->watch));
 }
@@ -279,6 +289,15 @@ static void build_indexes(struct registry *registry, struct command *command)
 	snapshot_leave(registry->store);
 }
 
+/* It was so before: whoever has not been sent that yet is waited for all the same. */
+static void tell_again(const struct registry *registry, const struct entry *entry)
+{
+	const struct snapshot *now = snapshot_enter(registry->store);
+
+	tell_watchers(now, entry->command, entry->member->value.revision);
+	snapshot_leave(registry->store);
+}
+
 static void complete(struct registry *registry, struct batch *batch)
 {
 	for (size_t i = 0; i < batch->entry_count; i++) {
@@ -296,6 +315,8 @@ static void complete(struct registry *registry, struct batch *batch)
 			build_indexes(registry, command);
 		else if (command->kind == COMMAND_REGISTER && entry->error == 0)
 			give_instance(command, entry->member);
+		if (command->receipt != NULL && entry->event == NULL && entry->error == 0)
+			tell_again(registry, entry);
 		command->done(command);
 	}
 }

@@ -1,76 +1,160 @@
 /* SPDX-License-Identifier: MIT */
 #include "watch/receipt.h"
 
-#include <stdatomic.h>
+#include "base/check.h"
+#include "base/hash.h"
+#include "watch/internal.h"
+
 #include <stdlib.h>
+#include <string.h>
 
 struct watch_receipt {
-	atomic_uint refs;
-	atomic_uint open; /* not settled, the maker's own included */
-	atomic_uint sent;
-	/* who takes the callback may call it: the last to settle, or the maker who cancels */
-	_Atomic(void *) arg;
-	void (*wake)(void *arg); /* set before the maker settles its own */
+	struct watch_hub *hub;
+
+	/* guarded by LOCK_WATCH */
+	LIST_ENTRY(watch_receipt) link; /* while is_listed; then of those to be woken */
+	bool is_listed;                 /* told, and somebody may still settle it */
+	struct str topic;
+	uint64_t hash;
+	uint64_t moved[WATCH_ASPECTS]; /* each aspect's revision after the change */
+	uint64_t revision;             /* of the change */
+	uint64_t joined;               /* who joined later is not counted */
+	unsigned open;
+	unsigned sent;
+	void (*wake)(void *arg); /* NULL: nobody waits */
+	void *arg;
 };
 
-struct watch_receipt *watch_receipt_new(void)
+struct watch_receipt *watch_receipt_new(struct watch_hub *hub)
 {
 	struct watch_receipt *receipt = calloc(1, sizeof(*receipt));
 
-	if (receipt == NULL)
-		return NULL;
-	atomic_init(&receipt->refs, 1);
-	atomic_init(&receipt->open, 1);
+	if (receipt != NULL)
+		receipt->hub = hub;
 	return receipt;
 }
 
-void watch_receipt_unref(struct watch_receipt *receipt)
+static void unlist_locked(struct watch_receipt *receipt)
 {
-	if (receipt != NULL && atomic_fetch_sub(&receipt->refs, 1) == 1)
-		free(receipt);
+	CHECK(lock_held(&receipt->hub->lock));
+	if (receipt->is_listed)
+		LIST_REMOVE(receipt, link);
+	receipt->is_listed = false;
 }
 
-void watch_receipt_open(struct watch_receipt *receipt)
+void watch_receipt_free(struct watch_receipt *receipt)
 {
-	atomic_fetch_add(&receipt->refs, 1);
-	atomic_fetch_add(&receipt->open, 1);
+	if (receipt == NULL)
+		return;
+	lock_take(&receipt->hub->lock);
+	unlist_locked(receipt);
+	lock_release(&receipt->hub->lock);
+	free(receipt);
 }
 
-void watch_receipt_await(struct watch_receipt *receipt, void (*wake)(void *arg), void *arg)
+/* Would its reader, who has all up to @p has, still be waited for? */
+static bool counts(const struct watch_receipt *receipt, const struct watcher *watcher, uint64_t has)
 {
-	receipt->wake = wake;
-	atomic_store(&receipt->arg, arg);
-}
-
-void watch_receipt_settle(struct watch_receipt *receipt, bool sent)
-{
-	if (sent)
-		atomic_fetch_add(&receipt->sent, 1);
-	if (atomic_fetch_sub(&receipt->open, 1) == 1) {
-		void *arg = atomic_exchange(&receipt->arg, NULL);
-
-		if (arg != NULL)
-			receipt->wake(arg);
-	}
-	watch_receipt_unref(receipt);
-}
-
-bool watch_receipt_settle_own(struct watch_receipt *receipt)
-{
-	if (atomic_fetch_sub(&receipt->open, 1) > 1)
+	if (watcher->joined > receipt->joined || has >= receipt->revision)
 		return false;
-	atomic_store(&receipt->arg, NULL); /* the last: nobody else calls it */
-	return true;
+	if (watcher->topic.len == 0)
+		return true;
+	if (watcher->hash != receipt->hash || !str_equal(watcher->topic, receipt->topic))
+		return false;
+	for (unsigned i = 0; i < WATCH_ASPECTS; i++)
+		if ((watcher->aspects & 1u << i) != 0 && receipt->moved[i] > has)
+			return true;
+	return false;
+}
+
+static unsigned count_locked(const struct watch_receipt *receipt, const struct live_watchers *list)
+{
+	const struct watcher *watcher;
+	unsigned count = 0;
+
+	LIST_FOREACH(watcher, list, live)
+	{
+		count += counts(receipt, watcher, watcher->has);
+	}
+	return count;
+}
+
+void watch_tell(struct watch_receipt *receipt, const struct watch_change *change, uint64_t revision)
+{
+	struct watch_hub *hub = receipt->hub;
+
+	lock_take(&hub->lock);
+	CHECK(receipt->revision == 0);
+	receipt->topic = change->topic;
+	receipt->hash = hash_str(change->topic);
+	receipt->revision = revision;
+	receipt->joined = hub->joined;
+	memcpy(receipt->moved, change->revision, sizeof(receipt->moved));
+	receipt->open = count_locked(receipt, &hub->live[receipt->hash % BUCKETS]) +
+	                count_locked(receipt, &hub->live_any);
+	if (receipt->open > 0) {
+		LIST_INSERT_HEAD(&hub->receipts, receipt, link);
+		receipt->is_listed = true;
+	}
+	lock_release(&hub->lock);
+}
+
+void receipts_settle_locked(struct watch_hub *hub, const struct watcher *watcher, uint64_t revision,
+                            bool sent, struct receipts *ret_done)
+{
+	struct watch_receipt *next;
+
+	CHECK(lock_held(&hub->lock));
+	for (struct watch_receipt *receipt = LIST_FIRST(&hub->receipts); receipt != NULL;
+	     receipt = next) {
+		next = LIST_NEXT(receipt, link);
+		if (!counts(receipt, watcher, watcher->has) || counts(receipt, watcher, revision))
+			continue;
+		receipt->sent += sent;
+		if (--receipt->open > 0)
+			continue;
+		unlist_locked(receipt);
+		if (receipt->wake != NULL)
+			LIST_INSERT_HEAD(ret_done, receipt, link);
+	}
+}
+
+void receipts_wake(struct receipts *done)
+{
+	while (!LIST_EMPTY(done)) {
+		struct watch_receipt *receipt = LIST_FIRST(done);
+
+		LIST_REMOVE(receipt, link);
+		receipt->wake(receipt->arg); /* its maker may free it from now on */
+	}
+}
+
+bool watch_receipt_await(struct watch_receipt *receipt, void (*wake)(void *arg), void *arg)
+{
+	lock_take(&receipt->hub->lock);
+	bool waits = receipt->open > 0;
+
+	receipt->wake = waits ? wake : NULL;
+	receipt->arg = arg;
+	lock_release(&receipt->hub->lock);
+	return waits;
 }
 
 bool watch_receipt_cancel(struct watch_receipt *receipt)
 {
-	return atomic_exchange(&receipt->arg, NULL) != NULL;
+	lock_take(&receipt->hub->lock);
+	bool cancelled = receipt->open > 0;
+
+	if (cancelled)
+		receipt->wake = NULL;
+	lock_release(&receipt->hub->lock);
+	return cancelled;
 }
 
-void watch_receipt_count(const struct watch_receipt *receipt, unsigned *ret_sent,
-                         unsigned *ret_open)
+void watch_receipt_count(struct watch_receipt *receipt, unsigned *ret_sent, unsigned *ret_open)
 {
-	*ret_sent = atomic_load(&receipt->sent);
-	*ret_open = atomic_load(&receipt->open);
+	lock_take(&receipt->hub->lock);
+	*ret_sent = receipt->sent;
+	*ret_open = receipt->open;
+	lock_release(&receipt->hub->lock);
 }

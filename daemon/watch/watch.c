@@ -3,28 +3,9 @@
 
 #include "base/check.h"
 #include "base/hash.h"
-#include "base/lock.h"
-#include "watch/receipt.h"
+#include "watch/internal.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
-
-/* Watchers of different topics that share a bucket only make the search longer. */
-#define BUCKETS 1024
-
-TAILQ_HEAD(watchers, watcher);
-
-struct watch_hub {
-	/* atomic, written under the lock */
-	_Atomic size_t count;
-	_Atomic uint32_t bucket_count[BUCKETS];
-	_Atomic uint32_t any_count;
-
-	/* guarded by lock */
-	struct lock lock;
-	struct watchers bucket[BUCKETS];
-	struct watchers any; /* without a topic */
-};
 
 struct watch_hub *watch_hub_new(void)
 {
@@ -36,6 +17,7 @@ struct watch_hub *watch_hub_new(void)
 	for (size_t i = 0; i < BUCKETS; i++)
 		TAILQ_INIT(&hub->bucket[i]);
 	TAILQ_INIT(&hub->any);
+	/* the other lists are empty as they are */
 	return hub;
 }
 
@@ -43,7 +25,7 @@ void watch_hub_free(struct watch_hub *hub)
 {
 	if (hub == NULL)
 		return;
-	CHECK(watch_count(hub) == 0);
+	CHECK(watch_count(hub) == 0 && LIST_EMPTY(&hub->receipts));
 	lock_fini(&hub->lock);
 	free(hub);
 }
@@ -70,6 +52,48 @@ static void leave_locked(struct watch_hub *hub, struct watcher *watcher)
 	atomic_fetch_sub(&hub->count, 1);
 }
 
+void watch_join(struct watch_hub *hub, struct watcher *watcher, uint64_t has)
+{
+	watcher->hash = hash_str(watcher->topic);
+	watcher->hub = hub;
+	watcher->has = has;
+	lock_take(&hub->lock);
+	watcher->joined = ++hub->joined;
+	LIST_INSERT_HEAD(watcher->topic.len == 0 ? &hub->live_any
+	                                         : &hub->live[watcher->hash % BUCKETS],
+	                 watcher, live);
+	lock_release(&hub->lock);
+}
+
+void watch_sent(struct watcher *watcher, uint64_t revision, bool sent)
+{
+	struct receipts done = LIST_HEAD_INITIALIZER(done);
+	struct watch_hub *hub = watcher->hub;
+
+	if (hub == NULL || revision <= watcher->has)
+		return;
+	lock_take(&hub->lock);
+	receipts_settle_locked(hub, watcher, revision, sent, &done);
+	watcher->has = revision;
+	lock_release(&hub->lock);
+	receipts_wake(&done);
+}
+
+void watch_leave(struct watcher *watcher)
+{
+	struct receipts done = LIST_HEAD_INITIALIZER(done);
+	struct watch_hub *hub = watcher->hub;
+
+	if (hub == NULL)
+		return;
+	lock_take(&hub->lock);
+	receipts_settle_locked(hub, watcher, UINT64_MAX, false, &done);
+	LIST_REMOVE(watcher, live);
+	lock_release(&hub->lock);
+	watcher->hub = NULL;
+	receipts_wake(&done);
+}
+
 void watch_add(struct watch_hub *hub, struct watcher *watcher)
 {
 	_Atomic uint32_t *count;
@@ -78,7 +102,6 @@ void watch_add(struct watch_hub *hub, struct watcher *watcher)
 	lock_take(&hub->lock);
 	TAILQ_INSERT_TAIL(list_of(hub, watcher, &count), watcher, link);
 	watcher->is_waiting = true;
-	watcher->receipt = NULL;
 	/* Sequentially consistent: who adds and then reads the snapshot cannot miss a writer who
 	 * publishes and then reads this. */
 	atomic_fetch_add(count, 1);
@@ -134,8 +157,7 @@ static size_t wake_all(struct watchers *woken)
 	return count;
 }
 
-size_t watch_notify(struct watch_hub *hub, const struct watch_change *change,
-                    struct watch_receipt *receipt)
+size_t watch_notify(struct watch_hub *hub, const struct watch_change *change)
 {
 	uint64_t hash = hash_str(change->topic);
 	struct watchers *list = &hub->bucket[hash % BUCKETS];
@@ -150,9 +172,6 @@ size_t watch_notify(struct watch_hub *hub, const struct watch_change *change,
 			continue;
 		leave_locked(hub, watcher);
 		TAILQ_INSERT_TAIL(&woken, watcher, link);
-		watcher->receipt = receipt;
-		if (receipt != NULL)
-			watch_receipt_open(receipt);
 	}
 	lock_release(&hub->lock);
 	return wake_all(&woken);

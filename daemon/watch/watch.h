@@ -10,6 +10,10 @@
  *
  * A wake-up costs what is woken, not what waits: topics that nobody waits for cost the writer one
  *load.
+ *
+ * From watch_join() to watch_leave() a watcher is live: who makes a change can wait until it has
+ *been sent it (watch/receipt.h), whether it waits at that moment or is still busy with what came
+ *before.
  */
 #pragma once
 
@@ -24,7 +28,6 @@
 #define WATCH_ASPECTS 3
 
 struct watch_hub;
-struct watch_receipt; /* see watch/receipt.h */
 
 /** Owned by who waits; must stay until it has been woken or cancelled. */
 struct watcher {
@@ -35,16 +38,14 @@ struct watcher {
 	/** Called once, on the notifying thread, without locks; must not block. */
 	void (*wake)(struct watcher *watcher);
 
-	/**
-	 * Set before wake(): somebody waits until this watcher's reader has been sent the news. The
-	 * watcher's owner settles it, once. NULL: nobody does.
-	 */
-	struct watch_receipt *receipt;
-
 	/* the hub's, guarded by LOCK_WATCH */
 	TAILQ_ENTRY(watcher) link;
 	uint64_t hash;
 	bool is_waiting;
+	LIST_ENTRY(watcher) live;
+	struct watch_hub *hub; /* while it is live, otherwise NULL */
+	uint64_t joined;       /* its number among all that have */
+	uint64_t has;          /* its reader has been sent all up to here that he looks at */
 };
 
 /** One topic's news. */
@@ -56,6 +57,19 @@ struct watch_change {
 struct watch_hub *watch_hub_new(void) MUST_USE;
 /** Nobody waits any more. Takes NULL. */
 void watch_hub_free(struct watch_hub *hub);
+
+/**
+ * It is live from now on; its topic and aspects stay as they are.
+ * @param has  its reader has been sent, or does not look at, what happened up to here
+ */
+void watch_join(struct watch_hub *hub, struct watcher *watcher, uint64_t has);
+/**
+ * All up to @p revision has been sent to its reader (or, @p sent false, nothing of it was for him).
+ * Thread: the one that the watcher is served by. Nothing happens unless it is live.
+ */
+void watch_sent(struct watcher *watcher, uint64_t revision, bool sent);
+/** What it has not been sent it never will be. Takes one that is not live. */
+void watch_leave(struct watcher *watcher);
 
 /** Any thread; never fails. */
 void watch_add(struct watch_hub *hub, struct watcher *watcher);
@@ -72,10 +86,8 @@ size_t watch_count(const struct watch_hub *hub);
 bool watch_is_wanted(const struct watch_hub *hub, struct str topic);
 /**
  * Wakes who waits for this. Thread: the writer.
- * @param receipt  given to each that is woken, or NULL
  * @return how many were woken
  */
-size_t watch_notify(struct watch_hub *hub, const struct watch_change *change,
-                    struct watch_receipt *receipt);
+size_t watch_notify(struct watch_hub *hub, const struct watch_change *change);
 /** Wakes all that wait for any change. Thread: the writer. */
 size_t watch_notify_any(struct watch_hub *hub);

@@ -218,7 +218,7 @@ void api_abandon(struct api *api, struct api_request *request)
 void api_sent(struct api_request *request, bool sent)
 {
 	(void)sent;
-	request->receipt = NULL; /* the fake gives none */
+	request->sending = NULL; /* the fake gives none */
 }
 
 bool api_expire(struct api *api, struct api_request *request)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "base/attr.h"
 #include "base/thread.h"
 #include "suite.h"
 #include "watch/receipt.h"
@@ -45,7 +46,7 @@ static size_t notify(const char *topic, uint64_t healthy, uint64_t unhealthy)
 {
 	struct watch_change change = {str_of(topic), {healthy, unhealthy, 0}};
 
-	return watch_notify(hub, &change, NULL);
+	return watch_notify(hub, &change);
 }
 
 START_TEST(only_its_topic_and_its_aspects_wake_a_watcher)
@@ -130,55 +131,185 @@ static void note_wake_of_maker(void *arg)
 	(*(int *)arg)++;
 }
 
-START_TEST(the_maker_of_a_change_is_woken_when_all_have_been_sent_it)
+/* A receipt for a change of "web" at @p revision, of healthy instances only. */
+static struct watch_receipt *tell(uint64_t revision)
 {
-	struct watch_change change = {STR("web"), {1, 0, 0}};
-	struct watch_receipt *receipt = watch_receipt_new();
-	struct watcher watchers[3];
+	struct watch_change change = {STR("web"), {revision, revision - 1, 0}};
+	struct watch_receipt *receipt = watch_receipt_new(hub);
+
+	ck_assert_ptr_nonnull(receipt);
+	watch_tell(receipt, &change, revision);
+	return receipt;
+}
+
+static void ck_count(struct watch_receipt *receipt, unsigned want_sent, unsigned want_open)
+{
 	unsigned sent;
 	unsigned open;
+
+	watch_receipt_count(receipt, &sent, &open);
+	ck_assert_uint_eq(sent, want_sent);
+	ck_assert_uint_eq(open, want_open);
+}
+
+START_TEST(the_maker_of_a_change_is_woken_when_all_have_been_sent_it)
+{
+	struct watcher watchers[3];
 	int made = 0;
 
 	for (int i = 0; i < 3; i++) {
 		watchers[i] = waiting("web", HEALTHY, 0);
-		watch_add(hub, &watchers[i]);
+		watch_join(hub, &watchers[i], 4);
 	}
-	ck_assert_uint_eq(watch_notify(hub, &change, receipt), 3);
-	watch_receipt_await(receipt, note_wake_of_maker, &made);
-	ck_assert(!watch_receipt_settle_own(receipt));
-	watch_receipt_settle(watchers[0].receipt, true);
-	watch_receipt_settle(watchers[1].receipt, false);
-	watch_receipt_count(receipt, &sent, &open);
-	ck_assert_uint_eq(sent, 1);
-	ck_assert_uint_eq(open, 1);
+	watch_add(hub, &watchers[0]); /* the others are busy */
+
+	struct watch_receipt *receipt = tell(5);
+	ck_count(receipt, 0, 3);
+	ck_assert_uint_eq(notify("web", 5, 0), 1);
+	watch_sent(&watchers[0], 5, true);
+	ck_count(receipt, 1, 2);
+	ck_assert(watch_receipt_await(receipt, note_wake_of_maker, &made));
+	watch_sent(&watchers[1], 4, true); /* what came before */
+	watch_sent(&watchers[1], 6, false);
+	watch_sent(&watchers[1], 7, true); /* once only */
+	watch_leave(&watchers[1]);
+	ck_count(receipt, 1, 1);
 	ck_assert_int_eq(made, 0);
-	watch_receipt_settle(watchers[2].receipt, true);
+	watch_sent(&watchers[2], 5, true);
+	ck_count(receipt, 2, 0);
 	ck_assert_int_eq(made, 1);
 	ck_assert(!watch_receipt_cancel(receipt));
-	watch_receipt_unref(receipt);
+	watch_leave(&watchers[0]);
+	watch_leave(&watchers[2]);
+	ck_count(receipt, 2, 0);
+	ck_assert_int_eq(made, 1);
+	watch_receipt_free(receipt);
 }
 END_TEST
 
-START_TEST(a_maker_that_is_last_or_gives_up_is_not_woken)
+START_TEST(who_leaves_is_waited_for_no_longer_and_was_not_told)
 {
-	struct watch_change change = {STR("web"), {1, 0, 0}};
-	struct watch_receipt *receipt = watch_receipt_new();
 	struct watcher watcher = waiting("web", HEALTHY, 0);
 	int made = 0;
 
-	watch_receipt_await(receipt, note_wake_of_maker, &made);
-	ck_assert(watch_receipt_settle_own(receipt)); /* nobody was woken */
-	watch_receipt_unref(receipt);
+	watch_join(hub, &watcher, 0);
+	struct watch_receipt *receipt = tell(1);
+	ck_assert(watch_receipt_await(receipt, note_wake_of_maker, &made));
+	watch_leave(&watcher);
+	ck_assert_int_eq(made, 1);
+	ck_count(receipt, 0, 0);
+	watch_leave(&watcher); /* again does nothing */
+	watch_sent(&watcher, 9, true);
+	watch_receipt_free(receipt);
+	receipt = tell(2);
+	ck_count(receipt, 0, 0);
+	watch_receipt_free(receipt);
+}
+END_TEST
 
-	receipt = watch_receipt_new();
-	watch_add(hub, &watcher);
-	ck_assert_uint_eq(watch_notify(hub, &change, receipt), 1);
-	watch_receipt_await(receipt, note_wake_of_maker, &made);
-	ck_assert(!watch_receipt_settle_own(receipt));
+START_TEST(a_maker_that_has_nobody_to_wait_for_or_gives_up_is_not_woken)
+{
+	struct watcher watcher = waiting("web", HEALTHY, 0);
+	int made = 0;
+
+	struct watch_receipt *receipt = tell(1);
+	ck_assert(!watch_receipt_await(receipt, note_wake_of_maker, &made));
+	watch_receipt_free(receipt);
+
+	watch_join(hub, &watcher, 0);
+	receipt = tell(1);
+	ck_assert(watch_receipt_await(receipt, note_wake_of_maker, &made));
 	ck_assert(watch_receipt_cancel(receipt));
-	watch_receipt_unref(receipt);
-	watch_receipt_settle(watcher.receipt, true); /* late: it is still there to be settled */
+	watch_sent(&watcher, 1, true); /* late */
+	ck_count(receipt, 1, 0);
+	watch_receipt_free(receipt);
+
+	receipt = tell(2);
+	watch_receipt_free(receipt); /* while somebody has not been sent it */
+	watch_sent(&watcher, 2, true);
+	watch_leave(&watcher);
+	watch_receipt_free(NULL);
 	ck_assert_int_eq(made, 0);
+}
+END_TEST
+
+START_TEST(only_those_count_who_live_at_a_change_and_look_at_it)
+{
+	struct watcher other_topic = waiting("api", HEALTHY, 0);
+	struct watcher other_aspect = waiting("web", UNHEALTHY, 0);
+	struct watcher has_it = waiting("web", HEALTHY, 0);
+	struct watcher all = waiting("", 0, 0);
+	struct watcher both = waiting("web", HEALTHY | UNHEALTHY, 0);
+	struct watcher late = waiting("web", HEALTHY, 0);
+	struct watcher late_for_all = waiting("", 0, 0);
+	struct watcher never = waiting("web", HEALTHY, 0);
+
+	watch_join(hub, &other_topic, 0);
+	watch_join(hub, &other_aspect, 4);
+	watch_join(hub, &has_it, 5);
+	watch_join(hub, &all, 0);
+	watch_join(hub, &both, 0);
+	watch_add(hub, &never); /* waits, but does not live */
+
+	struct watch_receipt *receipt = tell(5);
+	ck_count(receipt, 0, 2);
+	watch_join(hub, &late, 0);
+	watch_join(hub, &late_for_all, 0);
+	struct watcher *others[] = {&other_topic, &other_aspect, &has_it,
+	                            &late,        &late_for_all, &never};
+	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+		watch_sent(others[i], 5 + i, true);
+		ck_count(receipt, 0, 2);
+		watch_leave(others[i]);
+		ck_count(receipt, 0, 2);
+	}
+	watch_sent(&all, 5, true);
+	watch_sent(&both, 5, true);
+	ck_count(receipt, 2, 0);
+	watch_leave(&all);
+	watch_leave(&both);
+	ck_assert(watch_cancel(hub, &never));
+	watch_receipt_free(receipt);
+}
+END_TEST
+
+START_TEST(who_is_behind_with_another_aspect_counts_until_he_has_that)
+{
+	struct watcher watcher = waiting("web", UNHEALTHY, 0);
+
+	watch_join(hub, &watcher, 2);
+	struct watch_receipt *receipt = tell(5); /* the other aspect moved at 4 */
+	ck_count(receipt, 0, 1);
+	watch_sent(&watcher, 3, true);
+	ck_count(receipt, 0, 1);
+	watch_sent(&watcher, 4, true);
+	ck_count(receipt, 1, 0);
+	watch_leave(&watcher);
+	ck_count(receipt, 1, 0);
+	watch_receipt_free(receipt);
+}
+END_TEST
+
+START_TEST(several_makers_wait_for_the_same_watcher)
+{
+	struct watcher watcher = waiting("web", HEALTHY, 0);
+	struct watch_receipt *receipts[3];
+	int made[3] = {0, 0, 0};
+
+	watch_join(hub, &watcher, 0);
+	for (unsigned i = 0; i < 3; i++) {
+		receipts[i] = tell(i + 1);
+		ck_assert(watch_receipt_await(receipts[i], note_wake_of_maker, &made[i]));
+	}
+	watch_sent(&watcher, 2, true);
+	ck_assert_int_eq(made[0] + made[1], 2);
+	ck_assert_int_eq(made[2], 0);
+	watch_leave(&watcher);
+	ck_assert_int_eq(made[2], 1);
+	ck_count(receipts[1], 1, 0);
+	ck_count(receipts[2], 0, 0);
+	for (unsigned i = 0; i < 3; i++)
+		watch_receipt_free(receipts[i]);
 }
 END_TEST
 
@@ -208,7 +339,7 @@ static void notify_all_the_time(void *arg)
 	for (uint64_t revision = 1; !atomic_load(&finished); revision++) {
 		struct watch_change change = {STR("web"), {revision, 0, 0}};
 
-		(void)watch_notify(hub, &change, NULL);
+		(void)watch_notify(hub, &change);
 	}
 }
 
@@ -242,4 +373,8 @@ SUITE("watch", setup, teardown, only_its_topic_and_its_aspects_wake_a_watcher,
       any_change_wakes_those_without_a_topic, a_callback_may_wait_again,
       each_watcher_is_either_woken_or_cancelled,
       the_maker_of_a_change_is_woken_when_all_have_been_sent_it,
-      a_maker_that_is_last_or_gives_up_is_not_woken)
+      who_leaves_is_waited_for_no_longer_and_was_not_told,
+      a_maker_that_has_nobody_to_wait_for_or_gives_up_is_not_woken,
+      only_those_count_who_live_at_a_change_and_look_at_it,
+      who_is_behind_with_another_aspect_counts_until_he_has_that,
+      several_makers_wait_for_the_same_watcher)
