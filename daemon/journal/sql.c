@@ -81,13 +81,14 @@ int sql_open(const char *path, int flags, sqlite3 **ret_db)
 	/* synchronous: a commit returns when it is on disk. wal_autocheckpoint: checkpoint.c does
 	 * it, off the commit path. cell_size_check: finds damaged pages before they mislead.
 	 * secure_delete: names are no secret, and zeroing removed events doubles their cost. */
-	static const char settings[] = "PRAGMA synchronous=FULL;"
-				       "PRAGMA wal_autocheckpoint=0;"
-				       "PRAGMA cell_size_check=ON;"
-				       "PRAGMA trusted_schema=OFF;"
-				       "PRAGMA secure_delete=OFF;"
-				       "PRAGMA cache_size=-4096;"
-				       "PRAGMA temp_store=MEMORY;";
+	static const char settings[] =
+		"PRAGMA synchronous=FULL;"
+		"PRAGMA wal_autocheckpoint=0;"
+		"PRAGMA cell_size_check=ON;"
+		"PRAGMA trusted_schema=OFF;"
+		"PRAGMA secure_delete=OFF;"
+		"PRAGMA cache_size=-1024;" /* KiB: appending needs few pages */
+		"PRAGMA temp_store=MEMORY;";
 	sqlite3 *db = NULL;
 	int r;
 

@@ -354,7 +354,7 @@ class Bench:
                        f'{idle / 2**20:.0f} MiB empty', f'{unread / count:.0f} bytes each', '<= 1024',
                        unread / count <= 1024)
         self.table.row('... once every service has been looked up', f'{loaded / 2**20:.0f} MiB', '',
-                       f'{loaded / count:.0f} bytes each', '', True)
+                       f'{loaded / count:.0f} bytes each', '', None)
         return daemon, count
 
     def start(self, daemon):
