@@ -14,6 +14,10 @@
  * (one shot) in the loop's own epoll, and the first byte moves it there. A request's time thus runs
  * from its first byte, or SETTLE_MS later.
  *
+ * Nor does libmicrohttpd see that the peer has closed when that came along with data: it stops
+ * reading after the data. So the loop's epoll watches each connection for the end too (one shot
+ * again: requests that follow each other quickly cost no system call for it).
+ *
  * Owner's thread only.
  */
 #pragma once
@@ -48,7 +52,9 @@ struct connection {
 	struct loop *loop;
 	int fd; /* libmicrohttpd's to close; ours in LANE_LINGER */
 	enum lane lane;
-	bool watched;              /* the fd is in the loop's epoll */
+	bool watched;     /* the fd is in the loop's epoll */
+	uint32_t awaited; /* the events that are awaited there; 0: none any more */
+	int unread;       /* since the peer sends no more: what was unread when last seen */
 	struct exchange *watching; /* in LANE_WATCH: the request that waits */
 	bool refused;      /* its last request was: the peer may not have finished sending it */
 	uint64_t consumed; /* bytes of all its requests; UINT64_MAX: not known */

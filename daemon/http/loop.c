@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -109,6 +110,7 @@ static void notice_connection(void *cls, struct MHD_Connection *mhd, void **cont
 	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
 		*context = loop->adding;
 		lanes_enter(&loop->lanes, loop->adding, LANE_SETTLE, loop->now_ms);
+		loop_watch_hangup(loop, loop->adding);
 		loop->connections++;
 		metrics_move(METRIC_CONNECTIONS, 1);
 		loop->adding = NULL;
@@ -215,6 +217,62 @@ static bool is_listener(const struct http *http, const void *pointer)
 	return offset < sizeof(http->listener);
 }
 
+/* The next of these events, and no more, of a socket that libmicrohttpd waits for too. */
+static int see_once(struct loop *loop, struct connection *connection, uint32_t events)
+{
+	struct epoll_event event = {.events = events | EPOLLONESHOT, .data.ptr = connection};
+	int op = connection->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+
+	if (connection->awaited == events)
+		return 0;
+	if (epoll_ctl(loop->epoll_fd, op, connection->fd, &event) < 0)
+		return -errno;
+	connection->watched = true;
+	connection->awaited = events;
+	return 0;
+}
+
+void loop_watch_hangup(struct loop *loop, struct connection *connection)
+{
+	/* Without memory it is noticed later: when its time is over. */
+	(void)see_once(loop, connection, EPOLLRDHUP);
+}
+
+/*
+ * The peer sends no more. Once libmicrohttpd has read all that came before, it is made to see the
+ * end: that takes nothing away, but makes the socket ready once more. While it has not, it reads on
+ * in this pass, unless it waits for something else; then it looks again by itself.
+ */
+static void see_end(struct loop *loop, struct connection *connection)
+{
+	int unread = 0;
+
+	(void)ioctl(connection->fd, FIONREAD, &unread); /* a broken one has nothing to read */
+	if (unread == 0)
+		(void)shutdown(connection->fd, SHUT_RD);
+	else if (unread != connection->unread)
+		loop_watch_hangup(loop, connection);
+	connection->unread = unread;
+}
+
+static void see_connection(struct loop *loop, struct connection *connection, uint32_t events)
+{
+	CHECK_MAGIC(connection, connection);
+	if (connection->lane == LANE_LINGER) {
+		drain(loop, connection);
+		return;
+	}
+	connection->awaited = 0;
+	if (connection->lane == LANE_IDLE)
+		lanes_move(&loop->lanes, connection, LANE_REQUEST, loop->now_ms);
+	if ((events & HANGUP) == 0)
+		loop_watch_hangup(loop, connection);
+	else if (connection->watching != NULL)
+		exchange_expire(connection->watching, true);
+	else
+		see_end(loop, connection);
+}
+
 static void dispatch(struct loop *loop, const struct epoll_event *event)
 {
 	if (event->data.ptr == &event_mhd)
@@ -230,15 +288,7 @@ static void dispatch(struct loop *loop, const struct epoll_event *event)
 			accept_ready(loop, event->data.ptr);
 		return;
 	}
-
-	struct connection *connection = event->data.ptr;
-	CHECK_MAGIC(connection, connection);
-	if (connection->lane == LANE_LINGER)
-		drain(loop, connection);
-	else if (connection->lane == LANE_IDLE)
-		lanes_move(&loop->lanes, connection, LANE_REQUEST, loop->now_ms);
-	else if (connection->watching != NULL && (event->events & HANGUP) != 0)
-		exchange_expire(connection->watching, true);
+	see_connection(loop, event->data.ptr, event->events);
 }
 
 static void resume_done(struct loop *loop)
@@ -257,22 +307,11 @@ static void resume_done(struct loop *loop)
 	}
 }
 
-/* The next of these events, and no more, of a socket that libmicrohttpd waits for too. */
-static int see_once(struct loop *loop, struct connection *connection, uint32_t events)
-{
-	struct epoll_event event = {.events = events | EPOLLONESHOT, .data.ptr = connection};
-	int op = connection->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-
-	if (epoll_ctl(loop->epoll_fd, op, connection->fd, &event) < 0)
-		return -errno;
-	connection->watched = true;
-	return 0;
-}
-
 /* No request for a moment: has one begun to arrive? If not, see its first byte. */
 static void settle(struct loop *loop, struct connection *connection)
 {
-	if (connection_has_begun(connection)) {
+	if (connection_has_begun(connection)) { /* or ended: that counts as a byte */
+		loop_watch_hangup(loop, connection);
 		lanes_move(&loop->lanes, connection, LANE_REQUEST, loop->now_ms);
 		return;
 	}
@@ -281,12 +320,6 @@ static void settle(struct loop *loop, struct connection *connection)
 		return;
 	}
 	lanes_move(&loop->lanes, connection, LANE_IDLE, connection->since_ms);
-}
-
-void loop_watch_hangup(struct loop *loop, struct connection *connection)
-{
-	/* Without memory it is noticed later: when its time is over. */
-	(void)see_once(loop, connection, EPOLLRDHUP);
 }
 
 static void expire_watchers(struct loop *loop)

@@ -14,7 +14,7 @@ SECONDS = rt.seconds(3)
 class Soak(rt.TestCase):
 
     def setUp(self):
-        self.registry = self.daemon(options=['--events-max-count=5000', '--request-timeout-ms=2000'])
+        self.registry = self.daemon(options=['--events-max-count=5000'])
 
     def descriptors(self):
         return len(os.listdir(f'/proc/{self.registry.pid}/fd'))

@@ -3,7 +3,7 @@
 #include "http_fixture.h"
 #include "suite.h"
 
-#include "http/connection.h"
+#include "http/loop.h"
 #include "metrics/metrics.h"
 
 #define REQUEST_MS 10000
@@ -100,6 +100,177 @@ START_TEST(a_request_that_never_ends_is_shut_down_though_it_drips)
 	pass_time(REQUEST_MS - 1);
 	ck_assert(is_open(fd));
 	say(fd, "1"); /* idle time would start again */
+	let_it_see();
+	ck_assert(is_open(fd));
+	pass_time(1);
+	hear_end(fd);
+	ck_assert_uint_eq(metrics_counter(METRIC_REQUESTS_REFUSED), 1);
+	close(fd);
+}
+END_TEST
+
+/* How far a connection has come when its client says the last of it. */
+enum since { NEW, USED, SILENT, SINCE_COUNT };
+
+static int dial_since(enum since since)
+{
+	int fd = dial();
+
+	if (since == NEW)
+		return fd;
+	get(fd, "/x");
+	ck_assert_int_eq(hear(fd)->status, 200);
+	let_it_see();
+	if (since == SILENT)
+		pass_time(SETTLE_MS);
+	return fd;
+}
+
+/* The bytes and the end of them at once; what is answered can still be read. */
+static void say_last(int fd, const char *data, size_t len)
+{
+	ck_assert_int_eq(send(fd, data, len, MSG_MORE), (ssize_t)len);
+	ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
+}
+
+static void hear_last(int fd)
+{
+	hear_end(fd);
+	while (metrics_gauge(METRIC_CONNECTIONS) > 1)
+		let_it_see();
+	close(fd);
+}
+
+START_TEST(a_client_that_leaves_amid_a_request_is_noticed_at_once)
+{
+	int fd = dial_since((enum since)_i % SINCE_COUNT);
+	const char *text = beginnings[_i / SINCE_COUNT];
+
+	say_last(fd, text, strlen(text));
+	hear_last(fd);
+}
+END_TEST
+
+/* More than libmicrohttpd reads at a time. */
+START_TEST(a_client_that_leaves_amid_a_long_body_is_noticed_at_once)
+{
+	static char text[50000] = "PUT /x HTTP/1.1\r\n" HOST "Content-Length: 60000\r\n\r\n";
+	int fd = dial_since((enum since)_i);
+
+	say_last(fd, text, sizeof(text));
+	hear_last(fd);
+}
+END_TEST
+
+START_TEST(a_client_that_leaves_a_slow_request_is_noticed_at_once)
+{
+	int fd = dial_since((enum since)_i);
+
+	say(fd, "GET /x HTTP/1.1\r\n");
+	let_it_see();
+	pass_time(2 * SETTLE_MS);
+	ck_assert(is_open(fd));
+	say_last(fd, "Host", 4);
+	hear_last(fd);
+}
+END_TEST
+
+START_TEST(a_client_that_sends_no_more_is_answered_and_not_kept)
+{
+	static const char text[] = "PUT /x HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\n12345";
+	int fd = dial_since((enum since)_i);
+
+	say_last(fd, text, strlen(text));
+	ck_assert_int_eq(hear(fd)->status, 200);
+	hear_last(fd);
+}
+END_TEST
+
+START_TEST(what_a_client_asked_for_goes_its_way_though_it_sends_no_more)
+{
+	static const char text[] = "DELETE /park HTTP/1.1\r\n" HOST "\r\n";
+	int fd = dial_since((enum since)_i);
+
+	say_last(fd, text, strlen(text));
+	fake_wait_parked(&fake, 1);
+	let_it_see();
+	fake_wake(&fake, 1);
+	hear_last(fd);
+	ck_assert_uint_eq(fake.finished + fake.abandoned, 1);
+}
+END_TEST
+
+/* More requests than libmicrohttpd has memory for: it cannot come to the end before it is woken. */
+START_TEST(an_end_behind_a_parked_request_is_waited_for_quietly)
+{
+	static const char first[] = "DELETE /park HTTP/1.1\r\n" HOST "\r\n";
+	static const char next[] = "GET /x HTTP/1.1\r\n" HOST "\r\n";
+	static const unsigned count = 1000;
+	int fd = dial_since((enum since)_i);
+
+	say(fd, first);
+	for (unsigned i = 1; i < count; i++)
+		say(fd, next);
+	say_last(fd, next, strlen(next));
+	fake_wait_parked(&fake, 1);
+	let_it_see();
+	uint64_t before = atomic_load(&server->loop[0].progress.passes);
+	(void)poll(NULL, 0, 200); /* nothing may happen */
+	ck_assert_uint_lt(atomic_load(&server->loop[0].progress.passes), before + 50);
+	fake_wake(&fake, 1);
+	for (unsigned i = 0; i <= count; i++)
+		ck_assert_int_eq(hear(fd)->status, 200);
+	let_it_see();
+	pass_time(SETTLE_MS);
+	hear_last(fd);
+}
+END_TEST
+
+START_TEST(an_end_behind_a_long_answer_is_noticed_after_it)
+{
+	static const char text[] =
+		"GET /large HTTP/1.1\r\n" HOST "\r\nGET /x HTTP/1.1\r\n" HOST "\r\n";
+	static char sink[1 << 20];
+	size_t begin = strstr(text, "GET /x") - text;
+	int fd = dial_since((enum since)_i);
+
+	say_bytes(fd, text, begin);
+	let_it_see();
+	say_last(fd, text + begin, strlen(text + begin));
+	let_it_see();
+	unsigned handled = atomic_load(&fake.handled);
+	while (atomic_load(&fake.handled) == handled)
+		(void)recv(fd, sink, sizeof(sink), MSG_DONTWAIT);
+	let_it_see();
+	pass_time(SETTLE_MS);
+	while (recv(fd, sink, sizeof(sink), 0) > 0)
+		;
+	hear_last(fd);
+}
+END_TEST
+
+START_TEST(a_slow_request_is_answered_though_its_client_sends_no_more)
+{
+	int fd = dial_since((enum since)_i);
+
+	say(fd, "PUT /x HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\n123");
+	let_it_see();
+	pass_time(2 * SETTLE_MS);
+	say_last(fd, "45", 2);
+	ck_assert_int_eq(hear(fd)->status, 200);
+	hear_last(fd);
+}
+END_TEST
+
+START_TEST(a_first_line_that_is_slow_gets_no_more_time_once_it_is_here)
+{
+	int fd = dial();
+
+	say(fd, "GET /x");
+	let_it_see();
+	pass_time(SETTLE_MS);
+	pass_time(REQUEST_MS - 1);
+	say(fd, " HTTP/1.1\r\n");
 	let_it_see();
 	ck_assert(is_open(fd));
 	pass_time(1);
@@ -346,6 +517,22 @@ int main(void)
 	tcase_add_loop_test(tcase, a_request_that_never_ends_is_shut_down_though_it_drips, 0,
 	                    2 * (int)(sizeof(beginnings) / sizeof(beginnings[0])));
 	tcase_add_loop_test(tcase, a_first_line_that_never_ends_is_found_too, 0, 2);
+	tcase_add_loop_test(tcase, a_client_that_leaves_amid_a_request_is_noticed_at_once, 0,
+	                    SINCE_COUNT * (int)ARRAY_LEN(beginnings));
+	tcase_add_loop_test(tcase, a_client_that_leaves_amid_a_long_body_is_noticed_at_once, 0,
+	                    SINCE_COUNT);
+	tcase_add_loop_test(tcase, a_client_that_leaves_a_slow_request_is_noticed_at_once, 0,
+	                    SINCE_COUNT);
+	tcase_add_loop_test(tcase, a_client_that_sends_no_more_is_answered_and_not_kept, 0,
+	                    SINCE_COUNT);
+	tcase_add_loop_test(tcase, what_a_client_asked_for_goes_its_way_though_it_sends_no_more, 0,
+	                    SINCE_COUNT);
+	tcase_add_loop_test(tcase, an_end_behind_a_parked_request_is_waited_for_quietly, 0,
+	                    SINCE_COUNT);
+	tcase_add_loop_test(tcase, an_end_behind_a_long_answer_is_noticed_after_it, 0, SINCE_COUNT);
+	tcase_add_loop_test(tcase, a_slow_request_is_answered_though_its_client_sends_no_more, 0,
+	                    SINCE_COUNT);
+	tcase_add_test(tcase, a_first_line_that_is_slow_gets_no_more_time_once_it_is_here);
 	tcase_add_test(tcase, the_first_byte_after_a_silence_starts_the_time_of_a_request);
 	tcase_add_test(tcase, a_body_with_chunks_leaves_no_doubt_about_the_next_request);
 	tcase_add_test(tcase, a_parked_request_has_a_deadline_and_still_belongs_to_the_writer);

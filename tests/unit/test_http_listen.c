@@ -3,6 +3,7 @@
 #include "suite.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/stat.h>
 
 static char folder[] = "/tmp/rollcall-listen-XXXXXX";
@@ -144,6 +145,31 @@ START_TEST(a_unix_socket_is_served_and_removed_in_the_end)
 }
 END_TEST
 
+/* Its end comes along with data, which libmicrohttpd does not see by itself. */
+START_TEST(a_client_of_a_unix_socket_that_leaves_is_noticed)
+{
+	options.request_ms = options.idle_ms = 600000;
+	serve_at(address);
+	int fd = dial_unix();
+	int other = dial_unix();
+	get(fd, "/x");
+	ck_assert_int_eq(hear(fd)->status, 200);
+
+	pthread_mutex_lock(&fake.lock);
+	get(other, "/park"); /* it holds up the loop until both are there */
+	while (atomic_load(&fake.handled) < 2)
+		(void)sched_yield();
+	say(fd, "GET /");
+	ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
+	pthread_mutex_unlock(&fake.lock);
+	hear_end(fd);
+	fake_wake(&fake, 1);
+	ck_assert_int_eq(hear(other)->status, 200);
+	close(fd);
+	close(other);
+}
+END_TEST
+
 START_TEST(a_stale_unix_socket_is_replaced_a_live_one_and_a_file_are_not)
 {
 	char text[256];
@@ -221,6 +247,7 @@ END_TEST
 SUITE("http_listen", set_up, tear_down, what_is_not_an_address_is_refused_in_words,
       a_unix_path_that_is_too_long_is_refused, port_0_is_the_kernels_choice_and_told,
       ipv6_is_served_and_named_with_brackets, a_unix_socket_is_served_and_removed_in_the_end,
+      a_client_of_a_unix_socket_that_leaves_is_noticed,
       a_stale_unix_socket_is_replaced_a_live_one_and_a_file_are_not,
       an_inherited_socket_is_served_and_its_path_left_alone, what_does_not_listen_is_not_adopted,
       several_listeners_are_served_by_each_thread)
