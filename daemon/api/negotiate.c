@@ -115,10 +115,15 @@ bool call_etag(struct call *call, uint64_t revision, bool text)
 	struct api_response *response = call->response;
 
 	/* Each form of the same result is a representation of its own. */
-	(void)snprintf(response->etag, sizeof(response->etag), "\"%" PRIu64 "%s\"", revision,
-	               text ? "-text" : "");
+	struct str end = text ? STR("-text\"") : STR("\"");
+	size_t len = 0;
+
+	response->etag[len++] = '"';
+	len += u64_write(revision, response->etag + len);
+	memcpy(response->etag + len, end.data, end.len + 1);
+	len += end.len;
 	if (call->request->if_none_match.len == 0 ||
-	    !has_tag(call->request->if_none_match, str_of(response->etag)))
+	    !has_tag(call->request->if_none_match, (struct str){response->etag, len}))
 		return false;
 	response->status = 304;
 	response->content_type = NULL;

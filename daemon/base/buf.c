@@ -10,7 +10,6 @@
 #include <string.h>
 
 #define FIRST_SIZE 256
-#define U64_DIGITS 20
 
 void buf_init(struct buf *buf, size_t most)
 {
@@ -101,16 +100,22 @@ void buf_put_char(struct buf *buf, char c)
 	buf->data[buf->len++] = c;
 }
 
+size_t u64_write(uint64_t n, char out[U64_DIGITS])
+{
+	size_t len = 1;
+
+	for (uint64_t left = n; left >= 10; left /= 10)
+		len++;
+	for (size_t at = len; at > 0; n /= 10)
+		out[--at] = (char)('0' + n % 10);
+	return len;
+}
+
 void buf_put_u64(struct buf *buf, uint64_t n)
 {
 	char digits[U64_DIGITS];
-	size_t at = sizeof(digits);
 
-	do {
-		digits[--at] = (char)('0' + n % 10);
-		n /= 10;
-	} while (n > 0);
-	buf_add(buf, digits + at, sizeof(digits) - at);
+	buf_add(buf, digits, u64_write(n, digits));
 }
 
 void buf_put_i64(struct buf *buf, int64_t n)

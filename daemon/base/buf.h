@@ -48,6 +48,11 @@ void buf_put_json(struct buf *buf, struct str text);
 /** Appends @p real_ms as a JSON string in RFC 3339. */
 void buf_put_time(struct buf *buf, int64_t real_ms);
 
+#define U64_DIGITS 20 /* at most */
+/** Writes @p n in decimal, without a NUL: snprintf() costs a thousand instructions. @return its
+ * length */
+size_t u64_write(uint64_t n, char out[U64_DIGITS]);
+
 static inline int buf_error(const struct buf *buf)
 {
 	return buf->error;

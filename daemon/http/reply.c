@@ -6,9 +6,7 @@
 #include "http/loop.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <microhttpd.h>
-#include <stdio.h>
 #include <string.h>
 
 /* For HTTP/1.0, which knows no chunks; those lie in libmicrohttpd's memory of the connection. */
@@ -21,11 +19,10 @@ static bool add(struct MHD_Response *mhd, const char *name, const char *value)
 
 static bool add_headers(struct MHD_Response *mhd, const struct api_response *response)
 {
-	char revision[24];
-	bool added;
+	char revision[U64_DIGITS + 1];
 
-	(void)snprintf(revision, sizeof(revision), "%" PRIu64, response->revision);
-	added = add(mhd, "X-Rollcall-Revision", revision);
+	revision[u64_write(response->revision, revision)] = '\0';
+	bool added = add(mhd, "X-Rollcall-Revision", revision);
 	if (response->content_type != NULL)
 		added = added && add(mhd, "Content-Type", response->content_type);
 	if (response->etag[0] != '\0')
