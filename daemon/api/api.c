@@ -74,18 +74,33 @@ void api_response_fini(struct api_response *response)
 	free(response->location);
 }
 
-uint64_t api_body_max(const struct api *api, enum api_method method, struct str target)
+/** A request is routed before its body is read, to be handled, and after each time it was parked:
+ * what refers to nothing but the target is found once. */
+static int find_route(struct api_request *request, struct scratch *scratch,
+                      struct route_match *ret_match)
 {
+	if (request->match.route != NULL) {
+		*ret_match = request->match;
+		return 0;
+	}
+	int r = router_find(api_routes, api_route_count, request->target, scratch, ret_match);
+	if (r == 0 && scratch->used == 0)
+		request->match = *ret_match;
+	return r;
+}
+
+uint64_t api_body_max(const struct api *api, struct api_request *request)
+{
+	enum api_method method = request->method == API_HEAD ? API_GET : request->method;
 	struct scratch scratch;
 	struct route_match match;
 
 	CHECK_MAGIC(api, api);
 	scratch.used = 0;
 	/* What will be refused anyway deserves its own answer, not "body too large". */
-	if (router_find(api_routes, api_route_count, target, &scratch, &match) < 0 ||
-	    !route_allows(match.route, method))
+	if (find_route(request, &scratch, &match) < 0 || !route_allows(match.route, method))
 		return API_BODY_MAX;
-	return match.route->on[method == API_HEAD ? API_GET : method].body_max;
+	return match.route->on[method].body_max;
 }
 
 /** How much of a target to show: the path, as far as it goes. */
@@ -106,7 +121,7 @@ static const struct route *route(struct call *call)
 	struct route_match match;
 	char allow[64];
 
-	int r = router_find(api_routes, api_route_count, request->target, &call->scratch, &match);
+	int r = find_route(request, &call->scratch, &match);
 	if (r == -ENOENT)
 		problem(response, "not-found",
 		        "there is nothing at '%.*s'; GET / lists what there is",

@@ -31,7 +31,18 @@ enum api_result { API_DONE, API_PARKED };
 #define WAIT_MS_MAX        600000 /* what ?wait_ms= and "wait_ms" may ask for */
 #define API_BATCH_BODY_MAX (4u << 20)
 
-/** Filled by http/. All strings are borrowed until the answer has been sent. */
+struct route;
+#define ROUTE_PARAMS_MAX 2
+
+/** Where a target leads; see router.h. */
+struct route_match {
+	const struct route *route;
+	struct str param[ROUTE_PARAMS_MAX]; /* decoded; in the target or in the scratch */
+	struct str query;                   /* raw, without the '?' */
+};
+
+/** All zero but for what http/ fills in. All strings are borrowed until the answer has been sent.
+ */
 struct api_request {
 	enum api_method method;
 	struct str target; /* raw request target, undecoded: "/v1/services/a%2Fb?x=y" */
@@ -46,6 +57,8 @@ struct api_request {
 	/** Given by http/: brings a parked request back to its http thread. Any thread; once; must
 	 * not block. */
 	void (*wake)(struct api_request *request);
+	/** api/'s: where the target leads, once it was found without decoding anything. */
+	struct route_match match;
 	void *park; /* api/'s while parked; freed by api_finish() or api_abandon() */
 	/** api/'s: not NULL when http/ is to call api_sent() once the answer has been sent. */
 	void *sending;
@@ -103,7 +116,7 @@ void api_stopping(struct api *api);
  * Before the body is read: may this request have one, and how long?
  * @return the most bytes; 0: a body is not allowed
  */
-uint64_t api_body_max(const struct api *api, enum api_method method, struct str target);
+uint64_t api_body_max(const struct api *api, struct api_request *request);
 
 void api_response_init(struct api_response *response);
 void api_response_fini(struct api_response *response);

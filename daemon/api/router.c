@@ -52,19 +52,31 @@ static struct str next_segment(struct str *path)
 	return (struct str){start, len};
 }
 
+/** What follows @p segment in @p pattern, which braces match whatever it is; NULL: it differs. */
+static const char *skip_segment(const char *pattern, struct str segment)
+{
+	size_t i = 0;
+
+	if (*pattern == '{')
+		return strchr(pattern, '}') + 1;
+	while (i < segment.len && pattern[i] == segment.data[i] && pattern[i] != '\0')
+		i++;
+	return i == segment.len && (pattern[i] == '/' || pattern[i] == '\0') ? pattern + i : NULL;
+}
+
 /** Compares segments with a pattern; fills the parameters, which are what stands for braces. */
 static bool matches(const struct route *route, const struct str *segment, unsigned depth,
                     struct route_match *match)
 {
-	struct str pattern = str_of(route->pattern);
+	const char *pattern = route->pattern;
 	unsigned params = 0;
 
 	for (unsigned i = 0; i < depth; i++) {
-		struct str want = next_segment(&pattern);
-
-		if (want.len > 0 && want.data[0] == '{')
+		pattern++; /* the '/' */
+		if (*pattern == '{')
 			match->param[params++] = segment[i];
-		else if (!str_equal(want, segment[i]))
+		pattern = skip_segment(pattern, segment[i]);
+		if (pattern == NULL)
 			return false;
 	}
 	match->route = route;
@@ -88,12 +100,15 @@ int router_find(const struct route *routes, size_t count, struct str target,
 		path.len = len;
 	}
 
+	bool plain = memchr(path.data, '%', path.len) == NULL;
 	while (path.len > 0) {
 		if (depth == DEPTH_MAX)
 			return -ENOENT;
-		int r = scratch_decode(scratch, next_segment(&path), false, &segment[depth++]);
+		segment[depth] = next_segment(&path);
+		int r = plain ? 0 : scratch_decode(scratch, segment[depth], false, &segment[depth]);
 		if (r < 0)
 			return r;
+		depth++;
 	}
 	for (unsigned i = 0; i < depth && depth > 1; i++)
 		if (segment[i].len == 0)

@@ -15,8 +15,7 @@
 struct call;
 typedef enum api_result (*route_fn)(struct call *call);
 
-#define ROUTE_PARAMS_MAX 2
-#define SCRATCH_SIZE     8192
+#define SCRATCH_SIZE 8192
 
 /** Room for what is decoded while one request is handled; on the handler's stack. */
 struct scratch {
@@ -32,12 +31,6 @@ struct route {
 		route_fn handle;   /* NULL: 405 */
 		uint32_t body_max; /* bytes; 0: a body is an error */
 	} on[API_METHOD_COUNT];    /* API_HEAD is left empty: it is served as API_GET */
-};
-
-struct route_match {
-	const struct route *route;
-	struct str param[ROUTE_PARAMS_MAX]; /* decoded; in the target or in the scratch */
-	struct str query;                   /* raw, without the '?' */
 };
 
 /**

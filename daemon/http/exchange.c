@@ -275,8 +275,7 @@ static enum MHD_Result start(struct exchange *exchange, const char *method, cons
 
 	request->method = to_method(method);
 	request->peer = str_of(connection->peer_text);
-	exchange->body_max =
-		api_body_max(exchange->loop->http->api, request->method, request->target);
+	exchange->body_max = api_body_max(exchange->loop->http->api, request);
 	if (exchange->body_max == 0 && (guard->chunked || guard->length > 0))
 		return refuse(exchange, 400, "unexpected-body", "this request takes no body");
 	if (guard->length > exchange->body_max)

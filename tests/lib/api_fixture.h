@@ -145,6 +145,7 @@ static void call_str(const char *method, struct str target, struct str content)
 	if (content.len > 0 && request.content_type.len == 0)
 		request.content_type = STR("application/json");
 	parked = 0;
+	(void)api_body_max(api, &request);
 	enum api_result result = api_handle(api, &request, &response);
 	while (result == API_PARKED) {
 		parked++;

@@ -104,12 +104,12 @@ void api_response_fini(struct api_response *response)
 	free(response->location);
 }
 
-uint64_t api_body_max(const struct api *api, enum api_method method, struct str target)
+uint64_t api_body_max(const struct api *api, struct api_request *request)
 {
 	(void)api;
-	if (str_equal(target, STR("/tight")))
+	if (str_equal(request->target, STR("/tight")))
 		return 100;
-	return method == API_PUT || method == API_POST ? FAKE_BODY_MAX : 0;
+	return request->method == API_PUT || request->method == API_POST ? FAKE_BODY_MAX : 0;
 }
 
 void api_problem(struct api_response *response, unsigned status, const char *code,

@@ -137,22 +137,43 @@ START_TEST(the_contract_names_the_problems_and_no_others)
 }
 END_TEST
 
+static uint64_t body_max(enum api_method method, const char *target)
+{
+	struct api_request asked = {.method = method, .target = str_of(target)};
+
+	return api_body_max(api, &asked);
+}
+
 START_TEST(only_what_takes_a_body_may_have_one)
 {
-	ck_assert_uint_eq(api_body_max(api, API_GET, STR("/v1/services/web")), 0);
-	ck_assert_uint_eq(api_body_max(api, API_HEAD, STR("/v1/services/web")), 0);
-	ck_assert_uint_eq(api_body_max(api, API_DELETE, STR("/v1/services/web/instances/a")), 0);
-	ck_assert_uint_eq(api_body_max(api, API_PUT, STR("/v1/services/web/instances/a")),
-	                  API_BODY_MAX);
-	ck_assert_uint_eq(api_body_max(api, API_POST, STR("/v1/heartbeats?x")), API_BATCH_BODY_MAX);
+	ck_assert_uint_eq(body_max(API_GET, "/v1/services/web"), 0);
+	ck_assert_uint_eq(body_max(API_HEAD, "/v1/services/web"), 0);
+	ck_assert_uint_eq(body_max(API_DELETE, "/v1/services/web/instances/a"), 0);
+	ck_assert_uint_eq(body_max(API_PUT, "/v1/services/web/instances/a"), API_BODY_MAX);
+	ck_assert_uint_eq(body_max(API_POST, "/v1/heartbeats?x"), API_BATCH_BODY_MAX);
 	/* these get their own answer */
-	ck_assert_uint_eq(api_body_max(api, API_POST, STR("/nothing")), API_BODY_MAX);
-	ck_assert_uint_eq(api_body_max(api, API_POST, STR("/v1/services")), API_BODY_MAX);
+	ck_assert_uint_eq(body_max(API_POST, "/nothing"), API_BODY_MAX);
+	ck_assert_uint_eq(body_max(API_POST, "/v1/services"), API_BODY_MAX);
 }
 END_TEST
 
-SUITE("api_meta", api_fixture_setup, api_fixture_teardown, the_status_counts_and_tells_the_limits,
-      readiness_ends_with_the_stop, metrics_are_of_the_present, a_reload_changes_the_defaults,
-      the_root_lists_what_there_is, each_problem_has_a_page,
-      the_contract_names_the_routes_and_no_others, the_contract_names_the_problems_and_no_others,
-      only_what_takes_a_body_may_have_one)
+START_TEST(what_was_found_before_the_body_is_not_kept_when_it_was_decoded)
+{
+	struct api_request asked = {.target = STR("/v1/services/w%65b/instances/a")};
+
+	(void)api_body_max(api, &asked);
+	ck_assert_ptr_null(asked.match.route); /* its names stood on the stack */
+	asked.target = STR("/v1/services/web/instances/a?%65");
+	(void)api_body_max(api, &asked);
+	ck_assert_ptr_nonnull(asked.match.route);
+	ck_assert(asked.match.param[1].data ==
+	          asked.target.data + strlen("/v1/services/web/instances/"));
+}
+END_TEST
+
+SUITE("api_meta", api_fixture_setup, api_fixture_teardown,
+      what_was_found_before_the_body_is_not_kept_when_it_was_decoded,
+      the_status_counts_and_tells_the_limits, readiness_ends_with_the_stop,
+      metrics_are_of_the_present, a_reload_changes_the_defaults, the_root_lists_what_there_is,
+      each_problem_has_a_page, the_contract_names_the_routes_and_no_others,
+      the_contract_names_the_problems_and_no_others, only_what_takes_a_body_may_have_one)
