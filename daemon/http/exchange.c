@@ -187,35 +187,32 @@ static enum api_method to_method(const char *text)
 	               {"DELETE", API_DELETE}};
 
 	for (size_t i = 0; i < ARRAY_LEN(methods); i++)
-		if (strcmp(text, methods[i].text) == 0)
+		if (text[0] == methods[i].text[0] && strcmp(text, methods[i].text) == 0)
 			return methods[i].method;
 	return API_OTHER;
 }
 
-/* The first of each wins. */
-static void collect(struct api_request *request, struct str name, struct str value)
+static bool is_name(struct str name, struct str wanted)
 {
-	static const struct {
-		struct str name;
-		size_t offset;
-	} wanted[] = {
-		{STR("accept"), offsetof(struct api_request, accept)},
-		{STR("content-type"), offsetof(struct api_request, content_type)},
-		{STR("if-none-match"), offsetof(struct api_request, if_none_match)},
-		{STR("if-match"), offsetof(struct api_request, if_match)},
-		{STR("user-agent"), offsetof(struct api_request, user_agent)},
-		{STR("last-event-id"), offsetof(struct api_request, last_event_id)},
-	};
+	return name.len == wanted.len && strncasecmp(name.data, wanted.data, wanted.len) == 0;
+}
 
-	for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
-		if (wanted[i].name.len != name.len ||
-		    strncasecmp(wanted[i].name.data, name.data, name.len) != 0)
-			continue;
-		struct str *field = (struct str *)(void *)((char *)request + wanted[i].offset);
-		if (field->data == NULL)
-			*field = value;
-		return;
-	}
+/* Where a header is kept; NULL: nowhere. */
+static struct str *field_of(struct api_request *request, struct str name)
+{
+	if (is_name(name, STR("accept")))
+		return &request->accept;
+	if (is_name(name, STR("content-type")))
+		return &request->content_type;
+	if (is_name(name, STR("if-none-match")))
+		return &request->if_none_match;
+	if (is_name(name, STR("if-match")))
+		return &request->if_match;
+	if (is_name(name, STR("user-agent")))
+		return &request->user_agent;
+	if (is_name(name, STR("last-event-id")))
+		return &request->last_event_id;
+	return NULL;
 }
 
 static enum MHD_Result take_header(void *cls, enum MHD_ValueKind kind, const char *name,
@@ -232,7 +229,9 @@ static enum MHD_Result take_header(void *cls, enum MHD_ValueKind kind, const cha
 	 */
 	bool folded = value != NULL && (uintptr_t)value < (uintptr_t)name;
 	guard_header(&exchange->guard, n, v, folded);
-	collect(&exchange->request, n, v);
+	struct str *field = field_of(&exchange->request, n);
+	if (field != NULL && field->data == NULL)
+		*field = v; /* the first of each wins */
 	return MHD_YES;
 }
 
