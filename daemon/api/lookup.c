@@ -81,9 +81,13 @@ static bool read_lookup(struct call *call, struct lookup *lookup)
 	lookup->limit = 0;
 	lookup->has_after = false;
 	lookup->text = false;
+	lookup->wait = (struct wait_query){0};
 	if (!call_query(call, lookup_rules, ARRAY_LEN(lookup_rules)) ||
-	    !call_number(call, lookup_rules, LOOKUP_LIMIT, 1, LIST_MAX, &lookup->limit) ||
-	    !call_wants_text(call, query_get(&call->query, LOOKUP_FORMAT), &lookup->text) ||
+	    !call_wants_text(call, query_get(&call->query, LOOKUP_FORMAT), &lookup->text))
+		return false;
+	if (call->query.count == 0)
+		return true;
+	if (!call_number(call, lookup_rules, LOOKUP_LIMIT, 1, LIST_MAX, &lookup->limit) ||
 	    !call_meta_filter(call, LOOKUP_META, &lookup->filter) ||
 	    !call_wait_query(call, lookup_rules, LOOKUP_REVISION, LOOKUP_WAIT, &lookup->wait))
 		return false;
