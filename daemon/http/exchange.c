@@ -58,7 +58,6 @@ static struct exchange *spare_take(struct loop *loop)
 
 void exchange_free(struct exchange *exchange)
 {
-	prepared_clear(&exchange->prepared);
 	api_response_fini(&exchange->response);
 	buf_fini(&exchange->target);
 	buf_fini(&exchange->body);
@@ -88,7 +87,6 @@ static void spare_give(struct exchange *exchange)
 	}
 	response_renew(exchange);
 	if (exchange->response.body.size > KEPT_BYTES) {
-		prepared_clear(&exchange->prepared);
 		buf_fini(&exchange->response.body);
 		api_response_init(&exchange->response);
 	}

@@ -42,12 +42,11 @@ struct exchange {
 	struct buf target;
 	struct buf body;
 	uint64_t body_max;
-	bool too_long;            /* the body is */
-	int64_t began_us;         /* the start of the pass that found its first line */
-	struct prepared prepared; /* the answer before this one that came from response.body */
-	struct exchange *next;    /* in the loop's list of spare or of done ones */
-	struct timer timer;       /* in LANE_WATCH: when it need not wait any longer */
-	bool gone;                /* its client is */
+	bool too_long;         /* the body is */
+	int64_t began_us;      /* the start of the pass that found its first line */
+	struct exchange *next; /* in the loop's list of spare or of done ones */
+	struct timer timer;    /* in LANE_WATCH: when it need not wait any longer */
+	bool gone;             /* its client is */
 };
 MAGIC(exchange, 0xe8c4a29e);
 

@@ -84,28 +84,24 @@ static bool says(const struct prepared *prepared, const struct api_response *res
 	       strcmp(prepared->etag, response->etag) == 0;
 }
 
-void prepared_clear(struct prepared *prepared)
+static void prepared_clear(struct prepared *prepared)
 {
 	if (prepared->mhd != NULL)
 		MHD_destroy_response(prepared->mhd); /* those who send it have references */
-	blob_unref(prepared->blob);
 	*prepared = (struct prepared){0};
 }
 
-static struct prepared *place_of(struct exchange *exchange)
+static struct prepared *place_of(struct replies *replies, struct str body)
 {
-	const struct blob *blob = exchange->response.blob;
+	uint64_t mixed = ((uint64_t)(uintptr_t)body.data + body.len) * UINT64_C(0x9e3779b97f4a7c15);
 
-	if (blob == NULL)
-		return &exchange->prepared;
-	uint64_t mixed = (uint64_t)(uintptr_t)blob * UINT64_C(0x9e3779b97f4a7c15);
-	return &exchange->loop->replies.slot[(mixed >> 32) % REPLIES_SLOTS];
+	return &replies->slot[(mixed >> 32) % REPLIES_SLOTS];
 }
 
 static struct MHD_Response *prepare(struct exchange *exchange, struct str body)
 {
 	const struct api_response *response = &exchange->response;
-	struct prepared *prepared = place_of(exchange);
+	struct prepared *prepared = place_of(&exchange->loop->replies, body);
 
 	if (says(prepared, response, body))
 		return prepared->mhd;
@@ -114,7 +110,6 @@ static struct MHD_Response *prepare(struct exchange *exchange, struct str body)
 		return NULL;
 	prepared_clear(prepared);
 	prepared->mhd = mhd;
-	prepared->blob = response->blob != NULL ? blob_ref(response->blob) : NULL;
 	prepared->data = body.data;
 	prepared->len = body.len;
 	prepared->revision = response->revision;
@@ -131,7 +126,7 @@ int reply_queue(struct exchange *exchange)
 	/* To HEAD libmicrohttpd would send the last chunk of what it does not send. */
 	bool streams = response->stream != NULL && exchange->request.method != API_HEAD;
 	bool once = streams || response->location != NULL || response->header_count > 0 ||
-	            response->close || body.len > REPLIES_BLOB_MAX;
+	            response->close || body.len > REPLIES_BODY_MAX;
 
 	if (response->revision > replies->revision)
 		replies->revision = response->revision;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * From a struct api_response to bytes on the wire, with as little work as can be: the same answer
- * twice needs one struct MHD_Response, prepared once. Blobs are remembered by address in a table of
- * the loop; other bodies in the exchange that holds their buffer. Loop's thread only.
+ * twice needs one struct MHD_Response, prepared once. What was prepared is remembered by where its
+ * body stands and how long it is. Bodies of requests that follow each other stand in the same
+ * buffer, and seldom have more than a few lengths. Loop's thread only.
  */
 #pragma once
 
 #include "base/attr.h"
-#include "base/blob.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -17,12 +17,14 @@ struct exchange;
 struct MHD_Response;
 
 #define REPLIES_SLOTS    1024
-#define REPLIES_BLOB_MAX 32768 /* bytes; larger bodies cost more to send than to prepare */
+#define REPLIES_BODY_MAX 32768 /* bytes; larger bodies cost more to send than to prepare */
 
-/** One prepared answer and what it says. */
+/**
+ * One prepared answer and what it says. It keeps no reference to its body: it is sent only for an
+ * exchange that has one at this very place, with whatever is in it by then.
+ */
 struct prepared {
 	struct MHD_Response *mhd; /* NULL: empty */
-	struct blob *blob;        /* a reference, when the body is one */
 	const void *data;
 	size_t len;
 	uint64_t revision;
@@ -37,8 +39,6 @@ struct replies {
 
 /** Queues exchange->response on its connection. @return 0 or -ENOMEM */
 int reply_queue(struct exchange *exchange) MUST_USE;
-void prepared_clear(struct prepared *prepared);
-/** Drops what was prepared before the latest revision: it keeps blobs alive that nobody asks for.
- */
+/** Drops what was prepared before the latest revision: no answer says that any more. */
 void replies_sweep(struct replies *replies);
 void replies_clear(struct replies *replies);
