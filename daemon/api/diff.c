@@ -2,42 +2,124 @@
 /** What changed between two moments, and the life of one instance. */
 #include "api/travel.h"
 
+#include "base/parse.h"
+
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
 /* --- GET /v1/diff ------------------------------------------------------------ */
 
-enum { DIFF_FROM = PARAM_PRETTY + 1, DIFF_TO, DIFF_SERVICE };
+#define DIFF_DEFAULT 1000
+
+enum { DIFF_FROM = PARAM_PRETTY + 1, DIFF_TO, DIFF_SERVICE, DIFF_LIMIT, DIFF_AFTER };
 static const struct query_rule diff_rules[] = {
-	[PARAM_PRETTY] = QUERY_PRETTY,
-	[DIFF_FROM] = {"from", 0},
-	[DIFF_TO] = {"to", 0},
-	[DIFF_SERVICE] = {"service", 0},
+	[PARAM_PRETTY] = QUERY_PRETTY,   [DIFF_FROM] = {"from", 0},   [DIFF_TO] = {"to", 0},
+	[DIFF_SERVICE] = {"service", 0}, [DIFF_LIMIT] = {"limit", 0}, [DIFF_AFTER] = {"after", 0},
 };
 
-static bool read_diff(struct call *call, struct past_query *from, struct past_query *to)
-{
-	const struct query_item *item;
+/** What was asked for. The service is kept with the parked request, as that of a path is. */
+struct difference {
+	struct past_query from;
+	struct past_query to;
+	uint64_t limit;
+	uint64_t skip;
+};
 
-	if (!call_query(call, diff_rules, ARRAY_LEN(diff_rules)))
+/** The number before the next '-', which is taken off too. */
+static bool take_number(struct str *text, uint64_t *ret)
+{
+	const char *dash = text->len > 0 ? memchr(text->data, '-', text->len) : NULL;
+	struct str number = {text->data, dash ? (size_t)(dash - text->data) : text->len};
+
+	if (parse_u64(number, 0, INT64_MAX, ret) < 0)
 		return false;
-	item = query_get(&call->query, DIFF_FROM);
-	if (item == NULL) {
+	size_t used = number.len + (dash != NULL);
+	*text = (struct str){text->data + used, text->len - used};
+	return true;
+}
+
+static bool is_another(const struct past_query *asked, bool is_asked, uint64_t revision)
+{
+	return is_asked && !asked->by_time && asked->revision != revision;
+}
+
+/**
+ * A page goes on in the question that the first one answered, so the cursor holds all of it:
+ * FROM-TO-DONE or FROM-TO-DONE-SERVICE. What is asked beside it must not contradict.
+ */
+static bool go_on(struct call *call, struct str cursor, struct difference *ret)
+{
+	bool has_from = query_get(&call->query, DIFF_FROM) != NULL;
+	bool has_to = query_get(&call->query, DIFF_TO) != NULL;
+	bool has_service = query_get(&call->query, DIFF_SERVICE) != NULL;
+	uint64_t from = 0;
+	uint64_t to = 0;
+
+	if (!take_number(&cursor, &from) || !take_number(&cursor, &to) ||
+	    !take_number(&cursor, &ret->skip)) {
 		problem(call->response, "invalid-parameter",
-		        "from is missing: the revision or time to compare with");
+		        "after must be the next of an earlier answer");
 		return false;
 	}
-	if (!travel_moment(call, "from", item, from))
+	if (is_another(&ret->from, has_from, from) || is_another(&ret->to, has_to, to) ||
+	    (has_service && !str_equal(call->service, cursor))) {
+		problem(call->response, "invalid-parameter",
+		        "after goes on with another question than from, to and service ask");
 		return false;
-	const struct snapshot *now = snapshot_enter(call->api->store);
-	to->revision = snapshot_revision(now);
+	}
+	ret->from = (struct past_query){.revision = from};
+	ret->to = (struct past_query){.revision = to};
+	call->service = cursor;
+	return true;
+}
+
+static bool read_moment(struct call *call, unsigned rule, const char *name, struct past_query *ret)
+{
+	const struct query_item *item = query_get(&call->query, rule);
+
+	return item == NULL || travel_moment(call, name, item, ret);
+}
+
+static bool read_diff(struct call *call, struct difference *ret)
+{
+	const struct query_item *item;
+	struct str cursor;
+
+	*ret = (struct difference){.limit = DIFF_DEFAULT};
+	if (!call_query(call, diff_rules, ARRAY_LEN(diff_rules)) ||
+	    !call_number(call, diff_rules, DIFF_LIMIT, 1, LIST_MAX, &ret->limit))
+		return false;
+	ret->to.revision = snapshot_revision(snapshot_enter(call->api->store));
 	snapshot_leave(call->api->store);
-	item = query_get(&call->query, DIFF_TO);
-	if (item != NULL && !travel_moment(call, "to", item, to))
+	if (!read_moment(call, DIFF_FROM, "from", &ret->from) ||
+	    !read_moment(call, DIFF_TO, "to", &ret->to))
 		return false;
 	item = query_get(&call->query, DIFF_SERVICE);
-	/* kept with the parked request, as the service of a path is */
-	return item == NULL || call_text(call, item, &call->service);
+	if (item != NULL && !call_text(call, item, &call->service))
+		return false;
+	item = query_get(&call->query, DIFF_AFTER);
+	if (item != NULL)
+		return call_text(call, item, &cursor) && go_on(call, cursor, ret);
+	if (query_get(&call->query, DIFF_FROM) != NULL)
+		return true;
+	problem(call->response, "invalid-parameter",
+	        "from is missing: the revision or time to compare with");
+	return false;
+}
+
+static void put_next(struct buf *out, const struct voyage *voyage)
+{
+	const struct archive_query *query = &voyage->query;
+	char text[3 * 21 + SERVICE_NAME_MAX];
+
+	(void)snprintf(text, sizeof(text), "%" PRIu64 "-%" PRIu64 "-%" PRIu64 "%s%.*s",
+	               query->bounds.revision, query->to_revision, query->skip + query->count,
+	               voyage->service.len > 0 ? "-" : "", (int)voyage->service.len,
+	               voyage->service.data);
+	buf_put(out, ",\"next\":");
+	buf_put_json(out, str_of(text));
 }
 
 static enum api_result put_diff(struct call *call, struct parked *parked)
@@ -60,6 +142,8 @@ static enum api_result put_diff(struct call *call, struct parked *parked)
 		buf_put(body, ",\"to\":");
 		buf_put_u64(body, query->to_revision);
 		buf_put_str(body, (struct str){voyage->out.data, voyage->out.len});
+		if (query->more)
+			put_next(body, voyage);
 		buf_put_char(body, '}');
 		result = call_answer(call, 200, TYPE_JSON);
 	}
@@ -69,20 +153,21 @@ static enum api_result put_diff(struct call *call, struct parked *parked)
 
 enum api_result diff_get(struct call *call)
 {
-	struct past_query from = {.by_time = false};
-	struct past_query to = {.by_time = false};
+	struct difference asked;
 	struct voyage *voyage;
 
-	if (!read_diff(call, &from, &to))
+	if (!read_diff(call, &asked))
 		return API_DONE;
 	struct parked *parked = travel_park(call, &voyage, put_diff);
 	if (parked == NULL)
 		return API_DONE;
-	from.service = voyage->service;
-	to.service = voyage->service;
+	asked.from.service = voyage->service;
+	asked.to.service = voyage->service;
 	voyage->query.kind = ARCHIVE_DIFF;
-	voyage->query.at = from;
-	voyage->query.to = to;
+	voyage->query.at = asked.from;
+	voyage->query.to = asked.to;
+	voyage->query.skip = asked.skip;
+	voyage->query.limit = (uint32_t)asked.limit;
 	return travel_submit(call, parked);
 }
 
@@ -115,11 +200,22 @@ static void put_history(struct call *call, const struct voyage *voyage)
 	buf_put(body, ",\"events\":[");
 	buf_put_str(body, (struct str){voyage->out.data, voyage->out.len});
 	buf_put_char(body, ']');
-	if (query->count == query->life.limit) {
+	if (query->more) {
 		buf_put(body, ",\"next\":");
 		buf_put_u64(body, query->last);
 	}
 	buf_put_char(body, '}');
+}
+
+/** Then it has a life, even when the log no longer tells of it. */
+static bool is_registered(struct call *call)
+{
+	const struct snapshot *now = snapshot_enter(call->api->store);
+	const struct service *service = snapshot_service(now, call->service);
+	bool found = service != NULL && service_member(service, call->id) != NULL;
+
+	snapshot_leave(call->api->store);
+	return found;
 }
 
 static enum api_result lived(struct call *call, struct parked *parked)
@@ -136,12 +232,13 @@ static enum api_result lived(struct call *call, struct parked *parked)
 		return travel_submit(call, parked);
 	}
 	if (query->error == -ESTALE) {
-		problem_compacted(call->response, query->bounds.oldest, 0,
-		                  "events before revision %" PRIu64 " are no longer kept",
-		                  query->bounds.oldest);
+		problem_compacted(call->response, query->bounds.oldest, query->bounds.oldest_ms,
+		                  "events before revision %" PRIu64
+		                  " are no longer kept: go on with since=%" PRIu64,
+		                  query->bounds.oldest, query->bounds.oldest - 1);
 	} else if (query->error < 0) {
 		problem_errno(call->response, query->error);
-	} else if (query->count == 0 && since < query->bounds.oldest) {
+	} else if (query->count == 0 && since < query->bounds.oldest && !is_registered(call)) {
 		problem(call->response, "not-registered",
 		        "the log has no event of '%.*s' of service '%.*s'", (int)call->id.len,
 		        call->id.data, (int)call->service.len, call->service.data);

@@ -266,14 +266,15 @@ static enum api_result wait_for_events(struct call *call, struct parked *parked,
 	return events_woken(call, parked);
 }
 
-static void tell_compacted(struct call *call, uint64_t oldest)
+static void tell_compacted(struct call *call, const struct history *history)
 {
-	uint64_t since = oldest > 0 ? oldest - 1 : 0;
+	uint64_t since = history->oldest > 0 ? history->oldest - 1 : 0;
 
-	problem(call->response, "compacted",
-	        "events up to revision %" PRIu64 " are no longer kept: read the present state, "
-	        "then go on with since=%" PRIu64,
-	        since, since);
+	problem_compacted(call->response, history->oldest, history->oldest_ms,
+	                  "events up to revision %" PRIu64
+	                  " are no longer kept: read the present state, "
+	                  "then go on with since=%" PRIu64,
+	                  since, since);
 }
 
 static enum api_result events_read(struct call *call, struct parked *parked)
@@ -303,7 +304,7 @@ static enum api_result events_read(struct call *call, struct parked *parked)
 	else if (r == 0)
 		put_events(body, history);
 	if (r == -ESTALE)
-		tell_compacted(call, history->oldest);
+		tell_compacted(call, history);
 	else if (r < 0)
 		problem_errno(call->response, r);
 	else

@@ -3,6 +3,7 @@
 #include "api/batch_json.h"
 #include "api/call.h"
 #include "api/scan.h"
+#include "api/travel.h"
 #include "balance/balance.h"
 #include "base/clock.h"
 #include "base/version.h"
@@ -24,6 +25,7 @@ static void put_limits(struct buf *out, const struct api *api)
 		{"watchers", atomic_load_explicit(&api->max_watchers, memory_order_relaxed)},
 		{"wait_ms", WAIT_MS_MAX},
 		{"stream_page_bytes", STREAM_PAGE_BYTES},
+		{"past_page_bytes", PAST_PAGE_BYTES},
 		{"service_name_bytes", SERVICE_NAME_MAX},
 		{"instance_id_bytes", INSTANCE_ID_MAX},
 		{"host_bytes", HOST_MAX},

@@ -90,6 +90,7 @@ struct parked *travel_park(struct call *call, struct voyage **ret_voyage,
 	voyage->query.done = wake;
 	buf_init(&voyage->out, call->response->body.most);
 	voyage->query.out = &voyage->out;
+	voyage->query.bytes_max = PAST_PAGE_BYTES;
 	parked->more = voyage;
 	parked->free_more = free_voyage;
 	*ret_voyage = voyage;

@@ -4,6 +4,9 @@
 
 #include "api/call.h"
 
+/** A page of differences or of a life ends with what reaches so many bytes. */
+#define PAST_PAGE_BYTES (4u << 20)
+
 /** Where a reader wants to be. */
 struct travel {
 	unsigned at;      /* rule of the parameter that says when */

@@ -121,3 +121,11 @@ void journal_reader_close(struct journal_reader *reader);
 int journal_reader_events(struct journal_reader *reader, const struct journal_query *query,
                           int (*each)(void *arg, const struct event *event), void *arg,
                           uint64_t *ret_last, uint64_t *ret_oldest) MUST_USE;
+/**
+ * Where the log begins: for who was told -ESTALE.
+ * @param ret_oldest  as of journal_reader_events()
+ * @param ret_ms  the time of the first event that is there; 0: there is none
+ * @return 0 or errors of the disk
+ */
+int journal_reader_oldest(struct journal_reader *reader, uint64_t *ret_oldest,
+                          int64_t *ret_ms) MUST_USE;

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "journal/internal.h"
 #include "journal/keyframe.h"
+#include "journal/numbers.h"
 #include "journal/pack.h"
 #include "journal/sql.h"
 
@@ -56,13 +57,6 @@ struct past_state {
 	struct past_item *items;
 	size_t count;
 	size_t size;
-};
-
-/** Numbers that were met; none is 0. */
-struct numbers {
-	uint64_t *slots;
-	size_t count;
-	size_t size; /* a power of two */
 };
 
 /** One state while it is rebuilt. */
@@ -127,50 +121,6 @@ void past_close(struct past *past)
 	if (past->dir_fd >= 0)
 		(void)close(past->dir_fd); /* only read */
 	free(past);
-}
-
-/* --- numbers ----------------------------------------------------------------------- */
-
-static size_t slot_of(const struct numbers *numbers, uint64_t number)
-{
-	size_t slot = (size_t)((number * UINT64_C(0x9e3779b97f4a7c15)) >> 20);
-
-	for (;; slot++) {
-		uint64_t there = numbers->slots[slot & (numbers->size - 1)];
-
-		if (there == 0 || there == number)
-			return slot & (numbers->size - 1);
-	}
-}
-
-static bool numbers_has(const struct numbers *numbers, uint64_t number)
-{
-	return numbers->size > 0 && numbers->slots[slot_of(numbers, number)] == number;
-}
-
-static int numbers_grow(struct numbers *numbers)
-{
-	struct numbers next = {.size = numbers->size > 0 ? numbers->size * 2 : 1024};
-
-	next.slots = calloc(next.size, sizeof(*next.slots));
-	if (next.slots == NULL)
-		return -ENOMEM;
-	for (size_t i = 0; i < numbers->size; i++)
-		if (numbers->slots[i] != 0)
-			next.slots[slot_of(&next, numbers->slots[i])] = numbers->slots[i];
-	next.count = numbers->count;
-	free(numbers->slots);
-	*numbers = next;
-	return 0;
-}
-
-static int numbers_add(struct numbers *numbers, uint64_t number)
-{
-	if (numbers->count * 2 >= numbers->size && numbers_grow(numbers) < 0)
-		return -ENOMEM;
-	numbers->slots[slot_of(numbers, number)] = number;
-	numbers->count++;
-	return 0;
 }
 
 /* --- queries ------------------------------------------------------------------------ */
@@ -342,8 +292,7 @@ static void forget(struct rebuild *rebuild)
 {
 	buf_reset(&rebuild->state->rows);
 	rebuild->state->count = 0;
-	free(rebuild->decided.slots);
-	rebuild->decided = (struct numbers){NULL, 0, 0};
+	numbers_fini(&rebuild->decided);
 }
 
 /** @return 1: done; 0: this keyframe is of no use; errors of the log */
@@ -381,6 +330,22 @@ static int is_usable(struct past *past, uint64_t removed, uint64_t keyframe, int
 	return mark.checksum == stored.checksum;
 }
 
+/** Can the state of the keyframe itself be read? As a header alone does not prove. */
+static int try_alone(struct rebuild *rebuild, uint64_t keyframe)
+{
+	struct past_bounds *bounds = &rebuild->bounds;
+	uint64_t asked = bounds->revision;
+	int r = is_usable(rebuild->past, rebuild->removed, keyframe, &bounds->oldest_ms);
+
+	if (r <= 0)
+		return r;
+	bounds->revision = keyframe;
+	r = try_keyframe(rebuild, keyframe);
+	bounds->revision = asked;
+	return r;
+}
+
+/** What is told to be the oldest must be there for whoever asks for it. */
 static int note_oldest(struct rebuild *rebuild, const uint64_t *list, size_t count)
 {
 	struct past_bounds *bounds = &rebuild->bounds;
@@ -391,7 +356,7 @@ static int note_oldest(struct rebuild *rebuild, const uint64_t *list, size_t cou
 	for (size_t i = 0; i < count; i++) {
 		if (list[i] <= bounds->revision) /* was tried */
 			continue;
-		r = is_usable(rebuild->past, rebuild->removed, list[i], &bounds->oldest_ms);
+		r = try_alone(rebuild, list[i]);
 		if (r < 0)
 			return r;
 		if (r > 0) {
@@ -475,7 +440,7 @@ int past_read(struct past *past, const struct past_query *query, struct past_sta
 	if (r == 0)
 		r = rebuild_state(&rebuild);
 	sql_rollback(past->db);
-	free(rebuild.decided.slots);
+	numbers_fini(&rebuild.decided);
 	if (r == 0 || r == -ESTALE || r == -ERANGE)
 		*ret_bounds = rebuild.bounds;
 	if (r < 0) {

@@ -14,6 +14,7 @@ struct journal_reader {
 	sqlite3 *db;
 	sqlite3_stmt *state;
 	sqlite3_stmt *events;
+	sqlite3_stmt *oldest;
 	char path[PATH_MAX];
 };
 MAGIC(journal_reader, 0x6a726472);
@@ -27,6 +28,10 @@ static const char select_events[] =
 	"SELECT " ROW_EVENT " FROM events WHERE revision > ?1 AND (?2 = 0 OR (?2 >> kind) & 1)"
 	" AND (?3 IS NULL OR service = ?3) AND (?4 IS NULL OR id = ?4)"
 	" ORDER BY revision LIMIT ?5";
+
+static const char select_oldest[] =
+	"SELECT value, ifnull((SELECT time_ms FROM events WHERE revision > value"
+	" ORDER BY revision LIMIT 1), 0) FROM counters WHERE name = 'removed_through'";
 
 /** Damage to one event is no reason to stop the daemon; the next start will see to it. */
 static int damage_is_told(const struct journal_reader *reader, int r)
@@ -54,6 +59,8 @@ int journal_reader_open(const char *dir, struct journal_reader **ret_reader)
 		r = sql_prepare(reader->db, select_state, &reader->state);
 	if (r == 0)
 		r = sql_prepare(reader->db, select_events, &reader->events);
+	if (r == 0)
+		r = sql_prepare(reader->db, select_oldest, &reader->oldest);
 	if (r < 0) {
 		r = damage_is_told(reader, r);
 		journal_reader_close(reader);
@@ -70,7 +77,8 @@ void journal_reader_close(struct journal_reader *reader)
 	CHECK_MAGIC(reader, journal_reader);
 	(void)sqlite3_finalize(reader->state);  /* take NULL; their errors were seen */
 	(void)sqlite3_finalize(reader->events); /* when they ran */
-	(void)sqlite3_close(reader->db);        /* only read */
+	(void)sqlite3_finalize(reader->oldest);
+	(void)sqlite3_close(reader->db); /* only read */
 	free(reader);
 }
 
@@ -164,4 +172,17 @@ int journal_reader_events(struct journal_reader *reader, const struct journal_qu
 	if (r >= 0 || r == -ESTALE)
 		*ret_oldest = removed + 1;
 	return r < 0 ? r : 0;
+}
+
+int journal_reader_oldest(struct journal_reader *reader, uint64_t *ret_oldest, int64_t *ret_ms)
+{
+	CHECK_MAGIC(reader, journal_reader);
+	int r = sql_step(reader->oldest);
+
+	if (r <= 0)
+		return damage_is_told(reader, r < 0 ? r : -EBADMSG);
+	*ret_oldest = (uint64_t)sqlite3_column_int64(reader->oldest, 0) + 1;
+	*ret_ms = sqlite3_column_int64(reader->oldest, 1);
+	(void)sqlite3_reset(reader->oldest); /* it gave its row */
+	return 0;
 }

@@ -159,7 +159,26 @@ static int put_event(void *arg, const struct event *event)
 		buf_put_char(query->out, ',');
 	event_put_json(query->out, event);
 	query->count++;
-	return buf_error(query->out);
+	query->last = event->revision;
+	query->more = query->out->len >= query->bytes_max;
+	return query->more ? -ENOBUFS : buf_error(query->out);
+}
+
+static int read_life(struct archive *archive, struct archive_query *query)
+{
+	struct past_bounds *bounds = &query->bounds;
+
+	query->count = 0;
+	query->more = false;
+	int r = journal_reader_events(archive->reader, &query->life, put_event, query, &query->last,
+	                              &bounds->oldest);
+	if (r == -ENOBUFS) /* it was we who stopped it */
+		r = journal_reader_oldest(archive->reader, &bounds->oldest, &bounds->oldest_ms);
+	query->more |= query->count == query->life.limit;
+	if (r != -ESTALE)
+		return r;
+	r = journal_reader_oldest(archive->reader, &bounds->oldest, &bounds->oldest_ms);
+	return r < 0 ? r : -ESTALE;
 }
 
 static void answer(struct archive *archive, struct archive_query *query)
@@ -174,8 +193,7 @@ static void answer(struct archive *archive, struct archive_query *query)
 		query->error = rebuild_diff(archive->past, query);
 		break;
 	case ARCHIVE_LIFE:
-		query->error = journal_reader_events(archive->reader, &query->life, put_event,
-		                                     query, &query->last, &query->bounds.oldest);
+		query->error = read_life(archive, query);
 		break;
 	}
 	metrics_count(METRIC_PAST_READS, 1);

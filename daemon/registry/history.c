@@ -77,6 +77,7 @@ static void copy_result(struct history *to, const struct history *from, size_t s
 	to->error = from->error;
 	to->last = from->last;
 	to->oldest = from->oldest;
+	to->oldest_ms = from->oldest_ms;
 	to->count = from->count;
 	to->more = from->more;
 	buf_add(to->out, from->out->data + start, from->out->len - start);
@@ -92,6 +93,11 @@ static void read_one(struct history_thread *thread, struct history *history, str
 	                                       &history->last, &history->oldest);
 	if (history->more)
 		history->error = 0; /* it was we who stopped it */
+	if (history->error == -ESTALE) {
+		int r = journal_reader_oldest(thread->reader, &history->oldest,
+		                              &history->oldest_ms);
+		history->error = r < 0 ? r : -ESTALE;
+	}
 	history->more |= history->count == history->query.limit;
 	while (same != NULL) {
 		struct history *next = same->next;

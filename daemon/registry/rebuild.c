@@ -73,38 +73,60 @@ int rebuild_store(struct past *past, struct archive_query *query)
 
 /** One state's instances in order of service and id. */
 struct sorted {
-	struct instance *instances;
+	const struct past_state *state;
+	struct name {
+		struct str service;
+		struct str id;
+		uint64_t revision;
+		size_t i; /* in the state */
+	} * names;
 	size_t count;
 };
 
-static int compare(const struct instance *a, const struct instance *b)
+static int by_name(const void *a, const void *b)
 {
-	int order = str_compare(a->service, b->service);
+	const struct name *x = a;
+	const struct name *y = b;
+	int order = str_compare(x->service, y->service);
 
-	return order != 0 ? order : str_compare(a->id, b->id);
-}
-
-static int by_names(const void *a, const void *b)
-{
-	return compare(a, b);
+	return order != 0 ? order : str_compare(x->id, y->id);
 }
 
 static int sort(const struct past_state *state, struct sorted *ret)
 {
+	struct instance instance;
+
+	ret->state = state;
 	ret->count = past_count(state);
-	ret->instances = calloc(ret->count + 1, sizeof(*ret->instances));
-	if (ret->instances == NULL)
+	ret->names = calloc(ret->count + 1, sizeof(*ret->names));
+	if (ret->names == NULL)
 		return -ENOMEM;
-	for (size_t i = 0; i < ret->count; i++)
-		past_get(state, i, &ret->instances[i]);
-	qsort(ret->instances, ret->count, sizeof(*ret->instances), by_names);
+	for (size_t i = 0; i < ret->count; i++) {
+		past_get(state, i, &instance);
+		ret->names[i] = (struct name){instance.service, instance.id, instance.revision, i};
+	}
+	qsort(ret->names, ret->count, sizeof(*ret->names), by_name);
 	return 0;
 }
 
-static void put_instance(struct buf *out, const struct instance *instance)
+/** The three lists, each without its brackets, and how much more may come into them. */
+struct page {
+	struct buf added;
+	struct buf changed;
+	struct buf removed;
+	uint64_t skip;
+	uint32_t left;
+	size_t bytes_max;
+	bool is_full; /* and there is more */
+};
+
+static void put_instance(struct buf *out, const struct sorted *of, size_t n)
 {
-	instance_put_json_open(out, instance);
-	instance_put_json_close(out, instance);
+	struct instance instance;
+
+	past_get(of->state, of->names[n].i, &instance);
+	instance_put_json_open(out, &instance);
+	instance_put_json_close(out, &instance);
 }
 
 static void put_comma(struct buf *out)
@@ -113,46 +135,59 @@ static void put_comma(struct buf *out)
 		buf_put_char(out, ',');
 }
 
-/** The three lists, each without its brackets. */
-struct lists {
-	struct buf added;
-	struct buf changed;
-	struct buf removed;
-};
-
-static void put_pair(struct lists *lists, const struct instance *before,
-                     const struct instance *after)
+/** Is it for this page? */
+static bool takes(struct page *page)
 {
-	struct buf *out = before == NULL  ? &lists->added
-	                  : after == NULL ? &lists->removed
-	                                  : &lists->changed;
-
-	if (before != NULL && after != NULL && before->revision == after->revision)
-		return;
-	put_comma(out);
-	if (before != NULL && after != NULL) {
-		buf_put(out, "{\"before\":");
-		put_instance(out, before);
-		buf_put(out, ",\"after\":");
-		put_instance(out, after);
-		buf_put_char(out, '}');
-	} else {
-		put_instance(out, before != NULL ? before : after);
+	if (page->skip > 0) {
+		page->skip--;
+		return false;
 	}
+	if (page->left == 0 ||
+	    page->added.len + page->changed.len + page->removed.len >= page->bytes_max)
+		page->is_full = true;
+	else
+		page->left--;
+	return !page->is_full;
 }
 
-static void merge(struct lists *lists, const struct sorted *from, const struct sorted *to)
+/** What is the same in both has the same revision in both. */
+static void put_both(struct page *page, const struct sorted *from, size_t f,
+                     const struct sorted *to, size_t t)
+{
+	if (from->names[f].revision == to->names[t].revision || !takes(page))
+		return;
+	put_comma(&page->changed);
+	buf_put(&page->changed, "{\"before\":");
+	put_instance(&page->changed, from, f);
+	buf_put(&page->changed, ",\"after\":");
+	put_instance(&page->changed, to, t);
+	buf_put_char(&page->changed, '}');
+}
+
+static void put_one(struct page *page, struct buf *list, const struct sorted *of, size_t n)
+{
+	if (!takes(page))
+		return;
+	put_comma(list);
+	put_instance(list, of, n);
+}
+
+static void merge(struct page *page, const struct sorted *from, const struct sorted *to)
 {
 	size_t f = 0;
 	size_t t = 0;
 
-	while (f < from->count || t < to->count) {
+	while (!page->is_full && (f < from->count || t < to->count)) {
 		int order = f == from->count ? 1
 		            : t == to->count ? -1
-		                             : compare(&from->instances[f], &to->instances[t]);
+		                             : by_name(&from->names[f], &to->names[t]);
 
-		put_pair(lists, order <= 0 ? &from->instances[f] : NULL,
-		         order >= 0 ? &to->instances[t] : NULL);
+		if (order == 0)
+			put_both(page, from, f, to, t);
+		else if (order < 0)
+			put_one(page, &page->removed, from, f);
+		else
+			put_one(page, &page->added, to, t);
 		f += order <= 0;
 		t += order >= 0;
 	}
@@ -171,23 +206,26 @@ static void put_list(struct buf *out, const char *name, struct buf *list)
 static int put_diff(struct archive_query *query, const struct past_state *before,
                     const struct past_state *after)
 {
-	struct sorted from = {NULL, 0};
-	struct sorted to = {NULL, 0};
-	struct lists lists;
+	struct sorted from = {.count = 0};
+	struct sorted to = {.count = 0};
+	struct page page = {
+		.skip = query->skip, .left = query->limit, .bytes_max = query->bytes_max};
 	int r = sort(before, &from);
 
 	if (r == 0)
 		r = sort(after, &to);
-	buf_init(&lists.added, query->out->most);
-	buf_init(&lists.changed, query->out->most);
-	buf_init(&lists.removed, query->out->most);
+	buf_init(&page.added, query->out->most);
+	buf_init(&page.changed, query->out->most);
+	buf_init(&page.removed, query->out->most);
 	if (r == 0)
-		merge(&lists, &from, &to);
-	put_list(query->out, ",\"added\":[", &lists.added);
-	put_list(query->out, ",\"changed\":[", &lists.changed);
-	put_list(query->out, ",\"removed\":[", &lists.removed);
-	free(from.instances);
-	free(to.instances);
+		merge(&page, &from, &to);
+	query->count = query->limit - page.left;
+	query->more = page.is_full;
+	put_list(query->out, ",\"added\":[", &page.added);
+	put_list(query->out, ",\"changed\":[", &page.changed);
+	put_list(query->out, ",\"removed\":[", &page.removed);
+	free(from.names);
+	free(to.names);
 	return r < 0 ? r : buf_error(query->out);
 }
 

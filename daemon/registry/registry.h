@@ -169,6 +169,7 @@ struct history {
 	int error;                             /* as journal_reader_events() */
 	uint64_t last;
 	uint64_t oldest;
+	int64_t oldest_ms; /* with -ESTALE: as journal_reader_oldest() */
 	uint32_t count;
 	bool more; /* stopped at query.limit or bytes_max: there may be more after `last` */
 	struct history *next;
@@ -188,9 +189,12 @@ struct archive_query {
 	enum archive_kind kind;
 	struct past_query at;
 	struct past_query to;      /* ARCHIVE_DIFF; at.service stands for both */
+	uint64_t skip;             /* ARCHIVE_DIFF: differences that were told before */
+	uint32_t limit;            /* ... and how many to tell at most */
 	struct journal_query life; /* ARCHIVE_LIFE */
 	uint32_t indexes;          /* ARCHIVE_STATE: bit per index that picks from it will read */
 	struct buf *out;           /* ARCHIVE_DIFF, ARCHIVE_LIFE */
+	size_t bytes_max;          /* what fills `out` so far ends the page */
 	void (*done)(struct archive_query *query); /* on the archive thread; must not block */
 
 	/* out */
@@ -199,7 +203,8 @@ struct archive_query {
 	uint64_t to_revision;         /* ARCHIVE_DIFF */
 	struct snapshot_store *store; /* ARCHIVE_STATE: the caller's, for snapshot_store_drop() */
 	uint64_t last;                /* ARCHIVE_LIFE: as journal_reader_events() */
-	uint32_t count;
+	uint32_t count;               /* in `out` */
+	bool more;                    /* the page was full: there may be more after it */
 
 	struct archive_query *next;
 };

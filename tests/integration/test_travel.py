@@ -4,59 +4,10 @@
 
 import glob
 import os
-import random
 import time
 
 import rollcall_test as rt
-
-SERVICES = ('web', 'db', 'web2')
-IDS = ('a', 'b', 'c', 'd')
-
-
-class Model:
-    """What the registry must have held at each revision, and how it told that then."""
-
-    def __init__(self, daemon, seed):
-        self.daemon = daemon
-        self.random = random.Random(seed)
-        self.states = {0: {}}
-        self.now = {}  # (service, id) -> (port, status), by the model alone
-        self.latest = 0
-
-    def look(self):
-        """The whole state as lookups tell it now: service -> instances in order."""
-        return {service['service']: self.daemon.lookup(service['service'], status='any')['instances']
-                for service in self.daemon.get('/v1/services').json()['services']}
-
-    def change(self):
-        """One change; its state is kept."""
-        service, name = key = self.random.choice(SERVICES), self.random.choice(IDS)
-        what = self.random.random()
-        if key not in self.now or what < 0.4:
-            port = self.random.randint(1, 65535)
-            self.daemon.register(service, name, port=port, metadata={'n': str(self.random.random())})
-            self.now[key] = (port, self.now.get(key, (0, 'healthy'))[1])
-        elif what < 0.7:
-            self.daemon.deregister(service, name)
-            del self.now[key]
-        else:
-            status = self.random.choice(['draining', 'healthy'])
-            self.daemon.set_status(service, name, status, reason=str(self.random.random()))
-            self.now[key] = (self.now[key][0], status)
-        revision = self.daemon.get('/v1/services').revision
-        if revision == self.latest:
-            return
-        assert revision == self.latest + 1, (revision, self.latest)
-        self.latest = revision
-        self.states[revision] = self.look()
-        told = {(name, each['id']): (each['port'], each['status'])
-                for name, instances in self.states[revision].items() for each in instances}
-        assert told == self.now, (revision, told, self.now)
-
-    def changes(self, count):
-        for _ in range(count):
-            self.change()
-
+from past_model import SERVICES, Model
 
 class Travel(rt.TestCase):
 
@@ -94,13 +45,28 @@ class Travel(rt.TestCase):
             start, end = sorted((model.random.choice(known), model.random.choice(known)))
             before, after = ({(name, each['id']): each for name in state for each in state[name]}
                              for state in (model.states[start], model.states[end]))
-            self.assertEqual(
-                model.daemon.get(f'/v1/diff?from={start}&to={end}').json(),
-                {'from': start, 'to': end,
-                 'added': [after[key] for key in sorted(after) if key not in before],
-                 'changed': [{'before': before[key], 'after': after[key]} for key in sorted(after)
-                             if key in before and before[key] != after[key]],
-                 'removed': [before[key] for key in sorted(before) if key not in after]})
+            added, changed, removed = [], [], []
+            for page in self.pages(model.daemon, start, end, model.random.choice([1, 3, 1000])):
+                self.assertEqual((page['from'], page['to']), (start, end))
+                added, changed, removed = (added + page['added'], changed + page['changed'],
+                                           removed + page['removed'])
+            self.assertEqual(added, [after[key] for key in sorted(after) if key not in before])
+            self.assertEqual(changed, [{'before': before[key], 'after': after[key]}
+                                       for key in sorted(after)
+                                       if key in before and before[key] != after[key]])
+            self.assertEqual(removed, [before[key] for key in sorted(before) if key not in after])
+
+    def pages(self, daemon, start, end, limit):
+        """All pages of a difference, none of which has more than was asked for."""
+        path = f'/v1/diff?limit={limit}'
+        page = daemon.get(f'{path}&from={start}&to={end}').json()
+        while True:
+            count = sum(len(page[kind]) for kind in ('added', 'changed', 'removed'))
+            self.assertEqual(count == limit if 'next' in page else count <= limit, True)
+            yield page
+            if 'next' not in page:
+                return
+            page = daemon.get(f'{path}&after={page["next"]}').json()
 
     def keyframes(self, daemon):
         return sorted(glob.glob(os.path.join(daemon.state_dir, 'rollcall.keyframe-*')))
@@ -262,6 +228,68 @@ class Travel(rt.TestCase):
         self.assert_problem(daemon.get('/v1/diff'), 400, 'invalid-parameter')
         self.assert_problem(daemon.get('/v1/diff?from=2&to=1'), 400, 'invalid-parameter')
         self.assert_problem(daemon.get('/v1/diff?from=1&to=9'), 400, 'invalid-parameter')
+
+    def test_pages_of_a_difference_are_about_the_same_two_states(self):
+        daemon = self.daemon()
+        for i in range(9):
+            daemon.register('web', f'i{i}')
+            daemon.register('db', f'i{i}')
+        page = daemon.get('/v1/diff?from=2020-01-01T00:00:00Z&service=web&limit=4').json()
+        ids = [each['id'] for each in page['added']]
+        for i in range(9):
+            daemon.deregister('web', f'i{i}')
+            answer = daemon.get(f'/v1/diff?limit=4&after={page["next"]}')
+            page = answer.json()
+            ids += [each['id'] for each in page['added']]
+            self.assertEqual((answer.revision, page['to'], page['removed']), (18, 18, []))
+            if 'next' not in page:
+                break
+        self.assertEqual(ids, [f'i{i}' for i in range(9)])
+        self.assertEqual(len(daemon.get('/v1/diff?from=0&to=18&limit=18').json()['added']), 18)
+        self.assertNotIn('next', daemon.get('/v1/diff?from=0&to=18&limit=18').json())
+
+    def test_after_goes_on_with_the_question_that_it_came_from(self):
+        daemon = self.daemon()
+        for i in range(4):
+            daemon.register('web', f'i{i}')
+        after = daemon.get('/v1/diff?from=1&to=4&service=web&limit=1').json()['next']
+        for same in ('', '&from=1', '&from=1&to=4&service=web', '&from=2020-01-01T00:00:00Z'):
+            page = daemon.get(f'/v1/diff?limit=1&after={after}{same}').json()
+            self.assertEqual([each['id'] for each in page['added']], ['i2'], same)
+        plain = daemon.get('/v1/diff?from=1&limit=1').json()['next']
+        for wrong in (f'after={after}&from=2', f'after={after}&to=3', f'after={after}&service=db',
+                      f'after={plain}&service=web', 'after=', 'after=1', 'after=1-2', 'after=x-y-z',
+                      'after=1-2-', 'from=1&limit=0', 'from=1&limit=10001'):
+            self.assert_problem(daemon.get(f'/v1/diff?{wrong}'), 400, 'invalid-parameter')
+        self.assert_problem(daemon.get('/v1/diff?after=1-999-0'), 400, 'invalid-parameter')
+        self.assert_problem(daemon.get('/v1/diff?after=3-1-0'), 400, 'invalid-parameter')
+        self.assertEqual(daemon.get('/v1/diff?after=1-4-99').json()['added'], [])
+
+    def test_no_answer_about_the_past_is_much_larger_than_a_page(self):
+        daemon = self.daemon()
+        most = daemon.status()['limits']['past_page_bytes']
+        big = {f'k{i}': 'x' * 4000 for i in range(4)}
+        count = most // 16000 + 20
+        for i in range(count):
+            daemon.register('web', f'i{i % 300:04}', metadata={**big, 'n': str(i)})
+        told, after = 0, None
+        while told == 0 or after is not None:
+            answer = daemon.get(f'/v1/diff?after={after}' if after else '/v1/diff?from=0')
+            page = answer.json()
+            told, after = told + len(page['added']), page.get('next')
+            self.assertLess(len(answer.body), most + 40000)
+            self.assertEqual(len(answer.body) >= most, after is not None)
+        self.assertEqual(told, min(count, 300))
+        for i in range(count):
+            daemon.register('web', 'one', metadata={**big, 'n': str(i)})
+        seen, since = [], 0
+        while since is not None:
+            answer = daemon.get(rt.instance_path('web', 'one') + f'/history?limit=1000&since={since}')
+            page = answer.json()
+            seen, since = seen + [each['revision'] for each in page['events']], page.get('next')
+            self.assertLess(len(answer.body), most + 40000)
+            self.assertEqual((page['oldest_revision'], len(answer.body) >= most), (1, since is not None))
+        self.assertEqual(seen, list(range(count + 1, 2 * count + 1)))
 
     def test_a_pick_is_given_again_from_the_state_it_was_made_from(self):
         daemon = self.daemon()

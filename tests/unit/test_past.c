@@ -273,6 +273,30 @@ START_TEST(a_damaged_keyframe_makes_an_older_one_be_used)
 }
 END_TEST
 
+START_TEST(the_oldest_that_is_told_can_really_be_read)
+{
+	struct past_bounds bounds;
+	struct past_state *state;
+
+	make_events(1, 10);
+	write_keyframe(10);
+	make_events(11, 20);
+	write_keyframe(20);
+	make_events(21, 30);
+	write_keyframe(30);
+	make_events(31, EVENTS);
+	retain_after(15);
+	ck_fails(read_at(16, NULL, &bounds, &state), ESTALE);
+	ck_assert_uint_eq(bounds.oldest, 20);
+	statedir_damage(name_of(20), 200, 40); /* its header is sound */
+	ck_fails(read_at(16, NULL, &bounds, &state), ESTALE);
+	ck_assert_uint_eq(bounds.revision, 16);
+	ck_assert_uint_eq(bounds.oldest, 30);
+	ck_assert_int_eq(bounds.oldest_ms, 30000);
+	agree(30, EVENTS);
+}
+END_TEST
+
 START_TEST(a_keyframe_of_another_history_is_not_used)
 {
 	uint64_t newest = 0;
@@ -361,6 +385,7 @@ SUITE("past", setup, teardown, each_state_is_that_of_the_model_with_and_without_
       without_any_keyframe_only_the_latest_state_is_left, one_service_is_read_alone,
       damage_to_any_byte_of_a_keyframe_is_noticed,
       verifying_names_a_damaged_keyframe_and_finds_the_database_sound,
-      a_damaged_keyframe_makes_an_older_one_be_used, a_keyframe_of_another_history_is_not_used,
-      a_time_stands_for_the_last_event_up_to_it, a_keyframe_needs_its_event,
+      a_damaged_keyframe_makes_an_older_one_be_used, the_oldest_that_is_told_can_really_be_read,
+      a_keyframe_of_another_history_is_not_used, a_time_stands_for_the_last_event_up_to_it,
+      a_keyframe_needs_its_event,
       what_a_crash_left_unfinished_is_removed_and_other_names_are_left_alone)

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+"""A model of the registry's past: random changes, and what was registered after each."""
+
+import random
+
+SERVICES = ('web', 'db', 'web2')
+IDS = ('a', 'b', 'c', 'd')
+
+
+class Model:
+    """What the registry must have held at each revision, and how it told that then."""
+
+    def __init__(self, daemon, seed):
+        self.daemon = daemon
+        self.random = random.Random(seed)
+        self.states = {0: {}}
+        self.now = {}  # (service, id) -> (port, status), by the model alone
+        self.latest = 0
+
+    def look(self):
+        """The whole state as lookups tell it now: service -> instances in order."""
+        return {service['service']: self.daemon.lookup(service['service'], status='any')['instances']
+                for service in self.daemon.get('/v1/services').json()['services']}
+
+    def change(self):
+        """One change; its state is kept."""
+        service, name = key = self.random.choice(SERVICES), self.random.choice(IDS)
+        what = self.random.random()
+        if key not in self.now or what < 0.4:
+            port = self.random.randint(1, 65535)
+            self.daemon.register(service, name, port=port, metadata={'n': str(self.random.random())})
+            self.now[key] = (port, self.now.get(key, (0, 'healthy'))[1])
+        elif what < 0.7:
+            self.daemon.deregister(service, name)
+            del self.now[key]
+        else:
+            status = self.random.choice(['draining', 'healthy'])
+            self.daemon.set_status(service, name, status, reason=str(self.random.random()))
+            self.now[key] = (self.now[key][0], status)
+        revision = self.daemon.get('/v1/services').revision
+        if revision == self.latest:
+            return
+        assert revision == self.latest + 1, (revision, self.latest)
+        self.latest = revision
+        self.states[revision] = self.look()
+        told = {(name, each['id']): (each['port'], each['status'])
+                for name, instances in self.states[revision].items() for each in instances}
+        assert told == self.now, (revision, told, self.now)
+
+    def changes(self, count):
+        for _ in range(count):
+            self.change()
