@@ -122,6 +122,13 @@ void call_refuse(struct call *call, int error)
 		        "'%.*s' of service '%.*s' is not registered: register it again",
 		        (int)call->id.len, call->id.data, (int)call->service.len,
 		        call->service.data);
+	else if (error == -ESTALE)
+		problem(call->response, "precondition-failed",
+		        "'%.*s' of service '%.*s' is not registered, or has changed since it was "
+		        "as If-Match says: %.*s",
+		        (int)call->id.len, call->id.data, (int)call->service.len,
+		        call->service.data, shown(call->request->if_match),
+		        call->request->if_match.data);
 	else
 		problem_errno(call->response, error);
 }

@@ -4,6 +4,7 @@
 #include "api/instance_json.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 static enum api_result answer(struct call *call, enum status status, int64_t ttl_ms,
@@ -103,8 +104,10 @@ enum api_result heartbeat_post(struct call *call)
 	const struct member *member = service ? service_member(service, call->id) : NULL;
 	call_seen(call, now);
 	if (member != NULL && incarnation != 0 && member->value.incarnation != incarnation) {
+		problem(call->response, "another-incarnation",
+		        "the instance is in its incarnation %" PRIu64 " now, not %" PRIu64,
+		        member->value.incarnation, incarnation);
 		snapshot_leave(api->store);
-		problem_errno(call->response, -EEXIST);
 		return API_DONE;
 	}
 	if (member != NULL) {

@@ -63,7 +63,7 @@ static enum api_result registered(struct call *call, struct parked *parked)
 	struct command *command = &parked->command;
 
 	if (command->error < 0) {
-		problem_errno(call->response, command->error);
+		call_refuse(call, command->error);
 	} else {
 		bool created = command->outcome == OUTCOME_CREATED;
 
@@ -238,7 +238,7 @@ static enum api_result deregistered(struct call *call, struct parked *parked)
 
 	parked_free(parked);
 	if (error < 0 && error != -ENOENT)
-		problem_errno(call->response, error);
+		call_refuse(call, error);
 	else
 		(void)call_answer(call, 204, NULL);
 	return API_DONE;

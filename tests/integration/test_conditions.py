@@ -26,7 +26,9 @@ class Conditions(rt.TestCase):
     def test_a_put_of_an_older_revision_changes_nothing(self):
         seen = self.registry.register('web', 'a')['revision']
         self.registry.register('web', 'a', port=82)
-        self.assert_problem(self.put(if_match(seen), port=81), 412, 'precondition-failed')
+        problem = self.assert_problem(self.put(if_match(seen), port=81), 412, 'precondition-failed')
+        self.assertIn(f"'a' of service 'web' is not registered, or has changed since it was as If-Match says: \"{seen}\"",
+                      problem['detail'])
         self.assertEqual(self.registry.instance('web', 'a')['port'], 82)
 
     def test_a_condition_asks_for_one_that_is_registered(self):
@@ -72,7 +74,8 @@ class Conditions(rt.TestCase):
         second = self.registry.register('web', 'a')['incarnation']
         self.assertGreater(second, first)
         beat = self.path + '/heartbeat?incarnation='
-        self.assert_problem(self.registry.post(f'{beat}{first}'), 409, 'another-incarnation')
+        problem = self.assert_problem(self.registry.post(f'{beat}{first}'), 409, 'another-incarnation')
+        self.assertEqual(problem['detail'], f'the instance is in its incarnation {second} now, not {first}')
         self.assertEqual(self.registry.post(f'{beat}{second}').status, 200)
         self.assert_problem(self.registry.post(f'{beat}0'), 400, 'invalid-parameter')
 
