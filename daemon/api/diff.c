@@ -236,6 +236,8 @@ static enum api_result lived(struct call *call, struct parked *parked)
 		                  "events before revision %" PRIu64
 		                  " are no longer kept: go on with since=%" PRIu64,
 		                  query->bounds.oldest, query->bounds.oldest - 1);
+	} else if (query->error == -ERANGE) {
+		problem_ahead(call->response, since, query->last);
 	} else if (query->error < 0) {
 		problem_errno(call->response, query->error);
 	} else if (query->count == 0 && since < query->bounds.oldest && !is_registered(call)) {

@@ -305,6 +305,8 @@ static enum api_result events_read(struct call *call, struct parked *parked)
 		put_events(body, history);
 	if (r == -ESTALE)
 		tell_compacted(call, history);
+	else if (r == -ERANGE)
+		problem_ahead(call->response, history->query.since, history->last);
 	else if (r < 0)
 		problem_errno(call->response, r);
 	else

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/parse.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -197,5 +198,19 @@ void problem_compacted(struct api_response *response, uint64_t oldest, int64_t o
 		buf_put(&response->body, ",\"oldest_time\":");
 		buf_put_time(&response->body, oldest_ms);
 	}
+	finish(response);
+}
+
+void problem_ahead(struct api_response *response, uint64_t since, uint64_t latest)
+{
+	char text[DETAIL_SIZE];
+	int len = snprintf(text, sizeof(text),
+	                   "this registry has not come to revision %" PRIu64
+	                   ": read the present state, then go on with since=%" PRIu64,
+	                   since, latest);
+
+	begin(response, 410, "revision-ahead", presentable(text, sizeof(text), len));
+	buf_put(&response->body, ",\"latest_revision\":");
+	buf_put_u64(&response->body, latest);
 	finish(response);
 }

@@ -50,6 +50,8 @@ void problem_fields(struct api_response *response, struct field_errors *errors);
 /** 410 with "oldest_revision" and, unless it is 0, "oldest_time". */
 void problem_compacted(struct api_response *response, uint64_t oldest, int64_t oldest_ms,
                        const char *format, ...) PRINTF_LIKE(4, 5);
+/** 410 with "latest_revision": @p since, which was asked for, is after it. */
+void problem_ahead(struct api_response *response, uint64_t since, uint64_t latest);
 /** The problem that stands for a negative errno of the registry: the only such map. */
 void problem_errno(struct api_response *response, int error);
 

@@ -45,6 +45,8 @@ const struct problem_code problem_codes[] = {
 	 "The Allow header names those it knows."},
 	{"compacted", 410, "Events that were asked for are no longer kept",
 	 "Read the present state, then go on from the oldest revision that is left."},
+	{"revision-ahead", 410, "The registry has not come to that revision",
+	 "It was restored from an older state, or is another one: read the present state, then go on from its latest revision."},
 	{"unknown-cursor", 410, "The place to go on from no longer exists",
 	 "Start again without 'after'."},
 	{"body-too-large", 413, "The body is too large",

@@ -107,6 +107,7 @@ struct journal_query {
 	struct str id;      /* empty: all */
 	unsigned kinds;     /* bit 1 << kind; 0: all */
 	uint32_t limit;     /* at most so many */
+	uint32_t span; /* looks at no more than so many, whether they match or not; 0: at all */
 };
 
 int journal_reader_open(const char *dir, struct journal_reader **ret_reader) MUST_USE;
@@ -115,8 +116,9 @@ void journal_reader_close(struct journal_reader *reader);
  * Visits events in ascending order of revision, from one consistent view of the file.
  * @param ret_last  newest revision that was looked at: where to go on from
  * @param ret_oldest  the oldest event that may be there; set with -ESTALE too
- * @return 0; -ESTALE: events after query.since are missing, go on from ret_oldest - 1; errors of
- * the disk; or what @p each returned below 0
+ * @return 0; 1: stopped by query.span, go on from ret_last; -ESTALE: events after query.since are
+ * missing, go on from ret_oldest - 1; -ERANGE: query.since is after the latest, which ret_last is;
+ * errors of the disk; or what @p each returned below 0
  */
 int journal_reader_events(struct journal_reader *reader, const struct journal_query *query,
                           int (*each)(void *arg, const struct event *event), void *arg,

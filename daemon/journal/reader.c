@@ -7,12 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { BIND_SINCE = 1, BIND_KINDS, BIND_SERVICE, BIND_ID, BIND_LIMIT };
+enum { BIND_SINCE = 1, BIND_KINDS, BIND_SERVICE, BIND_ID, BIND_LIMIT, BIND_END };
 
 struct journal_reader {
 	struct magic magic;
 	sqlite3 *db;
 	sqlite3_stmt *state;
+	sqlite3_stmt *next;
 	sqlite3_stmt *events;
 	sqlite3_stmt *oldest;
 	char path[PATH_MAX];
@@ -24,8 +25,10 @@ static const char select_state[] =
 	"SELECT (SELECT value FROM counters WHERE name = 'removed_through'),"
 	" max((SELECT value FROM counters WHERE name = 'revision_floor'),"
 	"  ifnull((SELECT max(revision) FROM events), 0))";
+static const char select_next[] = "SELECT min(revision) FROM events WHERE revision > ?1";
 static const char select_events[] =
-	"SELECT " ROW_EVENT " FROM events WHERE revision > ?1 AND (?2 = 0 OR (?2 >> kind) & 1)"
+	"SELECT " ROW_EVENT
+	" FROM events WHERE revision > ?1 AND revision <= ?6 AND (?2 = 0 OR (?2 >> kind) & 1)"
 	" AND (?3 IS NULL OR service = ?3) AND (?4 IS NULL OR id = ?4)"
 	" ORDER BY revision LIMIT ?5";
 
@@ -58,6 +61,8 @@ int journal_reader_open(const char *dir, struct journal_reader **ret_reader)
 	if (r == 0)
 		r = sql_prepare(reader->db, select_state, &reader->state);
 	if (r == 0)
+		r = sql_prepare(reader->db, select_next, &reader->next);
+	if (r == 0)
 		r = sql_prepare(reader->db, select_events, &reader->events);
 	if (r == 0)
 		r = sql_prepare(reader->db, select_oldest, &reader->oldest);
@@ -75,7 +80,8 @@ void journal_reader_close(struct journal_reader *reader)
 	if (reader == NULL)
 		return;
 	CHECK_MAGIC(reader, journal_reader);
-	(void)sqlite3_finalize(reader->state);  /* take NULL; their errors were seen */
+	(void)sqlite3_finalize(reader->state); /* take NULL; their errors were seen */
+	(void)sqlite3_finalize(reader->next);
 	(void)sqlite3_finalize(reader->events); /* when they ran */
 	(void)sqlite3_finalize(reader->oldest);
 	(void)sqlite3_close(reader->db); /* only read */
@@ -89,13 +95,12 @@ static int bind_text(sqlite3_stmt *stmt, int parameter, struct str text)
 	                                         SQLITE_STATIC);
 }
 
-static int bind_query(sqlite3_stmt *stmt, const struct journal_query *query)
+static int bind_query(sqlite3_stmt *stmt, const struct journal_query *query, uint64_t end)
 {
 	int failed = 0;
 
-	/* A revision beyond what SQLite can hold is beyond all events too. */
-	failed |= sqlite3_bind_int64(stmt, BIND_SINCE,
-	                             query->since > INT64_MAX ? INT64_MAX : (int64_t)query->since);
+	failed |= sqlite3_bind_int64(stmt, BIND_SINCE, (int64_t)query->since);
+	failed |= sqlite3_bind_int64(stmt, BIND_END, (int64_t)end);
 	failed |= sqlite3_bind_int64(stmt, BIND_KINDS, query->kinds);
 	failed |= bind_text(stmt, BIND_SERVICE, query->service);
 	failed |= bind_text(stmt, BIND_ID, query->id);
@@ -115,14 +120,40 @@ static int read_state(struct journal_reader *reader, uint64_t *ret_removed, uint
 	return 0;
 }
 
+/**
+ * The last revision that the query may look at: revisions may leave gaps, so its span begins with
+ * the first that there is.
+ */
+static int find_end(struct journal_reader *reader, const struct journal_query *query,
+                    uint64_t latest, uint64_t *ret_end)
+{
+	uint64_t next;
+	int r;
+
+	*ret_end = latest;
+	if (query->span == 0)
+		return 0;
+	if (sqlite3_bind_int64(reader->next, BIND_SINCE, (int64_t)query->since) != SQLITE_OK)
+		return -ENOMEM;
+	r = sql_step(reader->next);
+	if (r > 0) {
+		next = (uint64_t)sqlite3_column_int64(reader->next, 0); /* 0: there is none */
+		if (next > 0 && latest - next >= query->span)
+			*ret_end = next + query->span - 1;
+		r = 0;
+	}
+	(void)sqlite3_reset(reader->next); /* its error is known */
+	return r;
+}
+
 /** @param last  in: where the query begins; out: the last visited */
-static int visit(struct journal_reader *reader, const struct journal_query *query,
+static int visit(struct journal_reader *reader, const struct journal_query *query, uint64_t end,
                  int (*each)(void *arg, const struct event *event), void *arg, uint64_t *last)
 {
 	struct event event;
 	uint32_t visited = 0;
 	int each_r = 0;
-	int r = bind_query(reader->events, query);
+	int r = bind_query(reader->events, query, end);
 
 	if (r < 0)
 		return r;
@@ -152,6 +183,7 @@ int journal_reader_events(struct journal_reader *reader, const struct journal_qu
 	uint64_t removed = 0;
 	uint64_t latest = 0;
 	uint64_t last = query->since;
+	uint64_t end = 0;
 	int r;
 
 	CHECK_MAGIC(reader, journal_reader);
@@ -161,17 +193,25 @@ int journal_reader_events(struct journal_reader *reader, const struct journal_qu
 	r = read_state(reader, &removed, &latest);
 	if (r == 0 && query->since < removed)
 		r = -ESTALE;
+	if (r == 0 && query->since > latest) {
+		last = latest;
+		r = -ERANGE;
+	}
+	if (r == 0)
+		r = find_end(reader, query, latest, &end);
 	r = damage_is_told(reader, r);
 	if (r == 0)
-		r = visit(reader, query, each, arg, &last);
+		r = visit(reader, query, end, each, arg, &last);
 	sql_rollback(reader->db);
-	if (r == 0 && latest > last) /* all there was has been looked at */
-		last = latest;
-	if (r >= 0)
+	if (r == 0 && end > last) /* all up to there has been looked at */
+		last = end;
+	if (r >= 0 || r == -ERANGE)
 		*ret_last = last;
 	if (r >= 0 || r == -ESTALE)
 		*ret_oldest = removed + 1;
-	return r < 0 ? r : 0;
+	if (r < 0)
+		return r;
+	return r == 0 && end < latest ? 1 : 0;
 }
 
 int journal_reader_oldest(struct journal_reader *reader, uint64_t *ret_oldest, int64_t *ret_ms)

@@ -12,6 +12,7 @@
 /** Reads the log beside the writer, so that no http thread waits for the disk. */
 struct history_thread {
 	struct journal_reader *reader; /* the thread's own */
+	uint32_t turn;                 /* events that are looked at in one */
 	pthread_t thread;
 	bool started;
 
@@ -44,10 +45,10 @@ static int put_event(void *arg, const struct event *event)
 
 static bool asks_the_same(const struct history *a, const struct history *b)
 {
-	return a->query.since == b->query.since && a->query.kinds == b->query.kinds &&
-	       a->query.limit == b->query.limit && a->put == b->put &&
-	       a->bytes_max == b->bytes_max && str_equal(a->query.service, b->query.service) &&
-	       str_equal(a->query.id, b->query.id);
+	return !a->has_begun && a->query.since == b->query.since &&
+	       a->query.kinds == b->query.kinds && a->query.limit == b->query.limit &&
+	       a->put == b->put && a->bytes_max == b->bytes_max &&
+	       str_equal(a->query.service, b->query.service) && str_equal(a->query.id, b->query.id);
 }
 
 /* Those that follow the log together ask the same at the same time: one reading is enough. */
@@ -72,7 +73,7 @@ static struct history *take_same_locked(struct history_thread *thread, const str
 	return same;
 }
 
-static void copy_result(struct history *to, const struct history *from, size_t start)
+static void copy_result(struct history *to, const struct history *from)
 {
 	to->error = from->error;
 	to->last = from->last;
@@ -80,33 +81,75 @@ static void copy_result(struct history *to, const struct history *from, size_t s
 	to->oldest_ms = from->oldest_ms;
 	to->count = from->count;
 	to->more = from->more;
-	buf_add(to->out, from->out->data + start, from->out->len - start);
+	buf_add(to->out, from->out->data + from->start, from->out->len - from->start);
 }
 
-static void read_one(struct history_thread *thread, struct history *history, struct history *same)
+/* One turn. @return true: it is answered; false: it needs another */
+static bool read_on(struct history_thread *thread, struct history *history)
 {
-	size_t start = history->out->len;
+	struct journal_query query = history->query;
 
-	history->count = 0;
-	history->more = false;
-	history->error = journal_reader_events(thread->reader, &history->query, put_event, history,
-	                                       &history->last, &history->oldest);
+	if (!history->has_begun) {
+		history->has_begun = true;
+		history->start = history->out->len;
+		history->last = query.since;
+		history->count = 0;
+		history->more = false;
+	}
+	query.since = history->last;
+	query.limit -= history->count;
+	query.span = thread->turn;
+	int r = journal_reader_events(thread->reader, &query, put_event, history, &history->last,
+	                              &history->oldest);
 	if (history->more)
-		history->error = 0; /* it was we who stopped it */
-	if (history->error == -ESTALE) {
-		int r = journal_reader_oldest(thread->reader, &history->oldest,
-		                              &history->oldest_ms);
+		r = 0; /* it was we who stopped it */
+	if (r == -ESTALE && history->count > 0) {
+		r = 0; /* between two turns: what was found is told first */
+		history->more = true;
+	}
+	history->error = r < 0 ? r : 0;
+	if (r == -ESTALE) {
+		r = journal_reader_oldest(thread->reader, &history->oldest, &history->oldest_ms);
 		history->error = r < 0 ? r : -ESTALE;
 	}
 	history->more |= history->count == history->query.limit;
+	return r <= 0;
+}
+
+static void answer(struct history *history)
+{
+	struct history *same = history->same;
+
 	while (same != NULL) {
 		struct history *next = same->next;
 
-		copy_result(same, history, start);
+		if (history->error == -ESHUTDOWN)
+			same->error = history->error;
+		else
+			copy_result(same, history);
 		same->done(same);
 		same = next;
 	}
 	history->done(history);
+}
+
+static void put_last_locked(struct history_thread *thread, struct history *history)
+{
+	history->next = NULL;
+	*thread->tail = history;
+	thread->tail = &history->next;
+	thread->count++;
+}
+
+static struct history *take_first_locked(struct history_thread *thread)
+{
+	struct history *history = thread->head;
+
+	thread->head = history->next;
+	if (thread->head == NULL)
+		thread->tail = &thread->head;
+	thread->count--;
+	return history;
 }
 
 static void history_main(void *arg)
@@ -114,35 +157,30 @@ static void history_main(void *arg)
 	struct history_thread *thread = arg;
 
 	lock_take(&thread->lock);
-	for (;;) {
-		struct history *history = thread->head;
-
-		if (history == NULL && thread->stopping)
-			break;
-		if (history == NULL) {
+	while (thread->head != NULL || !thread->stopping) {
+		if (thread->head == NULL) {
 			lock_wait(&thread->lock, &thread->filled);
 			continue;
 		}
-		thread->head = history->next;
-		if (thread->head == NULL)
-			thread->tail = &thread->head;
-		thread->count--;
-
+		struct history *history = take_first_locked(thread);
 		bool stopping = thread->stopping;
-		struct history *same = stopping ? NULL : take_same_locked(thread, history);
+		if (!stopping && !history->has_begun)
+			history->same = take_same_locked(thread, history);
 		lock_release(&thread->lock);
-		if (stopping) {
+
+		if (stopping)
 			history->error = -ESHUTDOWN;
-			history->done(history);
-		} else {
-			read_one(thread, history, same);
-		}
+		bool answered = stopping || read_on(thread, history);
+		if (answered)
+			answer(history);
 		lock_take(&thread->lock);
+		if (!answered) /* it was admitted when it came */
+			put_last_locked(thread, history);
 	}
 	lock_release(&thread->lock);
 }
 
-int history_start(const char *dir, struct history_thread **ret_thread)
+int history_start(const char *dir, uint32_t turn, struct history_thread **ret_thread)
 {
 	struct history_thread *thread = calloc(1, sizeof(*thread));
 	int r;
@@ -152,6 +190,7 @@ int history_start(const char *dir, struct history_thread **ret_thread)
 	lock_init(&thread->lock, LOCK_HISTORY);
 	lock_cond_init(&thread->filled);
 	thread->tail = &thread->head;
+	thread->turn = turn;
 	r = journal_reader_open(dir, &thread->reader);
 	if (r < 0)
 		goto fail;
@@ -171,16 +210,15 @@ int history_submit(struct history_thread *thread, struct history *history)
 {
 	int r = 0;
 
-	history->next = NULL;
+	history->has_begun = false;
+	history->same = NULL;
 	lock_take(&thread->lock);
 	if (thread->stopping) {
 		r = -ESHUTDOWN;
 	} else if (thread->count >= HISTORY_QUEUE_MAX && !history->is_counted) {
 		r = -EAGAIN;
 	} else {
-		*thread->tail = history;
-		thread->tail = &history->next;
-		thread->count++;
+		put_last_locked(thread, history);
 		CHECK_OK(pthread_cond_signal(&thread->filled));
 	}
 	lock_release(&thread->lock);

@@ -210,7 +210,8 @@ void writer_main(void *arg);
 
 /* history.c */
 struct history_thread;
-int history_start(const char *dir, struct history_thread **ret_thread) MUST_USE;
+/** @param turn  events that a query looks at before the next one has its turn */
+int history_start(const char *dir, uint32_t turn, struct history_thread **ret_thread) MUST_USE;
 int history_submit(struct history_thread *thread, struct history *history) MUST_USE;
 /** Completes those that wait with -ESHUTDOWN. */
 /** From now on history_submit() gives -ESHUTDOWN. Takes NULL; twice is fine. */

@@ -176,7 +176,8 @@ void registry_close(struct registry *registry)
 
 int registry_start(struct registry *registry)
 {
-	int r = history_start(registry->dir, &registry->history);
+	uint32_t turn = registry->options.history_turn;
+	int r = history_start(registry->dir, turn > 0 ? turn : HISTORY_TURN, &registry->history);
 
 	if (r < 0)
 		return r;

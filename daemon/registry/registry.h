@@ -36,6 +36,8 @@ struct registry_options {
 	uint32_t hold_min_instances; /* ... of services with at least so many */
 	uint32_t hold_percent;       /* ... when more than this share expires within a TTL */
 	bool sweep_by_hand;          /* for tests: no sweeper thread; registry_sweep() instead */
+	uint32_t history_turn;       /* events that a query of the log looks at before the next one
+	                                has its turn; 0: HISTORY_TURN */
 	/** Called once, on the writer thread, when the journal has failed for good: the process
 	 * should stop. */
 	void (*failed)(void *arg);
@@ -156,7 +158,11 @@ int64_t registry_lease_ms(const struct registry *registry);
  * thread, inside a visit. */
 int64_t registry_held_ms(const struct registry *registry, const struct service *service);
 
-/** Events from the log, read on the registry's history thread. Owned by the caller until done(). */
+#define HISTORY_TURN 10000
+/**
+ * Events from the log, read on the registry's history thread. Owned by the caller until done().
+ * Those that wait take turns, so one that finds little in a long log holds nobody up.
+ */
 struct history {
 	struct journal_query query;
 	struct buf *out; /* gets the events, as put() puts them */
@@ -172,7 +178,12 @@ struct history {
 	int64_t oldest_ms; /* with -ESTALE: as journal_reader_oldest() */
 	uint32_t count;
 	bool more; /* stopped at query.limit or bytes_max: there may be more after `last` */
+
+	/* the history thread's */
 	struct history *next;
+	struct history *same; /* those that get what it finds */
+	bool has_begun;
+	size_t start; /* of what it has put into out */
 };
 /** @return 0, -EAGAIN (too many wait), -ESHUTDOWN */
 int registry_read_history(struct registry *registry, struct history *history) MUST_USE;

@@ -3,6 +3,7 @@
 
 import json
 import random
+import shutil
 import threading
 
 import rollcall_test as rt
@@ -268,6 +269,11 @@ class Retention(TestCase):
             self.assertEqual(stream.status, 410)
             problem = json.loads(stream.answer.read())
             self.assertEqual(problem['code'], 'compacted')
+            oldest = problem['oldest_revision']
+            self.assertEqual(self.stream(headers=headers, since=oldest - 2).status, 410)
+            stream = self.stream(headers=headers, since=oldest - 1)
+            self.assertEqual(stream.event().id if headers == SSE else stream.lines()[0]['revision'],
+                             oldest)
         stream = self.stream()
         self.assertGreater(stream.event().id, 1000)
 
@@ -286,6 +292,73 @@ class Retention(TestCase):
         self.assertEqual(self.registry.metric('rollcall_stream_resets_total'), 1)
         again = self.stream(since=reset.data['oldest'] - 1)
         self.assertEqual(again.event().id, reset.data['oldest'])
+
+
+class Ahead(TestCase):
+    """A registry that was restored from an older state: its clients are ahead of it."""
+
+    def restore_older(self):
+        """@return the revision that a client had before"""
+        self.registry.register('web', 'a')
+        self.registry.register('web', 'b')
+        self.registry.stop()
+        kept = self.registry.state_dir + '.kept'
+        shutil.copytree(self.registry.state_dir, kept)
+        self.addCleanup(shutil.rmtree, kept, ignore_errors=True)
+        self.registry.start()
+        for i in range(5):
+            self.registry.register('web', f'lost{i}')
+        seen = self.stream(since=0).events(7)[-1].id
+        self.registry.stop()
+        shutil.rmtree(self.registry.state_dir)
+        shutil.move(kept, self.registry.state_dir)
+        self.registry.start()
+        return seen
+
+    def test_every_form_is_told_at_once_and_can_go_on_from_what_it_is_told(self):
+        seen = self.restore_older()
+        self.assertEqual(seen, 7)
+        forms = [('', {'since': seen, 'wait_ms': 600000}), ('', {'since': seen}),
+                 (SSE, {'since': seen}), (SSE + f'Last-Event-ID: {seen}\r\n', {'since': 1}),
+                 (LINES, {'since': seen, 'wait_ms': 600000}),
+                 (SSE, {'since': 3, 'service': 'nobody'}), (SSE, {'since': 2**63 - 1})]
+        for headers, parameters in forms:
+            stream = self.stream(headers=headers, **parameters)
+            self.assertEqual(stream.status, 410, (headers, parameters))
+            problem = json.loads(stream.answer.read())
+            self.assertEqual(problem['code'], 'revision-ahead')
+            self.assertEqual(problem['latest_revision'], 2)
+            self.assertEqual(stream.answer.headers['X-Rollcall-Revision'], '2')
+        self.assertEqual(self.registry.metric(PARKED), 0)
+        following = [self.stream(since=2), self.stream(headers=LINES, since=2, wait_ms=60000)]
+        self.registry.register('web', 'new')
+        self.assertEqual(following[0].event().id, 3)
+        self.assertEqual(json.loads(following[1].answer.readline())['id'], 'new')
+
+    def test_the_life_of_an_instance_says_so_too(self):
+        seen = self.restore_older()
+        self.assert_problem(self.registry.get(
+            rt.instance_path('web', 'a') + f'/history?since={seen}'), 410, 'revision-ahead')
+
+    def test_the_latest_revision_is_not_ahead(self):
+        self.registry.register('web', 'a')
+        for headers in ('', LINES):
+            self.assertEqual(self.stream(headers=headers, since=1).status, 200)
+
+    def test_state_comes_at_once_with_the_revision_to_go_on_with(self):
+        seen = self.restore_older()
+        for path in ('/v1/services/web', '/v1/services', '/v1/services/web?status=draining',
+                     '/v1/services/web?meta.x=y'):
+            more = '&' if '?' in path else '?'
+            answer = self.registry.get(f'{path}{more}revision={seen}&wait_ms=600000')
+            self.assertEqual((answer.status, answer.revision), (200, 2), path)
+            self.assertLessEqual(answer.json()['revision'], 2)
+        missing = self.registry.get(f'/v1/services/nobody?revision={seen}&wait_ms=600000')
+        self.assertEqual((missing.code, missing.revision), ('unknown-service', 2))
+        watch = self.stream(WATCH, headers=SSE + f'Last-Event-ID: {seen}\r\n')
+        self.assertEqual((watch.event().kind, watch.last_id), ('snapshot', 2))
+        self.registry.register('web', 'new')
+        self.assertEqual((watch.event().kind, watch.last_id), ('added', 3))
 
 
 class LongPolls(TestCase):

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** The history thread: pages, one reading for all that ask the same, and a queue that has an end.
  */
+#include "base/attr.h"
 #include "base/clock.h"
 #include "base/thread.h"
 #include "registry/registry.h"
@@ -18,6 +19,8 @@ static sem_t completed;
 static sem_t reading;  /* the thread is in put_slowly() */
 static sem_t may_read; /* it may go on */
 static atomic_uint events_put;
+static struct history *in_order[16]; /* as they were answered */
+static atomic_uint answered;
 
 static void wait_for(sem_t *what)
 {
@@ -33,11 +36,14 @@ static void command_done(struct command *command)
 
 static void history_done(struct history *history)
 {
-	(void)history;
+	unsigned n = atomic_fetch_add(&answered, 1);
+
+	if (n < ARRAY_LEN(in_order))
+		in_order[n] = history;
 	ck_ok(sem_post(&completed));
 }
 
-static void open_it(void)
+static void open_it(uint32_t turn)
 {
 	struct registry_options options = {
 		.journal = {.dir = statedir_path()},
@@ -45,6 +51,7 @@ static void open_it(void)
 		.batch_max = 100,
 		.instances_max = 1000,
 		.sweep_by_hand = true,
+		.history_turn = turn,
 	};
 	struct journal_error error;
 
@@ -60,7 +67,8 @@ static void setup(void)
 	ck_ok(sem_init(&reading, 0, 0));
 	ck_ok(sem_init(&may_read, 0, 0));
 	atomic_store(&events_put, 0);
-	open_it();
+	atomic_store(&answered, 0);
+	open_it(0);
 	for (char id = 'a'; id < 'k'; id++) {
 		struct command command = {
 			.kind = COMMAND_REGISTER,
@@ -227,6 +235,151 @@ START_TEST(the_queue_has_an_end_but_for_those_that_are_counted_elsewhere)
 }
 END_TEST
 
+/* From now on a turn is @p events long. */
+static void take_turns(uint32_t events)
+{
+	registry_stop(registry);
+	registry_close(registry);
+	open_it(events);
+}
+
+START_TEST(a_long_search_holds_nobody_up)
+{
+	struct buf outs[4];
+	struct history slow = ask(&outs[0], 9, 1);
+	struct history search = ask(&outs[1], 0, 100);
+	struct history second = ask(&outs[2], 0, 100);
+	struct history quick = ask(&outs[3], 8, 2);
+
+	take_turns(2);
+	for (size_t i = 0; i < 4; i++)
+		buf_init(&outs[i], 100);
+	search.query.id = STR("j");
+	second.query.id = STR("h");
+	keep_busy(&slow);
+	ck_ok(registry_read_history(registry, &search));
+	ck_ok(registry_read_history(registry, &second));
+	ck_ok(registry_read_history(registry, &quick));
+	ck_ok(sem_post(&may_read));
+	for (size_t i = 0; i < 4; i++)
+		wait_for(&completed);
+	ck_assert_ptr_eq(in_order[1], &quick);
+	ck_assert_ptr_eq(in_order[2], &search); /* both take five turns */
+	ck_assert_ptr_eq(in_order[3], &second);
+	ck_has(outs[1], "j");
+	ck_has(outs[2], "h");
+	ck_has(outs[3], "ij");
+	ck_assert_uint_eq(search.last, 10);
+	ck_assert_uint_eq(second.last, 10);
+	ck_assert(!search.more && !second.more);
+	for (size_t i = 0; i < 4; i++)
+		buf_fini(&outs[i]);
+}
+END_TEST
+
+START_TEST(turns_leave_no_mark_on_the_answer)
+{
+	for (uint32_t turn = 1; turn <= 11; turn++) {
+		static const uint32_t limits[] = {1, 3, 10, 100};
+
+		take_turns(turn);
+		for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+			uint32_t limit = limits[i];
+			struct buf out;
+			struct history history = ask(&out, 0, limit);
+
+			buf_init(&out, 100);
+			buf_put_char(&out, '>');
+			read_one(&history);
+			ck_assert_uint_eq(history.count, limit < 10 ? limit : 10);
+			ck_assert_uint_eq(history.last, history.count);
+			ck_assert(history.more == (limit <= 10));
+			ck_assert_uint_eq(out.len, 1 + history.count);
+			ck_assert(memcmp(out.data, ">abcdefghij", out.len) == 0);
+			buf_fini(&out);
+		}
+		struct buf out;
+		struct history history = ask(&out, 2, 100);
+
+		buf_init(&out, 100);
+		history.bytes_max = 4;
+		read_one(&history);
+		ck_has(out, "cdef");
+		ck_assert(history.more);
+		buf_fini(&out);
+	}
+}
+END_TEST
+
+START_TEST(who_asks_the_same_later_gets_all_of_it)
+{
+	struct buf outs[3];
+	struct history first = ask(&outs[0], 0, 100);
+	struct history same = ask(&outs[1], 0, 100);
+	struct history late = ask(&outs[2], 0, 100);
+
+	take_turns(3);
+	for (size_t i = 0; i < 3; i++)
+		buf_init(&outs[i], 100);
+	keep_busy(&first); /* amid its first turn */
+	same.put = late.put = put_slowly;
+	ck_ok(registry_read_history(registry, &same));
+	ck_ok(registry_read_history(registry, &late));
+	for (size_t i = 0; i < 20; i++)
+		ck_ok(sem_post(&may_read));
+	for (size_t i = 0; i < 3; i++)
+		wait_for(&completed);
+	for (size_t i = 0; i < 3; i++) {
+		ck_has(outs[i], "abcdefghij");
+		buf_fini(&outs[i]);
+	}
+	ck_assert_uint_eq(atomic_load(&events_put), 20); /* the two were read for together */
+}
+END_TEST
+
+START_TEST(stopping_answers_those_amid_their_turns)
+{
+	struct buf outs[3];
+	struct history first = ask(&outs[0], 0, 100);
+	struct history search[2] = {ask(&outs[1], 0, 100), ask(&outs[2], 0, 100)};
+
+	take_turns(1);
+	for (size_t i = 0; i < 3; i++)
+		buf_init(&outs[i], 100);
+	search[0].query.id = search[1].query.id = STR("none");
+	ck_ok(registry_read_history(registry, &search[0]));
+	keep_busy(&first);
+	ck_ok(registry_read_history(registry, &search[1]));
+	for (size_t i = 0; i < 10; i++)
+		ck_ok(sem_post(&may_read));
+	registry_stop(registry);
+	for (size_t i = 0; i < 3; i++)
+		wait_for(&completed);
+	struct history *all[] = {&first, &search[0], &search[1]};
+	for (size_t i = 0; i < 3; i++) {
+		ck_assert(all[i]->error == 0 || all[i]->error == -ESHUTDOWN);
+		buf_fini(&outs[i]);
+	}
+	ck_assert_int_eq(registry_read_history(registry, &first), -ESHUTDOWN);
+}
+END_TEST
+
+START_TEST(a_place_that_is_ahead_is_told)
+{
+	struct buf out;
+	struct history history = ask(&out, 11, 100);
+
+	buf_init(&out, 100);
+	ck_ok(registry_read_history(registry, &history));
+	wait_for(&completed);
+	ck_assert_int_eq(history.error, -ERANGE);
+	ck_assert_uint_eq(history.last, 10);
+	buf_fini(&out);
+}
+END_TEST
+
 SUITE("history", setup, teardown, a_page_ends_with_the_event_that_fills_it,
       one_reading_serves_all_that_ask_the_same,
-      the_queue_has_an_end_but_for_those_that_are_counted_elsewhere)
+      the_queue_has_an_end_but_for_those_that_are_counted_elsewhere, a_long_search_holds_nobody_up,
+      turns_leave_no_mark_on_the_answer, who_asks_the_same_later_gets_all_of_it,
+      stopping_answers_those_amid_their_turns, a_place_that_is_ahead_is_told)

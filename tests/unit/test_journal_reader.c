@@ -51,14 +51,12 @@ START_TEST(a_reader_filters_and_says_where_to_go_on)
 		{{.limit = 2}, 2, 1, 2},
 		{{.limit = 2, .since = 2}, 2, 3, 4},
 		{{.limit = 10, .since = 5}, 0, 0, 5},
-		{{.limit = 10, .since = 77}, 0, 0, 77}, /* never back */
 		{{.limit = 10, .service = {"a", 1}}, 3, 1, 5},
 		{{.limit = 1, .service = {"a", 1}, .since = 1}, 1, 3, 3},
 		{{.limit = 10, .service = {"a", 1}, .id = {"1", 1}}, 2, 1, 5},
 		{{.limit = 10, .id = {"1", 1}}, 4, 1, 5},
 		{{.limit = 10, .kinds = 1 << EVENT_EXPIRED}, 1, 4, 5},
 		{{.limit = 10, .service = {"nobody", 6}}, 0, 0, 5},
-		{{.limit = 10, .since = UINT64_MAX}, 0, 0, UINT64_MAX},
 	};
 
 	ck_ok(journal_append(journal, events, 5));
@@ -71,6 +69,59 @@ START_TEST(a_reader_filters_and_says_where_to_go_on)
 		ck_assert_msg(last == cases[i].last, "case %zu: last %lu", i, (unsigned long)last);
 		if (seen_count > 0)
 			ck_assert_uint_eq(seen[0].event.revision, cases[i].first);
+	}
+}
+END_TEST
+
+START_TEST(a_reader_is_told_of_a_place_that_the_log_has_not_come_to)
+{
+	struct event event = statedir_event(EVENT_REGISTERED, "a", "1");
+	static const uint64_t ahead[] = {2, 77, UINT64_MAX};
+	uint64_t oldest = 42;
+
+	append(&event);
+	for (size_t i = 0; i < sizeof(ahead) / sizeof(ahead[0]); i++) {
+		struct journal_query query = {.limit = 10, .since = ahead[i]};
+		uint64_t last = 42;
+
+		ck_fails(read_events(&query, &last, &oldest), ERANGE);
+		ck_assert_uint_eq(seen_count, 0);
+		ck_assert_uint_eq(last, 1);
+		ck_assert_uint_eq(oldest, 42);
+	}
+}
+END_TEST
+
+START_TEST(a_reader_looks_at_no_more_than_its_span)
+{
+	static const struct {
+		struct journal_query query;
+		int stopped;
+		size_t count;
+		uint64_t last;
+	} cases[] = {
+		{{.limit = 100, .span = 10}, 1, 10, 10},
+		{{.limit = 100, .span = 99}, 1, 99, 99},
+		{{.limit = 100, .span = 100}, 0, 100, 100},
+		{{.limit = 100, .span = UINT32_MAX}, 0, 100, 100},
+		{{.limit = 5, .span = 10}, 0, 5, 5}, /* the limit was first */
+		{{.limit = 10, .span = 10}, 0, 10, 10},
+		{{.limit = 100, .span = 10, .since = 2489}, 1, 10, 2499},
+		{{.limit = 100, .span = 10, .since = 2490}, 0, 10, 2500},
+		{{.limit = 100, .span = 10, .since = 2500}, 0, 0, 2500},
+		{{.limit = 100, .span = 10, .service = {"nobody", 6}}, 1, 0, 10},
+		{{.limit = 100, .span = 10, .service = {"nobody", 6}, .since = 2495}, 0, 0, 2500},
+	};
+
+	append_many();
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint64_t last = 0;
+		uint64_t oldest = 0;
+		int r = read_events(&cases[i].query, &last, &oldest);
+
+		ck_assert_msg(r == cases[i].stopped, "case %zu: %d", i, r);
+		ck_assert_msg(seen_count == cases[i].count, "case %zu: %zu", i, seen_count);
+		ck_assert_msg(last == cases[i].last, "case %zu: last %lu", i, (unsigned long)last);
 	}
 }
 END_TEST
@@ -129,5 +180,6 @@ END_TEST
 
 SUITE("journal_reader", setup, teardown, a_reader_sees_events_with_all_their_fields,
       a_reader_filters_and_says_where_to_go_on,
-      a_reader_sees_what_was_committed_after_it_was_opened, a_visitor_may_end_the_reading,
-      a_reader_without_a_journal_is_refused)
+      a_reader_is_told_of_a_place_that_the_log_has_not_come_to,
+      a_reader_looks_at_no_more_than_its_span, a_reader_sees_what_was_committed_after_it_was_opened,
+      a_visitor_may_end_the_reading, a_reader_without_a_journal_is_refused)
