@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** What changed between two moments, and the life of one instance. */
 #include "api/travel.h"
+#include "base/clock.h"
 
 #include "base/parse.h"
 
@@ -122,6 +123,13 @@ static void put_next(struct buf *out, const struct voyage *voyage)
 	buf_put_json(out, str_of(text));
 }
 
+/* Not what made the question fail: that was what has not come yet. */
+static bool is_past(const struct past_query *asked, const struct past_bounds *bounds)
+{
+	return asked->by_time ? asked->time_ms <= clock_real_ms()
+	                      : asked->revision <= bounds->latest;
+}
+
 static enum api_result put_diff(struct call *call, struct parked *parked)
 {
 	struct voyage *voyage = parked->more;
@@ -131,7 +139,10 @@ static enum api_result put_diff(struct call *call, struct parked *parked)
 
 	call->response->revision = query->to_revision;
 	if (query->error < 0) {
-		travel_refuse(call, query->error, &query->bounds);
+		bool to = is_past(&query->at, &query->bounds);
+
+		travel_refuse(call, query->error, &query->bounds, to ? "to" : "from",
+		              to ? &query->to : &query->at);
 	} else if (query->bounds.revision > query->to_revision) {
 		problem(call->response, "invalid-parameter",
 		        "from is revision %" PRIu64 ", which is after to: %" PRIu64,

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,14 +31,28 @@ bool travel_moment(struct call *call, const char *name, const struct query_item 
 	return false;
 }
 
-void travel_refuse(struct call *call, int error, const struct past_bounds *bounds)
+static void refuse_future(struct call *call, const char *name, const struct past_query *asked,
+                          uint64_t latest)
+{
+	char text[CLOCK_RFC3339_SIZE];
+
+	if (asked->by_time)
+		(void)clock_rfc3339(asked->time_ms, text);
+	else
+		(void)snprintf(text, sizeof(text), "%" PRIu64, asked->revision);
+	problem(call->response, "invalid-parameter",
+	        "%s is %s, which has not come yet: the latest revision is %" PRIu64, name, text,
+	        latest);
+}
+
+void travel_refuse(struct call *call, int error, const struct past_bounds *bounds, const char *name,
+                   const struct past_query *asked)
 {
 	char time[CLOCK_RFC3339_SIZE];
 
 	switch (error) {
 	case -ERANGE:
-		problem(call->response, "invalid-parameter",
-		        "that has not come yet: the latest revision is %" PRIu64, bounds->latest);
+		refuse_future(call, name, asked, bounds->latest);
 		break;
 	case -ESTALE:
 		(void)clock_rfc3339(bounds->oldest_ms, time);
@@ -120,7 +135,7 @@ static enum api_result arrived(struct call *call, struct parked *parked)
 
 	call->response->revision = query->bounds.revision;
 	if (query->error < 0) {
-		travel_refuse(call, query->error, &query->bounds);
+		travel_refuse(call, query->error, &query->bounds, "at", &query->at);
 	} else {
 		result = voyage->put(call, snapshot_enter(query->store));
 		snapshot_leave(query->store);

@@ -42,5 +42,6 @@ enum api_result travel_submit(struct call *call, struct parked *parked);
 /** The value of @p item: a revision, or a time in RFC 3339. */
 bool travel_moment(struct call *call, const char *name, const struct query_item *item,
                    struct past_query *ret) MUST_USE;
-/** Why the past cannot be shown. */
-void travel_refuse(struct call *call, int error, const struct past_bounds *bounds);
+/** Why the past cannot be shown; @p name is the parameter that said what was @p asked. */
+void travel_refuse(struct call *call, int error, const struct past_bounds *bounds, const char *name,
+                   const struct past_query *asked);

@@ -168,8 +168,11 @@ class Travel(rt.TestCase):
         self.assertGreater(len(set(seen)), 10)
         self.assertEqual(daemon.get('/v1/services?at=2020-01-01T00:00:00Z').json(),
                          {'revision': 0, 'services': []})
-        self.assert_problem(daemon.get('/v1/services?at=2120-01-01T00:00:00Z'), 400, 'invalid-parameter')
-        self.assert_problem(daemon.get('/v1/services?at=21'), 400, 'invalid-parameter')
+        for query, name, value in (('services?at=2120-01-01T00:00:00Z', 'at', '2120-01-01T00:00:00.000Z'),
+                                   ('services?at=21', 'at', '21'), ('diff?from=1&to=22', 'to', '22'),
+                                   ('diff?from=23', 'from', '23')):
+            problem = self.assert_problem(daemon.get(f'/v1/{query}'), 400, 'invalid-parameter')
+            self.assertIn(f'{name} is {value}, which has not come yet: the latest revision is', problem['detail'])
 
     def test_a_lookup_of_then_takes_filters_pages_and_tags(self):
         daemon = self.daemon()
