@@ -3,6 +3,7 @@
 
 import http.client
 import json
+import socket
 
 import rollcall_test as rt
 
@@ -21,8 +22,11 @@ class Event:
 class Stream:
     """Reads a stream on a connection of its own."""
 
-    def __init__(self, daemon, path, headers=SSE, timeout=60, version='1.1', **parameters):
+    def __init__(self, daemon, path, headers=SSE, timeout=60, version='1.1', receive_buffer=None,
+                 **parameters):
         self.raw = daemon.raw(timeout=timeout)
+        if receive_buffer:
+            self.raw.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.raw.send(f'GET {path}{rt.query(**parameters)} HTTP/{version}\r\nHost: x\r\n{headers}\r\n')
         self.answer = http.client.HTTPResponse(self.raw.stream)
         self.answer.begin()
@@ -46,6 +50,10 @@ class Stream:
             elif not line.strip() and data is not None:
                 return Event(kind, self.last_id, data)
         return None
+
+    def receive_fast(self):
+        """What a small receive buffer held up may come."""
+        self.raw.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
 
     def events(self, count):
         return [self.event() for _ in range(count)]

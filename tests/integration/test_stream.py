@@ -154,6 +154,61 @@ class Events(TestCase):
         self.assertEqual([e.data['id'] for e in seen],
                          [f'{life}-{i}' for life in range(4) for i in range(20)])
 
+    def crowd(self, seed):
+        """As work(), by many at once, so that one commit holds many events."""
+        def one(number):
+            chance = random.Random(seed * 100 + number)
+            client = self.client(self.registry)
+            for step in range(25):
+                service = chance.choice(('web', 'api', 'db'))
+                client.register(service, f'i{number}', weight=1 + step)
+                if chance.randrange(4) == 0:
+                    client.deregister(service, f'i{number}')
+        rt.parallel(8, one)
+
+    def test_every_retained_revision_can_be_resumed_from_after_a_crash(self):
+        chance = random.Random(5)
+        live = self.stream()
+        seen = []
+        for life in range(3):
+            self.crowd(life)
+            latest = self.registry.get('/v1/services').revision
+            self.assertLess(self.registry.metric('rollcall_commits_total'), latest - len(seen))
+            seen += [e.data for e in live.events(latest - len(seen))]
+            self.registry.kill()
+            self.registry.start()
+            self.assertEqual([e['revision'] for e in seen], list(range(1, latest + 1)))
+            for at in [0, latest - 1] + [chance.randrange(latest) for _ in range(8)]:
+                sse = self.stream(headers=SSE + f'Last-Event-ID: {at}\r\n')
+                self.assertEqual([e.data for e in sse.events(latest - at)], seen[at:])
+                self.assertEqual(self.stream(headers=LINES, since=at).lines(), seen[at:])
+                sse.close()
+            live = self.stream(headers=SSE + f'Last-Event-ID: {latest}\r\n')
+
+    def test_filters_and_limits_cut_the_same_log(self):
+        self.crowd(7)
+        everything = self.stream(headers=LINES).lines()
+        for service, kinds in (('web', ''), ('', 'deregistered'), ('api', 'registered,updated')):
+            wanted = [e for e in everything if service in ('', e['service'])
+                      and (not kinds or e['kind'] in kinds.split(','))]
+            self.assertGreater(len(wanted), 10)
+            filters = {'service': service} if service else {}
+            filters |= {'kind': kinds} if kinds else {}
+            paged, since = [], 0
+            while page := self.registry.get(
+                    EVENTS + rt.query(since=since, limit=3, **filters)).json():
+                paged += page['events']
+                since = page['revision']
+                if 'next' not in page:
+                    break
+                self.assertEqual(page['next'], since)
+            self.assertEqual(paged, wanted)
+            self.assertEqual(since, everything[-1]['revision'])
+            half = wanted[len(wanted) // 2]['revision']
+            sse = self.stream(since=half, limit=5, **filters)
+            self.assertEqual([e.data for e in sse.rest()],
+                             [e for e in wanted if e['revision'] > half][:5])
+
     def test_limit_ends_it(self):
         for i in range(5):
             self.registry.register('web', f'i{i}')
@@ -240,6 +295,21 @@ class Events(TestCase):
             checked += model.revision in said
         self.assertGreater(checked, 10)
 
+    def test_the_stream_makes_the_state_at_every_revision(self):
+        """Applied to nothing, it leads through each state that the registry says it had."""
+        stream = self.stream()
+        self.work(250, 11)
+        latest = self.registry.get('/v1/services').revision
+        model = Model()
+        while model.revision < latest:
+            model.apply(stream.event().data)
+            for service in ('web', 'api'):
+                then = self.registry.get(
+                    f'/v1/services/{service}?status=any&at={model.revision}')
+                instances = then.json()['instances'] if then.status == 200 else []
+                self.assertEqual(model.service(service), instances, model.revision)
+        self.assertGreater(latest, 100)
+
     def test_a_thousand_streams_all_get_everything(self):
         streams = [self.stream() for _ in range(1000)]
         self.wait_parked(1000)
@@ -292,6 +362,43 @@ class Retention(TestCase):
         self.assertEqual(self.registry.metric('rollcall_stream_resets_total'), 1)
         again = self.stream(since=reset.data['oldest'] - 1)
         self.assertEqual(again.event().id, reset.data['oldest'])
+
+
+    def test_who_is_too_slow_gets_all_up_to_an_explicit_reset_and_never_a_gap(self):
+        slow = {'receive_buffer': 4096}
+        events = self.stream(**slow)
+        lines = self.stream(headers=LINES, wait_ms=600000, **slow)
+        watch = self.stream(WATCH, **slow)
+        self.wait_parked(3)
+        self.fill(1500, 15000)  # more than sockets and a page hold, while nobody reads
+        latest = self.registry.lookup('web')['revision']
+        for stream in (events, lines, watch):
+            stream.receive_fast()
+        for got, reset in (self.sse_until_reset(events), self.lines_until_reset(lines)):
+            self.assertGreater(len(got), 10)
+            self.assertEqual(got, list(range(1, len(got) + 1)))
+            self.assertEqual(reset['since'], got[-1])
+            self.assertGreater(reset['oldest'], got[-1] + 1)
+            page = self.registry.get(f'{EVENTS}?since={reset["oldest"] - 1}&limit=1')
+            self.assertEqual(page.json()['events'][0]['revision'], reset['oldest'])
+            self.assert_problem(self.registry.get(f'{EVENTS}?since={reset["since"]}'), 410,
+                                'compacted')
+        self.assertEqual(self.registry.metric('rollcall_stream_resets_total'), 2)
+        view = View()
+        while view.revision < latest:  # a watch needs no log: it goes on from the state as it is
+            self.assertTrue(view.apply(watch.event()))
+        self.assertEqual(view.listed, self.registry.lookup('web')['instances'])
+
+    def sse_until_reset(self, stream):
+        *events, reset = stream.rest()
+        self.assertEqual(reset.kind, 'reset')
+        self.assertEqual(stream.last_id, events[-1].id)  # what a browser resumes from
+        return [e.id for e in events], reset.data
+
+    def lines_until_reset(self, stream):
+        *events, reset = stream.lines()
+        self.assertEqual(reset['kind'], 'reset')
+        return [e['revision'] for e in events], reset
 
 
 class Ahead(TestCase):
