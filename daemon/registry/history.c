@@ -123,10 +123,7 @@ static void answer(struct history *history)
 	while (same != NULL) {
 		struct history *next = same->next;
 
-		if (history->error == -ESHUTDOWN)
-			same->error = history->error;
-		else
-			copy_result(same, history);
+		copy_result(same, history);
 		same->done(same);
 		same = next;
 	}

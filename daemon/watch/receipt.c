@@ -13,7 +13,7 @@ struct watch_receipt {
 
 	/* guarded by LOCK_WATCH */
 	LIST_ENTRY(watch_receipt) link; /* while is_listed; then of those to be woken */
-	bool is_listed;                 /* told, and somebody may still settle it */
+	bool is_listed;                 /* told, and not settled by the last */
 	struct str topic;
 	uint64_t hash;
 	uint64_t moved[WATCH_ASPECTS]; /* each aspect's revision after the change */
@@ -92,10 +92,8 @@ void watch_tell(struct watch_receipt *receipt, const struct watch_change *change
 	memcpy(receipt->moved, change->revision, sizeof(receipt->moved));
 	receipt->open = count_locked(receipt, &hub->live[receipt->hash % BUCKETS]) +
 	                count_locked(receipt, &hub->live_any);
-	if (receipt->open > 0) {
-		LIST_INSERT_HEAD(&hub->receipts, receipt, link);
-		receipt->is_listed = true;
-	}
+	LIST_INSERT_HEAD(&hub->receipts, receipt, link);
+	receipt->is_listed = true;
 	lock_release(&hub->lock);
 }
 

@@ -43,10 +43,12 @@ static void history_done(struct history *history)
 	ck_ok(sem_post(&completed));
 }
 
+static uint64_t events_max; /* retention, 0: none */
+
 static void open_it(uint32_t turn)
 {
 	struct registry_options options = {
-		.journal = {.dir = statedir_path()},
+		.journal = {.dir = statedir_path(), .events_max_count = events_max},
 		.queue_max = 1000,
 		.batch_max = 100,
 		.instances_max = 1000,
@@ -59,6 +61,24 @@ static void open_it(uint32_t turn)
 	ck_ok(registry_start(registry));
 }
 
+static void register_one(char id, uint16_t port)
+{
+	struct command command = {
+		.kind = COMMAND_REGISTER,
+		.instance = {.service = STR("web"),
+	                     .id = {&id, 1},
+	                     .host = STR("10.0.0.1"),
+	                     .port = port,
+	                     .ttl_ms = 30000},
+		.author = STR("tester"),
+		.done = command_done,
+	};
+
+	ck_ok(registry_submit(registry, &command));
+	wait_for(&completed);
+	ck_ok(command.error);
+}
+
 static void setup(void)
 {
 	thread_adopt();
@@ -68,22 +88,10 @@ static void setup(void)
 	ck_ok(sem_init(&may_read, 0, 0));
 	atomic_store(&events_put, 0);
 	atomic_store(&answered, 0);
+	events_max = 0;
 	open_it(0);
-	for (char id = 'a'; id < 'k'; id++) {
-		struct command command = {
-			.kind = COMMAND_REGISTER,
-			.instance = {.service = STR("web"),
-		                     .id = {&id, 1},
-		                     .host = STR("10.0.0.1"),
-		                     .port = 80,
-		                     .ttl_ms = 30000},
-			.author = STR("tester"),
-			.done = command_done,
-		};
-		ck_ok(registry_submit(registry, &command));
-		wait_for(&completed);
-		ck_ok(command.error);
-	}
+	for (char id = 'a'; id < 'k'; id++)
+		register_one(id, 80);
 }
 
 static void teardown(void)
@@ -196,6 +204,9 @@ START_TEST(one_reading_serves_all_that_ask_the_same)
 			ck_has(outs[i], "fghij");
 		buf_fini(&outs[i]);
 	}
+	ck_has(other_out, "ij");
+	buf_reset(&other_out);
+	read_one(&other); /* the queue is as it should be */
 	ck_has(other_out, "ij");
 	buf_fini(&other_out);
 	buf_fini(&slow_out);
@@ -337,6 +348,93 @@ START_TEST(who_asks_the_same_later_gets_all_of_it)
 }
 END_TEST
 
+START_TEST(only_those_that_ask_the_same_are_read_for_together)
+{
+	enum { COUNT = 8 };
+	static struct buf outs[COUNT + 1];
+	struct history slow = ask(&outs[COUNT], 9, 1);
+	struct history asked[COUNT];
+	static const char *const want[COUNT] = {"hij", "ij", "h", "", "h", "", "i", NULL};
+
+	for (size_t i = 0; i <= COUNT; i++)
+		buf_init(&outs[i], 4000);
+	for (size_t i = 0; i < COUNT; i++)
+		asked[i] = ask(&outs[i], 7, 100);
+	asked[1].query.since = 8;
+	asked[2].query.limit = 1;
+	asked[3].query.kinds = 1u << EVENT_EXPIRED;
+	asked[4].bytes_max = 1;
+	asked[5].query.service = STR("api");
+	asked[6].query.id = STR("i");
+	asked[7].put = NULL; /* as JSON */
+	keep_busy(&slow);
+	for (size_t i = 0; i < COUNT; i++)
+		ck_ok(registry_read_history(registry, &asked[i]));
+	ck_ok(sem_post(&may_read));
+	for (size_t i = 0; i <= COUNT; i++)
+		wait_for(&completed);
+	for (size_t i = 0; i < COUNT; i++) {
+		struct str got = {outs[i].data, outs[i].len};
+
+		if (want[i] != NULL)
+			ck_assert_msg(str_equal(got, str_of(want[i])), "%zu: %.*s", i, (int)got.len,
+			              got.data);
+		else
+			ck_assert(got.len > 100 && got.data[0] == '{' &&
+			          got.data[got.len - 1] == '}');
+	}
+	for (size_t i = 0; i <= COUNT; i++)
+		buf_fini(&outs[i]);
+}
+END_TEST
+
+START_TEST(what_retention_overtakes_between_two_turns_is_told_after_what_was_found)
+{
+	struct journal_reader *reader;
+	struct buf out;
+	struct history history = ask(&out, 0, 100);
+	uint64_t oldest = 0;
+	int64_t oldest_ms;
+
+	events_max = 5;
+	take_turns(1);
+	buf_init(&out, 100);
+	ck_ok(journal_reader_open(statedir_path(), &reader));
+	keep_busy(&history); /* with the first event */
+	for (uint16_t port = 81; oldest <= 2; port++) {
+		register_one('a', port);
+		ck_ok(journal_reader_oldest(reader, &oldest, &oldest_ms));
+	}
+	ck_ok(sem_post(&may_read));
+	wait_for(&completed);
+	ck_ok(history.error);
+	ck_has(out, "a");
+	ck_assert(history.more);
+	ck_assert_uint_eq(history.last, 1);
+
+	struct buf busy_out;
+	struct history busy = ask(&busy_out, oldest, 1);
+	struct history late[2] = {ask(&out, 1, 100), ask(&out, 1, 100)};
+
+	buf_init(&busy_out, 100);
+	ck_ok(journal_reader_oldest(reader, &oldest, &oldest_ms));
+	keep_busy(&busy);
+	for (size_t i = 0; i < 2; i++)
+		ck_ok(registry_read_history(registry, &late[i]));
+	ck_ok(sem_post(&may_read));
+	for (size_t i = 0; i < 3; i++)
+		wait_for(&completed);
+	for (size_t i = 0; i < 2; i++) {
+		ck_assert_int_eq(late[i].error, -ESTALE);
+		ck_assert_uint_eq(late[i].oldest, oldest);
+		ck_assert_int_eq(late[i].oldest_ms, oldest_ms);
+	}
+	journal_reader_close(reader);
+	buf_fini(&busy_out);
+	buf_fini(&out);
+}
+END_TEST
+
 START_TEST(stopping_answers_those_amid_their_turns)
 {
 	struct buf outs[3];
@@ -382,4 +480,6 @@ SUITE("history", setup, teardown, a_page_ends_with_the_event_that_fills_it,
       one_reading_serves_all_that_ask_the_same,
       the_queue_has_an_end_but_for_those_that_are_counted_elsewhere, a_long_search_holds_nobody_up,
       turns_leave_no_mark_on_the_answer, who_asks_the_same_later_gets_all_of_it,
+      only_those_that_ask_the_same_are_read_for_together,
+      what_retention_overtakes_between_two_turns_is_told_after_what_was_found,
       stopping_answers_those_amid_their_turns, a_place_that_is_ahead_is_told)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/attr.h"
+#include "base/hash.h"
 #include "base/thread.h"
 #include "suite.h"
 #include "watch/receipt.h"
 #include "watch/watch.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 
 enum { HEALTHY = 1u << 0, UNHEALTHY = 1u << 1 };
 
@@ -104,6 +106,64 @@ START_TEST(any_change_wakes_those_without_a_topic)
 }
 END_TEST
 
+/* A receipt for a change of "web" at @p revision, of healthy instances only. */
+static struct watch_receipt *tell(uint64_t revision)
+{
+	struct watch_change change = {STR("web"), {revision, revision - 1, 0}};
+	struct watch_receipt *receipt = watch_receipt_new(hub);
+
+	ck_assert_ptr_nonnull(receipt);
+	watch_tell(receipt, &change, revision);
+	return receipt;
+}
+
+static void ck_count(struct watch_receipt *receipt, unsigned want_sent, unsigned want_open)
+{
+	unsigned sent;
+	unsigned open;
+
+	watch_receipt_count(receipt, &sent, &open);
+	ck_assert_uint_eq(sent, want_sent);
+	ck_assert_uint_eq(open, want_open);
+}
+
+/* A topic that shares a bucket with "web". */
+static const char *neighbour(void)
+{
+	static char name[16];
+
+	for (unsigned i = 0;; i++) {
+		(void)snprintf(name, sizeof(name), "web%u", i);
+		if (hash_str(str_of(name)) % 1024 == hash_str(STR("web")) % 1024)
+			return name;
+	}
+}
+
+START_TEST(topics_that_share_a_bucket_are_kept_apart)
+{
+	struct watcher web = waiting("web", HEALTHY, 0);
+	struct watcher other = waiting(neighbour(), HEALTHY, 0);
+	struct watcher far = waiting("far", HEALTHY, 0);
+
+	watch_join(hub, &web, 0);
+	watch_join(hub, &other, 0);
+	watch_add(hub, &web);
+	watch_add(hub, &other);
+	watch_add(hub, &far);
+	struct watch_receipt *receipt = tell(1);
+	ck_count(receipt, 0, 1);
+	ck_assert_uint_eq(notify("web", 1, 0), 1);
+	watch_leave(&other);
+	ck_count(receipt, 0, 1);
+	watch_leave(&web);
+	watch_receipt_free(receipt);
+	ck_assert(watch_is_wanted(hub, STR("web"))); /* for all that can be told cheaply */
+	ck_assert(watch_cancel(hub, &other));
+	ck_assert(!watch_is_wanted(hub, STR("web")));
+	ck_assert(watch_cancel(hub, &far));
+}
+END_TEST
+
 /* Wakes itself up again from within its own callback. */
 static void add_again(struct watcher *watcher)
 {
@@ -129,27 +189,6 @@ END_TEST
 static void note_wake_of_maker(void *arg)
 {
 	(*(int *)arg)++;
-}
-
-/* A receipt for a change of "web" at @p revision, of healthy instances only. */
-static struct watch_receipt *tell(uint64_t revision)
-{
-	struct watch_change change = {STR("web"), {revision, revision - 1, 0}};
-	struct watch_receipt *receipt = watch_receipt_new(hub);
-
-	ck_assert_ptr_nonnull(receipt);
-	watch_tell(receipt, &change, revision);
-	return receipt;
-}
-
-static void ck_count(struct watch_receipt *receipt, unsigned want_sent, unsigned want_open)
-{
-	unsigned sent;
-	unsigned open;
-
-	watch_receipt_count(receipt, &sent, &open);
-	ck_assert_uint_eq(sent, want_sent);
-	ck_assert_uint_eq(open, want_open);
 }
 
 START_TEST(the_maker_of_a_change_is_woken_when_all_have_been_sent_it)
@@ -284,8 +323,12 @@ START_TEST(who_is_behind_with_another_aspect_counts_until_he_has_that)
 	ck_count(receipt, 0, 1);
 	watch_sent(&watcher, 4, true);
 	ck_count(receipt, 1, 0);
+	watch_sent(&watcher, 3, true); /* it has more than that */
+	watch_receipt_free(receipt);
+	receipt = tell(5);
+	ck_count(receipt, 0, 0);
 	watch_leave(&watcher);
-	ck_count(receipt, 1, 0);
+	ck_assert_ptr_null(watcher.hub);
 	watch_receipt_free(receipt);
 }
 END_TEST
@@ -370,8 +413,8 @@ END_TEST
 
 SUITE("watch", setup, teardown, only_its_topic_and_its_aspects_wake_a_watcher,
       a_watcher_is_woken_once, a_cancelled_watcher_is_not_woken,
-      any_change_wakes_those_without_a_topic, a_callback_may_wait_again,
-      each_watcher_is_either_woken_or_cancelled,
+      any_change_wakes_those_without_a_topic, topics_that_share_a_bucket_are_kept_apart,
+      a_callback_may_wait_again, each_watcher_is_either_woken_or_cancelled,
       the_maker_of_a_change_is_woken_when_all_have_been_sent_it,
       who_leaves_is_waited_for_no_longer_and_was_not_told,
       a_maker_that_has_nobody_to_wait_for_or_gives_up_is_not_woken,
