@@ -22,11 +22,13 @@ static struct str cut(struct str *rest, char separator)
 
 static bool rule_matches(const struct query_rule *rule, struct str name)
 {
-	size_t len = strlen(rule->name);
+	size_t len = 0;
 
-	if ((rule->flags & QUERY_PREFIX) != 0)
-		return name.len > len && memcmp(name.data, rule->name, len) == 0;
-	return name.len == len && memcmp(name.data, rule->name, len) == 0;
+	while (len < name.len && rule->name[len] == name.data[len] && rule->name[len] != '\0')
+		len++;
+	if (rule->name[len] != '\0')
+		return false;
+	return (rule->flags & QUERY_PREFIX) != 0 ? name.len > len : name.len == len;
 }
 
 static int fail(struct query_error *error, int r, const char *what, struct str name)

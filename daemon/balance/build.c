@@ -3,23 +3,23 @@
 
 #include <errno.h>
 
-static const char *const names[STRATEGY_COUNT] = {
-	[STRATEGY_ROUND_ROBIN] = "round_robin",
-	[STRATEGY_WEIGHTED_ROUND_ROBIN] = "weighted_round_robin",
-	[STRATEGY_CONSISTENT_HASH] = "consistent_hash",
-	[STRATEGY_RANDOM] = "random",
-	[STRATEGY_LEAST_LOADED] = "least_loaded",
+static const struct str names[STRATEGY_COUNT] = {
+	[STRATEGY_ROUND_ROBIN] = STR("round_robin"),
+	[STRATEGY_WEIGHTED_ROUND_ROBIN] = STR("weighted_round_robin"),
+	[STRATEGY_CONSISTENT_HASH] = STR("consistent_hash"),
+	[STRATEGY_RANDOM] = STR("random"),
+	[STRATEGY_LEAST_LOADED] = STR("least_loaded"),
 };
 
 const char *strategy_name(enum strategy strategy)
 {
-	return names[strategy];
+	return names[strategy].data;
 }
 
 int strategy_parse(struct str text, enum strategy *ret_strategy)
 {
 	for (size_t i = 0; i < STRATEGY_COUNT; i++) {
-		if (str_equal(text, str_of(names[i]))) {
+		if (str_equal(text, names[i])) {
 			*ret_strategy = (enum strategy)i;
 			return 0;
 		}

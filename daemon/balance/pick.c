@@ -276,15 +276,18 @@ static int choose(struct picking *picking)
 
 int balance_pick(const struct service *service, const struct pick *pick, const struct member **ret)
 {
-	struct picking picking = {
-		.service = service,
-		.pick = pick,
-		.candidates = service->status_count[STATUS_HEALTHY],
-		.found = ret,
-	};
+	struct picking picking; /* member by member: `excluded` is large and need not be cleared */
 	struct view *view = NULL;
 	bool owned = false;
 
+	picking.service = service;
+	picking.pick = pick;
+	picking.view = NULL;
+	picking.candidates = service->status_count[STATUS_HEALTHY];
+	picking.excluded_count = 0;
+	picking.target = 0;
+	picking.found = ret;
+	picking.found_count = 0;
 	if (picking.candidates > 0 && pick->filter.count > 0) {
 		int r = view_get(service, &pick->filter, &view, &owned);
 

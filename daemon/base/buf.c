@@ -57,11 +57,17 @@ static int grow(struct buf *buf, size_t more)
 	return 0;
 }
 
-int buf_reserve(struct buf *buf, size_t more)
+/* Nearly always: no call. */
+static inline int reserve(struct buf *buf, size_t more)
 {
 	if (buf->error == 0 && more <= buf->size - buf->len)
 		return 0;
 	return grow(buf, more);
+}
+
+int buf_reserve(struct buf *buf, size_t more)
+{
+	return reserve(buf, more);
 }
 
 char *buf_take(struct buf *buf, size_t *ret_len)
@@ -77,15 +83,10 @@ char *buf_take(struct buf *buf, size_t *ret_len)
 
 void buf_add(struct buf *buf, const void *data, size_t len)
 {
-	if (len == 0 || buf_reserve(buf, len) < 0)
+	if (len == 0 || reserve(buf, len) < 0)
 		return;
 	memcpy(buf->data + buf->len, data, len);
 	buf->len += len;
-}
-
-void buf_put(struct buf *buf, const char *text)
-{
-	buf_add(buf, text, strlen(text));
 }
 
 void buf_put_str(struct buf *buf, struct str text)
@@ -95,7 +96,7 @@ void buf_put_str(struct buf *buf, struct str text)
 
 void buf_put_char(struct buf *buf, char c)
 {
-	if (buf_reserve(buf, 1) < 0)
+	if (reserve(buf, 1) < 0)
 		return;
 	buf->data[buf->len++] = c;
 }

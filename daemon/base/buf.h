@@ -37,7 +37,11 @@ int buf_reserve(struct buf *buf, size_t more);
 char *buf_take(struct buf *buf, size_t *ret_len) MUST_USE;
 
 void buf_add(struct buf *buf, const void *data, size_t len);
-void buf_put(struct buf *buf, const char *text);
+/** Here, so that the length of a literal is known where it stands. */
+static inline void buf_put(struct buf *buf, const char *text)
+{
+	buf_add(buf, text, strlen(text));
+}
 void buf_put_str(struct buf *buf, struct str text);
 void buf_put_char(struct buf *buf, char c);
 void buf_put_u64(struct buf *buf, uint64_t n);
