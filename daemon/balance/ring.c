@@ -181,11 +181,44 @@ out:
 	return ring;
 }
 
+/* About half of how far off a guess is among 100,000 points. */
+#define NEAR 64
+
+/*
+ * Between which points @p place must be. MD5s are spread evenly, so it stands about where its first
+ * bits say: go on from there in growing steps. Halving the whole ring instead would miss the cache
+ * at many a step.
+ */
+static void narrow(const struct ring *ring, struct place place, uint32_t *low, uint32_t *high)
+{
+	uint32_t guess = (uint32_t)((place.high >> 32) * ring->count >> 32);
+	uint32_t step = NEAR;
+
+	if (is_before(ring->place[guess], place)) {
+		*low = guess + 1;
+		while (*high - *low > step && is_before(ring->place[*low + step], place)) {
+			*low += step + 1;
+			step *= 2;
+		}
+		if (*high - *low > step)
+			*high = *low + step;
+	} else {
+		*high = guess;
+		while (*high - *low > step && !is_before(ring->place[*high - step], place)) {
+			*high -= step;
+			step *= 2;
+		}
+		if (*high - *low > step)
+			*low = *high - step + 1;
+	}
+}
+
 uint32_t ring_find(const struct ring *ring, struct place place)
 {
 	uint32_t low = 0;
 	uint32_t high = ring->count;
 
+	narrow(ring, place, &low, &high);
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
 
