@@ -220,8 +220,8 @@ void call_tell_held(struct call *call, const struct service *service)
 enum api_result call_answer(struct call *call, unsigned status, const char *content_type)
 {
 	/* What is JSON ends in a newline, for those who read it at a terminal. */
-	if (content_type != NULL && strcmp(content_type, TYPE_JSON) == 0 &&
-	    call->response->blob == NULL)
+	if (call->response->blob == NULL && content_type != NULL &&
+	    strcmp(content_type, TYPE_JSON) == 0)
 		buf_put_char(&call->response->body, '\n');
 	call->response->status = status;
 	call->response->content_type = content_type;

@@ -301,8 +301,6 @@ static enum api_result look_again(struct call *call, struct parked *parked)
 /** Answers when the result has changed or time is over; waits otherwise. Owns @p parked. */
 static enum api_result look(struct call *call, const struct lookup *lookup, struct parked *parked)
 {
-	struct watcher watcher = {.topic = call->service, .aspects = lookup->statuses};
-
 	for (;;) {
 		const struct snapshot *now = snapshot_enter(call->api->store);
 		const struct service *service = snapshot_service(now, call->service);
@@ -315,7 +313,9 @@ static enum api_result look(struct call *call, const struct lookup *lookup, stru
 			snapshot_leave(call->api->store);
 			return result;
 		}
-		watcher.seen = result_revision(call, service, lookup);
+		struct watcher watcher = {.topic = call->service,
+		                          .aspects = lookup->statuses,
+		                          .seen = result_revision(call, service, lookup)};
 		watcher.has = snapshot_revision(now);
 		uint64_t print = fingerprint(service, lookup);
 		snapshot_leave(call->api->store);
