@@ -20,7 +20,8 @@
 #include <unistd.h>
 
 #define PICKS         1000000
-#define ROUNDS        11
+#define BATCH         50 /* calls in a row; short, so that both meet the same machine */
+#define BATCHES_MAX   1000
 #define REGISTRATIONS 1000
 
 static rollcall_client *client;
@@ -144,34 +145,54 @@ static void layered(int calls)
 	rollcall_response_clear(&response);
 }
 
+/* What one batch takes: wall time and this thread's processor's. */
+struct cost {
+	double wall;
+	double cpu;
+};
+
+static struct cost cost_of(CURL *easy)
+{
+	struct cost before = {seconds(CLOCK_MONOTONIC), seconds(CLOCK_THREAD_CPUTIME_ID)};
+
+	if (easy != NULL)
+		plain(easy, BATCH);
+	else
+		layered(BATCH);
+	return (struct cost){seconds(CLOCK_MONOTONIC) - before.wall,
+	                     seconds(CLOCK_THREAD_CPUTIME_ID) - before.cpu};
+}
+
+/* Pairs of batches, each begun by the other of the two in turn; the median of their differences. */
 static void compare_calls(const char *address, int calls, double *ret_wall_us, double *ret_cpu_us)
 {
-	double wall[ROUNDS];
-	double cpu[ROUNDS];
+	static double wall[BATCHES_MAX];
+	static double cpu[BATCHES_MAX];
 	char url[256];
 	size_t got = 0;
+	size_t pairs = (size_t)calls / BATCH;
 	CURL *easy = curl_easy_init();
 
+	if (pairs < 1 || pairs > BATCHES_MAX)
+		pairs = BATCHES_MAX;
 	(void)snprintf(url, sizeof(url), "http://%s/healthz", address);
 	(void)curl_easy_setopt(easy, CURLOPT_URL, url);
 	(void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	(void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, keep);
 	(void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, &got);
-	plain(easy, calls);
-	layered(calls);
-	for (int i = 0; i < ROUNDS; i++) {
-		double wall0 = seconds(CLOCK_MONOTONIC);
-		double cpu0 = seconds(CLOCK_THREAD_CPUTIME_ID);
-		plain(easy, calls);
-		double wall1 = seconds(CLOCK_MONOTONIC);
-		double cpu1 = seconds(CLOCK_THREAD_CPUTIME_ID);
-		layered(calls);
-		wall[i] = (seconds(CLOCK_MONOTONIC) - wall1) - (wall1 - wall0);
-		cpu[i] = (seconds(CLOCK_THREAD_CPUTIME_ID) - cpu1) - (cpu1 - cpu0);
+	(void)cost_of(easy);
+	(void)cost_of(NULL);
+	for (size_t i = 0; i < pairs; i++) {
+		struct cost first = cost_of(i % 2 == 0 ? easy : NULL);
+		struct cost second = cost_of(i % 2 == 0 ? NULL : easy);
+		double sign = i % 2 == 0 ? 1 : -1;
+
+		wall[i] = sign * (second.wall - first.wall);
+		cpu[i] = sign * (second.cpu - first.cpu);
 	}
 	curl_easy_cleanup(easy);
-	*ret_wall_us = median(wall, ROUNDS) * 1e6 / calls;
-	*ret_cpu_us = median(cpu, ROUNDS) * 1e6 / calls;
+	*ret_wall_us = median(wall, pairs) * 1e6 / BATCH;
+	*ret_cpu_us = median(cpu, pairs) * 1e6 / BATCH;
 }
 
 /* --- registrations -------------------------------------------------------------------------- */

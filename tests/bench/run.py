@@ -448,9 +448,9 @@ class Bench:
         daemon = self.daemon()
         host, port = daemon.urls[0].removeprefix('http://').rsplit(':', 1)
         for i in range(10):
-            daemon.register('bench', f'i{i}', host=f'10.0.0.{i + 1}')
-        daemon.register('self', 'me', host=host, port=int(port))
-        out = subprocess.run([os.path.join(TOOLS, 'bench_client'), f'{host}:{port}', 'bench', '2000'],
+            daemon.register('bench', f'i{i}', host=f'10.0.0.{i + 1}', ttl_ms=300000)
+        daemon.register('self', 'me', host=host, port=int(port), ttl_ms=300000)
+        out = subprocess.run([os.path.join(TOOLS, 'bench_client'), f'{host}:{port}', 'bench', '20000'],
                              check=True, stdout=subprocess.PIPE, text=True).stdout
         found = json.loads(out)
         self.table.row('client: discover from a warm cache, 10 instances', f'{found["pick_ns"]:.0f} ns', '',
