@@ -31,6 +31,7 @@
 
 struct loop;
 struct exchange;
+struct side;
 
 enum lane {
 	LANE_REQUEST, /* a request has begun to arrive */
@@ -50,7 +51,9 @@ enum lane {
 struct connection {
 	struct magic magic;
 	struct loop *loop;
-	int fd; /* libmicrohttpd's to close; ours in LANE_LINGER */
+	struct side *side; /* whose libmicrohttpd has it; NULL: none yet, its first bytes have
+ not come */
+	int fd;            /* libmicrohttpd's to close; ours in LANE_LINGER */
 	enum lane lane;
 	bool watched;     /* the fd is in the loop's epoll */
 	uint32_t awaited; /* the events that are awaited there; 0: none any more */

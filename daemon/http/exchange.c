@@ -413,6 +413,7 @@ void exchange_resume(struct exchange *exchange)
 	timers_disarm(&exchange->loop->timers, &exchange->timer);
 	metrics_move(METRIC_PARKED, -1);
 	move(exchange, LANE_REPLY);
+	exchange->connection->side->due = true;
 	MHD_resume_connection(exchange->mhd);
 }
 

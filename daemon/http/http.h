@@ -4,9 +4,10 @@
  * the guards that its parser needs, deadlines and limits, and the life of one request from socket
  * to socket.
  *
- * Each thread owns one MHD daemon (external epoll mode), an epoll of its own, in which it accepts
- * from all listeners, and a wake-up eventfd. Requests that wait for the writer are suspended;
- * finished ones come back through the thread's queue and are resumed in batches.
+ * Each thread owns two MHD daemons (external epoll mode), one for those who wait long and one for
+ * all others, an epoll of its own, in which it accepts from all listeners, and a wake-up eventfd.
+ * Requests that wait for the writer are suspended; finished ones come back through the thread's
+ * queue and are resumed in batches.
  */
 #pragma once
 

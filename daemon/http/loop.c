@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/thread.h"
 #include "http/exchange.h"
+#include "http/intake.h"
 #include "metrics/metrics.h"
 
 #include <errno.h>
@@ -18,21 +19,18 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define EVENTS_MAX 64
+/* As ACCEPT_MAX is: a pass must take all that was ready when it began. */
+#define EVENTS_MAX 4096
 #define HANGUP     (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
-/* A whole backlog a pass: a pass must take all that was ready when it began. */
-#define ACCEPT_MAX      4096
-#define ACCEPT_PAUSE_MS 100
-#define SWEEP_MS        1000
-#define LINGER_MS       2000
+#define SWEEP_MS   1000
+#define LINGER_MS  2000
 /*
  * libmicrohttpd clears this much after each request. 8 KiB takes request heads of up to 7.9 KB and
  * costs no more to serve than 4 KiB.
  */
 #define CONNECTION_MEMORY 8192
 
-/* What an event of the loop's epoll is about; any other pointer is a struct connection. */
-static char event_mhd;
+/* What an event of the loop's epoll is about; see dispatch(). */
 static char event_wake;
 
 static void take_time(struct loop *loop)
@@ -43,11 +41,13 @@ static void take_time(struct loop *loop)
 
 static void shut(struct loop *loop, struct connection *connection)
 {
+	if (connection->side == NULL && !intake_pass_on(loop, connection, &loop->side[SIDE_ASKERS]))
+		return;
 	lanes_move(&loop->lanes, connection, LANE_CLOSING, loop->now_ms);
 	(void)shutdown(connection->fd, SHUT_RDWR); /* the peer may have left already */
 }
 
-static void end(struct loop *loop, struct connection *connection)
+void loop_end(struct loop *loop, struct connection *connection)
 {
 	if (connection->lane == LANE_LINGER)
 		(void)close(connection->fd);
@@ -94,7 +94,7 @@ static void drain(struct loop *loop, struct connection *connection)
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
 		if (n <= 0) {
-			end(loop, connection);
+			loop_end(loop, connection);
 			return;
 		}
 	}
@@ -109,10 +109,6 @@ static void notice_connection(void *cls, struct MHD_Connection *mhd, void **cont
 	CHECK_MAGIC(loop, loop);
 	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
 		*context = loop->adding;
-		lanes_enter(&loop->lanes, loop->adding, LANE_SETTLE, loop->now_ms);
-		loop_watch_hangup(loop, loop->adding);
-		loop->connections++;
-		metrics_move(METRIC_CONNECTIONS, 1);
 		loop->adding = NULL;
 		return;
 	}
@@ -120,93 +116,8 @@ static void notice_connection(void *cls, struct MHD_Connection *mhd, void **cont
 	struct connection *connection = *context;
 	CHECK_MAGIC(connection, connection);
 	if (!linger(loop, connection))
-		end(loop, connection);
+		loop_end(loop, connection);
 	*context = NULL;
-}
-
-/* Takes @p fd in any case: serves it, or closes it at a limit or without memory. */
-static void admit(struct loop *loop, int fd, const struct sockaddr_storage *address,
-                  socklen_t address_len)
-{
-	struct http *http = loop->http;
-	const struct sockaddr *generic = (const struct sockaddr *)address;
-	unsigned most = atomic_load_explicit(&http->connections_max, memory_order_relaxed);
-	unsigned most_per_peer =
-		atomic_load_explicit(&http->connections_per_peer_max, memory_order_relaxed);
-	struct connection *connection = NULL;
-	struct peer peer = {0};
-
-	if (atomic_fetch_add(&http->connections, 1) >= most)
-		goto refuse;
-	if (peers_enter(&http->peers, generic, most_per_peer, &peer) < 0)
-		goto refuse;
-	connection = calloc(1, sizeof(*connection));
-	if (connection == NULL)
-		goto refuse;
-	connection->magic = MAGIC_INIT(connection);
-	connection->loop = loop;
-	connection->fd = fd;
-	connection->peer = peer;
-	connection_describe(connection, address);
-	loop->adding = connection;
-	if (MHD_add_connection(loop->mhd, fd, generic, address_len) == MHD_YES)
-		return;
-	fd = -1; /* it has closed the socket */
-	if (loop->adding == NULL)
-		return; /* and, as it had told of the start, told of the end too */
-	loop->adding = NULL;
-
-refuse:
-	metrics_count(METRIC_CONNECTIONS_REFUSED, 1);
-	if (fd >= 0)
-		(void)close(fd);
-	free(connection);
-	peers_leave(&http->peers, &peer);
-	(void)atomic_fetch_sub(&http->connections, 1);
-}
-
-static void watch_listeners(struct loop *loop, bool on)
-{
-	struct http *http = loop->http;
-
-	for (size_t i = 0; i < http->listener_count; i++) {
-		/* Exclusive: a new connection wakes one of the threads, not all. */
-		struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE,
-		                            .data.ptr = &http->listener[i]};
-
-		/* Without memory it is tried again with the next pause. */
-		(void)epoll_ctl(loop->epoll_fd, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL,
-		                http->listener[i].fd, &event);
-	}
-}
-
-/* Out of descriptors: the listener stays ready, so look away for a while instead of spinning. */
-static void pause_accepting(struct loop *loop)
-{
-	watch_listeners(loop, false);
-	loop->accept_again_ms = loop->now_ms + ACCEPT_PAUSE_MS;
-	metrics_count(METRIC_CONNECTIONS_REFUSED, 1);
-}
-
-static void accept_ready(struct loop *loop, const struct http_listener *listener)
-{
-	for (unsigned i = 0; i < ACCEPT_MAX; i++) {
-		struct sockaddr_storage address = {.ss_family = AF_UNIX};
-		socklen_t len = sizeof(address);
-		int fd = accept4(listener->fd, (struct sockaddr *)&address, &len,
-		                 SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-		if (fd >= 0) {
-			if (len < sizeof(address.ss_family))
-				len = sizeof(address.ss_family);
-			admit(loop, fd, &address, len);
-			continue;
-		}
-		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-			pause_accepting(loop);
-		if (errno != EINTR && errno != ECONNABORTED)
-			return;
-	}
 }
 
 static bool is_listener(const struct http *http, const void *pointer)
@@ -217,8 +128,7 @@ static bool is_listener(const struct http *http, const void *pointer)
 	return offset < sizeof(http->listener);
 }
 
-/* The next of these events, and no more, of a socket that libmicrohttpd waits for too. */
-static int see_once(struct loop *loop, struct connection *connection, uint32_t events)
+int loop_see_once(struct loop *loop, struct connection *connection, uint32_t events)
 {
 	struct epoll_event event = {.events = events | EPOLLONESHOT, .data.ptr = connection};
 	int op = connection->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
@@ -235,7 +145,7 @@ static int see_once(struct loop *loop, struct connection *connection, uint32_t e
 void loop_watch_hangup(struct loop *loop, struct connection *connection)
 {
 	/* Without memory it is noticed later: when its time is over. */
-	(void)see_once(loop, connection, EPOLLRDHUP);
+	(void)!loop_see_once(loop, connection, EPOLLRDHUP);
 }
 
 /*
@@ -265,6 +175,11 @@ static void see_connection(struct loop *loop, struct connection *connection, uin
 	connection->awaited = 0;
 	if (connection->lane == LANE_IDLE)
 		lanes_move(&loop->lanes, connection, LANE_REQUEST, loop->now_ms);
+	if (connection->side == NULL) {
+		intake_sort(loop, connection);
+		return;
+	}
+	connection->side->due = true;
 	if ((events & HANGUP) == 0)
 		loop_watch_hangup(loop, connection);
 	else if (connection->watching != NULL)
@@ -275,8 +190,12 @@ static void see_connection(struct loop *loop, struct connection *connection, uin
 
 static void dispatch(struct loop *loop, const struct epoll_event *event)
 {
-	if (event->data.ptr == &event_mhd)
-		return; /* MHD_run() follows in any case */
+	for (unsigned i = 0; i < SIDES; i++) {
+		if (event->data.ptr != &loop->side[i])
+			continue;
+		loop->side[i].due = true;
+		return;
+	}
 	if (event->data.ptr == &event_wake) {
 		uint64_t count;
 
@@ -285,7 +204,7 @@ static void dispatch(struct loop *loop, const struct epoll_event *event)
 	}
 	if (is_listener(loop->http, event->data.ptr)) {
 		if (loop->accept_again_ms == 0)
-			accept_ready(loop, event->data.ptr);
+			intake_accept(loop, event->data.ptr);
 		return;
 	}
 	see_connection(loop, event->data.ptr, event->events);
@@ -310,12 +229,13 @@ static void resume_done(struct loop *loop)
 /* No request for a moment: has one begun to arrive? If not, see its first byte. */
 static void settle(struct loop *loop, struct connection *connection)
 {
-	if (connection_has_begun(connection)) { /* or ended: that counts as a byte */
+	if (connection->side != NULL &&
+	    connection_has_begun(connection)) { /* or ended: that counts as a byte */
 		loop_watch_hangup(loop, connection);
 		lanes_move(&loop->lanes, connection, LANE_REQUEST, loop->now_ms);
 		return;
 	}
-	if (see_once(loop, connection, EPOLLIN | EPOLLRDHUP) < 0) {
+	if (loop_see_once(loop, connection, EPOLLIN | EPOLLRDHUP) < 0) {
 		shut(loop, connection);
 		return;
 	}
@@ -349,7 +269,7 @@ static void end_lingering(struct loop *loop, int64_t most_ms)
 
 	while ((connection = lanes_overdue(&loop->lanes, LANE_LINGER, most_ms, loop->now_ms)) !=
 	       NULL)
-		end(loop, connection);
+		loop_end(loop, connection);
 }
 
 static void check_deadlines(struct loop *loop)
@@ -383,21 +303,35 @@ static void tidy_up(struct loop *loop)
 	if (loop->accept_again_ms != 0 && loop->now_ms >= loop->accept_again_ms &&
 	    !loop->stopping) {
 		loop->accept_again_ms = 0;
-		watch_listeners(loop, true);
+		intake_watch(loop, true);
 	}
+}
+
+/* No time-outs of libmicrohttpd's are used: it has work to go on with, or waits for its epoll. */
+static bool has_work(const struct side *side)
+{
+	MHD_UNSIGNED_LONG_LONG ms;
+
+	return side->due || (MHD_get_timeout(side->mhd, &ms) == MHD_YES && ms == 0);
+}
+
+static void run(struct side *side)
+{
+	if (!has_work(side))
+		return;
+	side->due = false;
+	(void)MHD_run(side->mhd);
 }
 
 static int wait_ms(const struct loop *loop)
 {
-	MHD_UNSIGNED_LONG_LONG mhd_ms;
 	int64_t most_ms = timers_next_ms(&loop->timers) - loop->now_ms;
 
 	if (most_ms > PROGRESS_IDLE_MS)
 		most_ms = PROGRESS_IDLE_MS;
-	if (most_ms < 0)
+	if (most_ms < 0 || has_work(&loop->side[SIDE_ASKERS]) ||
+	    has_work(&loop->side[SIDE_WAITERS]))
 		most_ms = 0;
-	if (MHD_get_timeout(loop->mhd, &mhd_ms) == MHD_YES && mhd_ms < (uint64_t)most_ms)
-		return (int)mhd_ms;
 	return (int)most_ms;
 }
 
@@ -411,7 +345,8 @@ static void pass(struct loop *loop)
 		dispatch(loop, &events[i]);
 	resume_done(loop);
 	expire_watchers(loop);
-	(void)MHD_run(loop->mhd);
+	for (unsigned i = 0; i < SIDES; i++)
+		run(&loop->side[i]);
 	tidy_up(loop);
 	progress_mark(&loop->progress);
 }
@@ -440,7 +375,7 @@ static void cease_accepting(struct loop *loop)
 
 	loop->stopping = true;
 	end_watching(loop);
-	watch_listeners(loop, false);
+	intake_watch(loop, false);
 	if (atomic_fetch_sub(&http->accepting, 1) == 1)
 		http_close_listeners(http);
 }
@@ -484,7 +419,14 @@ static size_t leave_escaped(void *cls, struct MHD_Connection *mhd, char *text)
 	return strlen(text);
 }
 
-static int start_mhd(struct loop *loop)
+static int watch(struct loop *loop, int fd, void *what)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = what};
+
+	return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+static int start_side(struct loop *loop, struct side *side)
 {
 	/*
 	 * External epoll mode, without a listening socket: connections are added as we accept them.
@@ -493,20 +435,16 @@ static int start_mhd(struct loop *loop)
 	unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET |
 	                 MHD_USE_SUPPRESS_DATE_NO_CLOCK;
 
-	loop->mhd = MHD_start_daemon(
+	side->mhd = MHD_start_daemon(
 		flags, 0, NULL, NULL, exchange_handle, loop, MHD_OPTION_URI_LOG_CALLBACK,
 		exchange_begin, loop, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
 		MHD_OPTION_NOTIFY_COMPLETED, exchange_completed, loop, MHD_OPTION_NOTIFY_CONNECTION,
 		notice_connection, loop, MHD_OPTION_CONNECTION_LIMIT, UINT_MAX,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
-	return loop->mhd != NULL ? 0 : -ENOMEM;
-}
-
-static int watch(struct loop *loop, int fd, void *what)
-{
-	struct epoll_event event = {.events = EPOLLIN, .data.ptr = what};
-
-	return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+	if (side->mhd == NULL)
+		return -ENOMEM;
+	return watch(loop, MHD_get_daemon_info(side->mhd, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd,
+	             side);
 }
 
 int loop_init(struct loop *loop, struct http *http, unsigned index)
@@ -519,19 +457,15 @@ int loop_init(struct loop *loop, struct http *http, unsigned index)
 	take_time(loop);
 	timers_init(&loop->timers, loop->now_ms);
 
-	int r = start_mhd(loop);
-	if (r < 0)
-		return r;
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (loop->epoll_fd < 0 || loop->wake_fd < 0)
 		return -errno;
-	int mhd_fd = MHD_get_daemon_info(loop->mhd, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
-	r = watch(loop, mhd_fd, &event_mhd);
+	int r = watch(loop, loop->wake_fd, &event_wake);
+	for (unsigned i = 0; r == 0 && i < SIDES; i++)
+		r = start_side(loop, &loop->side[i]);
 	if (r == 0)
-		r = watch(loop, loop->wake_fd, &event_wake);
-	if (r == 0)
-		watch_listeners(loop, true);
+		intake_watch(loop, true);
 	return r;
 }
 
@@ -546,14 +480,16 @@ int loop_start(struct loop *loop)
 
 void loop_fini(struct loop *loop)
 {
-	if (loop->mhd != NULL) {
-		/* The thread has ended: what was parked then has been woken since. */
-		loop->abandoning = true;
-		end_watching(loop);
-		resume_done(loop);
-		CHECK(loop->parked == 0);
-		(void)MHD_run(loop->mhd);
-		MHD_stop_daemon(loop->mhd);
+	/* The thread has ended: what was parked then has been woken since. */
+	loop->abandoning = true;
+	end_watching(loop);
+	resume_done(loop);
+	CHECK(loop->parked == 0);
+	for (unsigned i = 0; i < SIDES; i++) {
+		if (loop->side[i].mhd == NULL)
+			continue;
+		(void)MHD_run(loop->side[i].mhd);
+		MHD_stop_daemon(loop->side[i].mhd);
 	}
 	CHECK(loop->connections == 0);
 	while (loop->spare != NULL) {

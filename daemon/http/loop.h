@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * One http thread: an epoll of its own over the listening sockets, a wake-up eventfd and
- * libmicrohttpd's epoll; then MHD_run(). It accepts connections itself, so that limits, deadlines
+ * libmicrohttpd's epolls; then MHD_run(). It accepts connections itself, so that limits, deadlines
  * and the address families are in one place.
  */
 #pragma once
@@ -50,6 +50,18 @@ struct http {
 /** Once no loop accepts any more. */
 void http_close_listeners(struct http *http);
 
+/*
+ * Each libmicrohttpd that resumes a request walks all that it has suspended. So those who wait long
+ * have one of their own, which a write that was waiting for the disk does not walk. Who is where is
+ * guessed from a connection's first bytes (intake.h): a wrong guess costs time, nothing else.
+ */
+enum { SIDE_ASKERS, SIDE_WAITERS, SIDES };
+
+struct side {
+	struct MHD_Daemon *mhd;
+	bool due; /* it has something to do in this pass */
+};
+
 struct loop {
 	struct magic magic;
 
@@ -59,7 +71,6 @@ struct loop {
 	char name[16];
 	int epoll_fd;
 	int wake_fd;
-	struct MHD_Daemon *mhd;
 
 	/* guarded by done_lock */
 	struct lock done_lock;
@@ -68,6 +79,7 @@ struct loop {
 
 	/* loop's thread only (and http_free()'s once the thread has ended) */
 	struct progress progress;
+	struct side side[SIDES];
 	struct lanes lanes;
 	struct timers timers;      /* of requests that wait for a change */
 	struct connection *adding; /* passed to libmicrohttpd's callback */
@@ -88,6 +100,14 @@ MAGIC(loop, 0x100b100b);
 /** @return 0, or a negative errno; loop_fini() takes it in any case */
 int loop_init(struct loop *loop, struct http *http, unsigned index) MUST_USE;
 int loop_start(struct loop *loop) MUST_USE;
+/** Forgets @p connection, which libmicrohttpd has closed or never had. Loop's thread. */
+void loop_end(struct loop *loop, struct connection *connection);
+/**
+ * Sees the next of these events, and no more, of a socket that libmicrohttpd may wait for too.
+ * Loop's thread.
+ * @return 0; the error of epoll_ctl()
+ */
+int loop_see_once(struct loop *loop, struct connection *connection, uint32_t events) MUST_USE;
 /** Sees, once, when @p connection's peer hangs up. Loop's thread. */
 void loop_watch_hangup(struct loop *loop, struct connection *connection);
 /** Wakes the thread up. Any thread. */

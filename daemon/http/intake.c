@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+#include "http/intake.h"
+
+#include "http/loop.h"
+#include "metrics/metrics.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* A whole backlog a pass: a pass must take all that was ready when it began. */
+#define ACCEPT_MAX      4096
+#define ACCEPT_PAUSE_MS 100
+#define LOOK_BYTES      1024
+
+/* What asks to be kept waiting says so in one of these ways. */
+static bool will_wait(const char *text, size_t len)
+{
+	static const struct str signs[] = {STR("wait_ms="), STR("text/event-stream")};
+
+	for (size_t i = 0; i < ARRAY_LEN(signs); i++)
+		if (memmem(text, len, signs[i].data, signs[i].len) != NULL)
+			return true;
+	return false;
+}
+
+bool intake_pass_on(struct loop *loop, struct connection *connection, struct side *side)
+{
+	/* libmicrohttpd wants an address, but does nothing with it. */
+	static const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+
+	connection->side = side;
+	side->due = true;
+	loop->adding = connection;
+	if (MHD_add_connection(side->mhd, connection->fd, &nobody, sizeof(nobody)) == MHD_YES)
+		return true;
+	metrics_count(METRIC_CONNECTIONS_REFUSED, 1);
+	/* It has closed the socket and, if it had told of the start, told of the end too. */
+	if (loop->adding != NULL) {
+		loop->adding = NULL;
+		loop_end(loop, connection);
+	}
+	return false;
+}
+
+void intake_sort(struct loop *loop, struct connection *connection)
+{
+	char text[LOOK_BYTES];
+	ssize_t n = recv(connection->fd, text, sizeof(text), MSG_PEEK | MSG_DONTWAIT);
+	bool silent = n < 0 && (errno == EAGAIN || errno == EINTR);
+
+	if (silent && loop_see_once(loop, connection, EPOLLIN | EPOLLRDHUP) == 0)
+		return;
+	bool waits = n > 0 && will_wait(text, (size_t)n);
+	if (intake_pass_on(loop, connection, &loop->side[waits ? SIDE_WAITERS : SIDE_ASKERS]))
+		loop_watch_hangup(loop, connection);
+}
+
+/* Takes @p fd in any case: keeps it, or closes it at a limit or without memory. */
+static void admit(struct loop *loop, int fd, const struct sockaddr_storage *address)
+{
+	struct http *http = loop->http;
+	const struct sockaddr *generic = (const struct sockaddr *)address;
+	unsigned most = atomic_load_explicit(&http->connections_max, memory_order_relaxed);
+	unsigned most_per_peer =
+		atomic_load_explicit(&http->connections_per_peer_max, memory_order_relaxed);
+	struct connection *connection = NULL;
+	struct peer peer = {0};
+
+	if (atomic_fetch_add(&http->connections, 1) >= most)
+		goto refuse;
+	if (peers_enter(&http->peers, generic, most_per_peer, &peer) < 0)
+		goto refuse;
+	connection = calloc(1, sizeof(*connection));
+	if (connection == NULL)
+		goto refuse;
+	connection->magic = MAGIC_INIT(connection);
+	connection->loop = loop;
+	connection->fd = fd;
+	connection->peer = peer;
+	connection_describe(connection, address);
+	loop->connections++;
+	metrics_move(METRIC_CONNECTIONS, 1);
+	lanes_enter(&loop->lanes, connection, LANE_SETTLE, loop->now_ms);
+	intake_sort(loop, connection);
+	return;
+
+refuse:
+	metrics_count(METRIC_CONNECTIONS_REFUSED, 1);
+	(void)close(fd);
+	peers_leave(&http->peers, &peer);
+	(void)atomic_fetch_sub(&http->connections, 1);
+}
+
+void intake_watch(struct loop *loop, bool on)
+{
+	struct http *http = loop->http;
+
+	for (size_t i = 0; i < http->listener_count; i++) {
+		/* Exclusive: a new connection wakes one of the threads, not all. */
+		struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE,
+		                            .data.ptr = &http->listener[i]};
+
+		/* Without memory it is tried again with the next pause. */
+		(void)epoll_ctl(loop->epoll_fd, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL,
+		                http->listener[i].fd, &event);
+	}
+}
+
+/* Out of descriptors: the listener stays ready, so look away for a while instead of spinning. */
+static void pause_accepting(struct loop *loop)
+{
+	intake_watch(loop, false);
+	loop->accept_again_ms = loop->now_ms + ACCEPT_PAUSE_MS;
+	metrics_count(METRIC_CONNECTIONS_REFUSED, 1);
+}
+
+void intake_accept(struct loop *loop, const struct http_listener *listener)
+{
+	for (unsigned i = 0; i < ACCEPT_MAX; i++) {
+		struct sockaddr_storage address = {.ss_family = AF_UNIX};
+		socklen_t len = sizeof(address);
+		int fd = accept4(listener->fd, (struct sockaddr *)&address, &len,
+		                 SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd >= 0) {
+			admit(loop, fd, &address);
+			continue;
+		}
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			pause_accepting(loop);
+		if (errno != EINTR && errno != ECONNABORTED)
+			return;
+	}
+}

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+/** How new connections are taken in, in virtual time. */
+#include "http_fixture.h"
+#include "suite.h"
+
+#include "http/exchange.h"
+#include "http/loop.h"
+#include "metrics/metrics.h"
+
+#define REQUEST_MS 10000
+#define IDLE_MS    75000
+#define WAITING    "GET /stream HTTP/1.1\r\n" HOST "Accept: text/event-stream\r\n\r\n"
+#define ASKING     "GET /stream HTTP/1.1\r\n" HOST "\r\n"
+
+static int other;        /* a connection that shows what the loop has seen */
+static atomic_long side; /* of the connection that asked for /stream last */
+
+/* In the loop's thread. */
+static struct api_stream *note_side(struct api_request *request)
+{
+	struct exchange *exchange = container_of(request, struct exchange, request);
+
+	atomic_store(&side, exchange->connection->side - exchange->loop->side);
+	return NULL;
+}
+
+static void set_up(void)
+{
+	http_setup();
+	clock_virtual_set(1000000);
+	options.request_ms = REQUEST_MS;
+	options.idle_ms = IDLE_MS;
+	fake.stream = note_side;
+	serve();
+	other = dial();
+}
+
+static void tear_down(void)
+{
+	close(other);
+	http_teardown();
+	clock_virtual_off();
+}
+
+static void let_it_see(void)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		get(other, "/other");
+		ck_assert_int_eq(hear(other)->status, 200);
+	}
+}
+
+static void pass_time(int64_t ms)
+{
+	clock_virtual_advance(ms);
+	let_it_see();
+}
+
+static void wait_alone(void)
+{
+	while (metrics_gauge(METRIC_CONNECTIONS) > 1)
+		let_it_see();
+}
+
+static long side_of(int fd, const char *text)
+{
+	say(fd, text);
+	ck_assert_int_eq(hear(fd)->status, 200);
+	return atomic_load(&side);
+}
+
+/* At once, after a moment, after a silence. */
+START_TEST(the_first_bytes_tell_who_will_wait)
+{
+	int asker = dial();
+	int waiter = dial();
+	int poller = dial();
+
+	if (_i > 0)
+		let_it_see();
+	if (_i > 1)
+		pass_time(SETTLE_MS);
+	ck_assert_int_eq(side_of(waiter, WAITING), SIDE_WAITERS);
+	ck_assert_int_eq(side_of(asker, ASKING), SIDE_ASKERS);
+	get(poller, "/x?revision=5&wait_ms=1000");
+	ck_assert_int_eq(hear(poller)->status, 200);
+	/* And so it stays. */
+	ck_assert_int_eq(side_of(asker, WAITING), SIDE_ASKERS);
+	ck_assert_int_eq(side_of(waiter, ASKING), SIDE_WAITERS);
+	ck_assert_int_eq(side_of(poller, ASKING), SIDE_WAITERS);
+	close(asker);
+	close(waiter);
+	close(poller);
+}
+END_TEST
+
+static void dial_both(int fd[SIDES])
+{
+	static const char *const first[SIDES] = {[SIDE_ASKERS] = ASKING, [SIDE_WAITERS] = WAITING};
+
+	for (unsigned i = 0; i < SIDES; i++) {
+		fd[i] = dial();
+		ck_assert_int_eq(side_of(fd[i], first[i]), (long)i);
+	}
+}
+
+START_TEST(each_side_serves_who_asks_and_who_waits)
+{
+	int fd[SIDES];
+
+	dial_both(fd);
+	for (unsigned i = 0; i < 4; i++) {
+		int watcher = fd[i % 2];
+		int writer = fd[1 - i % 2];
+
+		get(watcher, "/watch");
+		fake_wait_parked(&fake, 1);
+		let_it_see();
+		get(writer, "/park");
+		fake_wait_parked(&fake, 2);
+		let_it_see();
+		fake_wake(&fake, 2);
+		ck_assert_str_eq(hear(watcher)->body, "parked");
+		ck_assert_str_eq(hear(writer)->body, "parked");
+		get(watcher, "/x");
+		ck_assert_int_eq(hear(watcher)->status, 200);
+		if (i == 1)
+			pass_time(SETTLE_MS);
+	}
+	for (unsigned i = 0; i < SIDES; i++) { /* and notices who leaves */
+		get(fd[i], "/watch");
+		fake_wait_parked(&fake, 1);
+		close(fd[i]);
+		while (atomic_load(&fake.abandoned) == i)
+			let_it_see();
+	}
+	wait_alone();
+}
+END_TEST
+
+START_TEST(a_first_request_may_come_byte_by_byte)
+{
+	const char *text = _i == 0 ? ASKING : WAITING;
+	int fd = dial();
+
+	for (const char *c = text; *c != '\0'; c++) {
+		say_bytes(fd, c, 1);
+		let_it_see();
+	}
+	ck_assert_int_eq(hear(fd)->status, 200);
+	close(fd);
+}
+END_TEST
+
+START_TEST(its_time_runs_from_its_first_byte)
+{
+	int fd = dial();
+
+	let_it_see();
+	pass_time(SETTLE_MS);
+	say(fd, "G");
+	let_it_see();
+	pass_time(REQUEST_MS - 1);
+	say(fd, "E");
+	let_it_see();
+	ck_assert(is_open(fd));
+	pass_time(1);
+	hear_end(fd);
+	close(fd);
+}
+END_TEST
+
+/* Politely or with a reset, before or after it has been silent for a while. */
+START_TEST(who_leaves_without_a_word_is_forgotten)
+{
+	struct linger at_once = {.l_onoff = 1};
+	int fd = dial();
+
+	let_it_see();
+	if (_i / 2 == 1)
+		pass_time(SETTLE_MS);
+	if (_i % 2 == 1)
+		ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)),
+		                 0);
+	ck_assert_int_eq(metrics_gauge(METRIC_CONNECTIONS), 2);
+	close(fd);
+	wait_alone();
+	ck_assert_uint_eq(metrics_counter(METRIC_CONNECTIONS_REFUSED), 0);
+	ck_assert_uint_eq(metrics_counter(METRIC_REQUESTS_REFUSED), 0);
+}
+END_TEST
+
+/* In its time; when the server stops, at once or with time that nobody needs. */
+START_TEST(who_says_nothing_is_closed_in_the_end)
+{
+	int fd[700];
+
+	for (size_t i = 0; i < ARRAY_LEN(fd); i++)
+		fd[i] = dial();
+	let_it_see();
+	if (_i == 0) {
+		pass_time(SETTLE_MS);
+		pass_time(IDLE_MS - SETTLE_MS - 1);
+		ck_assert(is_open(fd[0]));
+		ck_assert_int_eq(metrics_gauge(METRIC_CONNECTIONS), 1 + (int)ARRAY_LEN(fd));
+		pass_time(1);
+		wait_alone();
+	} else {
+		http_stop(server, _i == 1 ? 0 : 600000);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(fd); i++) {
+		hear_end(fd[i]);
+		close(fd[i]);
+	}
+}
+END_TEST
+
+START_TEST(who_waits_is_answered_on_either_side_when_it_stops)
+{
+	int fd[SIDES];
+
+	dial_both(fd);
+	for (unsigned i = 0; i < SIDES; i++)
+		get(fd[i], "/watch");
+	fake_wait_parked(&fake, SIDES);
+	http_stop(server, 600000);
+	for (unsigned i = 0; i < SIDES; i++) {
+		ck_assert_str_eq(hear(fd[i])->body, "parked");
+		hear_end(fd[i]);
+		close(fd[i]);
+	}
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("http_intake");
+	TCase *tcase = tcase_create("http_intake");
+	SRunner *runner = srunner_create(suite);
+
+	tcase_add_checked_fixture(tcase, set_up, tear_down);
+	tcase_set_timeout(tcase, 60);
+	tcase_add_loop_test(tcase, the_first_bytes_tell_who_will_wait, 0, 3);
+	tcase_add_test(tcase, each_side_serves_who_asks_and_who_waits);
+	tcase_add_loop_test(tcase, a_first_request_may_come_byte_by_byte, 0, 2);
+	tcase_add_test(tcase, its_time_runs_from_its_first_byte);
+	tcase_add_loop_test(tcase, who_leaves_without_a_word_is_forgotten, 0, 4);
+	tcase_add_loop_test(tcase, who_says_nothing_is_closed_in_the_end, 0, 3);
+	tcase_add_test(tcase, who_waits_is_answered_on_either_side_when_it_stops);
+	suite_add_tcase(suite, tcase);
+	srunner_run_all(runner, CK_ENV);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
