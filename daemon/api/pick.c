@@ -205,7 +205,21 @@ static void put_explanation(struct buf *out, const struct service *service, cons
 	buf_put_char(out, '}');
 }
 
-/** @return how many were picked, or the error of balance_pick() */
+/** Who asks why wants to know it here most of all. */
+static void refuse_all(struct call *call, const struct service *service, const struct wish *wish)
+{
+	struct buf *body = &call->response->body;
+
+	problem(call->response, "no-healthy-instance", "no healthy instance of '%.*s' matches",
+	        (int)call->service.len, call->service.data);
+	if (!wish->explain || buf_error(body) < 0)
+		return;
+	body->len--; /* the end of the line */
+	put_explanation(body, service, wish);
+	buf_put_char(body, '\n');
+}
+
+/** @return how many were picked (0: told), or the error of balance_pick() */
 static int pick_from(struct call *call, const struct service *service, const struct wish *wish)
 {
 	const struct member *picked[PICK_COUNT_MAX];
@@ -215,10 +229,12 @@ static int pick_from(struct call *call, const struct service *service, const str
 		put_picked(&call->response->body, wish, picked, count);
 	if (count > 0 && wish->explain)
 		put_explanation(&call->response->body, service, wish);
+	if (count == 0)
+		refuse_all(call, service, wish);
 	return count;
 }
 
-/** The same of what is registered now. @return -ENOENT: no such service */
+/** The same of what is registered now. @return as pick_from(); -ENOENT: no such service */
 static int try_pick(struct call *call, const struct wish *wish)
 {
 	const struct snapshot *now = snapshot_enter(call->api->store);
@@ -236,14 +252,10 @@ static int try_pick(struct call *call, const struct wish *wish)
 
 static enum api_result refuse(struct call *call, int r)
 {
-	if (r == 0)
-		problem(call->response, "no-healthy-instance",
-		        "no healthy instance of '%.*s' matches", (int)call->service.len,
-		        call->service.data);
-	else if (r == -ENOENT && call_path_is_valid(call))
+	if (r == -ENOENT && call_path_is_valid(call))
 		problem(call->response, "unknown-service", "no instance of '%.*s' is registered",
 		        (int)call->service.len, call->service.data);
-	else if (r != -ENOENT)
+	else if (r < 0 && r != -ENOENT)
 		problem_errno(call->response, r);
 	return API_DONE;
 }
