@@ -378,7 +378,7 @@ static int rebuild_state(struct rebuild *rebuild)
 	int r = keyframe_list(rebuild->past->dir_fd, list, &count);
 
 	for (size_t i = count; r == 0 && i-- > 0;) {
-		if (list[i] > revision || rebuild->is_before)
+		if (list[i] > revision)
 			continue;
 		r = is_usable(rebuild->past, rebuild->removed, list[i], &ms);
 		if (r > 0)

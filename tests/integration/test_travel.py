@@ -221,6 +221,10 @@ class Travel(rt.TestCase):
         self.assertEqual(pages, life['events'])
         self.assert_problem(daemon.get(rt.instance_path('web', 'nobody') + '/history'), 404,
                             'not-registered')
+        daemon.deregister('web', 'other')
+        path = rt.instance_path('web', 'other') + '/history'
+        self.assertEqual(len(daemon.get(path).json()['events']), 2)
+        self.assertEqual(daemon.get(path + '?since=10').json()['events'], [])  # the last page
 
     def test_differences_take_one_service_and_refuse_what_makes_no_sense(self):
         daemon = self.daemon()

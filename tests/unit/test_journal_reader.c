@@ -2,6 +2,10 @@
 /** Reading the event log. */
 #include "journal_fixture.h"
 
+#include "fault.h"
+
+#include <sqlite3.h>
+
 START_TEST(a_reader_sees_events_with_all_their_fields)
 {
 	struct event event = statedir_event(EVENT_REGISTERED, "a", "1");
@@ -178,8 +182,87 @@ START_TEST(a_reader_without_a_journal_is_refused)
 }
 END_TEST
 
+START_TEST(who_was_told_that_events_are_missing_can_ask_where_the_log_begins)
+{
+	struct journal_reader *reader = open_reader();
+	uint64_t oldest = 42;
+	int64_t ms = 42;
+
+	ck_ok(journal_reader_oldest(reader, &oldest, &ms));
+	ck_assert_uint_eq(oldest, 1);
+	ck_assert_int_eq(ms, 0);
+	append_many();
+	ck_ok(journal_reader_oldest(reader, &oldest, &ms));
+	ck_assert_uint_eq(oldest, 1);
+	ck_assert_int_eq(ms, 1000);
+	journal_set_retention(journal, 0, 5);
+	while (journal_tidy(journal, 0) > 0)
+		;
+	ck_ok(journal_reader_oldest(reader, &oldest, &ms));
+	ck_assert_uint_eq(oldest, MANY - 4);
+	ck_assert_int_eq(ms, 1000 + MANY - 5);
+	journal_reader_close(reader);
+	statedir_sql("DELETE FROM counters");
+	reader = open_reader();
+	ck_fails(journal_reader_oldest(reader, &oldest, &ms), EIO);
+	ck_assert(statedir_has("rollcall.db.suspect"));
+	journal_reader_close(reader);
+}
+END_TEST
+
+START_TEST(a_reader_needs_memory)
+{
+	for (int n = 0;; n++) {
+		struct journal_reader *reader = NULL;
+
+		fault_arm(n);
+		int r = journal_reader_open(statedir_path(), &reader);
+		if (!fault_hit()) {
+			ck_ok(r);
+			journal_reader_close(reader);
+			ck_assert_int_gt(n, 0);
+			break;
+		}
+		ck_fails(r, ENOMEM);
+		ck_assert_ptr_null(reader);
+	}
+}
+END_TEST
+
+START_TEST(an_error_of_the_disk_is_told_to_a_reader_and_passes)
+{
+	struct journal_query query = {.limit = 2000};
+	uint64_t last = 0;
+	uint64_t oldest = 0;
+	int failed = 0;
+
+	append_many();
+	for (int n = 0; n >= 0; n++) {
+		struct journal_reader *reader = open_reader();
+
+		seen_count = 0;
+		faultvfs_fail(FAULTVFS_READ, FAULTVFS_ANY, n, SQLITE_IOERR_READ);
+		int r = journal_reader_events(reader, &query, see_event, NULL, &last, &oldest);
+		bool hit = faultvfs_hit();
+		faultvfs_reset();
+		ck_assert_msg(r == (hit ? -EIO : 0), "read %d: %d", n, r);
+		failed += hit;
+		seen_count = 0;
+		ck_ok(journal_reader_events(reader, &query, see_event, NULL, &last, &oldest));
+		ck_assert_uint_eq(seen_count, 2000);
+		journal_reader_close(reader);
+		if (!hit || n > 50)
+			break;
+	}
+	ck_assert_int_gt(failed, 3);
+	ck_assert(!statedir_has("rollcall.db.suspect"));
+}
+END_TEST
+
 SUITE("journal_reader", setup, teardown, a_reader_sees_events_with_all_their_fields,
       a_reader_filters_and_says_where_to_go_on,
       a_reader_is_told_of_a_place_that_the_log_has_not_come_to,
       a_reader_looks_at_no_more_than_its_span, a_reader_sees_what_was_committed_after_it_was_opened,
-      a_visitor_may_end_the_reading, a_reader_without_a_journal_is_refused)
+      a_visitor_may_end_the_reading, a_reader_without_a_journal_is_refused,
+      who_was_told_that_events_are_missing_can_ask_where_the_log_begins, a_reader_needs_memory,
+      an_error_of_the_disk_is_told_to_a_reader_and_passes)

@@ -224,10 +224,22 @@ START_TEST(the_newest_event_stays_before_a_gap_too)
 }
 END_TEST
 
+START_TEST(a_clock_that_was_set_back_does_not_end_retention_by_age)
+{
+	append_many();
+	journal_set_retention(journal, 600, 0);
+	tidy_all(INT64_MAX / 2); /* all but the newest go */
+	append_some(3);          /* at 1790000000123 */
+	tidy_all(1790000001000);
+	ck_assert_uint_eq(oldest_event(), MANY + 3);
+}
+END_TEST
+
 SUITE("journal_retention", setup, teardown, without_retention_every_event_stays,
       retention_by_count_keeps_the_newest_and_all_instances, a_small_count_is_kept_exactly,
       retention_never_calls_events_complete_that_are_not, retention_by_age_removes_what_is_older,
       the_newest_event_always_stays, one_step_of_retention_is_bounded,
       a_cursor_older_than_the_oldest_event_is_told, retention_by_count_counts_events_not_revisions,
       events_are_counted_over_any_gap, a_log_that_was_never_counted_is_counted_in_steps,
-      age_may_remove_what_has_not_been_counted, the_newest_event_stays_before_a_gap_too)
+      age_may_remove_what_has_not_been_counted, the_newest_event_stays_before_a_gap_too,
+      a_clock_that_was_set_back_does_not_end_retention_by_age)

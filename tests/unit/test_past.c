@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "journal/past.h"
 
+#include "fault.h"
+#include "faultvfs.h"
 #include "journal/journal.h"
 #include "journal/keyframe.h"
 #include "statedir.h"
@@ -8,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <unistd.h>
 
 #define EVENTS 40
@@ -97,6 +100,7 @@ static const char *name_of(uint64_t revision)
 
 static void setup(void)
 {
+	faultvfs_install();
 	statedir_make();
 	journal = statedir_open();
 	ck_ok(past_open(statedir_path(), &past));
@@ -202,6 +206,17 @@ START_TEST(one_service_is_read_alone)
 		}
 		past_state_free(state);
 	}
+	for (uint64_t r = 0; r <= EVENTS; r++) {
+		struct past_query query = {.revision = r, .service = STR("web"), .id = STR("b")};
+
+		ck_ok(past_read(past, &query, &state, &bounds));
+		ck_assert_uint_eq(past_count(state), then[r][1] != 0);
+		if (then[r][1] != 0) {
+			past_get(state, 0, &instance);
+			ck_assert_uint_eq(instance.revision, then[r][1]);
+		}
+		past_state_free(state);
+	}
 	ck_ok(read_at(30, "none", &bounds, &state));
 	ck_assert_uint_eq(past_count(state), 0);
 	past_state_free(state);
@@ -297,6 +312,113 @@ START_TEST(the_oldest_that_is_told_can_really_be_read)
 }
 END_TEST
 
+START_TEST(what_was_called_incomplete_by_hand_is_not_rebuilt)
+{
+	struct past_bounds bounds;
+	struct past_state *state;
+	struct past_query query = {.by_time = true, .time_ms = 25000};
+
+	make_events(1, 20);
+	write_keyframe(20);
+	make_events(21, EVENTS);
+	statedir_sql("UPDATE counters SET value = 25 WHERE name = 'removed_through'");
+	ck_fails(read_at(28, NULL, &bounds, &state), ESTALE);
+	ck_assert_uint_eq(bounds.oldest, EVENTS);
+	/* As after a salvage: nothing of the log is left, only what there is now. */
+	statedir_sql("UPDATE counters SET value = 1000");
+	ck_fails(past_read(past, &query, &state, &bounds), ESTALE);
+	ck_assert_uint_eq(bounds.oldest, 1000);
+	ck_assert_int_eq(bounds.oldest_ms, 0);
+	ck_ok(read_at(1000, NULL, &bounds, &state));
+	ck_assert_uint_eq(past_count(state), (then[EVENTS][0] != 0) + (then[EVENTS][1] != 0) +
+	                                             (then[EVENTS][2] != 0) +
+	                                             (then[EVENTS][3] != 0));
+	past_state_free(state);
+}
+END_TEST
+
+START_TEST(without_memory_nothing_of_the_past_is_told)
+{
+	struct past_bounds bounds;
+	struct past_state *state;
+	int failed = 0;
+
+	make_events(1, 20);
+	write_keyframe(20);
+	make_events(21, EVENTS);
+	for (int n = 0;; n++) {
+		fault_arm(n);
+		int r = read_at(30, NULL, &bounds, &state);
+		if (!fault_hit()) {
+			ck_ok(r);
+			past_state_free(state);
+			break;
+		}
+		ck_fails(r, ENOMEM);
+		failed++;
+	}
+	ck_assert_int_gt(failed, 3);
+	for (int n = 0;; n++) {
+		struct past *other = NULL;
+
+		fault_arm(n);
+		int r = past_open(statedir_path(), &other);
+		if (!fault_hit()) {
+			ck_ok(r);
+			past_close(other);
+			break;
+		}
+		ck_fails(r, ENOMEM);
+		ck_assert_ptr_null(other);
+	}
+	agree(0, EVENTS);
+}
+END_TEST
+
+START_TEST(an_error_of_the_disk_is_told_and_passes)
+{
+	struct past_bounds bounds;
+	struct past_state *state;
+	unsigned failed = 0;
+
+	make_events(1, EVENTS);
+	for (int n = 0;; n++) {
+		struct past *other = NULL;
+
+		ck_ok(past_open(statedir_path(), &other));
+		struct past_query query = {.revision = 30};
+		faultvfs_fail(FAULTVFS_READ, FAULTVFS_ANY, n, SQLITE_IOERR_READ);
+		int r = past_read(other, &query, &state, &bounds);
+		bool hit = faultvfs_hit();
+		faultvfs_reset();
+		if (r == 0)
+			past_state_free(state);
+		else
+			ck_assert_msg(r == -EIO, "read %d: %d", n, r);
+		if (hit) {
+			failed++;
+			ck_ok(past_read(other, &query, &state, &bounds));
+			past_state_free(state);
+		}
+		past_close(other);
+		if (!hit)
+			break;
+	}
+	ck_assert_uint_gt(failed, 0);
+}
+END_TEST
+
+START_TEST(there_is_no_past_without_a_journal)
+{
+	struct past *other = NULL;
+
+	ck_fails(past_open("/nonexistent/rollcall", &other), ENOENT);
+	ck_assert_ptr_null(other);
+	past_close(NULL);
+	past_state_free(NULL);
+}
+END_TEST
+
 START_TEST(a_keyframe_of_another_history_is_not_used)
 {
 	uint64_t newest = 0;
@@ -340,6 +462,7 @@ START_TEST(a_time_stands_for_the_last_event_up_to_it)
 	ck_fails(past_read(past, &query, &state, &bounds), ESTALE);
 	query.time_ms = INT64_MAX;
 	ck_fails(past_read(past, &query, &state, &bounds), ERANGE);
+	bounds.latest = 0;
 	ck_fails(read_at(EVENTS + 1, NULL, &bounds, &state), ERANGE);
 	ck_assert_uint_eq(bounds.latest, EVENTS);
 }
@@ -386,6 +509,8 @@ SUITE("past", setup, teardown, each_state_is_that_of_the_model_with_and_without_
       damage_to_any_byte_of_a_keyframe_is_noticed,
       verifying_names_a_damaged_keyframe_and_finds_the_database_sound,
       a_damaged_keyframe_makes_an_older_one_be_used, the_oldest_that_is_told_can_really_be_read,
+      what_was_called_incomplete_by_hand_is_not_rebuilt, without_memory_nothing_of_the_past_is_told,
+      an_error_of_the_disk_is_told_and_passes, there_is_no_past_without_a_journal,
       a_keyframe_of_another_history_is_not_used, a_time_stands_for_the_last_event_up_to_it,
       a_keyframe_needs_its_event,
       what_a_crash_left_unfinished_is_removed_and_other_names_are_left_alone)
