@@ -66,7 +66,6 @@ static long stream_read(struct api_stream *out, char *to, size_t most)
 			return -1;
 		buf_reset(&stream->page);
 		stream->read = 0;
-		stream->page_has = false;
 		stream->request->park_until_ms = 0;
 		if (!stream->fill(stream))
 			return 0;

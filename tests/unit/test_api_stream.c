@@ -148,6 +148,42 @@ START_TEST(silence_tells_where_to_resume_when_nothing_was_asked_for)
 }
 END_TEST
 
+START_TEST(what_was_not_asked_for_does_not_put_off_the_sign_of_life)
+{
+	put("web", "a", NULL);
+	ck_assert_uint_eq(ask("/v1/events?kind=registered", "text/event-stream", ""), 200);
+	ck_assert_int_eq(read_pages(), 0);
+	int64_t due = clock_ms() + 15000;
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(asking.park_until_ms, due);
+		clock_virtual_advance(4000);
+		put("web", "a", i % 2 ? "\"weight\":2" : "\"weight\":3"); /* an update */
+		wait_stream();
+		ck_assert_int_eq(read_pages(), 0);
+		ck_assert_uint_eq(got_len, 0);
+	}
+	ck_assert_int_eq(asking.park_until_ms, due);
+	ck_assert(stream->expire(stream));
+}
+END_TEST
+
+START_TEST(who_has_it_already_is_not_waited_for_although_it_was_never_sent_a_byte)
+{
+	static const char draining[] = "{\"status\":\"draining\",\"wait_ms\":60000}";
+
+	put("web", "a", NULL);
+	call("PUT", "/v1/services/web/instances/a/status", draining);
+	ck_status(200);
+	ck_assert_uint_eq(ask("/v1/events?service=web&since=2", "text/event-stream", ""), 200);
+	call("PUT", "/v1/services/web/instances/a/status", draining);
+	ck_assert_uint_eq(parked, 1); /* for the writer only */
+	ck_assert_int_eq(number("watchers_told"), 0);
+	ck_assert_int_eq(number("watchers_untold"), 0);
+	ck_assert_int_eq(read_pages(), 0);
+	ck_assert(stream->expire(stream));
+}
+END_TEST
+
 START_TEST(one_that_is_to_end_ends_with_what_it_has_begun)
 {
 	put("web", "a", NULL);
@@ -311,6 +347,8 @@ END_TEST
 
 SUITE("api_stream", setup, teardown, a_silent_stream_says_so_each_15_s,
       silence_tells_where_to_resume_when_nothing_was_asked_for,
+      what_was_not_asked_for_does_not_put_off_the_sign_of_life,
+      who_has_it_already_is_not_waited_for_although_it_was_never_sent_a_byte,
       one_that_is_to_end_ends_with_what_it_has_begun, one_ends_when_the_log_cannot_be_read,
       accept_decides_what_the_log_is_read_as, only_event_streams_look_at_the_last_id,
       streams_and_long_polls_are_counted_together, the_slowest_reader_is_known,

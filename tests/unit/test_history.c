@@ -345,6 +345,13 @@ START_TEST(who_asks_the_same_later_gets_all_of_it)
 		buf_fini(&outs[i]);
 	}
 	ck_assert_uint_eq(atomic_load(&events_put), 20); /* the two were read for together */
+
+	struct buf out;
+	struct history next = ask(&out, 9, 1);
+	buf_init(&out, 100);
+	read_one(&next); /* the queue goes on though its last was read along */
+	ck_has(out, "j");
+	buf_fini(&out);
 }
 END_TEST
 
