@@ -135,6 +135,24 @@ class Retention(rt.TestCase):
         self.assert_problem(daemon.get(rt.instance_path('web', 'never') + '/history'), 404,
                             'not-registered')
 
+    def test_keyframes_are_as_far_apart_as_there_are_instances(self):
+        daemon = self.daemon(options=['--events-max-count=1000'])  # one each 100 events, if fewer
+        for i in range(300):
+            daemon.register('web', f'i{i}')
+        for i in range(640):
+            daemon.register('web', 'busy', port=1 + i)
+        rt.wait_for(lambda: daemon.metric('rollcall_keyframe_revision') >= 690, what='keyframes')
+        self.assertLessEqual(daemon.metric('rollcall_keyframes_total'), 4)
+
+    def test_retention_by_age_makes_keyframes_but_none_where_nothing_happens(self):
+        daemon = self.daemon(options=['--events-max-age-ms=100'])
+        for count in (1, 2):
+            daemon.register('web', f'i{count}')
+            rt.wait_for(lambda: daemon.metric('rollcall_keyframe_revision') == count, what='a keyframe')
+            for _ in range(30):  # each question makes the archive look whether one is due
+                self.assertEqual(daemon.get(f'/v1/services?at={count}').status, 200)
+            self.assertEqual(daemon.metric('rollcall_keyframes_total'), count)
+
 
 if __name__ == '__main__':
     rt.main()
