@@ -194,6 +194,27 @@ class Stuck(TestCase):
         self.wait_parked(1)
         self.assertEqual(self.drain_for(500), (0, 1))
 
+    def test_one_that_was_woken_and_leaves_before_all_was_sent_was_not_told(self):
+        raw = self.send(f'/v1/services/web?status=any&revision={MANY + 2}&wait_ms=600000',
+                        receive_buffer=4096)
+        self.wait_parked(1)
+        drain = self.drain(wait_ms=600000)
+        self.wait_draining()
+        raw.close()
+        self.assertEqual(drain.counts(), (0, 0))
+
+    def test_a_poll_whose_answer_is_on_its_way_waits_no_more(self):
+        self.registry.stop()
+        self.registry.options.append('--max-watchers=1')
+        self.registry.start()
+        self.send(f'/v1/services/web?status=any&revision={MANY + 2}&wait_ms=600000',
+                  receive_buffer=4096)
+        self.wait_parked(1)
+        poll = f'/v1/services/nobody?revision={MANY + 2}&wait_ms=1'
+        self.assert_problem(self.registry.get(poll), 503, 'too-many-watchers')
+        self.assertEqual(self.drain_for(300), (0, 1))
+        self.assert_problem(self.registry.get(poll), 404, 'unknown-service')
+
     def test_draining_again_goes_on_waiting_for_it(self):
         self.stick(WATCH)
         for more in ({}, {}, {'reason': 'another'}):

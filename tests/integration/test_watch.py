@@ -72,6 +72,7 @@ class Watch(rt.TestCase):
         self.registry.deregister('web', 'b')
         self.assertTrue(poll.waits)
         self.assertEqual(self.registry.metric(PARKED), 1)
+        self.assertEqual(self.registry.metric('rollcall_watch_wakeups_total', cause='service'), 0)
         self.registry.deregister('web', 'a')
         self.assertEqual(poll.result().status, 404)
 

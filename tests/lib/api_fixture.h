@@ -154,6 +154,8 @@ static void call_str(const char *method, struct str target, struct str content)
 	}
 	ck_assert_ptr_null(request.park);
 	ck_assert_uint_ne(response.status, 0);
+	if (request.sending != NULL)
+		api_sent(&request, true);
 	body = json_loadb(sent().data != NULL ? sent().data : "", sent().len, 0, NULL);
 	if (response.content_type != NULL && strstr(response.content_type, "json") != NULL)
 		ck_assert_msg(body != NULL, "%.*s", (int)sent().len, sent().data);
