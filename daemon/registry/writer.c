@@ -294,6 +294,7 @@ static void tell_again(const struct registry *registry, const struct entry *entr
 {
 	const struct snapshot *now = snapshot_enter(registry->store);
 
+	CHECK(entry->member != NULL); /* or it were an error */
 	tell_watchers(now, entry->command, entry->member->value.revision);
 	snapshot_leave(registry->store);
 }
