@@ -555,10 +555,13 @@ class Watches(TestCase):
 
     def test_nothing_else_wakes_it(self):
         self.registry.register('web', 'a')
+        self.registry.register('web', 'z', status='draining')
         stream = self.stream(WATCH)
-        stream.event()
+        first = stream.event()
+        self.assertEqual((first.id, first.data), (1, self.registry.lookup('web')))
         self.wait_parked(1)
         self.registry.heartbeat('web', 'a')
+        self.registry.register('web', 'z', status='draining', weight=3)
         self.registry.register('web', 'a')
         self.registry.register('api', 'x')
         self.assertEqual(self.registry.metric('rollcall_watch_wakeups_total', cause='service'), 0)
