@@ -266,15 +266,20 @@ static enum api_result wait_for_events(struct call *call, struct parked *parked,
 	return events_woken(call, parked);
 }
 
-static void tell_compacted(struct call *call, const struct history *history)
+static void refuse(struct call *call, const struct history *history, int error)
 {
 	uint64_t since = history->oldest > 0 ? history->oldest - 1 : 0;
 
-	problem_compacted(call->response, history->oldest, history->oldest_ms,
-	                  "events up to revision %" PRIu64
-	                  " are no longer kept: read the present state, "
-	                  "then go on with since=%" PRIu64,
-	                  since, since);
+	if (error == -ESTALE)
+		problem_compacted(call->response, history->oldest, history->oldest_ms,
+		                  "events up to revision %" PRIu64
+		                  " are no longer kept: read the present state, "
+		                  "then go on with since=%" PRIu64,
+		                  since, since);
+	else if (error == -ERANGE)
+		problem_ahead(call->response, history->query.since, history->last);
+	else
+		problem_errno(call->response, error);
 }
 
 static enum api_result events_read(struct call *call, struct parked *parked)
@@ -303,12 +308,8 @@ static enum api_result events_read(struct call *call, struct parked *parked)
 		r = put_table(body, history->out);
 	else if (r == 0)
 		put_events(body, history);
-	if (r == -ESTALE)
-		tell_compacted(call, history);
-	else if (r == -ERANGE)
-		problem_ahead(call->response, history->query.since, history->last);
-	else if (r < 0)
-		problem_errno(call->response, r);
+	if (r < 0)
+		refuse(call, history, r);
 	else
 		(void)call_answer(call, 200, query.form == EVENTS_TEXT ? TYPE_TEXT : TYPE_JSON);
 	if (r == 0 && parked->wait.watcher.hub != NULL)
