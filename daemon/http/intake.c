@@ -19,7 +19,8 @@
 /* What asks to be kept waiting says so in one of these ways. */
 static bool will_wait(const char *text, size_t len)
 {
-	static const struct str signs[] = {STR("wait_ms="), STR("text/event-stream")};
+	static const struct str signs[] = {STR("wait_ms="), STR("/watch "), STR("/watch?"),
+	                                   STR("text/event-stream"), STR("application/jsonl")};
 
 	for (size_t i = 0; i < ARRAY_LEN(signs); i++)
 		if (memmem(text, len, signs[i].data, signs[i].len) != NULL)

@@ -10,6 +10,7 @@
 #define REQUEST_MS 10000
 #define IDLE_MS    75000
 #define WAITING    "GET /stream HTTP/1.1\r\n" HOST "Accept: text/event-stream\r\n\r\n"
+#define LINES      "GET /stream HTTP/1.1\r\n" HOST "Accept: application/jsonl\r\n\r\n"
 #define ASKING     "GET /stream HTTP/1.1\r\n" HOST "\r\n"
 
 static int other;        /* a connection that shows what the loop has seen */
@@ -75,6 +76,8 @@ START_TEST(the_first_bytes_tell_who_will_wait)
 	int asker = dial();
 	int waiter = dial();
 	int poller = dial();
+	int follower = dial();
+	int watcher = dial();
 
 	if (_i > 0)
 		let_it_see();
@@ -82,12 +85,18 @@ START_TEST(the_first_bytes_tell_who_will_wait)
 		pass_time(SETTLE_MS);
 	ck_assert_int_eq(side_of(waiter, WAITING), SIDE_WAITERS);
 	ck_assert_int_eq(side_of(asker, ASKING), SIDE_ASKERS);
+	ck_assert_int_eq(side_of(follower, LINES), SIDE_WAITERS);
 	get(poller, "/x?revision=5&wait_ms=1000");
 	ck_assert_int_eq(hear(poller)->status, 200);
+	get(watcher, "/x/watch");
+	ck_assert_int_eq(hear(watcher)->status, 200);
 	/* And so it stays. */
 	ck_assert_int_eq(side_of(asker, WAITING), SIDE_ASKERS);
 	ck_assert_int_eq(side_of(waiter, ASKING), SIDE_WAITERS);
 	ck_assert_int_eq(side_of(poller, ASKING), SIDE_WAITERS);
+	ck_assert_int_eq(side_of(watcher, ASKING), SIDE_WAITERS);
+	close(watcher);
+	close(follower);
 	close(asker);
 	close(waiter);
 	close(poller);
