@@ -1,48 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/** In virtual time: nothing here waits for a deadline, and no machine is too slow for it. */
-#include "http_fixture.h"
+/** When connections are closed, in virtual time. */
+#include "http_time.h"
 #include "suite.h"
 
 #include "http/loop.h"
 #include "metrics/metrics.h"
 
-#define REQUEST_MS 10000
-#define IDLE_MS    75000
-#define PARKED_MS  60000
-
-static int other; /* a connection that shows what the loop has seen */
-
 static void set_up(void)
 {
 	http_setup();
-	clock_virtual_set(1000000);
-	options.request_ms = REQUEST_MS;
-	options.idle_ms = IDLE_MS;
-	options.parked_ms = PARKED_MS;
-	serve();
-	other = dial();
-}
-
-static void tear_down(void)
-{
-	close(other);
-	http_teardown();
-	clock_virtual_off();
-}
-
-/* When it returns the loop has taken all that was sent before, and checked the deadlines. */
-static void let_it_see(void)
-{
-	for (unsigned i = 0; i < 3; i++) {
-		get(other, "/other");
-		ck_assert_int_eq(hear(other)->status, 200);
-	}
-}
-
-static void pass_time(int64_t ms)
-{
-	clock_virtual_advance(ms);
-	let_it_see();
+	serve_in_virtual_time();
 }
 
 START_TEST(a_connection_without_a_request_is_closed_when_idle_time_is_over)
@@ -375,6 +342,7 @@ START_TEST(a_request_that_waits_for_a_change_is_answered_when_its_time_is_over)
 	int late = dial();
 
 	get(early, "/watch");
+	fake_wait_parked(&fake, 1);
 	get(late, "/watch");
 	fake_wait_parked(&fake, 2);
 	let_it_see();
@@ -506,7 +474,7 @@ int main(void)
 	TCase *tcase = tcase_create("http_deadlines");
 	SRunner *runner = srunner_create(suite);
 
-	tcase_add_checked_fixture(tcase, set_up, tear_down);
+	tcase_add_checked_fixture(tcase, set_up, end_virtual_time);
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, a_connection_without_a_request_is_closed_when_idle_time_is_over);
 	tcase_add_test(tcase, a_connection_in_use_is_not_closed);

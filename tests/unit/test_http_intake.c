@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /** How new connections are taken in, in virtual time. */
-#include "http_fixture.h"
+#include "http_time.h"
 #include "suite.h"
 
 #include "http/exchange.h"
 #include "http/loop.h"
 #include "metrics/metrics.h"
 
-#define REQUEST_MS 10000
-#define IDLE_MS    75000
-#define WAITING    "GET /stream HTTP/1.1\r\n" HOST "Accept: text/event-stream\r\n\r\n"
-#define LINES      "GET /stream HTTP/1.1\r\n" HOST "Accept: application/jsonl\r\n\r\n"
-#define ASKING     "GET /stream HTTP/1.1\r\n" HOST "\r\n"
+#define WAITING "GET /stream HTTP/1.1\r\n" HOST "Accept: text/event-stream\r\n\r\n"
+#define LINES   "GET /stream HTTP/1.1\r\n" HOST "Accept: application/jsonl\r\n\r\n"
+#define ASKING  "GET /stream HTTP/1.1\r\n" HOST "\r\n"
 
-static int other;        /* a connection that shows what the loop has seen */
 static atomic_long side; /* of the connection that asked for /stream last */
 
 /* In the loop's thread. */
@@ -28,33 +25,8 @@ static struct api_stream *note_side(struct api_request *request)
 static void set_up(void)
 {
 	http_setup();
-	clock_virtual_set(1000000);
-	options.request_ms = REQUEST_MS;
-	options.idle_ms = IDLE_MS;
 	fake.stream = note_side;
-	serve();
-	other = dial();
-}
-
-static void tear_down(void)
-{
-	close(other);
-	http_teardown();
-	clock_virtual_off();
-}
-
-static void let_it_see(void)
-{
-	for (unsigned i = 0; i < 3; i++) {
-		get(other, "/other");
-		ck_assert_int_eq(hear(other)->status, 200);
-	}
-}
-
-static void pass_time(int64_t ms)
-{
-	clock_virtual_advance(ms);
-	let_it_see();
+	serve_in_virtual_time();
 }
 
 static void wait_alone(void)
@@ -247,7 +219,7 @@ int main(void)
 	TCase *tcase = tcase_create("http_intake");
 	SRunner *runner = srunner_create(suite);
 
-	tcase_add_checked_fixture(tcase, set_up, tear_down);
+	tcase_add_checked_fixture(tcase, set_up, end_virtual_time);
 	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(tcase, the_first_bytes_tell_who_will_wait, 0, 3);
 	tcase_add_test(tcase, each_side_serves_who_asks_and_who_waits);

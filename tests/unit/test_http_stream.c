@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /** How streams are sent, in virtual time. */
-#include "http_fixture.h"
+#include "http_time.h"
 #include "suite.h"
 
 #include "base/check.h"
 
 #include <stdatomic.h>
 
-#define REQUEST_MS 10000
-#define IDLE_MS    75000
-#define PARKED_MS  60000
-#define KEEP_MS    15000
+#define KEEP_MS 15000
 
 /* One stream at a time: says a word each time that it is woken or its time is over. */
 static struct api_stream stream;
@@ -66,37 +63,20 @@ static struct api_stream *open_stream(struct api_request *request)
 	return &stream;
 }
 
-static int other; /* a connection that shows what the loop has seen */
-
 static void set_up(void)
 {
 	http_setup();
-	clock_virtual_set(1000000);
-	options.request_ms = REQUEST_MS;
-	options.idle_ms = IDLE_MS;
-	options.parked_ms = PARKED_MS;
 	fake.stream = open_stream;
 	reads = expired = closed = 0;
 	endless = cannot_expire = false;
 	word = NULL;
-	serve();
-	other = dial();
+	serve_in_virtual_time();
 }
 
 static void tear_down(void)
 {
-	close(other);
-	http_teardown();
-	clock_virtual_off();
+	end_virtual_time();
 	ck_assert_uint_eq(closed, 1);
-}
-
-static void let_it_see(void)
-{
-	for (unsigned i = 0; i < 3; i++) {
-		get(other, "/other");
-		ck_assert_int_eq(hear(other)->status, 200);
-	}
 }
 
 static void hear_text(int fd, const char *want)
