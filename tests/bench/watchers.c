@@ -4,9 +4,9 @@
  *
  *	watchers PORT COUNT ROUNDS
  *
- * Prints a JSON object: for each round the ms from the acknowledgement of the change to the first
- *and to the last answer. Between parking and changing it prints "parked" and waits for a line on
- *standard input.
+ * Prints a JSON object for each round: the ms from the acknowledgement of the change to the first
+ *and to the last answer, and from its request to the last answer. Between parking and changing it
+ *prints "parked" and waits for a line on standard input.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -179,11 +179,12 @@ int main(int argc, char **argv)
 		(void)fflush(stdout);
 		if (fgets(line, sizeof(line), stdin) == NULL)
 			return EXIT_FAILURE;
+		double sent = now_ms();
 		revision = change(control, 2 + round);
 		double acknowledged = now_ms();
 		double last = collect(epoll_fd, count, &first);
-		(void)printf("{\"first_ms\": %.2f, \"last_ms\": %.2f}\n", first - acknowledged,
-		             last - acknowledged);
+		(void)printf("{\"first_ms\": %.2f, \"last_ms\": %.2f, \"whole_ms\": %.2f}\n",
+		             first - acknowledged, last - acknowledged, last - sent);
 		(void)fflush(stdout);
 	}
 	return EXIT_SUCCESS;
