@@ -89,7 +89,7 @@ class Travel(rt.TestCase):
         model = Model(self.daemon(options=['--events-max-count=100']), 2)
         oldest = 0
         for _ in range(6):
-            model.changes(60)
+            self.change_slowly(model, 60)
             answer = rt.wait_for(lambda: self.refused(model.daemon), what='retention') \
                 if model.latest > 150 else model.daemon.get('/v1/services?at=1')
             if answer.status == 410:
@@ -108,6 +108,13 @@ class Travel(rt.TestCase):
         self.assertEqual(model.daemon.get('/v1/services?at=2020-01-01T00:00:00Z').status, 410)
         model.daemon.restart()
         self.agree(model, range(oldest, model.latest + 1))
+
+    def change_slowly(self, model, count):
+        """Not faster than keyframes are written: a tenth of the retention, or as many events as instances."""
+        for _ in range(count // 10):
+            model.changes(10)
+            rt.wait_for(lambda: any(int(file.rsplit('-', 1)[1]) >= model.latest - 12
+                                    for file in self.keyframes(model.daemon)), what='a keyframe')
 
     def refused(self, daemon):
         answer = daemon.get('/v1/services?at=1')
