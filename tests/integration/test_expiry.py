@@ -264,13 +264,12 @@ class Expiry(rt.TestCase):
 
     def test_a_few_of_many_expire_without_delay(self):
         ids = [f'i{i}' for i in range(10)]
-        for name in ids:
-            self.register(name)
+        begun = self.go_silent(ids)
         beating = self.heartbeats(ids[2:])
-        registered = time.monotonic()
-        while len(self.registry.ids('web')) == 10:
+        # The two may be found in turns of their own: what counts is that both go, and nobody else.
+        while left := set(self.registry.ids('web')) & set(ids[:2]):
             self.assertIsNone(self.held())
-        self.assertLess(time.monotonic() - registered, TTL_S + LATE_S)
+            self.assertLess(time.monotonic() - begun, TTL_S + LATE_S, left)
         self.assertEqual(self.registry.ids('web'), ids[2:])
         self.assertEqual(beating.stop(), {200})
 
