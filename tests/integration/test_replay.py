@@ -4,6 +4,7 @@
 
 import json
 import random
+from datetime import datetime, timedelta, timezone
 
 import rollcall_test as rt
 import sse
@@ -132,6 +133,8 @@ class Why(rt.TestCase):
         rt.wait_for(lambda: daemon.instance('web', 'a')['status'] == 'unhealthy', what='silence')
         yield 'expired', 'sweeper', None, None
         yield 'recovered', 'instance', None, daemon.request('POST', path + '/heartbeat', None, agent)
+        since = datetime.fromisoformat(daemon.instance('web', 'a')['status_since'])
+        rt.wait_for(lambda: datetime.now(timezone.utc) - since > timedelta(milliseconds=1), what='another time')
         yield 'updated', 'instance', None, daemon.request('PUT', path, {**record, 'ttl_ms': 60000}, agent)
 
     def plain(self, instance):
