@@ -99,6 +99,17 @@ START_TEST(its_own_thread_runs_it)
 }
 END_TEST
 
+/* All calls of call_often() in flight at once are none too many, however slow the machine is. */
+static void open_patient(void)
+{
+	rollcall_policy policy;
+
+	ck_ok(rollcall_open(&options, &client));
+	rollcall_policy_default(&policy);
+	policy.bulkhead.max_inflight = 1000;
+	ck_ok(rollcall_set_policy(client, "web", NULL, &policy));
+}
+
 static void *call_often(void *arg)
 {
 	rollcall_response mine;
@@ -124,7 +135,7 @@ START_TEST(many_threads_share_one_client)
 
 	options.cache_ttl_ms = 20; /* refreshes all the time beside the calls */
 	options.thread = 1;
-	ck_ok(rollcall_open(&options, &client));
+	open_patient();
 	rollcall_registration_options_init(&record);
 	record.service = "me";
 	record.port = 1;
@@ -146,7 +157,7 @@ START_TEST(blocking_threads_take_turns_in_running_it)
 {
 	pthread_t threads[4];
 
-	ck_ok(rollcall_open(&options, &client));
+	open_patient();
 	for (int i = 0; i < 4; i++)
 		ck_assert_int_eq(pthread_create(&threads[i], NULL, call_often, NULL), 0);
 	while (atomic_load(&done_count) < 100)
