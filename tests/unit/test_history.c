@@ -432,7 +432,7 @@ START_TEST(what_retention_overtakes_between_two_turns_is_told_after_what_was_fou
 	for (size_t i = 0; i < 3; i++)
 		wait_for(&completed);
 
-	/* Retention may have gone on since the last registration: then it is one from before to after. */
+	/* Retention may have gone on since the last registration. */
 	uint64_t oldest_after;
 	int64_t oldest_after_ms;
 
