@@ -347,7 +347,7 @@ enum api_result events_get(struct call *call)
 	}
 	if (waits) {
 		parked->wait.counted = call->api;
-		call->request->park_until_ms = clock_ms() + (int64_t)query.wait_ms;
+		call->request->park_until_ms = clock_ms_after((int64_t)query.wait_ms);
 	}
 	char *end = parked->memory;
 	query.log.service = copy_to(&end, query.log.service);

@@ -292,7 +292,7 @@ static bool wait_for_watchers(struct call *call, struct parked *parked)
 	if (parked->told == NULL || parked->command.error < 0 || parked->tries++ > 0)
 		return false;
 	call->request->park = parked;
-	call->request->park_until_ms = clock_ms() + parked->told_wait_ms;
+	call->request->park_until_ms = clock_ms_after(parked->told_wait_ms);
 	if (watch_receipt_await(parked->told, wake_teller, parked))
 		return true;
 	call->request->park = NULL;

@@ -72,7 +72,7 @@ static long stream_read(struct api_stream *out, char *to, size_t most)
 		if (buf_error(&stream->page) < 0)
 			return -1; /* without memory it ends between two events */
 		if (stream->page.len > 0)
-			stream->said_ms = clock_ms();
+			stream->said_ms = clock_ms_after(0);
 	}
 	return read_page(stream, to, most);
 }
@@ -120,7 +120,7 @@ enum api_result stream_answer(struct call *call, struct stream *stream, uint64_t
 	stream->api = call->api;
 	stream->request = call->request;
 	stream->watcher.wake = wake;
-	stream->said_ms = clock_ms();
+	stream->said_ms = clock_ms_after(0);
 	watch_join(registry_watch(call->api->registry), &stream->watcher, has);
 	lock_take(&streams->lock);
 	LIST_INSERT_HEAD(&streams->list, stream, link);

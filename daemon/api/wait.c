@@ -52,7 +52,7 @@ static struct parked *begin(struct call *call, const struct watcher *watcher,
 		return NULL;
 	}
 	parked->wait.counted = call->api;
-	call->request->park_until_ms = clock_ms() + (int64_t)wait->wait_ms;
+	call->request->park_until_ms = clock_ms_after((int64_t)wait->wait_ms);
 	if (watcher->topic.len > 0)
 		memcpy(parked->memory, watcher->topic.data, watcher->topic.len);
 	return parked;

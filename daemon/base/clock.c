@@ -32,6 +32,11 @@ int64_t clock_us(void)
 	return ms != VIRTUAL_OFF ? ms * 1000 : system_us(CLOCK_MONOTONIC);
 }
 
+int64_t clock_ms_after(int64_t ms)
+{
+	return (clock_us() + 999) / 1000 + ms;
+}
+
 int64_t clock_real_ms(void)
 {
 	int64_t ms = atomic_load_explicit(&virtual_ms, memory_order_relaxed);

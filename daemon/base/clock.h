@@ -11,6 +11,11 @@
 int64_t clock_ms(void);
 /** Microseconds of the same clock, for measuring latencies. */
 int64_t clock_us(void);
+/**
+ * The first clock_ms() at which @p ms have passed in full. clock_ms() + @p ms is up to a
+ * millisecond too early, as clock_ms() leaves out what has passed of the present one.
+ */
+int64_t clock_ms_after(int64_t ms);
 /** Milliseconds since 1970-01-01 UTC. */
 int64_t clock_real_ms(void);
 

@@ -103,6 +103,18 @@ class Watch(rt.TestCase):
         self.assertLess(poll.took, rt.seconds(3))
         self.assertEqual(self.registry.metric(PARKED), 0)
 
+    def test_it_waits_no_less_than_it_was_asked_to(self):
+        self.registry.register('web', 'a')
+        revision = self.revision()
+        for path, accept in (('/v1/services/web?revision={}&wait_ms=5', '*/*'),
+                             ('/v1/services?revision={}&wait_ms=5', '*/*'),
+                             ('/v1/events?since={}&wait_ms=5', '*/*'),
+                             ('/v1/events?since={}&wait_ms=5', 'application/jsonl')):
+            for _ in range(200):
+                begun = time.monotonic()
+                self.registry.get(path.format(revision), Accept=accept)
+                self.assertGreaterEqual(time.monotonic() - begun, 0.005, (path, accept))
+
     def test_a_revision_that_is_behind_or_from_the_future_is_answered_at_once(self):
         self.registry.register('web', 'a')
         for revision in (0, 10**6):

@@ -48,6 +48,23 @@ START_TEST(virtual_time_moves_only_by_hand)
 }
 END_TEST
 
+START_TEST(a_time_to_come_is_not_too_early)
+{
+	int64_t begun_us = clock_us();
+
+	/* Several of the clock's milliseconds, so that it is read at all parts of one. */
+	while (clock_us() - begun_us < 5000) {
+		int64_t before_us = clock_us();
+		int64_t at_us = clock_ms_after(7) * 1000;
+
+		ck_assert_int_ge(at_us, before_us + 7000);
+		ck_assert_int_lt(at_us, clock_us() + 8000);
+	}
+	clock_virtual_set(5000);
+	ck_assert_int_eq(clock_ms_after(7), 5007);
+}
+END_TEST
+
 static void read_clock(void *arg)
 {
 	*(int64_t *)arg = clock_ms();
@@ -120,5 +137,6 @@ END_TEST
 
 SUITE_ABORTS("clock", NULL, NULL, (advancing_the_systems_clock_stops_the_process),
              the_clocks_are_those_of_the_system, virtual_time_moves_only_by_hand,
-             all_threads_see_virtual_time, times_are_shown_in_utc_with_milliseconds,
+             a_time_to_come_is_not_too_early, all_threads_see_virtual_time,
+             times_are_shown_in_utc_with_milliseconds,
              every_day_of_four_centuries_is_as_the_c_library_says)
