@@ -253,7 +253,8 @@ static const struct member *remove_member(struct snapshot_draft *draft,
 		return NULL;
 
 	draft->fixups[draft->fixup_count++] = (struct fixup){
-		.event = event,
+		.event = event->revision == 0 ? event : NULL,
+		.revision = event->revision,
 		.service = service,
 		.statuses = 1u << before->value.status,
 	};

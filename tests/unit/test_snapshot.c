@@ -262,6 +262,31 @@ START_TEST(what_was_committed_before_keeps_its_revision)
 }
 END_TEST
 
+START_TEST(a_removal_that_was_committed_before_keeps_nothing_of_its_event)
+{
+	add("web", "a", 100);
+	add("web", "b", 100);
+
+	struct instance a = sample("web", "a");
+	struct event event = event_of(EVENT_DEREGISTERED, &a);
+	event.revision = 9;
+
+	struct snapshot_draft *draft = snapshot_draft_new(store);
+	ck_assert_ptr_nonnull(snapshot_draft_apply(draft, &event, NULL));
+	memset(&event, 0xff, sizeof(event)); /* it is not needed any more */
+	ck_ok(snapshot_draft_finish(draft));
+	snapshot_draft_publish(draft);
+
+	const struct snapshot *now = snapshot_enter(store);
+	const struct service *web = service_now(now, "web");
+	ck_assert_uint_eq(web->count, 1);
+	ck_assert_uint_eq(web->revision, 9);
+	ck_assert_uint_eq(web->status_revision[STATUS_HEALTHY], 9);
+	ck_assert_uint_eq(snapshot_revision(now), 9);
+	snapshot_leave(store);
+}
+END_TEST
+
 START_TEST(out_of_memory_anywhere_changes_nothing)
 {
 	add("web", "a", 1);
@@ -434,5 +459,7 @@ SUITE("snapshot", readmodel_setup, readmodel_teardown, an_empty_store_knows_noth
       the_answer_is_rendered_once_and_says_only_who_is_healthy,
       the_directory_is_sorted_and_searched, a_draft_sees_its_own_events,
       a_service_that_comes_and_goes_in_one_draft_leaves_no_trace, a_discarded_draft_changes_nothing,
-      what_was_committed_before_keeps_its_revision, out_of_memory_anywhere_changes_nothing,
-      random_changes_agree_with_a_naive_model, readers_never_see_half_a_change)
+      what_was_committed_before_keeps_its_revision,
+      a_removal_that_was_committed_before_keeps_nothing_of_its_event,
+      out_of_memory_anywhere_changes_nothing, random_changes_agree_with_a_naive_model,
+      readers_never_see_half_a_change)
