@@ -467,7 +467,8 @@ void snapshot_draft_publish(struct snapshot_draft *draft)
 			draft->next->buckets[number] = NULL;
 		}
 	}
-	atomic_store_explicit(&draft->store->latest, draft->next, memory_order_release);
+	/* sequentially consistent, as snapshot_enter()'s load: watch/watch.c relies on it */
+	atomic_store(&draft->store->latest, draft->next);
 	old->garbage = draft->garbage;
 	old->garbage_count = draft->garbage_count;
 	rcu_retire(&old->retired, reclaim);

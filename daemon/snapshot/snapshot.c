@@ -65,7 +65,7 @@ void snapshot_store_drop(struct snapshot_store *store)
 const struct snapshot *snapshot_enter(const struct snapshot_store *store)
 {
 	rcu_enter();
-	return atomic_load_explicit(&store->latest, memory_order_acquire);
+	return atomic_load(&store->latest);
 }
 
 void snapshot_leave(const struct snapshot_store *store)

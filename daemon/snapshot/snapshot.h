@@ -42,6 +42,13 @@ struct member {
 	struct str json; /* instance_put_json_open(): lacks its revision and the brace */
 };
 
+/** How many leases ran out since when; see registry/expiry.c. */
+struct expiry_window {
+	int64_t start_ms; /* lease clock; 0: none yet */
+	uint32_t alive;   /* instances that were alive then */
+	uint32_t expired;
+};
+
 /**
  * What lasts as long as a service has instances, whatever versions of it come and go.
  * Strategies' cursors survive membership changes; filtered picks use the cursor of their filter's
@@ -57,10 +64,7 @@ struct service_life {
 
 	_Atomic uint32_t due; /* leases found to have run out, not decided yet */
 
-	/* writer only: how many leases ran out since when; see registry/expiry.c */
-	int64_t window_start_ms;
-	uint32_t window_alive;
-	uint32_t window_expired;
+	struct expiry_window window; /* writer only */
 
 	size_t name_len;
 	char name[]; /* ends with a NUL too, for the log */

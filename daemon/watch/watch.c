@@ -7,6 +7,21 @@
 
 #include <stdlib.h>
 
+/*
+ * No change falls between a watcher's last look at the snapshot and its wake-up, although the
+ *writer takes no lock to see that nobody waits. Four operations matter:
+ *
+ *	watcher's thread			writer
+ *	W1  add 1 to the counts (watch_add)	P1  store the snapshot (snapshot_draft_publish)
+ *	W2  load the snapshot (snapshot_enter)	P2  load the counts (watch_is_wanted)
+ *
+ * All four are sequentially consistent, so they have one total order in which each thread's own
+ * order holds (C11 5.1.2.4, 7.17.3). If W2 comes before P1, and the watcher thus reads the old
+ * snapshot, then W1 < W2 < P1 < P2: the writer counts the watcher and notifies. With anything
+ *weaker both loads may return the old value (the store-buffering litmus test): x86 forbids that
+ *only as long as a locked instruction happens to stand between P1 and P2, ARM and POWER allow it.
+ */
+
 struct watch_hub *watch_hub_new(void)
 {
 	struct watch_hub *hub = calloc(1, sizeof(*hub));
@@ -54,7 +69,7 @@ static void leave_locked(struct watch_hub *hub, struct watcher *watcher)
 
 void watch_join(struct watch_hub *hub, struct watcher *watcher, uint64_t has)
 {
-	watcher->hash = hash_str(watcher->topic);
+	watcher->hash = hash_str(watcher->topic); /* not in any list yet: no lock */
 	watcher->hub = hub;
 	watcher->has = has;
 	lock_take(&hub->lock);
@@ -96,14 +111,13 @@ void watch_leave(struct watcher *watcher)
 
 void watch_add(struct watch_hub *hub, struct watcher *watcher)
 {
+	uint64_t hash = hash_str(watcher->topic);
 	_Atomic uint32_t *count;
 
-	watcher->hash = hash_str(watcher->topic);
 	lock_take(&hub->lock);
+	watcher->hash = hash; /* under the lock: a receipt reads it if the watcher is live */
 	TAILQ_INSERT_TAIL(list_of(hub, watcher, &count), watcher, link);
 	watcher->is_waiting = true;
-	/* Sequentially consistent: who adds and then reads the snapshot cannot miss a writer who
-	 * publishes and then reads this. */
 	atomic_fetch_add(count, 1);
 	atomic_fetch_add(&hub->count, 1);
 	lock_release(&hub->lock);

@@ -71,7 +71,8 @@ void watch_sent(struct watcher *watcher, uint64_t revision, bool sent);
 /** What it has not been sent it never will be. Takes one that is not live. */
 void watch_leave(struct watcher *watcher);
 
-/** Any thread; never fails. */
+/** Any thread; never fails. A snapshot that is entered afterwards, and is not yet the changed one,
+ * means that the change will notify this watcher: watch.c has the proof. */
 void watch_add(struct watch_hub *hub, struct watcher *watcher);
 /**
  * Any thread.
@@ -81,8 +82,8 @@ bool watch_cancel(struct watch_hub *hub, struct watcher *watcher);
 
 /** How many wait now. Any thread; one load. */
 size_t watch_count(const struct watch_hub *hub);
-/** Could anybody wait for this topic (or for any change)? A cheap no is reliable for watchers added
- * before. Any thread. */
+/** Could a watcher wait for this topic, or for any change? Two loads. After publishing, a "no" is
+ * reliable: each watcher that is added later reads what was published. Any thread. */
 bool watch_is_wanted(const struct watch_hub *hub, struct str topic);
 /**
  * Wakes who waits for this. Thread: the writer.

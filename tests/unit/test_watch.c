@@ -411,10 +411,36 @@ START_TEST(each_watcher_is_either_woken_or_cancelled)
 }
 END_TEST
 
+static void count_receipts_all_the_time(void *arg)
+{
+	(void)arg;
+	for (uint64_t revision = 2; !atomic_load(&finished); revision++)
+		watch_receipt_free(tell(revision));
+}
+
+/* What ThreadSanitizer finds fault with fails the test. */
+START_TEST(a_live_watcher_may_wait_again_while_receipts_count_it)
+{
+	struct watcher web = waiting("web", HEALTHY, UINT64_MAX);
+	pthread_t thread;
+
+	watch_join(hub, &web, 1);
+	ck_ok(thread_start(&thread, "maker", count_receipts_all_the_time, NULL));
+	for (int i = 0; i < ROUNDS; i++) {
+		watch_add(hub, &web);
+		ck_assert(watch_cancel(hub, &web));
+	}
+	atomic_store(&finished, true);
+	thread_join(thread);
+	watch_leave(&web);
+}
+END_TEST
+
 SUITE("watch", setup, teardown, only_its_topic_and_its_aspects_wake_a_watcher,
       a_watcher_is_woken_once, a_cancelled_watcher_is_not_woken,
       any_change_wakes_those_without_a_topic, topics_that_share_a_bucket_are_kept_apart,
-      a_callback_may_wait_again, each_watcher_is_either_woken_or_cancelled,
+      a_callback_may_wait_again, a_live_watcher_may_wait_again_while_receipts_count_it,
+      each_watcher_is_either_woken_or_cancelled,
       the_maker_of_a_change_is_woken_when_all_have_been_sent_it,
       who_leaves_is_waited_for_no_longer_and_was_not_told,
       a_maker_that_has_nobody_to_wait_for_or_gives_up_is_not_woken,
