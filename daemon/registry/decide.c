@@ -108,11 +108,9 @@ static int update(struct registry *registry, struct batch *batch, struct entry *
 	return decide_event(batch, entry, kind, next, tenure_of(member));
 }
 
-static void renew(struct batch *batch, struct entry *entry, const struct member *member)
+/* renew_senders() has renewed its lease. */
+static void renewed(struct entry *entry, const struct member *member)
 {
-	tenure_renew(tenure_of(member), batch->now_lease_ms, batch->now_real_ms);
-	if (entry->command->kind == COMMAND_REGISTER) /* who sends a heartbeat has counted it */
-		metrics_count(METRIC_HEARTBEATS, 1);
 	entry->member = member;
 	entry->outcome = OUTCOME_RENEWED;
 }
@@ -128,7 +126,7 @@ static int decide_register(struct registry *registry, struct batch *batch, struc
 		return update(registry, batch, entry, member, &next, EVENT_UPDATED);
 	if (member->value.lease_out)
 		return update(registry, batch, entry, member, &next, EVENT_RECOVERED);
-	renew(batch, entry, member);
+	renewed(entry, member);
 	return 0;
 }
 
@@ -149,7 +147,7 @@ static int decide_heartbeat(struct registry *registry, struct batch *batch, stru
 	if (next.wants_drain != member->value.wants_drain)
 		return update(registry, batch, entry, member, &next,
 		              next.wants_drain ? EVENT_DRAINED : EVENT_RESUMED);
-	renew(batch, entry, member);
+	renewed(entry, member);
 	return 0;
 }
 
@@ -207,6 +205,26 @@ static int check_conditions(const struct command *command, const struct member *
 	if (command->incarnation_is != 0 && member->value.incarnation != command->incarnation_is)
 		return -EEXIST;
 	return 0;
+}
+
+void renew_senders(struct registry *registry, const struct batch *batch)
+{
+	const struct snapshot *now = snapshot_enter(registry->store);
+
+	for (size_t i = 0; i < batch->entry_count; i++) {
+		const struct command *command = batch->entries[i].command;
+
+		if (command == NULL ||
+		    (command->kind != COMMAND_REGISTER && command->kind != COMMAND_HEARTBEAT))
+			continue;
+		const struct service *service = snapshot_service(now, command->instance.service);
+		const struct member *member =
+			service != NULL ? service_member(service, command->instance.id) : NULL;
+		if (member != NULL && check_conditions(command, member) == 0)
+			tenure_renew(tenure_of(member), leases_now(&registry->leases),
+			             clock_real_ms());
+	}
+	snapshot_leave(registry->store);
 }
 
 void decide_command(struct registry *registry, struct batch *batch, struct entry *entry)

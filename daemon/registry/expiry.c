@@ -35,19 +35,18 @@ void holds_update(struct registry *registry)
 	metrics_set(METRIC_HELD_SERVICES, (int64_t)kept);
 }
 
-static void hold_begin(struct registry *registry, struct service_life *life, int64_t until_ms,
-                       uint32_t silent)
+/* The batch's own count of the service whose lease this is. There is room: a batch has at most
+ * BATCH_DUE due leases. */
+static struct silence *silence_of(struct batch *batch, const struct tenure *tenure)
 {
-	char text[96];
+	struct service_life *life = member_life(tenure->member);
 
-	atomic_store_explicit(&life->held_until_ms, until_ms, memory_order_relaxed);
-	hold_add(registry, until_ms);
-	holds_update(registry);
-	metrics_count(METRIC_HOLDS, 1);
-	(void)snprintf(text, sizeof(text), "%u of %u", silent, life->window_alive);
-	log_event(LOG_WARNING,
-	          "expiry is held back: too much of a service went silent within a TTL", "service",
-	          life->name, "silent", text, NULL);
+	for (size_t i = 0; i < batch->silence_count; i++)
+		if (batch->silences[i].life == life)
+			return &batch->silences[i];
+	struct silence *silence = &batch->silences[batch->silence_count++];
+	*silence = (struct silence){.life = life, .window = life->window};
+	return silence;
 }
 
 /*
@@ -56,14 +55,17 @@ static void hold_begin(struct registry *registry, struct service_life *life, int
  * more TTL, and after that believed.
  * @return 0: go on and expire; else the lease clock to look again at
  */
-static int64_t hold_back(struct registry *registry, const struct batch *batch,
-                         const struct instance *instance)
+static int64_t hold_back(const struct registry *registry, const struct batch *batch,
+                         struct silence *silence, const struct instance *instance)
 {
 	const struct registry_options *options = &registry->options;
+	struct expiry_window *window = &silence->window;
 	uint32_t count[STATUS_COUNT];
-	struct service_life *life = snapshot_draft_count(batch->draft, instance->service, count);
 	int64_t now = batch->now_lease_ms;
-	int64_t held_until = atomic_load_explicit(&life->held_until_ms, memory_order_relaxed);
+	int64_t held_until =
+		silence->held_until_ms != 0
+			? silence->held_until_ms
+			: atomic_load_explicit(&silence->life->held_until_ms, memory_order_relaxed);
 
 	if (!options->hold_expiry)
 		return 0;
@@ -71,22 +73,68 @@ static int64_t hold_back(struct registry *registry, const struct batch *batch,
 		return held_until;
 	if (held_until != 0 && now < held_until + instance->ttl_ms)
 		return 0; /* it has been held once */
-	if (life->window_start_ms == 0 || now - life->window_start_ms > instance->ttl_ms) {
-		life->window_start_ms = now;
-		life->window_alive = count[STATUS_HEALTHY] + count[STATUS_DRAINING];
-		life->window_expired = 0;
+	if (window->start_ms == 0 || now - window->start_ms > instance->ttl_ms) {
+		(void)snapshot_draft_count(batch->draft, instance->service, count);
+		*window = (struct expiry_window){
+			.start_ms = now,
+			.alive = count[STATUS_HEALTHY] + count[STATUS_DRAINING],
+		};
 	}
 
 	/* this one, those before it, and those that were found due with it */
-	uint32_t silent =
-		life->window_expired + 1 + atomic_load_explicit(&life->due, memory_order_relaxed);
-	if (life->window_alive >= options->hold_min_instances && options->hold_percent < 100 &&
-	    (uint64_t)silent * 100 > (uint64_t)life->window_alive * options->hold_percent) {
-		hold_begin(registry, life, now + instance->ttl_ms, silent);
-		return now + instance->ttl_ms;
+	uint32_t silent = window->expired + 1 +
+	                  atomic_load_explicit(&silence->life->due, memory_order_relaxed) -
+	                  silence->decided;
+	if (window->alive >= options->hold_min_instances && options->hold_percent < 100 &&
+	    (uint64_t)silent * 100 > (uint64_t)window->alive * options->hold_percent) {
+		silence->held_until_ms = now + instance->ttl_ms;
+		silence->silent = silent;
+		return silence->held_until_ms;
 	}
-	life->window_expired++;
+	window->expired++;
 	return 0;
+}
+
+void silences_commit(struct registry *registry, struct batch *batch)
+{
+	for (size_t i = 0; i < batch->entry_count; i++)
+		if (batch->entries[i].command == NULL)
+			leases_uncount(batch->entries[i].tenure);
+	for (size_t i = 0; i < batch->silence_count; i++) {
+		const struct silence *silence = &batch->silences[i];
+
+		silence->life->window = silence->window;
+		if (silence->held_until_ms == 0)
+			continue;
+		atomic_store_explicit(&silence->life->held_until_ms, silence->held_until_ms,
+		                      memory_order_relaxed);
+		hold_add(registry, silence->held_until_ms);
+		holds_update(registry);
+		metrics_count(METRIC_HOLDS, 1);
+	}
+}
+
+void silences_log(const struct batch *batch)
+{
+	char text[96];
+
+	for (size_t i = 0; i < batch->silence_count; i++) {
+		const struct silence *silence = &batch->silences[i];
+
+		if (silence->held_until_ms == 0)
+			continue;
+		(void)snprintf(text, sizeof(text), "%u of %u", silence->silent,
+		               silence->window.alive);
+		log_event(LOG_WARNING,
+		          "expiry is held back: too much of a service went silent within a TTL",
+		          "service", silence->life->name, "silent", text, NULL);
+	}
+}
+
+static void postpone(struct entry *entry, int64_t at_ms)
+{
+	entry->is_postponed = true;
+	entry->again_ms = at_ms;
 }
 
 static int recover(struct batch *batch, struct entry *entry, const struct member *member)
@@ -98,14 +146,14 @@ static int recover(struct batch *batch, struct entry *entry, const struct member
 	return decide_event(batch, entry, EVENT_RECOVERED, &next, entry->tenure);
 }
 
-static int expire(struct registry *registry, struct batch *batch, struct entry *entry,
+static int expire(const struct registry *registry, struct batch *batch, struct entry *entry,
                   const struct member *member)
 {
 	struct instance next = member->value;
-	int64_t again_ms = hold_back(registry, batch, &next);
+	int64_t again_ms = hold_back(registry, batch, silence_of(batch, entry->tenure), &next);
 
 	if (again_ms != 0) {
-		leases_postpone(&registry->leases, entry->tenure, again_ms);
+		postpone(entry, again_ms);
 		return 0;
 	}
 	next.lease_out = true;
@@ -125,7 +173,7 @@ static int resume(struct batch *batch, struct entry *entry, const struct member 
 	return decide_event(batch, entry, EVENT_RESUMED, &next, entry->tenure);
 }
 
-void decide_due(struct registry *registry, struct batch *batch, struct entry *entry)
+void decide_due(const struct registry *registry, struct batch *batch, struct entry *entry)
 {
 	struct tenure *tenure = entry->tenure;
 	const struct instance *instance = &tenure->member->value;
@@ -133,7 +181,8 @@ void decide_due(struct registry *registry, struct batch *batch, struct entry *en
 		snapshot_draft_member(batch->draft, instance->service, instance->id);
 	int64_t now = batch->now_lease_ms;
 
-	leases_uncount(tenure);
+	if (tenure->is_counted)
+		silence_of(batch, tenure)->decided++;
 	/* a command of this batch may have ended it, or may have given its id a new life */
 	if (member == NULL || tenure_of(member) != tenure)
 		return;
@@ -149,5 +198,5 @@ void decide_due(struct registry *registry, struct batch *batch, struct entry *en
 	else if (member->value.lease_out && tenure->remove_at_ms <= now)
 		entry->error = decide_event(batch, entry, EVENT_REMOVED, &member->value, tenure);
 	else /* renewed in the meantime */
-		leases_postpone(&registry->leases, tenure, 0);
+		postpone(entry, 0);
 }

@@ -83,15 +83,33 @@ struct leases {
 	bool started;
 };
 
-/** One command or due lease in a batch, and what came of it. */
+/** Due leases that one batch takes beside its commands. */
+#define BATCH_DUE 64
+
+/** One command or due lease in a batch, and what was decided about it. */
 struct entry {
 	struct command *command; /* NULL: a due lease */
 	struct tenure *tenure;
 	const struct member *member; /* after the event; what the event removed */
 	struct event *event;         /* NULL: nothing changed */
-	int64_t renewed_ms;          /* of an expiring lease: what the decision saw */
+	int64_t renewed_ms;          /* of an expiring lease: what the decision read */
+	bool is_postponed;           /* a due lease: to be looked at again at again_ms */
+	int64_t again_ms;
 	enum command_outcome outcome;
 	int error;
+};
+
+/**
+ * How many leases of a service have run out, as far as the batch has decided. Becomes the service's
+ * own count after the commit, so that deciding once more after a failed commit starts from the same
+ * numbers. See expiry.c.
+ */
+struct silence {
+	struct service_life *life;
+	uint32_t decided; /* leases that life->due still counts, but that were decided */
+	struct expiry_window window;
+	int64_t held_until_ms; /* 0: the batch begins no hold */
+	uint32_t silent;       /* when the hold began */
 };
 
 struct batch {
@@ -100,6 +118,8 @@ struct batch {
 	size_t entry_count;
 	struct event *events;
 	size_t event_count;
+	struct silence silences[BATCH_DUE];
+	size_t silence_count;
 	int64_t now_real_ms;
 	int64_t now_lease_ms;
 };
@@ -168,15 +188,18 @@ void leases_fini(struct leases *leases);
 int64_t leases_now(const struct leases *leases);
 /** Takes up to @p most due leases off the list. Writer only. @return how many */
 size_t leases_take_due(struct leases *leases, struct tenure **ret, size_t most);
-/** It is being decided: no longer counts as due. Writer only. */
+/** It has been decided: no longer counts as due. Writer only. */
 void leases_uncount(struct tenure *tenure);
-/** The lease follows what the event made of its instance: arms its timer anew. Writer only, after
- * publishing. */
-void leases_settle(struct leases *leases, struct tenure *tenure, const struct member *member);
+/**
+ * The lease follows what the event made of its instance: arms its timer anew. Writer only, after
+ * publishing.
+ * @param renewed_ms  the heartbeat that the decision was made on: if there has been another one
+ * since, the lease is due at once; NEVER: the decision was not about the lease
+ */
+void leases_settle(struct leases *leases, struct tenure *tenure, const struct member *member,
+                   int64_t renewed_ms);
 /** Looks at the lease again at @p at_ms, not before. Writer only. */
 void leases_postpone(struct leases *leases, struct tenure *tenure, int64_t at_ms);
-/** Something happened to it: due at once. Writer only. */
-void leases_recheck(struct leases *leases, struct tenure *tenure);
 /** Nothing will happen to it any more; freed after a grace period. Writer only, after publishing.
  */
 void leases_end(struct leases *leases, struct tenure *tenure);
@@ -189,7 +212,13 @@ static inline struct tenure *tenure_of(const struct member *member)
 	return container_of(member->lease, struct tenure, lease);
 }
 
-/* decide.c */
+/*
+ * decide.c. Deciding changes the draft, the entry and the batch, and nothing else: after a commit
+ * that failed for lack of room the batch is decided once more.
+ */
+/** Renews the leases of those whose commands prove that they are alive. Once for each batch, before
+ * it is decided: the proof holds whatever becomes of the batch. */
+void renew_senders(struct registry *registry, const struct batch *batch);
 /** Decides what @p command does to the draft; fills @p entry and, when something changes, the
  * batch's next event. */
 void decide_command(struct registry *registry, struct batch *batch, struct entry *entry);
@@ -201,7 +230,12 @@ void set_status_by_owner(struct instance *instance, struct str reason, int64_t n
 void set_status(struct instance *instance, struct str reason, struct str by, int64_t now_real_ms);
 
 /* expiry.c */
-void decide_due(struct registry *registry, struct batch *batch, struct entry *entry);
+void decide_due(const struct registry *registry, struct batch *batch, struct entry *entry);
+/** The decisions about due leases are durable: counts what ran out, begins holds. Before
+ * publishing. */
+void silences_commit(struct registry *registry, struct batch *batch);
+/** Logs the holds that the batch began. */
+void silences_log(const struct batch *batch);
 /** Forgets the holds that are over, publishes how many there are. */
 void holds_update(struct registry *registry);
 

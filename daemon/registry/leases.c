@@ -42,6 +42,9 @@ static int64_t earlier(int64_t a, int64_t b)
 static int64_t due_at_locked(const struct tenure *tenure)
 {
 	int64_t renewed = atomic_load_explicit(&tenure->lease.renewed_ms, memory_order_relaxed);
+
+	if (tenure->recheck)
+		return 0;
 	int64_t at = tenure->lease_out ? tenure->remove_at_ms : renewed + tenure->ttl_ms;
 
 	at = earlier(at, tenure->drain_end_ms);
@@ -99,19 +102,21 @@ static void set_drain_end(struct tenure *tenure, const struct instance *instance
 	tenure->drain_end_ms = until == 0 ? NEVER : now_lease_ms + (until - clock_real_ms());
 }
 
-void leases_settle(struct leases *leases, struct tenure *tenure, const struct member *member)
+void leases_settle(struct leases *leases, struct tenure *tenure, const struct member *member,
+                   int64_t renewed_ms)
 {
 	const struct instance *instance = &member->value;
 	int64_t now = leases_now(leases);
 
 	lock_take(&leases->lock);
+	int64_t latest_ms = atomic_load_explicit(&tenure->lease.renewed_ms, memory_order_relaxed);
 	if (instance->lease_out && !tenure->lease_out)
 		tenure->remove_at_ms =
 			instance->remove_after_ms == 0 ? NEVER : now + instance->remove_after_ms;
 	tenure->lease_out = instance->lease_out;
 	tenure->ttl_ms = instance->ttl_ms;
 	tenure->not_before_ms = 0;
-	tenure->recheck = false;
+	tenure->recheck = renewed_ms != NEVER && renewed_ms != latest_ms;
 	tenure->member = member;
 	set_drain_end(tenure, instance, now);
 	arm_locked(leases, tenure);
@@ -124,14 +129,6 @@ void leases_postpone(struct leases *leases, struct tenure *tenure, int64_t at_ms
 	tenure->not_before_ms = at_ms;
 	tenure->recheck = false;
 	arm_locked(leases, tenure);
-	lock_release(&leases->lock);
-}
-
-void leases_recheck(struct leases *leases, struct tenure *tenure)
-{
-	lock_take(&leases->lock);
-	timers_arm(&leases->timers, &tenure->timer, 0);
-	tenure->recheck = true;
 	lock_release(&leases->lock);
 }
 
@@ -199,7 +196,7 @@ static bool collect(struct leases *leases, int64_t now)
 				continue;
 			struct tenure *tenure = container_of(timer, struct tenure, timer);
 			clamp(&tenure->lease, now);
-			if (due_at_locked(tenure) > now && !tenure->recheck) {
+			if (due_at_locked(tenure) > now) {
 				arm_locked(leases, tenure);
 			} else {
 				enter_due_locked(leases, tenure);

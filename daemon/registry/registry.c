@@ -10,9 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Due leases that one batch takes beside its commands. */
-#define BATCH_DUE 64
-
 /* --- start: the journal's instances become the first snapshot ------------------- */
 
 struct restore {
@@ -46,7 +43,7 @@ static int restore_one(void *arg, const struct instance *instance)
 		free(tenure);
 		return -ENOMEM;
 	}
-	leases_settle(&restore->registry->leases, tenure, member);
+	leases_settle(&restore->registry->leases, tenure, member, NEVER);
 	return 0;
 }
 

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Events of one batch that are told one by one. */
+/* Events of one batch that are logged one by one. */
 #define LOG_PER_BATCH 20
 /* How often a full disk is tried again. */
 #define RESERVE_RETRY_MS 1000
@@ -37,6 +37,7 @@ static int prepare(struct registry *registry, struct batch *batch)
 	batch->now_real_ms = clock_real_ms();
 	batch->now_lease_ms = leases_now(&registry->leases);
 	batch->event_count = 0;
+	batch->silence_count = 0;
 	batch->draft = snapshot_draft_new(registry->store);
 	if (batch->draft == NULL)
 		return -ENOMEM;
@@ -111,13 +112,13 @@ static int event_level(enum event_kind kind)
 	return LOG_DEBUG; /* as frequent as deployments: the event log has them */
 }
 
-static void tell(const struct batch *batch)
+static void log_events(const struct batch *batch)
 {
 	char text[32];
 	char service[SERVICE_NAME_MAX + 1];
 	char id[INSTANCE_ID_MAX + 1];
-	size_t told = 0;
-	size_t untold = 0;
+	size_t logged = 0;
+	size_t left_out = 0;
 
 	for (size_t i = 0; i < batch->event_count; i++) {
 		const struct event *event = &batch->events[i];
@@ -125,11 +126,11 @@ static void tell(const struct batch *batch)
 
 		if (!log_enabled(level))
 			continue;
-		if (told == LOG_PER_BATCH) {
-			untold++;
+		if (logged == LOG_PER_BATCH) {
+			left_out++;
 			continue;
 		}
-		told++;
+		logged++;
 		(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)event->revision);
 		(void)snprintf(service, sizeof(service), "%.*s", (int)event->instance.service.len,
 		               event->instance.service.data);
@@ -138,9 +139,9 @@ static void tell(const struct batch *batch)
 		log_event(level, event_kind_name(event->kind), "service", service, "id", id,
 		          "revision", text, NULL);
 	}
-	if (untold > 0)
+	if (left_out > 0)
 		log_line(LOG_INFO, "and %zu more changes at the same time: see the event log",
-		         untold);
+		         left_out);
 }
 
 static void settle(struct registry *registry, struct entry *entry)
@@ -154,13 +155,8 @@ static void settle(struct registry *registry, struct entry *entry)
 	}
 	if (entry->command != NULL && entry->command->kind != COMMAND_STATUS)
 		tenure_renew(entry->tenure, leases_now(leases), clock_real_ms());
-	leases_settle(leases, entry->tenure, entry->member);
-	/* A heartbeat that came between the decision and now found it healthy: it is, look again at
-	 * once. */
-	if (entry->event->kind == EVENT_EXPIRED && entry->command == NULL &&
-	    atomic_load_explicit(&entry->tenure->lease.renewed_ms, memory_order_relaxed) !=
-	            entry->renewed_ms)
-		leases_recheck(leases, entry->tenure);
+	bool expires = entry->event->kind == EVENT_EXPIRED && entry->command == NULL;
+	leases_settle(leases, entry->tenure, entry->member, expires ? entry->renewed_ms : NEVER);
 }
 
 static void publish_gauges(const struct registry *registry)
@@ -252,7 +248,6 @@ static void publish(struct registry *registry, struct batch *batch)
 	}
 	publish_gauges(registry);
 	notify(registry, batch);
-	tell(batch);
 	archive_hint(registry->archive, journal_revision(registry->journal));
 }
 
@@ -316,6 +311,9 @@ static void complete(struct registry *registry, struct batch *batch)
 			build_indexes(registry, command);
 		else if (command->kind == COMMAND_REGISTER && entry->error == 0)
 			give_instance(command, entry->member);
+		/* a heartbeat's sender has counted it */
+		if (command->kind == COMMAND_REGISTER && entry->outcome == OUTCOME_RENEWED)
+			metrics_count(METRIC_HEARTBEATS, 1);
 		if (command->receipt != NULL && entry->event == NULL && entry->error == 0)
 			tell_again(registry, entry);
 		command->done(command);
@@ -330,21 +328,30 @@ static void fail(struct registry *registry, struct batch *batch, int error)
 		struct command *command = batch->entries[i].command;
 
 		if (command == NULL) {
+			leases_uncount(batch->entries[i].tenure);
 			leases_postpone(&registry->leases, batch->entries[i].tenure, again_ms);
 			continue;
 		}
 		command->error = error;
 		command->outcome = OUTCOME_NONE;
 		command->revision = 0;
+		if (command->kind == COMMAND_INDEX) /* needs no journal: picks are reads */
+			build_indexes(registry, command);
 		command->done(command);
 	}
 }
 
 /* --- trouble with the disk ------------------------------------------------------- */
 
-static void journal_has_failed(struct registry *registry)
+/* From now on no change is accepted. */
+static void close_journal(struct registry *registry)
 {
 	atomic_store_explicit(&registry->has_failed, true, memory_order_release);
+}
+
+static void journal_has_failed(struct registry *registry)
+{
+	close_journal(registry);
 	log_line(LOG_CRIT, "the journal has failed: %s: no change is accepted any more",
 	         journal_trouble(registry->journal));
 	if (registry->failed_fn != NULL)
@@ -371,15 +378,20 @@ static void try_reserve(struct registry *registry)
 	log_line(LOG_NOTICE, "the disk has room again: registrations are accepted");
 }
 
-/* Postpones the due leases of a committed batch whose event could not even be prepared. */
-static void retry_leftovers(struct registry *registry, const struct batch *batch)
+/* The due leases of a committed batch that got no event: held back, renewed in the meantime, or out
+ * of memory. */
+static void postpone_due(struct registry *registry, const struct batch *batch)
 {
 	for (size_t i = 0; i < batch->entry_count; i++) {
 		const struct entry *entry = &batch->entries[i];
 
-		if (entry->command == NULL && entry->error < 0)
+		if (entry->command != NULL)
+			continue;
+		if (entry->error < 0)
 			leases_postpone(&registry->leases, entry->tenure,
 			                batch->now_lease_ms + EXPIRY_RETRY_MS);
+		else if (entry->is_postponed)
+			leases_postpone(&registry->leases, entry->tenure, entry->again_ms);
 	}
 }
 
@@ -402,20 +414,26 @@ static void commit(struct registry *registry, struct batch *batch)
 	if (r < 0) {
 		unprepare(batch);
 		if (r == -EIO)
-			journal_has_failed(registry);
+			close_journal(registry);
 		fail(registry, batch, r);
+		if (r == -EIO)
+			journal_has_failed(registry);
 		return;
 	}
 
 	/* What is replaced now stays readable until the visit ends. */
 	rcu_enter();
+	silences_commit(registry, batch);
 	if (batch->event_count > 0)
 		publish(registry, batch);
+	postpone_due(registry, batch);
 	complete(registry, batch);
+	/* Clients have their answers: nothing that the log does can delay those. */
+	silences_log(batch);
+	log_events(batch);
 	if (batch->draft != NULL)
 		snapshot_draft_discard(batch->draft);
 	batch->draft = NULL;
-	retry_leftovers(registry, batch);
 	rcu_leave();
 }
 
@@ -457,7 +475,7 @@ static size_t take_commands(struct registry *registry, bool *ret_stop, bool *ret
 static void run_batch(struct registry *registry, size_t command_count, bool due)
 {
 	struct batch *batch = &registry->batch;
-	struct tenure *tenures[64];
+	struct tenure *tenures[BATCH_DUE];
 	size_t due_count = 0;
 
 	for (size_t i = 0; i < command_count; i++)
@@ -473,6 +491,7 @@ static void run_batch(struct registry *registry, size_t command_count, bool due)
 	}
 	if (batch->entry_count == 0)
 		return;
+	renew_senders(registry, batch);
 	if (registry_has_failed(registry))
 		fail(registry, batch, -EIO);
 	else
