@@ -60,7 +60,7 @@ void api_response_init(struct api_response *response)
 	response->etag[0] = '\0';
 	response->revision = 0;
 	response->location = NULL;
-	response->header_count = 0;
+	response_drop_headers(response);
 	response->close = false;
 	response->stream = NULL;
 }
@@ -72,6 +72,17 @@ void api_response_fini(struct api_response *response)
 	blob_unref(response->blob);
 	buf_fini(&response->body);
 	free(response->location);
+}
+
+void api_response_renew(struct api_response *response)
+{
+	struct buf kept = response->body;
+
+	response->body = (struct buf){0};
+	api_response_fini(response);
+	api_response_init(response);
+	response->body.data = kept.data;
+	response->body.size = kept.size;
 }
 
 /** A request is routed before its body is read, to be handled, and after each time it was parked:
@@ -137,7 +148,7 @@ static const struct route *route(struct call *call)
 		route_allow(match.route, allow, sizeof(allow));
 		problem(response, "method-not-allowed", "%s takes %s only", match.route->pattern,
 		        allow);
-		response_header(response, "Allow", "%s", allow);
+		response_header(response, HEADER_ALLOW, "%s", allow);
 		return NULL;
 	}
 	call->service = match.param[0];
@@ -195,6 +206,7 @@ enum api_result api_finish(struct api *api, struct api_request *request,
 	struct parked *parked = request->park;
 	struct call call;
 
+	api_response_renew(response);
 	begin(&call, api, request, response);
 	CHECK_MAGIC(parked, parked);
 	if (route(&call) == NULL) /* found before, so it is found again */

@@ -85,9 +85,18 @@ struct api_stream {
 	bool ending; /* set by http/: it should end with what it has begun to send */
 };
 
-#define API_HEADERS_MAX 6
+/* Each header has a place of its own, so that setting one again replaces it, and none lacks room.
+ */
+enum api_header_place {
+	HEADER_ALLOW,
+	HEADER_RETRY_AFTER,
+	HEADER_EXPIRY_HELD,
+	HEADER_CACHE_CONTROL,
+	HEADER_VARY,
+	HEADER_COUNT
+};
 struct api_header {
-	const char *name; /* static */
+	const char *name; /* static; NULL: the answer does not have it */
 	char value[104];
 };
 
@@ -99,8 +108,7 @@ struct api_response {
 	char etag[48];     /* with quotes; empty: none */
 	uint64_t revision; /* X-Rollcall-Revision, on every answer */
 	char *location;    /* owned; Location of what was created, or NULL */
-	struct api_header header[API_HEADERS_MAX]; /* others: Allow, Retry-After */
-	unsigned header_count;
+	struct api_header header[HEADER_COUNT];
 	bool close;                /* close the connection afterwards */
 	struct api_stream *stream; /* owned; in place of blob and body, or NULL */
 };
@@ -120,11 +128,16 @@ uint64_t api_body_max(const struct api *api, struct api_request *request);
 
 void api_response_init(struct api_response *response);
 void api_response_fini(struct api_response *response);
+/** Empties it for another answer; keeps the memory of its body. */
+void api_response_renew(struct api_response *response);
 
 /** Thread: an http thread (registered with RCU). Never blocks. */
 enum api_result api_handle(struct api *api, struct api_request *request,
                            struct api_response *response) MUST_USE;
-/** After wake(): the answer of a parked request; may park again. */
+/**
+ * After wake(): the answer of a parked request; may park again. Empties @p response first: nothing
+ * of an earlier attempt is in the answer.
+ */
 enum api_result api_finish(struct api *api, struct api_request *request,
                            struct api_response *response) MUST_USE;
 /**

@@ -214,7 +214,7 @@ void call_tell_held(struct call *call, const struct service *service)
 	int64_t ms = registry_held_ms(call->api->registry, service);
 
 	if (ms > 0)
-		response_header(call->response, "X-Rollcall-Expiry-Held", "%" PRId64, ms);
+		response_header(call->response, HEADER_EXPIRY_HELD, "%" PRId64, ms);
 }
 
 enum api_result call_answer(struct call *call, unsigned status, const char *content_type)

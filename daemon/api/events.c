@@ -230,6 +230,16 @@ bool events_are_after(struct api *api, struct str service, uint64_t since, uint6
 
 static enum api_result events_read(struct call *call, struct parked *parked);
 
+/** Goes on after what was read in vain. */
+static enum api_result read_on(struct call *call, struct parked *parked,
+                               const struct events_query *query)
+{
+	parked->finish = events_read;
+	parked->tries = 0;
+	parked->history.query.since = parked->history.last;
+	return submit(call, parked, query);
+}
+
 /** Something has happened, or time is over. */
 static enum api_result events_woken(struct call *call, struct parked *parked)
 {
@@ -239,10 +249,7 @@ static enum api_result events_woken(struct call *call, struct parked *parked)
 		parked_free(parked);
 		return API_DONE;
 	}
-	call->response->header_count = 0;
-	parked->finish = events_read;
-	parked->history.query.since = parked->history.last;
-	return submit(call, parked, &query);
+	return read_on(call, parked, &query);
 }
 
 /** There is no event yet: waits for one. */
@@ -256,14 +263,13 @@ static enum api_result wait_for_events(struct call *call, struct parked *parked,
 	struct wait_query wait = {.wait_ms = query->wait_ms};
 	uint64_t now;
 
-	call->response->header_count = 0;
 	parked->finish = events_woken;
 	if (!call_wait(call, &parked, &watcher, &wait, events_woken))
 		return API_DONE;
 	if (!events_are_after(call->api, watcher.topic, watcher.seen, &now) ||
 	    !call_unwait(call, parked))
 		return API_PARKED;
-	return events_woken(call, parked);
+	return read_on(call, parked, query);
 }
 
 static void refuse(struct call *call, const struct history *history, int error)
@@ -295,7 +301,6 @@ static enum api_result events_read(struct call *call, struct parked *parked)
 	if (begins_at_oldest(&query, parked)) {
 		parked->tries++;
 		history->query.since = history->oldest > 0 ? history->oldest - 1 : 0;
-		call->response->header_count = 0;
 		return submit(call, parked, &query);
 	}
 
@@ -355,6 +360,5 @@ enum api_result events_get(struct call *call)
 	parked->history.query = query.log;
 	parked->history.out = &parked->out;
 	parked->history.done = wake;
-	call->response->header_count = 0; /* is told with the answer */
 	return submit(call, parked, &query);
 }

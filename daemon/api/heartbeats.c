@@ -123,10 +123,8 @@ enum api_result heartbeat_post(struct call *call)
 
 	if (settled)
 		return answer(call, value.status, value.ttl_ms, value.revision);
-	if (member != NULL) {
-		call->response->revision = 0; /* a newer one will be told */
+	if (member != NULL)
 		return command(call, &heartbeat, incarnation);
-	}
 	if (call_path_is_valid(call))
 		call_refuse(call, -ENOENT);
 	return API_DONE;

@@ -274,7 +274,6 @@ static enum api_result ask_for_index(struct call *call, struct parked *parked)
 		parked->command.instance.service = (struct str){parked->memory, call->service.len};
 	}
 	parked->tries++;
-	call->response->header_count = 0;
 	return call_submit(call, parked);
 }
 

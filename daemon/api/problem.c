@@ -83,16 +83,29 @@ void field_error(struct field_errors *errors, struct str field, const char *form
 	buf_put_char(&errors->list, '}');
 }
 
-void response_header(struct api_response *response, const char *name, const char *format, ...)
+void response_header(struct api_response *response, enum api_header_place place, const char *format,
+                     ...)
 {
-	CHECK(response->header_count < API_HEADERS_MAX);
-	struct api_header *header = &response->header[response->header_count++];
+	static const char *const names[HEADER_COUNT] = {
+		[HEADER_ALLOW] = "Allow",
+		[HEADER_RETRY_AFTER] = "Retry-After",
+		[HEADER_EXPIRY_HELD] = "X-Rollcall-Expiry-Held",
+		[HEADER_CACHE_CONTROL] = "Cache-Control",
+		[HEADER_VARY] = "Vary",
+	};
+	struct api_header *header = &response->header[place];
 	va_list args;
 
-	header->name = name;
+	header->name = names[place];
 	va_start(args, format);
 	(void)vsnprintf(header->value, sizeof(header->value), format, args);
 	va_end(args);
+}
+
+void response_drop_headers(struct api_response *response)
+{
+	for (size_t i = 0; i < HEADER_COUNT; i++)
+		response->header[i].name = NULL;
 }
 
 static const char *title_of(unsigned status, const char *code)
@@ -115,7 +128,7 @@ static void begin(struct api_response *response, unsigned status, const char *co
 	free(response->location);
 	response->location = NULL;
 	response->etag[0] = '\0';
-	response->header_count = 0;
+	response_drop_headers(response);
 	response->status = status;
 	response->content_type = "application/problem+json";
 	buf_reset(out);
@@ -139,7 +152,7 @@ static void finish(struct api_response *response)
 	if (buf_error(&response->body) < 0)
 		response->content_type = NULL; /* out of memory: the status alone must do */
 	if (response->status == 503 || response->status == 429)
-		response_header(response, "Retry-After", "1");
+		response_header(response, HEADER_RETRY_AFTER, "1");
 }
 
 void api_problem(struct api_response *response, unsigned status, const char *code,

@@ -55,6 +55,7 @@ void problem_ahead(struct api_response *response, uint64_t since, uint64_t lates
 /** The problem that stands for a negative errno of the registry: the only such map. */
 void problem_errno(struct api_response *response, int error);
 
-/** Adds a header; the value is cut at sizeof(value). */
-void response_header(struct api_response *response, const char *name, const char *format, ...)
-	PRINTF_LIKE(3, 4);
+/** Sets a header, in place of what it was before; the value is cut at sizeof(value). */
+void response_header(struct api_response *response, enum api_header_place place, const char *format,
+                     ...) PRINTF_LIKE(3, 4);
+void response_drop_headers(struct api_response *response);

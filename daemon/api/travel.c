@@ -117,7 +117,6 @@ enum api_result travel_submit(struct call *call, struct parked *parked)
 	struct voyage *voyage = parked->more;
 
 	call->request->park = parked;
-	call->response->header_count = 0; /* is told with the answer */
 	int r = registry_read_past(call->api->registry, &voyage->query);
 	if (r == 0)
 		return API_PARKED;

@@ -2,7 +2,6 @@
 #include "balance/internal.h"
 
 #include "base/buf.h"
-#include "base/check.h"
 
 #include <md5.h>
 #include <stdlib.h>
@@ -22,15 +21,21 @@ static uint64_t big_endian(const uint8_t *bytes)
 	return value;
 }
 
-struct place ring_place(struct str key)
+static struct place place_of(MD5_CTX *md5)
 {
 	uint8_t digest[MD5_DIGEST_LENGTH];
+
+	MD5Final(digest, md5);
+	return (struct place){big_endian(digest), big_endian(digest + 8)};
+}
+
+struct place ring_place(struct str key)
+{
 	MD5_CTX md5;
 
 	MD5Init(&md5);
 	MD5Update(&md5, (const uint8_t *)key.data, key.len);
-	MD5Final(digest, &md5);
-	return (struct place){big_endian(digest), big_endian(digest + 8)};
+	return place_of(&md5);
 }
 
 static bool is_before(struct place a, struct place b)
@@ -53,18 +58,18 @@ static int by_place(const void *a, const void *b)
 /* Appends the points of one instance: the MD5s of "id:0", "id:1", ... */
 static void add_points(struct point *points, struct str id, uint32_t owner)
 {
-	char text[INSTANCE_ID_MAX + 8];
+	MD5_CTX begun;
 
-	CHECK(id.len <= INSTANCE_ID_MAX);
-	memcpy(text, id.data, id.len);
-	text[id.len] = ':';
+	MD5Init(&begun);
+	MD5Update(&begun, (const uint8_t *)id.data, id.len);
 	for (uint32_t i = 0; i < RING_POINTS; i++) {
-		size_t len = id.len + 1;
+		char number[] = {':', (char)('0' + i / 10), (char)('0' + i % 10)};
+		MD5_CTX md5 = begun;
 
-		if (i >= 10)
-			text[len++] = (char)('0' + i / 10);
-		text[len++] = (char)('0' + i % 10);
-		points[i] = (struct point){ring_place((struct str){text, len}), owner};
+		if (i < 10)
+			number[1] = number[2];
+		MD5Update(&md5, (const uint8_t *)number, i < 10 ? 2 : 3);
+		points[i] = (struct point){place_of(&md5), owner};
 	}
 }
 

@@ -64,19 +64,6 @@ void exchange_free(struct exchange *exchange)
 	free(exchange);
 }
 
-/* A new answer in the memory of the last one. */
-static void response_renew(struct exchange *exchange)
-{
-	struct api_response *response = &exchange->response;
-	struct buf kept = response->body;
-
-	response->body = (struct buf){0};
-	api_response_fini(response);
-	api_response_init(response);
-	response->body.data = kept.data;
-	response->body.size = kept.size;
-}
-
 static void spare_give(struct exchange *exchange)
 {
 	struct loop *loop = exchange->loop;
@@ -85,7 +72,7 @@ static void spare_give(struct exchange *exchange)
 		exchange_free(exchange);
 		return;
 	}
-	response_renew(exchange);
+	api_response_renew(&exchange->response);
 	if (exchange->response.body.size > KEPT_BYTES) {
 		buf_fini(&exchange->response.body);
 		api_response_init(&exchange->response);

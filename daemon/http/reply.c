@@ -29,8 +29,10 @@ static bool add_headers(struct MHD_Response *mhd, const struct api_response *res
 		added = added && add(mhd, "ETag", response->etag);
 	if (response->location != NULL)
 		added = added && add(mhd, "Location", response->location);
-	for (unsigned i = 0; i < response->header_count; i++)
-		added = added && add(mhd, response->header[i].name, response->header[i].value);
+	for (size_t i = 0; i < HEADER_COUNT; i++)
+		if (response->header[i].name != NULL)
+			added = added &&
+			        add(mhd, response->header[i].name, response->header[i].value);
 	if (response->close)
 		added = added && add(mhd, "Connection", "close");
 	return added;
@@ -91,6 +93,14 @@ static void prepared_clear(struct prepared *prepared)
 	*prepared = (struct prepared){0};
 }
 
+static bool has_headers(const struct api_response *response)
+{
+	for (size_t i = 0; i < HEADER_COUNT; i++)
+		if (response->header[i].name != NULL)
+			return true;
+	return false;
+}
+
 static struct prepared *place_of(struct replies *replies, struct str body)
 {
 	uint64_t mixed = ((uint64_t)(uintptr_t)body.data + body.len) * UINT64_C(0x9e3779b97f4a7c15);
@@ -125,7 +135,7 @@ int reply_queue(struct exchange *exchange)
 	struct str body = body_of(response);
 	/* To HEAD libmicrohttpd would send the last chunk of what it does not send. */
 	bool streams = response->stream != NULL && exchange->request.method != API_HEAD;
-	bool once = streams || response->location != NULL || response->header_count > 0 ||
+	bool once = streams || response->location != NULL || has_headers(response) ||
 	            response->close || body.len > REPLIES_BODY_MAX;
 
 	if (response->revision > replies->revision)

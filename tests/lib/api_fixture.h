@@ -200,8 +200,8 @@ __attribute__((unused)) static long long number(const char *path)
 
 __attribute__((unused)) static const char *header(const char *name)
 {
-	for (unsigned i = 0; i < response.header_count; i++)
-		if (strcmp(response.header[i].name, name) == 0)
+	for (size_t i = 0; i < HEADER_COUNT; i++)
+		if (response.header[i].name != NULL && strcmp(response.header[i].name, name) == 0)
 			return response.header[i].value;
 	return "(none)";
 }

@@ -104,6 +104,12 @@ void api_response_fini(struct api_response *response)
 	free(response->location);
 }
 
+void api_response_renew(struct api_response *response)
+{
+	api_response_fini(response);
+	api_response_init(response);
+}
+
 uint64_t api_body_max(const struct api *api, struct api_request *request)
 {
 	(void)api;
@@ -181,9 +187,8 @@ enum api_result api_handle(struct api *api, struct api_request *request,
 	} else if (is(request, "/created")) {
 		response->status = 201;
 		response->location = strdup("/v1/made");
-		response->header[0].name = "Retry-After";
-		memcpy(response->header[0].value, "3", 2);
-		response->header_count = 1;
+		response->header[HEADER_RETRY_AFTER].name = "Retry-After";
+		memcpy(response->header[HEADER_RETRY_AFTER].value, "3", 2);
 		buf_put(&response->body, "made");
 	} else {
 		fake_echo(request, response);

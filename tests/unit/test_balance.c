@@ -235,7 +235,7 @@ static int reference_owner(const char *key, const char *const *ids, size_t count
 	for (size_t i = 0; i < count; i++) {
 		for (int p = 0; p < 100; p++) {
 			uint8_t point[MD5_DIGEST_LENGTH];
-			char text[64];
+			char text[512];
 
 			(void)snprintf(text, sizeof(text), "%s:%d", ids[i], p);
 			digest_of(text, point);
@@ -286,6 +286,20 @@ START_TEST(the_ring_agrees_with_an_independent_one_as_members_come_and_go)
 	compare_ring(without_2, 4);
 	add("web", "order-2", 1);
 	compare_ring(again, 5);
+}
+END_TEST
+
+/* A journal that another version wrote may hold ids that the API would refuse. */
+START_TEST(an_id_of_any_length_has_its_points)
+{
+	char longest[INSTANCE_ID_MAX + 101];
+	const char *const ids[] = {"order-1", longest};
+
+	memset(longest, 'x', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	for (size_t i = 0; i < 2; i++)
+		add("web", ids[i], 1);
+	compare_ring(ids, 2);
 }
 END_TEST
 
@@ -681,7 +695,8 @@ SUITE("balance", readmodel_setup, readmodel_teardown, round_robin_goes_through_r
       weights_of_5_1_1_give_nginx_s_sequence, weighted_agrees_with_the_rule_for_random_weights,
       weight_0_is_never_picked_while_another_has_more,
       too_many_odd_weights_are_fair_within_one_percent,
-      the_ring_agrees_with_an_independent_one_as_members_come_and_go, the_ring_has_fixed_vectors,
+      the_ring_agrees_with_an_independent_one_as_members_come_and_go,
+      an_id_of_any_length_has_its_points, the_ring_has_fixed_vectors,
       an_index_is_built_only_when_asked_for_and_kept_while_it_is_read,
       several_picks_are_all_different, excluded_and_filtered_ones_are_never_picked,
       filters_have_cursors_of_their_own, draining_and_unhealthy_ones_are_never_picked,

@@ -55,7 +55,7 @@ START_TEST(drops_the_answer_that_was_begun)
 	response.location = strdup("/v1");
 	strcpy(response.etag, "\"1\"");
 	response.revision = 17;
-	response_header(&response, "Vary", "Accept");
+	response_header(&response, HEADER_VARY, "Accept");
 	buf_put(&response.body, "half an answer");
 	problem_errno(&response, -ENOSPC);
 
@@ -64,7 +64,7 @@ START_TEST(drops_the_answer_that_was_begun)
 	ck_assert_ptr_null(response.blob);
 	ck_assert_ptr_null(response.location);
 	ck_assert_str_eq(response.etag, "");
-	ck_assert_uint_eq(response.header_count, 0);
+	ck_assert_ptr_null(response.header[HEADER_VARY].name);
 	ck_assert_uint_eq(response.revision, 17);
 	json_decref(root);
 }
@@ -89,9 +89,8 @@ START_TEST(maps_each_error_of_the_registry)
 		json_t *root = document();
 		ck_assert_uint_eq(response.status, cases[i].status);
 		ck_assert_str_eq(text(root, "code"), cases[i].code);
-		ck_assert_uint_eq(response.header_count, response.status == 503);
-		if (response.status == 503)
-			ck_assert_str_eq(response.header[0].name, "Retry-After");
+		ck_assert_int_eq(response.header[HEADER_RETRY_AFTER].name != NULL,
+		                 response.status == 503);
 		json_decref(root);
 	}
 }
