@@ -228,7 +228,7 @@ $(B)/systemd/%: $(srcdir)/systemd/%.in config.mk
 	$(Q)mkdir -p $(@D) && $(SUBST_FILE) $< >$@
 
 # --- test programs ----------------------------------------------------------
-TEST_CFLAGS := -I$(srcdir)/tests/lib $(CHECK_CFLAGS) -Wno-conversion -Wno-sign-conversion -Wno-format-nonliteral
+TEST_CFLAGS := -I$(srcdir)/tests/lib -DCASES_DIR='"$(abspath $(srcdir)/tests/cases)"' $(CHECK_CFLAGS) -Wno-conversion -Wno-sign-conversion -Wno-format-nonliteral
 $(UNIT_TESTS:%=%.o) $(CLIENT_TESTS:%=%.o): EXTRA_CFLAGS = $(TEST_CFLAGS)
 $(CLIENT_TESTS:%=%.o) $(CLIENT_TEST_LIB_SRCS:%.c=$(B)/%.o): EXTRA_CFLAGS = $(TEST_CFLAGS) $(CPP_CLIENT) $(CLIENT_CFLAGS)
 $(TEST_LIB_SRCS:%.c=$(B)/%.o) $(FUZZERS:%=%.o) $(BENCHES:%=%.o): EXTRA_CFLAGS = -I$(srcdir)/tests/lib

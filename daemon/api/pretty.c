@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/pretty.h"
 
+#include "base/terminal.h"
+
 #include <stdint.h>
 #include <string.h>
 
@@ -32,16 +34,41 @@ static void new_line(struct buf *out, unsigned depth)
 		buf_put(out, "  ");
 }
 
+/** Appends what may reach a terminal of @p text as it is. @return its length; the next is none of
+ * that */
+static size_t put_safe(struct buf *out, struct str text)
+{
+	size_t len = 0;
+
+	while (len < text.len) {
+		struct terminal_char c =
+			terminal_char((struct str){text.data + len, text.len - len});
+
+		if (!c.is_safe)
+			break;
+		len += c.len;
+	}
+	buf_add(out, text.data, len);
+	return len;
+}
+
 /** Appends a string that begins at @p i. @return the index after it */
 static size_t put_string(struct buf *out, struct str json, size_t i)
 {
-	size_t start = i++;
+	size_t end = i + 1;
 
-	while (i < json.len && json.data[i] != '"')
-		i += json.data[i] == '\\' ? 2 : 1;
-	i = i < json.len ? i + 1 : json.len;
-	buf_add(out, json.data + start, i - start);
-	return i;
+	while (end < json.len && json.data[end] != '"')
+		end += json.data[end] == '\\' ? 2 : 1;
+	end = end < json.len ? end + 1 : json.len;
+	while (i < end) {
+		i += put_safe(out, (struct str){json.data + i, end - i});
+		if (i == end)
+			break;
+		struct terminal_char c = terminal_char((struct str){json.data + i, end - i});
+		terminal_put_escape(out, c.code);
+		i += c.len;
+	}
+	return end;
 }
 
 static bool opens(char c)
@@ -112,14 +139,17 @@ void pretty_response(struct api_response *response)
 
 void table_put_cell(struct buf *rows, struct str text, bool last)
 {
-	size_t start = rows->len;
+	if (text.len == 0)
+		buf_put_char(rows, '-');
+	while (text.len > 0) {
+		size_t len = put_safe(rows, text);
 
-	buf_put_str(rows, text.len > 0 ? text : STR("-"));
-	if (buf_error(rows) < 0)
-		return;
-	for (size_t i = start; i < rows->len; i++)
-		if ((unsigned char)rows->data[i] < ' ' || rows->data[i] == 0x7f)
-			rows->data[i] = '?';
+		if (len < text.len) {
+			buf_put_char(rows, '?');
+			len += terminal_char((struct str){text.data + len, text.len - len}).len;
+		}
+		text = (struct str){text.data + len, text.len - len};
+	}
 	buf_put_char(rows, last ? '\n' : '\t');
 }
 

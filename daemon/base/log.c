@@ -7,7 +7,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/lock.h"
-#include "base/parse.h"
+#include "base/terminal.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -105,42 +105,34 @@ static struct str cut(const char *text)
 	return all;
 }
 
-/* C0, DEL and the C1 controls, which in UTF-8 are C2 80 to C2 9F. */
-static bool is_control(const unsigned char *c, size_t len)
+static void put_bytes_escaped(struct buf *out, struct str bytes)
 {
-	return c[0] < 0x20 || c[0] == 0x7f || (len == 2 && c[0] == 0xc2 && c[1] < 0xa0);
-}
-
-static void put_bytes_escaped(struct buf *out, const unsigned char *c, size_t len)
-{
-	for (size_t i = 0; i < len; i++) {
-		if (c[i] == '\n')
+	for (size_t i = 0; i < bytes.len; i++) {
+		if (bytes.data[i] == '\n')
 			buf_put(out, "\\n");
 		else
-			buf_printf(out, "\\x%02x", c[i]);
+			buf_printf(out, "\\x%02x", (unsigned)(unsigned char)bytes.data[i]);
 	}
 }
 
 /*
- * Values may hold anything that a peer sent: what is not a printable character is escaped, so that
- * nobody forges a line, an ending quote or a terminal's control sequence. @p quote is escaped too.
+ * Values may hold anything that a peer sent: what must not reach a terminal is escaped, so that
+ * nobody forges a line, an ending quote or a control sequence. @p quote is escaped too.
  */
 static void put_text(struct buf *out, struct str text, char quote)
 {
 	while (text.len > 0) {
-		const unsigned char *c = (const unsigned char *)text.data;
-		size_t len = parse_utf8_char(text);
+		struct terminal_char c = terminal_char(text);
+		struct str bytes = {text.data, c.len};
 
-		if (len == 0 || is_control(c, len)) {
-			len = len == 0 ? 1 : len;
-			put_bytes_escaped(out, c, len);
+		if (!c.is_safe) {
+			put_bytes_escaped(out, bytes);
 		} else {
-			if (c[0] == '\\' || c[0] == (unsigned char)quote)
+			if (text.data[0] == '\\' || text.data[0] == quote)
 				buf_put_char(out, '\\');
-			buf_add(out, c, len);
+			buf_put_str(out, bytes);
 		}
-		text.data += len;
-		text.len -= len;
+		text = (struct str){text.data + c.len, text.len - c.len};
 	}
 }
 
@@ -149,21 +141,16 @@ static void put_json(struct buf *out, struct str text)
 {
 	buf_put_char(out, '"');
 	while (text.len > 0) {
-		const unsigned char *c = (const unsigned char *)text.data;
-		size_t len = parse_utf8_char(text);
+		struct terminal_char c = terminal_char(text);
 
-		if (len == 0) {
-			len = 1;
-			buf_put(out, "\\ufffd");
-		} else if (is_control(c, len)) {
-			buf_printf(out, "\\u%04x", len == 2 ? c[1] : c[0]);
+		if (!c.is_safe) {
+			terminal_put_escape(out, c.code);
 		} else {
-			if (c[0] == '"' || c[0] == '\\')
+			if (text.data[0] == '"' || text.data[0] == '\\')
 				buf_put_char(out, '\\');
-			buf_add(out, c, len);
+			buf_put_str(out, (struct str){text.data, c.len});
 		}
-		text.data += len;
-		text.len -= len;
+		text = (struct str){text.data + c.len, text.len - c.len};
 	}
 	buf_put_char(out, '"');
 }
@@ -173,13 +160,11 @@ static bool needs_quotes(struct str value)
 	if (value.len == 0)
 		return true;
 	while (value.len > 0) {
-		const unsigned char *c = (const unsigned char *)value.data;
-		size_t len = parse_utf8_char(value);
+		struct terminal_char c = terminal_char(value);
 
-		if (len == 0 || is_control(c, len) || strchr(" \"=\\", c[0]) != NULL)
+		if (!c.is_safe || strchr(" \"=\\", value.data[0]) != NULL)
 			return true;
-		value.data += len;
-		value.len -= len;
+		value = (struct str){value.data + c.len, value.len - c.len};
 	}
 	return false;
 }

@@ -26,6 +26,7 @@ void log_set_level(int level);
 bool log_enabled(int level);
 
 /** @p ... : at most 16 pairs of const char *key, const char *value, ended by NULL. A NULL value
- * drops its pair. Text and values are cut at 1 KiB each; control characters in them are escaped. */
+ * drops its pair. Text and values are cut at 1 KiB each; what must not reach a terminal is escaped.
+ */
 void log_event(int level, const char *text, ...) __attribute__((sentinel));
 void log_line(int level, const char *format, ...) PRINTF_LIKE(2, 3);

@@ -2,6 +2,7 @@
 #include "model/valid.h"
 
 #include "base/parse.h"
+#include "base/terminal.h"
 #include "model/instance.h"
 
 static bool is_alnum(char c)
@@ -43,11 +44,12 @@ bool valid_text(struct str text, size_t most)
 {
 	if (text.len > most || !parse_is_utf8(text))
 		return false;
-	for (size_t i = 0; i < text.len; i++) {
-		unsigned char c = (unsigned char)text.data[i];
+	while (text.len > 0) {
+		struct terminal_char c = terminal_char(text);
 
-		if (c < ' ' || c == 0x7f)
+		if (c.code < ' ' || (c.code >= 0x7f && c.code <= 0x9f))
 			return false;
+		text = (struct str){text.data + c.len, text.len - c.len};
 	}
 	return true;
 }

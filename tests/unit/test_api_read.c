@@ -2,6 +2,7 @@
 #include "api_fixture.h"
 
 #include "balance/balance.h"
+#include "terminal_cases.h"
 
 static bool body_has(const char *want)
 {
@@ -233,6 +234,34 @@ START_TEST(text_is_for_people_who_ask)
 	request.accept = STR("text/plain");
 	call("GET", "/v1/services/web?format=json", NULL);
 	ck_assert_str_eq(response.content_type, "application/json");
+}
+END_TEST
+
+START_TEST(text_and_pretty_json_hold_nothing_that_a_terminal_obeys)
+{
+	static const char *const targets[] = {"/v1/services/web?status=any&",
+	                                      "/v1/services/web/instances/a?", "/v1/events?",
+	                                      "/v1/services/web?at=2&status=any&"};
+
+	put("web", "a", "\"metadata\":{\"z\\u009b31m\":\"\\u202eabc\\u0007\"}");
+	call("PUT", "/v1/services/web/instances/a/status",
+	     "{\"status\":\"draining\",\"reason\":\"31m\\u202e\\u2028b\"}");
+	ck_status(200);
+	for (size_t i = 0; i < ARRAY_LEN(targets); i++) {
+		char target[100];
+
+		(void)snprintf(target, sizeof(target), "%sformat=text", targets[i]);
+		call("GET", target, NULL);
+		ck_status(200);
+		ck_assert(body_has("31m"));
+		ck_assert_msg(terminal_is_clean(sent()), "%s", target);
+		(void)snprintf(target, sizeof(target), "%spretty", targets[i]);
+		call("GET", target, NULL);
+		ck_status(200);
+		ck_assert(body_has("31m\\u202e\\u2028b"));
+		ck_assert(body_has("z\\u009b31m"));
+		ck_assert_msg(terminal_is_clean(sent()), "%s", target);
+	}
 }
 END_TEST
 
@@ -547,8 +576,9 @@ END_TEST
 SUITE("api_read", api_fixture_setup, api_fixture_teardown, a_lookup_shares_one_rendered_answer,
       an_etag_changes_with_the_result_only, a_known_etag_gets_304,
       a_lookup_filters_by_status_and_metadata, services_are_listed_by_name,
-      text_is_for_people_who_ask, pretty_indents_any_json, picks_take_turns,
-      a_pick_filters_and_excludes_what_is_encoded, what_needs_an_index_waits_for_it_once,
-      a_key_is_sticky, the_other_strategies_pick_too, events_are_told_in_order,
-      events_that_are_gone_are_said_to_be, wrong_queries_are_refused_by_name,
-      lists_in_queries_have_limits, a_held_expiry_is_told, the_unknown_is_404)
+      text_is_for_people_who_ask, text_and_pretty_json_hold_nothing_that_a_terminal_obeys,
+      pretty_indents_any_json, picks_take_turns, a_pick_filters_and_excludes_what_is_encoded,
+      what_needs_an_index_waits_for_it_once, a_key_is_sticky, the_other_strategies_pick_too,
+      events_are_told_in_order, events_that_are_gone_are_said_to_be,
+      wrong_queries_are_refused_by_name, lists_in_queries_have_limits, a_held_expiry_is_told,
+      the_unknown_is_404)

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/thread.h"
 #include "fault.h"
-#include "suite.h"
+#include "terminal_cases.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -156,6 +156,32 @@ static void ck_json(const char *key, const char *value)
 	ck_assert_str_eq(actual, value);
 	json_decref(line);
 }
+
+START_TEST(what_a_terminal_obeys_is_in_no_line)
+{
+	struct terminal_case each;
+	FILE *file = terminal_cases_open();
+
+	while (terminal_cases_next(file, &each)) {
+		char value[16] = "<";
+
+		if (each.kind == CASE_HIDE && each.first == 0)
+			continue; /* ends a value */
+		memcpy(value + 1, each.bytes, each.len);
+		value[1 + each.len] = '>';
+		value[2 + each.len] = '\0';
+		for (int json = 0; json < 2; json++) {
+			log_open(json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
+			log_event(LOG_INFO, value, "id", value, NULL);
+			(void)seen();
+			ck_assert_msg(terminal_is_clean(str_of(text)), "%s%s", each.line, text);
+			ck_assert_msg((strstr(text, value) != NULL) == (each.kind == CASE_SHOW),
+			              "%s%s", each.line, text);
+		}
+	}
+	(void)fclose(file);
+}
+END_TEST
 
 START_TEST(json_is_one_object_a_line)
 {
@@ -365,9 +391,9 @@ END_TEST
 SUITE_ABORTS("log", setup, teardown, (too_many_pairs_stop_the_process),
              text_is_aligned_and_quoted_where_needed, a_line_is_formatted, each_level_has_its_name,
              less_important_lines_are_dropped, a_pair_without_value_is_dropped,
-             text_cannot_be_forged, json_is_one_object_a_line, json_cannot_be_forged_and_stays_utf8,
-             a_file_gets_json_by_itself, a_terminal_gets_text_by_itself,
-             the_journal_gets_fields_when_it_has_our_stream,
+             text_cannot_be_forged, what_a_terminal_obeys_is_in_no_line, json_is_one_object_a_line,
+             json_cannot_be_forged_and_stays_utf8, a_file_gets_json_by_itself,
+             a_terminal_gets_text_by_itself, the_journal_gets_fields_when_it_has_our_stream,
              the_journal_of_another_stream_is_not_ours, without_a_journal_the_lines_are_text,
              what_the_journal_refuses_is_written_as_text, a_long_value_is_cut_between_characters,
              pairs_that_do_not_fit_are_left_out_whole, a_line_needs_no_memory,

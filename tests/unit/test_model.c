@@ -204,6 +204,10 @@ START_TEST(names_are_held_to_their_limits)
 	ck_assert(!valid_text(STR("caf\xc3\xa9"), 4));
 	ck_assert(!valid_text(STR("two\nlines"), 100));
 	ck_assert(!valid_text(STR("\xff"), 100));
+	ck_assert(!valid_text(STR("a\x7f"), 100));
+	ck_assert(!valid_text(STR("\xc2\x80"), 100));
+	ck_assert(!valid_text(STR("\xc2\x9f"), 100));
+	ck_assert(valid_text(STR("\xc2\xa0\xef\xbf\xbd"), 100));
 }
 END_TEST
 

@@ -2,7 +2,7 @@
 #include "api/pretty.h"
 
 #include "fault.h"
-#include "suite.h"
+#include "terminal_cases.h"
 
 static void shows(const char *json, const char *want)
 {
@@ -91,5 +91,56 @@ START_TEST(a_table_is_aligned_and_safe_to_print)
 }
 END_TEST
 
-SUITE("pretty", NULL, NULL, indents_without_touching_strings, is_asked_for_by_name,
+/** Is @p shown made of what may reach a terminal, and is @p each in it as it was if it may? */
+static void check_shown(const struct terminal_case *each, struct str shown)
+{
+	ck_assert_msg(terminal_is_clean(shown), "%s%.*s", each->line, (int)shown.len, shown.data);
+	ck_assert_msg(each->kind != CASE_SHOW || each->first == ' ' ||
+	                      memmem(shown.data, shown.len, each->bytes, each->len) != NULL,
+	              "%s%.*s", each->line, (int)shown.len, shown.data);
+}
+
+START_TEST(what_a_terminal_obeys_reaches_it_in_no_table_and_no_pretty_json)
+{
+	struct terminal_case each;
+	FILE *file = terminal_cases_open();
+
+	while (terminal_cases_next(file, &each)) {
+		struct str text = {each.bytes, each.len};
+		struct buf rows;
+		struct buf json;
+		struct buf out;
+
+		buf_init(&rows, 4096);
+		buf_init(&json, 4096);
+		buf_init(&out, 4096);
+		table_put_cell(&rows, text, false);
+		table_put_cell(&rows, STR("x"), true);
+		table_put(&out, &rows);
+		check_shown(&each, (struct str){out.data, out.len});
+
+		buf_put(&json, "{\"a\":");
+		buf_put_json(&json, text);
+		buf_put(&json, "}");
+		buf_reset(&out);
+		pretty_put(&out, (struct str){json.data, json.len});
+		check_shown(&each, (struct str){out.data, out.len});
+		buf_fini(&rows);
+		buf_fini(&json);
+		buf_fini(&out);
+	}
+	(void)fclose(file);
+}
+END_TEST
+
+START_TEST(pretty_json_says_the_same_in_escapes)
+{
+	shows("{\"a\":\"\xc2\x9b\x7f\\u001b\xe2\x80\xae\xf3\xa0\x80\x81\xc3\xa4\"}",
+	      "{\n  \"a\": \"\\u009b\\u007f\\u001b\\u202e\\udb40\\udc01\xc3\xa4\"\n}\n");
+	shows("[\"\xc2\"]", "[\n  \"\\ufffd\"\n]\n");
+}
+END_TEST
+
+SUITE("pretty", NULL, NULL, what_a_terminal_obeys_reaches_it_in_no_table_and_no_pretty_json,
+      pretty_json_says_the_same_in_escapes, indents_without_touching_strings, is_asked_for_by_name,
       touches_json_only_and_never_what_is_shared, a_table_is_aligned_and_safe_to_print)
