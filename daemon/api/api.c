@@ -60,6 +60,8 @@ void api_response_init(struct api_response *response)
 	response->etag[0] = '\0';
 	response->revision = 0;
 	response->location = NULL;
+	response->cache = NULL;
+	response->varies = false;
 	response_drop_headers(response);
 	response->close = false;
 	response->stream = NULL;
@@ -100,18 +102,24 @@ static int find_route(struct api_request *request, struct scratch *scratch,
 	return r;
 }
 
+/** HEAD is answered as GET. */
+static enum api_method method_of(const struct api_request *request)
+{
+	return request->method == API_HEAD ? API_GET : request->method;
+}
+
 uint64_t api_body_max(const struct api *api, struct api_request *request)
 {
-	enum api_method method = request->method == API_HEAD ? API_GET : request->method;
 	struct scratch scratch;
 	struct route_match match;
 
 	CHECK_MAGIC(api, api);
 	scratch.used = 0;
 	/* What will be refused anyway deserves its own answer, not "body too large". */
-	if (find_route(request, &scratch, &match) < 0 || !route_allows(match.route, method))
+	if (find_route(request, &scratch, &match) < 0 ||
+	    !route_allows(match.route, request->method))
 		return API_BODY_MAX;
-	return match.route->on[method].body_max;
+	return match.route->on[method_of(request)].body_max;
 }
 
 /** How much of a target to show: the path, as far as it goes. */
@@ -151,6 +159,7 @@ static const struct route *route(struct call *call)
 		response_header(response, HEADER_ALLOW, "%s", allow);
 		return NULL;
 	}
+	response->varies = match.route->on[method_of(request)].negotiates;
 	call->service = match.param[0];
 	call->id = match.param[1];
 	call->raw_query = match.query;
@@ -169,6 +178,16 @@ static void begin(struct call *call, struct api *api, struct api_request *reques
 	call->scratch.used = 0;
 }
 
+/** No cache keeps the answer to a change unless it is allowed to; a read it may keep if nothing is
+ * said. */
+static void set_cache(struct call *call)
+{
+	struct api_response *response = call->response;
+
+	if (method_of(call->request) == API_GET && response->cache == NULL)
+		response->cache = response->etag[0] != '\0' ? CACHE_ASK : CACHE_NEVER;
+}
+
 /** Every answer tells a revision, and none is cut short. */
 static enum api_result end(struct call *call, enum api_result result)
 {
@@ -180,6 +199,7 @@ static enum api_result end(struct call *call, enum api_result result)
 		problem_errno(response, buf_error(&response->body));
 	if (call->raw_query.len > 0 && pretty_is_wanted(call->raw_query))
 		pretty_response(response);
+	set_cache(call);
 	if (response->revision == 0) {
 		call_seen(call, snapshot_enter(call->api->store));
 		snapshot_leave(call->api->store);
@@ -196,8 +216,7 @@ enum api_result api_handle(struct api *api, struct api_request *request,
 	const struct route *found = route(&call);
 	if (found == NULL)
 		return end(&call, API_DONE);
-	enum api_method method = request->method == API_HEAD ? API_GET : request->method;
-	return end(&call, found->on[method].handle(&call));
+	return end(&call, found->on[method_of(request)].handle(&call));
 }
 
 enum api_result api_finish(struct api *api, struct api_request *request,

@@ -91,14 +91,16 @@ enum api_header_place {
 	HEADER_ALLOW,
 	HEADER_RETRY_AFTER,
 	HEADER_EXPIRY_HELD,
-	HEADER_CACHE_CONTROL,
-	HEADER_VARY,
+	HEADER_ACCEL_BUFFERING,
 	HEADER_COUNT
 };
 struct api_header {
 	const char *name; /* static; NULL: the answer does not have it */
 	char value[104];
 };
+
+#define CACHE_NEVER "no-store"
+#define CACHE_ASK   "no-cache" /* may be kept, and is asked for again by its ETag each time */
 
 struct api_response {
 	unsigned status;
@@ -108,6 +110,8 @@ struct api_response {
 	char etag[48];     /* with quotes; empty: none */
 	uint64_t revision; /* X-Rollcall-Revision, on every answer */
 	char *location;    /* owned; Location of what was created, or NULL */
+	const char *cache; /* Cache-Control: one of CACHE_..., or NULL */
+	bool varies;       /* Vary: Accept: the route negotiates the form */
 	struct api_header header[HEADER_COUNT];
 	bool close;                /* close the connection afterwards */
 	struct api_stream *stream; /* owned; in place of blob and body, or NULL */

@@ -230,7 +230,6 @@ enum api_result follow_answer(struct call *call, struct parked *parked,
 	take_page(follow);
 	uint64_t has = follow->stream.page_has ? log->since : follow->stream.page_end;
 	parked_free(parked);
-	response_header(call->response, HEADER_VARY, "Accept");
 	return stream_answer(call, &follow->stream, has,
 	                     query->form == EVENTS_SSE ? TYPE_SSE : TYPE_JSONL);
 }

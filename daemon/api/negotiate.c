@@ -82,8 +82,6 @@ bool call_wants_text(struct call *call, const struct query_item *format, bool *r
 
 	if (format == NULL) {
 		*ret = call_accepts(call, STR("text/plain"));
-		if (*ret)
-			response_header(call->response, HEADER_VARY, "Accept");
 		return true;
 	}
 	if (!call_text(call, format, &word))

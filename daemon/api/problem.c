@@ -90,8 +90,7 @@ void response_header(struct api_response *response, enum api_header_place place,
 		[HEADER_ALLOW] = "Allow",
 		[HEADER_RETRY_AFTER] = "Retry-After",
 		[HEADER_EXPIRY_HELD] = "X-Rollcall-Expiry-Held",
-		[HEADER_CACHE_CONTROL] = "Cache-Control",
-		[HEADER_VARY] = "Vary",
+		[HEADER_ACCEL_BUFFERING] = "X-Accel-Buffering",
 	};
 	struct api_header *header = &response->header[place];
 	va_list args;
@@ -129,6 +128,7 @@ static void begin(struct api_response *response, unsigned status, const char *co
 	response->location = NULL;
 	response->etag[0] = '\0';
 	response_drop_headers(response);
+	response->cache = CACHE_NEVER;
 	response->status = status;
 	response->content_type = "application/problem+json";
 	buf_reset(out);

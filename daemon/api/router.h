@@ -30,6 +30,7 @@ struct route {
 	struct {
 		route_fn handle;   /* NULL: 405 */
 		uint32_t body_max; /* bytes; 0: a body is an error */
+		bool negotiates;   /* the form of its answer depends on Accept */
 	} on[API_METHOD_COUNT];    /* API_HEAD is left empty: it is served as API_GET */
 };
 

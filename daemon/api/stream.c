@@ -127,7 +127,8 @@ enum api_result stream_answer(struct call *call, struct stream *stream, uint64_t
 	lock_release(&streams->lock);
 	metrics_move(stream->gauge, 1);
 	call->response->stream = &stream->out;
-	response_header(call->response, HEADER_CACHE_CONTROL, "no-store");
+	/* Proxies that know it (nginx) pass on what comes when it comes. */
+	response_header(call->response, HEADER_ACCEL_BUFFERING, "no");
 	return call_answer(call, 200, content_type);
 }
 

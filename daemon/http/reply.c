@@ -29,6 +29,10 @@ static bool add_headers(struct MHD_Response *mhd, const struct api_response *res
 		added = added && add(mhd, "ETag", response->etag);
 	if (response->location != NULL)
 		added = added && add(mhd, "Location", response->location);
+	if (response->cache != NULL)
+		added = added && add(mhd, "Cache-Control", response->cache);
+	if (response->varies)
+		added = added && add(mhd, "Vary", "Accept");
 	for (size_t i = 0; i < HEADER_COUNT; i++)
 		if (response->header[i].name != NULL)
 			added = added &&
@@ -83,6 +87,7 @@ static bool says(const struct prepared *prepared, const struct api_response *res
 	return prepared->mhd != NULL && prepared->data == body.data && prepared->len == body.len &&
 	       prepared->revision == response->revision &&
 	       prepared->content_type == response->content_type &&
+	       prepared->cache == response->cache && prepared->varies == response->varies &&
 	       strcmp(prepared->etag, response->etag) == 0;
 }
 
@@ -124,6 +129,8 @@ static struct MHD_Response *prepare(struct exchange *exchange, struct str body)
 	prepared->len = body.len;
 	prepared->revision = response->revision;
 	prepared->content_type = response->content_type;
+	prepared->cache = response->cache;
+	prepared->varies = response->varies;
 	memcpy(prepared->etag, response->etag, sizeof(prepared->etag));
 	return mhd;
 }

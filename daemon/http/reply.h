@@ -9,6 +9,7 @@
 
 #include "base/attr.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,8 @@ struct prepared {
 	size_t len;
 	uint64_t revision;
 	const char *content_type;
+	const char *cache;
+	bool varies;
 	char etag[48];
 };
 

@@ -49,8 +49,11 @@ class Contract:
         described = self.deref(described)
         for name, header in described.get('headers', {}).items():
             value = response.headers.get(name)
-            if value is None and self.deref(header).get('required'):
+            header = self.deref(header)
+            if value is None and header.get('required'):
                 yield f'{where}: header {name} is missing'
+            if value is not None and header['schema'].get('type') == 'string':
+                yield from jsonschema.errors(self.document, header['schema'], value, f'{where}: {name}')
         if response.code and response.code not in self.codes(operation):
             yield f'{where}: code {response.code} is not in the contract'
         yield from self.body(where, described.get('content', {}), response)
@@ -103,6 +106,8 @@ class OpenApi(rt.TestCase):
         described = operation['responses']['200']['content']['text/event-stream']['x-events']
         stream = Stream(self.rollcall, target)
         self.addCleanup(stream.close)
+        self.assertEqual(stream.answer.headers['X-Accel-Buffering'], 'no')
+        self.assertEqual(stream.answer.headers['Cache-Control'], 'no-store')
         for step in (lambda: None, *steps):
             step()
             event = stream.event()

@@ -200,6 +200,10 @@ __attribute__((unused)) static long long number(const char *path)
 
 __attribute__((unused)) static const char *header(const char *name)
 {
+	if (strcmp(name, "Vary") == 0)
+		return response.varies ? "Accept" : "(none)";
+	if (strcmp(name, "Cache-Control") == 0)
+		return response.cache != NULL ? response.cache : "(none)";
 	for (size_t i = 0; i < HEADER_COUNT; i++)
 		if (response.header[i].name != NULL && strcmp(response.header[i].name, name) == 0)
 			return response.header[i].value;

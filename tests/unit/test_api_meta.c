@@ -137,6 +137,71 @@ START_TEST(the_contract_names_the_problems_and_no_others)
 }
 END_TEST
 
+/** What a cache between may keep, and what it must tell apart. */
+START_TEST(each_answer_says_what_a_cache_may_do_with_it)
+{
+	static const struct {
+		const char *method, *target, *if_none_match;
+		unsigned status;
+		const char *cache, *vary;
+	} cases[] = {
+		/* asked for again each time: the ETag says whether it is still so */
+		{"GET", "/v1/services", "", 200, "no-cache", "Accept"},
+		{"GET", "/v1/services", "*", 304, "no-cache", "Accept"},
+		{"GET", "/v1/services?format=text", "", 200, "no-cache", "Accept"},
+		{"GET", "/v1/services?at=1", "", 200, "no-cache", "Accept"},
+		{"GET", "/v1/services/web", "", 200, "no-cache", "Accept"},
+		{"HEAD", "/v1/services/web", "", 200, "no-cache", "Accept"},
+		{"GET", "/v1/services/web", "*", 304, "no-cache", "Accept"},
+		{"GET", "/v1/services/web?status=any", "", 200, "no-cache", "Accept"},
+		{"GET", "/v1/services/web?at=1", "", 200, "no-cache", "Accept"},
+		{"GET", "/v1/services/web/instances/a?at=1", "", 200, "no-cache", "Accept"},
+		/* never kept */
+		{"GET", "/v1/services/web/instances/a", "", 200, "no-store", "Accept"},
+		{"HEAD", "/v1/services/web/instances/a", "", 200, "no-store", "Accept"},
+		{"GET", "/v1/services/web/pick", "", 200, "no-store", "Accept"},
+		{"GET", "/v1/services/web/pick?strategy=consistent_hash", "", 200, "no-store",
+	         "Accept"},
+		{"GET", "/v1/services/web/pick?at=1&key=x", "", 200, "no-store", "Accept"},
+		{"GET", "/v1/services/web/instances/a/history", "", 200, "no-store", "(none)"},
+		{"GET", "/v1/events", "", 200, "no-store", "Accept"},
+		{"GET", "/v1/diff?from=0", "", 200, "no-store", "(none)"},
+		{"GET", "/v1/status", "", 200, "no-store", "(none)"},
+		{"GET", "/healthz", "", 200, "no-store", "(none)"},
+		{"GET", "/readyz", "", 200, "no-store", "(none)"},
+		{"GET", "/metrics", "", 200, "no-store", "(none)"},
+		{"GET", "/openapi.json", "", 200, "no-store", "(none)"},
+		{"GET", "/problems/not-found", "", 200, "no-store", "(none)"},
+		{"GET", "/", "", 200, "no-store", "(none)"},
+		/* refusals, which some caches keep when nothing is said */
+		{"GET", "/nothing", "", 404, "no-store", "(none)"},
+		{"POST", "/v1/services", "", 405, "no-store", "(none)"},
+		{"GET", "/v1/services/none", "", 404, "no-store", "Accept"},
+		{"GET", "/v1/services/none/pick", "", 404, "no-store", "Accept"},
+		{"GET", "/v1/services?x=1", "", 400, "no-store", "Accept"},
+		{"GET", "/v1/services?after=x&after=y", "", 400, "no-store", "Accept"},
+		{"GET", "/v1/services/web?after=x", "", 410, "no-store", "Accept"},
+		{"GET", "/v1/events?since=99", "", 410, "no-store", "Accept"},
+		{"DELETE", "/v1/services/web/instances/%20", "", 400, "no-store", "(none)"},
+		/* no cache keeps the answer to a change unless it is told how long */
+		{"POST", "/v1/services/web/instances/a/heartbeat", "", 200, "(none)", "(none)"},
+		{"DELETE", "/v1/services/web/instances/a", "", 204, "(none)", "(none)"},
+	};
+
+	put("web", "a", NULL);
+	ck_assert_str_eq(header("Cache-Control"), "(none)");
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		request.if_none_match = str_of(cases[i].if_none_match);
+		call(cases[i].method, cases[i].target, NULL);
+		ck_status(cases[i].status);
+		ck_assert_msg(strcmp(header("Cache-Control"), cases[i].cache) == 0, "%s: %s",
+		              cases[i].target, header("Cache-Control"));
+		ck_assert_msg(strcmp(header("Vary"), cases[i].vary) == 0, "%s: %s", cases[i].target,
+		              header("Vary"));
+	}
+}
+END_TEST
+
 static uint64_t body_max(enum api_method method, const char *target)
 {
 	struct api_request asked = {.method = method, .target = str_of(target)};
@@ -172,6 +237,7 @@ START_TEST(what_was_found_before_the_body_is_not_kept_when_it_was_decoded)
 END_TEST
 
 SUITE("api_meta", api_fixture_setup, api_fixture_teardown,
+      each_answer_says_what_a_cache_may_do_with_it,
       what_was_found_before_the_body_is_not_kept_when_it_was_decoded,
       the_status_counts_and_tells_the_limits, readiness_ends_with_the_stop,
       metrics_are_of_the_present, a_reload_changes_the_defaults, the_root_lists_what_there_is,

@@ -196,6 +196,8 @@ START_TEST(one_that_is_to_end_ends_with_what_it_has_begun)
 	api_response_fini(&streamed);
 	api_response_init(&streamed);
 	ck_assert_uint_eq(ask("/v1/services/web/watch", "", ""), 200);
+	ck_assert_str_eq(streamed.cache, "no-store");
+	ck_assert_str_eq(streamed.header[HEADER_ACCEL_BUFFERING].value, "no");
 	stream->ending = true;
 	ck_assert_int_eq(read_all(), -1);
 	ck_assert_uint_eq(count("event: snapshot"), 1);
@@ -234,7 +236,13 @@ START_TEST(accept_decides_what_the_log_is_read_as)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		ck_assert_uint_eq(ask("/v1/events", cases[i].accept, ""), 200);
 		ck_assert_str_eq(streamed.content_type, cases[i].type);
-		ck_assert_int_eq(streamed.stream != NULL, i < 2 || i == 3);
+		bool streams = streamed.stream != NULL;
+		ck_assert_int_eq(streams, i < 2 || i == 3);
+		ck_assert_str_eq(streamed.cache, "no-store");
+		ck_assert(streamed.varies);
+		ck_assert_int_eq(streamed.header[HEADER_ACCEL_BUFFERING].name != NULL, streams);
+		if (streams)
+			ck_assert_str_eq(streamed.header[HEADER_ACCEL_BUFFERING].value, "no");
 		api_response_fini(&streamed);
 		api_response_init(&streamed);
 	}

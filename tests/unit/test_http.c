@@ -58,6 +58,17 @@ START_TEST(what_was_prepared_is_not_sent_once_it_is_old)
 		ck_assert_int_eq(strstr(answer->head, "ETag: etag-a\r\n") != NULL, i % 4 == 0);
 		ck_assert_int_eq(strstr(answer->head, "Location: ") != NULL, i % 2 == 1);
 	}
+	for (unsigned i = 0; i < 8; i++) {
+		static const char *const paths[] = {"/kept", "/never", "/made", "/never"};
+
+		get(fd, paths[i % 4]);
+		struct answer *answer = hear(fd);
+		ck_assert_int_eq(strstr(answer->head, "Vary: Accept\r\n") != NULL, i % 4 == 0);
+		ck_assert_int_eq(strstr(answer->head, "Cache-Control: no-cache\r\n") != NULL,
+		                 i % 4 == 0);
+		ck_assert_int_eq(strstr(answer->head, "Cache-Control: no-store\r\n") != NULL,
+		                 i % 2 == 1);
+	}
 	get(fd, "/etag-a");
 	ck_assert_ptr_nonnull(strstr(hear(fd)->head, "ETag: etag-a\r\n"));
 	get(fd, "/etag-b");
