@@ -358,6 +358,8 @@ static enum MHD_Result finish(struct exchange *exchange)
 
 	if (exchange->loop->abandoning || exchange->gone)
 		return MHD_NO; /* exchange_completed() abandons it */
+	/* Even if its answer cannot be queued, nothing is left that could be abandoned. */
+	exchange->state = EXCHANGE_FINISHED;
 	return proceed(exchange, api_finish(api, &exchange->request, &exchange->response));
 }
 
@@ -384,6 +386,7 @@ enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd, const cha
 	case EXCHANGE_WOKEN:
 		return finish(exchange);
 	case EXCHANGE_PARKED:
+	case EXCHANGE_FINISHED:
 	case EXCHANGE_ANSWERED:
 		break;
 	}

@@ -21,10 +21,11 @@ struct loop;
 struct connection;
 
 enum exchange_state {
-	EXCHANGE_BEGUN,   /* the request's first line has arrived */
-	EXCHANGE_READING, /* all headers have; the body may follow */
-	EXCHANGE_PARKED,  /* suspended, before its answer or amid a stream; others refer to it */
-	EXCHANGE_WOKEN,   /* the writer is done with it */
+	EXCHANGE_BEGUN,    /* the request's first line has arrived */
+	EXCHANGE_READING,  /* all headers have; the body may follow */
+	EXCHANGE_PARKED,   /* suspended, before its answer or amid a stream; others refer to it */
+	EXCHANGE_WOKEN,    /* the writer is done with it; api_finish() or api_abandon() is due */
+	EXCHANGE_FINISHED, /* api_finish() has been called; nothing is left to abandon */
 	EXCHANGE_ANSWERED
 };
 

@@ -219,6 +219,8 @@ enum api_result api_finish(struct api *api, struct api_request *request,
 
 void api_abandon(struct api *api, struct api_request *request)
 {
+	if (request->park == NULL)
+		abort(); /* as the real one does */
 	atomic_fetch_add(&api->abandoned, 1);
 	free(request->park);
 	request->park = NULL;
