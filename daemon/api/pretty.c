@@ -195,11 +195,11 @@ static void measure(const struct buf *rows, size_t width[TABLE_COLUMNS_MAX])
 void table_put(struct buf *out, const struct buf *rows)
 {
 	size_t width[TABLE_COLUMNS_MAX] = {0};
-	const char *end = rows->data + rows->len;
 	unsigned column = 0;
 
 	if (rows->len == 0)
 		return;
+	const char *end = rows->data + rows->len;
 	measure(rows, width);
 	for (const char *at = rows->data; at < end;) {
 		const char *stop = cell_end(at, end);

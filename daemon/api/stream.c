@@ -50,7 +50,8 @@ static long read_page(struct stream *stream, char *to, size_t most)
 	size_t left = stream->page.len - stream->read;
 	size_t count = left < most ? left : most;
 
-	memcpy(to, stream->page.data + stream->read, count);
+	if (count > 0) /* a page that nothing was put into has no data */
+		memcpy(to, stream->page.data + stream->read, count);
 	stream->read += count;
 	return (long)count;
 }

@@ -187,7 +187,8 @@ static char *put_escape(char *out, unsigned char c)
 
 void buf_put_json(struct buf *buf, struct str text)
 {
-	const unsigned char *at = (const unsigned char *)text.data;
+	/* An empty text may have no data. */
+	const unsigned char *at = (const unsigned char *)(text.len > 0 ? text.data : "");
 	const unsigned char *end = at + text.len;
 
 	/* Most text has nothing to escape: one reservation, then one run. */

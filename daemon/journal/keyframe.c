@@ -283,12 +283,14 @@ static int read_header(int fd, uint64_t revision, struct header *ret)
 {
 	struct stat stat;
 	struct header header;
-	int r = read_at(fd, 0, &header, sizeof(header));
 
-	if (r < 0)
-		return r;
 	if (fstat(fd, &stat) < 0)
 		return -errno;
+	if (!S_ISREG(stat.st_mode))
+		return -EBADMSG;
+	int r = read_at(fd, 0, &header, sizeof(header));
+	if (r < 0)
+		return r;
 	if (memcmp(header.magic, magic, sizeof(magic)) != 0 ||
 	    le32toh(header.crc) != crc_of(&header, offsetof(struct header, crc)))
 		return -EBADMSG;
@@ -312,7 +314,8 @@ static int open_one(int dir_fd, uint64_t revision, int *ret_fd, struct header *r
 	char name[NAME_SIZE];
 
 	name_of(revision, name);
-	int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
+	/* O_NONBLOCK: opening a FIFO of that name would wait for its writer. */
+	int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return -errno;
 	int r = read_header(fd, revision, ret_header);
@@ -327,7 +330,9 @@ static int open_one(int dir_fd, uint64_t revision, int *ret_fd, struct header *r
 static int read_rows(int fd, const struct header *header, const struct entry *entry,
                      struct buf *rows)
 {
-	if (entry->len > header->rows_len || entry->at > header->rows_len - entry->len)
+	/* A service without instances is never written. */
+	if (entry->len == 0 || entry->len > header->rows_len ||
+	    entry->at > header->rows_len - entry->len)
 		return -EBADMSG;
 	int r = buf_reserve(rows, (size_t)entry->len);
 	if (r < 0)

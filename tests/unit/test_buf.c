@@ -203,6 +203,7 @@ START_TEST(json_escapes_what_it_must_and_nothing_else)
 		const char *json;
 	} rows[] = {
 		{STR(""), "\"\""},
+		{{NULL, 0}, "\"\""},
 		{STR("order-1"), "\"order-1\""},
 		{STR("say \"hi\""), "\"say \\\"hi\\\"\""},
 		{STR("a\\b"), "\"a\\\\b\""},

@@ -184,13 +184,32 @@ START_TEST(a_file_under_the_name_of_another_is_refused)
 }
 END_TEST
 
-START_TEST(a_file_that_cannot_be_read_says_why)
+START_TEST(what_is_no_regular_file_is_refused)
 {
 	struct keyframe_mark mark;
 
 	ck_ok(mkdirat(dir_fd, name_of(5), 0700));
-	ck_fails(keyframe_mark(dir_fd, 5, &mark), EISDIR);
+	ck_fails(keyframe_mark(dir_fd, 5, &mark), EBADMSG);
 	ck_ok(unlinkat(dir_fd, name_of(5), AT_REMOVEDIR));
+	ck_ok(mkfifoat(dir_fd, name_of(5), 0600)); /* its open must not wait for a writer */
+	ck_fails(keyframe_mark(dir_fd, 5, &mark), EBADMSG);
+}
+END_TEST
+
+/** Its rows' checksum is right: that of no bytes. */
+START_TEST(a_service_without_instances_is_refused)
+{
+	struct keyframe_draft draft;
+	const struct keyframe_mark mark = {.revision = REVISION};
+
+	keyframe_init(&draft);
+	add(&draft, "db", "1");
+	keyframe_end(&draft);
+	buf_reset(&draft.rows);
+	memset(draft.index.data + 8, 0, 12); /* its entry's len and crc */
+	ck_ok(keyframe_write(&draft, dir_fd, &mark));
+	keyframe_fini(&draft);
+	ck_fails(check(), EBADMSG);
 }
 END_TEST
 
@@ -336,7 +355,8 @@ END_TEST
 SUITE("keyframe", setup, teardown,
       what_contradicts_itself_is_refused_though_its_checksums_are_right,
       lengths_that_add_up_only_by_wrapping_are_refused, a_file_under_the_name_of_another_is_refused,
-      a_file_that_cannot_be_read_says_why, only_whole_names_count,
+      what_is_no_regular_file_is_refused,
+      a_service_without_instances_is_refused, only_whole_names_count,
       of_too_many_the_newest_are_listed, what_cannot_be_written_leaves_nothing_behind,
       a_draft_that_ran_out_of_memory_is_not_written, reading_without_memory_is_not_damage,
       one_service_is_read_alone)

@@ -76,6 +76,8 @@ START_TEST(a_table_is_aligned_and_safe_to_print)
 
 	buf_init(&rows, 4096);
 	buf_init(&out, 4096);
+	table_put(&out, &rows); /* without a row nothing was allocated */
+	ck_assert_uint_eq(out.len, 0);
 	buf_put(&rows, "NAME\tN\n");
 	table_put_cell(&rows, STR("\xc3\xa4\xc3\xb6"), false);
 	table_put_number(&rows, 17, true);
