@@ -77,9 +77,10 @@ enum api_result status_get(struct call *call)
 	           counts.instances[STATUS_HEALTHY], counts.instances[STATUS_UNHEALTHY],
 	           counts.instances[STATUS_DRAINING]);
 	buf_printf(out, ",\"expiry_held_services\":%u", registry_held_services(api->registry));
-	buf_printf(out, ",\"storage\":{\"failed\":%s,\"full\":%s}",
+	buf_printf(out, ",\"storage\":{\"failed\":%s,\"full\":%s,\"locked\":%s}",
 	           registry_has_failed(api->registry) ? "true" : "false",
-	           registry_is_full(api->registry) ? "true" : "false");
+	           registry_is_full(api->registry) ? "true" : "false",
+	           registry_is_locked(api->registry) ? "true" : "false");
 	buf_put(out, ",\"limits\":{");
 	put_limits(out, api);
 	buf_put(out, "}}");

@@ -75,6 +75,8 @@ const struct problem_code problem_codes[] = {
 	 "Nothing was changed. Try again after a moment."},
 	{"storage-failed", 503, "The storage has failed",
 	 "No change is accepted until the daemon has restarted; reads and heartbeats go on."},
+	{"storage-locked", 503, "Another process has locked the database",
+	 "Nothing was changed. Try again; if it stays so, end the transaction of the process that the daemon's log names."},
 	{"shutting-down", 503, "The daemon is stopping",
 	 "Nothing was changed. Try again once it is back."},
 	{"out-of-memory", 503, "The daemon has no memory for this",
@@ -128,6 +130,10 @@ void problem_errno(struct api_response *response, int error)
 	case EMSGSIZE:
 		problem(response, "answer-too-large",
 		        "the answer would be too large: ask for less with 'limit'");
+		break;
+	case EBUSY:
+		problem(response, "storage-locked",
+		        "another process has locked the database: nothing was changed, try again");
 		break;
 	case ESHUTDOWN:
 		problem(response, "shutting-down", "the daemon is stopping");

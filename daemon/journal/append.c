@@ -102,6 +102,17 @@ int journal_append(struct journal *journal, struct event *events, size_t count)
 	return 0;
 }
 
+int journal_probe(struct journal *journal)
+{
+	CHECK_MAGIC(journal, journal);
+	if (journal_has_failed(journal))
+		return -EIO;
+
+	int r = sql_run(journal->stmt[STMT_BEGIN]);
+	sql_rollback(journal->db);
+	return journal_fail(journal, r);
+}
+
 int journal_restore(struct journal *journal,
                     int (*each)(void *arg, const struct instance *instance), void *arg)
 {

@@ -69,9 +69,9 @@ int journal_error_set(struct journal_error *error, int r, const char *format, ..
 	PRINTF_LIKE(3, 4);
 
 /**
- * What the caller of journal_append() is to see of @p r: -ENOSPC and -ENOMEM as they are. Anything
- * else ends the use of this journal and is -EIO; damage also leaves a mark that makes the next
- * journal_open() look at the whole file. Any thread.
+ * What the caller of journal_append() is to see of @p r: -ENOSPC, -ENOMEM and -EBUSY as they are.
+ * Anything else ends the use of this journal and is -EIO; damage also leaves a mark that makes the
+ * next journal_open() look at the whole file. Any thread.
  */
 int journal_fail(struct journal *journal, int r);
 /** Leaves the mark that makes the next journal_open() look at the whole file. Any thread. */

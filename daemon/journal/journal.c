@@ -2,6 +2,7 @@
 #include "journal/journal.h"
 
 #include "journal/checkpoint.h"
+#include "journal/holder.h"
 #include "journal/internal.h"
 #include "journal/lockfile.h"
 #include "journal/salvage.h"
@@ -58,7 +59,7 @@ int journal_fail(struct journal *journal, int r)
 {
 	int works = 0;
 
-	if (r >= 0 || r == -ENOSPC || r == -ENOMEM)
+	if (r >= 0 || r == -ENOSPC || r == -ENOMEM || r == -EBUSY)
 		return r;
 	if (!atomic_compare_exchange_strong(&journal->failing, &works, 1))
 		return -EIO; /* the first to fail says why */
@@ -96,18 +97,20 @@ static int settle(sqlite3 *db)
 	int r = sql_error(
 		db, sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL));
 
-	/* No room to checkpoint: the WAL stays as it is until there is. */
+	/* No room, or another process reads or writes: the WAL stays as it is until it can move. */
 	return r == -ENOSPC || r == -EBUSY ? 0 : r;
 }
 
 /** Everything between having the lock and being ready for use. */
 static int start(struct journal *journal, struct journal_error *ret_error)
 {
+	char reason[JOURNAL_HOLDER_SIZE + 32];
 	bool is_new = false;
 	int r = journal_open_file(journal->path, &journal->db, &is_new, ret_error);
 
 	if (r < 0)
 		return r;
+	(void)sqlite3_busy_timeout(journal->db, JOURNAL_LOCKED_MS);
 	r = settle(journal->db);
 	for (size_t i = 0; r == 0 && i < STMT_COUNT; i++)
 		r = sql_prepare(journal->db, statements[i], &journal->stmt[i]);
@@ -115,7 +118,7 @@ static int start(struct journal *journal, struct journal_error *ret_error)
 		r = journal_last_revision(journal->db, &journal->revision);
 	if (r < 0)
 		return journal_error_set(ret_error, r, "cannot read '%s': %s", journal->path,
-		                         strerror(-r));
+		                         holder_reason(journal->path, r, reason, sizeof(reason)));
 
 	(void)sqlite3_wal_hook(journal->db, on_commit, journal); /* returns the one before: none */
 	if (journal->found == JOURNAL_FOUND_NONE && !is_new)
@@ -231,6 +234,11 @@ enum journal_found journal_found(const struct journal *journal)
 const char *journal_trouble(const struct journal *journal)
 {
 	return atomic_load(&journal->failing) == 2 ? journal->failure : journal->trouble;
+}
+
+void journal_locked_by(const struct journal *journal, char out[JOURNAL_HOLDER_SIZE])
+{
+	holder_find(journal->path, out);
 }
 
 uint64_t journal_revision(const struct journal *journal)

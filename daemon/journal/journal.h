@@ -18,6 +18,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/** How long one try waits for a lock that another process has on the database. */
+#define JOURNAL_LOCKED_MS 50
+/** Enough for journal_locked_by(). */
+#define JOURNAL_HOLDER_SIZE 64
+
 struct journal;
 struct journal_reader;
 
@@ -47,8 +52,9 @@ enum journal_found { JOURNAL_FOUND_NONE, JOURNAL_FOUND_SOUND, JOURNAL_FOUND_CORR
  * Revisions never go back even then. The event log begins anew, as nobody can tell what it lost:
  * readers that go on from before get -ESTALE.
  *
- * @return 0; -EBUSY: another process holds it; -EPROTO: made by a newer version or by another
- * program; -EACCES, -ENOENT, -EROFS, -ENOSPC, -EIO, -ENOMEM. Each with a text.
+ * @return 0; -EBUSY: another process holds it, or has kept it locked for 5 s; -EPROTO: made by a
+ * newer version or by another program; -EACCES, -ENOENT, -EROFS, -ENOSPC, -EIO, -ENOMEM. Each with
+ * a text.
  */
 int journal_open(const struct journal_options *options, struct journal **ret_journal,
                  struct journal_error *ret_error) MUST_USE;
@@ -76,10 +82,17 @@ int journal_restore(struct journal *journal,
  * the life that the same service and id began earlier in this batch. The caller sees to it that an
  * id has one life at a time.
  *
- * @return 0; -ENOSPC: disk or quota full, may be tried again later; -EIO: the disk failed, this
+ * @return 0; -ENOSPC: disk or quota full, may be tried again later; -EBUSY: another process has had
+ * the write lock for JOURNAL_LOCKED_MS, may be tried again at once; -EIO: the disk failed, this
  * journal must not be used again but for journal_close(); -ENOMEM
  */
 int journal_append(struct journal *journal, struct event *events, size_t count) MUST_USE;
+
+/** Can it be written now? Takes and releases the write lock. @return as journal_append() */
+int journal_probe(struct journal *journal) MUST_USE;
+/** Names the process whose lock made journal_append() return -EBUSY: "process 123 (sqlite3)", or
+ * "another process" when it cannot be named. Writer's thread. */
+void journal_locked_by(const struct journal *journal, char out[JOURNAL_HOLDER_SIZE]);
 
 /** Gives back the space held in reserve, so that deregistrations fit on a full disk; and takes it
  * again (-ENOSPC). */
@@ -90,7 +103,8 @@ int journal_take_reserve(struct journal *journal);
  * One bounded step of housekeeping: removes old events, lets the WAL start over. For the writer
  * after each batch and now and then when idle; it costs next to nothing when nothing is due. Called
  * less often, both fall behind the commits.
- * @return 1 when there is more to do soon, 0 when not, or an error as journal_append()
+ * @return 1 when there is more to do soon, 0 when not (or not while another process has the write
+ * lock), or an error as journal_append()
  */
 int journal_tidy(struct journal *journal, int64_t now_real_ms);
 /** Changes the retention from the next journal_tidy() on. Writer's thread. */

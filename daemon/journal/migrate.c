@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "journal/holder.h"
 #include "journal/internal.h"
 #include "journal/migrations.h"
 #include "journal/sql.h"
@@ -10,6 +11,7 @@
 int journal_identify(sqlite3 *db, const char *path, int64_t *ret_version,
                      struct journal_error *ret_error)
 {
+	char reason[JOURNAL_HOLDER_SIZE + 32];
 	int64_t id = 0;
 	int64_t version = 0;
 	int64_t tables = 0;
@@ -20,7 +22,8 @@ int journal_identify(sqlite3 *db, const char *path, int64_t *ret_version,
 	if (r == 0)
 		r = sql_integer(db, "SELECT count(*) FROM sqlite_schema", &tables);
 	if (r < 0)
-		return journal_error_set(ret_error, r, "cannot read '%s': %s", path, strerror(-r));
+		return journal_error_set(ret_error, r, "cannot read '%s': %s", path,
+		                         holder_reason(path, r, reason, sizeof(reason)));
 
 	bool is_empty = id == 0 && version == 0 && tables == 0;
 	if (id != JOURNAL_APPLICATION_ID && !is_empty)
@@ -84,6 +87,7 @@ static int read_instances(sqlite3 *db)
 static int open_checked(sqlite3 *db, const char *path, int64_t *ret_version,
                         struct journal_error *ret_error)
 {
+	char reason[JOURNAL_HOLDER_SIZE + 32];
 	int64_t version = 0;
 	int r = journal_identify(db, path, &version, ret_error);
 
@@ -100,7 +104,8 @@ static int open_checked(sqlite3 *db, const char *path, int64_t *ret_version,
 	if (r == 0)
 		r = read_instances(db);
 	if (r < 0)
-		return journal_error_set(ret_error, r, "cannot open '%s': %s", path, strerror(-r));
+		return journal_error_set(ret_error, r, "cannot open '%s': %s", path,
+		                         holder_reason(path, r, reason, sizeof(reason)));
 	*ret_version = version;
 	return 0;
 }
@@ -110,10 +115,12 @@ int journal_open_file(const char *path, sqlite3 **ret_db, bool *ret_is_new,
 {
 	sqlite3 *db = NULL;
 	int64_t version = 0;
+	char reason[JOURNAL_HOLDER_SIZE + 32];
 	int r = sql_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &db);
 
 	if (r < 0)
-		return journal_error_set(ret_error, r, "cannot open '%s': %s", path, strerror(-r));
+		return journal_error_set(ret_error, r, "cannot open '%s': %s", path,
+		                         holder_reason(path, r, reason, sizeof(reason)));
 	r = open_checked(db, path, &version, ret_error);
 	if (r < 0) {
 		/* Whatever is wrong, leave the file as it was found. */

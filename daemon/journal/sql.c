@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <stdbool.h>
 
-/* Another program that looks into the file may hold it for moments. */
+/* Another program that looks into the file may lock it for moments: a start waits for it so long.
+ */
 #define BUSY_TIMEOUT_MS 5000
 
 /** Did the last write of the database or its WAL fail for want of quota? SQLite knows ENOSPC only.
@@ -65,6 +66,7 @@ int sql_error(sqlite3 *db, int rc)
 		return -EBADMSG;
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
+	case SQLITE_PROTOCOL: /* too many tries to find a moment without another's lock */
 		return -EBUSY;
 	case SQLITE_READONLY:
 		return -EROFS;

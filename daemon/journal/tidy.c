@@ -185,7 +185,7 @@ int journal_tidy(struct journal *journal, int64_t now_real_ms)
 	if (r >= 0 && is_due(journal, now_real_ms))
 		r = remove_events(journal, now_real_ms);
 	more = more || r > 0;
-	if (r >= 0)
+	if (r >= 0 || r == -EBUSY) /* what could not be removed now is removed later */
 		r = checkpointer_finish(journal->checkpointer, journal->wal_pages);
 	return r < 0 ? journal_fail(journal, r) : more;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "journal/verify.h"
 
+#include "journal/holder.h"
 #include "journal/internal.h"
 #include "journal/keyframe.h"
 #include "journal/lockfile.h"
@@ -190,10 +191,12 @@ static int verify_path(const char *path, verify_fn say, void *arg, struct journa
 {
 	sqlite3 *db = NULL;
 	int64_t version = 0;
+	char reason[JOURNAL_HOLDER_SIZE + 32];
 	int r = sql_open(path, SQLITE_OPEN_READWRITE, &db);
 
 	if (r < 0)
-		return journal_error_set(ret_error, r, "cannot open '%s': %s", path, strerror(-r));
+		return journal_error_set(ret_error, r, "cannot open '%s': %s", path,
+		                         holder_reason(path, r, reason, sizeof(reason)));
 	(void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	r = journal_identify(db, path, &version, ret_error);
 	if (r == 0) {

@@ -34,7 +34,7 @@ static int verify(const struct config *config)
 	case EBADMSG:
 		return EX_DAMAGED;
 	case EBUSY:
-		complain("a daemon has the journal open");
+		complain("the journal is in use, so it was not checked");
 		return EX_TEMPFAIL;
 	case EIO:
 		return EX_IOERR;

@@ -34,11 +34,13 @@ static bool status_changed(struct notify *notify)
 	int64_t healthy = metrics_gauge(METRIC_HEALTHY);
 	int64_t others = metrics_gauge(METRIC_UNHEALTHY) + metrics_gauge(METRIC_DRAINING);
 
-	(void)snprintf(status, sizeof(status),
-	               "%" PRId64 " services, %" PRId64 " healthy instances, %" PRId64
-	               " others, revision %" PRId64,
-	               metrics_gauge(METRIC_SERVICES), healthy, others,
-	               metrics_gauge(METRIC_REVISION));
+	(void)snprintf(
+		status, sizeof(status),
+		"%" PRId64 " services, %" PRId64 " healthy instances, %" PRId64
+		" others, revision %" PRId64 "%s",
+		metrics_gauge(METRIC_SERVICES), healthy, others, metrics_gauge(METRIC_REVISION),
+		metrics_gauge(METRIC_LOCKED) != 0 ? "; another process has locked the database"
+						  : "");
 	if (strcmp(status, notify->status) == 0)
 		return false;
 	(void)memcpy(notify->status, status, sizeof(status));

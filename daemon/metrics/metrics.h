@@ -25,6 +25,7 @@
 	X(METRIC_PICKS,               "rollcall_picks_total", "", "Instances picked.")                       \
 	X(METRIC_COMMITS,             "rollcall_commits_total", "", "Transactions committed to the journal.") \
 	X(METRIC_COMMIT_FAILURES,     "rollcall_commit_failures_total", "", "Transactions that failed.")     \
+	X(METRIC_LOCK_WAITS,          "rollcall_journal_lock_waits_total", "", "Times that another process had the database locked when a change came.") \
 	X(METRIC_PAST_READS,          "rollcall_past_reads_total", "", "States, differences and lives read from the log.") \
 	X(METRIC_KEYFRAMES,           "rollcall_keyframes_total", "", "Keyframes written.")                  \
 	X(METRIC_KEYFRAME_FAILURES,   "rollcall_keyframe_failures_total", "", "Keyframes that could not be written.") \
@@ -49,6 +50,7 @@
 	X(METRIC_DRAINING,      "rollcall_instances", "status=\"draining\"", "")                             \
 	X(METRIC_HELD_SERVICES, "rollcall_expiry_held_services", "", "Services whose expiries are held back now.") \
 	X(METRIC_KEYFRAME,      "rollcall_keyframe_revision", "", "Revision of the newest keyframe; 0: none.") \
+	X(METRIC_LOCKED,        "rollcall_journal_locked", "", "1 while another process keeps the database locked, so that changes wait or are refused.") \
 	X(METRIC_QUEUE,         "rollcall_commit_queue", "", "Commands waiting for the writer.")              \
 	X(METRIC_CONNECTIONS,   "rollcall_http_connections", "", "Open HTTP connections.")                   \
 	X(METRIC_PARKED,        "rollcall_http_parked_requests", "", "Requests waiting for a commit or a change.") \

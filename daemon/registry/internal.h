@@ -6,6 +6,7 @@
  * decide.c    command -> event     leases.c  lease clock, timers, sweeper
  * expiry.c    due lease -> event, mass expiry    history.c  events from the log
  * archive.c   keyframes, questions about the past    rebuild.c  their answers
+ * locked.c    commits while another process has the database locked
  */
 #pragma once
 
@@ -143,6 +144,7 @@ struct registry {
 	/* atomic */
 	_Atomic bool has_failed;
 	_Atomic bool is_full;
+	_Atomic bool is_locked;
 	_Atomic uint32_t held_services;
 	/* latest removal of an instance: of all, and by hash of its service's name */
 	_Atomic uint64_t removed_any;
@@ -164,6 +166,8 @@ struct registry {
 	struct batch batch;
 	struct command **commands; /* of this batch */
 	int64_t reserve_tried_ms;
+	unsigned locked_tries;   /* in a row that found the database locked by another process */
+	int64_t locked_since_ms; /* clock_ms() of the first of them */
 	struct hold *holds;
 	size_t hold_count;
 	size_t hold_size;
@@ -241,6 +245,14 @@ void holds_update(struct registry *registry);
 
 /* writer.c */
 void writer_main(void *arg);
+
+/* locked.c */
+/** journal_append(), tried for up to 2 s while another process has the database locked. Writer
+ * only.
+ */
+int locked_append(struct registry *registry, struct batch *batch) MUST_USE;
+/** Notices the end of such a lock though no change has come since. Writer only. */
+void locked_probe(struct registry *registry);
 
 /* history.c */
 struct history_thread;

@@ -278,6 +278,11 @@ bool registry_has_failed(const struct registry *registry)
 	return atomic_load_explicit(&registry->has_failed, memory_order_acquire);
 }
 
+bool registry_is_locked(const struct registry *registry)
+{
+	return atomic_load_explicit(&registry->is_locked, memory_order_relaxed);
+}
+
 bool registry_is_full(const struct registry *registry)
 {
 	return atomic_load_explicit(&registry->is_full, memory_order_relaxed);

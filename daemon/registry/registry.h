@@ -118,7 +118,8 @@ struct command {
 	void (*done)(struct command *command);
 
 	/* out */
-	/* 0; -ENOENT; -ESTALE and -EEXIST as above; -EDQUOT; -ENOSPC; -EIO; -ENOMEM; -ESHUTDOWN */
+	/* 0; -ENOENT; -ESTALE and -EEXIST as above; -EDQUOT; -ENOSPC; -EBUSY: another process keeps
+	 * the database locked; -EIO; -ENOMEM; -ESHUTDOWN */
 	int error;
 	enum command_outcome outcome;
 	uint64_t revision; /* of the event, or of the instance when nothing changed; 0 when there is
@@ -137,6 +138,9 @@ struct command {
 int registry_submit(struct registry *registry, struct command *command) MUST_USE;
 /** Has the journal failed? Then no change is accepted; reads and heartbeats go on. Any thread. */
 bool registry_has_failed(const struct registry *registry);
+/** Does another process keep the database locked, so that changes wait or are refused? Any thread.
+ */
+bool registry_is_locked(const struct registry *registry);
 /** Is the disk full, so that only deregistrations are accepted? Any thread. */
 bool registry_is_full(const struct registry *registry);
 

@@ -80,10 +80,11 @@ static void unprepare(struct batch *batch)
 static int append(struct registry *registry, struct batch *batch)
 {
 	int64_t begin = clock_us();
-	int r = journal_append(registry->journal, batch->events, batch->event_count);
+	int r = locked_append(registry, batch);
 
 	if (r < 0) {
-		metrics_count(METRIC_COMMIT_FAILURES, 1);
+		if (r != -EBUSY) /* which has a metric of its own */
+			metrics_count(METRIC_COMMIT_FAILURES, 1);
 		return r;
 	}
 	metrics_observe(METRIC_COMMIT_SECONDS, (uint64_t)(clock_us() - begin));
@@ -505,6 +506,7 @@ static void tidy(struct registry *registry)
 	try_reserve(registry);
 	if (registry_has_failed(registry))
 		return;
+	locked_probe(registry);
 	if (journal_tidy(registry->journal, clock_real_ms()) == -EIO)
 		journal_has_failed(registry);
 }

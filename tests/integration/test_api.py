@@ -271,7 +271,7 @@ class Reading(Api):
         status = self.rollcall.status()
         self.assertEqual(status['services'], 1)
         self.assertEqual(status['instances'], {'healthy': 1, 'unhealthy': 0, 'draining': 0})
-        self.assertEqual(status['storage'], {'failed': False, 'full': False})
+        self.assertEqual(status['storage'], {'failed': False, 'full': False, 'locked': False})
         self.assertTrue(status['version'])
         self.assertEqual(self.rollcall.get('/healthz').text, 'ok\n')
         self.assertEqual(self.rollcall.get('/readyz').text, 'ready\n')

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The real daemon on a disk that is slow, full or broken."""
+"""The real daemon on a disk that is slow, full or broken, or used by another process."""
 
 import errno
+import subprocess
+import sys
 import threading
 import time
 
@@ -186,6 +188,105 @@ class BrokenDisk(rt.TestCase):
         statuses = rt.parallel(16, register)
         self.assertTrue(set(statuses) <= {503, None}, statuses)
         self.assertEqual(self.registry.wait_exit(), FAILED_EXIT)
+
+
+# An operator's shell in a transaction: it has the write lock until its standard input ends.
+LOCK = '''
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute('BEGIN IMMEDIATE')
+print('locked', flush=True)
+sys.stdin.read()
+'''
+CHANGES_WAIT_S = 2
+
+
+class LockedDatabase(rt.TestCase):
+
+    def setUp(self):
+        self.registry = self.daemon()
+        self.registry.register('web', 'a', ttl_ms=600000)
+        self.other = None
+
+    def lock(self):
+        self.other = subprocess.Popen([sys.executable, '-c', LOCK, self.registry.database],
+                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(self.unlock)
+        self.assertEqual(self.other.stdout.readline(), b'locked\n')
+
+    def unlock(self):
+        if self.other.poll() is None:
+            self.other.stdin.close()
+            self.assertEqual(self.other.wait(), 0)
+            self.other.stdout.close()
+
+    def refused(self, client, name):
+        response = client.try_register('web', name)
+        self.assert_problem(response, 503, 'storage-locked')
+        self.assertEqual(response.headers['Retry-After'], '1')
+
+    def test_changes_wait_then_are_refused_while_the_rest_goes_on(self):
+        self.lock()
+        clients = [self.client(self.registry) for _ in range(8)]
+        begun = time.monotonic()
+        rt.parallel(8, lambda i: self.refused(clients[i], f'early-{i}'))
+        took = time.monotonic() - begun
+        self.assertGreaterEqual(took, CHANGES_WAIT_S * 0.9)
+        self.assertLess(took, rt.seconds(CHANGES_WAIT_S * 2))
+
+        # Longer than SQLite itself would have waited, with a change every time.
+        end = begun + 7
+        n = 0
+        while time.monotonic() < end:
+            n += 1
+            asked = time.monotonic()
+            self.refused(clients[0], f'late-{n}')
+            self.assertLess(time.monotonic() - asked, rt.seconds(1))
+            asked = time.monotonic()
+            self.registry.heartbeat('web', 'a')
+            self.assertEqual(self.registry.ids('web'), ['a'])
+            self.assertLess(time.monotonic() - asked, rt.seconds(0.5))
+        self.assertTrue(self.registry.status()['storage']['locked'])
+        self.assertEqual(self.registry.metric('rollcall_journal_locked'), 1)
+        self.assertEqual(self.registry.get('/readyz').status, 200)
+        self.registry.wait_log(rf'process {self.other.pid} \(.*has locked the database')
+        self.registry.wait_log(rf'process {self.other.pid} \(.*changes are refused')
+
+        self.unlock()
+        # It is noticed without a change.
+        rt.wait_for(lambda: not self.registry.status()['storage']['locked'], 2)
+        self.assertEqual(self.registry.metric('rollcall_journal_locked'), 0)
+        self.registry.register('web', 'b')
+        self.assertEqual(self.registry.ids('web'), ['a', 'b'])
+        self.assertEqual(self.registry.metric('rollcall_journal_lock_waits_total'), 1)
+        self.assertEqual(self.registry.metric('rollcall_commit_failures_total'), 0)
+
+    def test_a_short_lock_only_delays(self):
+        self.lock()
+        threading.Timer(0.5, self.unlock).start()
+        begun = time.monotonic()
+        self.registry.register('web', 'b')
+        self.assertGreaterEqual(time.monotonic() - begun, 0.4)
+
+    def test_an_expiry_is_not_lost(self):
+        self.registry.register('web', 'dies', ttl_ms=1000)
+        self.lock()
+        self.registry.wait_log('changes are refused')
+        self.assertEqual(self.registry.ids('web'), ['a', 'dies'])
+        self.unlock()
+        rt.wait_for(lambda: self.registry.ids('web') == ['a'], 5)
+
+    def test_it_stops_in_time(self):
+        self.lock()
+        client = self.client(self.registry)
+        thread = threading.Thread(target=lambda: self.refused(client, 'b'))
+        thread.start()
+        self.registry.wait_log('changes wait')
+        self.registry.stop()  # which fails after STOP_S, or with another exit code than 0
+        thread.join()
+        self.unlock()
+        self.registry.start()
+        self.assertEqual(self.registry.ids('web'), ['a'])
 
 
 if __name__ == '__main__':

@@ -27,6 +27,7 @@ START_TEST(the_status_counts_and_tells_the_limits)
 	ck_assert_int_eq(number("expiry_held_services"), 0);
 	ck_assert(json_is_false(at("storage.failed")));
 	ck_assert(json_is_false(at("storage.full")));
+	ck_assert(json_is_false(at("storage.locked")));
 	ck_assert_int_eq(number("limits.instances"), 1000);
 	ck_assert_int_eq(number("limits.metadata_entries"), 64);
 }

@@ -107,6 +107,11 @@ START_TEST(the_status_is_told_again_only_when_it_has_changed)
 	clock_virtual_advance(1);
 	notify_tick(&notify);
 	ck_assert_str_eq(report(), "STATUS=0 services, 1 healthy instances, 0 others, revision 0");
+	metrics_set(METRIC_LOCKED, 1);
+	clock_virtual_advance(10000);
+	notify_tick(&notify);
+	ck_assert_str_eq(report(), "STATUS=0 services, 1 healthy instances, 0 others, revision 0; "
+	                           "another process has locked the database");
 }
 END_TEST
 

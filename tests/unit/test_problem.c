@@ -81,7 +81,7 @@ START_TEST(maps_each_error_of_the_registry)
 		{ENOSPC, 507, "disk-full"},          {EDQUOT, 507, "too-many-instances"},
 		{EMSGSIZE, 422, "answer-too-large"}, {ESHUTDOWN, 503, "shutting-down"},
 		{ENOMEM, 503, "out-of-memory"},      {EIO, 503, "storage-failed"},
-		{EBADMSG, 503, "storage-failed"},
+		{EBADMSG, 503, "storage-failed"},    {EBUSY, 503, "storage-locked"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

@@ -2,6 +2,9 @@
 /** The whole registry on a real journal, in virtual time: the sweeper is driven by hand. */
 #include "registry_fixture.h"
 
+#include <sqlite3.h>
+#include <time.h>
+
 START_TEST(registering_twice_creates_then_renews)
 {
 	struct command first = registration("web", "a");
@@ -616,6 +619,43 @@ START_TEST(old_events_go_as_fast_as_new_ones_come)
 }
 END_TEST
 
+static int64_t monotonic_ms(void)
+{
+	struct timespec now;
+
+	ck_assert_int_eq(clock_gettime(CLOCK_MONOTONIC, &now), 0);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+START_TEST(a_stop_does_not_wait_until_the_database_is_free)
+{
+	struct command commands[2] = {registration("web", "a"), registration("web", "b")};
+	char path[96];
+	sqlite3 *other = NULL;
+
+	(void)snprintf(path, sizeof(path), "%s/rollcall.db", dir);
+	ck_assert_int_eq(sqlite3_open(path, &other), SQLITE_OK);
+	ck_assert_int_eq(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	log_set_level(LOG_CRIT);
+	for (size_t i = 0; i < 2; i++) {
+		commands[i].done = done;
+		ck_ok(registry_submit(registry, &commands[i]));
+	}
+	int64_t begun = monotonic_ms();
+	registry_stop(registry);
+	/* A batch is tried once more; it would otherwise wait for 2 s. */
+	ck_assert_int_lt(monotonic_ms() - begun, 1500);
+	for (size_t i = 0; i < 2; i++) {
+		ck_assert_int_eq(sem_wait(&completed), 0);
+		ck_fails(commands[i].error, EBUSY);
+	}
+	registry_close(registry);
+	ck_assert_int_eq(sqlite3_close(other), SQLITE_OK);
+	open_registry();
+	ck_assert_int_eq(status_of("web", "a"), -1);
+}
+END_TEST
+
 SUITE("registry", setup, teardown, registering_twice_creates_then_renews,
       a_changed_record_is_an_update_of_the_same_incarnation, deregistering_is_idempotent,
       a_new_life_after_a_removal_is_a_new_incarnation,
@@ -637,4 +677,4 @@ SUITE("registry", setup, teardown, registering_twice_creates_then_renews,
       a_condition_that_does_not_hold_changes_nothing,
       a_heartbeat_of_an_older_life_does_not_revive_the_dead,
       a_watcher_is_woken_when_the_change_can_be_read, the_log_tells_what_happened_in_order,
-      old_events_go_as_fast_as_new_ones_come)
+      old_events_go_as_fast_as_new_ones_come, a_stop_does_not_wait_until_the_database_is_free)

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * Commits while another process has the write lock of the database, such as an operator's sqlite3
+ * shell in a transaction. Runs on the writer thread. A try that finds the lock taken has written
+ * nothing, so it is repeated; changes wait for at most 2 s since the lock was first met, however
+ * many batches of them there are, and are refused from then on until it is free. One long wait
+ * inside SQLite would not do: the thread could be neither stopped nor seen to be alive meanwhile.
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "metrics/metrics.h"
+#include "registry/internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#define LOCKED_TRIES (2000 / JOURNAL_LOCKED_MS)
+
+static void set_locked(struct registry *registry, bool is_locked)
+{
+	atomic_store_explicit(&registry->is_locked, is_locked, memory_order_relaxed);
+	metrics_set(METRIC_LOCKED, is_locked);
+}
+
+static void note_locked(struct registry *registry)
+{
+	char holder[JOURNAL_HOLDER_SIZE];
+
+	if (registry->locked_tries > LOCKED_TRIES)
+		return;
+	registry->locked_tries++;
+	if (registry->locked_tries == 1) {
+		registry->locked_since_ms = clock_ms();
+		set_locked(registry, true);
+		metrics_count(METRIC_LOCK_WAITS, 1);
+		journal_locked_by(registry->journal, holder);
+		log_line(LOG_WARNING, "%s has locked the database: changes wait for it", holder);
+	} else if (registry->locked_tries == LOCKED_TRIES) {
+		journal_locked_by(registry->journal, holder);
+		log_line(LOG_ERR,
+		         "%s still has the database locked: changes are refused until it ends its "
+		         "transaction; reads and heartbeats go on",
+		         holder);
+	}
+}
+
+static void note_free(struct registry *registry)
+{
+	if (registry->locked_tries == 0)
+		return;
+	registry->locked_tries = 0;
+	set_locked(registry, false);
+	log_line(LOG_NOTICE, "the database was locked for %" PRId64 " ms: changes are accepted",
+	         clock_ms() - registry->locked_since_ms);
+}
+
+static bool is_stopping(struct registry *registry)
+{
+	lock_take(&registry->queue_lock);
+	bool stopping = registry->stopping;
+	lock_release(&registry->queue_lock);
+	return stopping;
+}
+
+int locked_append(struct registry *registry, struct batch *batch)
+{
+	for (;;) {
+		int r = journal_append(registry->journal, batch->events, batch->event_count);
+
+		if (r != -EBUSY) {
+			if (r != -EIO)
+				note_free(registry);
+			return r;
+		}
+		note_locked(registry);
+		progress_mark(&registry->progress);
+		if (registry->locked_tries >= LOCKED_TRIES || is_stopping(registry))
+			return r;
+	}
+}
+
+void locked_probe(struct registry *registry)
+{
+	if (registry->locked_tries > 0 && journal_probe(registry->journal) == 0)
+		note_free(registry);
+}
