@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/check.h"
 
+#include "base/log.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
 void check_failed(const char *what, const char *file, int line, const char *function)
 {
-	(void)fprintf(stderr, "<2>check failed: %s in %s() at %s:%d\n", what, function, file, line);
+	char text[512];
+
+	(void)snprintf(text, sizeof(text), "check failed: %s in %s() at %s:%d", what, function,
+	               file, line);
+	log_fatal(text);
 	abort();
 }

@@ -1,15 +1,24 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Where log lines go. Standard error and the journal belong to other programs, which may stop
+ * reading, so after log_start() only the log thread writes to them: the thread that logs puts the
+ * finished record into a ring of bytes and goes on; a record that does not fit is dropped and
+ * counted. Writing without blocking instead would lose lines of every burst, and O_NONBLOCK would
+ * be set for all processes that share the terminal or pipe.
+ */
 #define SD_JOURNAL_SUPPRESS_LOCATION /* the place of every log line would be here */
 
 #include "base/log.h"
 
-#include "base/buf.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/lock.h"
-#include "base/terminal.h"
+#include "base/log_format.h"
+#include "base/thread.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -18,29 +27,46 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <systemd/sd-journal.h>
+#include <time.h>
 #include <unistd.h>
 
-#define PAIRS_MAX      16
-#define TEXT_MAX       1024  /* bytes of one message or value; more is cut */
-#define LINE_MAX_BYTES 16384 /* of one line; pairs that do not fit are left out */
-#define TAIL_BYTES     64    /* of these, kept for what ends a line */
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
+#define RING_BYTES     (1 << 20)
+#define STOP_MS        1000 /* for what is in the ring at a stop */
+#define FATAL_MS       200  /* for what is in the ring before an abort, and for its last line */
 
-struct pair {
-	const char *key;
-	const char *value;
+/* What stands before each record's bytes. */
+struct record {
+	int level;
+	enum log_format format; /* JOURNALD: the bytes are log_format_fields()' */
+	int64_t real_ms;
+	size_t len;
 };
 
-struct line {
-	int level;
-	const char *text;
-	struct pair pairs[PAIRS_MAX];
-	size_t count;
+enum mode {
+	MODE_DIRECT, /* the thread that logs writes: before log_start() and after log_stop() */
+	MODE_QUEUED,
+	MODE_STUCK, /* the log thread did not end in time; nothing is written any more */
 };
 
 static _Atomic(enum log_format) format_now = LOG_FORMAT_TEXT;
 static atomic_int level_max = LOG_INFO;
-static struct lock write_lock = LOCK_INIT(LOCK_LOG); /* guards the order of lines */
+static _Atomic(enum mode) mode_now = MODE_DIRECT;
+static _Atomic(uint64_t) dropped_total;
+static _Atomic(size_t) pending; /* bytes of records that are queued or being written */
+
+static struct lock log_lock = LOCK_INIT(LOCK_LOG);
+/* guarded by log_lock */
+static char ring[RING_BYTES];
+static size_t ring_head; /* of the oldest record */
+static size_t ring_used;
+static uint64_t dropped_new; /* not yet reported */
+static bool stopping;
+static bool ended;
+static bool conds_ready;
+static pthread_cond_t filled;
+static pthread_cond_t emptied;
+static pthread_t log_thread; /* main only */
 
 /* Is standard error the stream that systemd connected to the journal? (systemd.exec(5)) */
 static bool is_journal_stream(void)
@@ -83,265 +109,154 @@ bool log_enabled(int level)
 	return level <= atomic_load_explicit(&level_max, memory_order_relaxed);
 }
 
-static const char *level_name(int level)
+uint64_t log_dropped(void)
 {
-	static const char *const names[] = {"emerg",   "alert",  "crit", "error",
-	                                    "warning", "notice", "info", "debug"};
-
-	CHECK(level >= 0 && (size_t)level < ARRAY_LEN(names));
-	return names[level];
+	return atomic_load_explicit(&dropped_total, memory_order_relaxed);
 }
 
-/* Cut to TEXT_MAX, and there not in the middle of a character. */
-static struct str cut(const char *text)
+/* --- writing: may block as long as the reader likes ------------------------------------------- */
+
+static void write_all(const char *data, size_t len)
 {
-	struct str all = {text, strnlen(text, TEXT_MAX + 1)};
+	while (len > 0) {
+		ssize_t n = write(STDERR_FILENO, data, len);
 
-	if (all.len <= TEXT_MAX)
-		return all;
-	all.len = TEXT_MAX;
-	while (all.len > TEXT_MAX - 3 && ((unsigned char)text[all.len] & 0xc0) == 0x80)
-		all.len--;
-	return all;
-}
-
-static void put_bytes_escaped(struct buf *out, struct str bytes)
-{
-	for (size_t i = 0; i < bytes.len; i++) {
-		if (bytes.data[i] == '\n')
-			buf_put(out, "\\n");
-		else
-			buf_printf(out, "\\x%02x", (unsigned)(unsigned char)bytes.data[i]);
-	}
-}
-
-/*
- * Values may hold anything that a peer sent: what must not reach a terminal is escaped, so that
- * nobody forges a line, an ending quote or a control sequence. @p quote is escaped too.
- */
-static void put_text(struct buf *out, struct str text, char quote)
-{
-	while (text.len > 0) {
-		struct terminal_char c = terminal_char(text);
-		struct str bytes = {text.data, c.len};
-
-		if (!c.is_safe) {
-			put_bytes_escaped(out, bytes);
-		} else {
-			if (text.data[0] == '\\' || text.data[0] == quote)
-				buf_put_char(out, '\\');
-			buf_put_str(out, bytes);
-		}
-		text = (struct str){text.data + c.len, text.len - c.len};
-	}
-}
-
-/* The same for JSON, which must be UTF-8: stray bytes become U+FFFD. */
-static void put_json(struct buf *out, struct str text)
-{
-	buf_put_char(out, '"');
-	while (text.len > 0) {
-		struct terminal_char c = terminal_char(text);
-
-		if (!c.is_safe) {
-			terminal_put_escape(out, c.code);
-		} else {
-			if (text.data[0] == '"' || text.data[0] == '\\')
-				buf_put_char(out, '\\');
-			buf_put_str(out, (struct str){text.data, c.len});
-		}
-		text = (struct str){text.data + c.len, text.len - c.len};
-	}
-	buf_put_char(out, '"');
-}
-
-static bool needs_quotes(struct str value)
-{
-	if (value.len == 0)
-		return true;
-	while (value.len > 0) {
-		struct terminal_char c = terminal_char(value);
-
-		if (!c.is_safe || strchr(" \"=\\", value.data[0]) != NULL)
-			return true;
-		value = (struct str){value.data + c.len, value.len - c.len};
-	}
-	return false;
-}
-
-static void put_pair_text(struct buf *out, const struct pair *pair)
-{
-	struct str value = cut(pair->value);
-
-	buf_put_char(out, ' ');
-	buf_put(out, pair->key);
-	buf_put_char(out, '=');
-	if (!needs_quotes(value)) {
-		buf_put_str(out, value);
-		return;
-	}
-	buf_put_char(out, '"');
-	put_text(out, value, '"');
-	buf_put_char(out, '"');
-}
-
-static void put_pair_json(struct buf *out, const struct pair *pair)
-{
-	buf_put_char(out, ',');
-	put_json(out, str_of(pair->key));
-	buf_put_char(out, ':');
-	put_json(out, cut(pair->value));
-}
-
-/* As many pairs as fit, each whole. */
-static void put_pairs(struct buf *out, const struct line *line,
-                      void (*put)(struct buf *, const struct pair *))
-{
-	for (size_t i = 0; i < line->count; i++) {
-		size_t before = out->len;
-
-		put(out, &line->pairs[i]);
-		if (buf_error(out) < 0) {
-			buf_reset(out);
-			out->len = before;
-			return;
-		}
-	}
-}
-
-/* A buffer on the caller's stack that never grows, so that a line needs no memory. */
-static struct buf line_buf(char *storage)
-{
-	const size_t most = LINE_MAX_BYTES - TAIL_BYTES;
-
-	return (struct buf){.data = storage, .size = most, .most = most};
-}
-
-static void put_tail(struct buf *out, const char *tail)
-{
-	out->size = LINE_MAX_BYTES;
-	out->most = LINE_MAX_BYTES;
-	buf_put(out, tail);
-}
-
-static void put_message(struct buf *out, const struct line *line)
-{
-	put_text(out, cut(line->text), '\0');
-	put_pairs(out, line, put_pair_text);
-}
-
-static void write_line(const struct buf *line)
-{
-	size_t at = 0;
-
-	lock_take(&write_lock);
-	while (at < line->len) {
-		ssize_t n = write(STDERR_FILENO, line->data + at, line->len - at);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			break; /* there is nowhere left to complain */
-		at += (size_t)n;
+			return; /* there is nowhere left to complain */
+		data += n;
+		len -= (size_t)n;
 	}
-	lock_release(&write_lock);
-}
-
-static void write_text(const struct line *line)
-{
-	char storage[LINE_MAX_BYTES];
-	char time[CLOCK_RFC3339_SIZE];
-	struct buf out = line_buf(storage);
-
-	(void)clock_rfc3339(clock_real_ms(), time);
-	buf_printf(&out, "%s %-7s ", time, level_name(line->level));
-	put_message(&out, line);
-	put_tail(&out, "\n");
-	write_line(&out);
-}
-
-static void write_json(const struct line *line)
-{
-	char storage[LINE_MAX_BYTES];
-	struct buf out = line_buf(storage);
-
-	buf_put(&out, "{\"time\":");
-	buf_put_time(&out, clock_real_ms());
-	buf_printf(&out, ",\"level\":\"%s\",\"message\":", level_name(line->level));
-	put_json(&out, cut(line->text));
-	put_pairs(&out, line, put_pair_json);
-	put_tail(&out, "}\n");
-	write_line(&out);
-}
-
-/* The journal takes capitals, digits and underscores. */
-static char field_char(char c)
-{
-	static const char from[] = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-	static const char to[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-	const char *at = strchr(from, c);
-
-	if (at == NULL)
-		return '_';
-	return to[at - from];
-}
-
-/* ROLLCALL_SERVICE=order-service */
-static void put_field(struct buf *out, const struct pair *pair)
-{
-	buf_put(out, "ROLLCALL_");
-	for (const char *c = pair->key; *c != '\0'; c++)
-		buf_put_char(out, field_char(*c));
-	buf_put_char(out, '=');
-	put_text(out, cut(pair->value), '\0');
 }
 
 /* @return 0, or a negative error of the journal's */
-static int send_journal(const struct line *line)
+static int send_journal(const char *data, size_t len)
 {
-	char storage[LINE_MAX_BYTES];
-	char fields_storage[LINE_MAX_BYTES];
-	char priority[16];
-	struct iovec fields[PAIRS_MAX + 2];
-	struct buf message = line_buf(storage);
-	struct buf out = line_buf(fields_storage);
+	struct iovec fields[LOG_PAIRS_MAX + 2];
 	int count = 0;
 
-	buf_put(&message, "MESSAGE=");
-	put_message(&message, line);
-	fields[count++] = (struct iovec){message.data, message.len};
-	(void)snprintf(priority, sizeof(priority), "PRIORITY=%d", line->level);
-	fields[count++] = (struct iovec){priority, strlen(priority)};
-	for (size_t i = 0; i < line->count; i++) {
-		size_t before = out.len;
+	for (size_t at = 0; at < len && count < (int)ARRAY_LEN(fields); count++) {
+		size_t field_len = strlen(data + at);
 
-		put_field(&out, &line->pairs[i]);
-		if (buf_error(&out) < 0)
-			break;
-		fields[count++] = (struct iovec){out.data + before, out.len - before};
+		fields[count] = (struct iovec){(void *)(uintptr_t)(data + at), field_len};
+		at += field_len + 1;
 	}
 	return sd_journal_sendv(fields, count);
 }
 
-static void emit(const struct line *line)
+static void write_record(const struct record *record, const char *data)
 {
-	switch (atomic_load_explicit(&format_now, memory_order_relaxed)) {
+	char text[LOG_RECORD_BYTES];
+
+	if (record->format != LOG_FORMAT_JOURNALD) {
+		write_all(data, record->len);
+		return;
+	}
+	if (send_journal(data, record->len) < 0)
+		write_all(text,
+		          log_format_fields_as_text(record->level, record->real_ms, data, text));
+}
+
+/* --- the ring --------------------------------------------------------------------------------- */
+
+static void ring_put_locked(const void *data, size_t len)
+{
+	size_t at = (ring_head + ring_used) % RING_BYTES;
+	size_t first = len < RING_BYTES - at ? len : RING_BYTES - at;
+
+	memcpy(ring + at, data, first);
+	memcpy(ring, (const char *)data + first, len - first);
+	ring_used += len;
+}
+
+static void ring_take_locked(void *out, size_t len)
+{
+	size_t first = len < RING_BYTES - ring_head ? len : RING_BYTES - ring_head;
+
+	memcpy(out, ring + ring_head, first);
+	memcpy((char *)out + first, ring, len - first);
+	ring_head = (ring_head + len) % RING_BYTES;
+	ring_used -= len;
+}
+
+static void drop_locked(void)
+{
+	dropped_new++;
+	(void)atomic_fetch_add_explicit(&dropped_total, 1, memory_order_relaxed);
+}
+
+/* Once a record was dropped, all are until the thread has emptied the ring: the line that reports
+ * the gap then stands where the gap is. */
+static void enqueue(const struct record *record, const char *data)
+{
+	lock_take(&log_lock);
+	if (dropped_new > 0 || sizeof(*record) + record->len > RING_BYTES - ring_used) {
+		drop_locked();
+	} else {
+		ring_put_locked(record, sizeof(*record));
+		ring_put_locked(data, record->len);
+		atomic_store(&pending, ring_used);
+		CHECK_OK(pthread_cond_signal(&filled));
+	}
+	lock_release(&log_lock);
+}
+
+/* --- lines ------------------------------------------------------------------------------------ */
+
+static size_t format_record(const struct log_message *message, struct record *record,
+                            char out[LOG_RECORD_BYTES])
+{
+	*record = (struct record){
+		.level = message->level,
+		.format = atomic_load_explicit(&format_now, memory_order_relaxed),
+		.real_ms = message->real_ms,
+	};
+	switch (record->format) {
 	case LOG_FORMAT_JOURNALD:
-		if (send_journal(line) < 0)
-			write_text(line);
+		record->len = log_format_fields(message, out);
 		break;
 	case LOG_FORMAT_JSON:
-		write_json(line);
+		record->len = log_format_json(message, out);
 		break;
 	case LOG_FORMAT_AUTO:
 	case LOG_FORMAT_TEXT:
-		write_text(line);
+		record->len = log_format_text(message, out);
+		break;
+	}
+	return record->len;
+}
+
+static void emit_record(const struct record *record, const char *data)
+{
+	switch (atomic_load(&mode_now)) {
+	case MODE_DIRECT:
+		lock_take(&log_lock); /* for the order of lines */
+		write_record(record, data);
+		lock_release(&log_lock);
+		break;
+	case MODE_QUEUED:
+		enqueue(record, data);
+		break;
+	case MODE_STUCK:
+		(void)atomic_fetch_add_explicit(&dropped_total, 1, memory_order_relaxed);
 		break;
 	}
 }
 
+static void emit(struct log_message *message)
+{
+	char data[LOG_RECORD_BYTES];
+	struct record record;
+
+	message->real_ms = clock_real_ms();
+	(void)format_record(message, &record, data);
+	emit_record(&record, data);
+}
+
 void log_event(int level, const char *text, ...)
 {
-	struct line line = {.level = level, .text = text};
+	struct log_message message = {.level = level, .text = text};
 	va_list args;
 
 	if (!log_enabled(level))
@@ -352,24 +267,186 @@ void log_event(int level, const char *text, ...)
 		const char *value = va_arg(args, const char *);
 		if (value == NULL)
 			continue;
-		CHECK(line.count < PAIRS_MAX);
-		line.pairs[line.count++] = (struct pair){key, value};
+		CHECK(message.count < LOG_PAIRS_MAX);
+		message.pairs[message.count++] = (struct log_pair){key, value};
 	}
 	va_end(args);
-	emit(&line);
+	emit(&message);
 }
 
 void log_line(int level, const char *format, ...)
 {
-	char message[TEXT_MAX + 1];
-	struct line line = {.level = level, .text = message};
+	char text[LOG_TEXT_MAX + 1];
+	struct log_message message = {.level = level, .text = text};
 	va_list args;
 
 	if (!log_enabled(level))
 		return;
 	va_start(args, format);
-	int len = vsnprintf(message, sizeof(message), format, args);
+	int len = vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	if (len >= 0)
-		emit(&line);
+		emit(&message);
+}
+
+void log_plain(const char *text)
+{
+	struct log_message message = {.level = LOG_NOTICE, .text = text};
+	char line[LOG_TEXT_MAX + 2];
+	struct record record = {.level = LOG_NOTICE, .format = LOG_FORMAT_TEXT};
+
+	if (atomic_load_explicit(&format_now, memory_order_relaxed) == LOG_FORMAT_JSON) {
+		emit(&message);
+		return;
+	}
+	(void)snprintf(line, sizeof(line), "%.*s\n", LOG_TEXT_MAX, text);
+	record.len = strlen(line);
+	emit_record(&record, line);
+}
+
+/* --- the thread ------------------------------------------------------------------------------- */
+
+/* From the log thread itself, which may not wait for room in the ring that it empties. */
+static void report_dropped(uint64_t count)
+{
+	char text[100];
+	struct log_message message = {
+		.level = LOG_WARNING, .text = text, .real_ms = clock_real_ms()};
+	char data[LOG_RECORD_BYTES];
+	struct record record;
+
+	if (!log_enabled(message.level))
+		return;
+	(void)snprintf(text, sizeof(text),
+	               "%llu log lines were dropped: they could not be written in time",
+	               (unsigned long long)count);
+	(void)format_record(&message, &record, data);
+	write_record(&record, data);
+}
+
+/* @return false: all has been written, and log_stop() wants the thread to end */
+static bool write_next_locked(void)
+{
+	char data[LOG_RECORD_BYTES];
+	struct record record;
+	uint64_t dropped;
+
+	if (ring_used > 0) {
+		ring_take_locked(&record, sizeof(record));
+		ring_take_locked(data, record.len);
+		lock_release(&log_lock);
+		write_record(&record, data);
+		lock_take(&log_lock);
+		atomic_store(&pending, ring_used);
+		return true;
+	}
+	if (dropped_new > 0) {
+		dropped = dropped_new;
+		dropped_new = 0;
+		lock_release(&log_lock);
+		report_dropped(dropped);
+		lock_take(&log_lock);
+		return true;
+	}
+	if (stopping)
+		return false;
+	lock_wait(&log_lock, &filled);
+	return true;
+}
+
+static void log_main(void *arg)
+{
+	(void)arg;
+	lock_take(&log_lock);
+	while (write_next_locked())
+		;
+	ended = true;
+	CHECK_OK(pthread_cond_signal(&emptied));
+	lock_release(&log_lock);
+}
+
+int log_start(void)
+{
+	int r;
+
+	CHECK(atomic_load(&mode_now) == MODE_DIRECT);
+	if (!conds_ready) {
+		lock_cond_init(&filled);
+		lock_cond_init(&emptied);
+		conds_ready = true;
+	}
+	stopping = false;
+	ended = false;
+	r = thread_start(&log_thread, "log", log_main, NULL);
+	if (r == 0)
+		atomic_store(&mode_now, MODE_QUEUED);
+	return r;
+}
+
+void log_stop(void)
+{
+	struct timespec now;
+	bool in_time = true;
+
+	if (atomic_load(&mode_now) != MODE_QUEUED)
+		return;
+	/* Not clock_ms(): waiting goes by the system's clock even where tests move the other. */
+	CHECK_OK(clock_gettime(CLOCK_MONOTONIC, &now));
+	int64_t deadline_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + STOP_MS;
+
+	lock_take(&log_lock);
+	stopping = true;
+	CHECK_OK(pthread_cond_signal(&filled));
+	while (!ended && in_time)
+		in_time = lock_wait_until(&log_lock, &emptied, deadline_ms) == 0;
+	atomic_store(&mode_now, ended ? MODE_DIRECT : MODE_STUCK);
+	in_time = ended;
+	lock_release(&log_lock);
+	if (in_time)
+		thread_join(log_thread);
+	else
+		thread_leave(log_thread);
+}
+
+/* --- the last words --------------------------------------------------------------------------- */
+
+static void sleep_ms(long ms)
+{
+	struct timespec time = {.tv_nsec = ms * 1000000};
+
+	(void)nanosleep(&time, NULL);
+}
+
+/* Writes what standard error takes without blocking. For pipes poll() promises PIPE_BUF bytes. */
+static void write_some(const char *data, size_t len)
+{
+	struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+	if (poll(&out, 1, FATAL_MS) == 1 && (out.revents & POLLOUT) != 0)
+		write_all(data, len < PIPE_BUF ? len : PIPE_BUF);
+}
+
+/* The caller may hold any lock, and may be the log thread: takes none. */
+void log_fatal(const char *text)
+{
+	struct log_message message = {.level = LOG_CRIT, .text = text, .real_ms = clock_real_ms()};
+	char data[LOG_RECORD_BYTES];
+
+	if (atomic_load(&mode_now) == MODE_QUEUED) {
+		for (int waited = 0; waited < FATAL_MS && atomic_load(&pending) > 0; waited += 2)
+			sleep_ms(2);
+	}
+	switch (atomic_load_explicit(&format_now, memory_order_relaxed)) {
+	case LOG_FORMAT_JSON:
+		write_some(data, log_format_json(&message, data));
+		break;
+	case LOG_FORMAT_JOURNALD: /* its socket may block; the stream takes a level in brackets */
+		(void)snprintf(data, sizeof(data), "<%d>%s\n", LOG_CRIT, text);
+		write_some(data, strlen(data));
+		break;
+	case LOG_FORMAT_AUTO:
+	case LOG_FORMAT_TEXT:
+		write_some(data, log_format_text(&message, data));
+		break;
+	}
 }

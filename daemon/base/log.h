@@ -7,13 +7,18 @@
  *
  * Where the lines go is set once by log_open(): journald's native protocol with fields (KEY in
  * upper case, prefixed ROLLCALL_) when standard error is journald's stream, aligned text on a
- *terminal, JSON lines otherwise. Any thread; a line is written whole.
+ * terminal, JSON lines otherwise. Any thread; a line is written whole.
+ *
+ * Between log_start() and log_stop() logging never blocks: a thread of its own writes, and lines
+ * that it cannot write in time are dropped, counted and reported. Outside of that, logging writes
+ * at once, and blocks as long as standard error does.
  */
 #pragma once
 
 #include "base/attr.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <syslog.h> /* LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG */
 
 enum log_format { LOG_FORMAT_AUTO, LOG_FORMAT_TEXT, LOG_FORMAT_JSON, LOG_FORMAT_JOURNALD };
@@ -25,8 +30,25 @@ void log_open(enum log_format format);
 void log_set_level(int level);
 bool log_enabled(int level);
 
+/** Starts the log thread. Main only. @return 0 or an error of thread_start() */
+int log_start(void) MUST_USE;
+/**
+ * Writes what is still queued for up to a second, and ends the log thread. When nobody reads within
+ * that second, the thread is left behind and nothing is written any more. Nothing happens without
+ * log_start(). Main only, when no other thread logs.
+ */
+void log_stop(void);
+/** How many lines have been dropped since the process started. Any thread. */
+uint64_t log_dropped(void);
+
 /** @p ... : at most 16 pairs of const char *key, const char *value, ended by NULL. A NULL value
  * drops its pair. Text and values are cut at 1 KiB each; what must not reach a terminal is escaped.
  */
 void log_event(int level, const char *text, ...) __attribute__((sentinel));
 void log_line(int level, const char *format, ...) PRINTF_LIKE(2, 3);
+/** A line that scripts wait for: @p text and nothing else, whatever the level; in the JSON format a
+ * notice with this message. */
+void log_plain(const char *text);
+/** The last line before abort(): written after a short wait for what is queued, without blocking
+ * and without locks, or not at all. */
+void log_fatal(const char *text);

@@ -64,6 +64,11 @@ void thread_join(pthread_t thread)
 	CHECK_OK(pthread_join(thread, NULL));
 }
 
+void thread_leave(pthread_t thread)
+{
+	CHECK_OK(pthread_detach(thread));
+}
+
 void thread_adopt(void)
 {
 	rcu_register_thread();

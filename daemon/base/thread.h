@@ -15,6 +15,8 @@ int thread_start(pthread_t *ret_thread, const char *name, void (*fn)(void *arg),
                  void *arg) MUST_USE;
 /** Waits for its end. */
 void thread_join(pthread_t thread);
+/** Gives it up: it may run until the process ends, and must use only what lives as long. */
+void thread_leave(pthread_t thread);
 /** Registers the calling thread with RCU, and the reverse: for main() and for tests. */
 void thread_adopt(void);
 void thread_abandon(void);

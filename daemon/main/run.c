@@ -202,6 +202,13 @@ static int start(struct daemon *daemon)
 		log_line(LOG_ERR, "cannot take signals: %s", strerror(-r));
 		return EX_OSERR;
 	}
+	/* From here on SIGTERM ends no write by itself, so main() may not be the one that writes.
+	 */
+	r = log_start();
+	if (r < 0) {
+		log_line(LOG_ERR, "cannot start the log thread: %s", strerror(-r));
+		return EX_OSERR;
+	}
 	notify_init(&daemon->notify);
 	r = sockets_open(daemon->config, daemon->listeners, &daemon->listener_count);
 	if (r < 0)
@@ -314,6 +321,7 @@ int run(struct config *config, struct config_sources *sources)
 	stop(daemon);
 	if (code == 0)
 		log_line(LOG_NOTICE, "stopped");
+	log_stop();
 	thread_abandon();
 	free(daemon);
 	return code;

@@ -78,8 +78,16 @@ void sockets_close(const struct http_listener *listeners, size_t count)
 	}
 }
 
+static void announce(const struct http_listener *listener)
+{
+	char line[sizeof(listener->url) + sizeof("ready on ")];
+
+	(void)snprintf(line, sizeof(line), "ready on %s", listener->url);
+	log_plain(line);
+}
+
 void sockets_announce(const struct http_listener *listeners, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		(void)dprintf(STDERR_FILENO, "ready on %s\n", listeners[i].url);
+		announce(&listeners[i]);
 }

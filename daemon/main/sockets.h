@@ -18,6 +18,6 @@ int sockets_open(const struct config *config, struct http_listener *listeners,
                  size_t *ret_count) MUST_USE;
 /** For what http_start() has not taken over. */
 void sockets_close(const struct http_listener *listeners, size_t count);
-/** Writes "ready on URL" for each to standard error: the line that scripts wait for, the same
- * whatever the log's format is. */
+/** Writes "ready on URL" for each: the line that scripts wait for. In the JSON format it is the
+ * message of a line, in all others the whole line. */
 void sockets_announce(const struct http_listener *listeners, size_t count);

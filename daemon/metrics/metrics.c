@@ -3,6 +3,7 @@
 
 #include "base/attr.h"
 #include "base/check.h"
+#include "base/log.h"
 #include "base/version.h"
 #include "metrics/process.h"
 
@@ -229,6 +230,16 @@ static void put_requests(struct buf *out)
 	}
 }
 
+static void put_log(struct buf *out)
+{
+	static const char name[] = "rollcall_log_dropped_lines_total";
+
+	put_family(out, name, "counter", "Log lines dropped because nobody read them in time.");
+	buf_printf(out, "%s ", name);
+	buf_put_u64(out, log_dropped());
+	buf_put_char(out, '\n');
+}
+
 /* What a process is asked for by convention; what the system does not tell is left out. */
 static void put_process(struct buf *out)
 {
@@ -277,6 +288,7 @@ void metrics_render(struct buf *out)
 		buf_put_char(out, '\n');
 	}
 	put_requests(out);
+	put_log(out);
 	for (size_t i = 0; i < METRIC_GAUGE_COUNT; i++) {
 		put_series(out, gauge_series, i, "gauge");
 		buf_put_i64(out, metrics_gauge((enum metric_gauge)i));

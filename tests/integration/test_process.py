@@ -4,6 +4,7 @@
 import errno
 import glob
 import http.client
+import json
 import os
 import re
 import shutil
@@ -102,16 +103,26 @@ class TestCase(rt.TestCase):
 class Listening(TestCase):
 
     def test_the_kernel_chooses_the_port_and_the_ready_line_tells_it(self):
-        daemon = self.daemon(listen=['127.0.0.1:0'])
+        daemon = self.daemon(listen=['127.0.0.1:0'], options=['--log-format=text'])
         lines = [line for line in daemon.lines if line.startswith('ready on ')]
         self.assertEqual(lines, [f'ready on http://127.0.0.1:{daemon.port}'])
         self.assertNotEqual(daemon.port, 0)
         self.assert_serves(('127.0.0.1', daemon.port))
 
-    def test_the_ready_line_is_plain_in_every_format(self):
-        for log_format in ('text', 'json', 'journald', 'auto'):
+    def test_the_ready_line_is_plain_where_lines_are_no_json(self):
+        for log_format in ('text', 'journald'):
+            daemon = self.daemon(options=[f'--log-format={log_format}', '--log-level=error'])
+            self.assertEqual(daemon.lines, [f'ready on http://127.0.0.1:{daemon.port}'])
+
+    def test_every_line_is_json_where_one_is(self):
+        for log_format in ('json', 'auto'):
             daemon = self.daemon(options=[f'--log-format={log_format}'])
-            self.assertIn(f'ready on http://127.0.0.1:{daemon.port}', daemon.lines)
+            url = daemon.url
+            daemon.stop()
+            entries = [json.loads(line) for line in daemon.lines]
+            ready = [entry for entry in entries if entry['message'] == f'ready on {url}']
+            self.assertEqual([entry['level'] for entry in ready], ['notice'])
+            self.assertEqual(entries[-1]['message'], 'stopped')
 
     def test_it_serves_on_ipv6(self):
         try:
@@ -125,7 +136,7 @@ class Listening(TestCase):
     def test_it_serves_on_a_unix_socket_and_removes_it(self):
         path = os.path.join(self.directory(), 'rollcall.sock')
         daemon = self.daemon(listen=[f'unix:{path}'])
-        self.assertIn(f'ready on unix:{path}', daemon.lines)
+        self.assertEqual(daemon.urls, [f'unix:{path}'])
         self.assert_serves(path)
         daemon.stop()
         self.assertFalse(os.path.exists(path))
@@ -387,7 +398,7 @@ class SocketActivation(TestCase):
     def test_it_serves_on_the_socket_it_is_given_and_on_no_other(self):
         process = self.activate()
         self.assert_serves(self.path)
-        self.assertEqual(re.findall('^ready on .*', self.log(), re.M), [f'ready on unix:{self.path}'])
+        self.assertEqual(rt.READY.findall(self.log()), [f'unix:{self.path}'])
         process.terminate()
         self.assertEqual(process.wait(rt.seconds(rt.STOP_S)), OK, self.log())
         self.assertTrue(os.path.exists(self.path), "the socket is systemd's, and stays")

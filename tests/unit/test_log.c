@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/log.h"
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/thread.h"
 #include "fault.h"
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #define TIME "2026-11-23T18:41:28.123Z"
@@ -27,10 +29,15 @@ static bool journal_is_there;
 static int journal_error;
 static char fields[20][4096];
 static int field_count;
+static int journal_waits = -1; /* a pipe: nothing is taken until it can be read */
 
 int sd_journal_sendv(const struct iovec *iov, int n);
 int sd_journal_sendv(const struct iovec *iov, int n)
 {
+	char c;
+
+	if (journal_waits >= 0)
+		ck_assert_int_eq(read(journal_waits, &c, 1), 1);
 	if (journal_error < 0)
 		return journal_error;
 	field_count = n;
@@ -380,6 +387,222 @@ START_TEST(lines_of_threads_do_not_mix)
 }
 END_TEST
 
+START_TEST(what_is_queued_is_written_when_the_thread_ends)
+{
+	char expected[100];
+	const char *at;
+
+	ck_ok(log_start());
+	for (int i = 0; i < 1000; i++)
+		log_line(LOG_INFO, "line %d", i);
+	log_stop();
+	at = seen();
+	for (int i = 0; i < 1000; i++) {
+		(void)snprintf(expected, sizeof(expected), TIME " info    line %d\n", i);
+		ck_assert_int_eq(strncmp(at, expected, strlen(expected)), 0);
+		at += strlen(expected);
+	}
+	ck_assert_str_eq(at, "");
+	ck_assert_uint_eq(log_dropped(), 0);
+
+	/* Then each line is written at once, and the thread can be started again. */
+	log_line(LOG_INFO, "direct");
+	ck_assert_str_eq(seen(), TIME " info    direct\n");
+	ck_ok(log_start());
+	log_line(LOG_INFO, "queued");
+	log_stop();
+	ck_assert_str_eq(seen(), TIME " info    queued\n");
+}
+END_TEST
+
+/* Standard error becomes a pipe that takes little. @return its other end */
+static int make_pipe(void)
+{
+	int ends[2];
+
+	ck_assert_int_eq(pipe(ends), 0);
+	ck_assert_int_ge(fcntl(ends[1], F_SETPIPE_SZ, 4096), 4096);
+	ck_assert_int_ge(dup2(ends[1], STDERR_FILENO), 0);
+	ck_assert_int_eq(close(ends[1]), 0);
+	return ends[0];
+}
+
+#define MANY 100000 /* lines, more than fit into the ring */
+
+static void log_many(void)
+{
+	for (int i = 0; i < MANY; i++)
+		log_event(LOG_INFO, "x", "n", "12345", NULL);
+}
+
+START_TEST(lines_are_dropped_and_counted_while_nobody_reads)
+{
+	static char got[1 << 16];
+	int end = make_pipe();
+	unsigned long reported = 0;
+	uint64_t lines = 0;
+
+	ck_ok(log_start());
+	log_many();
+	ck_assert_uint_gt(log_dropped(), 0);
+	ck_assert_uint_lt(log_dropped(), MANY);
+
+	FILE *reader = fdopen(end, "r");
+	ck_assert_ptr_nonnull(reader);
+	while (reported == 0) {
+		ck_assert_ptr_nonnull(fgets(got, sizeof(got), reader));
+		ck_assert_ptr_null(strstr(got, "in the gap"));
+		if (sscanf(got, TIME " warning %lu log lines were dropped: ", &reported) == 0)
+			lines++;
+		/* There is room again, but the lines before this one have not been reported. */
+		if (lines == 1000)
+			log_line(LOG_INFO, "in the gap");
+	}
+	ck_assert_uint_eq(reported, log_dropped());
+	ck_assert_uint_eq(lines + reported, MANY + 1);
+
+	/* Now there is room again. */
+	log_line(LOG_INFO, "after");
+	ck_assert_ptr_nonnull(fgets(got, sizeof(got), reader));
+	ck_assert_str_eq(got, TIME " info    after\n");
+	log_stop();
+	(void)fclose(reader);
+}
+END_TEST
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+START_TEST(the_end_does_not_wait_for_ever)
+{
+	int end = make_pipe();
+	int64_t begun;
+	uint64_t dropped;
+
+	ck_ok(log_start());
+	log_many();
+	dropped = log_dropped();
+	begun = now_ms();
+	log_stop();
+	ck_assert_int_ge(now_ms() - begun, 990);
+	ck_assert_int_lt(now_ms() - begun, 5000);
+	log_line(LOG_INFO, "nowhere");
+	ck_assert_uint_eq(log_dropped(), dropped + 1);
+	/* The thread that was left behind reads the ring; let it end before the test's memory. */
+	(void)close(end);
+}
+END_TEST
+
+START_TEST(a_journal_that_does_not_read_blocks_only_the_thread)
+{
+	int ends[2];
+
+	ck_assert_int_eq(pipe(ends), 0);
+	journal_is_there = true;
+	journal_waits = ends[0];
+	log_open(LOG_FORMAT_JOURNALD);
+	ck_ok(log_start());
+	log_event(LOG_INFO, "first", "a", "1", NULL);
+	log_event(LOG_INFO, "second", "a", "2", "b", "3", NULL);
+	ck_assert_int_eq(write(ends[1], "12", 2), 2);
+	log_stop();
+	ck_assert_int_eq(field_count, 4);
+	ck_assert_str_eq(fields[0], "MESSAGE=second a=2 b=3");
+	ck_assert_str_eq(fields[1], "PRIORITY=6");
+	ck_assert_str_eq(fields[2], "ROLLCALL_A=2");
+	ck_assert_str_eq(fields[3], "ROLLCALL_B=3");
+}
+END_TEST
+
+START_TEST(lines_of_threads_do_not_mix_in_the_queue)
+{
+	static char names[] = "pqrs";
+	pthread_t threads[4];
+	int lines = 0;
+
+	ck_ok(log_start());
+	for (int i = 0; i < 4; i++)
+		ck_ok(thread_start(&threads[i], "log", log_much, &names[i]));
+	for (int i = 0; i < 4; i++)
+		thread_join(threads[i]);
+	log_stop();
+	(void)fseek(written, 0, SEEK_SET);
+	while (fgets(text, sizeof(text), written) != NULL) {
+		char c = text[strlen(text) - 2];
+
+		if (strstr(text, "were dropped") != NULL)
+			continue;
+		ck_assert_uint_eq(strlen(text), strlen(TIME " info    x a= b=\n") + 2 * 899);
+		ck_assert_uint_eq(strspn(strstr(text, "a=") + 2, (char[]){c, '\0'}), 899);
+		lines++;
+	}
+	ck_assert_int_eq(lines + (int)log_dropped(), 800);
+}
+END_TEST
+
+START_TEST(a_plain_line_has_nothing_else_but_in_json)
+{
+	log_set_level(LOG_ERR);
+	log_plain("ready on x");
+	ck_assert_str_eq(seen(), "ready on x\n");
+	log_open(LOG_FORMAT_JSON);
+	log_plain("ready on x");
+	ck_assert_str_eq(seen(), "{\"time\":\"" TIME "\",\"level\":\"notice\","
+	                         "\"message\":\"ready on x\"}\n");
+	journal_is_there = true;
+	log_open(LOG_FORMAT_JOURNALD);
+	log_plain("ready on x");
+	ck_assert_str_eq(seen(), "ready on x\n");
+	ck_assert_int_eq(field_count, 0);
+}
+END_TEST
+
+START_TEST(last_words_come_after_what_is_queued)
+{
+	ck_ok(log_start());
+	log_line(LOG_INFO, "before");
+	log_fatal("the end");
+	ck_assert_str_eq(seen(), TIME " info    before\n" TIME " crit    the end\n");
+	log_stop();
+	log_open(LOG_FORMAT_JSON);
+	log_fatal("the end");
+	ck_assert_str_eq(seen(), "{\"time\":\"" TIME "\",\"level\":\"crit\","
+	                         "\"message\":\"the end\"}\n");
+	journal_is_there = true;
+	log_open(LOG_FORMAT_JOURNALD);
+	log_fatal("the end");
+	ck_assert_str_eq(seen(), "<2>the end\n");
+}
+END_TEST
+
+START_TEST(last_words_do_not_wait_for_ever)
+{
+	int end = make_pipe();
+	int64_t begun;
+
+	ck_ok(log_start());
+	log_many();
+	begun = now_ms();
+	log_fatal("the end");
+	ck_assert_int_lt(now_ms() - begun, 5000);
+	(void)close(end);
+}
+END_TEST
+
+START_TEST(a_failed_check_ends_the_process_though_nobody_reads_why)
+{
+	(void)make_pipe();
+	ck_ok(log_start());
+	log_many();
+	CHECK(!"reached");
+}
+END_TEST
+
 START_TEST(too_many_pairs_stop_the_process)
 {
 	log_event(LOG_INFO, "x", "1", "", "2", "", "3", "", "4", "", "5", "", "6", "", "7", "", "8",
@@ -388,7 +611,9 @@ START_TEST(too_many_pairs_stop_the_process)
 }
 END_TEST
 
-SUITE_ABORTS("log", setup, teardown, (too_many_pairs_stop_the_process),
+SUITE_ABORTS("log", setup, teardown,
+             (too_many_pairs_stop_the_process,
+              a_failed_check_ends_the_process_though_nobody_reads_why),
              text_is_aligned_and_quoted_where_needed, a_line_is_formatted, each_level_has_its_name,
              less_important_lines_are_dropped, a_pair_without_value_is_dropped,
              text_cannot_be_forged, what_a_terminal_obeys_is_in_no_line, json_is_one_object_a_line,
@@ -397,4 +622,8 @@ SUITE_ABORTS("log", setup, teardown, (too_many_pairs_stop_the_process),
              the_journal_of_another_stream_is_not_ours, without_a_journal_the_lines_are_text,
              what_the_journal_refuses_is_written_as_text, a_long_value_is_cut_between_characters,
              pairs_that_do_not_fit_are_left_out_whole, a_line_needs_no_memory,
-             lines_of_threads_do_not_mix)
+             lines_of_threads_do_not_mix, what_is_queued_is_written_when_the_thread_ends,
+             lines_are_dropped_and_counted_while_nobody_reads, the_end_does_not_wait_for_ever,
+             a_journal_that_does_not_read_blocks_only_the_thread,
+             lines_of_threads_do_not_mix_in_the_queue, a_plain_line_has_nothing_else_but_in_json,
+             last_words_come_after_what_is_queued, last_words_do_not_wait_for_ever)

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/** How one log message reads: as text, as JSON, as the journal's fields. For log.c only. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define LOG_PAIRS_MAX    16
+#define LOG_TEXT_MAX     1024 /* bytes of a message's text or of one value; more is cut */
+#define LOG_RECORD_BYTES 32768
+
+struct log_pair {
+	const char *key;
+	const char *value;
+};
+
+struct log_message {
+	int level;
+	int64_t real_ms;
+	const char *text;
+	struct log_pair pairs[LOG_PAIRS_MAX];
+	size_t count;
+};
+
+/**
+ * Each writes @p message to @p out without allocating memory; pairs that do not fit are left out.
+ * @return the bytes written
+ */
+size_t log_format_text(const struct log_message *message, char out[LOG_RECORD_BYTES]);
+size_t log_format_json(const struct log_message *message, char out[LOG_RECORD_BYTES]);
+/** FIELD=value, each ended by NUL; the first is MESSAGE=, which holds the pairs as well. */
+size_t log_format_fields(const struct log_message *message, char out[LOG_RECORD_BYTES]);
+/** A line of text from what log_format_fields() wrote, for when the journal refuses it. */
+size_t log_format_fields_as_text(int level, int64_t real_ms, const char *fields,
+                                 char out[LOG_RECORD_BYTES]);
