@@ -3,8 +3,8 @@
  * Where log lines go. Standard error and the journal belong to other programs, which may stop
  * reading, so after log_start() only the log thread writes to them: the thread that logs puts the
  * finished record into a ring of bytes and goes on; a record that does not fit is dropped and
- * counted. Writing without blocking instead would lose lines of every burst, and O_NONBLOCK would be
- * set for all processes that share the terminal or pipe.
+ * counted. Writing without blocking instead would lose lines of every burst, and O_NONBLOCK would
+ * be set for all processes that share the terminal or pipe.
  */
 #define SD_JOURNAL_SUPPRESS_LOCATION /* the place of every log line would be here */
 

@@ -355,8 +355,7 @@ END_TEST
 SUITE("keyframe", setup, teardown,
       what_contradicts_itself_is_refused_though_its_checksums_are_right,
       lengths_that_add_up_only_by_wrapping_are_refused, a_file_under_the_name_of_another_is_refused,
-      what_is_no_regular_file_is_refused,
-      a_service_without_instances_is_refused, only_whole_names_count,
-      of_too_many_the_newest_are_listed, what_cannot_be_written_leaves_nothing_behind,
-      a_draft_that_ran_out_of_memory_is_not_written, reading_without_memory_is_not_damage,
-      one_service_is_read_alone)
+      what_is_no_regular_file_is_refused, a_service_without_instances_is_refused,
+      only_whole_names_count, of_too_many_the_newest_are_listed,
+      what_cannot_be_written_leaves_nothing_behind, a_draft_that_ran_out_of_memory_is_not_written,
+      reading_without_memory_is_not_damage, one_service_is_read_alone)
