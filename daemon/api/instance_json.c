@@ -93,11 +93,9 @@ static char *read_host(struct fields *fields, char *memory, struct instance *ins
 
 	if (!fields_string(fields, "host", &host, FIELD_REQUIRED))
 		return memory;
-	if (!valid_host(host)) {
-		field_error(fields->errors, STR("host"),
-		            "host must be an IPv4 or IPv6 address (without brackets) or a DNS name "
-		            "of 1-%d characters, not '%.64s'",
-		            HOST_MAX, host.data);
+	const char *fault = host_fault(host);
+	if (fault != NULL) {
+		field_error(fields->errors, STR("host"), "host %s, not '%.64s'", fault, host.data);
 		return memory;
 	}
 	instance->host = (struct str){memory, host.len};

@@ -6,6 +6,7 @@
 #include "api/travel.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "model/valid.h"
 #include "watch/receipt.h"
 
 #include <errno.h>
@@ -76,6 +77,17 @@ static enum api_result registered(struct call *call, struct parked *parked)
 	return API_DONE;
 }
 
+/** The id that is to be registered, if the path names one. */
+static bool id_is_registrable(struct call *call)
+{
+	if (call->id.len == 0 || valid_path_id(call->id))
+		return true;
+	problem(call->response, "invalid-id",
+	        "an instance id must not be '.' or '..': clients and proxies that normalise paths "
+	        "cannot reach it");
+	return false;
+}
+
 /** Reads the body as a record of the path's service and id. @return NULL when refused */
 static struct parked *read_record(struct call *call)
 {
@@ -83,7 +95,8 @@ static struct parked *read_record(struct call *call)
 	struct str body = call->request->body;
 	struct field_errors errors;
 
-	if (!call_no_query(call) || !call_path_is_valid(call) || !call_body_is_json(call))
+	if (!call_no_query(call) || !call_path_is_valid(call) || !id_is_registrable(call) ||
+	    !call_body_is_json(call))
 		return NULL;
 	struct parked *parked = call_park(
 		call, body.len + call->service.len + INSTANCE_ID_MAX + RANDOM_DIGITS, registered);

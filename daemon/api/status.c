@@ -18,7 +18,7 @@ const struct problem_code problem_codes[] = {
 	{"invalid-service", 400, "The service name is not valid",
 	 "Use 1-128 of A-Z a-z 0-9 . _ - and start with a letter or digit."},
 	{"invalid-id", 400, "The instance id is not valid",
-	 "Use 1-256 printable ASCII characters without space, percent-encoded in the path."},
+	 "Use 1-256 printable ASCII characters without space, percent-encoded in the path; not '.' or '..'."},
 	{"unexpected-body", 400, "This request takes no body",
 	 "Send it without one."},
 	{"malformed-header", 400, "A header is malformed",

@@ -170,7 +170,7 @@ static bool take_zone(struct str text, size_t *at, int64_t *ret_ms)
 	int hours = 0;
 	int minutes = 0;
 
-	if (take_char(text, at, 'Z')) {
+	if (take_char(text, at, 'Z') || take_char(text, at, 'z')) {
 		*ret_ms = 0;
 		return true;
 	}
@@ -191,7 +191,8 @@ int parse_rfc3339(struct str text, int64_t *ret_real_ms)
 	int64_t time_ms = 0;
 	int64_t zone_ms = 0;
 
-	if (!take_date(text, &at, &days) || !take_char(text, &at, 'T') ||
+	if (!take_date(text, &at, &days) ||
+	    (!take_char(text, &at, 'T') && !take_char(text, &at, 't')) ||
 	    !take_time(text, &at, &time_ms) || !take_zone(text, &at, &zone_ms) || at != text.len)
 		return -EINVAL;
 	*ret_real_ms = days * 86400000 + time_ms - zone_ms;
@@ -257,46 +258,90 @@ bool parse_is_utf8(struct str text)
 	return true;
 }
 
-bool parse_is_ip(struct str text)
+size_t parse_ip(struct str text, unsigned char ret_address[PARSE_IP_MAX])
 {
 	char copy[INET6_ADDRSTRLEN];
-	unsigned char address[sizeof(struct in6_addr)];
+	unsigned char address[PARSE_IP_MAX];
+	size_t len = 0;
 
 	if (text.len == 0 || text.len >= sizeof(copy) || memchr(text.data, '\0', text.len) != NULL)
-		return false;
+		return 0;
 	memcpy(copy, text.data, text.len);
 	copy[text.len] = '\0';
-	return inet_pton(AF_INET, copy, address) == 1 || inet_pton(AF_INET6, copy, address) == 1;
+	if (inet_pton(AF_INET, copy, address) == 1)
+		len = sizeof(struct in_addr);
+	else if (inet_pton(AF_INET6, copy, address) == 1)
+		len = sizeof(struct in6_addr);
+	memcpy(ret_address, address, len);
+	return len;
 }
 
-bool parse_is_dns_name(struct str text)
+bool parse_is_ip(struct str text)
 {
-	unsigned labels = 1;
-	size_t len = 0; /* of this label */
-	bool numeric = true;
+	unsigned char address[PARSE_IP_MAX];
 
-	if (text.len > 0 && text.data[text.len - 1] == '.')
-		text.len--;
-	if (text.len == 0 || text.len > 253)
+	return parse_ip(text, address) > 0;
+}
+
+/* Cuts the label before the next '.' off @p rest. */
+static struct str cut_label(struct str *rest)
+{
+	const char *dot = memchr(rest->data, '.', rest->len);
+	struct str label = {rest->data, dot != NULL ? (size_t)(dot - rest->data) : rest->len};
+	size_t used = label.len + (dot != NULL);
+
+	*rest = (struct str){rest->data + used, rest->len - used};
+	return label;
+}
+
+static bool is_label(struct str text)
+{
+	if (text.len < 1 || text.len > 63 || text.data[0] == '-' || text.data[text.len - 1] == '-')
 		return false;
 	for (size_t i = 0; i < text.len; i++) {
 		char c = text.data[i];
 
-		if (c == '.') {
-			if (len == 0 || text.data[i - 1] == '-')
-				return false;
-			labels++;
-			len = 0;
-			numeric = true;
-			continue;
-		}
-		if (!is_digit(c) && !is_letter(c) && c != '_' && (c != '-' || len == 0))
-			return false;
-		numeric &= is_digit(c);
-		if (++len > 63)
+		if (!is_digit(c) && !is_letter(c) && c != '_' && c != '-')
 			return false;
 	}
-	if (len == 0 || text.data[text.len - 1] == '-')
+	return true;
+}
+
+static bool is_number(struct str label)
+{
+	bool hex = label.len >= 2 && label.data[0] == '0' && (label.data[1] | 0x20) == 'x';
+
+	for (size_t i = hex ? 2 : 0; i < label.len; i++)
+		if (!is_digit(label.data[i]) && (!hex || hex_value(label.data[i]) < 0))
+			return false;
+	return true;
+}
+
+/* Labels with dots between, and perhaps one at the end. */
+static bool is_name(struct str text, struct str *ret_last)
+{
+	if (text.len > 0 && text.data[text.len - 1] == '.')
+		text.len--;
+	if (text.len == 0 || text.len > 253 || text.data[text.len - 1] == '.')
 		return false;
-	return !(numeric && labels > 1);
+	while (text.len > 0) {
+		*ret_last = cut_label(&text);
+		if (!is_label(*ret_last))
+			return false;
+	}
+	return true;
+}
+
+bool parse_is_dns_name(struct str text)
+{
+	struct str last;
+
+	return is_name(text, &last) && !is_number(last);
+}
+
+bool parse_is_number_name(struct str text)
+{
+	struct str last;
+
+	return is_name(text, &last) && is_number(last);
 }

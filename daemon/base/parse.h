@@ -22,19 +22,29 @@ int parse_u64(struct str text, uint64_t least, uint64_t most, uint64_t *ret_valu
  */
 long parse_percent(struct str text, char *out, size_t size) MUST_USE;
 
-/** "2026-11-23T18:41:28Z", with optional fraction (ms kept) and Z, +hh:mm or -hh:mm. Upper case; no
- * leap seconds. @return 0 or -EINVAL */
+/** "2026-11-23T18:41:28Z", with optional fraction (ms kept) and Z, +hh:mm or -hh:mm; T and Z in
+ * either case; no leap seconds. @return 0 or -EINVAL */
 int parse_rfc3339(struct str text, int64_t *ret_real_ms) MUST_USE;
 
 /** Valid UTF-8 (RFC 3629: no overlong forms, no surrogates)? */
 bool parse_is_utf8(struct str text);
 /** Length of the valid UTF-8 character that @p text begins with; 0 when it begins with none. */
 size_t parse_utf8_char(struct str text);
-/** An IPv4 or IPv6 address without brackets or zone? */
+#define PARSE_IP_MAX 16
+/**
+ * An IPv4 or IPv6 address without brackets or zone, in network order.
+ * @return its length, 4 or 16; 0: it is none, and @p ret_address is as it was
+ */
+size_t parse_ip(struct str text, unsigned char ret_address[PARSE_IP_MAX]);
 bool parse_is_ip(struct str text);
 /**
  * A DNS name: labels of letters, digits, '-' and '_', 1-63 each, 253 in all; one final dot allowed?
- * No label begins or ends with '-', and the last of several is not all digits: "10.0.0.256" is a
- * mistyped address, not a name.
+ * No label begins or ends with '-', and the last is no number.
  */
 bool parse_is_dns_name(struct str text);
+/**
+ * Would it be a DNS name, but for its last label, which is a number: digits, or 0x and hexadecimal
+ * digits? "10.0.0.256" is a mistyped address; "1", "127.1" and "0x7f000001" are IPv4 addresses to
+ * inet_aton(3), and so to most programs.
+ */
+bool parse_is_number_name(struct str text);

@@ -34,10 +34,46 @@ bool valid_instance_id(struct str id)
 	return true;
 }
 
-bool valid_host(struct str host)
+bool valid_path_id(struct str id)
 {
-	return host.len >= 1 && host.len <= HOST_MAX &&
-	       (parse_is_ip(host) || parse_is_dns_name(host));
+	return !str_equal(id, STR(".")) && !str_equal(id, STR(".."));
+}
+
+/* All zero, or 0.0.0.0 mapped into IPv6. */
+static bool is_unspecified(const unsigned char address[PARSE_IP_MAX])
+{
+	static const unsigned char none[PARSE_IP_MAX];
+	static const unsigned char mapped[PARSE_IP_MAX] = {[10] = 0xff, [11] = 0xff};
+
+	return memcmp(address, none, PARSE_IP_MAX) == 0 ||
+	       memcmp(address, mapped, PARSE_IP_MAX) == 0;
+}
+
+static const char *address_fault(const unsigned char address[PARSE_IP_MAX], size_t len)
+{
+	if (is_unspecified(address))
+		return "must be an address that others can connect to";
+	if (len == PARSE_IP_MAX && address[0] == 0xfe && (address[1] & 0xc0) == 0x80)
+		return "must be an address that needs no zone: a link-local one differs from host "
+		       "to host";
+	return NULL;
+}
+
+const char *host_fault(struct str host)
+{
+	unsigned char address[PARSE_IP_MAX] = {0};
+
+	size_t len = parse_ip(host, address);
+	if (len > 0)
+		return address_fault(address, len);
+	if (host.len <= HOST_MAX && parse_is_dns_name(host))
+		return NULL;
+	if (parse_is_number_name(host))
+		return "must be an IPv4 address of four decimal numbers, or a name that does not "
+		       "end "
+		       "in a number";
+	return "must be an IPv4 or IPv6 address (without brackets and zone) or a DNS name of 1-253 "
+	       "characters";
 }
 
 bool valid_text(struct str text, size_t most)

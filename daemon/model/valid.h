@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** Which words are acceptable. Each says only yes or no; the limits are in model/instance.h. */
+/** Which words are acceptable. The limits are in model/instance.h. */
 #pragma once
 
 #include "base/str.h"
@@ -8,8 +8,17 @@
 bool valid_service_name(struct str name);
 /** 1-256 printable ASCII characters without space. */
 bool valid_instance_id(struct str id);
-/** IPv4, IPv6 without brackets, or DNS name; 1-253. */
-bool valid_host(struct str host);
+/**
+ * Is the id one that a path can name? Clients and proxies that normalise a path drop a segment of
+ * one or two dots (RFC 3986, 5.2.4), so such ids are not registered. An older journal may hold one.
+ */
+bool valid_path_id(struct str id);
+/**
+ * Why @p host is none that others can connect to: IPv4, IPv6 without brackets and zone, or DNS
+ * name; 1-253. An older journal may hold what is refused here.
+ * @return NULL: it is one; else what it must be, static: "must be ..."
+ */
+const char *host_fault(struct str host);
 /** An operator's reason, an author or a user agent: UTF-8 without control characters, at most @p
  * most bytes. */
 bool valid_text(struct str text, size_t most);

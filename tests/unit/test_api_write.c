@@ -51,6 +51,101 @@ START_TEST(an_id_may_hold_what_a_path_cannot)
 }
 END_TEST
 
+START_TEST(an_id_that_normalised_paths_lose_is_refused)
+{
+	static const char *const ids[] = {".", "..", "%2e", "%2E%2e", ".%2E"};
+
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+		char target[100];
+
+		(void)snprintf(target, sizeof(target), "/v1/services/web/instances/%s", ids[i]);
+		call("PUT", target, "{\"host\":\"::1\",\"port\":1}");
+		ck_problem(400, "invalid-id");
+	}
+	call("PUT", "/v1/services/web/instances/...", "{\"host\":\"::1\",\"port\":1}");
+	ck_status(201);
+}
+END_TEST
+
+START_TEST(a_host_that_nobody_can_connect_to_is_refused_with_the_reason)
+{
+	static const struct {
+		const char *host, *reason;
+	} cases[] = {
+		{"0.0.0.0", "host must be an address that others can connect to, not '0.0.0.0'"},
+		{"::", "host must be an address that others can connect to, not '::'"},
+		{"1", "host must be an IPv4 address of four decimal numbers, or a name that does "
+	              "not end in a number, not '1'"},
+		{"fe80::1", "host must be an address that needs no zone: a link-local one differs "
+	                    "from host to host, not 'fe80::1'"},
+		{"fe80::1%eth0", "host must be an IPv4 or IPv6 address (without brackets and zone) "
+	                         "or a DNS name of 1-253 characters, not 'fe80::1%eth0'"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char record[100];
+
+		(void)snprintf(record, sizeof(record), "{\"host\":\"%s\",\"port\":1}",
+		               cases[i].host);
+		call("PUT", WEB_A, record);
+		ck_problem(422, "invalid-body");
+		ck_assert_str_eq(text("errors.0.pointer"), "/host");
+		ck_assert_str_eq(text("errors.0.detail"), cases[i].reason);
+	}
+}
+END_TEST
+
+static void registered(struct command *command)
+{
+	(void)command;
+	wake(&request);
+}
+
+/** As a version without these rules would have. */
+static void register_as_before(const char *id, const char *host)
+{
+	struct command command = {.kind = COMMAND_REGISTER,
+	                          .done = registered,
+	                          .instance = {.service = STR("web"),
+	                                       .id = str_of(id),
+	                                       .host = str_of(host),
+	                                       .port = 80,
+	                                       .ttl_ms = 30000}};
+
+	ck_ok(registry_submit(registry, &command));
+	wait_woken();
+	ck_ok(command.error);
+}
+
+START_TEST(what_an_older_journal_holds_is_served_although_it_would_be_refused_now)
+{
+	register_as_before(".", "0.0.0.0");
+	register_as_before("..", "fe80::1");
+	register_as_before("a", "1");
+	api_fixture_close();
+	api_fixture_open();
+	call("GET", "/v1/services/web", NULL);
+	ck_status(200);
+	ck_assert_uint_eq(json_array_size(at("instances")), 3);
+	call("GET", "/v1/services/web?at=2", NULL);
+	ck_assert_uint_eq(json_array_size(at("instances")), 2);
+	call("GET", "/v1/services/web/instances/.", NULL);
+	ck_assert_str_eq(text("address"), "0.0.0.0:80");
+	call("POST", "/v1/services/web/instances/%2e/heartbeat", NULL);
+	ck_status(200);
+	call("POST", "/v1/heartbeats",
+	     "{\"instances\":[{\"service\":\"web\",\"id\":\".\"},{\"service\":\"web\",\"id\":\".."
+	     "\"}]}");
+	ck_assert_int_eq(number("renewed"), 2);
+	call("PUT", "/v1/services/web/instances/../status", "{\"status\":\"draining\"}");
+	ck_status(200);
+	call("DELETE", "/v1/services/web/instances/..", NULL);
+	ck_status(204);
+	call("GET", "/v1/services/web/instances/..", NULL);
+	ck_status(404);
+}
+END_TEST
+
 START_TEST(a_post_makes_an_id_and_says_where)
 {
 	char target[128];
@@ -400,9 +495,12 @@ START_TEST(who_did_it_is_kept_without_the_port)
 END_TEST
 
 SUITE("api_write", api_fixture_setup, api_fixture_teardown,
-      a_put_registers_then_renews_then_changes, an_id_may_hold_what_a_path_cannot,
-      a_post_makes_an_id_and_says_where, a_post_with_a_long_host_still_makes_a_valid_id,
-      a_delete_may_be_repeated, a_heartbeat_touches_no_disk_while_nothing_changes,
+      a_put_registers_then_renews_then_changes, an_id_that_normalised_paths_lose_is_refused,
+      a_host_that_nobody_can_connect_to_is_refused_with_the_reason,
+      what_an_older_journal_holds_is_served_although_it_would_be_refused_now,
+      an_id_may_hold_what_a_path_cannot, a_post_makes_an_id_and_says_where,
+      a_post_with_a_long_host_still_makes_a_valid_id, a_delete_may_be_repeated,
+      a_heartbeat_touches_no_disk_while_nothing_changes,
       a_heartbeat_of_the_unknown_says_register_again, a_heartbeat_may_drain_and_undrain,
       a_heartbeat_brings_an_unhealthy_instance_back, a_reported_load_is_kept_in_the_lease,
       many_heartbeats_at_once, a_batch_that_is_wrong_renews_nothing,

@@ -180,10 +180,14 @@ START_TEST(names_are_held_to_their_limits)
 	                                           "a b", "a/b", "a\n", "\xc3\xa4"};
 	static const char *const good_ids[] = {"a", "10.0.0.1:80:x", "/a/b", "!~"};
 	static const char *const bad_ids[] = {"", "a b", "a\x7f", "\xc3\xa4", "a\t"};
-	static const char *const good_hosts[] = {"10.0.0.1", "::1", "db-1.example.org", "localhost",
-	                                         "a_b"};
-	static const char *const bad_hosts[] = {"",    "[::1]",      "-a",      "a..b",
-	                                        "a b", "1.2.3.4:80", "\xc3\xa4"};
+	static const char *const good_hosts[] = {
+		"10.0.0.1", "::1",     "db-1.example.org", "localhost", "a_b",        "127.0.0.1",
+		"fe7f::1",  "fec0::1", "fd00::1",          "0.0.0.1",   "169.254.0.1"};
+	static const char *const bad_hosts[] = {
+		"",         "[::1]",      "-a",      "a..b",           "a b",        "1.2.3.4:80",
+		"\xc3\xa4", "0.0.0.0",    "::",      "::ffff:0.0.0.0", "0::0",       "1",
+		"127.1",    "0x7f000001", "fe80::1", "fe80::1%eth0",   "fe80::1%25", "febf::1",
+		"0.0.0.0."};
 
 #define ALL(valid, list, want)                                        \
 	for (size_t i = 0; i < sizeof(list) / sizeof((list)[0]); i++) \
@@ -192,8 +196,10 @@ START_TEST(names_are_held_to_their_limits)
 	ALL(valid_service_name, bad_services, false);
 	ALL(valid_instance_id, good_ids, true);
 	ALL(valid_instance_id, bad_ids, false);
-	ALL(valid_host, good_hosts, true);
-	ALL(valid_host, bad_hosts, false);
+	for (size_t i = 0; i < sizeof(good_hosts) / sizeof(good_hosts[0]); i++)
+		ck_assert_msg(host_fault(str_of(good_hosts[i])) == NULL, "%s", good_hosts[i]);
+	for (size_t i = 0; i < sizeof(bad_hosts) / sizeof(bad_hosts[0]); i++)
+		ck_assert_msg(host_fault(str_of(bad_hosts[i])) != NULL, "%s", bad_hosts[i]);
 #undef ALL
 	memset(longest, 'a', sizeof(longest));
 	ck_assert(valid_service_name((struct str){longest, SERVICE_NAME_MAX}));
