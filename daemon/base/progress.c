@@ -15,6 +15,7 @@ void progress_add(struct progress *progress, const char *name, enum progress_rol
 	atomic_init(&progress->passes, 0);
 	atomic_init(&progress->marked_ms, clock_ms());
 	atomic_init(&progress->previous_ms, INT64_MIN); /* no pass has ended yet */
+	atomic_init(&progress->disk_ms, PROGRESS_NO_DISK);
 
 	lock_take(&list_lock);
 	progress->next = list;
@@ -45,6 +46,41 @@ void progress_mark(struct progress *progress)
 	atomic_store_explicit(&progress->passes, passes + 1, memory_order_relaxed);
 }
 
+void progress_disk_begin(struct progress *progress)
+{
+	atomic_store_explicit(&progress->disk_ms, clock_ms(), memory_order_relaxed);
+}
+
+void progress_disk_end(struct progress *progress)
+{
+	/* The wait was not the thread's own: its age begins anew, before it counts again. */
+	atomic_store_explicit(&progress->marked_ms, clock_ms(), memory_order_relaxed);
+	atomic_store_explicit(&progress->disk_ms, PROGRESS_NO_DISK, memory_order_release);
+}
+
+static int64_t disk_since(const struct progress *progress)
+{
+	return atomic_load_explicit(&progress->disk_ms, memory_order_acquire);
+}
+
+int64_t progress_disk_ms(const char **ret_name)
+{
+	int64_t now = clock_ms();
+	int64_t longest = 0;
+
+	lock_take(&list_lock);
+	for (const struct progress *at = list; at != NULL; at = at->next) {
+		int64_t since = disk_since(at);
+
+		if (since == PROGRESS_NO_DISK || now - since <= longest)
+			continue;
+		longest = now - since;
+		*ret_name = at->name;
+	}
+	lock_release(&list_lock);
+	return longest;
+}
+
 int64_t progress_oldest_ms(int role, const char **ret_name)
 {
 	int64_t now = clock_ms();
@@ -52,7 +88,8 @@ int64_t progress_oldest_ms(int role, const char **ret_name)
 
 	lock_take(&list_lock);
 	for (const struct progress *at = list; at != NULL; at = at->next) {
-		if (role >= 0 && at->role != (enum progress_role)role)
+		if ((role >= 0 && at->role != (enum progress_role)role) ||
+		    disk_since(at) != PROGRESS_NO_DISK)
 			continue;
 		int64_t age = now - atomic_load_explicit(&at->marked_ms, memory_order_relaxed);
 		if (age < oldest)

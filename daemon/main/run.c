@@ -233,7 +233,7 @@ static void reload(struct daemon *daemon)
 	struct http_options http_options;
 	int r;
 
-	notify_reloading();
+	notify_reloading(&daemon->notify);
 	r = config_reload(daemon->sources, daemon->config, say_reloaded);
 	if (r < 0) {
 		log_line(LOG_ERR, "the configuration is wrong, nothing was changed");
@@ -315,7 +315,7 @@ int run(struct config *config, struct config_sources *sources)
 		sockets_announce(daemon->listeners, daemon->listener_count);
 		notify_ready(&daemon->notify);
 		code = serve(daemon);
-		notify_stopping();
+		notify_stopping(&daemon->notify);
 		signals_allow_interrupt();
 	}
 	stop(daemon);

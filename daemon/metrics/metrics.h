@@ -30,6 +30,7 @@
 	X(METRIC_KEYFRAMES,           "rollcall_keyframes_total", "", "Keyframes written.")                  \
 	X(METRIC_KEYFRAME_FAILURES,   "rollcall_keyframe_failures_total", "", "Keyframes that could not be written.") \
 	X(METRIC_STALLS,              "rollcall_stalls_total", "", "Times the daemon noticed that it had stalled and pushed deadlines.") \
+	X(METRIC_DISK_STALLS,         "rollcall_disk_stalls_total", "", "Times the disk kept a thread waiting for 2 s or more.") \
 	X(METRIC_HOLDS,               "rollcall_expiry_holds_total", "", "Mass expiries held back.")          \
 	X(METRIC_WAKEUPS_SERVICE,     "rollcall_watch_wakeups_total", "cause=\"service\"", "Long polls and streams woken, by cause.") \
 	X(METRIC_WAKEUPS_ANY,         "rollcall_watch_wakeups_total", "cause=\"any\"",     "")                \
@@ -52,6 +53,7 @@
 	X(METRIC_KEYFRAME,      "rollcall_keyframe_revision", "", "Revision of the newest keyframe; 0: none.") \
 	X(METRIC_LOCKED,        "rollcall_journal_locked", "", "1 while another process keeps the database locked, so that changes wait or are refused.") \
 	X(METRIC_QUEUE,         "rollcall_commit_queue", "", "Commands waiting for the writer.")              \
+	X(METRIC_DISK_WAIT,     "rollcall_disk_wait_seconds", "", "How long the disk has kept a thread waiting by now.") \
 	X(METRIC_CONNECTIONS,   "rollcall_http_connections", "", "Open HTTP connections.")                   \
 	X(METRIC_PARKED,        "rollcall_http_parked_requests", "", "Requests waiting for a commit or a change.") \
 	X(METRIC_EVENT_STREAMS, "rollcall_streams", "stream=\"events\"", "Open streams.")                      \

@@ -65,7 +65,9 @@ static bool is_stopping(struct registry *registry)
 int locked_append(struct registry *registry, struct batch *batch)
 {
 	for (;;) {
+		progress_disk_begin(&registry->progress);
 		int r = journal_append(registry->journal, batch->events, batch->event_count);
+		progress_disk_end(&registry->progress);
 
 		if (r != -EBUSY) {
 			if (r != -EIO)

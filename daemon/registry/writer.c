@@ -362,7 +362,9 @@ static void journal_has_failed(struct registry *registry)
 static void disk_is_full(struct registry *registry)
 {
 	atomic_store_explicit(&registry->is_full, true, memory_order_relaxed);
+	progress_disk_begin(&registry->progress);
 	journal_release_reserve(registry->journal);
+	progress_disk_end(&registry->progress);
 	registry->reserve_tried_ms = clock_ms();
 	log_line(LOG_ERR, "the disk is full: registrations are refused until there is room");
 }
@@ -373,7 +375,10 @@ static void try_reserve(struct registry *registry)
 	    clock_ms() < registry->reserve_tried_ms + RESERVE_RETRY_MS)
 		return;
 	registry->reserve_tried_ms = clock_ms();
-	if (journal_take_reserve(registry->journal) < 0)
+	progress_disk_begin(&registry->progress);
+	int r = journal_take_reserve(registry->journal);
+	progress_disk_end(&registry->progress);
+	if (r < 0)
 		return;
 	atomic_store_explicit(&registry->is_full, false, memory_order_relaxed);
 	log_line(LOG_NOTICE, "the disk has room again: registrations are accepted");
@@ -507,7 +512,10 @@ static void tidy(struct registry *registry)
 	if (registry_has_failed(registry))
 		return;
 	locked_probe(registry);
-	if (journal_tidy(registry->journal, clock_real_ms()) == -EIO)
+	progress_disk_begin(&registry->progress);
+	int r = journal_tidy(registry->journal, clock_real_ms());
+	progress_disk_end(&registry->progress);
+	if (r == -EIO)
 		journal_has_failed(registry);
 }
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Nobody reads what the daemon writes to, such as a full pipe as standard error. It serves all the same."""
+"""Nobody reads what the daemon writes to: a full pipe as standard error, a stopped systemd. It serves all the same."""
 
 import fcntl
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -130,6 +131,60 @@ class Log(rt.TestCase):
         os.close(write)
         self.addCleanup(lambda: process.poll() is None and process.kill())
         self.assertEqual(process.wait(rt.seconds(5)), 78)
+
+
+class Systemd(rt.TestCase):
+    """The other end of NOTIFY_SOCKET, full and unread."""
+
+    def setUp(self):
+        self.path = os.path.join(self.directory(), 'notify')
+        self.end = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.end.bind(self.path)
+        self.addCleanup(self.end.close)
+        self.env = {'NOTIFY_SOCKET': self.path, 'WATCHDOG_USEC': '2000000'}
+
+    def fill(self):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+            other.connect(self.path)
+            other.setblocking(False)
+            try:
+                while True:
+                    other.send(b'FILLED=1')
+            except BlockingIOError:
+                pass
+
+    def reports(self, key):
+        """Reads until a report has this key. @return that report"""
+        self.end.settimeout(rt.seconds(10))
+        while True:
+            report = dict(line.split('=', 1) for line in self.end.recv(4096).decode().splitlines())
+            if key in report:
+                return report
+
+    def test_it_serves_and_stops_while_systemd_reads_nothing(self):
+        self.fill()
+        daemon = rt.TestCase.daemon(self, env=self.env)
+        daemon.register('web', 'a')
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_log('reloaded')
+        self.assertEqual(daemon.ids('web'), ['a'])
+        daemon.stop()
+
+    def test_ready_arrives_once_systemd_reads_again(self):
+        self.fill()
+        daemon = rt.TestCase.daemon(self, env=self.env)
+        daemon.register('web', 'a')
+        self.assertEqual(self.reports('READY')['READY'], '1')
+        self.reports('WATCHDOG')
+
+    def test_the_watchdog_is_fed_again_once_systemd_reads_again(self):
+        daemon = rt.TestCase.daemon(self, env=self.env)
+        self.reports('WATCHDOG')
+        self.fill()
+        daemon.wait_log('systemd does not read')
+        while self.reports('FILLED') is None:
+            pass
+        self.reports('WATCHDOG')
 
 
 if __name__ == '__main__':

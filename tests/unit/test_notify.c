@@ -6,7 +6,9 @@
 #include "base/progress.h"
 #include "metrics/metrics.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -80,14 +82,14 @@ END_TEST
 
 START_TEST(a_reload_is_told_with_the_time)
 {
-	notify_reloading();
+	notify_reloading(&notify);
 	ck_assert_str_eq(report(), "RELOADING=1\nMONOTONIC_USEC=1000000000\nSTATUS=reloading");
 }
 END_TEST
 
 START_TEST(stopping_is_told)
 {
-	notify_stopping();
+	notify_stopping(&notify);
 	ck_assert_str_eq(report(), "STOPPING=1\nSTATUS=stopping");
 }
 END_TEST
@@ -121,8 +123,12 @@ START_TEST(the_watchdog_is_fed_at_half_its_interval)
 	ck_assert_int_eq(notify_timeout_ms(&notify), 0);
 	notify_tick(&notify);
 	ck_assert_str_eq(report(), "WATCHDOG=1");
-	ck_assert_int_eq(notify_timeout_ms(&notify), 5000);
-	clock_virtual_advance(4999);
+	ck_assert_int_eq(notify_timeout_ms(&notify), 1000); /* to look at the disk */
+	clock_virtual_advance(4000);
+	notify_tick(&notify);
+	ck_assert_str_eq(report(), "");
+	ck_assert_int_eq(notify_timeout_ms(&notify), 1000);
+	clock_virtual_advance(999);
 	notify_tick(&notify);
 	ck_assert_str_eq(report(), "");
 	clock_virtual_advance(1);
@@ -152,12 +158,156 @@ START_TEST(the_watchdog_is_not_fed_while_a_thread_is_stuck)
 }
 END_TEST
 
+START_TEST(the_watchdog_is_fed_while_a_thread_waits_for_the_disk)
+{
+	start_with_watchdog();
+	notify_tick(&notify);
+	ck_assert_str_eq(report(), "WATCHDOG=1");
+	progress_disk_begin(&writer);
+	clock_virtual_advance(1999);
+	notify_tick(&notify);
+	ck_assert_str_eq(report(), "");
+	ck_assert_int_eq(metrics_gauge(METRIC_DISK_WAIT), 1);
+	ck_assert_uint_eq(metrics_counter(METRIC_DISK_STALLS), 0);
+
+	clock_virtual_advance(18001);
+	notify_tick(&notify);
+	ck_assert_str_eq(report(), "WATCHDOG=1");
+	ck_assert_str_eq(report(), "STATUS=waiting for the disk for 20 s; 0 services, "
+	                           "0 healthy instances, 0 others, revision 0");
+	ck_assert(!notify.starving);
+	ck_assert_int_eq(metrics_gauge(METRIC_DISK_WAIT), 20);
+	ck_assert_uint_eq(metrics_counter(METRIC_DISK_STALLS), 1);
+
+	/* The wait is over: it counts neither as the thread's own nor twice. */
+	progress_disk_end(&writer);
+	clock_virtual_advance(5000);
+	notify_tick(&notify);
+	ck_assert_str_eq(report(), "WATCHDOG=1");
+	ck_assert_str_eq(report(), "STATUS=0 services, 0 healthy instances, 0 others, revision 0");
+	ck_assert_int_eq(metrics_gauge(METRIC_DISK_WAIT), 0);
+	ck_assert_uint_eq(metrics_counter(METRIC_DISK_STALLS), 1);
+	clock_virtual_advance(5001);
+	notify_tick(&notify);
+	ck_assert_str_eq(report(), "");
+	ck_assert(notify.starving);
+}
+END_TEST
+
+/* Puts reports into the socket until it takes no more. */
+static void fill_systemd(void)
+{
+	struct sockaddr_un address;
+	socklen_t len = sizeof(address);
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(getsockname(systemd, (struct sockaddr *)&address, &len), 0);
+	while (sendto(fd, "FULL=1", 6, 0, (struct sockaddr *)&address, len) > 0)
+		;
+	ck_assert_int_eq(errno, EAGAIN);
+	(void)close(fd);
+}
+
+static void empty_systemd(void)
+{
+	while (strcmp(report(), "FULL=1") == 0)
+		;
+}
+
+START_TEST(ready_is_sent_again_until_systemd_reads)
+{
+	notify_init(&notify);
+	fill_systemd();
+	notify_ready(&notify);
+	ck_assert(notify.unread);
+	ck_assert_int_eq(notify_timeout_ms(&notify), 100);
+	clock_virtual_advance(100);
+	notify_tick(&notify);
+	ck_assert(notify.unread);
+	empty_systemd();
+	notify_tick(&notify);
+	ck_assert_str_eq(report(), "");
+	clock_virtual_advance(100);
+	notify_tick(&notify);
+	ck_assert_str_eq(report(), "READY=1\nSTATUS=0 services, 0 healthy instances, 0 others, "
+	                           "revision 0");
+	ck_assert(!notify.unread);
+	clock_virtual_advance(100);
+	notify_tick(&notify);
+	ck_assert_str_eq(report(), "");
+}
+END_TEST
+
+START_TEST(the_end_of_a_reload_replaces_its_beginning)
+{
+	notify_init(&notify);
+	fill_systemd();
+	notify_reloading(&notify);
+	notify_ready(&notify);
+	empty_systemd();
+	clock_virtual_advance(100);
+	notify_tick(&notify);
+	ck_assert_str_eq(report(), "READY=1\nSTATUS=0 services, 0 healthy instances, 0 others, "
+	                           "revision 0");
+}
+END_TEST
+
+START_TEST(food_and_status_are_sent_again_until_systemd_reads)
+{
+	start_with_watchdog();
+	fill_systemd();
+	notify_tick(&notify);
+	ck_assert_int_eq(notify_timeout_ms(&notify), 100);
+	metrics_set(METRIC_HEALTHY, 1);
+	clock_virtual_advance(10000);
+	progress_mark(&writer);
+	notify_tick(&notify);
+	empty_systemd();
+	clock_virtual_advance(100);
+	notify_tick(&notify);
+	ck_assert_str_eq(report(), "WATCHDOG=1");
+	clock_virtual_advance(10000);
+	progress_mark(&writer);
+	notify_tick(&notify);
+	ck_assert_str_eq(report(), "WATCHDOG=1");
+	ck_assert_str_eq(report(), "STATUS=0 services, 1 healthy instances, 0 others, revision 0");
+}
+END_TEST
+
+START_TEST(stopping_does_not_wait_for_systemd)
+{
+	notify_init(&notify);
+	fill_systemd();
+	notify_stopping(&notify);
+	empty_systemd();
+	ck_assert_str_eq(report(), "");
+}
+END_TEST
+
+START_TEST(a_socket_in_the_file_system_is_reported_to)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	char dir[] = "/tmp/rollcall-notify-XXXXXX";
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/notify", dir);
+	(void)close(systemd);
+	systemd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	ck_assert_int_eq(bind(systemd, (struct sockaddr *)&address, sizeof(address)), 0);
+	ck_assert_int_eq(setenv("NOTIFY_SOCKET", address.sun_path, 1), 0);
+	notify_stopping(&notify);
+	ck_assert_str_eq(report(), "STOPPING=1\nSTATUS=stopping");
+	(void)unlink(address.sun_path);
+	(void)rmdir(dir);
+}
+END_TEST
+
 START_TEST(without_a_watchdog_none_is_fed)
 {
 	notify_init(&notify);
 	notify_ready(&notify);
 	(void)report();
-	ck_assert_int_eq(notify_timeout_ms(&notify), 10000);
 	clock_virtual_advance(9000);
 	notify_tick(&notify);
 	ck_assert_str_eq(report(), "");
@@ -178,8 +328,8 @@ START_TEST(without_systemd_nothing_happens)
 	ck_assert_int_eq(unsetenv("NOTIFY_SOCKET"), 0);
 	notify_init(&notify);
 	notify_ready(&notify);
-	notify_reloading();
-	notify_stopping();
+	notify_reloading(&notify);
+	notify_stopping(&notify);
 	notify_tick(&notify);
 	ck_assert_str_eq(report(), "");
 }
@@ -188,5 +338,8 @@ END_TEST
 SUITE("notify", setup, teardown, ready_comes_with_a_status, a_reload_is_told_with_the_time,
       stopping_is_told, the_status_is_told_again_only_when_it_has_changed,
       the_watchdog_is_fed_at_half_its_interval, the_watchdog_is_not_fed_while_a_thread_is_stuck,
-      without_a_watchdog_none_is_fed, a_watchdog_meant_for_another_process_is_not_ours,
-      without_systemd_nothing_happens)
+      the_watchdog_is_fed_while_a_thread_waits_for_the_disk,
+      ready_is_sent_again_until_systemd_reads, the_end_of_a_reload_replaces_its_beginning,
+      food_and_status_are_sent_again_until_systemd_reads, stopping_does_not_wait_for_systemd,
+      a_socket_in_the_file_system_is_reported_to, without_a_watchdog_none_is_fed,
+      a_watchdog_meant_for_another_process_is_not_ours, without_systemd_nothing_happens)

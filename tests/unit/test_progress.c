@@ -119,6 +119,28 @@ START_TEST(every_ingress_thread_must_pass_and_workers_need_not)
 }
 END_TEST
 
+START_TEST(a_thread_that_waits_for_the_disk_is_not_late)
+{
+	const char *name = NULL;
+
+	add_both();
+	ck_assert_int_eq(progress_disk_ms(&name), 0);
+	ck_assert_ptr_null(name);
+	progress_disk_begin(&writer);
+	clock_virtual_advance(70);
+	progress_mark(&http);
+	ck_assert_int_eq(progress_oldest_ms(-1, NULL), 0);
+	ck_assert_int_eq(progress_disk_ms(&name), 70);
+	ck_assert_str_eq(name, "writer");
+
+	/* Its own time counts again, but not what the disk took. */
+	progress_disk_end(&writer);
+	ck_assert_int_eq(progress_disk_ms(&name), 0);
+	clock_virtual_advance(5);
+	ck_assert_int_eq(progress_oldest_ms(PROGRESS_WORKER, NULL), 5);
+}
+END_TEST
+
 static void mark_much(void *arg)
 {
 	struct progress *own = arg;
@@ -160,4 +182,5 @@ SUITE_ABORTS("progress", setup, NULL, (removing_a_stranger_stops_the_process),
              a_pass_counts_only_when_it_also_began_after,
              a_thread_without_a_whole_pass_has_not_passed,
              every_ingress_thread_must_pass_and_workers_need_not,
+             a_thread_that_waits_for_the_disk_is_not_late,
              others_look_while_threads_come_mark_and_go)
