@@ -165,7 +165,7 @@ static bool fill(struct stream *stream)
 	}
 	stream_wait(stream, follow->history.query.since,
 	            follow->form == EVENTS_SSE ? stream_keep_ms(stream)
-	                                       : stream->said_ms + follow->wait_ms);
+	                                       : stream->sent_ms + follow->wait_ms);
 	if (!has_news(follow, &now) || !stream_unwait(stream))
 		return false;
 	return read_on(follow);

@@ -56,24 +56,30 @@ static long read_page(struct stream *stream, char *to, size_t most)
 	return (long)count;
 }
 
+/** http/ asks for more once all was sent: silence begins. @return false at the end */
+static bool page_was_sent(struct stream *stream)
+{
+	watch_sent(&stream->watcher, stream->page_end, stream->page_has);
+	if (stream->page.len > 0)
+		stream->sent_ms = clock_ms_after(0);
+	buf_reset(&stream->page);
+	stream->read = 0;
+	return !stream->is_over;
+}
+
 static long stream_read(struct api_stream *out, char *to, size_t most)
 {
 	struct stream *stream = stream_of(out);
 
-	while (stream->read == stream->page.len) {
-		/* http/ asks for more once all was sent */
-		watch_sent(&stream->watcher, stream->page_end, stream->page_has);
-		if (stream->is_over)
+	while (stream->is_filling || stream->read == stream->page.len) {
+		if (!stream->is_filling && !page_was_sent(stream))
 			return -1;
-		buf_reset(&stream->page);
-		stream->read = 0;
 		stream->request->park_until_ms = 0;
-		if (!stream->fill(stream))
+		stream->is_filling = !stream->fill(stream);
+		if (stream->is_filling)
 			return 0;
 		if (buf_error(&stream->page) < 0)
 			return -1; /* without memory it ends between two events */
-		if (stream->page.len > 0)
-			stream->said_ms = clock_ms_after(0);
 	}
 	return read_page(stream, to, most);
 }
@@ -121,7 +127,7 @@ enum api_result stream_answer(struct call *call, struct stream *stream, uint64_t
 	stream->api = call->api;
 	stream->request = call->request;
 	stream->watcher.wake = wake;
-	stream->said_ms = clock_ms_after(0);
+	stream->sent_ms = clock_ms_after(0);
 	watch_join(registry_watch(call->api->registry), &stream->watcher, has);
 	lock_take(&streams->lock);
 	LIST_INSERT_HEAD(&streams->list, stream, link);
@@ -151,5 +157,5 @@ bool stream_unwait(struct stream *stream)
 
 int64_t stream_keep_ms(const struct stream *stream)
 {
-	return stream->said_ms + STREAM_KEEP_MS;
+	return stream->sent_ms + STREAM_KEEP_MS;
 }

@@ -128,6 +128,60 @@ START_TEST(a_silent_stream_says_so_each_15_s)
 }
 END_TEST
 
+START_TEST(json_lines_end_after_so_long_a_silence_and_not_before)
+{
+	put("web", "a", NULL);
+	ck_assert_uint_eq(ask("/v1/events?wait_ms=1500", "application/jsonl", ""), 200);
+	ck_assert_int_eq(read_pages(), 0);
+	ck_assert_uint_eq(count("\n"), 1);
+	for (int i = 0; i < 4; i++) {
+		ck_assert_int_eq(asking.park_until_ms, clock_ms() + 1500);
+		clock_virtual_advance(1400);
+		put("web", "a", i % 2 ? "\"weight\":2" : "\"weight\":3");
+		wait_stream();
+		ck_assert_int_eq(read_pages(), 0);
+		ck_assert_uint_eq(count("\n"), 1);
+	}
+	clock_virtual_advance(1500);
+	ck_assert(stream->expire(stream));
+	ck_assert_int_eq(read_pages(), -1);
+}
+END_TEST
+
+START_TEST(silence_begins_when_the_last_byte_was_sent)
+{
+	static const struct {
+		const char *target, *accept;
+		int64_t ms;
+	} cases[] = {{"/v1/events?wait_ms=1500", "application/jsonl", 1500},
+	             {"/v1/events", "text/event-stream", 15000},
+	             {"/v1/services/web/watch", "", 15000}};
+
+	put("web", "a", NULL);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		ck_assert_uint_eq(ask(cases[i].target, cases[i].accept, ""), 200);
+		for (int page = 0; page < 3; page++) {
+			/* A slow reader: it takes longer than the silence may last. */
+			long n = stream->read(stream, got, 7);
+			if (n == 0) { /* the history thread reads */
+				wait_stream();
+				n = stream->read(stream, got, 7);
+			}
+			ck_assert_int_eq(n, 7);
+			clock_virtual_advance(20000);
+			ck_assert_int_eq(read_pages(), 0);
+			ck_assert_int_eq(asking.park_until_ms, clock_ms() + cases[i].ms);
+			put("web", "a", (i + page) % 2 ? "\"weight\":2" : "\"weight\":3");
+			wait_stream();
+		}
+		ck_assert_int_eq(read_pages(), 0);
+		ck_assert(stream->expire(stream));
+		api_response_fini(&streamed);
+		api_response_init(&streamed);
+	}
+}
+END_TEST
+
 START_TEST(silence_tells_where_to_resume_when_nothing_was_asked_for)
 {
 	ck_assert_uint_eq(ask("/v1/events?service=web&since=0", "text/event-stream", ""), 200);
@@ -330,6 +384,31 @@ START_TEST(without_memory_a_stream_is_refused_or_ends_between_two_events)
 }
 END_TEST
 
+START_TEST(without_memory_for_a_later_page_nothing_of_an_event_is_sent)
+{
+	bool hit = true;
+
+	put("web", "a", NULL);
+	for (int nth = 0; hit; nth++) {
+		ck_assert_uint_eq(ask("/v1/events", "text/event-stream", ""), 200);
+		ck_assert_int_eq(read_pages(), 0);
+		put("web", "a", nth % 2 ? "\"weight\":2" : "\"weight\":3");
+		wait_stream();
+		fault_arm(nth);
+		long r = read_pages();
+		hit = fault_hit();
+		ck_assert(got_len == 0 || strcmp(got + got_len - 2, "\n\n") == 0);
+		ck_assert_uint_le(count("\ndata: "), 1);
+		if (r == 0)
+			ck_assert(stream->expire(stream));
+		else
+			ck_assert(hit);
+		api_response_fini(&streamed);
+		api_response_init(&streamed);
+	}
+}
+END_TEST
+
 START_TEST(an_instance_that_is_another_life_is_another)
 {
 	put("web", "a", NULL);
@@ -353,8 +432,10 @@ START_TEST(an_instance_that_is_another_life_is_another)
 }
 END_TEST
 
-SUITE("api_stream", setup, teardown, a_silent_stream_says_so_each_15_s,
-      silence_tells_where_to_resume_when_nothing_was_asked_for,
+SUITE("api_stream", setup, teardown, json_lines_end_after_so_long_a_silence_and_not_before,
+      silence_begins_when_the_last_byte_was_sent,
+      without_memory_for_a_later_page_nothing_of_an_event_is_sent,
+      a_silent_stream_says_so_each_15_s, silence_tells_where_to_resume_when_nothing_was_asked_for,
       what_was_not_asked_for_does_not_put_off_the_sign_of_life,
       who_has_it_already_is_not_waited_for_although_it_was_never_sent_a_byte,
       one_that_is_to_end_ends_with_what_it_has_begun, one_ends_when_the_log_cannot_be_read,
