@@ -87,21 +87,40 @@ const char *field_text(const json_t *value, char out[FIELD_TEXT_SIZE])
 	return out;
 }
 
+/** A number without a fraction, however it is written: to JSON 80.0 and 8e1 are 80. */
+static bool to_integer(const json_t *value, int64_t *ret)
+{
+	const double most =
+		9007199254740992; /* beyond 2^53 a double does not tell all integers apart */
+
+	if (json_is_integer(value)) {
+		*ret = json_integer_value(value);
+		return true;
+	}
+	if (!json_is_real(value))
+		return false;
+	double real = json_real_value(value);
+	if (real < -most || real > most || (double)(int64_t)real != real)
+		return false;
+	*ret = (int64_t)real;
+	return true;
+}
+
 void fields_int(struct fields *fields, const char *name, int64_t least, int64_t most, int64_t *ret,
                 enum field_need need)
 {
 	json_t *value = get(fields, name, need);
 	char text[FIELD_TEXT_SIZE];
+	int64_t number = 0;
 
 	if (value == NULL)
 		return;
-	if (!json_is_integer(value) || json_integer_value(value) < least ||
-	    json_integer_value(value) > most)
+	if (!to_integer(value, &number) || number < least || number > most)
 		field_error(fields->errors, str_of(name),
 		            "%s must be an integer from %" PRId64 " to %" PRId64 ", not %s", name,
 		            least, most, field_text(value, text));
 	else
-		*ret = json_integer_value(value);
+		*ret = number;
 }
 
 bool fields_string(struct fields *fields, const char *name, struct str *ret, enum field_need need)

@@ -25,7 +25,8 @@ def resolve(document, ref):
 
 def _is(kind, value):
     if kind == 'integer':
-        return isinstance(value, int) and not isinstance(value, bool)
+        whole = isinstance(value, int) or isinstance(value, float) and value.is_integer()
+        return whole and not isinstance(value, bool)
     if kind == 'number':
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     return isinstance(value, {'object': dict, 'array': list, 'string': str, 'boolean': bool}[kind])

@@ -210,6 +210,33 @@ class OpenApi(rt.TestCase):
         ask(503, 'GET', '/v1/services/web/pick')
         ask(410, 'GET', '/v1/services/web?after=x')
 
+    def test_contract_and_daemon_agree_on_what_a_number_is(self):
+        self.rollcall.register('web', 'a')
+        schemas = self.contract.document['components']['schemas']
+        bodies = (('Record', 'PUT', '/v1/services/numbers/instances/a', {'host': 'a', 'port': 1}),
+                  ('Intent', 'PUT', INSTANCE + '/status', {'status': 'draining'}),
+                  ('Heartbeat', 'POST', INSTANCE + '/heartbeat', {}))
+        fields = 0
+        for name, method, target, body in bodies:
+            for field, schema in schemas[name]['properties'].items():
+                if schema.get('type') not in ('integer', 'number'):
+                    continue
+                fields += 1
+                least, most = schema['minimum'], schema['maximum']
+                for value in (least, most, float(least), float(most), least + 0.5, least - 1, most + 1,
+                              float(least - 1), float(most + 1), 1e300, -1e300, -0.0, True, None, str(least),
+                              [least]):
+                    if field == 'wait_ms' and value in (most, float(most)):
+                        continue  # it would be waited for
+                    sent = {**body, field: value}
+                    fits = not list(jsonschema.errors(self.contract.document, schemas[name], sent))
+                    answer = self.rollcall.request(method, target, sent)
+                    self.assertEqual(answer.status // 100 == 2, fits, f'{field}: {value}: {answer}')
+                    if not fits:
+                        self.assertEqual((answer.status, answer.json()['errors'][0]['pointer']),
+                                         (422, '/' + field))
+        self.assertEqual(fields, 7)
+
     def test_the_limits_of_the_contract_are_those_of_the_daemon(self):
         limits = self.rollcall.status()['limits']
         schemas = self.contract.document['components']['schemas']
@@ -237,7 +264,8 @@ class Validator(unittest.TestCase):
         closed = {'type': 'object', 'properties': {'a': {'type': 'integer', 'minimum': 1}}, 'required': ['a'],
                   'additionalProperties': False}
         self.assertEqual(self.errors(closed, {'a': 1}), [])
-        for value in ({}, {'a': 0}, {'a': True}, {'a': 1.0}, {'a': 1, 'b': 1}, [], None):
+        self.assertEqual(self.errors(closed, {'a': 1.0}), [])
+        for value in ({}, {'a': 0}, {'a': True}, {'a': 1.5}, {'a': 1, 'b': 1}, [], None):
             self.assertTrue(self.errors(closed, value), value)
         self.assertTrue(self.errors({'type': 'array', 'maxItems': 1}, [1, 2]))
         self.assertTrue(self.errors({'type': 'string', 'pattern': '^a'}, 'b'))

@@ -125,8 +125,13 @@ START_TEST(each_wrong_field_is_pointed_to)
 		{"{\"host\":\"a\",\"port\":0}", "/port"},
 		{"{\"host\":\"a\",\"port\":65536}", "/port"},
 		{"{\"host\":\"a\",\"port\":-1}", "/port"},
-		{"{\"host\":\"a\",\"port\":80.0}", "/port"},
-		{"{\"host\":\"a\",\"port\":8e1}", "/port"},
+		{"{\"host\":\"a\",\"port\":80.5}", "/port"},
+		{"{\"host\":\"a\",\"port\":8e-1}", "/port"},
+		{"{\"host\":\"a\",\"port\":0.0}", "/port"},
+		{"{\"host\":\"a\",\"port\":65536.0}", "/port"},
+		{"{\"host\":\"a\",\"port\":1e300}", "/port"},
+		{"{\"host\":\"a\",\"port\":-1e300}", "/port"},
+		{"{\"host\":\"a\",\"port\":1,\"weight\":0.1}", "/weight"},
 		{"{\"host\":\"a\",\"port\":\"80\"}", "/port"},
 		{"{\"host\":\"a\",\"port\":true}", "/port"},
 		{"{\"host\":\"a\",\"port\":null}", "/port"},
@@ -161,6 +166,20 @@ START_TEST(each_wrong_field_is_pointed_to)
 		ck_assert_msg(mentions(pointer), "%.*s", (int)errors.list.len, errors.list.data);
 		ck_assert_ptr_null(instance.host.data); /* nothing was changed */
 	}
+}
+END_TEST
+
+/** JSON knows one kind of number: 80, 80.0 and 8e1 are the same. */
+START_TEST(an_integer_may_be_written_as_any_number)
+{
+	ck_ok(read_record("{\"host\":\"a\",\"port\":80.0,\"weight\":-0.0,\"ttl_ms\":1e3,"
+	                  "\"remove_after_ms\":31536000000.0}"));
+	ck_assert_uint_eq(instance.port, 80);
+	ck_assert_uint_eq(instance.weight, 0);
+	ck_assert_int_eq(instance.ttl_ms, 1000);
+	ck_assert_int_eq(instance.remove_after_ms, 31536000000);
+	ck_ok(read_record("{\"host\":\"a\",\"port\":655350000e-4}"));
+	ck_assert_uint_eq(instance.port, 65535);
 }
 END_TEST
 
@@ -285,6 +304,7 @@ END_TEST
 
 SUITE("instance_json", setup, teardown, a_small_record_gets_the_defaults,
       a_full_record_is_read_and_its_metadata_sorted, what_is_no_json_object_is_malformed,
-      each_wrong_field_is_pointed_to, all_wrong_fields_are_told_at_once, metadata_keeps_its_limits,
+      each_wrong_field_is_pointed_to, an_integer_may_be_written_as_any_number,
+      all_wrong_fields_are_told_at_once, metadata_keeps_its_limits,
       depth_and_number_of_values_are_bounded, a_heartbeat_may_tell_status_and_load,
       an_operator_gives_status_reason_and_time)
