@@ -44,6 +44,10 @@ void api_reload(struct api *api, const struct config *config)
 	                      memory_order_relaxed);
 	atomic_store_explicit(&api->max_instances, config->max_instances, memory_order_relaxed);
 	atomic_store_explicit(&api->max_watchers, config->max_watchers, memory_order_relaxed);
+	atomic_store_explicit(&api->max_unsent_bytes, config->max_unsent_bytes,
+	                      memory_order_relaxed);
+	atomic_store_explicit(&api->max_unsent_bytes_per_peer, config->max_unsent_bytes_per_peer,
+	                      memory_order_relaxed);
 }
 
 void api_stopping(struct api *api)
@@ -197,8 +201,10 @@ static enum api_result end(struct call *call, enum api_result result)
 		return result;
 	if (buf_error(&response->body) < 0 && response->content_type != NULL)
 		problem_errno(response, buf_error(&response->body));
-	if (call->raw_query.len > 0 && pretty_is_wanted(call->raw_query))
+	if (response->stream == NULL && call_is_pretty(call))
 		pretty_response(response);
+	call_hold_response(call);
+	call_answered(call);
 	set_cache(call);
 	if (response->revision == 0) {
 		call_seen(call, snapshot_enter(call->api->store));

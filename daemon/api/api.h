@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -60,6 +61,12 @@ struct api_request {
 	/** api/'s: where the target leads, once it was found without decoding anything. */
 	struct route_match match;
 	void *park; /* api/'s while parked; freed by api_finish() or api_abandon() */
+	/** Given by http/: bytes of answers that the request's peer has not read, of all its
+	 * connections; NULL when its peers cannot be told apart. */
+	_Atomic(uint64_t) *peer_unsent;
+	/** api/'s: what the answer counts for until api_release(). */
+	uint64_t held;   /* bytes of memory, against max_unsent_bytes */
+	uint64_t unsent; /* bytes of the answer, against max_unsent_bytes_per_peer */
 	/** api/'s: not NULL when http/ is to call api_sent() once the answer has been sent. */
 	void *sending;
 	/** Set with API_PARKED: clock_ms() at which http/ calls api_expire(); 0: it waits until
@@ -71,11 +78,14 @@ struct api_request {
  * An answer that goes on: http/ reads it piece by piece, as its client takes it. Made and closed on
  * the http thread, and used there only.
  */
+#define API_STREAM_END    (-1)
+#define API_STREAM_BROKEN (-2)
 struct api_stream {
 	/**
 	 * Copies what comes next.
 	 * @return bytes; 0: nothing now: request->wake() will be called once, as after API_PARKED,
-	 * then read again; or, with a park_until_ms, http/ calls expire() at that time; -1: the end
+	 * then read again; or, with a park_until_ms, http/ calls expire() at that time;
+	 * API_STREAM_END; API_STREAM_BROKEN: it cannot go on, so the connection is to be closed
 	 */
 	long (*read)(struct api_stream *stream, char *to, size_t most);
 	/** As api_expire(): after true, read again. Only after a read() that gave 0. */
@@ -83,6 +93,9 @@ struct api_stream {
 	/** Frees it. Not between a read() that gave 0 and its wake(). */
 	void (*close)(struct api_stream *stream);
 	bool ending; /* set by http/: it should end with what it has begun to send */
+	/** It never waits: its client has the time of one answer for all of it. */
+	bool is_whole;
+	uint64_t length; /* of all that read() gives; 0: not known before its end */
 };
 
 /* Each header has a place of its own, so that setting one again replaces it, and none lacks room.
@@ -152,6 +165,8 @@ enum api_result api_finish(struct api *api, struct api_request *request,
 bool api_expire(struct api *api, struct api_request *request) MUST_USE;
 /** The answer to a request with `sending` has been sent, or will not be. */
 void api_sent(struct api_request *request, bool sent);
+/** The answer has been sent, or will not be: what it counted for is free again. */
+void api_release(struct api *api, struct api_request *request);
 /** After wake(), when the client has gone: frees what was parked. */
 void api_abandon(struct api *api, struct api_request *request);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/call.h"
 
+#include "api/pretty.h"
 #include "balance/balance.h"
 #include "base/parse.h"
 #include "model/valid.h"
@@ -36,6 +37,11 @@ bool call_no_query(struct call *call)
 	static const struct query_rule rules[] = {[PARAM_PRETTY] = QUERY_PRETTY};
 
 	return call_query(call, rules, ARRAY_LEN(rules));
+}
+
+bool call_is_pretty(const struct call *call)
+{
+	return call->raw_query.len > 0 && pretty_is_wanted(call->raw_query);
 }
 
 bool call_text(struct call *call, const struct query_item *item, struct str *ret)
@@ -220,8 +226,8 @@ void call_tell_held(struct call *call, const struct service *service)
 enum api_result call_answer(struct call *call, unsigned status, const char *content_type)
 {
 	/* What is JSON ends in a newline, for those who read it at a terminal. */
-	if (call->response->blob == NULL && content_type != NULL &&
-	    strcmp(content_type, TYPE_JSON) == 0)
+	if (call->response->blob == NULL && call->response->stream == NULL &&
+	    content_type != NULL && strcmp(content_type, TYPE_JSON) == 0)
 		buf_put_char(&call->response->body, '\n');
 	call->response->status = status;
 	call->response->content_type = content_type;

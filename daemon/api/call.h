@@ -34,9 +34,12 @@ struct api {
 	_Atomic(int64_t) default_remove_after_ms;
 	_Atomic(int64_t) max_instances;
 	_Atomic(int64_t) max_watchers;
+	_Atomic(int64_t) max_unsent_bytes;
+	_Atomic(int64_t) max_unsent_bytes_per_peer;
 	atomic_bool stopping;
 
-	atomic_uint waiting; /* long polls and streams, as max_watchers counts them */
+	_Atomic(uint64_t) held; /* bytes of memory of all answers that are not yet sent */
+	atomic_uint waiting;    /* long polls and streams, as max_watchers counts them */
 	struct streams streams;
 };
 MAGIC(api, 0xa9150);
@@ -110,6 +113,8 @@ bool call_path_is_valid(struct call *call) MUST_USE;
  * @return false: it is neither (told)
  */
 bool call_conditions(struct call *call, struct command *command) MUST_USE;
+/** Is ?pretty given? */
+bool call_is_pretty(const struct call *call) MUST_USE;
 /** Is the body's type JSON? */
 bool call_body_is_json(struct call *call) MUST_USE;
 /** Refuses with what stands for the registry's @p error; names the instance that is not there. */
@@ -123,6 +128,21 @@ void call_seen(struct call *call, const struct snapshot *snapshot);
 void call_tell_held(struct call *call, const struct service *service);
 /** Answers with what is in the body. An ETag that the client has makes it 304. */
 enum api_result call_answer(struct call *call, unsigned status, const char *content_type);
+/**
+ * Counts what the answer holds until it has been sent, in place of what it counted for before.
+ * @param held    bytes of memory that are this answer's own
+ * @param unsent  bytes that its client must read
+ * @return false: its peer has not read enough of its other answers, or all that are unsent hold too
+ *         much (told); what was counted before stays
+ */
+bool call_hold(struct call *call, uint64_t held, uint64_t unsent) MUST_USE;
+/** The same for what stands in the response: when it is too much, a read becomes a problem. */
+void call_hold_response(struct call *call);
+/** The same for an answer that is under way, which cannot become a problem. */
+bool api_hold(struct api *api, struct api_request *request, uint64_t held,
+              uint64_t unsent) MUST_USE;
+/** Bytes of memory that unsent answers hold, with the versions that only they keep. Any thread. */
+uint64_t api_held_bytes(const struct api *api);
 /** Sets the ETag. @return does the client have it? Then the answer is 304 and nothing is rendered
  */
 bool call_etag(struct call *call, uint64_t revision, bool text) MUST_USE;
@@ -159,6 +179,8 @@ bool call_wait(struct call *call, struct parked **parked, const struct watcher *
 /** What was waited for is answered from @p revision: frees @p parked, once that has been sent.
  * Takes NULL. */
 void call_waited(struct call *call, struct parked *parked, uint64_t revision);
+/** A refusal tells nothing of what was waited for, so nothing of it has been sent. */
+void call_answered(struct call *call);
 /** Counts one more that waits: waiting_leave() ends it. @return false when they are too many (told)
  */
 bool call_waiting_enter(struct call *call) MUST_USE;

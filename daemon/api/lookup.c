@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** Lookups: the instances of one service. */
 #include "api/call.h"
-#include "api/pretty.h"
-#include "api/text.h"
+#include "api/selection.h"
 #include "api/travel.h"
 #include "balance/balance.h"
 
@@ -142,70 +141,44 @@ static bool find_start(struct call *call, const struct service *service,
 	return true;
 }
 
-/** Inside a visit. Appends what matches from @p start on; with "next" when cut. */
-static void put_matches(struct buf *out, const struct service *service, const struct lookup *lookup,
-                        uint32_t start)
+/** Inside a visit. Selects what matches from @p start on. @return 0 or -ENOMEM */
+static int select_matches(struct selection *selection, const struct service *service,
+                          const struct lookup *lookup, uint32_t start)
 {
-	const struct member *last = NULL;
-	uint64_t count = 0;
-	bool cut = false;
+	int r = 0;
 
-	for (uint32_t i = start; i < service->count && !cut; i++) {
+	for (uint32_t i = start; i < service->count && r == 0; i++) {
 		const struct member *member = service->members[i];
 
 		if ((lookup->statuses & 1u << member->value.status) == 0 ||
 		    !meta_filter_matches(&lookup->filter, &member->value))
 			continue;
-		if (lookup->limit > 0 && count == lookup->limit) {
-			cut = true;
+		selection->is_cut = lookup->limit > 0 && selection->count == lookup->limit;
+		if (selection->is_cut)
 			break;
-		}
-		last = member;
-		if (lookup->text) {
-			text_put_member(out, member);
-		} else {
-			if (count > 0)
-				buf_put_char(out, ',');
-			member_put_json(out, member);
-		}
-		count++;
+		r = selection_add(selection, member);
 	}
-	if (lookup->text)
-		return;
-	buf_put_char(out, ']');
-	if (cut) {
-		buf_put(out, ",\"next\":");
-		buf_put_json(out, last->value.id);
-	}
-	buf_put_char(out, '}');
+	return r;
 }
 
 static enum api_result put_lookup(struct call *call, const struct service *service,
                                   const struct lookup *lookup)
 {
-	struct buf *body = &call->response->body;
 	uint64_t revision = lookup_revision(service, lookup);
-	struct buf rows;
+	struct selection selection;
 	uint32_t start;
 
 	if (call_etag(call, revision, lookup->text))
 		return API_DONE;
 	if (!find_start(call, service, lookup, &start))
 		return API_DONE;
-	if (lookup->text) {
-		buf_init(&rows, body->most);
-		text_put_heading(&rows);
-		put_matches(&rows, service, lookup, start);
-		text_finish(body, &rows);
-		return call_answer(call, 200, TYPE_TEXT);
-	}
-	buf_put(body, "{\"service\":");
-	buf_put_json(body, service->name);
-	buf_put(body, ",\"revision\":");
-	buf_put_u64(body, revision);
-	buf_put(body, ",\"instances\":[");
-	put_matches(body, service, lookup, start);
-	return call_answer(call, 200, TYPE_JSON);
+	selection_init(&selection, lookup->text);
+	int r = select_matches(&selection, service, lookup, start);
+	if (r == 0)
+		return selection_answer(&selection, call, service->name, revision);
+	selection_fini(&selection);
+	problem_errno(call->response, r);
+	return API_DONE;
 }
 
 /** The rendered answer that all share. */
@@ -237,7 +210,9 @@ static enum api_result put_now(struct call *call, const struct service *service,
 	if (service == NULL)
 		return put_unknown(call);
 	call_tell_held(call, service);
-	return is_plain(lookup) ? put_shared(call, service) : put_lookup(call, service, lookup);
+	/* Indented it is nobody else's, and may be long. */
+	return is_plain(lookup) && !call_is_pretty(call) ? put_shared(call, service)
+	                                                 : put_lookup(call, service, lookup);
 }
 
 static enum api_result put_past(struct call *call, const struct snapshot *then)

@@ -23,6 +23,10 @@ static void put_limits(struct buf *out, const struct api *api)
 	} limits[] = {
 		{"instances", atomic_load_explicit(&api->max_instances, memory_order_relaxed)},
 		{"watchers", atomic_load_explicit(&api->max_watchers, memory_order_relaxed)},
+		{"unsent_bytes",
+	         atomic_load_explicit(&api->max_unsent_bytes, memory_order_relaxed)},
+		{"unsent_bytes_per_peer",
+	         atomic_load_explicit(&api->max_unsent_bytes_per_peer, memory_order_relaxed)},
 		{"wait_ms", WAIT_MS_MAX},
 		{"stream_page_bytes", STREAM_PAGE_BYTES},
 		{"past_page_bytes", PAST_PAGE_BYTES},
@@ -128,6 +132,7 @@ enum api_result metrics_get(struct call *call)
 	metrics_set(METRIC_HEALTHY, (int64_t)counts.instances[STATUS_HEALTHY]);
 	metrics_set(METRIC_UNHEALTHY, (int64_t)counts.instances[STATUS_UNHEALTHY]);
 	metrics_set(METRIC_DRAINING, (int64_t)counts.instances[STATUS_DRAINING]);
+	metrics_set(METRIC_UNSENT, (int64_t)api_held_bytes(call->api));
 	metrics_set(METRIC_STREAM_LAG,
 	            (int64_t)streams_lag(&call->api->streams, call->response->revision));
 	metrics_render(&call->response->body);

@@ -6,8 +6,6 @@
 #include <stdint.h>
 #include <string.h>
 
-#define TABLE_COLUMNS_MAX 12
-
 bool pretty_is_wanted(struct str raw_query)
 {
 	static const struct str yes[] = {
@@ -96,12 +94,8 @@ static unsigned put_mark(struct buf *out, char c, unsigned depth)
 	return depth;
 }
 
-void pretty_put(struct buf *out, struct str json)
+void pretty_more(struct pretty *pretty, struct buf *out, struct str json)
 {
-	unsigned depth = 0;
-
-	if (json.len > 0 && json.data[json.len - 1] == '\n')
-		json.len--;
 	for (size_t i = 0; i < json.len;) {
 		if (json.data[i] == '"') {
 			i = put_string(out, json, i);
@@ -109,9 +103,18 @@ void pretty_put(struct buf *out, struct str json)
 			buf_add(out, json.data + i, 2); /* empty ones stay on their line */
 			i += 2;
 		} else {
-			depth = put_mark(out, json.data[i++], depth);
+			pretty->depth = put_mark(out, json.data[i++], pretty->depth);
 		}
 	}
+}
+
+void pretty_put(struct buf *out, struct str json)
+{
+	struct pretty pretty = {0};
+
+	if (json.len > 0 && json.data[json.len - 1] == '\n')
+		json.len--;
+	pretty_more(&pretty, out, json);
 	buf_put_char(out, '\n');
 }
 
@@ -176,8 +179,11 @@ static const char *cell_end(const char *at, const char *end)
 	return at;
 }
 
-static void measure(const struct buf *rows, size_t width[TABLE_COLUMNS_MAX])
+void table_measure(struct table *table, const struct buf *rows)
 {
+	size_t *width = table->width;
+	if (rows->len == 0)
+		return;
 	const char *end = rows->data + rows->len;
 	unsigned column = 0;
 
@@ -192,15 +198,14 @@ static void measure(const struct buf *rows, size_t width[TABLE_COLUMNS_MAX])
 	}
 }
 
-void table_put(struct buf *out, const struct buf *rows)
+void table_put_rows(const struct table *table, struct buf *out, const struct buf *rows)
 {
-	size_t width[TABLE_COLUMNS_MAX] = {0};
-	unsigned column = 0;
-
+	const size_t *width = table->width;
 	if (rows->len == 0)
 		return;
 	const char *end = rows->data + rows->len;
-	measure(rows, width);
+	unsigned column = 0;
+
 	for (const char *at = rows->data; at < end;) {
 		const char *stop = cell_end(at, end);
 		bool last = stop == end || *stop == '\n';
@@ -215,4 +220,12 @@ void table_put(struct buf *out, const struct buf *rows)
 		column = last ? 0 : column + 1;
 		at = stop + 1;
 	}
+}
+
+void table_put(struct buf *out, const struct buf *rows)
+{
+	struct table table = {{0}};
+
+	table_measure(&table, rows);
+	table_put_rows(&table, out, rows);
 }

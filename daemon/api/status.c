@@ -85,6 +85,8 @@ const struct problem_code problem_codes[] = {
 	 "Speak HTTP/1.1 or HTTP/1.0."},
 	{"too-many-watchers", 503, "Too many requests wait for a change",
 	 "Ask again without wait_ms, or later; or raise max_watchers."},
+	{"too-much-unsent", 503, "Too much of other answers is not read",
+	 "Read the answers that you have asked for, then ask again; or raise max_unsent_bytes or max_unsent_bytes_per_peer."},
 	{"disk-full", 507, "The disk is full",
 	 "Only deregistrations are accepted until there is space; reads and heartbeats go on."},
 	{"too-many-instances", 507, "The registry holds as many instances as it may",

@@ -4,6 +4,7 @@
 #include "api/call.h"
 #include "base/clock.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define NOT_BEHIND UINT64_MAX
@@ -73,13 +74,15 @@ static long stream_read(struct api_stream *out, char *to, size_t most)
 
 	while (stream->is_filling || stream->read == stream->page.len) {
 		if (!stream->is_filling && !page_was_sent(stream))
-			return -1;
+			return API_STREAM_END;
 		stream->request->park_until_ms = 0;
 		stream->is_filling = !stream->fill(stream);
 		if (stream->is_filling)
 			return 0;
-		if (buf_error(&stream->page) < 0)
-			return -1; /* without memory it ends between two events */
+		if (buf_error(&stream->page) < 0 ||
+		    !api_hold(stream->api, stream->request, stream->page.size,
+		              stream->unsent + stream->page.len))
+			return API_STREAM_END; /* without memory it ends between two events */
 	}
 	return read_page(stream, to, most);
 }
@@ -116,6 +119,18 @@ static void wake(struct watcher *watcher)
 	stream->request->wake(stream->request);
 }
 
+/** The first page. @return false: there is no memory for it (told) */
+static bool begin(struct call *call, struct stream *stream)
+{
+	if (stream->begins_full)
+		(void)stream->fill(stream);
+	if (stream->begins_full && (stream->is_over || buf_error(&stream->page) < 0)) {
+		problem_errno(call->response, -ENOMEM);
+		return false;
+	}
+	return call_hold(call, stream->page.size, stream->unsent + stream->page.len);
+}
+
 enum api_result stream_answer(struct call *call, struct stream *stream, uint64_t has,
                               const char *content_type)
 {
@@ -133,6 +148,10 @@ enum api_result stream_answer(struct call *call, struct stream *stream, uint64_t
 	LIST_INSERT_HEAD(&streams->list, stream, link);
 	lock_release(&streams->lock);
 	metrics_move(stream->gauge, 1);
+	if (!begin(call, stream)) {
+		stream_close(&stream->out);
+		return API_DONE;
+	}
 	call->response->stream = &stream->out;
 	/* Proxies that know it (nginx) pass on what comes when it comes. */
 	response_header(call->response, HEADER_ACCEL_BUFFERING, "no");
@@ -144,6 +163,7 @@ void stream_wait(struct stream *stream, uint64_t seen, int64_t until_ms)
 	watch_sent(&stream->watcher, stream->page_end,
 	           false);       /* nothing of it was for its reader */
 	buf_fini(&stream->page); /* silence may be long */
+	api_release(stream->api, stream->request);
 	atomic_store_explicit(&stream->position, NOT_BEHIND, memory_order_relaxed);
 	stream->request->park_until_ms = until_ms;
 	stream->watcher.seen = seen;

@@ -42,10 +42,12 @@ struct stream {
 	size_t read;     /* of the page */
 	int64_t sent_ms; /* when the last byte was sent */
 	struct watcher watcher;
-	bool expired;    /* it waited in vain */
+	bool begins_full; /* the first fill() never waits: its page is there before the headers */
+	bool expired;     /* it waited in vain */
 	bool is_filling; /* fill() is to be called again; others may write to the page until then */
 	bool is_over;    /* ends once the page has been read */
 	bool page_has;   /* the page has something of what its reader looks at */
+	uint64_t unsent; /* bytes that it will put beyond the page, without waiting */
 	uint64_t page_end; /* with the page its reader has all up to here */
 
 	_Atomic(uint64_t) position; /* its reader has all up to here */

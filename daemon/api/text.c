@@ -27,7 +27,8 @@ static void put_metadata(struct buf *rows, struct str metadata)
 	buf_fini(&line);
 }
 
-void text_put_member(struct buf *rows, const struct member *member)
+/** All columns but the last, which is never padded. */
+static void put_columns(struct buf *rows, const struct member *member)
 {
 	const struct instance *value = &member->value;
 	char time[CLOCK_RFC3339_SIZE];
@@ -41,7 +42,20 @@ void text_put_member(struct buf *rows, const struct member *member)
 	table_put_cell(rows, value->status_reason, false);
 	table_put_cell(rows, value->status_by, false);
 	table_put_number(rows, value->weight, false);
-	put_metadata(rows, value->metadata);
+}
+
+void text_put_member(struct buf *rows, const struct member *member)
+{
+	put_columns(rows, member);
+	put_metadata(rows, member->value.metadata);
+}
+
+void text_measure_member(struct table *table, struct buf *scratch, const struct member *member)
+{
+	buf_reset(scratch);
+	put_columns(scratch, member);
+	buf_put_char(scratch, '\n');
+	table_measure(table, scratch);
 }
 
 void text_finish(struct buf *body, struct buf *rows)

@@ -104,8 +104,16 @@ void call_waited(struct call *call, struct parked *parked, uint64_t revision)
 	if (parked->wait.counted != NULL)
 		waiting_leave(parked->wait.counted);
 	parked->wait.counted = NULL;
-	parked->wait.answered = call->response->status < 500 ? revision : 0;
+	parked->wait.answered = revision;
 	call->request->sending = parked;
+}
+
+void call_answered(struct call *call)
+{
+	struct parked *parked = call->request->sending;
+
+	if (parked != NULL && call->response->status >= 500)
+		parked->wait.answered = 0;
 }
 
 void api_sent(struct api_request *request, bool sent)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * A service's instances as a stream: first all of them, then what changes. Each time its reader has
- * taken what there was, the present state is compared with what the reader has, so whoever is slow
- * gets fewer and larger steps, and nothing is kept for him.
+ * taken what there was, the present state is compared with what the reader has, so a slow reader
+ * gets fewer and larger steps. A step is planned once, with a reference to each of its instances,
+ * and rendered page by page while the reader takes it.
  */
 #include "api/call.h"
 #include "balance/balance.h"
@@ -18,7 +19,7 @@ static const struct query_rule watch_rules[] = {
 	[WATCH_META] = {"meta.", QUERY_PREFIX | QUERY_REPEATS},
 };
 
-#define PAGE_MAX (256u << 20) /* a service's whole result, as in a lookup */
+#define PAGE_MAX (4u << 20) /* more than STREAM_PAGE_BYTES and the instance that fills it */
 
 /** One instance as the reader has it. */
 struct shown {
@@ -34,12 +35,34 @@ struct result {
 	uint32_t count;
 };
 
+/** What is to be put next. */
+struct step {
+	const char *kind;            /* "added", ...; NULL: an instance of the first snapshot */
+	const struct member *member; /* a reference; NULL: it is gone */
+	struct shown shown;
+};
+
+/**
+ * What leads from one result to the next, page by page: a large result is neither rendered at once
+ * nor kept rendered.
+ */
+struct steps {
+	struct step *list; /* owned; NULL: there are none */
+	uint32_t count;
+	uint32_t next;
+	uint64_t revision;
+	uint64_t page_end; /* the reader has all up to here after the last one */
+	struct shown *old; /* owned: where the ids of those that are gone stand */
+};
+
 struct view {
 	struct stream stream;
 	struct str service;
 	unsigned statuses;
 	struct meta_filter filter;
-	struct result result;
+	struct result result; /* what the reader has after all steps */
+	struct steps steps;
+	uint64_t seen; /* the revision to wait after */
 	bool has_begun;
 	char memory[]; /* the strings of service and filter */
 };
@@ -96,28 +119,6 @@ static void put_head(struct buf *out, const char *kind, uint64_t revision)
 	buf_put(out, "\ndata: {");
 }
 
-static void put_snapshot(struct buf *out, const struct view *view, const struct service *service,
-                         uint64_t revision)
-{
-	bool first = true;
-
-	put_head(out, "snapshot", revision);
-	buf_put(out, "\"service\":");
-	buf_put_json(out, view->service);
-	buf_put(out, ",\"revision\":");
-	buf_put_u64(out, revision);
-	buf_put(out, ",\"instances\":[");
-	for (uint32_t i = 0; service != NULL && i < service->count; i++) {
-		if (!is_shown(view, &service->members[i]->value))
-			continue;
-		if (!first)
-			buf_put_char(out, ',');
-		member_put_json(out, service->members[i]);
-		first = false;
-	}
-	buf_put(out, "]}\n\n");
-}
-
 /** One step of the comparison of two results, each in order of incarnation. */
 struct change {
 	const char *kind; /* NULL: it is as it was */
@@ -152,51 +153,138 @@ static bool next_change(struct comparison *at, struct change *ret)
 	return true;
 }
 
-/** The instance as it is now; if it has gone, only who it was. */
-static void put_instance(struct buf *out, const struct view *view, const struct service *service,
-                         const struct shown *shown)
+/** Inside a visit. Adds what leads to an instance as it is now, or says that it is gone. */
+static void add_step(struct view *view, const struct service *service, const struct change *change)
 {
-	struct str id = {shown->id, shown->id_len};
+	struct str id = {change->shown->id, change->shown->id_len};
 	const struct member *member = service != NULL ? service_member(service, id) : NULL;
+	struct step *step = &view->steps.list[view->steps.count++];
 
-	if (member != NULL && member->value.incarnation == shown->incarnation) {
-		member_put_json(out, member);
+	*step = (struct step){.kind = change->kind, .shown = *change->shown};
+	if (member == NULL || member->value.incarnation != change->shown->incarnation)
+		return;
+	member_ref(member);
+	step->member = member;
+	view->stream.unsent += member_json_len(member);
+}
+
+/**
+ * Inside a visit. Plans what leads to @p result: all of it as a snapshot, or what has changed.
+ * @return 0 or -ENOMEM
+ */
+static int steps_make(struct view *view, const struct service *service, const struct result *result)
+{
+	struct comparison at = {.old = &view->result, .new = result};
+	struct steps *steps = &view->steps;
+	struct change change;
+	size_t count = 0;
+
+	while (next_change(&at, &change))
+		count += change.kind != NULL;
+	metrics_count(METRIC_STREAMED_CHANGES, view->has_begun ? count : 1);
+	if (count == 0)
+		return 0;
+	steps->list = calloc(count, sizeof(steps->list[0]));
+	if (steps->list == NULL)
+		return -ENOMEM;
+	at.i = at.j = 0;
+	while (next_change(&at, &change)) {
+		if (change.kind == NULL)
+			continue;
+		if (!view->has_begun)
+			change.kind = NULL;
+		add_step(view, service, &change);
+	}
+	return 0;
+}
+
+static void steps_free(struct view *view)
+{
+	struct steps *steps = &view->steps;
+
+	for (uint32_t i = steps->next; i < steps->count; i++)
+		if (steps->list[i].member != NULL)
+			member_unref(steps->list[i].member);
+	free(steps->list);
+	free(steps->old);
+	*steps = (struct steps){0};
+	view->stream.unsent = 0;
+}
+
+static void put_instance(struct buf *out, const struct view *view, const struct step *step)
+{
+	if (step->member != NULL) {
+		member_put_json(out, step->member);
 		return;
 	}
 	buf_put(out, "{\"service\":");
 	buf_put_json(out, view->service);
 	buf_put(out, ",\"id\":");
-	buf_put_json(out, id);
+	buf_put_json(out, (struct str){step->shown.id, step->shown.id_len});
 	buf_put(out, ",\"incarnation\":");
-	buf_put_u64(out, shown->incarnation);
+	buf_put_u64(out, step->shown.incarnation);
 	buf_put_char(out, '}');
 }
 
-/** What leads from one result to the next; the last one of a step says that none remains. */
-static void put_changes(struct view *view, const struct service *service, uint64_t revision,
-                        const struct result *result)
+/** What stands before the instances of the first snapshot. */
+static void put_beginning(struct view *view)
 {
 	struct buf *out = &view->stream.page;
-	struct comparison at = {.old = &view->result, .new = result};
-	struct change change;
-	uint32_t remaining = 0;
 
-	while (next_change(&at, &change))
-		remaining += change.kind != NULL;
-	metrics_count(METRIC_STREAMED_CHANGES, remaining);
-	at.i = at.j = 0;
-	while (next_change(&at, &change)) {
-		if (change.kind == NULL)
-			continue;
-		put_head(out, change.kind, revision);
-		buf_put(out, "\"revision\":");
-		buf_put_u64(out, revision);
-		buf_put(out, ",\"remaining\":");
-		buf_put_u64(out, --remaining);
-		buf_put(out, ",\"instance\":");
-		put_instance(out, view, service, change.shown);
-		buf_put(out, "}\n\n");
+	buf_put(out, STREAM_RETRY);
+	put_head(out, "snapshot", view->steps.revision);
+	buf_put(out, "\"service\":");
+	buf_put_json(out, view->service);
+	buf_put(out, ",\"revision\":");
+	buf_put_u64(out, view->steps.revision);
+	buf_put(out, ",\"instances\":[");
+}
+
+/** The last change of all says that none remains. */
+static void put_step(struct view *view, const struct step *step)
+{
+	const struct steps *steps = &view->steps;
+	struct buf *out = &view->stream.page;
+
+	if (step->kind == NULL) {
+		if (steps->next > 0)
+			buf_put_char(out, ',');
+		put_instance(out, view, step);
+		return;
 	}
+	put_head(out, step->kind, steps->revision);
+	buf_put(out, "\"revision\":");
+	buf_put_u64(out, steps->revision);
+	buf_put(out, ",\"remaining\":");
+	buf_put_u64(out, steps->count - steps->next - 1);
+	buf_put(out, ",\"instance\":");
+	put_instance(out, view, step);
+	buf_put(out, "}\n\n");
+}
+
+/** A page of the steps; after the last one the reader has all up to their page_end. */
+static void put_steps(struct view *view)
+{
+	struct stream *stream = &view->stream;
+	struct steps *steps = &view->steps;
+
+	for (; steps->next < steps->count && stream->page.len < STREAM_PAGE_BYTES; steps->next++) {
+		const struct member *member = steps->list[steps->next].member;
+
+		put_step(view, &steps->list[steps->next]);
+		if (member == NULL)
+			continue;
+		stream->unsent -= member_json_len(member);
+		member_unref(member);
+	}
+	if (steps->next < steps->count)
+		return;
+	if (!view->has_begun)
+		buf_put(&stream->page, "]}\n\n");
+	stream->page_has = steps->count > 0 || !view->has_begun;
+	stream->page_end = steps->page_end;
+	view->has_begun = true;
+	steps_free(view);
 }
 
 /** Inside a visit. @return the newest revision at which what is shown may have changed */
@@ -212,37 +300,29 @@ static uint64_t changed_revision(const struct view *view, const struct service *
 	return revision;
 }
 
-/** Puts what the reader does not have yet. @return the revision to wait after */
-static uint64_t put_news(struct view *view)
+/** Finds what the reader does not have yet. @return 0 or -ENOMEM */
+static int look(struct view *view)
 {
 	struct stream *stream = &view->stream;
 	const struct snapshot *now = snapshot_enter(stream->api->store);
 	const struct service *service = snapshot_service(now, view->service);
-	uint64_t seen = changed_revision(view, service);
-	uint64_t revision = service != NULL ? seen : snapshot_revision(now);
-	size_t before = stream->page.len; /* a comment */
-	struct result result;
+	struct result result = {NULL, 0};
 
-	if (result_make(view, service, &result) < 0) {
-		stream->is_over = true;
-		snapshot_leave(stream->api->store);
-		return seen;
-	}
-	if (view->has_begun) {
-		put_changes(view, service, revision, &result);
-	} else {
-		buf_put(&stream->page, STREAM_RETRY);
-		put_snapshot(&stream->page, view, service, revision);
-		metrics_count(METRIC_STREAMED_CHANGES, 1);
-	}
-	stream->page_end = snapshot_revision(now);
-	atomic_store_explicit(&stream->position, stream->page_end, memory_order_relaxed);
+	view->seen = changed_revision(view, service);
+	view->steps.revision = service != NULL ? view->seen : snapshot_revision(now);
+	view->steps.page_end = snapshot_revision(now);
+	atomic_store_explicit(&stream->position, view->steps.page_end, memory_order_relaxed);
+	int r = result_make(view, service, &result);
+	if (r == 0)
+		r = steps_make(view, service, &result);
 	snapshot_leave(stream->api->store);
-	stream->page_has = stream->page.len > before;
-	view->has_begun = true;
-	free(view->result.list);
+	if (r < 0) {
+		free(result.list);
+		return r;
+	}
+	view->steps.old = view->result.list;
 	view->result = result;
-	return seen;
+	return 0;
 }
 
 static bool has_moved(const struct view *view, uint64_t seen)
@@ -261,21 +341,30 @@ static bool fill(struct stream *stream)
 	if (stream->expired && !stream->out.ending)
 		buf_put(&stream->page, ": nothing new\n\n");
 	stream->expired = false;
-	uint64_t seen = put_news(view);
-	if (stream->page.len > 0 || stream->is_over || buf_error(&stream->page) < 0)
+	if (view->steps.list == NULL) {
+		if (look(view) < 0) {
+			stream->is_over = true;
+			return true;
+		}
+		if (!view->has_begun)
+			put_beginning(view);
+	}
+	put_steps(view);
+	if (stream->page.len > 0 || buf_error(&stream->page) < 0)
 		return true;
 	if (stream->out.ending) {
 		stream->is_over = true;
 		return true;
 	}
-	stream_wait(stream, seen, stream_keep_ms(stream));
-	return has_moved(view, seen) && stream_unwait(stream);
+	stream_wait(stream, view->seen, stream_keep_ms(stream));
+	return has_moved(view, view->seen) && stream_unwait(stream);
 }
 
 static void view_free(struct stream *stream)
 {
 	struct view *view = container_of(stream, struct view, stream);
 
+	steps_free(view);
 	free(view->result.list);
 	free(view);
 }
@@ -339,6 +428,7 @@ enum api_result watch_get(struct call *call)
 	view->statuses = statuses;
 	view->stream.gauge = METRIC_WATCH_STREAMS;
 	view->stream.fill = fill;
+	view->stream.begins_full = true;
 	view->stream.free = view_free;
 	view->stream.watcher.topic = view->service;
 	view->stream.watcher.aspects = statuses;

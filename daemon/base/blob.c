@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static atomic_size_t retired_bytes;
+
 struct blob *blob_new(size_t len)
 {
 	if (len > SIZE_MAX - sizeof(struct blob) - 1)
@@ -16,6 +18,7 @@ struct blob *blob_new(size_t len)
 	if (blob == NULL)
 		return NULL;
 	atomic_init(&blob->refs, 1);
+	blob->is_retired = false;
 	blob->len = len;
 	blob->data[len] = '\0';
 	return blob;
@@ -47,6 +50,23 @@ void blob_unref(struct blob *blob)
 	/* Release what this holder read; acquire what all others did before the free. */
 	unsigned before = atomic_fetch_sub_explicit(&blob->refs, 1, memory_order_acq_rel);
 	CHECK(before > 0);
-	if (before == 1)
-		free(blob);
+	if (before > 1)
+		return;
+	if (blob->is_retired)
+		atomic_fetch_sub_explicit(&retired_bytes, blob->len, memory_order_relaxed);
+	free(blob);
+}
+
+void blob_retire(struct blob *blob)
+{
+	if (blob == NULL)
+		return;
+	blob->is_retired = true; /* seen by whoever drops the last reference after this one */
+	atomic_fetch_add_explicit(&retired_bytes, blob->len, memory_order_relaxed);
+	blob_unref(blob);
+}
+
+size_t blob_retired_bytes(void)
+{
+	return atomic_load_explicit(&retired_bytes, memory_order_relaxed);
 }

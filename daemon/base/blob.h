@@ -9,10 +9,12 @@
 #include "base/buf.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct blob {
 	atomic_uint refs;
+	bool is_retired; /* see blob_retire() */
 	size_t len;
 	char data[]; /* followed by a NUL that len does not count */
 };
@@ -23,3 +25,10 @@ struct blob *blob_from(const void *data, size_t len) MUST_USE;
 struct blob *blob_ref(struct blob *blob);
 /** Drops one reference; the last frees. Takes NULL. */
 void blob_unref(struct blob *blob);
+/**
+ * Drops the reference of the one who made it and serves it no longer: from now on only what is
+ * being sent keeps it, which blob_retired_bytes() counts. Takes NULL.
+ */
+void blob_retire(struct blob *blob);
+/** Bytes of all blobs that were retired and are still referenced. */
+size_t blob_retired_bytes(void);

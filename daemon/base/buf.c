@@ -101,12 +101,19 @@ void buf_put_char(struct buf *buf, char c)
 	buf->data[buf->len++] = c;
 }
 
-size_t u64_write(uint64_t n, char out[U64_DIGITS])
+size_t u64_len(uint64_t n)
 {
 	size_t len = 1;
 
 	for (uint64_t left = n; left >= 10; left /= 10)
 		len++;
+	return len;
+}
+
+size_t u64_write(uint64_t n, char out[U64_DIGITS])
+{
+	size_t len = u64_len(n);
+
 	for (size_t at = len; at > 0; n /= 10)
 		out[--at] = (char)('0' + n % 10);
 	return len;

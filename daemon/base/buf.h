@@ -57,6 +57,9 @@ void buf_put_time(struct buf *buf, int64_t real_ms);
  * length */
 size_t u64_write(uint64_t n, char out[U64_DIGITS]);
 
+/** How long u64_write() makes @p n. */
+size_t u64_len(uint64_t n);
+
 static inline int buf_error(const struct buf *buf)
 {
 	return buf->error;

@@ -37,6 +37,8 @@
 	X(default_remove_after_ms,  600000,   0,    31536000000, "ms",      RELOAD,  "when an expired instance that names no remove_after_ms is removed; 0 = never") \
 	X(max_instances,            1000000,  1,    10000000,    "instances", RELOAD, "instances in all; one more is refused") \
 	X(max_watchers,             20000,    1,    1000000,     "requests", RELOAD, "requests that wait for a change; one more is refused") \
+	X(max_unsent_bytes,         536870912, 1048576, 1099511627776, "bytes", RELOAD, "memory held by answers that are not yet sent; one more answer gets 503") \
+	X(max_unsent_bytes_per_peer, 268435456, 0, 1099511627776, "bytes",  RELOAD, "bytes of answers that one IP address has not yet read; 0 = no limit of its own") \
 	X(queue_max,                65536,    16,   1000000,     "commands", RESTART, "changes waiting for the writer; one more is refused") \
 	X(batch_max,                1024,     1,    10000,       "events",  RESTART, "changes in one transaction") \
 	X(events_max_age_ms,        604800000, 0,   31536000000, "ms",      RELOAD,  "events older than this are forgotten; 0 = never") \

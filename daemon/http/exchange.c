@@ -259,6 +259,7 @@ static enum MHD_Result start(struct exchange *exchange, const char *method, cons
 
 	request->method = to_method(method);
 	request->peer = str_of(connection->peer_text);
+	request->peer_unsent = peer_unsent(&connection->peer);
 	exchange->body_max = api_body_max(exchange->loop->http->api, request);
 	if (exchange->body_max == 0 && (guard->chunked || guard->length > 0))
 		return refuse(exchange, 400, "unexpected-body", "this request takes no body");
@@ -333,10 +334,12 @@ ssize_t exchange_read(void *cls, uint64_t position, char *to, size_t most)
 	long got = stream->read(stream, to, most);
 	if (got == 0)
 		park(exchange);
-	else if (got > 0 && exchange->connection->lane == LANE_REPLY)
+	else if (got > 0 && !stream->is_whole && exchange->connection->lane == LANE_REPLY)
 		/* Its client has taken all that came before: its time begins anew. */
 		lanes_move(&loop->lanes, exchange->connection, LANE_REPLY, loop->now_ms);
-	return got < 0 ? MHD_CONTENT_READER_END_OF_STREAM : got;
+	if (got == API_STREAM_BROKEN)
+		return MHD_CONTENT_READER_END_WITH_ERROR;
+	return got == API_STREAM_END ? MHD_CONTENT_READER_END_OF_STREAM : got;
 }
 
 static enum MHD_Result run(struct exchange *exchange)
@@ -441,6 +444,7 @@ void exchange_completed(void *cls, struct MHD_Connection *mhd, void **context,
 		                                            */
 	if (exchange->request.sending != NULL)
 		api_sent(&exchange->request, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+	api_release(exchange->loop->http->api, &exchange->request);
 	move(exchange, LANE_SETTLE);
 	*context = NULL;
 	spare_give(exchange);

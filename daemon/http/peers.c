@@ -13,6 +13,7 @@ struct peer_count {
 	struct peer_count *next;
 	unsigned char address[16];
 	unsigned connections;
+	_Atomic(uint64_t) unsent; /* see peer_unsent() */
 };
 
 void peers_init(struct peers *peers)
@@ -113,4 +114,9 @@ void peers_leave(struct peers *peers, struct peer *peer)
 	lock_release(&peers->lock);
 	free(gone);
 	peer->count = NULL;
+}
+
+_Atomic(uint64_t) *peer_unsent(const struct peer *peer)
+{
+	return peer->count != NULL ? &peer->count->unsent : NULL;
 }

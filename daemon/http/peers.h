@@ -8,6 +8,7 @@
 #include "base/attr.h"
 #include "base/lock.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -35,3 +36,6 @@ void peers_fini(struct peers *peers);
 int peers_enter(struct peers *peers, const struct sockaddr *address, unsigned most,
                 struct peer *ret_peer) MUST_USE;
 void peers_leave(struct peers *peers, struct peer *peer);
+/** Where the bytes are counted that the address has not read of its answers, as long as it is
+ * counted itself; NULL when it is not. */
+_Atomic(uint64_t) *peer_unsent(const struct peer *peer);

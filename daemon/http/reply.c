@@ -11,6 +11,8 @@
 
 /* For HTTP/1.0, which knows no chunks; those lie in libmicrohttpd's memory of the connection. */
 #define STREAM_BLOCK 4096
+/* Of a stream whose length is known, which is sent without chunks. */
+#define SLICE_BLOCK 65536
 
 static bool add(struct MHD_Response *mhd, const char *name, const char *value)
 {
@@ -71,10 +73,20 @@ static struct MHD_Response *make(const struct api_response *response, struct str
 
 static struct MHD_Response *make_stream(struct exchange *exchange)
 {
-	struct MHD_Response *mhd = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK,
-	                                                             exchange_read, exchange, NULL);
+	uint64_t length = exchange->response.stream->length;
+	struct MHD_Response *mhd = MHD_create_response_from_callback(
+		length > 0 ? length : MHD_SIZE_UNKNOWN, length > 0 ? SLICE_BLOCK : STREAM_BLOCK,
+		exchange_read, exchange, NULL);
 
-	if (mhd != NULL && !add_headers(mhd, &exchange->response)) {
+	/*
+	 * libmicrohttpd sends the last chunk even to HEAD. Without chunks it leaves an unknown
+	 * length out, and closes the connection.
+	 */
+	bool chunks = length > 0 || exchange->request.method != API_HEAD;
+	if (mhd != NULL &&
+	    ((!chunks && MHD_set_response_options(mhd, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT,
+	                                          MHD_RO_END) != MHD_YES) ||
+	     !add_headers(mhd, &exchange->response))) {
 		MHD_destroy_response(mhd);
 		mhd = NULL;
 	}
@@ -140,8 +152,9 @@ int reply_queue(struct exchange *exchange)
 	const struct api_response *response = &exchange->response;
 	struct replies *replies = &exchange->loop->replies;
 	struct str body = body_of(response);
-	/* To HEAD libmicrohttpd would send the last chunk of what it does not send. */
-	bool streams = response->stream != NULL && exchange->request.method != API_HEAD;
+	/* Of what goes on for ever HEAD gets no more than that it is there. */
+	bool streams = response->stream != NULL &&
+	               (exchange->request.method != API_HEAD || response->stream->is_whole);
 	bool once = streams || response->location != NULL || has_headers(response) ||
 	            response->close || body.len > REPLIES_BODY_MAX;
 

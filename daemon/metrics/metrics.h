@@ -41,6 +41,7 @@
 	X(METRIC_STREAMED_CHANGES,    "rollcall_stream_events_total", "stream=\"watch\"",  "")                \
 	X(METRIC_STREAM_RESETS,       "rollcall_stream_resets_total", "", "Streams ended because retention overtook their readers.") \
 	X(METRIC_CONNECTIONS_REFUSED, "rollcall_http_connections_refused_total", "", "Connections closed at a limit.") \
+	X(METRIC_UNSENT_REFUSED,      "rollcall_http_unsent_refused_total", "", "Answers refused or ended because too much was unsent.") \
 	X(METRIC_REQUESTS_REFUSED,    "rollcall_http_requests_refused_total", "", "Requests refused before routing: malformed, ambiguous or late.")
 
 #define METRIC_GAUGES(X)                                                                                    \
@@ -56,6 +57,7 @@
 	X(METRIC_DISK_WAIT,     "rollcall_disk_wait_seconds", "", "How long the disk has kept a thread waiting by now.") \
 	X(METRIC_CONNECTIONS,   "rollcall_http_connections", "", "Open HTTP connections.")                   \
 	X(METRIC_PARKED,        "rollcall_http_parked_requests", "", "Requests waiting for a commit or a change.") \
+	X(METRIC_UNSENT,        "rollcall_http_unsent_bytes", "", "Memory held by answers that are not yet sent, old versions of instances included.") \
 	X(METRIC_EVENT_STREAMS, "rollcall_streams", "stream=\"events\"", "Open streams.")                      \
 	X(METRIC_WATCH_STREAMS, "rollcall_streams", "stream=\"watch\"", "")                                    \
 	X(METRIC_STREAM_LAG,    "rollcall_stream_lag_revisions", "", "How far the slowest reader of a stream is behind.")

@@ -168,3 +168,9 @@ void instance_put_json_close(struct buf *out, const struct instance *instance)
 	buf_put_u64(out, instance->revision);
 	buf_put_char(out, '}');
 }
+
+size_t instance_json_close_len(const struct instance *instance)
+{
+	return strlen(",\"incarnation\":,\"revision\":}") + u64_len(instance->incarnation) +
+	       u64_len(instance->revision);
+}

@@ -84,5 +84,7 @@ bool metadata_is_valid(struct str metadata, uint16_t count);
  */
 void instance_put_json_open(struct buf *out, const struct instance *instance);
 void instance_put_json_close(struct buf *out, const struct instance *instance);
+/** The length of the second half. */
+size_t instance_json_close_len(const struct instance *instance);
 /** "10.0.0.1:8080", "[::1]:8080". */
 void instance_put_address(struct buf *out, const struct instance *instance);

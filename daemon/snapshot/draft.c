@@ -217,8 +217,8 @@ static const struct member *put(struct snapshot_draft *draft, struct draft_servi
 		member_new(&event->instance, name, before != NULL ? before->lease : lease);
 	if (after == NULL)
 		return NULL;
-	if (before != NULL && discard_later(draft, before, free) < 0) {
-		free(after);
+	if (before != NULL && discard_later(draft, before, member_retire) < 0) {
+		member_retire(after);
 		return NULL;
 	}
 
@@ -249,7 +249,7 @@ static const struct member *remove_member(struct snapshot_draft *draft,
 
 	CHECK(found != 0);
 	const struct member *before = service->build.members[found - 1];
-	if (discard_later(draft, before, free) < 0)
+	if (discard_later(draft, before, member_retire) < 0)
 		return NULL;
 
 	draft->fixups[draft->fixup_count++] = (struct fixup){
@@ -480,7 +480,8 @@ void snapshot_draft_discard(struct snapshot_draft *draft)
 	if (draft == NULL)
 		return;
 	for (size_t i = 0; i < draft->fixup_count; i++)
-		free(draft->fixups[i].member);
+		if (draft->fixups[i].member != NULL)
+			member_retire(draft->fixups[i].member);
 	for (size_t i = 0; i < draft->service_count; i++) {
 		struct draft_service *service = draft->services[i];
 

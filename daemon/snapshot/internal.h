@@ -73,3 +73,5 @@ void names_free(void *object);
 /** A member with its own copies of the strings and its rendered JSON. */
 struct member *member_new(const struct instance *instance, struct str service_name,
                           struct lease *lease) MUST_USE;
+/** Drops the reference of the snapshots: no later visit finds it. */
+void member_retire(void *object);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "snapshot/internal.h"
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/hash.h"
 
@@ -72,6 +73,8 @@ struct member *member_new(const struct instance *instance, struct str service_na
 	if (member != NULL) {
 		char *at = (char *)(member + 1);
 
+		member->bytes = (uint32_t)(sizeof(*member) + json.len + copied);
+		atomic_init(&member->refs, 1);
 		member->json = (struct str){copy(&at, text), json.len};
 		member->lease = lease;
 		member->value = *instance;
@@ -85,6 +88,39 @@ struct member *member_new(const struct instance *instance, struct str service_na
 	}
 	buf_fini(&json);
 	return member;
+}
+
+static atomic_size_t retired_bytes;
+
+void member_ref(const struct member *member)
+{
+	struct member *counted = (struct member *)(uintptr_t)member;
+	unsigned before = atomic_fetch_add_explicit(&counted->refs, 1, memory_order_relaxed);
+
+	CHECK(before > 0 && before < UINT32_MAX);
+}
+
+void member_unref(const struct member *member)
+{
+	struct member *counted = (struct member *)(uintptr_t)member;
+
+	if (atomic_fetch_sub_explicit(&counted->refs, 1, memory_order_acq_rel) > 1)
+		return;
+	atomic_fetch_sub_explicit(&retired_bytes, counted->bytes, memory_order_relaxed);
+	free(counted);
+}
+
+void member_retire(void *object)
+{
+	const struct member *member = object;
+
+	atomic_fetch_add_explicit(&retired_bytes, member->bytes, memory_order_relaxed);
+	member_unref(member);
+}
+
+size_t snapshot_retired_bytes(void)
+{
+	return atomic_load_explicit(&retired_bytes, memory_order_relaxed) + blob_retired_bytes();
 }
 
 static uint32_t slots_for(uint32_t count)
@@ -163,7 +199,7 @@ void service_free(void *object)
 {
 	struct service *service = object;
 
-	blob_unref(atomic_load_explicit(&service->answer, memory_order_acquire));
+	blob_retire(atomic_load_explicit(&service->answer, memory_order_acquire));
 	for (size_t i = 0; i < SERVICE_INDEXES; i++) {
 		struct service_index *index =
 			atomic_load_explicit(&service->index[i], memory_order_acquire);
@@ -185,6 +221,11 @@ void member_put_json(struct buf *out, const struct member *member)
 {
 	buf_put_str(out, member->json);
 	instance_put_json_close(out, &member->value);
+}
+
+size_t member_json_len(const struct member *member)
+{
+	return member->json.len + instance_json_close_len(&member->value);
 }
 
 void member_put_json_live(struct buf *out, const struct member *member, int64_t now_real_ms)

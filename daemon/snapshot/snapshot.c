@@ -34,7 +34,7 @@ static void free_services(struct snapshot *snapshot)
 			struct service *service = (struct service *)(uintptr_t)bucket->services[i];
 
 			for (uint32_t m = 0; m < service->count; m++)
-				free((void *)(uintptr_t)service->members[m]);
+				member_retire((void *)(uintptr_t)service->members[m]);
 			free(service->life);
 			service_free(service);
 		}

@@ -40,6 +40,10 @@ struct member {
 	struct instance value;
 	struct lease *lease;
 	struct str json; /* instance_put_json_open(): lacks its revision and the brace */
+	uint32_t bytes;  /* of memory that it takes */
+	/* one reference of the snapshots, and one of each answer that is rendered after its visit
+	 */
+	atomic_uint refs;
 };
 
 /** How many leases ran out since when; see registry/expiry.c. */
@@ -143,6 +147,19 @@ const struct member *service_member(const struct service *service, struct str id
 struct blob *service_answer(const struct service *service);
 /** Appends the member as a complete JSON object with its revision, as it stands in lookups. */
 void member_put_json(struct buf *out, const struct member *member);
+/** The length of what member_put_json() appends. */
+size_t member_json_len(const struct member *member);
+
+/**
+ * Keeps a member beyond the visit, for an answer that is rendered while its reader takes it: its
+ * record, revision and JSON, but neither its lease nor its service's name.
+ * Thread: any; member_ref() inside the visit that found it.
+ */
+void member_ref(const struct member *member);
+void member_unref(const struct member *member);
+/** Bytes of members and rendered answers that no snapshot has any more, kept only by what is being
+ * sent. */
+size_t snapshot_retired_bytes(void);
 /** Appends the member as a complete JSON object with last_heartbeat and heartbeat_age_ms, as it
  * stands alone. */
 void member_put_json_live(struct buf *out, const struct member *member, int64_t now_real_ms);

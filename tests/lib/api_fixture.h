@@ -50,6 +50,10 @@ static void wait_woken(void)
 	pthread_mutex_unlock(&woken_lock);
 }
 
+/** What was read of an answer in slices, so many bytes at once. */
+static struct buf sliced;
+static size_t slice_most = 65536;
+static bool reads_by_hand; /* the test calls read_slices() and api_release() */
 static bool stopped;
 
 static void api_fixture_open(void)
@@ -99,7 +103,8 @@ __attribute__((unused)) static void api_fixture_setup(void)
 	config = (struct config){.default_ttl_ms = TTL_MS_DEFAULT,
 	                         .default_remove_after_ms = REMOVE_AFTER_DEFAULT,
 	                         .max_instances = 1000,
-	                         .max_watchers = 3};
+	                         .max_watchers = 3,
+	                         .max_unsent_bytes = 1 << 30};
 	api_fixture_open();
 	api_response_init(&response);
 	body = NULL;
@@ -109,6 +114,7 @@ __attribute__((unused)) static void api_fixture_setup(void)
 __attribute__((unused)) static void api_fixture_teardown(void)
 {
 	api_response_fini(&response);
+	buf_fini(&sliced);
 	json_decref(body);
 	api_fixture_close();
 	clock_virtual_off();
@@ -116,8 +122,23 @@ __attribute__((unused)) static void api_fixture_teardown(void)
 	thread_abandon();
 }
 
+/** As http/ sends it. @return what the last read gave: API_STREAM_END, or API_STREAM_BROKEN */
+__attribute__((unused)) static long read_slices(void)
+{
+	struct api_stream *stream = response.stream;
+	long got = 0;
+
+	while (buf_reserve(&sliced, slice_most) == 0 &&
+	       (got = stream->read(stream, sliced.data + sliced.len, slice_most)) > 0)
+		sliced.len += (size_t)got;
+	ck_assert_int_eq(buf_error(&sliced), 0);
+	return got;
+}
+
 static struct str sent(void)
 {
+	if (response.stream != NULL && response.stream->is_whole)
+		return (struct str){sliced.data, sliced.len};
 	if (response.blob != NULL)
 		return (struct str){response.blob->data, response.blob->len};
 	return (struct str){response.body.data, response.body.len};
@@ -154,12 +175,20 @@ static void call_str(const char *method, struct str target, struct str content)
 	}
 	ck_assert_ptr_null(request.park);
 	ck_assert_uint_ne(response.status, 0);
+	buf_fini(&sliced);
+	buf_init(&sliced, 64u << 20);
+	if (response.stream != NULL && response.stream->is_whole && !reads_by_hand)
+		ck_assert_int_eq(read_slices(), API_STREAM_END);
 	if (request.sending != NULL)
 		api_sent(&request, true);
+	if (!reads_by_hand)
+		api_release(api, &request);
 	body = json_loadb(sent().data != NULL ? sent().data : "", sent().len, 0, NULL);
-	if (response.content_type != NULL && strstr(response.content_type, "json") != NULL)
+	if (!reads_by_hand && response.content_type != NULL &&
+	    strstr(response.content_type, "json") != NULL)
 		ck_assert_msg(body != NULL, "%.*s", (int)sent().len, sent().data);
-	request_reset();
+	if (!reads_by_hand)
+		request_reset();
 }
 
 __attribute__((unused)) static void call(const char *method, const char *target,

@@ -118,6 +118,11 @@ uint64_t api_body_max(const struct api *api, struct api_request *request)
 	return request->method == API_PUT || request->method == API_POST ? FAKE_BODY_MAX : 0;
 }
 
+void api_release(struct api *api, struct api_request *request)
+{
+	(void)api, (void)request;
+}
+
 void api_problem(struct api_response *response, unsigned status, const char *code,
                  const char *format, ...)
 {

@@ -17,6 +17,9 @@ static atomic_uint expired;
 static atomic_uint closed;
 static atomic_bool endless; /* it always has more */
 static atomic_bool cannot_expire;
+static atomic_bool is_whole;
+static atomic_bool breaks;
+static uint64_t length;
 static const char *_Atomic word; /* what to say next, NULL: nothing */
 
 static long stream_read(struct api_stream *which, char *to, size_t most)
@@ -34,8 +37,10 @@ static long stream_read(struct api_stream *which, char *to, size_t most)
 		atomic_fetch_add(&reads, 1);
 		return (long)strlen(say_now);
 	}
+	if (atomic_load(&breaks))
+		return API_STREAM_BROKEN;
 	if (stream.ending)
-		return -1;
+		return API_STREAM_END;
 	waiting->park_until_ms = atomic_load(&cannot_expire) ? 0 : clock_ms() + KEEP_MS;
 	atomic_fetch_add(&reads, 1);
 	return 0;
@@ -59,7 +64,12 @@ static struct api_stream *open_stream(struct api_request *request)
 {
 	waiting = request;
 	stream = (struct api_stream){
-		.read = stream_read, .expire = stream_expire, .close = stream_close};
+		.read = stream_read,
+		.expire = stream_expire,
+		.close = stream_close,
+		.is_whole = is_whole,
+		.length = length,
+	};
 	return &stream;
 }
 
@@ -68,7 +78,8 @@ static void set_up(void)
 	http_setup();
 	fake.stream = open_stream;
 	reads = expired = closed = 0;
-	endless = cannot_expire = false;
+	endless = cannot_expire = is_whole = breaks = false;
+	length = 0;
 	word = NULL;
 	serve_in_virtual_time();
 }
@@ -191,6 +202,60 @@ START_TEST(one_that_takes_it_slowly_is_not)
 }
 END_TEST
 
+START_TEST(one_that_never_waits_must_be_taken_within_the_time_of_one_answer)
+{
+	static char sink[1 << 20];
+	int fd = dial();
+
+	endless = is_whole = true;
+	get(fd, "/stream");
+	for (unsigned i = 0; i < 2; i++) {
+		unsigned before;
+
+		do {
+			before = reads;
+			let_it_see();
+		} while (reads != before || before == 0);
+		clock_virtual_advance(IDLE_MS / 2 + i);
+		while (i == 0 && reads == before) {
+			ck_assert_int_gt(recv(fd, sink, sizeof(sink), 0), 0);
+			let_it_see();
+		}
+	}
+	while (closed == 0)
+		let_it_see();
+	close(fd);
+}
+END_TEST
+
+START_TEST(one_whose_length_is_known_is_sent_without_chunks)
+{
+	int fd = dial();
+
+	word = "first";
+	length = 5;
+	is_whole = true;
+	get(fd, "/stream");
+	const struct answer *answer = hear(fd);
+	ck_assert_ptr_nonnull(strstr(answer->head, "Content-Length: 5\r\n"));
+	ck_assert_ptr_null(strstr(answer->head, "Transfer-Encoding"));
+	ck_assert_str_eq(answer->body, "first");
+	let_it_see();
+	close(fd);
+}
+END_TEST
+
+START_TEST(one_that_breaks_has_no_end)
+{
+	int fd = ask();
+
+	breaks = true;
+	wake_with(NULL);
+	hear_end(fd); /* and no last chunk before it */
+	close(fd);
+}
+END_TEST
+
 START_TEST(stopping_ends_it_well)
 {
 	int fd = ask();
@@ -221,4 +286,6 @@ END_TEST
 SUITE("http_stream", set_up, tear_down, a_stream_is_sent_as_it_comes,
       a_healthy_stream_outlives_all_deadlines, a_client_that_leaves_ends_it,
       one_that_takes_nothing_for_too_long_is_disconnected, one_that_takes_it_slowly_is_not,
+      one_that_never_waits_must_be_taken_within_the_time_of_one_answer,
+      one_whose_length_is_known_is_sent_without_chunks, one_that_breaks_has_no_end,
       stopping_ends_it_well, one_that_is_being_woken_is_closed_once_it_has_been)

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * Short and long answers are put together by the same code, piece by piece: roll_begin(), then
+ * roll_put() until it has no more. A long one is pulled from there by http/ (api/slices.h), a slice
+ * each time its client has taken the last one.
+ */
+#include "api/selection.h"
+
+#include "api/slices.h"
+#include "api/text.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a slice on its way costs besides the list of members: the page, and libmicrohttpd's copy. */
+#define SLICE_COST (2 * SLICE_BYTES)
+
+struct roll {
+	struct slices slices;
+	struct selection selection;
+	uint32_t at;   /* the next to be put; count: the end of the list; then nothing is left */
+	uint32_t held; /* references to the members before this one are dropped */
+	bool has_references;
+};
+
+void selection_init(struct selection *selection, bool text)
+{
+	*selection = (struct selection){.text = text};
+	buf_init(&selection->row, 1u << 20);
+	if (!text)
+		return;
+	text_put_heading(&selection->row);
+	table_measure(&selection->table, &selection->row);
+}
+
+void selection_fini(struct selection *selection)
+{
+	free(selection->members);
+	buf_fini(&selection->row);
+}
+
+int selection_add(struct selection *selection, const struct member *member)
+{
+	if (selection->count == selection->size) {
+		uint32_t size = selection->size == 0 ? 64 : selection->size * 2;
+		const struct member **members =
+			reallocarray(selection->members, size, sizeof(*members));
+
+		if (members == NULL)
+			return -ENOMEM;
+		selection->members = members;
+		selection->size = size;
+	}
+	selection->members[selection->count++] = member;
+	if (selection->text) {
+		text_measure_member(&selection->table, &selection->row, member);
+		selection->bytes += member->value.metadata.len;
+	} else {
+		selection->bytes += member_json_len(member) + (selection->count > 1);
+	}
+	return buf_error(&selection->row);
+}
+
+/** At least as long as all its rows. */
+static uint64_t length_of(const struct selection *selection)
+{
+	uint64_t row = 0;
+
+	for (size_t i = 0; i < TABLE_COLUMNS_MAX; i++)
+		row += selection->table.width[i] + 2;
+	return selection->bytes + (selection->text ? row * selection->count : 0);
+}
+
+/** What stands before the members. */
+static void roll_begin(struct roll *roll, struct buf *out, struct str service, uint64_t revision)
+{
+	struct selection *selection = &roll->selection;
+
+	if (selection->text) {
+		buf_reset(&selection->row);
+		text_put_heading(&selection->row);
+		table_put_rows(&selection->table, out, &selection->row);
+		return;
+	}
+	buf_put(out, "{\"service\":");
+	buf_put_json(out, service);
+	buf_put(out, ",\"revision\":");
+	buf_put_u64(out, revision);
+	buf_put(out, ",\"instances\":[");
+}
+
+static void roll_end(const struct roll *roll, struct buf *out)
+{
+	const struct selection *selection = &roll->selection;
+
+	if (selection->text)
+		return;
+	buf_put_char(out, ']');
+	if (selection->is_cut) {
+		buf_put(out, ",\"next\":");
+		buf_put_json(out, selection->members[selection->count - 1]->value.id);
+	}
+	buf_put_char(out, '}');
+}
+
+static void drop_references(struct roll *roll, uint32_t end)
+{
+	for (; roll->has_references && roll->held < end; roll->held++)
+		member_unref(roll->selection.members[roll->held]);
+}
+
+/** The next member, or the end after the last one. @return false: nothing is left */
+static bool roll_put(struct roll *roll, struct buf *out)
+{
+	struct selection *selection = &roll->selection;
+
+	if (roll->at > selection->count)
+		return false;
+	if (roll->at == selection->count) {
+		roll_end(roll, out);
+	} else if (selection->text) {
+		buf_reset(&selection->row);
+		text_put_member(&selection->row, selection->members[roll->at]);
+		table_put_rows(&selection->table, out, &selection->row);
+	} else {
+		if (roll->at > 0)
+			buf_put_char(out, ',');
+		member_put_json(out, selection->members[roll->at]);
+	}
+	if (buf_error(&selection->row) < 0)
+		out->error = buf_error(&selection->row);
+	drop_references(roll, roll->at); /* the last one is named at the end once more */
+	roll->at++;
+	return true;
+}
+
+static bool put_slice(struct slices *slices, struct buf *out)
+{
+	struct roll *roll = container_of(slices, struct roll, slices);
+
+	if (!roll_put(roll, out))
+		return false;
+	if (roll->at > roll->selection.count && !roll->selection.text)
+		buf_put_char(out, '\n'); /* as call_answer() ends a short one */
+	return true;
+}
+
+static void roll_free(struct slices *slices)
+{
+	struct roll *roll = container_of(slices, struct roll, slices);
+
+	drop_references(roll, roll->selection.count);
+	selection_fini(&roll->selection);
+	free(roll);
+}
+
+/** The length of the answer, whose beginning is in the page: 0 when only rendering it would tell.
+ */
+static uint64_t measure(const struct roll *roll)
+{
+	struct buf end;
+
+	if (roll->selection.text || roll->slices.is_pretty)
+		return 0;
+	buf_init(&end, 4096);
+	roll_end(roll, &end);
+	uint64_t length = roll->slices.page.len + roll->selection.bytes + end.len + 1;
+	length = buf_error(&end) < 0 ? 0 : length;
+	buf_fini(&end);
+	return length;
+}
+
+/** Makes it what @p call is answered with. */
+static void start(struct roll *roll, struct call *call, struct str service, uint64_t revision)
+{
+	struct buf head;
+
+	buf_init(&head, 4096);
+	roll_begin(roll, &head, service, revision);
+	slices_start(&roll->slices, &head, !roll->selection.text && call_is_pretty(call));
+	buf_fini(&head);
+	roll->slices.out.length = measure(roll);
+	call->response->stream = &roll->slices.out;
+}
+
+static enum api_result answer_in_slices(struct selection *selection, struct call *call,
+                                        struct str service, uint64_t revision)
+{
+	uint64_t length = length_of(selection);
+	uint64_t cost = sizeof(struct roll) + SLICE_COST + selection->size * sizeof(void *);
+	struct roll *roll = NULL;
+
+	if (call_hold(call, cost, length))
+		roll = malloc(sizeof(*roll));
+	else
+		cost = 0;
+	if (roll == NULL) {
+		selection_fini(selection);
+		if (cost > 0)
+			problem_errno(call->response, -ENOMEM);
+		return API_DONE;
+	}
+	*roll = (struct roll){.selection = *selection, .has_references = true};
+	slices_init(&roll->slices, put_slice, roll_free);
+	for (uint32_t i = 0; i < selection->count; i++)
+		member_ref(selection->members[i]);
+	start(roll, call, service, revision);
+	return call_answer(call, 200, selection->text ? TYPE_TEXT : TYPE_JSON);
+}
+
+static enum api_result answer_at_once(struct selection *selection, struct call *call,
+                                      struct str service, uint64_t revision)
+{
+	struct roll roll = {.selection = *selection};
+	struct buf *body = &call->response->body;
+
+	roll_begin(&roll, body, service, revision);
+	while (roll_put(&roll, body))
+		continue;
+	selection_fini(&roll.selection);
+	return call_answer(call, 200, selection->text ? TYPE_TEXT : TYPE_JSON);
+}
+
+enum api_result selection_answer(struct selection *selection, struct call *call, struct str service,
+                                 uint64_t revision)
+{
+	return length_of(selection) > SLICE_BYTES
+	               ? answer_in_slices(selection, call, service, revision)
+	               : answer_at_once(selection, call, service, revision);
+}

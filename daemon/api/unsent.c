@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * Counts what answers hold from when they are made until they have been sent, so that clients who
+ *do not read cannot take all memory. Two numbers, since many answers share the bytes that they
+ *send:
+ *
+ *	held    memory that exists for unsent answers alone: bodies, slices, pages of streams, and
+ *	        the old versions that they keep (snapshot_retired_bytes()); bounded in all
+ *	unsent  length of the answers, wherever their bytes stand; bounded for each peer
+ *
+ * Runs on the http threads. A bound is looked at before the answer is counted, so http threads that
+ * answer at the same moment may pass it by one answer each.
+ */
+#include "api/call.h"
+
+#include "api/pretty.h"
+
+#include <inttypes.h>
+
+/* Smaller ones fit the socket's buffer: counting them would cost more than they do. */
+#define COUNTED_BODY 4096
+#define COUNTED_BLOB 65536
+
+enum bound { BOUND_NONE, BOUND_ALL, BOUND_PEER };
+
+uint64_t api_held_bytes(const struct api *api)
+{
+	return atomic_load_explicit(&api->held, memory_order_relaxed) + snapshot_retired_bytes();
+}
+
+static uint64_t most_of(const _Atomic(int64_t) *limit)
+{
+	return (uint64_t)atomic_load_explicit(limit, memory_order_relaxed);
+}
+
+/** The bound that is passed when @p request holds so much in place of what it was counted for. */
+static enum bound bound_passed(const struct api *api, const struct api_request *request,
+                               uint64_t held, uint64_t unsent)
+{
+	uint64_t most = most_of(&api->max_unsent_bytes_per_peer);
+
+	if (held <= request->held && unsent <= request->unsent)
+		return BOUND_NONE;
+	if (api_held_bytes(api) - request->held + held > most_of(&api->max_unsent_bytes))
+		return BOUND_ALL;
+	if (request->peer_unsent == NULL || most == 0)
+		return BOUND_NONE;
+	uint64_t others =
+		atomic_load_explicit(request->peer_unsent, memory_order_relaxed) - request->unsent;
+	/* A peer's only answer passes whatever its length: it could never be read otherwise. */
+	return others > 0 && others + unsent > most ? BOUND_PEER : BOUND_NONE;
+}
+
+static void count(struct api *api, struct api_request *request, uint64_t held, uint64_t unsent)
+{
+	atomic_fetch_add_explicit(&api->held, held - request->held, memory_order_relaxed);
+	if (request->peer_unsent != NULL)
+		atomic_fetch_add_explicit(request->peer_unsent, unsent - request->unsent,
+		                          memory_order_relaxed);
+	request->held = held;
+	request->unsent = unsent;
+}
+
+bool api_hold(struct api *api, struct api_request *request, uint64_t held, uint64_t unsent)
+{
+	if (bound_passed(api, request, held, unsent) != BOUND_NONE)
+		return false;
+	count(api, request, held, unsent);
+	return true;
+}
+
+void api_release(struct api *api, struct api_request *request)
+{
+	if (request->held > 0 || request->unsent > 0)
+		count(api, request, 0, 0);
+}
+
+static void refuse(struct call *call, enum bound bound)
+{
+	const struct api *api = call->api;
+
+	metrics_count(METRIC_UNSENT_REFUSED, 1);
+	if (bound == BOUND_PEER)
+		problem(call->response, "too-much-unsent",
+		        "your address has not read %" PRIu64 " bytes of other answers; "
+		        "max_unsent_bytes_per_peer is %" PRIu64,
+		        atomic_load_explicit(call->request->peer_unsent, memory_order_relaxed),
+		        most_of(&api->max_unsent_bytes_per_peer));
+	else
+		problem(call->response, "too-much-unsent",
+		        "answers that their clients have not read hold %" PRIu64
+		        " bytes; max_unsent_bytes is %" PRIu64,
+		        api_held_bytes(api), most_of(&api->max_unsent_bytes));
+}
+
+bool call_hold(struct call *call, uint64_t held, uint64_t unsent)
+{
+	enum bound bound = bound_passed(call->api, call->request, held, unsent);
+
+	if (bound != BOUND_NONE) {
+		refuse(call, bound);
+		return false;
+	}
+	count(call->api, call->request, held, unsent);
+	return true;
+}
+
+void call_hold_response(struct call *call)
+{
+	struct api_response *response = call->response;
+	enum api_method method = call->request->method;
+	uint64_t held = response->body.len > COUNTED_BODY ? response->body.size : 0;
+	uint64_t unsent = held > 0 ? response->body.len : 0;
+
+	if (response->stream != NULL)
+		return; /* counts itself */
+	if (response->blob != NULL && response->blob->len > COUNTED_BLOB)
+		unsent += response->blob->len;
+	enum bound bound = bound_passed(call->api, call->request, held, unsent);
+	/* A change was made, and its answer must say so. */
+	if (bound != BOUND_NONE && (method == API_GET || method == API_HEAD)) {
+		buf_fini(&response->body);
+		refuse(call, bound);
+		return;
+	}
+	if (held + unsent > 0)
+		count(call->api, call->request, held, unsent);
+}
