@@ -221,7 +221,7 @@ $(CXX_EXAMPLES): $(B)/%: $(srcdir)/%.cc $(srcdir)/client/include/rollcall.h $(CL
 	  $(if $(SAN),-fsanitize=$(SAN)) -I$(srcdir)/client/include -o $@ $< $(CLIENT_SO) -Xlinker -rpath -Xlinker '$(abspath $(B))'
 
 SUBST_FILE = sed -e 's|@sbindir@|$(sbindir)|g' -e 's|@prefix@|$(prefix)|g' -e 's|@libdir@|$(libdir)|g' \
-	-e 's|@includedir@|$(includedir)|g' -e 's|@VERSION@|$(VERSION)|g'
+	-e 's|@includedir@|$(includedir)|g' -e 's|@VERSION@|$(VERSION)|g' -e 's|@systemd_254@|$(systemd_254)|'
 $(B)/rollcall.pc: $(srcdir)/client/rollcall.pc.in config.mk
 	$(Q)mkdir -p $(@D) && $(SUBST_FILE) $< >$@
 $(B)/systemd/%: $(srcdir)/systemd/%.in config.mk

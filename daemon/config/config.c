@@ -100,6 +100,27 @@ static void on_file_value(void *arg, unsigned line, const struct option *option,
 	}
 }
 
+/* Does the file stay unreadable until somebody changes it, its name or its mode? */
+static bool is_mistake(int error)
+{
+	switch (-error) {
+	case ENOENT:
+	case ENOTDIR:
+	case EISDIR:
+	case EACCES:
+	case EPERM:
+	case ELOOP:
+	case ENAMETOOLONG:
+	case EFBIG:
+	case ENXIO:
+	case EPIPE:
+	case ETIMEDOUT:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static int read_file(struct reading *reading, bool must_exist)
 {
 	struct file_sink sink = {on_file_value, on_file_wrong, reading};
@@ -110,6 +131,8 @@ static int read_file(struct reading *reading, bool must_exist)
 	if (!must_exist && (r == -ENOENT || r == -ENOTDIR))
 		return 0;
 	say_line(reading->say, "cannot read '%s': %s", reading->file, strerror(-r));
+	if (!is_mistake(r))
+		return r == -EINVAL || r == -EBADMSG ? -EIO : r;
 	reading->others_wrong = true;
 	return 0;
 }

@@ -98,7 +98,8 @@ typedef void (*config_say_fn)(const char *line);
  * @param say       called with each error, all of them, not just the first: file and line, or what
  *                  else it came from, the option, its value and what is allowed
  * @return 0; -EINVAL: the command line is wrong; -EBADMSG: the file or the environment is wrong, or
- *         the file cannot be read; -ENOMEM. All but -ENOMEM have been said.
+ *         the file is missing or may not be read; -ENOMEM; -EIO, -EMFILE, ...: the file could not
+ *         be read this time. All but -ENOMEM have been said.
  */
 int config_load(int argc, char **argv, config_say_fn say, struct config *ret_config,
                 enum config_action *ret_action, struct config_sources **ret_sources) MUST_USE;
@@ -111,7 +112,7 @@ void config_sources_free(struct config_sources *sources);
  * @param config    in: the current values; out: with the new values of options that may change
  *                  while running
  * @param say       told what changed, what would need a restart, and each error
- * @return 0; -EBADMSG: the file is wrong, nothing was changed; -ENOMEM: neither
+ * @return 0; otherwise as config_load(), and nothing was changed
  */
 int config_reload(struct config_sources *sources, struct config *config,
                   config_say_fn say) MUST_USE;

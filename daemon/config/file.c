@@ -7,12 +7,15 @@
 #include <confuse.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define FILE_BYTES_MAX 262144
+#define READ_MS        1000 /* for each read of what is no ordinary file */
 #define UNKNOWN_MAX    32
 #define UNKNOWN_SIZE   64
 
@@ -165,23 +168,62 @@ static int parse_once(struct parse *parse, const char *text, const struct file_s
 	return 0;
 }
 
+/* Whoever made a FIFO of the file must not be waited for: a reload runs in main(). */
+static int wait_readable(int fd)
+{
+	struct pollfd file = {.fd = fd, .events = POLLIN};
+	int r;
+
+	do {
+		r = poll(&file, 1, READ_MS);
+	} while (r < 0 && errno == EINTR);
+	if (r < 0)
+		return -errno;
+	return r == 0 ? -ETIMEDOUT : 0;
+}
+
+static ssize_t read_some(int fd, char *out, size_t size)
+{
+	ssize_t n;
+
+	do {
+		int r = wait_readable(fd);
+
+		if (r < 0)
+			return r;
+		n = read(fd, out, size);
+	} while (n < 0 && (errno == EINTR || errno == EAGAIN));
+	return n < 0 ? -errno : n;
+}
+
+/* Nothing in a pipe is a writer that has gone, or one that has not come. */
+static bool is_pipe(int fd)
+{
+	struct stat about;
+
+	return fstat(fd, &about) == 0 && (S_ISFIFO(about.st_mode) || S_ISSOCK(about.st_mode));
+}
+
 /* @return the length of what was read into @p text, or an error */
 static ssize_t slurp(const char *path, char text[FILE_BYTES_MAX])
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	size_t len = 0;
 	ssize_t n;
 
 	if (fd < 0)
 		return -errno;
 	do {
-		n = read(fd, text + len, FILE_BYTES_MAX - len);
+		n = read_some(fd, text + len, FILE_BYTES_MAX - len);
 		if (n > 0)
 			len += (size_t)n;
-	} while (n > 0 || (n < 0 && errno == EINTR));
-	n = n < 0 ? -errno : (ssize_t)len;
+	} while (n > 0);
+	if (n == 0 && len == 0 && is_pipe(fd))
+		n = -EPIPE;
 	(void)close(fd);
-	return n == FILE_BYTES_MAX ? -EFBIG : n;
+	if (n < 0)
+		return n;
+	return len == FILE_BYTES_MAX ? -EFBIG : (ssize_t)len;
 }
 
 static int parse_all(const char *text, const struct file_sink *sink)

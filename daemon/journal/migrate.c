@@ -5,8 +5,10 @@
 #include "journal/sql.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 int journal_identify(sqlite3 *db, const char *path, int64_t *ret_version,
                      struct journal_error *ret_error)
@@ -84,6 +86,14 @@ static int read_instances(sqlite3 *db)
 	return r;
 }
 
+/* SQLite reads a file that it cannot open for writing, and keeps the reason to itself. */
+static int not_writable(const char *path, struct journal_error *ret_error)
+{
+	int r = faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) < 0 ? -errno : -EIO;
+
+	return journal_error_set(ret_error, r, "cannot write to '%s': %s", path, strerror(-r));
+}
+
 static int open_checked(sqlite3 *db, const char *path, int64_t *ret_version,
                         struct journal_error *ret_error)
 {
@@ -94,7 +104,7 @@ static int open_checked(sqlite3 *db, const char *path, int64_t *ret_version,
 	if (r < 0)
 		return r;
 	if (sqlite3_db_readonly(db, "main") != 0)
-		return journal_error_set(ret_error, -EACCES, "cannot write to '%s'", path);
+		return not_writable(path, ret_error);
 	r = sql_exec(db, "PRAGMA journal_mode=WAL");
 	/* A WAL that had to grow, because a reader held it, shrinks when it starts over. */
 	if (r == 0)

@@ -2,6 +2,7 @@
 #include "base/version.h"
 #include "config/config.h"
 #include "journal/journal.h"
+#include "main/exit_code.h"
 #include "main/run.h"
 
 #include <errno.h>
@@ -35,13 +36,11 @@ static int verify(const struct config *config)
 		return EX_DAMAGED;
 	case EBUSY:
 		complain("the journal is in use, so it was not checked");
-		return EX_TEMPFAIL;
-	case EIO:
-		return EX_IOERR;
+		return exit_code_of(r);
 	default:
 		(void)fprintf(stderr, "rollcalld: cannot verify '%s': %s\n", config->state_dir,
 		              strerror(-r));
-		return EX_CONFIG;
+		return exit_code_of(r);
 	}
 }
 
@@ -85,16 +84,20 @@ int main(int argc, char **argv)
 	enum config_action action;
 	int code;
 
-	switch (-config_load(argc, argv, complain, &config, &action, &sources)) {
+	int r = config_load(argc, argv, complain, &config, &action, &sources);
+
+	switch (-r) {
 	case 0:
 		break;
 	case EINVAL:
 		return EX_USAGE;
 	case EBADMSG:
 		return EX_CONFIG;
-	default:
+	case ENOMEM:
 		complain("out of memory");
 		return EX_OSERR;
+	default:
+		return exit_code_of(r);
 	}
 	code = act(action, &config, sources);
 	config_sources_free(sources);

@@ -9,6 +9,7 @@
 #include "base/version.h"
 #include "config/config.h"
 #include "http/http.h"
+#include "main/exit_code.h"
 #include "main/limits.h"
 #include "main/notify.h"
 #include "main/signals.h"
@@ -127,28 +128,6 @@ static struct http_options http_options_of(const struct daemon *daemon)
 }
 
 /* --- start ------------------------------------------------------------------------------------ */
-
-static int exit_code_of(int error)
-{
-	switch (-error) {
-	case EBUSY:
-		return EX_TEMPFAIL;
-	case EPROTO:
-	case EACCES:
-	case EPERM:
-	case ENOENT:
-	case ENOTDIR:
-	case EROFS:
-	case ENAMETOOLONG:
-		return EX_CONFIG;
-	case EIO:
-	case ENOSPC:
-	case EDQUOT:
-		return EX_IOERR;
-	default:
-		return EX_OSERR;
-	}
-}
 
 static int open_registry(struct daemon *daemon)
 {

@@ -541,7 +541,8 @@ class SlowDisk:
 
     LIBRARY = os.path.join(BUILD, 'slowdisk.so')
     FIELDS = {'sync_delay_ms': ('i', 0), 'sync_errno': ('i', 4), 'write_delay_ms': ('i', 8),
-              'write_errno': ('i', 12), 'quota_bytes': ('q', 16)}
+              'write_errno': ('i', 12), 'quota_bytes': ('q', 16), 'open_errno': ('i', 40),
+              'open_skip': ('i', 44), 'open_every': ('i', 48)}
 
     def __init__(self, state_dir):
         self.state_dir = state_dir

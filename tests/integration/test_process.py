@@ -202,6 +202,53 @@ class ExitCodes(TestCase):
         self.assert_exit(run('--listen=127.0.0.1:0', f'--state-dir={file}'), CONFIG,
                          re.escape(file))
 
+    def test_a_disk_that_refuses_is_no_mistake_in_the_configuration(self):
+        disk = self.slow_disk()
+        disk.set(open_every=1)
+        for error, code in ((errno.EROFS, IOERR), (errno.EIO, IOERR), (errno.ENOSPC, IOERR),
+                            (errno.EDQUOT, IOERR), (errno.EMFILE, OSERR), (errno.ENFILE, OSERR),
+                            (errno.ENOMEM, OSERR), (errno.EACCES, CONFIG)):
+            disk.set(open_errno=error)
+            for action in ((), ('--check',)):
+                result = run('--listen=127.0.0.1:0', f'--state-dir={disk.state_dir}', *action, env=disk.env)
+                self.assert_exit(result, code, re.escape(disk.state_dir))
+
+    def test_no_single_file_that_cannot_be_opened_keeps_it_from_being_started_again(self):
+        disk = self.slow_disk()
+        daemon = self.daemon(disk.state_dir, env=disk.env)
+        daemon.register('web', 'a')
+        daemon.stop()
+        refused = 0
+        for error in (errno.EIO, errno.EROFS, errno.EMFILE):
+            for nth in range(100):
+                disk.set(open_errno=error, open_skip=nth)
+                before = disk.refusals
+                daemon.spawn()
+                try:
+                    daemon.wait_ready()
+                except AssertionError:
+                    self.assertIn(daemon.wait_exit(), (OSERR, IOERR, TEMPFAIL), daemon.log)
+                    refused += 1
+                else:
+                    daemon.kill()
+                if disk.refusals == before:
+                    break
+            self.assertLess(nth, 99)
+        self.assertGreater(refused, 3)
+        disk.set(open_errno=0)
+        daemon.start()
+        self.assertEqual(daemon.ids('web'), ['a'])
+
+    def test_a_configuration_that_cannot_be_read_now_may_be_read_later(self):
+        disk = self.slow_disk()
+        path = os.path.join(disk.state_dir, 'rollcalld.conf')
+        self.write(path, '')
+        for error, code in ((errno.EIO, IOERR), (errno.EMFILE, OSERR), (errno.EACCES, CONFIG),
+                            (errno.ELOOP, CONFIG)):
+            disk.set(open_errno=error, open_every=1)
+            self.assert_exit(run(f'--config={path}', '--check-config', env=disk.env), code,
+                             re.escape(path) + '.*' + os.strerror(error))
+
     def test_a_journal_of_a_newer_version_is_refused(self):
         daemon = self.daemon()
         daemon.register('web', 'a')
@@ -283,6 +330,26 @@ class Reloading(TestCase):
         self.registry.wait_log(r'rollcalld\.conf:2: http_threads: ')
         self.registry.wait_log('nothing was changed')
         self.assertEqual(self.ttl_of('a'), 20000)
+
+    def test_a_file_that_is_not_there_to_be_read_changes_nothing(self):
+        os.unlink(self.path)
+        os.mkfifo(self.path)
+        self.registry.signal(signal.SIGHUP)
+        self.registry.wait_log('rollcalld.conf.*Connection timed out')
+        self.assertEqual(self.ttl_of('a'), 20000)
+        self.registry.stop()
+
+    def test_a_pipe_can_be_the_file(self):
+        read, write = os.pipe()
+        with os.fdopen(write, 'w', encoding='ascii') as file:
+            file.write('http_threads = 3\n')
+        result = subprocess.run([rt.ROLLCALLD, f'--config=/dev/fd/{read}', '--print-config'], pass_fds=[read],
+                                stdout=subprocess.PIPE, text=True, check=True, timeout=rt.seconds(20))
+        self.assert_exit(subprocess.run([rt.ROLLCALLD, f'--config=/dev/fd/{read}', '--print-config'],
+                                        pass_fds=[read], stderr=subprocess.PIPE, text=True, check=False,
+                                        timeout=rt.seconds(20)), CONFIG, 'Broken pipe')
+        os.close(read)
+        self.assertIn(f'http_threads = 3 # /dev/fd/{read}:1', result.stdout)
 
     def test_the_log_level_changes(self):
         self.reload('log_level = error\ndefault_ttl_ms = 25000\n')

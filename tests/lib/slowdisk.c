@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,6 +33,9 @@ struct slowdisk {
 	/* told to the test */
 	_Atomic(int64_t) syncs;
 	_Atomic(int64_t) refusals;
+	_Atomic(int32_t) open_errno;
+	_Atomic(int32_t) open_skip;  /* so many succeed, then one fails */
+	_Atomic(int32_t) open_every; /* not 0: all fail */
 };
 
 #define FDS 65536
@@ -44,6 +48,7 @@ enum { UNKNOWN, INSIDE, OUTSIDE };
 static int (*next_close)(int);
 static int (*next_fsync)(int);
 static int (*next_fdatasync)(int);
+static int (*next_openat)(int, const char *, int, ...);
 static ssize_t (*next_write)(int, const void *, size_t);
 static ssize_t (*next_pwrite)(int, const void *, size_t, off64_t);
 
@@ -59,6 +64,7 @@ __attribute__((constructor)) static void start(void)
 	*(void **)&next_close = dlsym(RTLD_NEXT, "close");
 	*(void **)&next_fsync = dlsym(RTLD_NEXT, "fsync");
 	*(void **)&next_fdatasync = dlsym(RTLD_NEXT, "fdatasync");
+	*(void **)&next_openat = dlsym(RTLD_NEXT, "openat64");
 	*(void **)&next_write = dlsym(RTLD_NEXT, "write");
 	*(void **)&next_pwrite = dlsym(RTLD_NEXT, "pwrite64");
 	if (path == NULL || state == NULL || realpath(state, dir) == NULL)
@@ -159,6 +165,86 @@ static bool sync_fails(int fd)
 	atomic_fetch_add(&control->syncs, 1);
 	wait_ms(atomic_load(&control->sync_delay_ms));
 	return refuse(atomic_load(&control->sync_errno));
+}
+
+/** The directory itself does not count: the daemon looks at it by other means too. */
+static bool is_path_inside(int at, const char *path)
+{
+	size_t prefix = strlen(dir);
+
+	if (control == NULL || prefix == 0)
+		return false;
+	if (path[0] == '/')
+		return strncmp(path, dir, prefix) == 0 && path[prefix] == '/';
+	if (at == AT_FDCWD)
+		return false;
+
+	struct stat here;
+	struct stat state;
+	return fstat(at, &here) == 0 && stat(dir, &state) == 0 && here.st_dev == state.st_dev &&
+	       here.st_ino == state.st_ino;
+}
+
+static bool open_fails(int at, const char *path)
+{
+	if (!is_path_inside(at, path) || atomic_load(&control->open_errno) == 0)
+		return false;
+	if (atomic_load(&control->open_every) == 0 && atomic_fetch_sub(&control->open_skip, 1) != 0)
+		return false;
+	return refuse(atomic_load(&control->open_errno));
+}
+
+static mode_t mode_of(int flags, va_list args)
+{
+	return (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(args, mode_t) : 0;
+}
+
+static int do_open(int at, const char *path, int flags, mode_t mode)
+{
+	if (open_fails(at, path))
+		return -1;
+	return next_openat != NULL ? next_openat(at, path, flags, mode)
+	                           : (int)syscall(SYS_openat, at, path, flags, mode);
+}
+
+int openat64(int at, const char *path, int flags, ...)
+{
+	va_list args;
+
+	va_start(args, flags);
+	mode_t mode = mode_of(flags, args);
+	va_end(args);
+	return do_open(at, path, flags, mode);
+}
+
+int openat(int at, const char *path, int flags, ...)
+{
+	va_list args;
+
+	va_start(args, flags);
+	mode_t mode = mode_of(flags, args);
+	va_end(args);
+	return do_open(at, path, flags, mode);
+}
+
+int open64(const char *path, int flags, ...)
+{
+	va_list args;
+
+	va_start(args, flags);
+	mode_t mode = mode_of(flags, args);
+	va_end(args);
+	return do_open(AT_FDCWD, path, flags, mode);
+}
+
+int open(const char *path, int flags, ...)
+{
+	va_list args;
+
+	va_start(args, flags);
+	mode_t mode = mode_of(flags, args);
+	va_end(args);
+	return do_open(AT_FDCWD, path, flags, mode);
 }
 
 int close(int fd)
