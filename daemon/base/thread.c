@@ -7,7 +7,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <urcu.h>
+
+/* Measured: threads touch up to 40 KiB; formatting the longest log line takes 64 KiB more. What is
+ * not touched takes no memory. */
+#define STACK_BYTES      (1 << 20)
+#define MAIN_STACK_BYTES (512 << 10)
 
 struct start {
 	const char *name;
@@ -33,6 +39,26 @@ static void *run(void *arg)
 	start.fn(start.arg);
 	rcu_unregister_thread();
 	return NULL;
+}
+
+int thread_set_stacks(void)
+{
+	struct rlimit limit;
+	pthread_attr_t attr;
+
+	CHECK_OK(pthread_attr_init(&attr));
+	CHECK_OK(pthread_attr_setstacksize(&attr, STACK_BYTES));
+	int r = pthread_setattr_default_np(&attr);
+	CHECK_OK(pthread_attr_destroy(&attr));
+	if (r != 0)
+		return -r;
+
+	if (getrlimit(RLIMIT_STACK, &limit) < 0)
+		return -errno;
+	if (limit.rlim_cur >= MAIN_STACK_BYTES)
+		return 0;
+	limit.rlim_cur = MAIN_STACK_BYTES; /* the kernel looks at it whenever the stack grows */
+	return setrlimit(RLIMIT_STACK, &limit) < 0 ? -errno : 0;
 }
 
 int thread_start(pthread_t *ret_thread, const char *name, void (*fn)(void *arg), void *arg)

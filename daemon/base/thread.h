@@ -7,6 +7,12 @@
 #include <pthread.h>
 
 /**
+ * Makes stacks independent of RLIMIT_STACK: threads to come, those of libraries as well, get 1 MiB,
+ * and the main thread's may grow to 512 KiB or more. Main only, first of all.
+ * @return 0; -EPERM, -EINVAL: the hard limit does not allow that much; -ENOMEM
+ */
+int thread_set_stacks(void) MUST_USE;
+/**
  * Starts a thread that runs @p fn(@p arg).
  * @param name  borrowed for ever; 15 characters are shown
  * @return 0, -ENOMEM or -EAGAIN (no more threads)

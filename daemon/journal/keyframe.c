@@ -130,7 +130,7 @@ static int write_all(int fd, const void *data, size_t len)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return errno == EDQUOT ? -ENOSPC : -errno;
+			return errno == EDQUOT || errno == EFBIG ? -ENOSPC : -errno;
 		at += n;
 		len -= (size_t)n;
 	}

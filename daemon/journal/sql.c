@@ -8,8 +8,8 @@
  */
 #define BUSY_TIMEOUT_MS 5000
 
-/** Did the last write of the database or its WAL fail for want of quota? SQLite knows ENOSPC only.
- */
+/** Did the last write of the database or its WAL fail for want of quota, or at the largest size
+ * that a file may have? SQLite knows ENOSPC only. */
 static bool is_over_quota(sqlite3 *db)
 {
 	static const int which[] = {SQLITE_FCNTL_JOURNAL_POINTER, SQLITE_FCNTL_FILE_POINTER};
@@ -22,7 +22,7 @@ static bool is_over_quota(sqlite3 *db)
 		    file != NULL && file->pMethods != NULL &&
 		    file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &code) ==
 		            SQLITE_OK &&
-		    code == EDQUOT)
+		    (code == EDQUOT || code == EFBIG))
 			return true;
 	}
 	return false;

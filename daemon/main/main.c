@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "base/thread.h"
 #include "base/version.h"
 #include "config/config.h"
 #include "journal/journal.h"
@@ -83,6 +84,11 @@ int main(int argc, char **argv)
 	struct config_sources *sources = NULL;
 	enum config_action action;
 	int code;
+
+	if (thread_set_stacks() < 0) {
+		complain("the stack is too small: 'ulimit -s' must be at least 512");
+		return EX_OSERR;
+	}
 
 	int r = config_load(argc, argv, complain, &config, &action, &sources);
 

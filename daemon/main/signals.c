@@ -35,6 +35,7 @@ int signals_init(struct signals *signals)
 
 	*signals = (struct signals){-1, -1};
 	ignore(SIGPIPE);
+	ignore(SIGXFSZ); /* a file at RLIMIT_FSIZE is a full disk: write() says EFBIG */
 	block(&ours);
 
 	signals->signal_fd = signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);

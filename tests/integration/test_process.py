@@ -593,6 +593,51 @@ class Troubles(TestCase):
         manager.wait_for('STOPPING')
 
 
+class Limits(TestCase):
+    """What a shell's ulimit can do to it."""
+
+    def limited(self, limit, **kwargs):
+        return self.daemon(wrapper=['sh', '-c', f'ulimit {limit} && exec "$@"', 'sh'], **kwargs)
+
+    def test_a_small_stack_is_made_larger(self):
+        daemon = self.limited('-S -s 64')
+        for n in range(100):
+            daemon.register('web', f'instance-{n}', metadata={f'key-{k}': 'x' * 200 for k in range(8)})
+        daemon.put(rt.instance_path('web', 'a'), '[' * 2000 + ']' * 2000, {'Content-Type': 'application/json'})
+        self.assertEqual(len(daemon.ids('web', limit=1000)), 100)
+        self.assertEqual(len(daemon.ids('web', at=50, limit=1000)), 50)
+        self.assertEqual(len(daemon.events(limit=1000)), 100)
+        daemon.pick('web', strategy='consistent_hash', key='a')
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_log('reloaded')
+        with open(f'/proc/{daemon.pid}/limits', encoding='ascii') as file:
+            self.assertRegex(file.read(), r'Max stack size +524288 ')
+
+    def test_a_stack_that_must_stay_small_is_refused(self):
+        daemon = self.limited('-s 64', start=False)
+        daemon.spawn()
+        self.assertEqual(daemon.wait_exit(), OSERR)
+        daemon.wait_log('the stack is too small.*512')
+
+    def test_a_bound_on_the_size_of_files_is_a_full_disk(self):
+        daemon = self.limited('-f 1024')  # blocks of 512 bytes, less than the reserve
+        codes = set()
+        for n in range(2000):
+            answer = daemon.try_register('web', f'instance-{n}', metadata={'x': 'y' * 1000})
+            codes.add(answer.status)
+            if answer.status == 507:
+                break
+        self.assertEqual(codes, {201, 507})
+        self.assertTrue(daemon.status()['storage']['full'])
+        self.assertFalse(daemon.status()['storage']['failed'])
+        self.assertIn('instance-0', daemon.ids('web', limit=1))
+        daemon.wait_log('the disk is full')
+        daemon.stop()
+        unlimited = self.daemon(state_dir=daemon.state_dir)
+        self.assertEqual(len(unlimited.ids('web', limit=10000)), n)
+        unlimited.register('web', 'one-more')
+
+
 class Verifying(TestCase):
 
     def setUp(self):
