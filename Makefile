@@ -85,7 +85,7 @@ ALL_SRCS := $(DAEMON_SRCS) $(CLIENT_SRCS) $(TEST_SRCS) $(CLIENT_TEST_SRCS) $(CLI
 
 LIB := $(B)/librollcalld.a
 LIB_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out daemon/main/main.c,$(DAEMON_SRCS))) \
-	$(B)/schema/migrations.o $(B)/schema/openapi.o $(B)/version.o
+	$(B)/schema/migrations.o $(B)/schema/openapi.o $(B)/version.o $(B)/paths.o
 SOVERSION := 1
 CLIENT_SO := $(if $(CLIENT_LIB_SRCS),$(B)/librollcall.so)
 CLIENT_LIB := $(if $(CLIENT_LIB_SRCS),$(B)/librollcall.a)
@@ -102,10 +102,11 @@ CLIENT_TESTS := $(CLIENT_TEST_SRCS:%.c=$(B)/%)
 PRELOADS := $(PRELOAD_SRCS:tests/lib/%.c=$(B)/%.so)
 FUZZERS := $(FUZZ_SRCS:%.c=$(B)/%)
 BENCHES := $(BENCH_SRCS:%.c=$(B)/%)
+MAN_BUILT := $(MAN:%=$(B)/%)
 UNITS := $(patsubst $(srcdir)/%.in,$(B)/%,$(wildcard $(srcdir)/systemd/*.in))
 
 .PHONY: all
-all: $(PROGRAMS) $(CLIENT_SO) $(PC) $(EXAMPLES) $(CXX_EXAMPLES) $(UNITS)
+all: $(PROGRAMS) $(CLIENT_SO) $(PC) $(EXAMPLES) $(CXX_EXAMPLES) $(UNITS) $(MAN_BUILT)
 
 # make run ARGS="--log-level=debug"
 .PHONY: run
@@ -160,6 +161,14 @@ $(B)/version.c: FORCE
 	@mkdir -p $(@D)
 	@printf 'extern const char rollcall_version[];\nconst char rollcall_version[] = "%s";\n' "$$(cd $(srcdir) && sh tests/lint/version)" >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+# What --sysconfdir and --localstatedir decide in the daemon.
+$(B)/paths.c: config.mk
+	@mkdir -p $(@D)
+	@printf 'extern const char %s[];\nconst char %s[] = "%s";\n' \
+	  config_file_default config_file_default '$(sysconfdir)/rollcall/rollcalld.conf' \
+	  config_state_dir_default config_state_dir_default '$(localstatedir)/lib/rollcall' >$@
+	@echo '_Static_assert(sizeof(config_state_dir_default) <= 256, "it fits into struct config");' >>$@
 
 $(LIB): $(LIB_OBJS)
 	$(call say,AR,$@)
@@ -221,11 +230,18 @@ $(CXX_EXAMPLES): $(B)/%: $(srcdir)/%.cc $(srcdir)/client/include/rollcall.h $(CL
 	  $(if $(SAN),-fsanitize=$(SAN)) -I$(srcdir)/client/include -o $@ $< $(CLIENT_SO) -Xlinker -rpath -Xlinker '$(abspath $(B))'
 
 SUBST_FILE = sed -e 's|@sbindir@|$(sbindir)|g' -e 's|@prefix@|$(prefix)|g' -e 's|@libdir@|$(libdir)|g' \
-	-e 's|@includedir@|$(includedir)|g' -e 's|@VERSION@|$(VERSION)|g' -e 's|@systemd_254@|$(systemd_254)|'
+	-e 's|@includedir@|$(includedir)|g' -e 's|@VERSION@|$(VERSION)|g' -e 's|@systemd_254@|$(systemd_254)|' \
+	-e 's|@localstatedir@|$(localstatedir)|g' \
+	$(if $(filter /var,$(localstatedir)),-e '/^@if_not_var@/d' -e 's|^@if_var@||',-e '/^@if_var@/d' -e 's|^@if_not_var@||')
 $(B)/rollcall.pc: $(srcdir)/client/rollcall.pc.in config.mk
 	$(Q)mkdir -p $(@D) && $(SUBST_FILE) $< >$@
 $(B)/systemd/%: $(srcdir)/systemd/%.in config.mk
 	$(Q)mkdir -p $(@D) && $(SUBST_FILE) $< >$@
+
+# The pages are written for the usual places.
+$(B)/docs/man/%: $(srcdir)/docs/man/% config.mk
+	$(Q)mkdir -p $(@D) && sed -e 's|/etc/rollcall|$(sysconfdir)/rollcall|g' \
+	  -e 's|/var/lib/rollcall|$(localstatedir)/lib/rollcall|g' $< >$@
 
 # --- test programs ----------------------------------------------------------
 TEST_CFLAGS := -I$(srcdir)/tests/lib -DCASES_DIR='"$(abspath $(srcdir)/tests/cases)"' $(CHECK_CFLAGS) -Wno-conversion -Wno-sign-conversion -Wno-format-nonliteral
@@ -422,7 +438,7 @@ tags: $(addprefix $(srcdir)/,$(ALL_SRCS) $(HEADERS) $(CLIENT_HEADERS))
 # mode:what:where; uninstall removes just these.
 INSTALLED = 755:$(B)/rollcalld:$(sbindir)/rollcalld \
 	$(foreach u,$(UNITS) $(wildcard $(srcdir)/systemd/*.socket),644:$u:$(systemdsystemunitdir)/$(notdir $u)) \
-	$(foreach m,$(MAN),644:$(srcdir)/$m:$(mandir)/man$(subst .,,$(suffix $m))/$(notdir $m)) \
+	$(foreach m,$(MAN),644:$(B)/$m:$(mandir)/man$(subst .,,$(suffix $m))/$(notdir $m)) \
 	$(if $(TOOL),755:$(TOOL):$(bindir)/rollcall \
 	  644:$(srcdir)/client/tool/completion/bash:$(datarootdir)/bash-completion/completions/rollcall \
 	  644:$(srcdir)/client/tool/completion/zsh:$(datarootdir)/zsh/site-functions/_rollcall \

@@ -266,7 +266,7 @@ int config_load(int argc, char **argv, config_say_fn say, struct config *ret_con
 	r = args_parse(&sources->args, argc, argv, say);
 	if (r < 0)
 		goto fail;
-	sources->file = sources->args.file != NULL ? sources->args.file : CONFIG_FILE_DEFAULT;
+	sources->file = sources->args.file != NULL ? sources->args.file : config_file_default;
 	reading.origin = sources->origin;
 	reading.file = sources->file;
 	if (needs_sources(sources->args.action))
@@ -403,10 +403,12 @@ static void print_help_of(FILE *out, const struct option *option)
 
 void config_help(FILE *out)
 {
-	(void)fputs("Usage: rollcalld [OPTION]...\n"
-	            "The service registry daemon; it stays in the foreground.\n\n"
-	            "  --config=FILE    read this file instead of " CONFIG_FILE_DEFAULT "\n"
-	            "  --check-config   check all configuration, then exit\n"
+	(void)fprintf(out,
+	              "Usage: rollcalld [OPTION]...\n"
+	              "The service registry daemon; it stays in the foreground.\n\n"
+	              "  --config=FILE    read this file instead of %s\n",
+	              config_file_default);
+	(void)fputs("  --check-config   check all configuration, then exit\n"
 	            "  --print-config   print each value and where it came from, then exit\n"
 	            "  --check          verify the journal in the state directory, then exit\n"
 	            "  --help, -h       print this, then exit\n"

@@ -21,9 +21,12 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define CONFIG_FILE_DEFAULT "/etc/rollcall/rollcalld.conf"
-#define CONFIG_LIST_MAX     16
-#define CONFIG_TEXT_MAX     256 /* with the final NUL */
+#define CONFIG_LIST_MAX 16
+#define CONFIG_TEXT_MAX 256 /* with the final NUL */
+
+/* SYSCONFDIR/rollcall/rollcalld.conf and LOCALSTATEDIR/lib/rollcall, as configured at the build. */
+extern const char config_file_default[];
+extern const char config_state_dir_default[];
 
 /* name, default, least, most, unit, when it takes effect, what it is for */
 /* clang-format off */
@@ -48,7 +51,7 @@
 
 /* name, default, allowed words (|-separated, "" = any text), when it takes effect, what it is for */
 #define OPTIONS_TEXT(X)                                                                                                \
-	X(state_dir,  "/var/lib/rollcall", "",                            RESTART, "directory of rollcall.db; $STATE_DIRECTORY from systemd is the default when set") \
+	X(state_dir,  config_state_dir_default, "",                            RESTART, "directory of rollcall.db; $STATE_DIRECTORY from systemd is the default when set") \
 	X(log_level,  "info",              "error|warning|notice|info|debug", RELOAD, "lines less important than this are dropped") \
 	X(log_format, "auto",              "auto|text|json|journald",     RESTART, "auto: journald's fields under journald, text on a terminal, JSON lines otherwise")
 

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""What ./configure is told reaches what is built: the daemon's defaults, its units, its manual."""
+
+import os
+import re
+import subprocess
+
+import rollcall_test as rt
+
+
+class Directories(rt.TestCase):
+    """From an empty folder, so that nothing here is configured anew."""
+
+    def setUp(self):
+        self.configure = os.path.join(rt.ROOT, 'configure')
+        if not os.access(self.configure, os.X_OK):
+            self.skipTest('there is no configure')
+        self.folder = self.directory()
+
+    def run_there(self, *command):
+        # Neither this make's flags nor its variables.
+        env = {name: value for name, value in os.environ.items()
+               if not name.startswith(('MAKE', 'MFLAGS', 'ROLLCALL'))}
+        return subprocess.run(command, cwd=self.folder, env=env, check=True, text=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE).stdout
+
+    def build(self, *options):
+        """Makes what does not take a whole build. @return the text of a made file, by its name"""
+        names = ('paths.c', 'systemd/rollcalld.service', 'docs/man/rollcalld.8', 'docs/man/rollcalld.conf.5')
+        self.run_there(self.configure, '-q', *options)
+        self.run_there('make', *(f'build/default/{name}' for name in names))
+        made = {}
+        for name in names:
+            with open(os.path.join(self.folder, 'build/default', name), encoding='utf-8') as file:
+                made[os.path.basename(name)] = file.read()
+        return made
+
+    def test_directories_of_ones_own_are_everywhere(self):
+        made = self.build('--prefix=/opt/r', '--sysconfdir=${prefix}/conf', '--localstatedir=/srv/r')
+        self.assertIn('"/opt/r/conf/rollcall/rollcalld.conf"', made['paths.c'])
+        self.assertIn('"/srv/r/lib/rollcall"', made['paths.c'])
+        self.assertIn('\nReadWritePaths=/srv/r/lib/rollcall\n', made['rollcalld.service'])
+        self.assertNotIn('StateDirectory', made['rollcalld.service'])
+        for page in ('rollcalld.8', 'rollcalld.conf.5'):
+            self.assertIn('/opt/r/conf/rollcall/rollcalld.conf', made[page])
+            self.assertIn('/srv/r/lib/rollcall', made[page])
+            self.assertNotRegex(made[page], '(/etc|/var/lib)/rollcall')
+        self.assertIsNone(re.search('@[a-z_]+@', made['rollcalld.service']))
+
+    def test_by_default_they_are_the_usual_ones_whatever_the_prefix(self):
+        made = self.build('--prefix=/opt/r')
+        self.assertIn('"/etc/rollcall/rollcalld.conf"', made['paths.c'])
+        self.assertIn('"/var/lib/rollcall"', made['paths.c'])
+        self.assertIn('\nStateDirectory=rollcall\n', made['rollcalld.service'])
+        self.assertNotIn('ReadWritePaths', made['rollcalld.service'])
+        self.assertIn('/etc/rollcall/rollcalld.conf', made['rollcalld.8'])
+        self.assertIsNone(re.search('@[a-z_]+@', made['rollcalld.service']))
+
+
+class Built(rt.TestCase):
+
+    def test_the_daemon_has_the_directories_that_it_was_configured_with(self):
+        with open(os.path.join(rt.BUILD, 'paths.c'), encoding='ascii') as file:
+            conf, state = re.findall('= "(.*)";', file.read())
+        help_text = subprocess.run([rt.ROLLCALLD, '--help'], stdout=subprocess.PIPE, text=True, check=True).stdout
+        self.assertIn(f'instead of {conf}\n', help_text)
+        self.assertIn(f'default {state};', help_text)
+
+
+if __name__ == '__main__':
+    rt.main()
