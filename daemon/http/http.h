@@ -64,3 +64,8 @@ void http_stop(struct http *http, int64_t grace_ms);
 /** After the registry has stopped. Takes NULL. */
 void http_free(struct http *http);
 void http_reload(struct http *http, const struct http_options *options);
+/** Has libmicrohttpd of @p version, as "0.9.75", the fault that guard.c works round? */
+bool http_library_is_lenient(const char *version);
+/** Says for people that the libmicrohttpd in use has a known fault that is worked round; NULL: it
+ * has none. */
+const char *http_library_note(char *out, size_t size);

@@ -18,7 +18,8 @@ struct journal;
 int checkpointer_start(struct journal *journal, struct checkpointer **ret_checkpointer) MUST_USE;
 /** Ends and frees it. Takes NULL. */
 void checkpointer_stop(struct checkpointer *checkpointer);
-/** The WAL has so many pages now: begins when they are worth it. Writer's thread; never blocks. */
+/** A commit has just made the WAL so long: lets the thread begin when that is worth it. Writer's
+ * thread; never blocks. */
 void checkpointer_hint(struct checkpointer *checkpointer, uint32_t wal_pages);
 /**
  * Moves the rest when little is left, or when the WAL is too long to wait. Writer's thread.

@@ -15,6 +15,7 @@
 #include "base/attr.h"
 #include "model/event.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -114,6 +115,12 @@ void journal_set_retention(struct journal *journal, int64_t max_age_ms, uint64_t
  * findings through @p say.
  *  @return 0 sound; -EBADMSG findings; otherwise as journal_open() */
 int journal_verify(const char *dir, void (*say)(void *arg, const char *line), void *arg);
+
+/** Has SQLite of @p version, as 3040001, the fault that checkpoint.c works round? */
+bool journal_sqlite_loses_commits(int version);
+/** Says for people that the SQLite in use has a known fault that is worked round; NULL: it has
+ * none. Any thread. */
+const char *journal_sqlite_note(char *out, size_t size);
 
 struct journal_query {
 	uint64_t since;     /* events with a greater revision */

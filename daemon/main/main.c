@@ -2,6 +2,7 @@
 #include "base/thread.h"
 #include "base/version.h"
 #include "config/config.h"
+#include "http/http.h"
 #include "journal/journal.h"
 #include "main/exit_code.h"
 #include "main/run.h"
@@ -25,8 +26,20 @@ static void print_finding(void *arg, const char *line)
 	(void)printf("%s\n", line);
 }
 
+/* Not findings: they do not change the exit status. */
+static void print_notes(void)
+{
+	char note[256];
+
+	if (journal_sqlite_note(note, sizeof(note)) != NULL)
+		(void)printf("note: %s\n", note);
+	if (http_library_note(note, sizeof(note)) != NULL)
+		(void)printf("note: %s\n", note);
+}
+
 static int verify(const struct config *config)
 {
+	print_notes();
 	int r = journal_verify(config->state_dir, print_finding, NULL);
 
 	switch (-r) {

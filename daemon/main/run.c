@@ -272,6 +272,16 @@ static void stop(struct daemon *daemon)
 	signals_fini(&daemon->signals);
 }
 
+static void log_library_notes(void)
+{
+	char note[256];
+
+	if (journal_sqlite_note(note, sizeof(note)) != NULL)
+		log_line(LOG_INFO, "%s", note);
+	if (http_library_note(note, sizeof(note)) != NULL)
+		log_line(LOG_INFO, "%s", note);
+}
+
 int run(struct config *config, struct config_sources *sources)
 {
 	struct daemon *daemon = calloc(1, sizeof(*daemon));
@@ -291,6 +301,7 @@ int run(struct config *config, struct config_sources *sources)
 	if (code == 0) {
 		log_event(LOG_NOTICE, "started", "version", rollcall_version, "state_dir",
 		          config->state_dir, NULL);
+		log_library_notes();
 		sockets_announce(daemon->listeners, daemon->listener_count);
 		notify_ready(&daemon->notify);
 		code = serve(daemon);

@@ -662,6 +662,17 @@ class Verifying(TestCase):
         self.assert_exit(result, OK)
         self.assertIn('sound', result.stdout)
 
+    def test_known_faults_of_libraries_are_named(self):
+        # Those of Debian 12 have them; elsewhere the daemon and this test ask what is in use.
+        self.registry.stop()
+        printed = self.check().stdout
+        old = tuple(map(int, sqlite3.sqlite_version.split('.'))) < (3, 44, 6)
+        if old:
+            self.assertRegex(printed, r'note: SQLite \S+ may lose commits .*3\.51\.3')
+            self.assertRegex(self.registry.log, r'SQLite \S+ may lose commits .*3\.51\.3')
+        if re.search('note: libmicrohttpd', printed):
+            self.assertRegex(self.registry.log, r'libmicrohttpd \S+ accepts .*1\.0\.5')
+
     def test_a_journal_after_a_crash_is_sound(self):
         self.registry.kill()
         self.assert_exit(self.check(), OK)

@@ -26,6 +26,9 @@ static int fail_errno;
 static bool hit;
 static enum faultvfs_file held = FAULTVFS_ANY; /* ANY: none */
 static bool someone_waits;
+static enum faultvfs_place stop_place;
+static pthread_t stop_not; /* who set it */
+static bool is_stopped;
 
 static sqlite3_vfs *real_vfs;
 static sqlite3_vfs vfs;
@@ -59,6 +62,19 @@ static int meet(struct file *file, enum faultvfs_op op)
 static struct file *of(sqlite3_file *file)
 {
 	return (struct file *)file;
+}
+
+static void pass(enum faultvfs_place place)
+{
+	pthread_mutex_lock(&lock);
+	if (stop_place == place && pthread_equal(stop_not, pthread_self()) == 0) {
+		stop_place = FAULTVFS_NOWHERE;
+		is_stopped = true;
+		pthread_cond_broadcast(&changed);
+		while (is_stopped)
+			pthread_cond_wait(&changed, &lock);
+	}
+	pthread_mutex_unlock(&lock);
 }
 
 static int do_close(sqlite3_file *f)
@@ -138,9 +154,18 @@ static int do_shm_map(sqlite3_file *f, int page, int size, int extend, void vola
 	return of(f)->real->pMethods->xShmMap(of(f)->real, page, size, extend, out);
 }
 
+/* os_unix.c and wal.c number the locks: 0 is the writer's, 1 the checkpointer's. */
+#define CHECKPOINT_LOCK 1
+
 static int do_shm_lock(sqlite3_file *f, int offset, int count, int flags)
 {
-	return of(f)->real->pMethods->xShmLock(of(f)->real, offset, count, flags);
+	if (offset == CHECKPOINT_LOCK && count == 1 && (flags & SQLITE_SHM_LOCK) != 0)
+		pass(FAULTVFS_CHECKPOINT);
+
+	int rc = of(f)->real->pMethods->xShmLock(of(f)->real, offset, count, flags);
+	if (offset == CHECKPOINT_LOCK && count == 1 && (flags & SQLITE_SHM_UNLOCK) != 0)
+		pass(FAULTVFS_CHECKPOINT_ENDED);
+	return rc;
 }
 
 static void do_shm_barrier(sqlite3_file *f)
@@ -153,8 +178,21 @@ static int do_shm_unmap(sqlite3_file *f, int remove)
 	return of(f)->real->pMethods->xShmUnmap(of(f)->real, remove);
 }
 
+static int do_fetch(sqlite3_file *f, sqlite3_int64 at, int len, void **out)
+{
+	return of(f)->real->pMethods->xFetch(of(f)->real, at, len, out);
+}
+
+static int do_unfetch(sqlite3_file *f, sqlite3_int64 at, void *data)
+{
+	/* Without mapped memory only a checkpoint comes here: when its view of the WAL was old. */
+	if (data == NULL && of(f)->which == FAULTVFS_DB)
+		pass(FAULTVFS_CHECKPOINT_BEGUN);
+	return of(f)->real->pMethods->xUnfetch(of(f)->real, at, data);
+}
+
 static const sqlite3_io_methods methods = {
-	.iVersion = 2,
+	.iVersion = 3,
 	.xClose = do_close,
 	.xRead = do_read,
 	.xWrite = do_write,
@@ -171,6 +209,8 @@ static const sqlite3_io_methods methods = {
 	.xShmLock = do_shm_lock,
 	.xShmBarrier = do_shm_barrier,
 	.xShmUnmap = do_shm_unmap,
+	.xFetch = do_fetch,
+	.xUnfetch = do_unfetch,
 };
 
 static int do_open(sqlite3_vfs *self, const char *name, sqlite3_file *f, int flags, int *out_flags)
@@ -266,6 +306,38 @@ void faultvfs_wait_held(void)
 	pthread_mutex_lock(&lock);
 	while (!someone_waits)
 		pthread_cond_wait(&changed, &lock);
+	pthread_mutex_unlock(&lock);
+}
+
+void faultvfs_stop_at(enum faultvfs_place place)
+{
+	pthread_mutex_lock(&lock);
+	stop_place = place;
+	stop_not = pthread_self();
+	pthread_mutex_unlock(&lock);
+}
+
+void faultvfs_wait_stopped(void)
+{
+	pthread_mutex_lock(&lock);
+	while (!is_stopped)
+		pthread_cond_wait(&changed, &lock);
+	pthread_mutex_unlock(&lock);
+}
+
+bool faultvfs_is_stopped(void)
+{
+	pthread_mutex_lock(&lock);
+	bool was = is_stopped;
+	pthread_mutex_unlock(&lock);
+	return was;
+}
+
+void faultvfs_go(void)
+{
+	pthread_mutex_lock(&lock);
+	is_stopped = false;
+	pthread_cond_broadcast(&changed);
 	pthread_mutex_unlock(&lock);
 }
 

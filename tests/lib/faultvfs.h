@@ -35,6 +35,22 @@ void faultvfs_hold_sync(enum faultvfs_file file);
 void faultvfs_wait_held(void);
 void faultvfs_release(void);
 
+/** Places of a checkpoint at which a thread can be stopped. */
+enum faultvfs_place {
+	FAULTVFS_NOWHERE,
+	FAULTVFS_CHECKPOINT,       /* about to begin: it has not taken the checkpoint lock */
+	FAULTVFS_CHECKPOINT_BEGUN, /* it has read how long the WAL is, if that has changed since,
+	                              and not yet how much of it was moved */
+	FAULTVFS_CHECKPOINT_ENDED, /* has given up the checkpoint lock */
+};
+/** The next other thread that comes to @p place, and none after it, stops there until
+ * faultvfs_go(). */
+void faultvfs_stop_at(enum faultvfs_place place);
+/** Waits until one has. */
+void faultvfs_wait_stopped(void);
+bool faultvfs_is_stopped(void);
+void faultvfs_go(void);
+
 /** Before anything else of SQLite: its nth allocation from faultvfs_memory_arm() on fails, once. */
 void faultvfs_memory_install(void);
 void faultvfs_memory_arm(int nth);
