@@ -34,11 +34,26 @@
  * Running it. Heartbeats, refreshes and asynchronous calls need someone to run the client, one of:
  * the library's own thread (options.thread or rollcall_thread_start()); the caller's event loop
  * (rollcall_get_fd(), rollcall_get_timeout(), rollcall_process()); or rollcall_wait(), which
- *blocks. Blocking functions run it themselves for as long as they wait, so all of them work in all
- *three.
+ * blocks. Blocking functions run it themselves for as long as they wait, so all of them work in
+ * all three.
  *
- * Callbacks are called from inside the function that runs the client, one at a time, with no lock
- * held: they may call any function except rollcall_close() and rollcall_thread_stop().
+ * Callbacks. on_state, on_change and done are called from inside the function that runs the client,
+ * one at a time, with no lock held: they may call any function but rollcall_close() and
+ * rollcall_thread_stop(), which return -EDEADLK there and do nothing. The functions of a strategy
+ *and of rollcall_env, and a policy's classify, may run with locks held: they must be short and must
+ *not call the library.
+ *
+ * The end of a callback. When rollcall_deregister(), rollcall_watch_stop(), rollcall_call_cancel()
+ * or rollcall_close() returns, the callbacks that it ends have returned and are not called again:
+ * their arguments may be freed. These functions wait for such a callback when another thread runs
+ * it, for as long as it takes, so the caller must not hold a lock that the callback takes. Called
+ * from inside that very callback they do not wait: it is not called again after it returns.
+ *
+ * Lifetimes. A registration lives until rollcall_deregister(), a watch until rollcall_watch_stop(),
+ * both at most until rollcall_close(); no thread may be in a function on one when it ends. Lists of
+ * instances must be freed before rollcall_close(). Options and policies are copied, but the
+ * functions and the arguments that they name are used until rollcall_close() has returned. (A
+ * policy that was replaced: until the calls that began under it have ended.)
  *
  * Structures that a caller fills begin with their size; the _init function sets it with all
  * defaults, so that a program built against an older header keeps working. Times are milliseconds
@@ -105,9 +120,8 @@ typedef struct rollcall_choice {
 } rollcall_choice;
 
 /**
- * How to choose. The library's own strategies are of this type, and a caller may write more. All
- * functions but create() and destroy() run under the service's lock: they must be short, and must
- * not call the library.
+ * How to choose. The library's own strategies are of this type, and a caller may write more. The
+ * functions run with locks held: they must be short, and must not call the library.
  */
 typedef struct rollcall_strategy {
 	size_t size; /* sizeof(rollcall_strategy) */
@@ -133,7 +147,8 @@ ROLLCALL_API const rollcall_strategy *rollcall_strategy_named(const char *name);
 
 /* --- the client --------------------------------------------------------------------------- */
 
-/** Time and chance, replaceable in tests. Both are called from any thread, often. */
+/** Time and chance, replaceable in tests. Both are called from any thread, often, also with locks
+ * held: they must not call the library. */
 typedef struct rollcall_env {
 	int64_t (*now_us)(void *arg); /* must never go back; NULL: CLOCK_MONOTONIC */
 	uint64_t (*random_u64)(
@@ -177,15 +192,19 @@ static inline void rollcall_options_init(rollcall_options *options)
 ROLLCALL_API int rollcall_open(const rollcall_options *options, rollcall_client **ret_client);
 /**
  * Deregisters what is registered, for at most @p timeout_ms in all, stops the thread, frees. Takes
- * NULL. Blocks. No other thread may use the client any more. In the child of a fork() it only
- * closes what the child inherited. @return 0, or -ETIMEDOUT (freed too; leases will run out)
+ * NULL. Blocks. No other thread may use the client any more, except a callback that is running:
+ * first of all this waits for its end. No callback begins from then on; asynchronous calls that
+ * have not ended are cancelled, and their done is not called. In the child of a fork() it only
+ * closes what the child inherited. @return 0; -ETIMEDOUT (freed too; leases will run out);
+ * -EDEADLK (called from a callback; nothing happened)
  */
 ROLLCALL_API int rollcall_close(rollcall_client *client, uint32_t timeout_ms);
 
 /** Starts the thread that runs the client; all signals are blocked in it. @return 0, -EALREADY,
  * -EAGAIN (no more threads) */
 ROLLCALL_API int rollcall_thread_start(rollcall_client *client);
-/** Stops it and waits for its end. Blocks briefly. Nothing when there is none. */
+/** Stops it and waits for its end. Blocks briefly, or until a callback that it is in has returned.
+ * Nothing when there is none. @return 0; -EDEADLK (called from a callback; nothing happened) */
 ROLLCALL_API int rollcall_thread_stop(rollcall_client *client);
 
 /** A descriptor to poll for input: when readable, or after rollcall_get_timeout(), call
@@ -221,7 +240,8 @@ typedef struct rollcall_registration_options {
 	uint32_t ttl_ms;       /* lease: 30000 */
 	uint32_t interval_ms;  /* between heartbeats, give or take a tenth; 0: a third of ttl_ms */
 	int64_t remove_after_ms; /* -1: the registry's default */
-	/** Told of each change of state; a burst is told once, as its last. NULL: nobody. */
+	/** Called after each change of state; of changes in quick succession only the last may be
+	 * reported. NULL: none. */
 	void (*on_state)(rollcall_registration *registration, rollcall_state state, void *arg);
 	void *arg;
 } rollcall_registration_options;
@@ -259,9 +279,10 @@ ROLLCALL_API int rollcall_drain(rollcall_registration *registration, uint32_t ti
 /** The reverse. */
 ROLLCALL_API int rollcall_resume(rollcall_registration *registration, uint32_t timeout_ms);
 /**
- * Deregisters and frees, also when that fails. Takes NULL. Blocks. Its callback is not running and
- * will not run when this returns (unless this is called from it). @return 0; -ETIMEDOUT (the
- * registry did not answer; the lease will run out); -EACCES
+ * Deregisters and frees, also when that fails. Takes NULL. Blocks: first until a running on_state
+ * has returned (unless this is called from it), then for at most @p timeout_ms. on_state is not
+ * called again. @return 0; -ETIMEDOUT (the registry did not answer; the lease will run out);
+ * -EACCES
  */
 ROLLCALL_API int rollcall_deregister(rollcall_registration *registration, uint32_t timeout_ms);
 
@@ -316,7 +337,8 @@ ROLLCALL_API int rollcall_watch_start(rollcall_client *client, const char *servi
                                       void (*on_change)(rollcall_client *client,
                                                         const char *service, void *arg),
                                       void *arg, rollcall_watch **ret_watch);
-/** Ends it and frees. Takes NULL. As for rollcall_deregister(), its callback has ended. */
+/** Ends it and frees. Takes NULL. Blocks until a running on_change has returned (unless this is
+ * called from it). on_change is not called again. */
 ROLLCALL_API void rollcall_watch_stop(rollcall_watch *watch);
 
 /** Sets how to choose among the instances of @p service from now on. @param strategy  borrowed
@@ -428,12 +450,15 @@ ROLLCALL_API int rollcall_call(rollcall_client *client, const char *service,
 /** @param response  its body and headers may be taken over by setting them to NULL */
 typedef void (*rollcall_done_fn)(rollcall_client *client, int error, rollcall_response *response,
                                  void *arg);
-/** Begins a call and returns; @p done is called once, by whoever runs the client, unless it is
- * cancelled. @param ret_id  for rollcall_call_cancel(); may be NULL */
+/** Begins a call and returns; @p done is called once, inside the function that runs the client,
+ * unless the call is cancelled or the client closed. @param ret_id  for rollcall_call_cancel(), set
+ * before @p done is called; may be NULL */
 ROLLCALL_API int rollcall_call_start(rollcall_client *client, const char *service,
                                      const rollcall_request *request, rollcall_done_fn done,
                                      void *arg, uint64_t *ret_id);
-/** Ends it without a word. @return 0, or -ENOENT: it has ended, and done was or is being called */
+/** Ends a call without calling done. Blocks until a running done of that call has returned (unless
+ * this is called from it). @return 0: done is not called; -ENOENT: it has been called, or there is
+ * no such call */
 ROLLCALL_API int rollcall_call_cancel(rollcall_client *client, uint64_t id);
 
 /** For users of rollcall_discover() with a transport of their own: tells how a call of @p id went,
@@ -549,7 +574,8 @@ typedef struct rollcall_policy {
 		uint32_t delay_spread_ms; /* give or take */
 		uint64_t seed;            /* the same faults again for the same seed */
 	} fault;
-	/** Overrules the class of an answer. NULL: by status. Any thread. */
+	/** Overrules the class of an answer. NULL: by status. Any thread, also with locks held:
+	 * must be short and must not call the library. */
 	rollcall_class (*classify)(const rollcall_response *response, void *user);
 	/** Called when a call ends neither OK nor CLIENT_ERR nor CANCELLED; may fill @p response.
 	 * @return 0: that is the answer; negative: that is the error. Any thread. */

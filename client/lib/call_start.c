@@ -129,10 +129,11 @@ static void deliver(struct notice *notice)
 	struct async_call *async = container_of(notice, struct async_call, notice);
 	rollcall_client *client = async->call.client;
 
-	engine_lock(&client->engine);
-	unlink_call(async);
+	/* It stays in the list meanwhile, so that rollcall_call_cancel() finds what to wait for. */
 	engine_unlock(&client->engine);
 	async->done(client, async->response.error, &async->response, async->arg);
+	engine_lock(&client->engine);
+	unlink_call(async);
 	async_free(async);
 }
 
@@ -293,10 +294,9 @@ int rollcall_call_start(rollcall_client *client, const char *name, const rollcal
 
 	engine_lock(&client->engine);
 	start(async);
-	uint64_t id = async->id;
-	engine_unlock(&client->engine);
 	if (ret_id != NULL)
-		*ret_id = id;
+		*ret_id = async->id; /* before done() can look for it */
+	engine_unlock(&client->engine);
 	return 0;
 }
 
@@ -323,11 +323,13 @@ int rollcall_call_cancel(rollcall_client *client, uint64_t id)
 	for (struct async_call *one = client->calls; one != NULL; one = one->next) {
 		if (one->id != id)
 			continue;
-		if (client->engine.delivering == &one->notice)
-			break;
-		engine_settle(&client->engine, &one->notice);
-		drop(one);
-		r = 0;
+		bool called = client->engine.delivering == &one->notice;
+
+		engine_settle(&client->engine, &one->notice); /* deliver() frees what it calls */
+		if (!called) {
+			drop(one);
+			r = 0;
+		}
 		break;
 	}
 	engine_unlock(&client->engine);

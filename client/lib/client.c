@@ -226,6 +226,15 @@ int rollcall_open(const rollcall_options *options, rollcall_client **ret_client)
 	return ret_client == NULL ? -EINVAL : client_open(options, NULL, NULL, ret_client);
 }
 
+/* @return whether the calling thread is in a callback, which cannot outlive its client */
+static bool in_callback(rollcall_client *client)
+{
+	engine_lock(&client->engine);
+	bool inside = engine_in_callback(&client->engine);
+	engine_unlock(&client->engine);
+	return inside;
+}
+
 int rollcall_close(rollcall_client *client, uint32_t timeout_ms)
 {
 	int r = 0;
@@ -233,7 +242,10 @@ int rollcall_close(rollcall_client *client, uint32_t timeout_ms)
 	if (client == NULL)
 		return 0;
 	if (!client_forked(client)) {
+		if (in_callback(client))
+			return -EDEADLK;
 		engine_lock(&client->engine);
+		engine_silence(&client->engine);
 		r = registrations_close(client, env_now(&client->env) + us_of_ms(timeout_ms));
 		engine_unlock(&client->engine);
 		engine_thread_stop(&client->engine);
@@ -265,6 +277,8 @@ int rollcall_thread_stop(rollcall_client *client)
 {
 	if (client_forked(client))
 		return -ECHILD;
+	if (in_callback(client))
+		return -EDEADLK;
 	engine_thread_stop(&client->engine);
 	return 0;
 }

@@ -180,8 +180,14 @@ struct rollcall_watch {
 static void deliver_change(struct notice *notice)
 {
 	rollcall_watch *watch = container_of(notice, struct rollcall_watch, notice);
+	rollcall_client *client = watch->service->client;
+	const char *service = watch->service->name;
+	void (*on_change)(rollcall_client *, const char *, void *) = watch->on_change;
+	void *arg = watch->arg;
 
-	watch->on_change(watch->service->client, watch->service->name, watch->arg);
+	engine_unlock(&client->engine);
+	on_change(client, service, arg); /* may free the watch */
+	engine_lock(&client->engine);
 }
 
 void watches_notify(struct service *service)

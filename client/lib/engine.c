@@ -84,7 +84,7 @@ void engine_unlock(struct engine *engine)
 
 void engine_notify(struct engine *engine, struct notice *notice)
 {
-	if (notice->queued)
+	if (notice->queued || engine->silent)
 		return;
 	notice->queued = true;
 	notice->next = NULL;
@@ -106,12 +106,25 @@ static void take_back(struct engine *engine, struct notice *notice)
 	}
 }
 
+bool engine_in_callback(const struct engine *engine)
+{
+	return engine->delivering != NULL && pthread_equal(engine->deliverer, pthread_self()) != 0;
+}
+
 void engine_settle(struct engine *engine, struct notice *notice)
 {
 	if (notice->queued)
 		take_back(engine, notice);
-	while (engine->delivering == notice &&
-	       pthread_equal(engine->deliverer, pthread_self()) == 0)
+	while (engine->delivering == notice && !engine_in_callback(engine))
+		(void)pthread_cond_wait(&engine->changed, &engine->lock);
+}
+
+void engine_silence(struct engine *engine)
+{
+	engine->silent = true;
+	while (engine->notices != NULL)
+		take_back(engine, engine->notices);
+	while (engine->delivering != NULL)
 		(void)pthread_cond_wait(&engine->changed, &engine->lock);
 }
 
@@ -128,9 +141,7 @@ static void deliver_all(struct engine *engine)
 		notice->queued = false;
 		engine->delivering = notice;
 		engine->deliverer = pthread_self();
-		engine_unlock(engine);
 		notice->deliver(notice);
-		engine_lock(engine);
 		engine->delivering = NULL;
 		(void)pthread_cond_broadcast(&engine->changed);
 	}

@@ -17,7 +17,9 @@
 
 /** A callback that is due. Embedded in its subject; queued at most once at a time. */
 struct notice {
-	void (*deliver)(struct notice *notice); /* without the lock; may free the subject */
+	/** Called with the lock held: copies the callback and its argument, releases the lock for
+	 * the callback, and takes it again. The callback may free the subject. */
+	void (*deliver)(struct notice *notice);
 	struct notice *next;
 	bool queued;
 };
@@ -39,6 +41,7 @@ struct engine {
 	struct notice **notices_end;
 	struct notice *delivering;
 	pthread_t deliverer;
+	bool silent; /* no callback begins any more */
 	bool threaded;
 	bool stopping;
 	pthread_t thread;
@@ -68,6 +71,10 @@ int64_t engine_next_due(const struct engine *engine);
 void engine_notify(struct engine *engine, struct notice *notice);
 /** Takes it back, and waits for it if another thread is in it. May release the lock meanwhile. */
 void engine_settle(struct engine *engine, struct notice *notice);
+/** Takes all back for good, and waits for the one that another thread is in. Not in a callback. */
+void engine_silence(struct engine *engine);
+/** Is the calling thread in a callback? */
+bool engine_in_callback(const struct engine *engine);
 
 int engine_process(struct engine *engine);
 int engine_thread_start(struct engine *engine);

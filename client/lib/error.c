@@ -28,6 +28,7 @@ const char *rollcall_error_text(int error)
 		{EBUSY,        "rejected locally, to protect the service"},
 		{EMSGSIZE,     "too large"},
 		{EALREADY,     "already running"},
+		{EDEADLK,      "called from a callback"},
 		{ECANCELED,    "cancelled"},
 		{EMFILE,       "out of file descriptors"},
 		{ENFILE,       "out of file descriptors"},

@@ -310,11 +310,8 @@ static bool all_left(void *arg)
 
 int registrations_close(rollcall_client *client, int64_t deadline_us)
 {
-	for (rollcall_registration *one = client->registrations; one != NULL; one = one->next) {
-		one->on_state = NULL;
-		engine_settle(&client->engine, &one->notice);
+	for (rollcall_registration *one = client->registrations; one != NULL; one = one->next)
 		leave(one);
-	}
 	return engine_run(&client->engine, all_left, client, deadline_us);
 }
 

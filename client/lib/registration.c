@@ -44,9 +44,14 @@ static void deliver_state(struct notice *notice)
 {
 	rollcall_registration *registration =
 		container_of(notice, struct rollcall_registration, notice);
-	rollcall_state state = rollcall_registration_state(registration);
+	struct engine *engine = engine_of(registration);
+	void (*on_state)(rollcall_registration *, rollcall_state, void *) = registration->on_state;
+	rollcall_state state = registration->state;
+	void *arg = registration->arg;
 
-	registration->on_state(registration, state, registration->arg);
+	engine_unlock(engine);
+	on_state(registration, state, arg); /* may free it */
+	engine_lock(engine);
 }
 
 void registration_schedule(rollcall_registration *registration, int64_t due_us)

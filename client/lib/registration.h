@@ -19,10 +19,10 @@ struct rollcall_registration {
 	uint32_t ttl_ms;
 	int64_t interval_us;
 	int64_t remove_after_ms;
-	void (*on_state)(rollcall_registration *registration, rollcall_state state, void *arg);
-	void *arg;
 
 	/* guarded by the engine's lock */
+	void (*on_state)(rollcall_registration *registration, rollcall_state state, void *arg);
+	void *arg;
 	char *host; /* NULL: not known yet */
 	char *id;
 	rollcall_state state;
