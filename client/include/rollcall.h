@@ -38,10 +38,10 @@
  * all three.
  *
  * Callbacks. on_state, on_change and done are called from inside the function that runs the client,
- * one at a time, with no lock held: they may call any function but rollcall_close() and
- * rollcall_thread_stop(), which return -EDEADLK there and do nothing. The functions of a strategy
- *and of rollcall_env, and a policy's classify, may run with locks held: they must be short and must
- *not call the library.
+ * one at a time, with no lock held, and so is the fallback of an asynchronous call: they may call
+ * any function but rollcall_close() and rollcall_thread_stop(), which return -EDEADLK there and do
+ * nothing. The functions of a strategy and of rollcall_env, and a policy's classify, may run with
+ * locks held: they must be short and must not call the library.
  *
  * The end of a callback. When rollcall_deregister(), rollcall_watch_stop(), rollcall_call_cancel()
  * or rollcall_close() returns, the callbacks that it ends have returned and are not called again:
@@ -578,7 +578,8 @@ typedef struct rollcall_policy {
 	 * must be short and must not call the library. */
 	rollcall_class (*classify)(const rollcall_response *response, void *user);
 	/** Called when a call ends neither OK nor CLIENT_ERR nor CANCELLED; may fill @p response.
-	 * @return 0: that is the answer; negative: that is the error. Any thread. */
+	 * @return 0: that is the answer; negative: that is the error. The thread of the blocking
+	 * call, or the one that runs the client; no lock is held. */
 	int (*fallback)(rollcall_class why, const rollcall_request *request,
 	                rollcall_response *response, void *user);
 	void *user;

@@ -99,10 +99,15 @@ static void fini(struct call *call)
 	call->has_ended = true;
 }
 
-static void fall_back(struct call *call)
+void call_fall_back(struct call *call)
 {
 	rollcall_response *response = call->response;
 
+	if (response->outcome <= ROLLCALL_CLIENT_ERR || call->policy.fallback == NULL)
+		return;
+	service_lock(call->service);
+	call->service->fallbacks++;
+	service_unlock(call->service);
 	int r = call->policy.fallback(response->outcome, call->request, response,
 	                              call->policy.user);
 	response->from_fallback = r >= 0;
@@ -112,17 +117,13 @@ static void fall_back(struct call *call)
 static void finish(struct call *call)
 {
 	rollcall_response *response = call->response;
-	bool bad = response->outcome > ROLLCALL_CLIENT_ERR;
 
 	fini(call);
 	response->attempts = call->sent;
 	response->elapsed_us = env_now(&call->client->env) - call->began_us;
 	service_lock(call->service);
 	call->service->calls[response->outcome]++;
-	call->service->fallbacks += bad && call->policy.fallback != NULL;
 	service_unlock(call->service);
-	if (bad && call->policy.fallback != NULL)
-		fall_back(call);
 	call->ended(call);
 }
 

@@ -91,6 +91,9 @@ int64_t call_deadline(struct service *service, const rollcall_request *request, 
  * later step of the loop.
  */
 void call_begin(struct call *call);
+/** Calls the policy's fallback if the call ended badly: after ended(), without a lock, because the
+ * fallback may use the client. */
+void call_fall_back(struct call *call);
 /** Ends it without ended(). Nothing when it has ended. */
 void call_cancel(struct call *call);
 

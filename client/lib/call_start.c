@@ -62,6 +62,7 @@ static int run_blocking(struct service *service, const rollcall_request *request
 		loop_step(loop);
 	}
 	client_return_loop(client, borrowed);
+	call_fall_back(call);
 	return response->error;
 }
 
@@ -131,6 +132,7 @@ static void deliver(struct notice *notice)
 
 	/* It stays in the list meanwhile, so that rollcall_call_cancel() finds what to wait for. */
 	engine_unlock(&client->engine);
+	call_fall_back(&async->call);
 	async->done(client, async->response.error, &async->response, async->arg);
 	engine_lock(&client->engine);
 	unlink_call(async);

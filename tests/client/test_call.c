@@ -806,6 +806,49 @@ START_TEST(the_fallback_answers_and_sees_the_cause)
 }
 END_TEST
 
+static int look_elsewhere(rollcall_class why, const rollcall_request *request, rollcall_response *r,
+                          void *user)
+{
+	rollcall_instances *list;
+
+	(void)why;
+	(void)request;
+	(void)r;
+	(void)user;
+	ck_ok(rollcall_get_instances(sim.client, "web", &list));
+	rollcall_instances_free(list);
+	ck_fails(rollcall_discover_now(sim.client, "other", NULL,
+	                               &(rollcall_endpoint){.size = sizeof(rollcall_endpoint)}),
+	         EAGAIN);
+	return rollcall_response_set(r, 203, "cached", 6);
+}
+
+static void expect_cached(rollcall_client *client, int error, rollcall_response *r, void *arg)
+{
+	(void)client;
+	ck_ok(error);
+	ck_assert_int_eq(r->status, 203);
+	ck_assert_int_eq(r->from_fallback, 1);
+	*(bool *)arg = true;
+}
+
+START_TEST(the_fallback_of_an_asynchronous_call_may_use_the_client)
+{
+	rollcall_request request;
+	bool done = false;
+
+	three_instances();
+	policy.fallback = look_elsewhere;
+	sim_policy(&sim, &policy);
+	ck_ok(rollcall_breaker_force(sim.client, "web", ROLLCALL_FORCE_OPEN));
+	rollcall_request_init(&request);
+	ck_ok(rollcall_call_start(sim.client, "web", &request, expect_cached, &done, NULL));
+	sim_run_ms(&sim, 100);
+	ck_assert(done);
+	ck_assert_uint_eq(sim_stats(&sim).fallbacks, 1);
+}
+END_TEST
+
 START_TEST(faults_on_purpose_repeat_for_a_seed)
 {
 	int first[50];
@@ -978,7 +1021,8 @@ SUITE("client calls", setup, teardown, a_call_reaches_an_instance_and_brings_its
       routes_have_pools_of_their_own, one_bad_of_ten_is_ejected_within_five_of_its_calls,
       when_all_are_bad_they_are_still_served, the_last_instance_is_never_ejected,
       p2c_spares_a_slow_instance, an_instance_that_fails_fast_gets_less_than_its_share,
-      the_fallback_answers_and_sees_the_cause, faults_on_purpose_repeat_for_a_seed,
+      the_fallback_answers_and_sees_the_cause,
+      the_fallback_of_an_asynchronous_call_may_use_the_client, faults_on_purpose_repeat_for_a_seed,
       a_hedge_cuts_the_tail_within_five_percent_extra, nothing_that_may_not_be_repeated_is_hedged,
       the_throttle_counts_at_send_so_a_hanging_service_is_noticed,
       a_caller_may_overrule_the_class_of_an_answer, the_classic_policy_pauses_as_published,
