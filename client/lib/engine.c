@@ -166,10 +166,11 @@ static void step(struct engine *engine)
 	engine->stepping = true;
 	loop_step(&engine->loop);
 	engine->stepping = false;
+	/* First wake the threads that wait: one of them runs the loop during the callbacks. */
+	(void)pthread_cond_broadcast(&engine->changed);
 	deliver_all(engine);
 	if (engine->polled)
 		engine->loop.transport->set_alarm(engine->loop.transport, engine_next_due(engine));
-	(void)pthread_cond_broadcast(&engine->changed);
 }
 
 static void wait_for_other(struct engine *engine, int64_t wait_us)

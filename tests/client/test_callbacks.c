@@ -265,6 +265,38 @@ static bool is(const bool *flag)
 	return set;
 }
 
+static pthread_t tester;
+
+/* The tester's own thread may run the client too, and must not wait for itself. */
+static void wait_elsewhere(rollcall_registration *registration, rollcall_state state, void *arg)
+{
+	if (pthread_equal(tester, pthread_self()) == 0)
+		wait_inside(registration, state, arg);
+}
+
+START_TEST(a_blocking_function_does_not_wait_for_a_callback)
+{
+	rollcall_registration *registration;
+
+	(void)sem_init(&proceed, 0, 0);
+	record.on_state = wait_elsewhere;
+	record.arg = &subjects[0];
+	tester = pthread_self();
+	for (int i = 0; i < 20; i++) {
+		while (!is(&client->engine.running)) /* so that this thread will not run it */
+			(void)sched_yield();
+		ck_ok(rollcall_register(client, &record, &registration));
+		ck_ok(rollcall_registration_wait(registration, 60000));
+		(void)sem_post(&proceed);
+		ck_ok(rollcall_deregister(registration, 60000));
+		while (sem_trywait(&proceed) == 0) {
+		}
+	}
+	ck_assert_int_gt(subjects[0].calls, 0);
+	(void)sem_destroy(&proceed);
+}
+END_TEST
+
 START_TEST(closing_waits_for_a_callback_and_begins_no_other)
 {
 	rollcall_registration *registration;
@@ -320,5 +352,5 @@ END_TEST
 SUITE("client callbacks", setup, teardown, deregistering_ends_on_state,
       stopping_a_watch_ends_on_change, cancelling_ends_done_whatever_it_returns,
       the_id_of_a_call_is_known_before_done, closing_ends_all_of_them,
-
+      a_blocking_function_does_not_wait_for_a_callback,
       closing_waits_for_a_callback_and_begins_no_other, a_callback_cannot_end_its_client)
