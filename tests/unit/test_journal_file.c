@@ -130,7 +130,7 @@ START_TEST(the_wal_stays_bounded_while_events_are_appended)
 	}
 	ck_assert_int_eq(stat(statedir_file("rollcall.db-wal"), &wal), 0);
 	ck_assert_int_gt(wal.st_size, 0);
-	ck_assert_int_lt(wal.st_size, 10 << 20); /* all of it together was several times more */
+	ck_assert_int_lt(wal.st_size, 20 << 20); /* as documented, however busy the machine is */
 	struct stat db;
 	ck_assert_int_eq(stat(statedir_file("rollcall.db"), &db), 0);
 	ck_assert_int_gt(db.st_size, 10 << 20);
