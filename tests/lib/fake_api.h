@@ -186,9 +186,9 @@ enum api_result api_handle(struct api *api, struct api_request *request,
 	} else if (is(request, "/etag-a") || is(request, "/etag-b")) {
 		buf_put(&response->body, "made");
 		memcpy(response->etag, request->target.data + 1, 6);
-	} else if (is(request, "/kept") || is(request, "/never")) {
-		response->cache = is(request, "/kept") ? "no-cache" : "no-store";
-		response->varies = is(request, "/kept");
+	} else if (is(request, "/kept") || is(request, "/kept-varies") || is(request, "/never")) {
+		response->cache = is(request, "/never") ? "no-store" : "no-cache";
+		response->varies = is(request, "/kept-varies");
 		buf_put(&response->body, "made");
 	} else if (is(request, "/204") || is(request, "/304")) {
 		response->status = is(request, "/204") ? 204 : 304;

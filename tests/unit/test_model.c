@@ -180,9 +180,10 @@ START_TEST(names_are_held_to_their_limits)
 	                                           "a b", "a/b", "a\n", "\xc3\xa4"};
 	static const char *const good_ids[] = {"a", "10.0.0.1:80:x", "/a/b", "!~"};
 	static const char *const bad_ids[] = {"", "a b", "a\x7f", "\xc3\xa4", "a\t"};
-	static const char *const good_hosts[] = {
-		"10.0.0.1", "::1",     "db-1.example.org", "localhost", "a_b",        "127.0.0.1",
-		"fe7f::1",  "fec0::1", "fd00::1",          "0.0.0.1",   "169.254.0.1"};
+	static const char *const good_hosts[] = {"10.0.0.1",  "::1",         "db-1.example.org",
+	                                         "localhost", "a_b",         "127.0.0.1",
+	                                         "fe7f::1",   "fec0::1",     "fd00::1",
+	                                         "0.0.0.1",   "169.254.0.1", "254.128.0.1"};
 	static const char *const bad_hosts[] = {
 		"",         "[::1]",      "-a",      "a..b",           "a b",        "1.2.3.4:80",
 		"\xc3\xa4", "0.0.0.0",    "::",      "::ffff:0.0.0.0", "0::0",       "1",
