@@ -2,12 +2,12 @@
 #include "api/api.h"
 
 #include "api/call.h"
+#include "api/json.h"
 #include "api/pretty.h"
 #include "base/clock.h"
 #include "config/config.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 
 #define ANSWER_MAX (256u << 20) /* bytes of one answer */
@@ -25,7 +25,7 @@ int api_open(struct registry *registry, const struct config *config, struct api 
 	atomic_init(&api->stopping, false);
 	streams_init(&api->streams);
 	api_reload(api, config);
-	json_object_seed(0); /* draws it now, not while two threads parse */
+	json_init();
 	*ret_api = api;
 	return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/fields.h"
 
+#include "api/json.h"
 #include "api/scan.h"
 #include "base/check.h"
 
@@ -13,6 +14,7 @@
 int fields_open(struct str body, struct field_errors *errors, struct fields *ret_fields)
 {
 	json_error_t error;
+	json_t *root;
 
 	if (json_scan(body) < 0) {
 		(void)snprintf(errors->text, sizeof(errors->text),
@@ -24,14 +26,12 @@ int fields_open(struct str body, struct field_errors *errors, struct fields *ret
 		(void)snprintf(errors->text, sizeof(errors->text), "it is empty");
 		return -EBADMSG;
 	}
-	json_t *root = json_loadb(body.data, body.len, JSON_REJECT_DUPLICATES, &error);
-	if (root == NULL) {
-		if (json_error_code(&error) == json_error_out_of_memory)
-			return -ENOMEM;
+	int r = json_parse(body, JSON_REJECT_DUPLICATES, &root, &error);
+	if (r == -EBADMSG)
 		(void)snprintf(errors->text, sizeof(errors->text), "line %d column %d: %s",
 		               error.line, error.column, error.text);
-		return -EBADMSG;
-	}
+	if (r < 0)
+		return r;
 	if (!json_is_object(root)) {
 		(void)snprintf(errors->text, sizeof(errors->text), "not an object");
 		json_decref(root);
@@ -80,10 +80,11 @@ const char *field_text(const json_t *value, char out[FIELD_TEXT_SIZE])
 {
 	size_t len = json_dumpb(value, out, FIELD_TEXT_SIZE - 1, JSON_ENCODE_ANY | JSON_COMPACT);
 
-	if (len < FIELD_TEXT_SIZE)
+	if (len > 0 && len < FIELD_TEXT_SIZE)
 		out[len] = '\0';
-	else /* the caller cannot show all of it; a cut text may end within a character */
-		(void)snprintf(out, FIELD_TEXT_SIZE, "a longer value");
+	else /* the caller cannot show all of it, as a cut text may end within a character; or
+	        memory is short */
+		(void)snprintf(out, FIELD_TEXT_SIZE, len > 0 ? "a longer value" : "this value");
 	return out;
 }
 

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/parse.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -70,17 +71,23 @@ void field_error(struct field_errors *errors, struct str field, const char *form
 	char text[DETAIL_SIZE];
 	va_list args;
 
+	size_t before = errors->list.len;
+
 	if (errors->count++ >= FIELD_ERRORS_MAX)
 		return;
 	va_start(args, format);
 	int len = vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 
-	buf_put(&errors->list, errors->count > 1 ? ",{\"pointer\":" : "{\"pointer\":");
+	buf_put(&errors->list, before > 0 ? ",{\"pointer\":" : "{\"pointer\":");
 	put_pointer(&errors->list, field);
 	buf_put(&errors->list, ",\"detail\":");
 	buf_put_json(&errors->list, presentable(text, sizeof(text), len));
 	buf_put_char(&errors->list, '}');
+	if (buf_error(&errors->list) == -EMSGSIZE) { /* it is only counted; the ones before stay */
+		buf_reset(&errors->list);
+		errors->list.len = before;
+	}
 }
 
 void response_header(struct api_response *response, enum api_header_place place, const char *format,
@@ -188,6 +195,10 @@ void problem_fields(struct api_response *response, struct field_errors *errors)
 	int len = snprintf(text, sizeof(text), "%u field%s of the body %s wrong", errors->count,
 	                   errors->count == 1 ? "" : "s", errors->count == 1 ? "is" : "are");
 
+	if (buf_error(&errors->list) < 0) {
+		problem_errno(response, buf_error(&errors->list));
+		return;
+	}
 	begin(response, 422, "invalid-body", presentable(text, sizeof(text), len));
 	buf_put(&response->body, ",\"errors\":[");
 	buf_put_str(&response->body, (struct str){errors->list.data, errors->list.len});

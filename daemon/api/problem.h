@@ -35,7 +35,8 @@ struct field_errors {
 
 void field_errors_init(struct field_errors *errors);
 void field_errors_fini(struct field_errors *errors);
-/** Adds one, for "/pointer"; beyond FIELD_ERRORS_MAX they are only counted. */
+/** Adds one, for "/pointer"; beyond FIELD_ERRORS_MAX, or when the list is full, they are only
+ * counted. */
 void field_error(struct field_errors *errors, struct str field, const char *format, ...)
 	PRINTF_LIKE(3, 4);
 

@@ -2,6 +2,10 @@
 /** Requests that are parked and resumed several times before they are answered. */
 #include "api_fixture.h"
 
+#include "api/problem.h"
+#include "base/check.h"
+#include "fault.h"
+
 #include <semaphore.h>
 
 #define RESUMES 10 /* more than a response has headers */
@@ -10,10 +14,11 @@ static struct api_request waiting;
 static struct api_response answer;
 static sem_t waiting_woken;
 
+/* Check allocates, so what may be made to fail uses CHECK(). */
 static void wake_waiting(struct api_request *which)
 {
-	ck_assert_ptr_eq(which, &waiting);
-	ck_ok(sem_post(&waiting_woken));
+	CHECK(which == &waiting);
+	CHECK(sem_post(&waiting_woken) == 0);
 }
 
 static void setup(void)
@@ -33,7 +38,7 @@ static void teardown(void)
 static enum api_result resume(void)
 {
 	while (sem_wait(&waiting_woken) != 0)
-		ck_assert_int_eq(errno, EINTR);
+		CHECK(errno == EINTR);
 	return api_finish(api, &waiting, &answer);
 }
 
@@ -111,6 +116,76 @@ START_TEST(events_that_the_filter_leaves_out_leave_nothing_in_the_answer)
 }
 END_TEST
 
+START_TEST(nothing_of_an_earlier_attempt_is_in_the_answer)
+{
+	put("web", "a", NULL);
+	ask("/v1/services/web?revision=1&wait_ms=20000", "");
+	answer.status = 500;
+	answer.location = strdup("/v1/other");
+	answer.revision = 999;
+	strcpy(answer.etag, "\"999\"");
+	buf_put(&answer.body, "half of another answer");
+	response_header(&answer, HEADER_EXPIRY_HELD, "17");
+	call("DELETE", "/v1/services/web/instances/a", NULL);
+	ck_assert_int_eq(resume(), API_DONE);
+	ck_assert_uint_eq(answer.status, 404);
+	ck_assert_ptr_null(answer.location);
+	ck_assert_str_eq(answer.etag, "");
+	ck_assert_uint_eq(answer.revision, 2);
+	ck_assert_int_eq(answer.body.data[0], '{');
+	ck_assert_ptr_null(answer.header[HEADER_EXPIRY_HELD].name);
+	api_sent(&waiting, true);
+
+	/* An answer of shared memory needs no body. */
+	api_response_renew(&answer);
+	put("web", "a", NULL);
+	ask("/v1/services/web?revision=3&wait_ms=20000", "");
+	response_header(&answer, HEADER_EXPIRY_HELD, "17");
+	put("web", "b", NULL);
+	ck_assert_int_eq(resume(), API_DONE);
+	ck_assert_ptr_nonnull(answer.blob);
+	ck_assert_ptr_null(answer.header[HEADER_EXPIRY_HELD].name);
+	api_sent(&waiting, true);
+}
+END_TEST
+
+/** Registers until events up to @p revision have been forgotten. */
+static void forget_events(uint64_t revision)
+{
+	char target[64];
+
+	(void)snprintf(target, sizeof(target), "/v1/events?since=%llu",
+	               (unsigned long long)revision);
+	for (int i = 0; i < 500; i++) {
+		clock_virtual_advance(2000); /* the journal is tidied now and then */
+		put("web", "a", i % 2 ? "\"weight\":2" : "\"weight\":3");
+		call("GET", target, NULL);
+		if (response.status == 410)
+			return;
+	}
+	ck_abort_msg("revision %llu is not forgotten", (unsigned long long)revision);
+}
+
+START_TEST(events_that_retention_overtakes_are_begun_anew_after_each_wait)
+{
+	api_fixture_close();
+	options.journal.events_max_count = 5;
+	api_fixture_open();
+	put("web", "a", NULL);
+	ask("/v1/events?kind=removed&wait_ms=600000", "text/plain");
+	ck_assert_int_eq(resume(), API_PARKED); /* none yet: it waits */
+	for (int i = 0; i < 5; i++) {
+		call("GET", "/v1/status", NULL);
+		forget_events(response.revision);
+		ck_assert_int_eq(resume(), API_PARKED); /* woken: it reads on */
+		ck_assert_int_eq(resume(), API_PARKED); /* from the oldest event that is left */
+		ck_assert_int_eq(resume(), API_PARKED); /* and waits */
+	}
+	expire_waiting();
+	check_answer("REVISION  TIME  KIND  SERVICE  ID  STATUS  BY  REASON\n");
+}
+END_TEST
+
 START_TEST(what_was_decoded_before_the_wait_takes_no_room_after_it)
 {
 	char target[7000] = "/v1/events?since=1&wait_ms=20000&service=web&id=";
@@ -133,8 +208,64 @@ START_TEST(what_was_decoded_before_the_wait_takes_no_room_after_it)
 }
 END_TEST
 
+/** Sends it once for each allocation that fails: then the answer is 503, or @p want, which it is
+ * with memory; in any case sound JSON. */
+static void with_failing_memory(const char *method, const char *target, const char *content,
+                                unsigned want)
+{
+	bool hit = true;
+
+	for (int nth = 0; hit; nth++) {
+		waiting = (struct api_request){.method = method_of(method),
+		                               .target = str_of(target),
+		                               .content_type = STR("application/json"),
+		                               .body = str_of(content),
+		                               .peer = STR("192.0.2.8:1"),
+		                               .wake = wake_waiting};
+		fault_arm(nth);
+		enum api_result result = api_handle(api, &waiting, &answer);
+		while (result == API_PARKED)
+			result = resume();
+		hit = fault_hit();
+		ck_assert_msg(answer.status / 100 == want || (hit && answer.status == 503),
+		              "allocation %d of %s: %u: %.*s", nth, target, answer.status,
+		              (int)answer.body.len, answer.body.data);
+		if (answer.content_type != NULL) {
+			json_t *root = json_loadb(answer.body.data, answer.body.len, 0, NULL);
+			const char *code = json_string_value(json_object_get(root, "code"));
+
+			ck_assert_ptr_nonnull(root);
+			ck_assert(answer.status != 503 || strcmp(code, "out-of-memory") == 0);
+			json_decref(root);
+		}
+		api_response_renew(&answer);
+	}
+}
+
+START_TEST(without_memory_a_body_is_refused_with_503)
+{
+	with_failing_memory("PUT", "/v1/services/web/instances/a",
+	                    "{\"host\":\"10.0.0.1\",\"port\":80,\"metadata\":{\"zone\":\"a\"}}", 2);
+	with_failing_memory("POST", "/v1/services/web/instances",
+	                    "{\"host\":\"10.0.0.1\",\"port\":80}", 2);
+	with_failing_memory("POST", "/v1/services/web/instances/a/heartbeat", "{\"load\":0.5}", 2);
+	with_failing_memory("POST", "/v1/heartbeats",
+	                    "{\"instances\":[{\"service\":\"web\",\"id\":\"a\"},"
+	                    "{\"service\":\"web\",\"id\":\"none\"}]}",
+	                    2);
+	with_failing_memory("PUT", "/v1/services/web/instances/a/status",
+	                    "{\"status\":\"draining\",\"reason\":\"why\"}", 2);
+	with_failing_memory("PUT", "/v1/services/web/instances/a",
+	                    "{\"host\":\"a b\",\"port\":{\"a\":[]},\"x\":1,\"y\":2}", 4);
+	with_failing_memory("POST", "/v1/heartbeats", "{\"instances\":[{}]}", 4);
+}
+END_TEST
+
 SUITE("api_wait", setup, teardown,
       a_listing_that_others_wake_is_answered_as_if_it_had_been_asked_for_last,
       a_lookup_whose_filter_leaves_out_what_woke_it_is_answered_once,
       events_that_the_filter_leaves_out_leave_nothing_in_the_answer,
+      nothing_of_an_earlier_attempt_is_in_the_answer,
+      events_that_retention_overtakes_are_begun_anew_after_each_wait,
+      without_memory_a_body_is_refused_with_503,
       what_was_decoded_before_the_wait_takes_no_room_after_it)

@@ -38,6 +38,27 @@ START_TEST(a_put_registers_then_renews_then_changes)
 }
 END_TEST
 
+START_TEST(a_refusal_is_sound_json_however_much_is_wrong)
+{
+	static char record[60000];
+	size_t len = (size_t)snprintf(record, sizeof(record), "{");
+
+	for (int i = 0; i < 20; i++) {
+		len += (size_t)snprintf(record + len, sizeof(record) - len, "%s\"%02d",
+		                        i ? "," : "", i);
+		for (int c = 0; c < 400; c++)
+			len += (size_t)snprintf(record + len, sizeof(record) - len, "\\u0001");
+		len += (size_t)snprintf(record + len, sizeof(record) - len, "\":1");
+	}
+	(void)snprintf(record + len, sizeof(record) - len, "}");
+	call("PUT", WEB_A, record);
+	ck_problem(422, "invalid-body");
+	ck_assert_str_eq(text("detail"), "22 fields of the body are wrong");
+	ck_assert_uint_ge(json_array_size(at("errors")), 2);
+	ck_assert_str_eq(text("errors.0.pointer"), "/host");
+}
+END_TEST
+
 START_TEST(an_id_may_hold_what_a_path_cannot)
 {
 	call("PUT", "/v1/services/web/instances/a%2Fb%3Fc%25", "{\"host\":\"::1\",\"port\":1}");
@@ -495,7 +516,8 @@ START_TEST(who_did_it_is_kept_without_the_port)
 END_TEST
 
 SUITE("api_write", api_fixture_setup, api_fixture_teardown,
-      a_put_registers_then_renews_then_changes, an_id_that_normalised_paths_lose_is_refused,
+      a_put_registers_then_renews_then_changes, a_refusal_is_sound_json_however_much_is_wrong,
+      an_id_that_normalised_paths_lose_is_refused,
       a_host_that_nobody_can_connect_to_is_refused_with_the_reason,
       what_an_older_journal_holds_is_served_although_it_would_be_refused_now,
       an_id_may_hold_what_a_path_cannot, a_post_makes_an_id_and_says_where,

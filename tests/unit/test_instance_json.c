@@ -2,6 +2,7 @@
 #include "api/instance_json.h"
 
 #include "api/scan.h"
+#include "fault.h"
 #include "suite.h"
 
 #include <errno.h>
@@ -302,9 +303,72 @@ START_TEST(an_operator_gives_status_reason_and_time)
 }
 END_TEST
 
+/** Reads @p body as what it is, once for each allocation that fails. @return how many there were */
+static int with_failing_memory(const char *body, int (*read)(const char *body), int want)
+{
+	for (int nth = 0;; nth++) {
+		field_errors_fini(&errors);
+		field_errors_init(&errors);
+		fault_arm(nth);
+		int r = read(body);
+		bool hit = fault_hit();
+
+		if (!hit) {
+			ck_assert_int_eq(r, want);
+			return nth;
+		}
+		/* What only served to show what is wrong may be missing. */
+		bool shown = r == -EINVAL && want == -EINVAL;
+		ck_assert_msg(r == -ENOMEM || shown, "allocation %d of %s: %d: %s", nth, body, r,
+		              errors.text);
+	}
+}
+
+static int read_heartbeat(const char *body)
+{
+	struct heartbeat heartbeat;
+
+	return heartbeat_from_json(str_of(body), &heartbeat, &errors);
+}
+
+static int read_intent(const char *body)
+{
+	struct intent intent;
+
+	return intent_from_json(str_of(body), memory, &intent, &errors);
+}
+
+static int read_plain(const char *body)
+{
+	return instance_from_json(str_of(body), memory, &instance, &errors);
+}
+
+START_TEST(no_memory_is_never_a_fault_of_the_body)
+{
+	ck_assert_int_gt(
+		with_failing_memory("{\"host\":\"a\\u00e4\",\"port\":1}", read_plain, -EINVAL), 5);
+	ck_assert_int_gt(with_failing_memory("{\"host\":\"10.0.0.1\",\"port\":8.0e1,\"weight\":1,"
+	                                     "\"metadata\":{\"a\":\"long enough to need more\","
+	                                     "\"b\":\"\\ud83d\\ude00\",\"c\":\"\"},\"status\":"
+	                                     "\"healthy\"}",
+	                                     read_plain, 0),
+	                 10);
+	ck_assert_int_gt(
+		with_failing_memory("{\"status\":\"draining\",\"load\":0.5}", read_heartbeat, 0),
+		5);
+	ck_assert_int_gt(with_failing_memory("{\"status\":\"draining\",\"reason\":\"why\","
+	                                     "\"for_ms\":5,\"wait_ms\":5}",
+	                                     read_intent, 0),
+	                 5);
+	ck_assert_int_gt(with_failing_memory("{\"status\":\"draining\",\"x\":[1,{\"y\":null}]}",
+	                                     read_intent, -EINVAL),
+	                 5);
+}
+END_TEST
+
 SUITE("instance_json", setup, teardown, a_small_record_gets_the_defaults,
       a_full_record_is_read_and_its_metadata_sorted, what_is_no_json_object_is_malformed,
       each_wrong_field_is_pointed_to, an_integer_may_be_written_as_any_number,
-      all_wrong_fields_are_told_at_once, metadata_keeps_its_limits,
-      depth_and_number_of_values_are_bounded, a_heartbeat_may_tell_status_and_load,
-      an_operator_gives_status_reason_and_time)
+      no_memory_is_never_a_fault_of_the_body, all_wrong_fields_are_told_at_once,
+      metadata_keeps_its_limits, depth_and_number_of_values_are_bounded,
+      a_heartbeat_may_tell_status_and_load, an_operator_gives_status_reason_and_time)
