@@ -46,6 +46,7 @@ struct agent {
 	struct item **items;
 	size_t count;
 	int64_t tidy_ms; /* when to remove what should not be there */
+	int64_t save_ms; /* when to write the state file again if the last write failed */
 	bool ended;
 };
 
@@ -228,13 +229,6 @@ static void reap(struct agent *agent)
 				break;
 }
 
-static int64_t sooner(int64_t a, int64_t b)
-{
-	if (a < 0 || b < 0)
-		return a < 0 ? b : a;
-	return a < b ? a : b;
-}
-
 /** Does what is due. @return milliseconds until more is */
 static int64_t work(struct agent *agent)
 {
@@ -247,16 +241,20 @@ static int64_t work(struct agent *agent)
 
 		if (!check_is_active(&item->check) && tool_now_ms() >= item->due_ms)
 			check_start(&item->check, &agent->pump);
-		if (check_is_active(&item->check)) {
-			next = sooner(next, check_work(&item->check));
+		if (check_is_active(&item->check))
+			next = pump_sooner(next, check_work(&item->check));
+		if (check_is_active(&item->check))
 			continue;
-		}
 		int64_t left = item->due_ms - tool_now_ms();
-		next = sooner(next, left > 0 ? left : 0);
+		next = pump_sooner(next, left > 0 ? left : 0);
 	}
+	if (agent->owned.unsaved && tool_now_ms() >= agent->save_ms && !owned_save(&agent->owned))
+		agent->save_ms = tool_now_ms() + TIDY_MS;
+	if (agent->owned.unsaved)
+		next = pump_sooner(next, TIDY_MS);
 	if (agent->tidy_ms != INT64_MAX) {
 		int64_t left = agent->tidy_ms - tool_now_ms();
-		next = sooner(next, left > 0 ? left : 0);
+		next = pump_sooner(next, left > 0 ? left : 0);
 	}
 	return next;
 }
@@ -290,6 +288,7 @@ static void finish(struct agent *agent)
 	} else {
 		tool_warn("cannot deregister: the leases will run out");
 	}
+	(void)owned_save(&agent->owned);
 	for (size_t i = 0; i < agent->count; i++)
 		item_free(agent->items[i]);
 	free(agent->items);
@@ -327,7 +326,7 @@ int agent_run(struct tool *tool, const struct args *args)
 		if (r == 0)
 			owned_close(&agent.owned);
 		json_decref(services);
-		return r == 0 ? EXIT_USAGE : EXIT_ERROR;
+		return r == 0 || r == -EINVAL ? EXIT_USAGE : EXIT_ERROR;
 	}
 	(void)sigemptyset(&signals);
 	(void)sigaddset(&signals, SIGINT);

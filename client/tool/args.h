@@ -61,6 +61,7 @@
 	X(TEMPLATE,     "template",     't', "FILE",     "template, or the name of one that is built in")     \
 	X(TARGET,       "output",       'o',  "FILE",     "file to write [standard output]")                   \
 	X(RELOAD,       "reload",       0,   "COMMAND",  "run by the shell after the file was replaced")      \
+	X(COMMAND_TIMEOUT, "command-timeout", 0, "DURATION", "longest that --check or --reload may take [60s]") \
 	X(DEBOUNCE,     "debounce",     0,   "DURATION", "quiet time to wait for after a change [200ms]")     \
 	X(SET,          "set",          0,   "KEY=VALUE", "value for the template; may be repeated")          \
 	X(PRINT,        "print",        0,   NULL,       "print the template itself, and end")

@@ -22,7 +22,7 @@ static int read_data(const char *data, struct text *text)
 	if (*data != '@')
 		text_put(text, data);
 	else
-		r = replace_read(strcmp(path, "-") == 0 ? "/dev/stdin" : path, text);
+		r = replace_read_any(strcmp(path, "-") == 0 ? "/dev/stdin" : path, text);
 	if (r < 0)
 		tool_warn("cannot read '%s': %s", path, strerror(-r));
 	return r;

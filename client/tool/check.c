@@ -138,7 +138,7 @@ static void start_transfer(struct check *check)
 
 static void start_command(struct check *check)
 {
-	struct process process = {NULL, NULL, &check->pump->before, -1};
+	struct process process = {NULL, NULL, &check->pump->before, -1, PROCESS_OUR_GROUP};
 	int r = process_start_shell(&process, check->target, &check->child);
 
 	check->kill_ms = tool_now_ms() + check->timeout_ms;

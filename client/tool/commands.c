@@ -57,9 +57,10 @@ const struct command commands[] = {
 	 OPTIONS_COMMON | OPTIONS_OUTPUT | OPTION(STATUS) | OPTION(META) | OPTION(ONCE), 1, INT_MAX, false, watch_run},
 	{"render", "SERVICE...", "keep a file in step with the registry",
 	 "Built-in templates: nginx, haproxy. rollcall(1) explains the language. --check and --reload are run by the\n"
-	 "shell; ROLLCALL_FILE names the new file. When the check fails, the old file stays.",
-	 OPTIONS_COMMON | OPTION(TEMPLATE) | OPTION(TARGET) | OPTION(CHECK) | OPTION(RELOAD) | OPTION(DEBOUNCE) |
-	 OPTION(SET) | OPTION(META) | OPTION(ONCE) | OPTION(PRINT), 0, INT_MAX, false, render_run},
+	 "shell; {} in --check, and ROLLCALL_FILE, name the new file. When the check fails, the old file stays; when the\n"
+	 "reload fails, it is put back. What failed is tried again, after 1 s to 1 min.",
+	 OPTIONS_COMMON | OPTION(TEMPLATE) | OPTION(TARGET) | OPTION(CHECK) | OPTION(RELOAD) | OPTION(COMMAND_TIMEOUT) |
+	 OPTION(DEBOUNCE) | OPTION(SET) | OPTION(META) | OPTION(ONCE) | OPTION(PRINT), 0, INT_MAX, false, render_run},
 	{"events", "", "what happened, oldest first",
 	 "Kinds: registered, updated, deregistered, expired, recovered, drained, resumed, removed.",
 	 OPTIONS_COMMON | OPTIONS_OUTPUT | OPTION(SERVICE) | OPTION(ID) | OPTION(KIND) | OPTION(SINCE) |

@@ -9,19 +9,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-/** @return 0 or -EINVAL */
+#define FILE_MODE 0644
+
+/** @return 0 or -EBADMSG */
 static int read_keys(const struct text *text, json_t *keys)
 {
 	json_t *root = json_loadb(text->data, text->len, JSON_REJECT_DUPLICATES, NULL);
 	const json_t *list = json_object_get(root, "registered");
 	const json_t *key;
 	size_t i;
-	int r = json_is_array(list) ? 0 : -EINVAL;
+	int r = json_is_array(list) ? 0 : -EBADMSG;
 
 	json_array_foreach(list, i, key)
 	{
 		if (!json_is_string(key) || strchr(json_string_value(key), ' ') == NULL)
-			r = -EINVAL;
+			r = -EBADMSG;
 		else if (json_object_set_new(keys, json_string_value(key), json_true()) < 0)
 			memory_lacks();
 	}
@@ -32,9 +34,18 @@ static int read_keys(const struct text *text, json_t *keys)
 int owned_open(const char *path, struct owned *ret_owned)
 {
 	struct text text = {NULL, 0, 0};
-	json_t *keys = memory_json(json_object());
-	int r = replace_read(path, &text);
+	json_t *keys;
+	char *file;
 
+	int r = replace_resolve(path, &file);
+	if (r < 0) {
+		if (r != -EINVAL)
+			tool_warn("cannot use state file '%s': %s", path, strerror(-r));
+		return r;
+	}
+	keys = memory_json(json_object());
+	r = replace_read(file, &text);
+	free(file);
 	if (r == 0)
 		r = read_keys(&text, keys);
 	else if (r == -ENOENT)
@@ -42,11 +53,11 @@ int owned_open(const char *path, struct owned *ret_owned)
 	text_free(&text);
 	if (r < 0) {
 		tool_warn("cannot read state file '%s': %s", path,
-		          r == -EINVAL ? "it is no state file" : strerror(-r));
+		          r == -EBADMSG ? "it is no state file" : strerror(-r));
 		json_decref(keys);
 		return r;
 	}
-	*ret_owned = (struct owned){memory_copy(path), keys};
+	*ret_owned = (struct owned){.path = memory_copy(path), .keys = keys};
 	return 0;
 }
 
@@ -54,7 +65,7 @@ void owned_close(struct owned *owned)
 {
 	json_decref(owned->keys);
 	free(owned->path);
-	*owned = (struct owned){NULL, NULL};
+	*owned = (struct owned){0};
 }
 
 static struct text key_of(const char *service, const char *id)
@@ -74,7 +85,7 @@ bool owned_has(const struct owned *owned, const char *service, const char *id)
 	return has;
 }
 
-static void save(const struct owned *owned)
+static void save(struct owned *owned)
 {
 	json_t *list = memory_json(json_array());
 	struct text text = {NULL, 0, 0};
@@ -93,10 +104,18 @@ static void save(const struct owned *owned)
 		memory_lacks();
 	text_printf(&text, "%s\n", dump);
 	free(dump);
-	int r = replace_file(owned->path, &text, NULL, NULL, NULL);
-	if (r < 0)
+	int r = replace_file(owned->path, &text, FILE_MODE);
+	if (r < 0 && r != -EINVAL && !owned->unsaved)
 		tool_warn("cannot write state file '%s': %s", owned->path, strerror(-r));
+	owned->unsaved = r < 0;
 	text_free(&text);
+}
+
+bool owned_save(struct owned *owned)
+{
+	if (owned->unsaved)
+		save(owned);
+	return !owned->unsaved;
 }
 
 void owned_set(struct owned *owned, const char *service, const char *id, bool is)

@@ -12,15 +12,20 @@
 struct owned {
 	char *path;
 	json_t *keys; /* an object; "SERVICE ID" */
+	bool unsaved; /* the last write failed */
 };
 
-/** A file that is not there is empty. @return 0, or negative errno (told) */
+/** A file that is not there is empty. @return 0; -EINVAL: the path names no regular file; or
+ * another negative errno. All are reported. */
 int owned_open(const char *path, struct owned *ret_owned);
 void owned_close(struct owned *owned);
 
 bool owned_has(const struct owned *owned, const char *service, const char *id);
-/** Adds or removes, and writes the file if that changes it. What cannot be written is told. */
+/** Adds or removes, and writes the file if that changes it. A failure is reported; owned_save()
+ * repeats it. */
 void owned_set(struct owned *owned, const char *service, const char *id, bool is);
+/** Writes the file again if the last write failed. @return is it written now? */
+bool owned_save(struct owned *owned);
 
 /** Any one of them that @p skip does not want skipped. @return false: there is none.
  * Both texts are freed by the caller. */

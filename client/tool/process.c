@@ -21,7 +21,11 @@ static void become(const struct process *process, int report)
 
 	(void)sigaction(SIGPIPE, &standard, NULL);
 	(void)sigprocmask(SIG_SETMASK, process->mask, NULL);
-	if (process->input >= 0)
+	if (process->place == PROCESS_OWN_SESSION)
+		r = setsid() < 0 ? -1 : 0;
+	else if (process->place == PROCESS_OWN_GROUP)
+		r = setpgid(0, 0);
+	if (r >= 0 && process->input >= 0)
 		r = dup2(process->input, STDIN_FILENO);
 	for (char *const *one = process->env; one != NULL && *one != NULL && r >= 0; one++)
 		r = putenv(*one);
@@ -61,6 +65,16 @@ int process_start(const struct process *process, pid_t *ret_pid)
 	}
 	*ret_pid = pid;
 	return 0;
+}
+
+bool process_has_terminal(void)
+{
+	int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+
+	if (fd < 0)
+		return false;
+	(void)close(fd);
+	return true;
 }
 
 int process_start_shell(const struct process *process, const char *command, pid_t *ret_pid)

@@ -3,14 +3,22 @@
 #pragma once
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+enum process_place {
+	PROCESS_OUR_GROUP,   /* keys of a terminal reach it as they reach us */
+	PROCESS_OWN_GROUP,   /* a signal to the group reaches it and what it started */
+	PROCESS_OWN_SESSION, /* the same, and it has no controlling terminal */
+};
 
 struct process {
 	char *const *argv;    /* argv[0] is looked for in PATH */
 	char *const *env;     /* "NAME=VALUE" to add to ours, NULL-terminated; NULL: none */
 	const sigset_t *mask; /* signals blocked in it */
 	int input;            /* becomes its standard input; -1: keeps ours */
+	enum process_place place;
 };
 
 /**
@@ -19,6 +27,9 @@ struct process {
  * @return 0, or negative errno: why it could not be executed (it is reaped already then)
  */
 int process_start(const struct process *process, pid_t *ret_pid);
+
+/** Has this process a controlling terminal? */
+bool process_has_terminal(void);
 
 /** Starts `sh -c COMMAND`, otherwise the same; process->argv is not used. */
 int process_start_shell(const struct process *process, const char *command, pid_t *ret_pid);

@@ -115,3 +115,10 @@ int pump_turn(struct pump *pump, int64_t timeout_ms, struct signalfd_siginfo *re
 	(void)work(pump);
 	return read_signal(pump, ret_info);
 }
+
+int64_t pump_sooner(int64_t a, int64_t b)
+{
+	if (a < 0 || b < 0)
+		return a < 0 ? b : a;
+	return a < b ? a : b;
+}

@@ -45,3 +45,6 @@ void pump_remove(struct pump *pump, struct pump_job *job);
  * @return the number of a signal that came, described in *@p ret_info, or 0
  */
 int pump_turn(struct pump *pump, int64_t timeout_ms, struct signalfd_siginfo *ret_info);
+
+/** The sooner of two timeouts, where below 0 is never. */
+int64_t pump_sooner(int64_t a, int64_t b);

@@ -3,8 +3,8 @@
 #include "tool/api.h"
 #include "tool/builtin.h"
 #include "tool/commands.h"
+#include "tool/deploy.h"
 #include "tool/facts.h"
-#include "tool/process.h"
 #include "tool/replace.h"
 #include "tool/template.h"
 #include "tool/watcher.h"
@@ -14,8 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SERVICES_MAX   1000
-#define COMMAND_MAX_MS 60000
+#define SERVICES_MAX 1000
+#define COMMAND_MS   60000
+#define RETRY_MS     1000
+#define RETRY_MAX_MS 60000
 
 struct render {
 	struct tool *tool;
@@ -24,9 +26,12 @@ struct render {
 	struct watcher *watchers;
 	size_t count;
 	struct pump pump;
+	struct deploy deploy;
 	int64_t debounce_ms;
 	int64_t first_ms; /* when the first change came that is not yet written; -1: none */
 	int64_t last_ms;  /* when the last did */
+	int64_t retry_ms; /* when to try again what failed; -1: nothing failed */
+	int64_t pause_ms; /* before that */
 	bool ended;
 	int code;
 };
@@ -49,7 +54,7 @@ static char *read_template(const char *name)
 
 	if (built_in != NULL)
 		return memory_copy(built_in);
-	int r = replace_read(name, &text);
+	int r = replace_read_any(name, &text);
 	if (r < 0) {
 		tool_warn("cannot read template '%s': %s", name, strerror(-r));
 		return NULL;
@@ -78,51 +83,33 @@ static int fill_in(const struct render *render, struct text *out)
 	return r;
 }
 
-/** Runs a command of the user's. @return 0, or -EINVAL (told) */
-static int run_shell(const struct render *render, const char *what, const char *command,
-                     const char *path)
+/** Plans the next try after a failure: each waits twice as long as the one before. */
+static void retry_later(struct render *render)
 {
-	struct text variable = {NULL, 0, 0};
-	pid_t pid;
+	int64_t pause = render->pause_ms > 0 ? 2 * render->pause_ms : RETRY_MS;
 
-	text_printf(&variable, "ROLLCALL_FILE=%s", path);
-	char *env[] = {variable.data, NULL};
-	struct process process = {NULL, env, &render->pump.before, -1};
-	int r = process_start_shell(&process, command, &pid);
-	if (r < 0)
-		tool_warn("cannot run the %s: %s", what, strerror(-r));
+	render->pause_ms = pause < RETRY_MAX_MS ? pause : RETRY_MAX_MS;
+	render->retry_ms = tool_now_ms() + render->pause_ms;
+	if (render->args->value[OPT_ONCE] == NULL)
+		tool_warn("trying again in %lld s", (long long)render->pause_ms / 1000);
+}
+
+/** The content is in use, or it failed. */
+static void deployed(struct render *render, bool good)
+{
+	render->code = good ? EXIT_OK : EXIT_ERROR;
+	if (good)
+		render->pause_ms = 0;
 	else
-		r = process_wait(pid, COMMAND_MAX_MS);
-	if (r == -ETIMEDOUT)
-		tool_warn("the %s took longer than %d s", what, COMMAND_MAX_MS / 1000);
-	else if (r > 0)
-		tool_warn("the %s ended with %d", what, process_exit_code(r));
-	text_free(&variable);
-	return r == 0 ? 0 : -EINVAL;
+		retry_later(render);
+	render->ended = render->ended || render->args->value[OPT_ONCE] != NULL;
 }
 
-static int check_file(const char *path, void *arg)
+static void print(struct render *render, const struct text *made)
 {
-	const struct render *render = arg;
-	const char *command = render->args->value[OPT_CHECK];
-
-	return command != NULL ? run_shell(render, "check", command, path) : 0;
-}
-
-static void write_file(struct render *render, const struct text *made)
-{
-	const char *path = render->args->value[OPT_TARGET];
-	const char *reload = render->args->value[OPT_RELOAD];
-	bool replaced = false;
-
-	int r = replace_file(path, made, check_file, render, &replaced);
-	render->code = r < 0 ? EXIT_ERROR : EXIT_OK;
-	if (r == -EINVAL)
-		tool_warn("'%s' stays as it is", path);
-	else if (r < 0)
-		tool_warn("cannot write '%s': %s", path, strerror(-r));
-	else if (replaced && reload != NULL && run_shell(render, "reload", reload, path) < 0)
-		render->code = EXIT_ERROR;
+	(void)fwrite(made->data, 1, made->len, stdout);
+	(void)fflush(stdout);
+	render->ended = render->args->value[OPT_ONCE] != NULL || ferror(stdout) != 0;
 }
 
 /** Writes what is due. */
@@ -131,49 +118,49 @@ static void work(struct render *render)
 	struct text made = {NULL, 0, 0};
 
 	render->first_ms = -1;
+	render->retry_ms = -1;
 	if (fill_in(render, &made) < 0) {
 		render->code = EXIT_ERROR;
 		render->ended = true; /* it would be wrong again */
 	} else if (render->args->value[OPT_TARGET] != NULL) {
-		write_file(render, &made);
+		deploy_start(&render->deploy, &made);
 	} else {
-		(void)fwrite(made.data, 1, made.len, stdout);
-		(void)fflush(stdout);
+		print(render, &made);
 	}
-	render->ended = render->ended || render->args->value[OPT_ONCE] != NULL;
 	text_free(&made);
 }
 
 /** Milliseconds until the file is to be written; below 0: nothing to write. */
 static int64_t write_in(const struct render *render)
 {
+	int64_t now = tool_now_ms();
 	int64_t quiet = render->last_ms + render->debounce_ms;
 	int64_t most = render->first_ms + 10 * render->debounce_ms;
-	int64_t left = (quiet < most ? quiet : most) - tool_now_ms();
+	int64_t due = quiet < most ? quiet : most;
 
 	for (size_t i = 0; i < render->count; i++)
 		if (render->watchers[i].instances == NULL)
 			return -1;
-	if (render->first_ms < 0)
+	if (deploy_is_active(&render->deploy))
 		return -1;
-	return left > 0 && render->args->value[OPT_ONCE] == NULL ? left : 0;
-}
-
-static int64_t sooner(int64_t a, int64_t b)
-{
-	if (a < 0 || b < 0)
-		return a < 0 ? b : a;
-	return a < b ? a : b;
+	if (render->first_ms < 0)
+		due = render->retry_ms;
+	else if (render->args->value[OPT_ONCE] != NULL)
+		due = now;
+	if (due < 0)
+		return -1;
+	return due > now ? due - now : 0;
 }
 
 static void turn(struct render *render)
 {
 	struct signalfd_siginfo info;
-	int64_t timeout_ms = write_in(render);
+	int64_t timeout_ms = pump_sooner(write_in(render), deploy_work(&render->deploy));
+	bool good;
 
 	for (size_t i = 0; i < render->count; i++) {
 		watcher_work(&render->watchers[i], &render->pump);
-		timeout_ms = sooner(timeout_ms, watcher_timeout(&render->watchers[i]));
+		timeout_ms = pump_sooner(timeout_ms, watcher_timeout(&render->watchers[i]));
 		if (render->watchers[i].error != EXIT_OK) {
 			render->code = render->watchers[i].error;
 			render->ended = true;
@@ -185,8 +172,11 @@ static void turn(struct render *render)
 		render->ended = true;
 	else if (number == SIGHUP && render->first_ms < 0)
 		render->first_ms = render->last_ms = tool_now_ms();
+	(void)deploy_work(&render->deploy);
 	if (!render->ended && write_in(render) == 0)
 		work(render);
+	if (deploy_take(&render->deploy, &good))
+		deployed(render, good);
 }
 
 static void set_up(struct render *render)
@@ -212,23 +202,64 @@ static void set_up(struct render *render)
 	}
 }
 
-int render_run(struct tool *tool, const struct args *args)
+/** @return exit code: is what the options name possible? */
+static int check_target(const struct args *args)
 {
-	struct render render = {.tool = tool, .args = args, .debounce_ms = 200, .first_ms = -1};
-	const char *name = args->value[OPT_TEMPLATE];
+	const char *target = args->value[OPT_TARGET];
+	char *path;
 
-	if (args_duration(args, OPT_DEBOUNCE, &render.debounce_ms) < 0)
+	if (target == NULL) {
+		if (args->value[OPT_CHECK] == NULL && args->value[OPT_RELOAD] == NULL)
+			return EXIT_OK;
+		tool_warn("--check and --reload need --output");
 		return EXIT_USAGE;
-	if (name == NULL || (args->operand_count == 0 && args->value[OPT_PRINT] == NULL)) {
+	}
+	int r = replace_resolve(target, &path);
+	if (r == 0)
+		free(path);
+	else if (r != -EINVAL)
+		tool_warn("cannot write '%s': %s", target, strerror(-r));
+	return r == 0 ? EXIT_OK : EXIT_USAGE;
+}
+
+static int read_options(struct render *render, const struct args *args)
+{
+	int64_t command_ms = COMMAND_MS;
+
+	if (args_duration(args, OPT_DEBOUNCE, &render->debounce_ms) < 0 ||
+	    args_duration(args, OPT_COMMAND_TIMEOUT, &command_ms) < 0)
+		return EXIT_USAGE;
+	if (args->value[OPT_TEMPLATE] == NULL ||
+	    (args->operand_count == 0 && args->value[OPT_PRINT] == NULL)) {
 		tool_warn("render takes --template and services");
 		return EXIT_USAGE;
 	}
-	if (args->operand_count > SERVICES_MAX || render.debounce_ms > 3600000) {
-		tool_warn("render takes at most %d services, and --debounce at most 1h",
+	if (args->operand_count > SERVICES_MAX || render->debounce_ms > 3600000 || command_ms < 1 ||
+	    command_ms > 3600000) {
+		tool_warn("render takes at most %d services, --debounce at most 1h, and "
+		          "--command-timeout 1ms to 1h",
 		          SERVICES_MAX);
 		return EXIT_USAGE;
 	}
-	render.source = read_template(name);
+	render->deploy = (struct deploy){
+		.target = args->value[OPT_TARGET],
+		.check = args->value[OPT_CHECK],
+		.reload = args->value[OPT_RELOAD],
+		.mask = &render->pump.before,
+		.command_ms = command_ms,
+	};
+	return check_target(args);
+}
+
+int render_run(struct tool *tool, const struct args *args)
+{
+	struct render render = {
+		.tool = tool, .args = args, .debounce_ms = 200, .first_ms = -1, .retry_ms = -1};
+
+	int code = read_options(&render, args);
+	if (code != EXIT_OK)
+		return code;
+	render.source = read_template(args->value[OPT_TEMPLATE]);
 	if (render.source == NULL)
 		return EXIT_ERROR;
 	if (args->value[OPT_PRINT] != NULL) {
@@ -239,6 +270,7 @@ int render_run(struct tool *tool, const struct args *args)
 	set_up(&render);
 	while (!render.ended)
 		turn(&render);
+	deploy_cancel(&render.deploy);
 	for (size_t i = 0; i < render.count; i++)
 		watcher_fini(&render.watchers[i], &render.pump);
 	free(render.watchers);

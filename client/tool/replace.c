@@ -1,26 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 #include "tool/replace.h"
 
+#include "tool/tool.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define READ_MAX (16u << 20)
+#define READ_MAX  (16u << 20)
+#define LINKS_MAX 40
 
-int replace_read(const char *path, struct text *text)
+static int read_all(int fd, struct text *text)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	size_t begin = text->len;
 	char block[16384];
 	ssize_t got;
 	int r = 0;
 
-	if (fd < 0)
-		return -errno;
 	text_put(text, "");
 	while ((got = read(fd, block, sizeof(block))) != 0) {
 		if (got < 0 || text->len - begin + (size_t)got > READ_MAX) {
@@ -29,7 +30,6 @@ int replace_read(const char *path, struct text *text)
 		}
 		text_put_bytes(text, block, (size_t)got);
 	}
-	(void)close(fd);
 	if (r < 0) {
 		text->len = begin;
 		text->data[begin] = '\0';
@@ -37,7 +37,107 @@ int replace_read(const char *path, struct text *text)
 	return r;
 }
 
-static bool holds(const char *path, const struct text *content)
+int replace_read(const char *path, struct text *text)
+{
+	/* O_NONBLOCK: opening a FIFO would wait for a writer. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat file;
+	int r = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &file) < 0)
+		r = -errno;
+	else
+		r = S_ISREG(file.st_mode) ? read_all(fd, text) : -ENOTSUP;
+	(void)close(fd);
+	return r;
+}
+
+int replace_read_any(const char *path, struct text *text)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	if (fd < 0)
+		return -errno;
+	int r = read_all(fd, text);
+	(void)close(fd);
+	return r;
+}
+
+static int refuse(const char *path, mode_t mode)
+{
+	const char *kind = S_ISDIR(mode)    ? "a directory"
+	                   : S_ISCHR(mode)  ? "a character device"
+	                   : S_ISBLK(mode)  ? "a block device"
+	                   : S_ISFIFO(mode) ? "a FIFO"
+	                   : S_ISSOCK(mode) ? "a socket"
+	                                    : "of an unknown kind";
+
+	tool_warn("'%s' is %s: only a regular file can be replaced", path, kind);
+	return -EINVAL;
+}
+
+/** The part of @p path that names its folder, with the slash; 0: the current folder. */
+static size_t folder_len(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash != NULL ? (size_t)(slash - path) + 1 : 0;
+}
+
+/** Where the link at *@p path points to. @return 0 or -errno */
+static int follow(char **path)
+{
+	char target[PATH_MAX];
+	struct text text = {NULL, 0, 0};
+	ssize_t len = readlink(*path, target, sizeof(target));
+
+	if (len < 0 || len == (ssize_t)sizeof(target))
+		return len < 0 ? -errno : -ENAMETOOLONG;
+	if (target[0] != '/')
+		text_put_bytes(&text, *path, folder_len(*path));
+	text_put_bytes(&text, target, (size_t)len);
+	free(*path);
+	*path = text.data;
+	return 0;
+}
+
+int replace_resolve(const char *path, char **ret_path)
+{
+	char *at = memory_copy(path);
+	struct stat file;
+	int r = *path != '\0' ? 0 : -ENOENT;
+
+	for (int links = 0; r == 0; links++) {
+		if (lstat(at, &file) < 0) {
+			r = errno == ENOENT ? 0 : -errno;
+			break;
+		}
+		if (!S_ISLNK(file.st_mode)) {
+			r = S_ISREG(file.st_mode) ? 0 : refuse(path, file.st_mode);
+			break;
+		}
+		r = links < LINKS_MAX ? follow(&at) : -ELOOP;
+	}
+	if (r < 0)
+		free(at);
+	else
+		*ret_path = at;
+	return r;
+}
+
+char *replace_hidden(const char *path, const char *suffix)
+{
+	struct text text = {NULL, 0, 0};
+	size_t len = folder_len(path);
+
+	text_put_bytes(&text, path, len);
+	text_printf(&text, ".%s%s", path + len, suffix);
+	return text.data;
+}
+
+bool replace_holds(const char *path, const struct text *content)
 {
 	struct text now = {NULL, 0, 0};
 	bool same = replace_read(path, &now) == 0 && now.data != NULL && now.len == content->len &&
@@ -47,8 +147,24 @@ static bool holds(const char *path, const struct text *content)
 	return same;
 }
 
+/** @return 0, -EINVAL (reported) or -errno */
+static int keep_owner(int fd, const char *path, const struct stat *old)
+{
+	struct stat made;
+
+	if (fstat(fd, &made) < 0)
+		return -errno;
+	if (made.st_uid == old->st_uid && made.st_gid == old->st_gid)
+		return 0;
+	if (fchown(fd, old->st_uid, old->st_gid) == 0)
+		return 0;
+	tool_warn("cannot keep the owner of '%s' (user %u, group %u): %s", path,
+	          (unsigned)old->st_uid, (unsigned)old->st_gid, strerror(errno));
+	return -EINVAL;
+}
+
 /** Writes and syncs. @return 0 or -errno */
-static int fill(int fd, const struct text *content, mode_t mode)
+static int fill(int fd, const struct text *content)
 {
 	size_t done = 0;
 
@@ -59,14 +175,14 @@ static int fill(int fd, const struct text *content, mode_t mode)
 			return -errno;
 		done += n > 0 ? (size_t)n : 0;
 	}
-	return fchmod(fd, mode) < 0 || fsync(fd) < 0 ? -errno : 0;
+	return fsync(fd) < 0 ? -errno : 0;
 }
 
-/** So that the rename too is on disk. Not every filesystem can, and there is no way back. */
+/** So that a rename is on disk too. Not every filesystem can, and there is no way back. */
 static void sync_folder(const char *path)
 {
-	const char *slash = strrchr(path, '/');
-	char *folder = slash != NULL ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+	size_t len = folder_len(path);
+	char *folder = len > 0 ? strndup(path, len) : strdup(".");
 	int fd = folder != NULL ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 
 	if (fd >= 0) {
@@ -76,20 +192,12 @@ static void sync_folder(const char *path)
 	free(folder);
 }
 
-int replace_file(const char *path, const struct text *content,
-                 int (*check)(const char *path, void *arg), void *arg, bool *ret_replaced)
+int replace_prepare(const char *path, const struct text *content, mode_t mode, char **ret_made)
 {
 	struct text made = {NULL, 0, 0};
 	struct stat old;
-	mode_t mode = 0644;
-	int r;
+	int r = 0;
 
-	if (ret_replaced != NULL)
-		*ret_replaced = false;
-	if (holds(path, content))
-		return 0;
-	if (stat(path, &old) == 0)
-		mode = old.st_mode & 0777;
 	text_printf(&made, "%s.XXXXXX", path);
 	int fd = mkostemp(made.data, O_CLOEXEC);
 	if (fd < 0) {
@@ -97,18 +205,51 @@ int replace_file(const char *path, const struct text *content,
 		text_free(&made);
 		return r;
 	}
-	r = fill(fd, content, mode);
-	(void)close(fd);
-	if (r == 0 && check != NULL)
-		r = check(made.data, arg);
-	if (r == 0 && rename(made.data, path) < 0)
+	if (lstat(path, &old) == 0) {
+		mode = old.st_mode & 0777;
+		r = keep_owner(fd, path, &old);
+	}
+	if (r == 0 && fchmod(fd, mode) < 0)
 		r = -errno;
-	if (r < 0)
+	if (r == 0)
+		r = fill(fd, content);
+	(void)close(fd);
+	if (r < 0) {
 		(void)unlink(made.data);
-	else
-		sync_folder(path);
-	if (r == 0 && ret_replaced != NULL)
-		*ret_replaced = true;
-	text_free(&made);
+		text_free(&made);
+		return r;
+	}
+	*ret_made = made.data;
+	return 0;
+}
+
+int replace_install(const char *made, const char *path)
+{
+	if (rename(made, path) < 0) {
+		int r = -errno;
+
+		(void)unlink(made);
+		return r;
+	}
+	sync_folder(path);
+	return 0;
+}
+
+int replace_file(const char *path, const struct text *content, mode_t mode)
+{
+	char *file;
+	char *made;
+
+	int r = replace_resolve(path, &file);
+	if (r < 0)
+		return r;
+	if (!replace_holds(file, content)) {
+		r = replace_prepare(file, content, mode, &made);
+		if (r == 0) {
+			r = replace_install(made, file);
+			free(made);
+		}
+	}
+	free(file);
 	return r;
 }

@@ -226,7 +226,8 @@ static int read_options(struct run *run, const struct args *args)
 /** From the start of the program to its end. @return exit code when it cannot be started */
 static int supervise(struct run *run)
 {
-	struct process process = {run->args->operands, NULL, &run->pump.before, -1};
+	struct process process = {run->args->operands, NULL, &run->pump.before, -1,
+	                          PROCESS_OUR_GROUP};
 	struct signalfd_siginfo info;
 
 	run->pump.client = run->client;

@@ -166,7 +166,8 @@ static void run_command(struct watch *watch, const json_t *changes)
 	if (text == NULL)
 		memory_lacks();
 	int input = process_input(text, strlen(text));
-	struct process process = {watch->command, env, &watch->pump.before, input};
+	struct process process = {watch->command, env, &watch->pump.before, input,
+	                          PROCESS_OUR_GROUP};
 	int r = input < 0 ? input : process_start(&process, &watch->child);
 	if (r < 0) {
 		tool_warn("cannot run '%s': %s", watch->command[0], strerror(-r));

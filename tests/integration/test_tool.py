@@ -8,7 +8,6 @@ import re
 import signal
 import socket
 import subprocess
-import threading
 
 import rollcall_test as rt
 import tool_test
@@ -416,24 +415,9 @@ class Talking(tool_test.TestCase):
         self.assertIn(b'No space left', done.stderr)
 
     def answering(self, answer):
-        """A server that answers each request with these bytes; the requests are kept."""
-        server = socket.create_server(('127.0.0.1', 0))
+        server = tool_test.Answering(answer)
         self.addCleanup(server.close)
-        requests = []
-
-        def serve():
-            while True:
-                try:
-                    connection, _ = server.accept()
-                except OSError:
-                    return
-                with connection:
-                    requests.append(connection.recv(65536).decode())
-                    connection.sendall(answer)
-
-        threading.Thread(target=serve, daemon=True).start()
-        self.addCleanup(server.shutdown, socket.SHUT_RDWR)
-        return f'http://127.0.0.1:{server.getsockname()[1]}', requests
+        return server.url, server.requests
 
     EMPTY = (b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 29\r\n'
              b'Connection: close\r\n\r\n{"revision":1,"services":[]} ')

@@ -226,6 +226,40 @@ class Reconciling(TestCase):
         self.assertFalse(os.path.exists(self.path + '.state'))
         agent.stop()
 
+    def test_a_state_file_that_cannot_be_written_is_written_later(self):
+        daemon = self.daemon()
+        folder = os.path.join(self.directory(), 'later')
+        self.write({'service': 'web', 'id': 'a', 'port': 1, 'check': 'none'})
+        agent = self.agent(daemon, '--state', os.path.join(folder, 'state'))
+        agent.wait_err('cannot write state file')
+        self.wait_ids(daemon, 'web', 'a')
+        os.mkdir(folder)
+        rt.wait_for(lambda: 'web a' in tool_test.read(os.path.join(folder, 'state')), 20, 'the state file')
+        agent.signal(signal.SIGKILL)
+        agent.wait()
+        self.write()
+        self.agent(daemon, '--state', os.path.join(folder, 'state'))
+        rt.wait_for(lambda: daemon.ids('web', status='any') == [], 20, 'the removal')
+
+    def test_a_state_file_that_is_no_file_is_refused(self):
+        fifo = os.path.join(self.directory(), 'fifo')
+        os.mkfifo(fifo)
+        self.write()
+        for state, kind in ((fifo, 'a FIFO'), ('/dev/null', 'a character device'), (self.folder, 'a directory')):
+            result = self.tool('127.0.0.1:1', 'agent', self.path, '--state', state, timeout=10)
+            self.assertEqual(result.code, USAGE, result)
+            self.assertIn(f"'{state}' is {kind}", result.err)
+
+    def test_a_link_to_a_state_file_stays(self):
+        daemon = self.daemon()
+        link = os.path.join(self.directory(), 'link')
+        os.symlink('state', link)
+        self.write({'service': 'web', 'id': 'a', 'port': 1, 'check': 'none'})
+        agent = self.agent(daemon, '--state', link)
+        rt.wait_for(lambda: 'web a' in tool_test.read(link), 20, 'the state file')
+        self.assertEqual(os.readlink(link), 'state')
+        agent.stop()
+
     def test_a_damaged_state_file_is_not_overwritten(self):
         daemon = self.daemon()
         self.write()

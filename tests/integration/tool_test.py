@@ -10,7 +10,10 @@ The tool is $ROLLCALL_TOOL, else the one beside the daemon.
 """
 
 import os
+import signal
+import socket
 import subprocess
+import threading
 import time
 
 import rollcall_test as rt
@@ -110,6 +113,39 @@ class Running:
         return f'<{self.process.args} {self.process.poll()} out={self.out!r} err={self.err!r}>'
 
 
+class Answering:
+    """A server that answers each request with these bytes; the requests are kept."""
+
+    def __init__(self, answer, port=0):
+        self.answer = answer
+        self.requests = []
+        self.server = socket.create_server(('127.0.0.1', port))
+        self.url = f'http://127.0.0.1:{self.server.getsockname()[1]}'
+        self.thread = threading.Thread(target=self._serve)
+        self.thread.start()
+
+    def _serve(self):
+        while True:
+            try:
+                connection, _ = self.server.accept()
+            except OSError:
+                return
+            with connection:
+                self.requests.append(connection.recv(65536).decode())
+                connection.sendall(self.answer)
+
+    def close(self):
+        self.server.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
+        self.server.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *args):
+        self.close()
+
+
 class TestCase(rt.TestCase):
     def tool(self, daemon, *args, env=None, stdin=None, timeout=30):
         """Runs it to its end."""
@@ -145,7 +181,7 @@ def read(path):
     try:
         with open(path, encoding='utf-8') as file:
             return file.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return ''
 
 
@@ -154,6 +190,25 @@ def free_port():
     with rt.socket.socket() as sock:
         sock.bind(('127.0.0.1', 0))
         return sock.getsockname()[1]
+
+
+def own_terminal(follower):
+    """In a child: the terminal becomes its controlling one, and the child's group its foreground."""
+    os.setsid()
+    os.close(os.open(os.ttyname(follower), os.O_RDWR))
+
+
+def lives(pid):
+    """A zombie does not."""
+    stat = read(f'/proc/{pid}/stat')
+    return stat != '' and stat.rsplit(')', 1)[1].split()[0] not in 'ZX'
+
+
+def end_process(pid):
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
 
 
 def now_ms():

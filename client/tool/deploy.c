@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+#include "tool/deploy.h"
+
+#include "tool/replace.h"
+#include "tool/tool.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FILE_MODE 0644
+#define MARK_MODE 0600
+
+/* The mark's first line; the content before follows the first of them. */
+#define MARK_OLD  "a reload is owed; before it the file held:\n"
+#define MARK_NONE "a reload is owed; there was no file before\n"
+
+static void end(struct deploy *deploy, bool good)
+{
+	deploy->step = DEPLOY_ENDED;
+	deploy->good = good;
+}
+
+static void drop_made(struct deploy *deploy)
+{
+	if (deploy->made != NULL)
+		(void)unlink(deploy->made);
+	free(deploy->made);
+	deploy->made = NULL;
+}
+
+static void report_write(const char *path, int r)
+{
+	if (r != -EINVAL) /* which was reported */
+		tool_warn("cannot write '%s': %s", path, strerror(-r));
+}
+
+/** Puts @p path where the command names {}, quoted for the shell where it must be. */
+static struct text fill_in_path(const char *command, const char *path)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				    "0123456789/._-+,=@:";
+	struct text text = {NULL, 0, 0};
+	bool quoted = strspn(path, plain) != strlen(path);
+	const char *braces;
+
+	text_put(&text, "");
+	while ((braces = strstr(command, "{}")) != NULL) {
+		text_put_bytes(&text, command, (size_t)(braces - command));
+		text_put(&text, quoted ? "'" : "");
+		for (const char *c = path; *c != '\0'; c++)
+			text_put_bytes(&text, *c == '\'' ? "'\\''" : c, *c == '\'' ? 4 : 1);
+		text_put(&text, quoted ? "'" : "");
+		command = braces + 2;
+	}
+	text_put(&text, command);
+	return text;
+}
+
+/** @return false: it could not be started, which was reported */
+static bool start_command(struct deploy *deploy, enum deploy_step step, const char *command,
+                          const char *path)
+{
+	struct text variable = {NULL, 0, 0};
+
+	text_printf(&variable, "ROLLCALL_FILE=%s", path);
+	char *env[] = {variable.data, NULL};
+	struct process process = {.env = env, .mask = deploy->mask, .input = -1};
+	int r = hook_start_shell(&deploy->hook, &process, command, deploy->command_ms);
+	text_free(&variable);
+	if (r < 0) {
+		tool_warn("cannot run '%s': %s", command, strerror(-r));
+		return false;
+	}
+	deploy->step = step;
+	return true;
+}
+
+static void reload(struct deploy *deploy, enum deploy_step step)
+{
+	if (!start_command(deploy, step, deploy->reload, deploy->target))
+		end(deploy, false);
+}
+
+/** Keeps the content in use and notes that a reload is owed. @return 0, -EINVAL (reported) or
+ * -errno */
+static int write_mark(struct deploy *deploy)
+{
+	struct text text = {NULL, 0, 0};
+
+	text_put(&text, MARK_OLD);
+	int r = replace_read(deploy->path, &text);
+	if (r == -ENOENT) {
+		text_clear(&text);
+		text_put(&text, MARK_NONE);
+		r = 0;
+	}
+	if (r == 0)
+		r = replace_file(deploy->mark, &text, MARK_MODE);
+	text_free(&text);
+	deploy->owed = r == 0;
+	return r;
+}
+
+static void install(struct deploy *deploy)
+{
+	int r = 0;
+
+	/* A mark that exists keeps what was in use before the last reload that failed. */
+	if (deploy->reload != NULL && !deploy->owed)
+		r = write_mark(deploy);
+	if (r < 0) {
+		report_write(deploy->mark, r);
+		drop_made(deploy);
+		end(deploy, false);
+		return;
+	}
+	r = replace_install(deploy->made, deploy->path);
+	free(deploy->made);
+	deploy->made = NULL;
+	if (r < 0) {
+		report_write(deploy->path, r);
+		end(deploy, false);
+	} else if (deploy->reload != NULL) {
+		reload(deploy, DEPLOY_RELOAD);
+	} else {
+		end(deploy, true);
+	}
+}
+
+static void settle(struct deploy *deploy)
+{
+	if (unlink(deploy->mark) < 0 && errno != ENOENT)
+		tool_warn("cannot remove '%s': %s", deploy->mark, strerror(errno));
+}
+
+/** @return false: there is none, or it is the file's content */
+static bool read_old(const struct deploy *deploy, struct text *old)
+{
+	struct text mark = {NULL, 0, 0};
+	const size_t head = strlen(MARK_OLD);
+	bool other = false;
+
+	if (replace_read(deploy->mark, &mark) == 0 && strncmp(mark.data, MARK_OLD, head) == 0) {
+		text_put_bytes(old, mark.data + head, mark.len - head);
+		other = !replace_holds(deploy->path, old);
+	}
+	text_free(&mark);
+	return other;
+}
+
+/** After a failed reload: what was in use before, and a reload of that. */
+static void put_back(struct deploy *deploy)
+{
+	struct text old = {NULL, 0, 0};
+	char *made;
+
+	if (!read_old(deploy, &old)) {
+		tool_warn("'%s' stays: there is no other content to put back", deploy->target);
+		text_free(&old);
+		end(deploy, false);
+		return;
+	}
+	int r = replace_prepare(deploy->path, &old, FILE_MODE, &made);
+	text_free(&old);
+	if (r == 0) {
+		r = replace_install(made, deploy->path);
+		free(made);
+	}
+	if (r < 0) {
+		report_write(deploy->path, r);
+		end(deploy, false);
+		return;
+	}
+	tool_warn("'%s' has its old content again, which is reloaded", deploy->target);
+	reload(deploy, DEPLOY_PUT_BACK);
+}
+
+static void report(const struct deploy *deploy, const char *what, int status)
+{
+	if (status == -ETIMEDOUT)
+		tool_warn("the %s took longer than %lld ms and was ended", what,
+		          (long long)deploy->command_ms);
+	else if (status != 0)
+		tool_warn("the %s ended with %d", what, process_exit_code(status));
+}
+
+static void command_ended(struct deploy *deploy, int status)
+{
+	report(deploy, deploy->step == DEPLOY_CHECK ? "check" : "reload", status);
+	if (deploy->step == DEPLOY_CHECK && status == 0) {
+		install(deploy);
+	} else if (deploy->step == DEPLOY_CHECK) {
+		tool_warn("'%s' stays as it is", deploy->target);
+		drop_made(deploy);
+		end(deploy, false);
+	} else if (status == 0) {
+		settle(deploy);
+		end(deploy, deploy->step == DEPLOY_RELOAD);
+	} else if (deploy->step == DEPLOY_RELOAD) {
+		put_back(deploy);
+	} else {
+		end(deploy, false);
+	}
+}
+
+static void check(struct deploy *deploy)
+{
+	struct text command = fill_in_path(deploy->check, deploy->made);
+
+	if (!start_command(deploy, DEPLOY_CHECK, command.data, deploy->made)) {
+		drop_made(deploy);
+		end(deploy, false);
+	}
+	text_free(&command);
+}
+
+void deploy_start(struct deploy *deploy, const struct text *content)
+{
+	int r = replace_resolve(deploy->target, &deploy->path);
+	if (r < 0) {
+		report_write(deploy->target, r);
+		end(deploy, false);
+		return;
+	}
+	deploy->mark = replace_hidden(deploy->path, ".reload");
+	deploy->owed = deploy->reload != NULL && access(deploy->mark, F_OK) == 0;
+	if (replace_holds(deploy->path, content)) {
+		if (deploy->owed)
+			reload(deploy, DEPLOY_RELOAD);
+		else
+			end(deploy, true);
+		return;
+	}
+	r = replace_prepare(deploy->path, content, FILE_MODE, &deploy->made);
+	if (r < 0) {
+		report_write(deploy->path, r);
+		end(deploy, false);
+	} else if (deploy->check != NULL) {
+		check(deploy);
+	} else {
+		install(deploy);
+	}
+}
+
+bool deploy_is_active(const struct deploy *deploy)
+{
+	return deploy->step != DEPLOY_IDLE;
+}
+
+int64_t deploy_work(struct deploy *deploy)
+{
+	int status;
+
+	hook_reap(&deploy->hook);
+	int64_t next = hook_work(&deploy->hook);
+	if (!hook_take(&deploy->hook, &status))
+		return deploy->step == DEPLOY_ENDED ? 0 : next;
+	command_ended(deploy, status);
+	return deploy->step == DEPLOY_ENDED ? 0 : hook_work(&deploy->hook);
+}
+
+static void forget(struct deploy *deploy)
+{
+	drop_made(deploy);
+	free(deploy->path);
+	free(deploy->mark);
+	deploy->path = deploy->mark = NULL;
+	deploy->step = DEPLOY_IDLE;
+}
+
+bool deploy_take(struct deploy *deploy, bool *ret_good)
+{
+	if (deploy->step != DEPLOY_ENDED)
+		return false;
+	*ret_good = deploy->good;
+	forget(deploy);
+	return true;
+}
+
+void deploy_cancel(struct deploy *deploy)
+{
+	hook_end(&deploy->hook, HOOK_GRACE_MS);
+	forget(deploy);
+}
