@@ -2,7 +2,6 @@
 #include "tool/check.h"
 
 #include "tool/args.h"
-#include "tool/process.h"
 #include "tool/replace.h"
 #include "tool/tool.h"
 #include "tool/version.h"
@@ -138,14 +137,27 @@ static void start_transfer(struct check *check)
 
 static void start_command(struct check *check)
 {
-	struct process process = {NULL, NULL, &check->pump->before, -1, PROCESS_OUR_GROUP};
-	int r = process_start_shell(&process, check->target, &check->child);
+	struct process process = {.mask = &check->pump->before, .input = -1};
+	int r = hook_start_shell(&check->hook, &process, check->target, check->timeout_ms);
 
-	check->kill_ms = tool_now_ms() + check->timeout_ms;
-	if (r < 0) {
-		check->child = 0;
+	if (r < 0)
 		end(check, strerror(-r));
-	}
+}
+
+static void end_command(struct check *check)
+{
+	char why[CHECK_WHY_SIZE] = "";
+	int status;
+
+	if (!hook_take(&check->hook, &status))
+		return;
+	if (status == -ETIMEDOUT)
+		(void)snprintf(why, sizeof(why), "the command took longer than %lld ms",
+		               (long long)check->timeout_ms);
+	else if (status != 0)
+		(void)snprintf(why, sizeof(why), "the command ended with %d",
+		               process_exit_code(status));
+	end(check, why);
 }
 
 static void look_at_pid_file(struct check *check)
@@ -160,7 +172,9 @@ static void look_at_pid_file(struct check *check)
 	}
 	text_free(&text);
 	if (r < 0)
-		end(check, r == -EINVAL ? "the file holds no process id" : strerror(-r));
+		end(check, r == -EINVAL    ? "the file holds no process id"
+		           : r == -ENOTSUP ? "it is not a regular file"
+		                           : strerror(-r));
 	else if (kill((pid_t)pid, 0) < 0 && errno != EPERM)
 		end(check, "the process does not live");
 	else
@@ -189,7 +203,7 @@ void check_start(struct check *check, struct pump *pump)
 
 bool check_is_active(const struct check *check)
 {
-	return check->job.active || check->child != 0;
+	return check->job.active || hook_is_active(&check->hook);
 }
 
 void check_cancel(struct check *check)
@@ -199,38 +213,23 @@ void check_cancel(struct check *check)
 		curl_easy_cleanup(check->job.easy);
 		check->job.easy = NULL;
 	}
-	if (check->child != 0) {
-		(void)kill(check->child, SIGKILL);
-		(void)process_wait(check->child, 0);
-		check->child = 0;
-	}
+	hook_end(&check->hook, 0);
 }
 
 bool check_reaped(struct check *check, pid_t pid, int wait_status)
 {
-	char why[CHECK_WHY_SIZE] = "";
-
-	if (check->child == 0 || check->child != pid)
+	if (!hook_reaped(&check->hook, pid, wait_status))
 		return false;
-	check->child = 0;
-	if (wait_status != 0)
-		(void)snprintf(why, sizeof(why), "the command ended with %d",
-		               process_exit_code(wait_status));
-	end(check, why);
+	end_command(check);
 	return true;
 }
 
 int64_t check_work(struct check *check)
 {
-	int64_t left = check->kill_ms - tool_now_ms();
+	int64_t next = hook_work(&check->hook);
 
-	if (check->child == 0)
-		return -1;
-	if (left > 0)
-		return left;
-	(void)kill(check->child, SIGKILL);
-	check->kill_ms = INT64_MAX / 2; /* it is reaped in a moment */
-	return -1;
+	end_command(check);
+	return hook_is_active(&check->hook) ? next : -1;
 }
 
 void check_fini(struct check *check)

@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "tool/hook.h"
 #include "tool/memory.h"
 #include "tool/pump.h"
 
@@ -34,8 +35,7 @@ struct check {
 	char why[CHECK_WHY_SIZE]; /* what was wrong, until the next start */
 	struct pump *pump;
 	struct pump_job job;
-	pid_t child;     /* 0: none runs */
-	int64_t kill_ms; /* when the child has had its time */
+	struct hook hook; /* the command */
 };
 
 /**
@@ -53,5 +53,6 @@ bool check_is_active(const struct check *check);
 void check_cancel(struct check *check);
 /** A child was reaped. @return was it this check's? */
 bool check_reaped(struct check *check, pid_t pid, int wait_status);
-/** Kills a command that has had its time. @return milliseconds until then; below 0: none runs */
+/** Ends a command that is out of time, and may call done(). @return milliseconds until the next
+ * call; below 0: no limit */
 int64_t check_work(struct check *check);

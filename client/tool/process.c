@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "tool/process.h"
 
-#include "tool/tool.h"
-
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -75,44 +71,6 @@ bool process_has_terminal(void)
 		return false;
 	(void)close(fd);
 	return true;
-}
-
-int process_start_shell(const struct process *process, const char *command, pid_t *ret_pid)
-{
-	char shell[] = "/bin/sh";
-	char option[] = "-c";
-	char *copy = strdup(command);
-	char *argv[] = {shell, option, copy, NULL};
-	struct process made = *process;
-
-	if (copy == NULL)
-		return -ENOMEM;
-	made.argv = argv;
-	int r = process_start(&made, ret_pid);
-	free(copy);
-	return r;
-}
-
-int process_wait(pid_t pid, int64_t timeout_ms)
-{
-	int64_t until = tool_now_ms() + timeout_ms;
-	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	struct pollfd wait = {.fd = fd, .events = POLLIN};
-	int status = 0;
-	int r;
-
-	do {
-		int64_t left = until - tool_now_ms();
-
-		r = fd < 0 ? 1 : poll(&wait, 1, left > 0 ? (int)left : 0);
-	} while (r < 0 && errno == EINTR);
-	if (fd >= 0)
-		(void)close(fd);
-	if (r == 0)
-		(void)kill(pid, SIGKILL);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	return r == 0 ? -ETIMEDOUT : status;
 }
 
 int process_exit_code(int wait_status)

@@ -31,15 +31,6 @@ int process_start(const struct process *process, pid_t *ret_pid);
 /** Has this process a controlling terminal? */
 bool process_has_terminal(void);
 
-/** Starts `sh -c COMMAND`, otherwise the same; process->argv is not used. */
-int process_start_shell(const struct process *process, const char *command, pid_t *ret_pid);
-
-/**
- * Waits for it, and kills it after @p timeout_ms.
- * @return its wait status, or -ETIMEDOUT
- */
-int process_wait(pid_t pid, int64_t timeout_ms);
-
 /** The exit code a shell gives a wait status: 128 + n for signal n. */
 int process_exit_code(int wait_status);
 

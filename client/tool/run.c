@@ -4,6 +4,10 @@
  *
  * It may be process 1 of a container: every child is reaped, and signals that have no default
  * action there are taken from a descriptor.
+ *
+ * Without a controlling terminal the program gets a process group of its own, and signals go to the
+ * whole group. With one, the program stays in our group, as the shell's job control wants it: it
+ * may then read the terminal, and the terminal itself sends Ctrl-C to both of us.
  */
 #include "tool/check.h"
 #include "tool/commands.h"
@@ -21,6 +25,9 @@
 
 #define REGISTRY_MS 2000
 #define CHECK_MS    200
+#define KILL_MS     5000 /* from SIGTERM to SIGKILL when the program is not ready in time */
+#define REST_MS     2000 /* for what the program leaves behind in its group after a signal */
+#define POLL_MS     20   /* nothing reports the end of a group */
 
 struct run {
 	const struct args *args;
@@ -31,7 +38,11 @@ struct run {
 	json_t *record;
 	pid_t child;
 	int wait_status;
-	bool ended;
+	bool own_group; /* the program leads a process group; else it is in ours */
+	bool reaped;    /* the program has ended */
+	bool ended;     /* and so has its group, if that was sent a signal to end */
+	bool signalled;
+	int64_t kill_ms; /* when to send SIGKILL; -1: never */
 	bool gave_up;    /* it was not ready in time */
 	int stop_signal; /* to pass on when drained; 0: none */
 	bool has_it;     /* the terminal gave it that signal too */
@@ -43,18 +54,33 @@ struct run {
 	int64_t drained_ms; /* when draining ends; -1: it does not drain */
 };
 
+/** To the program, and to what it has started when it has a group of its own. */
+static void send_signal(const struct run *run, int number)
+{
+	if (!run->own_group && run->reaped)
+		return;
+	(void)kill(run->own_group ? -run->child : run->child, number);
+}
+
+static void give_up(struct run *run)
+{
+	run->gave_up = true;
+	run->signalled = true;
+	run->kill_ms = tool_now_ms() + KILL_MS;
+	send_signal(run, SIGTERM);
+}
+
 static void checked(struct check *check, bool fine, void *arg)
 {
 	struct run *run = arg;
 
 	(void)check;
 	run->check_ms = tool_now_ms() + run->interval_ms;
-	if (!fine || run->stop_signal != 0 || run->ended)
+	if (!fine || run->stop_signal != 0 || run->reaped)
 		return;
 	run->registration = library_register(run->client, run->record);
 	if (run->registration == NULL)
-		(void)kill(run->child, SIGTERM);
-	run->gave_up = run->registration == NULL;
+		give_up(run);
 }
 
 static void leave(struct run *run)
@@ -70,8 +96,9 @@ static void pass_on(struct run *run)
 {
 	run->drained_ms = -1;
 	leave(run);
+	run->signalled = true;
 	if (!run->has_it)
-		(void)kill(run->child, run->stop_signal);
+		send_signal(run, run->stop_signal);
 }
 
 /** SIGTERM or SIGINT. The second one does not wait. */
@@ -103,9 +130,10 @@ static void reap(struct run *run)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (pid == run->child) {
-			run->ended = true;
+		if (pid == run->child && !run->reaped) {
+			run->reaped = true;
 			run->wait_status = status;
+			run->kill_ms = tool_now_ms() + REST_MS;
 		} else {
 			(void)check_reaped(&run->check, pid, status);
 		}
@@ -122,46 +150,63 @@ static void take_signal(struct run *run, int number, const struct signalfd_sigin
 	else if (number == SIGTERM || number == SIGINT)
 		begin_stop(run, number, has_it);
 	else if (number != 0 && !has_it)
-		(void)kill(run->child, number);
-}
-
-static int64_t sooner(int64_t a, int64_t b)
-{
-	if (a < 0 || b < 0)
-		return a < 0 ? b : a;
-	return a < b ? a : b;
+		send_signal(run, number);
 }
 
 static bool is_starting(const struct run *run)
 {
-	return run->registration == NULL && run->stop_signal == 0 && !run->gave_up;
+	return run->registration == NULL && run->stop_signal == 0 && !run->gave_up && !run->reaped;
+}
+
+static bool group_lives(const struct run *run)
+{
+	return run->own_group && (kill(-run->child, 0) == 0 || errno == EPERM);
+}
+
+/** Ends what is out of time. @return milliseconds until more is due; below 0: never */
+static int64_t end_rest(struct run *run)
+{
+	int64_t now = tool_now_ms();
+
+	if (run->reaped && (!run->signalled || !group_lives(run))) {
+		run->ended = true;
+		return 0;
+	}
+	if (run->kill_ms < 0)
+		return -1;
+	if (now >= run->kill_ms) {
+		send_signal(run, SIGKILL);
+		run->kill_ms = -1;
+		run->ended = run->reaped;
+		return run->ended ? 0 : -1;
+	}
+	return run->reaped ? POLL_MS : run->kill_ms - now;
 }
 
 /** Does what is due. @return milliseconds until more is; below 0: never */
 static int64_t work(struct run *run)
 {
 	int64_t now = tool_now_ms();
-	int64_t next = check_work(&run->check);
+	int64_t next = pump_sooner(check_work(&run->check), end_rest(run));
 
 	if (run->drained_ms >= 0 && now >= run->drained_ms)
 		pass_on(run);
 	if (run->drained_ms >= 0)
-		next = sooner(next, run->drained_ms - now);
+		next = pump_sooner(next, run->drained_ms - now);
 	if (!is_starting(run))
 		return next;
 	if (run->start_within_ms > 0 && now - run->began_ms >= run->start_within_ms) {
 		tool_warn("'%s' was not ready in time: %s", run->args->operands[0], run->check.why);
-		run->gave_up = true;
 		check_cancel(&run->check);
-		(void)kill(run->child, SIGTERM);
-		return next;
+		give_up(run);
+		return pump_sooner(next, KILL_MS);
 	}
 	if (run->start_within_ms > 0)
-		next = sooner(next, run->began_ms + run->start_within_ms - now);
+		next = pump_sooner(next, run->began_ms + run->start_within_ms - now);
 	if (!check_is_active(&run->check) && now >= run->check_ms)
 		check_start(&run->check, &run->pump);
 	if (!check_is_active(&run->check) && is_starting(run))
-		next = sooner(next, run->check_ms > now ? run->check_ms - now : 0);
+		next = pump_sooner(next, run->check_ms > now ? run->check_ms - now : 0);
 	return next;
 }
 
@@ -227,7 +272,7 @@ static int read_options(struct run *run, const struct args *args)
 static int supervise(struct run *run)
 {
 	struct process process = {run->args->operands, NULL, &run->pump.before, -1,
-	                          PROCESS_OUR_GROUP};
+	                          run->own_group ? PROCESS_OWN_GROUP : PROCESS_OUR_GROUP};
 	struct signalfd_siginfo info;
 
 	run->pump.client = run->client;
@@ -237,14 +282,24 @@ static int supervise(struct run *run)
 		return r == -ENOENT ? 127 : 126;
 	}
 	run->began_ms = tool_now_ms();
-	while (!run->ended)
-		take_signal(run, pump_turn(&run->pump, work(run), &info), &info);
+	while (!run->ended) {
+		int64_t next = work(run);
+
+		if (!run->ended)
+			take_signal(run, pump_turn(&run->pump, next, &info), &info);
+	}
 	return EXIT_OK;
 }
 
 int run_run(struct tool *tool, const struct args *args)
 {
-	struct run run = {.args = args, .interval_ms = CHECK_MS, .drained_ms = -1};
+	struct run run = {
+		.args = args,
+		.own_group = !process_has_terminal(),
+		.interval_ms = CHECK_MS,
+		.drained_ms = -1,
+		.kill_ms = -1,
+	};
 	sigset_t signals;
 	int code = EXIT_USAGE;
 

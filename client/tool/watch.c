@@ -2,15 +2,14 @@
 /** watch: tells, or runs a command, when the answer to a lookup changes. */
 #include "tool/api.h"
 #include "tool/commands.h"
+#include "tool/hook.h"
 #include "tool/output.h"
-#include "tool/process.h"
 #include "tool/watcher.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /** Longer values would not fit into a process's environment. */
@@ -22,10 +21,11 @@ struct watch {
 	struct pump pump;
 	char *const *command; /* NULL: print */
 	json_t *told;         /* what the last output or run was about; NULL: nothing yet */
-	pid_t child;          /* 0: none runs */
+	struct hook hook;     /* the command that runs */
 	bool once;
 	bool dirty;
 	bool headed;
+	bool stopping; /* by a signal */
 	bool ended;
 	int code;
 };
@@ -166,9 +166,9 @@ static void run_command(struct watch *watch, const json_t *changes)
 	if (text == NULL)
 		memory_lacks();
 	int input = process_input(text, strlen(text));
-	struct process process = {watch->command, env, &watch->pump.before, input,
-	                          PROCESS_OUR_GROUP};
-	int r = input < 0 ? input : process_start(&process, &watch->child);
+	struct process process = {
+		.argv = watch->command, .env = env, .mask = &watch->pump.before, .input = input};
+	int r = input < 0 ? input : hook_start(&watch->hook, &process, HOOK_NO_LIMIT);
 	if (r < 0) {
 		tool_warn("cannot run '%s': %s", watch->command[0], strerror(-r));
 		watch->code = EXIT_ERROR;
@@ -213,34 +213,49 @@ static void changed(struct watcher *watcher, void *arg)
 	watch->dirty = true;
 }
 
-static void reap(struct watch *watch)
+static void command_ended(struct watch *watch)
 {
 	int status;
 
-	if (watch->child == 0 || waitpid(watch->child, &status, WNOHANG) != watch->child)
+	if (!hook_take(&watch->hook, &status))
 		return;
-	watch->child = 0;
+	if (watch->stopping) {
+		watch->ended = true;
+		return;
+	}
 	watch->code = process_exit_code(status);
 	watch->ended = watch->once;
 	if (watch->code != 0)
 		tool_warn("'%s' ended with %d", watch->command[0], watch->code);
 }
 
-/** Ends, and with it the command that runs. */
+/** Ends, once the command that runs has ended. The second signal kills that. */
 static void stop(struct watch *watch, int number)
 {
-	if (watch->child != 0) {
-		(void)kill(watch->child, number);
-		(void)process_wait(watch->child, 5000);
-	}
-	watch->ended = true;
+	hook_stop(&watch->hook, number);
+	watch->stopping = true;
+	watch->ended = !hook_is_active(&watch->hook);
 	watch->code = 128 + number;
+}
+
+static void turn(struct watch *watch)
+{
+	struct signalfd_siginfo info;
+
+	watcher_work(&watch->watcher, &watch->pump);
+	int64_t next = pump_sooner(watcher_timeout(&watch->watcher), hook_work(&watch->hook));
+	int number = pump_turn(&watch->pump, next, &info);
+	if (number == SIGTERM || number == SIGINT)
+		stop(watch, number);
+	hook_reap(&watch->hook);
+	command_ended(watch);
+	if (!watch->ended && !watch->stopping && watch->dirty && !hook_is_active(&watch->hook))
+		tell(watch);
 }
 
 int watch_run(struct tool *tool, const struct args *args)
 {
 	struct watch watch = {.tool = tool, .once = args->value[OPT_ONCE] != NULL};
-	struct signalfd_siginfo info;
 	sigset_t signals;
 	struct text path;
 
@@ -260,15 +275,9 @@ int watch_run(struct tool *tool, const struct args *args)
 	watch.watcher.arg = &watch;
 	text_free(&path);
 
-	while (!watch.ended && watch.watcher.error == EXIT_OK) {
-		watcher_work(&watch.watcher, &watch.pump);
-		int number = pump_turn(&watch.pump, watcher_timeout(&watch.watcher), &info);
-		if (number == SIGTERM || number == SIGINT)
-			stop(&watch, number);
-		reap(&watch);
-		if (!watch.ended && watch.dirty && watch.child == 0)
-			tell(&watch);
-	}
+	while (!watch.ended && watch.watcher.error == EXIT_OK)
+		turn(&watch);
+	hook_end(&watch.hook, HOOK_GRACE_MS);
 	int code = watch.watcher.error != EXIT_OK ? watch.watcher.error : watch.code;
 	watcher_fini(&watch.watcher, &watch.pump);
 	json_decref(watch.told);

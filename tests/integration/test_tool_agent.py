@@ -99,11 +99,35 @@ class Checking(TestCase):
                           'remove_after_ms': 60000})
         self.assertIn('bad b: failing (status 404)', agent.err)
         self.assertIn('bad c: failing (the command ended with 3)', agent.err)
-        self.assertIn('bad e: failing (the command ended with 137)', agent.err)
+        self.assertIn('bad e: failing (the command took longer than 100 ms)', agent.err)
         self.assertIn('bad f: failing (the file holds no process id)', agent.err)
         self.assertEqual(agent.stop(), OK)
         self.assertEqual(json.loads(self.ok(daemon, 'services', '-o', 'json').out)['services'], [])
         self.assertEqual(self.remembered, [])
+
+    def test_a_pid_file_that_is_a_fifo_holds_up_nothing(self):
+        daemon = self.daemon()
+        fifo = os.path.join(self.directory(), 'fifo')
+        os.mkfifo(fifo)
+        self.write({'service': 'web', 'id': 'a', 'port': 1, 'check': 'pid:' + fifo, 'fail': 1},
+                   {'service': 'web', 'id': 'b', 'port': 1, 'check': 'none'})
+        agent = self.agent(daemon)
+        agent.wait_err('web a: failing (it is not a regular file)')
+        self.wait_ids(daemon, 'web', 'b')
+        agent.stop()
+
+    def test_a_check_out_of_time_ends_with_its_children(self):
+        daemon = self.daemon()
+        note = os.path.join(self.directory(), 'pids')
+        self.write({'service': 'web', 'id': 'a', 'port': 1, 'timeout_ms': 300, 'fail': 1, 'check':
+                    f'exec:sh -c \'trap "" TERM; echo $$ >>{note}; while :; do sleep 0.1; done\' & sleep 1000'})
+        agent = self.agent(daemon)
+        pid = rt.wait_for(lambda: tool_test.read(note).split(), 20, 'the check')[0]
+        self.addCleanup(tool_test.end_process, int(pid))
+        rt.wait_for(lambda: not tool_test.lives(pid), 20, 'the end of the check')
+        agent.wait_err('web a: failing (the command took longer than 300 ms)')
+        agent.stop()
+        rt.wait_for(lambda: not any(tool_test.lives(pid) for pid in tool_test.read(note).split()), 20, 'the end of all')
 
     def test_what_turns_bad_is_removed_and_comes_back(self):
         daemon = self.daemon()

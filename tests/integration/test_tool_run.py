@@ -215,6 +215,83 @@ class Signals(TestCase):
             run.wait_out(f'signal {int(number)}\n')
         self.assertEqual(daemon.ids('web'), ['a'])
 
+    # The program's child ignores SIGTERM and outlives its parent.
+    STUBBORN = ('sh -c \'trap "" TERM; echo "child $$"; while :; do sleep 0.1; done\' & '
+                'trap "exit 3" TERM; echo "parent $$"; wait')
+
+    def stubborn(self, daemon, *args, **kwargs):
+        run = self.start(daemon, 'run', '--service', 'web', '--id', 'a', '-p', '1', '--check', 'none', *args, '--', 'sh',
+                         '-c', self.STUBBORN, **kwargs)
+        run.wait_out('child')
+        run.wait_out('parent')
+        pids = {line.split()[0]: int(line.split()[1]) for line in run.out.splitlines()}
+        for pid in pids.values():
+            self.addCleanup(tool_test.end_process, pid)
+        return run, pids
+
+    def test_what_the_program_started_ends_with_it_after_a_signal(self):
+        daemon = self.daemon()
+        run, pids = self.stubborn(daemon, start_new_session=True)
+        self.wait_registered(daemon)
+        self.assertEqual(run.stop(), 3)
+        self.assertFalse(tool_test.lives(pids['child']))
+        self.assertEqual(daemon.ids('web', status='any'), [])
+
+    def test_other_signals_reach_what_the_program_started(self):
+        daemon = self.daemon()
+        run = self.start(daemon, 'run', '--service', 'web', '--id', 'a', '-p', '1', '--check', 'none', '--', 'sh', '-c',
+                         'sh -c \'trap "echo inner" USR1; echo ready; while :; do sleep 0.05; done\' & '
+                         'trap : USR1; while :; do wait; done', start_new_session=True)
+        run.wait_out('ready')
+        run.signal(signal.SIGUSR1)
+        run.wait_out('inner')
+        run.signal(signal.SIGKILL)
+        self.end_session(run.pid)
+
+    def end_session(self, session):
+        for pid in filter(str.isdigit, os.listdir('/proc')):
+            stat = tool_test.read(f'/proc/{pid}/stat')
+            if stat and int(stat.rsplit(')', 1)[1].split()[3]) == session:
+                tool_test.end_process(int(pid))
+
+    def test_what_the_program_leaves_behind_by_itself_stays(self):
+        daemon = self.daemon()
+        run = self.start(daemon, 'run', '--service', 'web', '-p', '1', '--', 'sh', '-c', 'sleep 1000 & echo $!',
+                         start_new_session=True)
+        self.assertEqual(run.wait(), 0)
+        self.assertTrue(tool_test.lives(run.out.strip()))
+        tool_test.end_process(int(run.out))
+
+    def test_a_program_that_is_late_and_ignores_sigterm_is_killed(self):
+        daemon = self.daemon()
+        run = self.start(daemon, 'run', '--service', 'web', '-p', '1', '--check', 'exec:false', '--start-within', '500ms',
+                         '--', 'sh', '-c', 'trap "" TERM; echo $$; while :; do sleep 0.1; done', start_new_session=True)
+        run.wait_out('\n')
+        self.addCleanup(tool_test.end_process, int(run.out))
+        self.assertEqual(run.wait(), ERROR)
+        self.assertFalse(tool_test.lives(run.out.strip()))
+
+    def test_a_check_that_hangs_ends_with_its_children(self):
+        daemon = self.daemon()
+        note = os.path.join(self.directory(), 'pid')
+        run = self.start(daemon, 'run', '--service', 'web', '-p', '1', '--check',
+                         f'exec:sh -c \'trap "" TERM; echo $$ >>{note}; while :; do sleep 0.1; done\'; true',
+                         '--', 'sleep', '1000', start_new_session=True)
+        pid = rt.wait_for(lambda: tool_test.read(note).split(), 20, 'the check')[0]
+        self.addCleanup(tool_test.end_process, int(pid))
+        rt.wait_for(lambda: not tool_test.lives(pid), 20, 'the end of the check')
+        run.stop()
+        rt.wait_for(lambda: not any(tool_test.lives(pid) for pid in tool_test.read(note).split()), 20, 'the end of all')
+
+    def test_with_a_terminal_the_program_is_in_its_foreground_group(self):
+        leader, follower = pty.openpty()
+        self.addCleanup(os.close, leader)
+        self.addCleanup(os.close, follower)
+        run = self.start(self.daemon(), 'run', '--service', 'web', '-p', '1', '--', 'sh', '-c',
+                         'read line </dev/tty; echo "got $line"', preexec_fn=lambda: tool_test.own_terminal(follower))
+        os.write(leader, b'a word\n')
+        self.assertEqual((run.wait(), run.out), (0, 'got a word\n'))
+
     def test_a_stop_before_it_is_ready_registers_nothing(self):
         daemon = self.daemon()
         run = self.run_server(daemon, env={'GO': '/nonexistent'}, )
@@ -249,12 +326,8 @@ class Signals(TestCase):
                    SERVER, str(port)]
         out = os.path.join(self.directory(), 'out')
 
-        def own_terminal():
-            os.setsid()
-            os.close(os.open(os.ttyname(follower), os.O_RDWR))
-
         with open(out, 'wb') as file, subprocess.Popen(command, stdin=follower, stdout=file, env=env,
-                                                       preexec_fn=own_terminal) as process:
+                                                       preexec_fn=lambda: tool_test.own_terminal(follower)) as process:
             self.wait_registered(daemon)
             os.write(leader, b'\x03')
             rt.wait_for(lambda: 'signal 2' in tool_test.read(out), 20, 'the signal')

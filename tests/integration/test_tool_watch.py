@@ -3,11 +3,12 @@
 
 import json
 import os
+import pty
 import signal
 
 import rollcall_test as rt
 import tool_test
-from tool_test import OK, USAGE
+from tool_test import ERROR, OK, USAGE
 
 FACTS = '''#!/bin/sh
 exec >>"$OUT"
@@ -18,6 +19,13 @@ echo
 
 
 class TestCase(tool_test.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.folder = self.directory()
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
     def change_until_end(self, daemon, watch):
         """Nothing tells when a watch has its first answer, after which a change counts."""
         ids = [f'i{n}' for n in range(1000)]
@@ -184,6 +192,62 @@ class Running(TestCase):
         child = int(watch.out)
         watch.stop()
         self.assertFalse(os.path.exists(f'/proc/{child}'))
+
+    # The command's child ignores the signal and outlives its parent.
+    STUBBORN = ('sh -c \'trap "" TERM INT; echo "child $$"; while :; do sleep 0.1; done\' & '
+                'echo "parent $$"; wait')
+
+    def stubborn(self, daemon, *args):
+        watch = self.start(daemon, 'watch', 'web', *args, '--', 'sh', '-c', self.STUBBORN)
+        watch.wait_out('child')
+        watch.wait_out('parent')
+        pids = [line.split()[1] for line in watch.out.splitlines()]
+        for pid in pids:
+            self.addCleanup(tool_test.end_process, int(pid))
+        return watch, pids
+
+    def wait_gone(self, pids):
+        rt.wait_for(lambda: not any(tool_test.lives(pid) for pid in pids), 10, 'the end of the processes')
+
+    def test_what_the_command_started_is_ended_too(self):
+        daemon = self.daemon()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            watch, pids = self.stubborn(daemon)
+            self.assertEqual(watch.stop(number), 128 + number)
+            self.wait_gone(pids)
+
+    def test_a_second_signal_does_not_wait(self):
+        watch, pids = self.stubborn(self.daemon())
+        watch.signal(signal.SIGTERM)
+        rt.wait_for(lambda: not tool_test.lives(pids[-1]) or not tool_test.lives(pids[0]), 10, 'the end of the parent')
+        watch.signal(signal.SIGTERM)
+        self.assertEqual(watch.wait(), 128 + signal.SIGTERM)
+        self.wait_gone(pids)
+
+    def test_an_error_ends_the_command(self):
+        port = tool_test.free_port()
+        daemon = self.daemon(listen=[f'127.0.0.1:{port}'])
+        watch, pids = self.stubborn(daemon)
+        daemon.stop()
+        watch.wait_err('stays until it answers')
+        with tool_test.Answering(b'HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n', port):
+            self.assertEqual(watch.wait(), ERROR)
+        self.wait_gone(pids)
+
+    def test_a_key_of_the_terminal_reaches_the_command_once(self):
+        leader, follower = pty.openpty()
+        self.addCleanup(os.close, leader)
+        self.addCleanup(os.close, follower)
+        watch = self.start(self.daemon(), 'watch', 'web', '--', 'sh', '-c',
+                           'trap "echo signal" INT; echo ready; while ! test -e "$GO"; do sleep 0.05; done',
+                           env={'GO': self.path('go')}, preexec_fn=lambda: tool_test.own_terminal(follower))
+        watch.wait_out('ready')
+        os.write(leader, b'\x03')
+        watch.wait_out('signal')
+        with open(self.path('go'), 'w', encoding='ascii'):
+            pass
+        self.assertEqual(watch.wait(), 128 + signal.SIGINT)
+        self.assertEqual(watch.out, 'ready\nsignal\n')
 
     def test_the_command_has_no_blocked_or_ignored_signals(self):
         daemon = self.daemon()
