@@ -245,6 +245,92 @@ static int parse_all(const char *text, const struct file_sink *sink)
 	return r;
 }
 
+/* --- comments --------------------------------------------------------------------------------- */
+
+/* @return what follows the string whose opening quote is at @p at */
+static char *skip_string(char *at)
+{
+	char quote = *at++;
+
+	while (*at != '\0' && *at != quote) {
+		char *brace = quote == '"' && at[0] == '$' && at[1] == '{' ? strchr(at, '}') : NULL;
+
+		if (brace != NULL)
+			at = brace; /* a variable, whose text may hold quotes */
+		else if (at[0] == '\\' && at[1] != '\0')
+			at++;
+		at++;
+	}
+	return *at == quote ? at + 1 : at;
+}
+
+/* @return what follows the word at @p at: "a//b" is one, though "//" begins a comment elsewhere */
+static char *skip_word(char *at)
+{
+	char *brace = at[0] == '$' && at[1] == '{' ? strchr(at, '}') : NULL;
+	size_t len = strcspn(at, " \t\r\n#\"'={}()+,*");
+
+	if (brace != NULL)
+		return brace + 1;
+	return at + (len > 0 ? len : 1);
+}
+
+static char *blank(char *at, const char *end)
+{
+	for (; at < end; at++) {
+		if (*at != '\n')
+			*at = ' ';
+	}
+	return at;
+}
+
+static unsigned line_of(const char *text, const char *at)
+{
+	unsigned line = 1;
+
+	for (; text < at; text++)
+		line += *text == '\n';
+	return line;
+}
+
+/*
+ * libconfuse counts the lines of comments two or three times, does not take them everywhere, and
+ * ends the file without a word at one that does not end. So it gets to see none.
+ * @return 0, or the line of a comment that does not end
+ */
+static unsigned blank_comments(char *text)
+{
+	char *at = text;
+
+	while (*at != '\0') {
+		if (*at == '"' || *at == '\'') {
+			at = skip_string(at);
+		} else if (*at == '#' || (at[0] == '/' && at[1] == '/')) {
+			at = blank(at, at + strcspn(at, "\n"));
+		} else if (at[0] == '/' && at[1] == '*') {
+			const char *end = strstr(at + 2, "*/");
+
+			if (end == NULL)
+				return line_of(text, at);
+			at = blank(at, end + 2);
+		} else {
+			at = skip_word(at);
+		}
+	}
+	return 0;
+}
+
+static int read_text(char *text, const struct file_sink *sink)
+{
+	unsigned line = blank_comments(text);
+
+	if (line > 0) {
+		sink->wrong(sink->arg, line, "this comment does not end");
+		return 0;
+	}
+	return parse_all(text, sink);
+}
+
 int file_read(const char *path, const struct file_sink *sink)
 {
 	char *text = malloc(FILE_BYTES_MAX + 1);
@@ -260,7 +346,7 @@ int file_read(const char *path, const struct file_sink *sink)
 		sink->wrong(sink->arg, 0, "is not text: holds a NUL byte");
 	} else {
 		text[len] = '\0';
-		r = parse_all(text, sink);
+		r = read_text(text, sink);
 	}
 	free(text);
 	return r;

@@ -199,6 +199,73 @@ START_TEST(broken_syntax_is_told_with_its_line)
 }
 END_TEST
 
+START_TEST(comments_do_not_change_the_count_of_lines)
+{
+	static const struct {
+		const char *before;
+		unsigned line;
+	} cases[] = {
+		{"# a\n# b\n", 3},
+		{"#\n", 2},
+		{"#### a # b /* c\n", 2},
+		{"// a\n//b\n///\n", 4},
+		{"/* a\n * b\n */\n", 4},
+		{"/* a\n b */ ", 2},
+		{"/**/", 1},
+		{"/***/\n/*/ x = 1 */", 2},
+		{"queue_max = 100 # a\n", 2},
+		{"queue_max # a\n = # b\n 100 // c\n", 4},
+		{"queue_max = /* a */ 100\n", 2},
+		{"listen = {\"127.0.0.1:1\", # a\n \"127.0.0.1:2\" /* b\n */ }\n", 4},
+		{"state_dir = \"a # b // c /* d\"\n", 2},
+		{"state_dir = 'a # b \\' // c /* d'\n", 2},
+		{"state_dir = \"a \\\" # b\"\n", 2},
+		{"state_dir = \"${NONE:-a\"b} # c\"\n", 2},
+		{"state_dir = a//b # c\n", 2},
+		{"state_dir = /a/b#c\n", 2},
+		{"state_dir = ${NONE:-a#b}# c\n", 2},
+		{"state_dir = \"a\\\nb\" # c\n", 3},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char text[300];
+		char expected[300];
+
+		(void)snprintf(text, sizeof(text), "%shttp_threads = 0\n", cases[i].before);
+		(void)snprintf(expected, sizeof(expected),
+		               "%s:%u: http_threads: '0' is out of range; "
+		               "allowed: 1 to 64 threads\n",
+		               path, cases[i].line);
+		said[0] = '\0';
+		ck_fails(load_file(text), EBADMSG);
+		ck_assert_msg(strcmp(said, expected) == 0, "%s: %s", text, said);
+	}
+}
+END_TEST
+
+START_TEST(what_looks_like_a_comment_in_a_value_is_kept)
+{
+	ck_ok(load_file("state_dir = \"a # b // c /* d\" # e\n"));
+	ck_assert_str_eq(config.state_dir, "a # b // c /* d");
+	ck_ok(load_file("state_dir = 'a # b \\' // c' // d\n"));
+	ck_assert_str_eq(config.state_dir, "a # b ' // c");
+	ck_ok(load_file("state_dir = //a\n/b//c // d\n"));
+	ck_assert_str_eq(config.state_dir, "/b//c");
+	ck_ok(load_file("state_dir = \"${NONE:-a#b}\" # c\n"));
+	ck_assert_str_eq(config.state_dir, "a#b");
+}
+END_TEST
+
+START_TEST(a_comment_that_does_not_end_is_an_error)
+{
+	ck_fails(load_file("http_threads = 2\n\n /* queue_max = 0\n"), EBADMSG);
+	ck_said(":3: this comment does not end");
+	said[0] = '\0';
+	ck_fails(load_file("/*/"), EBADMSG);
+	ck_said(":1: this comment does not end");
+}
+END_TEST
+
 START_TEST(errors_before_broken_syntax_are_told_too)
 {
 	ck_fails(load_file("http_threads = 0\nwibble = 1\nqueue_max 4\n"), EBADMSG);
@@ -431,6 +498,9 @@ int main(void)
 		all_errors_are_told_with_their_lines,
 		an_option_given_twice_is_an_error,
 		a_list_where_one_value_belongs_is_an_error,
+		comments_do_not_change_the_count_of_lines,
+		what_looks_like_a_comment_in_a_value_is_kept,
+		a_comment_that_does_not_end_is_an_error,
 		errors_before_broken_syntax_are_told_too,
 		endless_unknown_names_end,
 		a_file_with_a_nul_byte_is_refused,
