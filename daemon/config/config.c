@@ -396,7 +396,8 @@ static void print_help_of(FILE *out, const struct option *option)
 	if (option->kind == OPTION_NUMBER)
 		(void)fprintf(out, "default %lld", (long long)option->number);
 	else
-		(void)fprintf(out, "default %s", option->fallback);
+		(void)fprintf(out, "default %s",
+		              option->fallback[0] != '\0' ? option->fallback : "empty");
 	(void)fprintf(out, "; %s%s\n", allowed,
 	              option->effect == RELOAD ? "; SIGHUP reloads it" : "");
 }

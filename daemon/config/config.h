@@ -52,6 +52,8 @@ extern const char config_state_dir_default[];
 /* name, default, allowed words (|-separated, "" = any text), when it takes effect, what it is for */
 #define OPTIONS_TEXT(X)                                                                                                \
 	X(state_dir,  config_state_dir_default, "",                            RESTART, "directory of rollcall.db; $STATE_DIRECTORY from systemd is the default when set") \
+	X(socket_mode, "0660",             "",                            RESTART, "permissions, in octal, of the Unix sockets that listen makes") \
+	X(socket_group, "",                "",                            RESTART, "group of the Unix sockets that listen makes, by name or number; empty = the daemon's own") \
 	X(log_level,  "info",              "error|warning|notice|info|debug", RELOAD, "lines less important than this are dropped") \
 	X(log_format, "auto",              "auto|text|json|journald",     RESTART, "auto: journald's fields under journald, text on a terminal, JSON lines otherwise")
 

@@ -218,11 +218,14 @@ void option_allowed(const struct option *option, char *out, size_t size)
 		               option->most, option->unit);
 	} else if (option->kind == OPTION_LIST) {
 		(void)snprintf(out, size, "ADDRESS:PORT, [IPV6]:PORT or unix:PATH");
+	} else if (option == &option_table[OPTION_socket_mode]) {
+		(void)snprintf(out, size, "three octal digits, such as 0660");
 	} else if (option->words[0] != '\0') {
 		list_words(option->words, words, sizeof(words));
 		(void)snprintf(out, size, "one of %s", words);
 	} else {
-		(void)snprintf(out, size, "1 to %d bytes of text", CONFIG_TEXT_MAX - 1);
+		(void)snprintf(out, size, "%d to %d bytes of text", option->fallback[0] != '\0',
+		               CONFIG_TEXT_MAX - 1);
 	}
 }
 
@@ -279,6 +282,18 @@ static bool is_printable(struct str text)
 	return true;
 }
 
+/* "660" or "0660" */
+static bool is_mode(struct str text)
+{
+	if (text.len == 4 && text.data[0] == '0')
+		text = (struct str){text.data + 1, text.len - 1};
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.data[i] < '0' || text.data[i] > '7')
+			return false;
+	}
+	return text.len == 3;
+}
+
 static int wrong(const struct option *option, const char *text, const char *what, char *why)
 {
 	char allowed[160];
@@ -306,12 +321,18 @@ static int set_text(const struct option *option, char *out, const char *text, ch
 {
 	struct str value = str_of(text);
 
-	if (value.len == 0 || value.len >= CONFIG_TEXT_MAX)
-		return wrong(option, text, value.len == 0 ? "is empty" : "is too long", why);
+	bool may_be_empty = option->kind == OPTION_TEXT && option->fallback[0] == '\0';
+
+	if (value.len == 0 && !may_be_empty)
+		return wrong(option, text, "is empty", why);
+	if (value.len >= CONFIG_TEXT_MAX)
+		return wrong(option, text, "is too long", why);
 	if (!is_printable(value))
 		return wrong(option, "(text)", "holds a control character", why);
 	if (option->words != NULL && option->words[0] != '\0' && !is_word(option->words, value))
 		return wrong(option, text, "is not known", why);
+	if (option == &option_table[OPTION_socket_mode] && !is_mode(value))
+		return wrong(option, text, "is not a mode", why);
 	if (option->kind == OPTION_LIST && !is_address(value))
 		return wrong(option, text, "is not an address", why);
 	(void)memset(out, 0, CONFIG_TEXT_MAX);

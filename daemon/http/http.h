@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct api;
 struct http;
@@ -41,6 +42,12 @@ struct http_listener {
 
 #define HTTP_LISTENERS_MAX 16
 
+/** Who may connect to a Unix socket that http_listen_as() makes. */
+struct http_access {
+	mode_t mode;
+	gid_t group; /* (gid_t)-1: the process's own */
+};
+
 /**
  * Opens a listening socket for "ADDRESS:PORT", "[::1]:PORT" or "unix:PATH" (port 0: the kernel's
  * choice, told in url). A stale Unix socket is replaced, a live one refused with -EADDRINUSE.
@@ -48,6 +55,10 @@ struct http_listener {
  * @return 0; -EINVAL: not an address; the error of socket(), bind() or listen()
  */
 int http_listen(const char *address, struct http_listener *ret_listener, char *ret_text) MUST_USE;
+/** The same, with the mode and group of a Unix socket; http_listen() gives it 0660. Nobody can
+ * connect before it has them. */
+int http_listen_as(const char *address, const struct http_access *access,
+                   struct http_listener *ret_listener, char *ret_text) MUST_USE;
 /** Takes an inherited listening socket. @return 0; -EINVAL: not a listening stream socket */
 int http_adopt(int fd, struct http_listener *ret_listener) MUST_USE;
 

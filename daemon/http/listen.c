@@ -14,9 +14,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define TEXT_MAX  256
-#define BACKLOG   4096 /* the kernel takes less if net.core.somaxconn is lower */
-#define UNIX_MODE 0660
+#define TEXT_MAX 256
+#define BACKLOG  4096 /* the kernel takes less if net.core.somaxconn is lower */
 
 struct place {
 	struct sockaddr_storage address;
@@ -150,7 +149,15 @@ static int set_options(int fd, int family)
 	return 0;
 }
 
-static int open_at(const struct place *place, struct http_listener *listener)
+static int set_access(const char *path, const struct http_access *access)
+{
+	if (access->group != (gid_t)-1 && chown(path, (uid_t)-1, access->group) < 0)
+		return -errno;
+	return chmod(path, access->mode) < 0 ? -errno : 0;
+}
+
+static int open_at(const struct place *place, const struct http_access *access,
+                   struct http_listener *listener)
 {
 	int family = place->address.ss_family;
 	int r = family == AF_UNIX ? clear_stale(place) : 0;
@@ -167,14 +174,23 @@ static int open_at(const struct place *place, struct http_listener *listener)
 		return -errno;
 	listener->made_path = family == AF_UNIX;
 	/* Before listen(): until then nobody can connect, whatever the umask was. */
-	if (listener->made_path && chmod(place->path, UNIX_MODE) < 0)
-		return -errno;
+	r = listener->made_path ? set_access(place->path, access) : 0;
+	if (r < 0)
+		return r;
 	if (listen(listener->fd, BACKLOG) < 0)
 		return -errno;
 	return describe(listener);
 }
 
 int http_listen(const char *address, struct http_listener *ret_listener, char *ret_text)
+{
+	static const struct http_access usual = {.mode = 0660, .group = (gid_t)-1};
+
+	return http_listen_as(address, &usual, ret_listener, ret_text);
+}
+
+int http_listen_as(const char *address, const struct http_access *access,
+                   struct http_listener *ret_listener, char *ret_text)
 {
 	struct http_listener listener = {.fd = -1};
 	struct place place = {0};
@@ -187,7 +203,7 @@ int http_listen(const char *address, struct http_listener *ret_listener, char *r
 		               address);
 		return r;
 	}
-	r = open_at(&place, &listener);
+	r = open_at(&place, access, &listener);
 	if (r < 0) {
 		if (listener.made_path)
 			(void)unlink(place.path);

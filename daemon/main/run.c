@@ -175,8 +175,12 @@ static int open_http(struct daemon *daemon)
 /* @return an exit code, 0 for success */
 static int start(struct daemon *daemon)
 {
-	int r = signals_init(&daemon->signals);
+	struct http_access access;
+	int r = sockets_access(daemon->config, &access);
 
+	if (r < 0)
+		return r == -ENOENT ? EX_CONFIG : EX_OSERR;
+	r = signals_init(&daemon->signals);
 	if (r < 0) {
 		log_line(LOG_ERR, "cannot take signals: %s", strerror(-r));
 		return EX_OSERR;
@@ -189,7 +193,7 @@ static int start(struct daemon *daemon)
 		return EX_OSERR;
 	}
 	notify_init(&daemon->notify);
-	r = sockets_open(daemon->config, daemon->listeners, &daemon->listener_count);
+	r = sockets_open(daemon->config, &access, daemon->listeners, &daemon->listener_count);
 	if (r < 0)
 		return EX_OSERR;
 	daemon->listening = true;

@@ -2,10 +2,12 @@
 #include "main/sockets.h"
 
 #include "base/log.h"
+#include "base/parse.h"
 #include "config/config.h"
 #include "http/http.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <stdio.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
@@ -43,7 +45,44 @@ static int adopt_all(unsigned given, struct http_listener *listeners, size_t *re
 	return 0;
 }
 
-int sockets_open(const struct config *config, struct http_listener *listeners, size_t *ret_count)
+static int find_group(const char *name, gid_t *ret_group)
+{
+	char text[65536]; /* all members' names */
+	struct group group;
+	struct group *found = NULL;
+	uint64_t number;
+
+	if (parse_u64(str_of(name), 0, UINT32_MAX - 1, &number) == 0) {
+		*ret_group = (gid_t)number;
+		return 0;
+	}
+	int r = getgrnam_r(name, &group, text, sizeof(text), &found);
+	if (found == NULL)
+		return r == 0 ? -ENOENT : -r;
+	*ret_group = found->gr_gid;
+	return 0;
+}
+
+int sockets_access(const struct config *config, struct http_access *ret_access)
+{
+	struct http_access access = {.mode = 0, .group = (gid_t)-1};
+	int r = 0;
+
+	for (const char *digit = config->socket_mode; *digit != '\0'; digit++)
+		access.mode = access.mode * 8 + (mode_t)(*digit - '0');
+	if (config->socket_group[0] != '\0')
+		r = find_group(config->socket_group, &access.group);
+	if (r < 0) {
+		log_line(LOG_ERR, "socket_group: cannot find the group '%s': %s",
+		         config->socket_group, r == -ENOENT ? "there is none" : strerror(-r));
+		return r;
+	}
+	*ret_access = access;
+	return 0;
+}
+
+int sockets_open(const struct config *config, const struct http_access *access,
+                 struct http_listener *listeners, size_t *ret_count)
 {
 	int given = sd_listen_fds(1);
 	char text[256];
@@ -57,7 +96,7 @@ int sockets_open(const struct config *config, struct http_listener *listeners, s
 		return adopt_all((unsigned)given, listeners, ret_count);
 
 	for (count = 0; count < config->listen_count; count++) {
-		int r = http_listen(config->listen[count], &listeners[count], text);
+		int r = http_listen_as(config->listen[count], access, &listeners[count], text);
 
 		if (r < 0) {
 			log_line(LOG_ERR, "%s", text);

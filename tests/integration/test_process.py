@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import errno
 import glob
+import grp
 import http.client
 import json
 import os
@@ -144,6 +145,32 @@ class Listening(TestCase):
         self.assert_serves(path)
         daemon.stop()
         self.assertFalse(os.path.exists(path))
+
+    def access_of(self, *options):
+        """(permissions, group) of a Unix socket that it makes with these options."""
+        path = os.path.join(self.directory(), 'rollcall.sock')
+        daemon = self.daemon(listen=[f'unix:{path}'], options=options)
+        self.assert_serves(path)
+        about = os.stat(path)
+        daemon.stop()
+        return about.st_mode & 0o7777, about.st_gid
+
+    def test_a_unix_socket_has_the_mode_and_group_of_the_configuration(self):
+        self.assertEqual(self.access_of(), (0o660, os.getegid()))
+        self.assertEqual(self.access_of('--socket-mode=0600'), (0o600, os.getegid()))
+        self.assertEqual(self.access_of('--socket-mode=666'), (0o666, os.getegid()))
+        known = {entry.gr_gid for entry in grp.getgrall()} - {os.getegid()}
+        others = sorted(known if os.geteuid() == 0 else known.intersection(os.getgroups()))
+        if not others:
+            self.skipTest('there is no other group that a socket could be given')
+        self.assertEqual(self.access_of(f'--socket-group={others[0]}'), (0o660, others[0]))
+        self.assertEqual(self.access_of(f'--socket-group={grp.getgrgid(others[0]).gr_name}', '--socket-mode=0620'),
+                         (0o620, others[0]))
+
+    def test_a_group_that_there_is_not_is_a_mistake_in_the_configuration(self):
+        result = run('--socket-group=no such group', '--listen=127.0.0.1:0',
+                     f'--state-dir={self.directory()}')
+        self.assert_exit(result, CONFIG, "socket_group: .*'no such group'")
 
     def test_it_serves_on_several_at_once(self):
         path = os.path.join(self.directory(), 'rollcall.sock')

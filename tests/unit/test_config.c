@@ -266,6 +266,39 @@ START_TEST(a_comment_that_does_not_end_is_an_error)
 }
 END_TEST
 
+START_TEST(a_mode_is_three_octal_digits)
+{
+	static const char *const right[] = {"0660", "660", "0000", "777"};
+	static const char *const wrong[] = {"", "66", "1660", "0668", "06600", "rw-rw----", "-660"};
+	char text[100];
+
+	for (size_t i = 0; i < ARRAY_LEN(right); i++) {
+		(void)snprintf(text, sizeof(text), "socket_mode = \"%s\"\n", right[i]);
+		ck_ok(load_file(text));
+		ck_assert_str_eq(config.socket_mode, right[i]);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		said[0] = '\0';
+		(void)snprintf(text, sizeof(text), "socket_mode = \"%s\"\n", wrong[i]);
+		ck_fails(load_file(text), EBADMSG);
+		(void)snprintf(text, sizeof(text), ":1: socket_mode: '%s' is ", wrong[i]);
+		ck_said(text);
+		ck_said("allowed: three octal digits");
+	}
+}
+END_TEST
+
+START_TEST(only_what_is_empty_by_default_may_be_empty)
+{
+	ck_ok(load_file("socket_group = \"\"\n"));
+	ck_assert_str_eq(config.socket_group, "");
+	ck_ok(load_file("socket_group = web\n"));
+	ck_assert_str_eq(config.socket_group, "web");
+	ck_fails(load_file("log_level = \"\"\n"), EBADMSG);
+	ck_said("log_level: '' is empty");
+}
+END_TEST
+
 START_TEST(errors_before_broken_syntax_are_told_too)
 {
 	ck_fails(load_file("http_threads = 0\nwibble = 1\nqueue_max 4\n"), EBADMSG);
@@ -501,6 +534,8 @@ int main(void)
 		comments_do_not_change_the_count_of_lines,
 		what_looks_like_a_comment_in_a_value_is_kept,
 		a_comment_that_does_not_end_is_an_error,
+		a_mode_is_three_octal_digits,
+		only_what_is_empty_by_default_may_be_empty,
 		errors_before_broken_syntax_are_told_too,
 		endless_unknown_names_end,
 		a_file_with_a_nul_byte_is_refused,
