@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 
 #define EX_DAMAGED 1 /* --check has found something */
@@ -98,6 +99,7 @@ int main(int argc, char **argv)
 	enum config_action action;
 	int code;
 
+	(void)umask(0077); /* run() gives the group more where it may read the state directory */
 	if (thread_set_stacks() < 0) {
 		complain("the stack is too small: 'ulimit -s' must be at least 512");
 		return EX_OSERR;

@@ -14,6 +14,7 @@
 #include "main/notify.h"
 #include "main/signals.h"
 #include "main/sockets.h"
+#include "main/state.h"
 #include "registry/registry.h"
 
 #include <errno.h>
@@ -21,7 +22,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sysexits.h>
 
 #define STOP_GRACE_MS 3000  /* of the 5 s that a stop may take; the rest is for the last commit */
@@ -133,16 +133,10 @@ static int open_registry(struct daemon *daemon)
 {
 	struct registry_options options = registry_options_of(daemon);
 	struct journal_error error = {{0}};
-	int r;
+	int r = state_prepare(daemon->config->state_dir);
 
-	/* Only the last folder of the path: a missing parent is rather a mistake in the path. */
-	if (mkdir(daemon->config->state_dir, 0750) < 0 && errno != EEXIST) {
-		r = -errno;
-		log_line(LOG_ERR,
-		         "cannot make the state directory '%s': %s; --state-dir=DIR names another",
-		         daemon->config->state_dir, strerror(-r));
+	if (r < 0)
 		return r;
-	}
 	r = registry_open(&options, &daemon->registry, &error);
 	if (r < 0) {
 		log_line(LOG_ERR, "%s", error.text[0] != '\0' ? error.text : strerror(-r));

@@ -296,6 +296,58 @@ class ExitCodes(TestCase):
             self.assert_exit(run('--help', stdout=full), IOERR, 'standard output')
 
 
+class StateFiles(TestCase):
+    """Others cannot read them; the group can where it can read the directory."""
+
+    def modes(self, directory):
+        """Permissions of the files there, by name."""
+        with os.scandir(directory) as listing:
+            return {entry.name: entry.stat().st_mode & 0o777 for entry in listing}
+
+    def running(self, directory):
+        """The modes while a daemon runs, under a umask that would let everybody read."""
+        daemon = self.daemon(state_dir=directory, wrapper=['sh', '-c', 'umask 0 && exec "$@"', 'sh'])
+        daemon.register('web', 'a')
+        modes = self.modes(directory)
+        self.assertLessEqual({'rollcall.db', 'rollcall.db-wal', 'rollcall.db-shm', 'rollcall.lock'}, set(modes))
+        daemon.stop()
+        return modes
+
+    def test_a_directory_that_it_makes_is_private_with_all_in_it(self):
+        path = os.path.join(self.directory(), 'state')
+        self.assertEqual(set(self.running(path).values()), {0o600})
+        self.assertEqual(os.stat(path).st_mode & 0o777, 0o700)
+
+    def test_a_group_that_may_read_the_directory_may_read_the_file(self):
+        path = self.directory()
+        os.chmod(path, 0o750)
+        modes = self.running(path)
+        self.assertEqual(modes['rollcall.db'], 0o640)
+        self.assertEqual({mode & 0o037 for mode in modes.values()}, {0})
+
+    def test_files_that_everybody_could_read_become_private(self):
+        path = self.directory()
+        self.running(path)
+        other = os.path.join(path, 'notes')
+        self.write(other, '')
+        for name in os.listdir(path):
+            os.chmod(os.path.join(path, name), 0o644)
+        self.write(os.path.join(path, 'rollcall.db.corrupt-1'), '')
+        os.symlink(other, os.path.join(path, 'rollcall.link'))
+        modes = self.running(path)
+        self.assertEqual(modes.pop('notes'), 0o644)
+        self.assertEqual(modes.pop('rollcall.link'), 0o644)
+        self.assertEqual(set(modes.values()), {0o600})
+
+    def test_verifying_makes_private_files(self):
+        path = self.directory()
+        self.running(path)
+        os.unlink(os.path.join(path, 'rollcall.lock'))
+        subprocess.run(['sh', '-c', 'umask 0 && exec "$@"', 'sh', rt.ROLLCALLD, '--check', f'--state-dir={path}'],
+                       stdout=subprocess.DEVNULL, check=True, timeout=rt.seconds(20))
+        self.assertEqual(set(self.modes(path).values()), {0o600})
+
+
 class Printing(TestCase):
 
     def test_help_and_version_go_to_standard_output(self):

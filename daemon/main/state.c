@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#include "main/state.h"
+
+#include "base/log.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define OURS "rollcall." /* begins the name of each file that is ours */
+
+static void restrict_file(int dir_fd, const char *name, mode_t mask)
+{
+	struct stat file;
+
+	if (fstatat(dir_fd, name, &file, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(file.st_mode) ||
+	    (file.st_mode & mask) == 0)
+		return;
+	if (fchmodat(dir_fd, name, file.st_mode & 0777 & ~mask, 0) < 0)
+		log_line(LOG_WARNING, "cannot keep others from reading '%s': %s", name,
+		         strerror(errno));
+}
+
+/* Versions that did not set the umask left files that everybody may read. */
+static int restrict_files(const char *dir, mode_t mask)
+{
+	DIR *listing = opendir(dir);
+	const struct dirent *entry;
+
+	if (listing == NULL)
+		return -errno;
+	while ((entry = readdir(listing)) != NULL) {
+		if (strncmp(entry->d_name, OURS, strlen(OURS)) == 0)
+			restrict_file(dirfd(listing), entry->d_name, mask);
+	}
+	(void)closedir(listing); /* was only read */
+	return 0;
+}
+
+int state_prepare(const char *dir)
+{
+	struct stat found;
+	int r = mkdir(dir, 0700) < 0 && errno != EEXIST ? -errno : 0;
+
+	/* Only the last folder of the path: a missing parent is rather a mistake in the path. */
+	if (r < 0) {
+		log_line(LOG_ERR,
+		         "cannot make the state directory '%s': %s; --state-dir=DIR names another",
+		         dir, strerror(-r));
+		return r;
+	}
+	r = stat(dir, &found) < 0 ? -errno : 0;
+	if (r == 0) {
+		mode_t group = S_IRGRP | S_IXGRP;
+		mode_t mask = (found.st_mode & group) == group ? 0027 : 0077;
+
+		(void)umask(mask);
+		r = restrict_files(dir, mask);
+	}
+	if (r < 0)
+		log_line(LOG_ERR, "cannot use the state directory '%s': %s", dir, strerror(-r));
+	return r;
+}
