@@ -308,8 +308,8 @@ static void print_to(char *out, size_t size, const struct option *option,
 	out[size - 1] = '\0';
 }
 
-static void take_over(struct reading *fresh, const struct option *option,
-                      struct config_sources *sources, struct config *config)
+static void take_over(const struct reading *fresh, const struct option *option,
+                      struct config_sources *sources, struct config *config, config_say_fn say)
 {
 	char before[CONFIG_TEXT_MAX * 2];
 	char after[CONFIG_TEXT_MAX * 2];
@@ -319,27 +319,28 @@ static void take_over(struct reading *fresh, const struct option *option,
 	print_to(before, sizeof(before), option, config);
 	print_to(after, sizeof(after), option, fresh->config);
 	if (option->effect == RESTART) {
-		say_line(fresh->say, "%s = %s needs a restart; %s until then", option->name, after,
+		say_line(say, "%s = %s needs a restart; %s until then", option->name, after,
 		         before);
 		return;
 	}
-	say_line(fresh->say, "%s = %s from now on; %s before", option->name, after, before);
+	say_line(say, "%s = %s from now on; %s before", option->name, after, before);
 	option_copy(option, config, fresh->config);
 	sources->origin[option - option_table] = fresh->origin[option - option_table];
 }
 
-int config_reload(struct config_sources *sources, struct config *config, config_say_fn say)
+int config_reload(struct config_sources *sources, struct config *config, config_say_fn say,
+                  config_say_fn say_wrong)
 {
 	struct config latest = {0};
 	struct origin origin[OPTION_COUNT] = {0};
 	struct reading fresh = {
-		.config = &latest, .origin = origin, .file = sources->file, .say = say};
+		.config = &latest, .origin = origin, .file = sources->file, .say = say_wrong};
 	int r = read_all(&fresh, &sources->args);
 
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < OPTION_COUNT; i++)
-		take_over(&fresh, &option_table[i], sources, config);
+		take_over(&fresh, &option_table[i], sources, config, say);
 	return 0;
 }
 

@@ -9,7 +9,7 @@
  * hyphens, in the environment in upper case.
  *
  *	r = config_load(argc, argv, say, &config, &action, &sources);
- *	... on SIGHUP: r = config_reload(sources, &config, say); ...
+ *	... on SIGHUP: r = config_reload(sources, &config, say, say); ...
  *	config_sources_free(sources);
  */
 #pragma once
@@ -116,11 +116,12 @@ void config_sources_free(struct config_sources *sources);
  *
  * @param config    in: the current values; out: with the new values of options that may change
  *                  while running
- * @param say       told what changed, what would need a restart, and each error
+ * @param say       told what changed and what would need a restart
+ * @param say_wrong told each error
  * @return 0; otherwise as config_load(), and nothing was changed
  */
-int config_reload(struct config_sources *sources, struct config *config,
-                  config_say_fn say) MUST_USE;
+int config_reload(struct config_sources *sources, struct config *config, config_say_fn say,
+                  config_say_fn say_wrong) MUST_USE;
 
 /** What --help prints. */
 void config_help(FILE *out);

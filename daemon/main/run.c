@@ -204,6 +204,11 @@ static void say_reloaded(const char *line)
 	log_line(LOG_NOTICE, "%s", line);
 }
 
+static void say_not_reloaded(const char *line)
+{
+	log_line(LOG_ERR, "not reloaded, nothing was changed: %s", line);
+}
+
 static void reload(struct daemon *daemon)
 {
 	struct registry_options registry_options;
@@ -211,10 +216,10 @@ static void reload(struct daemon *daemon)
 	int r;
 
 	notify_reloading(&daemon->notify);
-	r = config_reload(daemon->sources, daemon->config, say_reloaded);
-	if (r < 0) {
-		log_line(LOG_ERR, "the configuration is wrong, nothing was changed");
-	} else {
+	r = config_reload(daemon->sources, daemon->config, say_reloaded, say_not_reloaded);
+	if (r == -ENOMEM) {
+		say_not_reloaded("out of memory");
+	} else if (r == 0) {
 		registry_options = registry_options_of(daemon);
 		http_options = http_options_of(daemon);
 		apply_log(daemon->config);

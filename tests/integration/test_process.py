@@ -405,9 +405,10 @@ class Reloading(TestCase):
         self.assertNotIn('hold_percent', self.registry.log)
 
     def test_a_wrong_file_changes_nothing(self):
-        self.reload('default_ttl_ms = 25000\nhttp_threads = 0\n')
-        self.registry.wait_log(r'rollcalld\.conf:2: http_threads: ')
-        self.registry.wait_log('nothing was changed')
+        self.reload('default_ttl_ms = 20000\nlog_level = error\n')
+        self.reload('default_ttl_ms = 25000\nhttp_threads = 0\nwibble = 1\n')
+        self.registry.wait_log('"error".*not reloaded, nothing was changed: .*conf:2: http_threads: ')
+        self.registry.wait_log('"error".*not reloaded, nothing was changed: .*conf:3: unknown option')
         self.assertEqual(self.ttl_of('a'), 20000)
 
     def test_a_file_that_is_not_there_to_be_read_changes_nothing(self):

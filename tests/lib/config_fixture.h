@@ -29,6 +29,13 @@ static void say(const char *line)
 	(void)snprintf(said + len, sizeof(said) - len, "%s\n", line);
 }
 
+__attribute__((unused)) static void say_wrong(const char *line)
+{
+	say("wrong: ");
+	said[strlen(said) - 1] = '\0';
+	say(line);
+}
+
 static void setup(void)
 {
 	(void)strcpy(dir, "/tmp/rollcall-config-XXXXXX");

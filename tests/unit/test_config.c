@@ -381,7 +381,7 @@ START_TEST(a_reload_takes_over_what_may_change_and_says_so)
 {
 	ck_ok(load_file("max_connections = 100\nidle_timeout_ms = 1000\n"));
 	write_file("max_connections = 200\nidle_timeout_ms = 1000\nlog_level = debug\n");
-	ck_ok(config_reload(sources, &config, say));
+	ck_ok(config_reload(sources, &config, say, say_wrong));
 	ck_assert_int_eq(config.max_connections, 200);
 	ck_assert_str_eq(config.log_level, "debug");
 	ck_assert_str_eq(said, "log_level = \"debug\" from now on; \"info\" before\n"
@@ -394,7 +394,7 @@ START_TEST(a_reload_says_what_needs_a_restart_and_leaves_it)
 {
 	ck_ok(load_file("http_threads = 2\n"));
 	write_file("http_threads = 3\nlisten = \"[::1]:1\"\n");
-	ck_ok(config_reload(sources, &config, say));
+	ck_ok(config_reload(sources, &config, say, say_wrong));
 	ck_assert_int_eq(config.http_threads, 2);
 	ck_assert_str_eq(config.listen[0], "127.0.0.1:7655");
 	ck_said("http_threads = 3 needs a restart; 2 until then\n");
@@ -409,7 +409,8 @@ START_TEST(a_reload_of_a_wrong_file_changes_nothing)
 	ck_ok(load_file("max_connections = 100\n"));
 	before = config;
 	write_file("max_connections = 200\nidle_timeout_ms = 0\n");
-	ck_fails(config_reload(sources, &config, say), EBADMSG);
+	ck_fails(config_reload(sources, &config, say, say_wrong), EBADMSG);
+	ck_assert_int_eq(strncmp(said, "wrong: ", 7), 0);
 	ck_said("conf:2: idle_timeout_ms: '0' is out of range");
 	ck_assert_mem_eq(&config, &before, sizeof(config));
 }
@@ -419,7 +420,7 @@ START_TEST(a_reload_goes_back_to_the_default_of_what_is_gone)
 {
 	ck_ok(load_file("max_connections = 100\n"));
 	write_file("");
-	ck_ok(config_reload(sources, &config, say));
+	ck_ok(config_reload(sources, &config, say, say_wrong));
 	ck_assert_int_eq(config.max_connections, 10000);
 	ck_printed("max_connections = 10000 # default");
 }
@@ -430,7 +431,7 @@ START_TEST(the_command_line_wins_on_reload_too)
 	write_file("");
 	ck_ok(load(config_option, "--max-connections=50", NULL));
 	write_file("max_connections = 200\n");
-	ck_ok(config_reload(sources, &config, say));
+	ck_ok(config_reload(sources, &config, say, say_wrong));
 	ck_assert_int_eq(config.max_connections, 50);
 	ck_assert_str_eq(said, "");
 }
