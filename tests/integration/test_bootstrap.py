@@ -219,6 +219,43 @@ class Packages(Bootstrap):
         depends = re.sub(r'<[^>]*>|#.*', '', depends)
         return {name.strip() for name in re.split(r'[,|]', depends) if name.strip()}
 
+    def needed(self, *profiles):
+        """What dpkg-checkbuilddeps wants of the listed packages under these build profiles; alternatives count all."""
+        with open(os.path.join(rt.ROOT, 'debian/control'), encoding='ascii') as file:
+            depends = file.read().split('Build-Depends:\n')[1].split('\nStandards')[0]
+        names = set()
+        for package in re.split(r'[,|]', re.sub('#.*', '', depends)):
+            name, *terms = re.sub('[<>]', ' ', package).split()
+            if all((term.lstrip('!') in profiles) != term.startswith('!') for term in terms):
+                names.add(name)
+        return names
+
+    def asked_for(self, goal):
+        """What bootstrap installs for this goal where nothing is installed; of alternatives the first."""
+        self.write('installed', 'nothing')
+        self.write('sudo-calls', '')
+        self.finish('--yes', goal)
+        return set(self.read('sudo-calls').split('--no-install-recommends ')[1].split())
+
+    def test_a_build_of_the_package_needs_neither_lint_nor_integration_tests(self):
+        tests = {'check', 'g++'}
+        self.assertLessEqual(tests, self.needed())
+        self.assertEqual(self.needed() - tests, self.needed('nocheck'))
+        for name in ('clang', 'mandoc', 'libclang-rt-14-dev', 'libclang-rt-19-dev', 'nginx-light', 'nginx', 'haproxy',
+                     'prometheus', 'wrk', 'zsh'):
+            self.assertNotIn(name, self.needed())
+            self.assertIn(name, self.needed('pkg.rollcall.dev'))
+        self.assertEqual(self.needed('pkg.rollcall.dev'), self.listed())
+        self.assertNotIn('nginx-light', self.needed('nocheck', 'pkg.rollcall.dev'))
+
+    def test_each_goal_asks_for_what_it_needs(self):
+        alternatives = {'libcurl4-openssl-dev', 'nginx', 'libclang-rt-18-dev', 'libclang-rt-19-dev'}
+        self.assertEqual(self.asked_for('run'), self.needed('nocheck') - alternatives)
+        self.assertEqual(self.asked_for('setup'), self.listed() - alternatives)
+        lint = self.needed('nocheck', 'pkg.rollcall.dev') - self.needed('nocheck')
+        self.assertEqual(self.asked_for('check'), self.listed() - alternatives - lint)
+        self.assertLess({'clang', 'clang-tidy', 'mandoc'}, lint)
+
     def test_without_a_terminal_it_prints_the_command_and_installs_nothing(self):
         status, output = self.finish('check')
 
