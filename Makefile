@@ -438,6 +438,7 @@ tags: $(addprefix $(srcdir)/,$(ALL_SRCS) $(HEADERS) $(CLIENT_HEADERS))
 # mode:what:where; uninstall removes just these.
 INSTALLED = 755:$(B)/rollcalld:$(sbindir)/rollcalld \
 	$(foreach u,$(UNITS) $(wildcard $(srcdir)/systemd/*.socket),644:$u:$(systemdsystemunitdir)/$(notdir $u)) \
+	$(foreach f,$(wildcard $(srcdir)/systemd/sysusers.conf),644:$f:$(sysusersdir)/rollcall.conf) \
 	$(foreach m,$(MAN),644:$(B)/$m:$(mandir)/man$(subst .,,$(suffix $m))/$(notdir $m)) \
 	$(if $(TOOL),755:$(TOOL):$(bindir)/rollcall \
 	  644:$(srcdir)/client/tool/completion/bash:$(datarootdir)/bash-completion/completions/rollcall \

@@ -3,6 +3,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 
 import rollcall_test as rt
@@ -55,6 +56,29 @@ class Directories(rt.TestCase):
         self.assertNotIn('ReadWritePaths', made['rollcalld.service'])
         self.assertIn('/etc/rollcall/rollcalld.conf', made['rollcalld.8'])
         self.assertIsNone(re.search('@[a-z_]+@', made['rollcalld.service']))
+
+
+class Units(rt.TestCase):
+
+    def read(self, name):
+        with open(os.path.join(rt.ROOT, 'systemd', name), encoding='utf-8') as file:
+            return file.read()
+
+    def test_the_socket_is_for_a_group_that_exists_once_sysusers_has_run(self):
+        unit = self.read('rollcalld.socket')
+        self.assertRegex(unit, '\nSocketMode=0660\n')
+        group = re.search('\nSocketGroup=(.+)\n', unit)[1]
+        if shutil.which('systemd-sysusers') is None:
+            self.skipTest('systemd-sysusers is not installed')
+        root = self.directory()
+        os.mkdir(os.path.join(root, 'etc'))
+        subprocess.run(['systemd-sysusers', f'--root={root}', os.path.join(rt.ROOT, 'systemd/sysusers.conf')],
+                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with open(os.path.join(root, 'etc/group'), encoding='ascii') as file:
+            self.assertIn(group, [line.split(':')[0] for line in file])
+        with open(os.path.join(root, 'etc/passwd'), encoding='ascii') as file:
+            user = re.search('\nUser=(.+)\n', self.read('rollcalld.service.in'))[1]
+            self.assertIn(user, [line.split(':')[0] for line in file])
 
 
 class Built(rt.TestCase):
