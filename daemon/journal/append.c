@@ -52,7 +52,7 @@ static int drop_instance(struct journal *journal, uint64_t incarnation)
 		r = sql_run(stmt);
 	/* The registry has it and the file has not: then one of them cannot be trusted. */
 	if (r == 0 && sqlite3_changes(journal->db) != 1)
-		r = -EBADMSG;
+		r = journal->is_touched ? -ETXTBSY : -EBADMSG;
 	return r;
 }
 
@@ -81,7 +81,7 @@ int journal_append(struct journal *journal, struct event *events, size_t count)
 	if (count == 0)
 		return 0;
 
-	int r = sql_run(journal->stmt[STMT_BEGIN]);
+	int r = journal_begin(journal);
 	for (size_t i = 0; r == 0 && i < count; i++) {
 		number_event(events, i, journal->revision + i + 1);
 		r = put(journal, &events[i]);
@@ -108,7 +108,7 @@ int journal_probe(struct journal *journal)
 	if (journal_has_failed(journal))
 		return -EIO;
 
-	int r = sql_run(journal->stmt[STMT_BEGIN]);
+	int r = journal_begin(journal);
 	sql_rollback(journal->db);
 	return journal_fail(journal, r);
 }

@@ -24,6 +24,7 @@ struct checkpointer;
 
 enum journal_stmt {
 	STMT_BEGIN,
+	STMT_DATA_VERSION,
 	STMT_COMMIT,
 	STMT_PUT_EVENT,
 	STMT_PUT_INSTANCE,
@@ -57,10 +58,14 @@ struct journal {
 	uint64_t events;                  /* in the log up to a revision, ... */
 	uint64_t counted_through;         /* ... which is this */
 	uint32_t wal_pages;               /* in the WAL after the latest commit */
+	int64_t data_version; /* SQLite's: changes when another connection commits; 0: unknown */
+	int64_t alone_ms;     /* clock_ms() when it was last compared without a commit */
+	bool is_touched;      /* another process has committed, but no events */
 
 	/* any thread */
 	_Atomic(int) failing; /* enum: 0 works, 1 failure[] is being written, 2 failed */
-	char failure[128];    /* constant once failing is 2 */
+	int failed_as;        /* -EIO or -ETXTBSY, constant once failing is 2 */
+	char failure[160];    /* the same */
 };
 MAGIC(journal, 0x6a6f7572);
 
@@ -70,13 +75,20 @@ int journal_error_set(struct journal_error *error, int r, const char *format, ..
 
 /**
  * What the caller of journal_append() is to see of @p r: -ENOSPC, -ENOMEM and -EBUSY as they are.
- * Anything else ends the use of this journal and is -EIO; damage also leaves a mark that makes the
- * next journal_open() look at the whole file. Any thread.
+ * Anything else ends the use of this journal, as -ETXTBSY or -EIO; damage also leaves a mark that
+ * makes the next journal_open() look at the whole file. Any thread.
  */
 int journal_fail(struct journal *journal, int r);
 /** Leaves the mark that makes the next journal_open() look at the whole file. Any thread. */
 void journal_suspect(const char *path);
 bool journal_has_failed(const struct journal *journal);
+
+/** Begins a transaction that writes. @return 0; -EBUSY; -ETXTBSY: another process has appended
+ * events; other errors. sql_rollback() must follow any error. */
+int journal_begin(struct journal *journal) MUST_USE;
+/** Inside a transaction or not: has nobody else appended events? @return 0, -ETXTBSY, or an error
+ */
+int journal_check_alone(struct journal *journal) MUST_USE;
 
 /** Opens without lock or salvage: checks whose file it is, migrates, and reads each instance once.
  * @return as journal_open(), or -EBADMSG: it is damaged */

@@ -19,6 +19,7 @@
 static const char *const statements[STMT_COUNT] = {
 	/* Takes the write lock at once, so that nothing after it finds the file changed. */
 	[STMT_BEGIN] = "BEGIN IMMEDIATE",
+	[STMT_DATA_VERSION] = "PRAGMA data_version",
 	[STMT_COMMIT] = "COMMIT",
 	[STMT_PUT_EVENT] = "INSERT INTO events (" ROW_EVENT ") VALUES (" ROW_EVENT_BIND ")",
 	[STMT_PUT_INSTANCE] =
@@ -55,6 +56,18 @@ void journal_suspect(const char *path)
 		(void)close(fd); /* it is the name that counts */
 }
 
+static const char *reason_of(int r)
+{
+	switch (-r) {
+	case EBADMSG:
+		return "the file is damaged";
+	case ETXTBSY:
+		return "another process writes this database";
+	default:
+		return strerror(-r);
+	}
+}
+
 int journal_fail(struct journal *journal, int r)
 {
 	int works = 0;
@@ -65,11 +78,12 @@ int journal_fail(struct journal *journal, int r)
 		return -EIO; /* the first to fail says why */
 
 	(void)snprintf(journal->failure, sizeof(journal->failure), "'%.90s': %s", journal->path,
-	               r == -EBADMSG ? "the file is damaged" : strerror(-r));
+	               reason_of(r));
 	if (r == -EBADMSG)
 		journal_suspect(journal->path);
+	journal->failed_as = r == -ETXTBSY ? r : -EIO;
 	atomic_store(&journal->failing, 2);
-	return -EIO;
+	return journal->failed_as;
 }
 
 bool journal_has_failed(const struct journal *journal)
@@ -239,6 +253,13 @@ const char *journal_trouble(const struct journal *journal)
 void journal_locked_by(const struct journal *journal, char out[JOURNAL_HOLDER_SIZE])
 {
 	holder_find(journal->path, out);
+}
+
+int journal_failure(const struct journal *journal)
+{
+	int failing = atomic_load(&journal->failing);
+
+	return failing == 2 ? journal->failed_as : failing == 1 ? -EIO : 0;
 }
 
 uint64_t journal_revision(const struct journal *journal)

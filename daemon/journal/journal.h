@@ -65,6 +65,9 @@ void journal_close(struct journal *journal);
 enum journal_found journal_found(const struct journal *journal);
 /** What was wrong: why it failed, once it has (-EIO), else what journal_open() found; or "". */
 const char *journal_trouble(const struct journal *journal);
+/** Why it has failed: -EIO, -ETXTBSY: another process writes the database; 0 while it has not. Any
+ * thread. */
+int journal_failure(const struct journal *journal);
 /** The latest revision ever given, 0 in a new journal. */
 uint64_t journal_revision(const struct journal *journal);
 
@@ -85,7 +88,8 @@ int journal_restore(struct journal *journal,
  *
  * @return 0; -ENOSPC: disk or quota full, may be tried again later; -EBUSY: another process has had
  * the write lock for JOURNAL_LOCKED_MS, may be tried again at once; -EIO: the disk failed, this
- * journal must not be used again but for journal_close(); -ENOMEM
+ * journal must not be used again but for journal_close(); -ETXTBSY: the same, as another process
+ * has written to the database; -ENOMEM
  */
 int journal_append(struct journal *journal, struct event *events, size_t count) MUST_USE;
 

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 /** Who holds it, by what that process wrote; 0 when it says nothing usable. */
@@ -34,6 +35,16 @@ static void write_pid(int fd)
 		return;
 }
 
+/**
+ * Locks the directory itself: the lock file can be removed while the daemon runs, and a second one
+ * would then lock a new file.
+ * @return -EBUSY, or 0, also where the file system cannot lock a directory
+ */
+static int lock_dir(int dir_fd)
+{
+	return flock(dir_fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK ? -EBUSY : 0;
+}
+
 int lockfile_take(int dir_fd, const char *dir, int *ret_fd, struct journal_error *ret_error)
 {
 	/* Of this open file, not of the process: so closing another descriptor of it does not
@@ -44,13 +55,15 @@ int lockfile_take(int dir_fd, const char *dir, int *ret_fd, struct journal_error
 	if (fd < 0)
 		return journal_error_set(ret_error, -errno, "cannot open '%s/%s': %s", dir,
 		                         JOURNAL_FILE_LOCK, strerror(errno));
-	if (fcntl(fd, F_OFD_SETLK, &lock) == 0) {
+	int r = lock_dir(dir_fd);
+	if (r == 0 && fcntl(fd, F_OFD_SETLK, &lock) < 0)
+		r = errno == EAGAIN || errno == EACCES ? -EBUSY : -errno;
+	if (r == 0) {
 		write_pid(fd);
 		*ret_fd = fd;
 		return 0;
 	}
 
-	int r = errno == EAGAIN || errno == EACCES ? -EBUSY : -errno;
 	uint64_t pid = r == -EBUSY ? read_pid(fd) : 0;
 
 	(void)close(fd); /* nothing was written */

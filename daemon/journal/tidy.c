@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "base/clock.h"
 #include "journal/checkpoint.h"
 #include "journal/internal.h"
 #include "journal/sql.h"
@@ -10,7 +11,8 @@
 /* Counts so many in one step: next to nothing beside a commit. */
 #define STEP_COUNT 2000
 /* Looking for old events more often finds a handful at a time, and each find costs an fsync. */
-#define AGE_EVERY_MS 1000
+#define AGE_EVERY_MS   1000
+#define ALONE_EVERY_MS 1000
 
 /** Events from before this are more than retention wants. */
 static int64_t beyond_age(const struct journal *journal, int64_t now_ms)
@@ -147,7 +149,7 @@ static int remove_events(struct journal *journal, int64_t now_ms)
 	uint64_t removed = 0;
 	uint64_t last = 0;
 	bool more = false;
-	int r = sql_run(journal->stmt[STMT_BEGIN]);
+	int r = journal_begin(journal);
 
 	if (r == 0)
 		r = find_last(journal, now_ms, &last, &more);
@@ -169,6 +171,17 @@ static int remove_events(struct journal *journal, int64_t now_ms)
 	return more ? 1 : 0;
 }
 
+/** Finds another writer though there is nothing to commit: what it changes is not seen here. */
+static int check_now_and_then(struct journal *journal)
+{
+	int64_t now_ms = clock_ms();
+
+	if (journal->alone_ms != 0 && now_ms - journal->alone_ms < ALONE_EVERY_MS)
+		return 0;
+	journal->alone_ms = now_ms;
+	return journal_check_alone(journal);
+}
+
 int journal_tidy(struct journal *journal, int64_t now_real_ms)
 {
 	bool more = false;
@@ -177,7 +190,8 @@ int journal_tidy(struct journal *journal, int64_t now_real_ms)
 	CHECK_MAGIC(journal, journal);
 	if (journal_has_failed(journal))
 		return -EIO;
-	if (journal->oldest == 0)
+	r = check_now_and_then(journal);
+	if (r == 0 && journal->oldest == 0)
 		r = note_oldest(journal);
 	if (r == 0 && journal->counted_through < journal->revision && may_be_too_many(journal))
 		r = count_events(journal);

@@ -8,6 +8,7 @@ int exit_code_of(int error)
 {
 	switch (-error) {
 	case EBUSY:
+	case ETXTBSY: /* another process writes the database */
 		return EX_TEMPFAIL;
 	case EPROTO: /* a journal of a newer version */
 	case EACCES:

@@ -248,7 +248,7 @@ static int serve(struct daemon *daemon)
 			/* No change is acknowledged any more; a restart reads the disk anew. */
 			log_event(LOG_CRIT, "the journal has failed: stopping", "reason",
 			          registry_trouble(daemon->registry), NULL);
-			return EX_IOERR;
+			return exit_code_of(registry_failure(daemon->registry));
 		case SIGNALS_NONE:
 			break;
 		}

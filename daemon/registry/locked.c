@@ -70,7 +70,7 @@ int locked_append(struct registry *registry, struct batch *batch)
 		progress_disk_end(&registry->progress);
 
 		if (r != -EBUSY) {
-			if (r != -EIO)
+			if (r != -EIO && r != -ETXTBSY)
 				note_free(registry);
 			return r;
 		}

@@ -278,6 +278,11 @@ bool registry_has_failed(const struct registry *registry)
 	return atomic_load_explicit(&registry->has_failed, memory_order_acquire);
 }
 
+int registry_failure(const struct registry *registry)
+{
+	return journal_failure(registry->journal);
+}
+
 bool registry_is_locked(const struct registry *registry)
 {
 	return atomic_load_explicit(&registry->is_locked, memory_order_relaxed);

@@ -119,7 +119,7 @@ struct command {
 
 	/* out */
 	/* 0; -ENOENT; -ESTALE and -EEXIST as above; -EDQUOT; -ENOSPC; -EBUSY: another process keeps
-	 * the database locked; -EIO; -ENOMEM; -ESHUTDOWN */
+	 * the database locked; -EIO; -ETXTBSY; -ENOMEM; -ESHUTDOWN */
 	int error;
 	enum command_outcome outcome;
 	uint64_t revision; /* of the event, or of the instance when nothing changed; 0 when there is
@@ -138,6 +138,8 @@ struct command {
 int registry_submit(struct registry *registry, struct command *command) MUST_USE;
 /** Has the journal failed? Then no change is accepted; reads and heartbeats go on. Any thread. */
 bool registry_has_failed(const struct registry *registry);
+/** Why: as journal_failure(). Any thread. */
+int registry_failure(const struct registry *registry);
 /** Does another process keep the database locked, so that changes wait or are refused? Any thread.
  */
 bool registry_is_locked(const struct registry *registry);

@@ -419,10 +419,10 @@ static void commit(struct registry *registry, struct batch *batch)
 	}
 	if (r < 0) {
 		unprepare(batch);
-		if (r == -EIO)
+		if (r == -EIO || r == -ETXTBSY)
 			close_journal(registry);
 		fail(registry, batch, r);
-		if (r == -EIO)
+		if (r == -EIO || r == -ETXTBSY)
 			journal_has_failed(registry);
 		return;
 	}
@@ -515,7 +515,7 @@ static void tidy(struct registry *registry)
 	progress_disk_begin(&registry->progress);
 	int r = journal_tidy(registry->journal, clock_real_ms());
 	progress_disk_end(&registry->progress);
-	if (r == -EIO)
+	if (r == -EIO || r == -ETXTBSY)
 		journal_has_failed(registry);
 }
 

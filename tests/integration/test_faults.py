@@ -2,6 +2,8 @@
 """The real daemon on a disk that is slow, full or broken, or used by another process."""
 
 import errno
+import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -10,6 +12,7 @@ import time
 import rollcall_test as rt
 
 FAILED_EXIT = 74  # EX_IOERR
+IN_USE_EXIT = 75  # EX_TEMPFAIL
 FSYNC_MS = 300
 
 
@@ -287,6 +290,47 @@ class LockedDatabase(rt.TestCase):
         self.unlock()
         self.registry.start()
         self.assertEqual(self.registry.ids('web'), ['a'])
+
+
+class TwoWriters(rt.TestCase):
+
+    def setUp(self):
+        self.registry = self.daemon()
+        self.registry.register('web', 'a')
+
+    def second(self):
+        second = self.daemon(self.registry.state_dir, start=False)
+        second.spawn()
+        self.assertEqual(second.wait_exit(), IN_USE_EXIT)
+        self.assertRegex(second.log, 'is in use by')
+
+    def test_a_second_daemon_is_kept_out_though_the_lock_file_was_removed(self):
+        self.second()
+        os.unlink(os.path.join(self.registry.state_dir, 'rollcall.lock'))
+        self.second()
+        self.registry.register('web', 'b')
+        self.registry.restart()
+        self.assertEqual(self.registry.ids('web'), ['a', 'b'])
+        self.assertNotIn('damaged', self.registry.log)
+
+    def append(self):
+        """What another program, or a daemon that does not know the locks, does."""
+        database = sqlite3.connect(self.registry.database)
+        database.executescript('''
+            CREATE TEMP TABLE copy AS SELECT * FROM events ORDER BY revision DESC LIMIT 1;
+            UPDATE copy SET revision = revision + 1;
+            BEGIN; INSERT INTO events SELECT * FROM copy; COMMIT;''')
+        database.close()
+
+    def test_another_writer_ends_it_with_a_code_of_its_own(self):
+        self.append()  # and no change of our own follows
+        self.assertEqual(self.registry.wait_exit(), IN_USE_EXIT)
+        self.registry.wait_log('another process writes this database')
+        self.registry.start()
+        self.assertEqual(self.registry.ids('web'), ['a'])
+        self.assertNotIn('damaged', self.registry.log)
+        self.assertEqual([name for name in os.listdir(self.registry.state_dir)
+                          if 'corrupt' in name or 'suspect' in name], [])
 
 
 if __name__ == '__main__':

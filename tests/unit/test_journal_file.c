@@ -17,6 +17,12 @@ static int open_again(struct journal_error *ret_error)
 	return r;
 }
 
+static void ignore_line(void *arg, const char *line)
+{
+	(void)arg;
+	(void)line;
+}
+
 START_TEST(a_second_daemon_is_refused_and_told_who_has_it)
 {
 	struct journal_error error = {""};
@@ -30,6 +36,92 @@ START_TEST(a_second_daemon_is_refused_and_told_who_has_it)
 	struct event event = statedir_event(EVENT_REGISTERED, "a", "1");
 	append(&event);
 	reopen(); /* closing does */
+}
+END_TEST
+
+START_TEST(a_second_daemon_is_refused_though_the_lock_file_was_removed)
+{
+	struct journal_error error = {""};
+
+	ck_assert_int_eq(unlink(statedir_file("rollcall.lock")), 0);
+	ck_fails(open_again(&error), EBUSY);
+	ck_assert_msg(strstr(error.text, "is in use by") != NULL, "%s", error.text);
+	reopen();
+	ck_assert_int_eq(unlink(statedir_file("rollcall.lock")), 0);
+	ck_fails(journal_verify(statedir_path(), ignore_line, NULL), EBUSY);
+}
+END_TEST
+
+/* --- another process writes ------------------------------------------------------- */
+
+static void another_process_appends(void)
+{
+	statedir_sql(
+		"CREATE TEMP TABLE copy AS SELECT * FROM events ORDER BY revision DESC LIMIT 1;"
+		"UPDATE copy SET revision = revision + 1; INSERT INTO events SELECT * FROM copy");
+}
+
+static void was_not_called_damaged(uint64_t revision)
+{
+	ck_assert_msg(strstr(journal_trouble(journal), "another process writes") != NULL, "%s",
+	              journal_trouble(journal));
+	ck_assert_int_eq(journal_failure(journal), -ETXTBSY);
+	ck_assert(!statedir_has("rollcall.db.suspect"));
+	reopen();
+	ck_assert_int_eq(journal_found(journal), JOURNAL_FOUND_SOUND);
+	ck_assert_uint_eq(journal_revision(journal), revision);
+}
+
+START_TEST(another_writer_is_recognised_and_not_called_damage)
+{
+	struct event event = statedir_event(EVENT_REGISTERED, "a", "1");
+
+	append(&event);
+	another_process_appends();
+	event = statedir_event(EVENT_REGISTERED, "a", "2");
+	ck_fails(journal_append(journal, &event, 1), ETXTBSY);
+	ck_assert_uint_eq(event.revision, 0);
+	ck_fails(journal_append(journal, &event, 1), EIO);
+	was_not_called_damaged(2);
+	ck_assert_int_eq(statedir_number("SELECT count(*) FROM events"), 2);
+}
+END_TEST
+
+START_TEST(another_writer_is_recognised_without_a_change_of_our_own)
+{
+	append_some(1);
+	another_process_appends();
+	ck_fails(journal_tidy(journal, 0), ETXTBSY);
+	was_not_called_damaged(2);
+}
+END_TEST
+
+START_TEST(a_row_that_another_process_removed_is_not_called_damage)
+{
+	struct event event = statedir_event(EVENT_REGISTERED, "a", "1");
+
+	append(&event);
+	statedir_sql("DELETE FROM instances");
+	event = statedir_event_of(EVENT_DEREGISTERED, &event.instance);
+	ck_fails(journal_append(journal, &event, 1), ETXTBSY);
+	was_not_called_damaged(1);
+
+	/* With nobody else at the file it is damage. */
+	ck_fails(journal_append(journal, &event, 1), EIO);
+	ck_assert_int_eq(journal_failure(journal), -EIO);
+	ck_assert(statedir_has("rollcall.db.suspect"));
+}
+END_TEST
+
+START_TEST(another_process_may_look_and_move_the_wal)
+{
+	append_some(3);
+	ck_assert_int_eq(statedir_number("SELECT count(*) FROM events"), 3);
+	append_some(1);
+	statedir_sql("PRAGMA wal_checkpoint(TRUNCATE)");
+	append_some(1);
+	ck_ok(journal_tidy(journal, 0));
+	ck_assert_int_eq(statedir_number("SELECT count(*) FROM events"), 5);
 }
 END_TEST
 
@@ -160,7 +252,12 @@ START_TEST(closing_nothing_is_fine)
 END_TEST
 
 SUITE("journal_file", setup, teardown, a_second_daemon_is_refused_and_told_who_has_it,
-      a_newer_schema_is_refused_and_left_alone, another_programs_database_is_refused_and_left_alone,
+      a_second_daemon_is_refused_though_the_lock_file_was_removed,
+      another_writer_is_recognised_and_not_called_damage,
+      another_writer_is_recognised_without_a_change_of_our_own,
+      a_row_that_another_process_removed_is_not_called_damage,
+      another_process_may_look_and_move_the_wal, a_newer_schema_is_refused_and_left_alone,
+      another_programs_database_is_refused_and_left_alone,
       the_file_carries_our_mark_and_the_number_of_migrations,
       a_directory_that_is_not_there_is_named, a_file_from_a_crash_during_creation_is_taken_as_new,
       revisions_can_be_raised_by_hand, the_wal_stays_bounded_while_events_are_appended,
