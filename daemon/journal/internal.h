@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/check.h"
+#include "journal/age.h"
 #include "journal/journal.h"
 #include "journal/row.h"
 
@@ -52,12 +53,13 @@ struct journal {
 	sqlite3_stmt *stmt[STMT_COUNT];
 	uint64_t revision;
 	struct journal_options retention; /* its dir is not kept */
-	int64_t aged_ms;                  /* when events were last looked at for their age */
-	int64_t oldest_ms;                /* time of the oldest event, ... */
-	uint64_t oldest;                  /* ... and its revision; 0: look it up */
-	uint64_t events;                  /* in the log up to a revision, ... */
-	uint64_t counted_through;         /* ... which is this */
-	uint32_t wal_pages;               /* in the WAL after the latest commit */
+	struct age age;
+	int64_t aged_ms;          /* when events were last looked at for their age */
+	int64_t oldest_ms;        /* time of the oldest event, ... */
+	uint64_t oldest;          /* ... and its revision; 0: look it up */
+	uint64_t events;          /* in the log up to a revision, ... */
+	uint64_t counted_through; /* ... which is this */
+	uint32_t wal_pages;       /* in the WAL after the latest commit */
 	int64_t data_version; /* SQLite's: changes when another connection commits; 0: unknown */
 	int64_t alone_ms;     /* clock_ms() when it was last compared without a commit */
 	bool is_touched;      /* another process has committed, but no events */

@@ -130,6 +130,8 @@ static int start(struct journal *journal, struct journal_error *ret_error)
 		r = sql_prepare(journal->db, statements[i], &journal->stmt[i]);
 	if (r == 0)
 		r = journal_last_revision(journal->db, &journal->revision);
+	if (r == 0)
+		r = age_open(&journal->age, journal->db);
 	if (r < 0)
 		return journal_error_set(ret_error, r, "cannot read '%s': %s", journal->path,
 		                         holder_reason(journal->path, r, reason, sizeof(reason)));
@@ -260,6 +262,11 @@ int journal_failure(const struct journal *journal)
 	int failing = atomic_load(&journal->failing);
 
 	return failing == 2 ? journal->failed_as : failing == 1 ? -EIO : 0;
+}
+
+int64_t journal_now_ms(struct journal *journal, int64_t now_real_ms)
+{
+	return age_now(&journal->age, now_real_ms);
 }
 
 uint64_t journal_revision(const struct journal *journal)

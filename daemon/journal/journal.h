@@ -71,6 +71,10 @@ int journal_failure(const struct journal *journal);
 /** The latest revision ever given, 0 in a new journal. */
 uint64_t journal_revision(const struct journal *journal);
 
+/** What time it is, to compare with times in the journal: @p now_real_ms, unless that is more than
+ * a day ahead of the newest event and has not been so for a day. Writer's thread. */
+int64_t journal_now_ms(struct journal *journal, int64_t now_real_ms);
+
 /**
  * Calls @p each with every current instance in ascending order of incarnation, which is
  * registration order. The value is borrowed until @p each returns; a result below 0 ends the visit
@@ -105,9 +109,9 @@ void journal_release_reserve(struct journal *journal);
 int journal_take_reserve(struct journal *journal);
 
 /**
- * One bounded step of housekeeping: removes old events, lets the WAL start over. For the writer
- * after each batch and now and then when idle; it costs next to nothing when nothing is due. Called
- * less often, both fall behind the commits.
+ * One bounded step of housekeeping: removes old events (their age is by journal_now_ms()), lets the
+ * WAL start over. For the writer after each batch and now and then when idle; it costs next to
+ * nothing when nothing is due. Called less often, both fall behind the commits.
  * @return 1 when there is more to do soon, 0 when not (or not while another process has the write
  * lock), or an error as journal_append()
  */

@@ -22,6 +22,12 @@ static int64_t beyond_age(const struct journal *journal, int64_t now_ms)
 	return most == 0 ? INT64_MIN : now_ms - most;
 }
 
+/** Was it appended while the clock was wrong? Later events are older than it, by their times. */
+static bool is_misdated(const struct journal *journal, int64_t time_ms, int64_t now_ms)
+{
+	return journal->retention.events_max_age_ms > 0 && time_ms - now_ms > AGE_DAY_MS;
+}
+
 static int note_oldest(struct journal *journal)
 {
 	sqlite3_stmt *stmt = journal->stmt[STMT_OLDEST_EVENTS];
@@ -93,7 +99,8 @@ static bool is_due(struct journal *journal, int64_t now_ms)
 	if (now_ms - journal->aged_ms >= 0 && now_ms - journal->aged_ms < AGE_EVERY_MS)
 		return false;
 	journal->aged_ms = now_ms;
-	return journal->oldest_ms < beyond_age(journal, now_ms);
+	return journal->oldest_ms < beyond_age(journal, now_ms) ||
+	       is_misdated(journal, journal->oldest_ms, now_ms);
 }
 
 /** The last of the events, from the oldest on, that may go in one step. */
@@ -109,16 +116,20 @@ static int find_last(struct journal *journal, int64_t now_ms, uint64_t *ret_last
 	if (r < 0)
 		return r;
 	while ((r = sql_step(stmt)) > 0) {
-		if (found >= beyond && sqlite3_column_int64(stmt, 1) >= before_ms)
+		int64_t time_ms = sqlite3_column_int64(stmt, 1);
+
+		found++;
+		if (found > beyond && is_misdated(journal, time_ms, now_ms))
+			continue; /* it goes with the next that is old */
+		if (found > beyond && time_ms >= before_ms)
 			break;
 		last = (uint64_t)sqlite3_column_int64(stmt, 0);
-		found++;
 	}
 	(void)sqlite3_reset(stmt); /* its error is known */
 	if (r < 0)
 		return r;
 	*ret_last = last;
-	*ret_more = found == STEP_EVENTS;
+	*ret_more = found == STEP_EVENTS && last != 0;
 	return 0;
 }
 
@@ -184,6 +195,7 @@ static int check_now_and_then(struct journal *journal)
 
 int journal_tidy(struct journal *journal, int64_t now_real_ms)
 {
+	int64_t now_ms = age_now(&journal->age, now_real_ms);
 	bool more = false;
 	int r = 0;
 
@@ -196,8 +208,8 @@ int journal_tidy(struct journal *journal, int64_t now_real_ms)
 	if (r == 0 && journal->counted_through < journal->revision && may_be_too_many(journal))
 		r = count_events(journal);
 	more = r > 0;
-	if (r >= 0 && is_due(journal, now_real_ms))
-		r = remove_events(journal, now_real_ms);
+	if (r >= 0 && is_due(journal, now_ms))
+		r = remove_events(journal, now_ms);
 	more = more || r > 0;
 	if (r >= 0 || r == -EBUSY) /* what could not be removed now is removed later */
 		r = checkpointer_finish(journal->checkpointer, journal->wal_pages);

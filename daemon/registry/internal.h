@@ -75,6 +75,10 @@ struct leases {
 	struct tenure_list due;
 	bool stopping;
 
+	/* registry_open() only: what the system's clock is ahead of the journal (journal_now_ms()),
+	 * so that drains for a time do not end because the clock is wrong; 0 afterwards */
+	int64_t clock_ahead_ms;
+
 	/* sweeper only */
 	int64_t swept_ms; /* clock_ms() of the last sweep */
 	int64_t gate_ms; /* after a stall: no expiry before each ingress thread has passed since; 0:

@@ -92,14 +92,14 @@ static void arm_locked(struct leases *leases, struct tenure *tenure)
 
 /* Real time may jump; so an end that was set is kept as it is on the lease clock. */
 static void set_drain_end(struct tenure *tenure, const struct instance *instance,
-                          int64_t now_lease_ms)
+                          int64_t now_lease_ms, int64_t now_real_ms)
 {
 	int64_t until = instance->drained ? instance->drained_until_ms : 0;
 
 	if (until == tenure->drained_until_ms)
 		return;
 	tenure->drained_until_ms = until;
-	tenure->drain_end_ms = until == 0 ? NEVER : now_lease_ms + (until - clock_real_ms());
+	tenure->drain_end_ms = until == 0 ? NEVER : now_lease_ms + (until - now_real_ms);
 }
 
 void leases_settle(struct leases *leases, struct tenure *tenure, const struct member *member,
@@ -118,7 +118,7 @@ void leases_settle(struct leases *leases, struct tenure *tenure, const struct me
 	tenure->not_before_ms = 0;
 	tenure->recheck = renewed_ms != NEVER && renewed_ms != latest_ms;
 	tenure->member = member;
-	set_drain_end(tenure, instance, now);
+	set_drain_end(tenure, instance, now, clock_real_ms() - leases->clock_ahead_ms);
 	arm_locked(leases, tenure);
 	lock_release(&leases->lock);
 }

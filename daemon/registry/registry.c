@@ -60,7 +60,10 @@ static int restore(struct registry *registry)
 	if (restore.draft == NULL)
 		return -ENOMEM;
 
+	registry->leases.clock_ahead_ms =
+		restore.now_real_ms - journal_now_ms(registry->journal, restore.now_real_ms);
 	int r = journal_restore(registry->journal, restore_one, &restore);
+	registry->leases.clock_ahead_ms = 0;
 	if (r == 0)
 		r = snapshot_draft_finish(restore.draft);
 	if (r < 0) {

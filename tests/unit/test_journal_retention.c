@@ -2,6 +2,8 @@
 /** What retention removes and what it keeps. */
 #include "journal_fixture.h"
 
+#include "base/clock.h"
+
 static void tidy_all(int64_t now_ms)
 {
 	int steps = 0;
@@ -219,7 +221,7 @@ START_TEST(the_newest_event_stays_before_a_gap_too)
 {
 	append_before_a_gap(10, 5000);
 	journal_set_retention(journal, 1, 0);
-	tidy_all(INT64_MAX / 2);
+	tidy_all(1790000000123 + 3600000);
 	ck_assert_int_eq(statedir_number("SELECT revision FROM events"), 10);
 }
 END_TEST
@@ -235,11 +237,164 @@ START_TEST(a_clock_that_was_set_back_does_not_end_retention_by_age)
 }
 END_TEST
 
-SUITE("journal_retention", setup, teardown, without_retention_every_event_stays,
+/* --- a clock that is wrong ------------------------------------------------------- */
+
+#define HOUR  INT64_C(3600000)
+#define DAY   (24 * HOUR)
+#define WEEK  (7 * DAY)
+#define THEN  INT64_C(1790000000000)
+#define WRONG (THEN + 3650 * DAY)
+
+static void append_at(int64_t ms)
+{
+	struct event event = statedir_event(EVENT_REGISTERED, "a", "");
+	char id[32];
+
+	(void)snprintf(id, sizeof(id), "at-%lld-%llu", (long long)ms,
+	               (unsigned long long)journal_revision(journal));
+	event.instance.id = str_of(id);
+	event.time_ms = ms;
+	append(&event);
+}
+
+/** Four events, a day apart from each other, the last at THEN; kept for a week. */
+static void append_days(void)
+{
+	clock_virtual_set(1000000);
+	reopen();
+	for (int day = 3; day >= 0; day--)
+		append_at(THEN - day * DAY);
+	reopen();
+	journal_set_retention(journal, WEEK, 0);
+}
+
+static void reopen_after_a_second(void)
+{
+	clock_virtual_advance(1000);
+	reopen();
+	journal_set_retention(journal, WEEK, 0);
+}
+
+START_TEST(one_start_with_the_clock_in_the_future_removes_nothing)
+{
+	append_days();
+	for (int i = 0; i < 5; i++) {
+		clock_virtual_advance(1000);
+		tidy_all(WRONG + i * 1000);
+	}
+	ck_assert_uint_eq(oldest_event(), 1);
+	/* nor does it once it has left events of its own, ... */
+	append_at(WRONG);
+	clock_virtual_advance(1000);
+	tidy_all(WRONG + 6000);
+	ck_assert_uint_eq(oldest_event(), 1);
+	/* ... nor the next start, whichever time it is then */
+	reopen_after_a_second();
+	tidy_all(WRONG + 7000);
+	ck_assert_uint_eq(oldest_event(), 1);
+	reopen_after_a_second();
+	tidy_all(THEN + 60000);
+	ck_assert_uint_eq(oldest_event(), 1);
+}
+END_TEST
+
+START_TEST(until_the_clock_is_believed_ages_go_by_the_log)
+{
+	append_days(); /* the first is older than a week from THEN + 4 days on */
+	for (int day = 1; day < 4; day++)
+		append_at(THEN + day * DAY);
+	append_at(THEN + 4 * DAY - 2 * HOUR);
+	reopen_after_a_second();
+	tidy_all(WRONG);
+	clock_virtual_advance(HOUR);
+	tidy_all(WRONG + HOUR);
+	ck_assert_uint_eq(oldest_event(), 1);
+	clock_virtual_advance(2 * HOUR);
+	tidy_all(WRONG + 3 * HOUR);
+	ck_assert_uint_eq(oldest_event(), 2);
+}
+END_TEST
+
+START_TEST(a_clock_that_has_been_ahead_for_a_day_is_believed)
+{
+	append_days();
+	tidy_all(WRONG);
+	clock_virtual_advance(DAY - 1000);
+	tidy_all(WRONG + DAY - 1000);
+	ck_assert_uint_eq(oldest_event(), 1);
+	clock_virtual_advance(1000);
+	tidy_all(WRONG + DAY);
+	ck_assert_uint_eq(oldest_event(), 4); /* the newest always stays */
+}
+END_TEST
+
+START_TEST(a_clock_that_comes_back_begins_anew)
+{
+	append_days();
+	tidy_all(WRONG);
+	clock_virtual_advance(DAY - 1000);
+	tidy_all(THEN + DAY - 1000);
+	clock_virtual_advance(1000);
+	tidy_all(WRONG);
+	ck_assert_uint_eq(oldest_event(), 1);
+	clock_virtual_advance(DAY - 1000);
+	tidy_all(WRONG + DAY - 1000);
+	ck_assert_uint_eq(oldest_event(), 1);
+}
+END_TEST
+
+START_TEST(a_jump_while_it_runs_waits_too)
+{
+	append_days();
+	tidy_all(THEN);
+	clock_virtual_advance(1000);
+	tidy_all(THEN + 23 * HOUR); /* less than a day is believed at once */
+	clock_virtual_advance(1000);
+	tidy_all(THEN + 23 * HOUR + WEEK);
+	ck_assert_uint_eq(oldest_event(), 1);
+}
+END_TEST
+
+START_TEST(events_dated_in_the_future_do_not_keep_what_comes_after_them)
+{
+	append_days();
+	append_at(WRONG);
+	append_at(THEN + HOUR);
+	append_at(THEN + 2 * HOUR);
+	append_at(THEN + 3 * HOUR);
+	for (int hour = 0; hour <= 7 * 24 + 2; hour++) {
+		clock_virtual_advance(HOUR);
+		tidy_all(THEN + (hour + 1) * HOUR);
+	}
+	ck_assert_uint_eq(oldest_event(), 8); /* revisions 1 to 4, 5 (WRONG), 6 and 7 are gone */
+}
+END_TEST
+
+START_TEST(many_events_dated_in_the_future_end_the_work_too)
+{
+	append_many();
+	journal_set_retention(journal, WEEK, 0);
+	tidy_all(-2 * DAY);
+	ck_assert_uint_eq(oldest_event(), 1);
+}
+END_TEST
+
+static void teardown_clock(void)
+{
+	clock_virtual_off();
+	teardown();
+}
+
+SUITE("journal_retention", setup, teardown_clock, without_retention_every_event_stays,
       retention_by_count_keeps_the_newest_and_all_instances, a_small_count_is_kept_exactly,
       retention_never_calls_events_complete_that_are_not, retention_by_age_removes_what_is_older,
       the_newest_event_always_stays, one_step_of_retention_is_bounded,
       a_cursor_older_than_the_oldest_event_is_told, retention_by_count_counts_events_not_revisions,
       events_are_counted_over_any_gap, a_log_that_was_never_counted_is_counted_in_steps,
       age_may_remove_what_has_not_been_counted, the_newest_event_stays_before_a_gap_too,
-      a_clock_that_was_set_back_does_not_end_retention_by_age)
+      a_clock_that_was_set_back_does_not_end_retention_by_age,
+      one_start_with_the_clock_in_the_future_removes_nothing,
+      until_the_clock_is_believed_ages_go_by_the_log,
+      a_clock_that_has_been_ahead_for_a_day_is_believed, a_clock_that_comes_back_begins_anew,
+      a_jump_while_it_runs_waits_too, events_dated_in_the_future_do_not_keep_what_comes_after_them,
+      many_events_dated_in_the_future_end_the_work_too)

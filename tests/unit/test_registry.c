@@ -289,6 +289,27 @@ START_TEST(a_drain_for_a_time_survives_a_restart)
 }
 END_TEST
 
+START_TEST(a_drain_for_a_time_does_not_end_because_the_clock_is_wrong)
+{
+	put("web", "a");
+	drain("a", true, 5000);
+	close_registry();
+	clock_virtual_advance(INT64_C(10) * 365 * 86400 * 1000);
+	log_set_level(LOG_ERR);
+	open_registry();
+	put("web", "b");
+	pass(1000);
+	drain("b", true, 5000); /* which goes by the clock as it is */
+	pass(3900);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_DRAINING);
+	pass(300);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_HEALTHY);
+	ck_assert_int_eq(status_of("web", "b"), STATUS_DRAINING);
+	pass(1000);
+	ck_assert_int_eq(status_of("web", "b"), STATUS_HEALTHY);
+}
+END_TEST
+
 START_TEST(its_owner_may_drain_and_resume_it)
 {
 	put("web", "a");
@@ -667,7 +688,8 @@ SUITE("registry", setup, teardown, registering_twice_creates_then_renews,
       no_lease_runs_out_while_an_ingress_thread_stands_still,
       after_a_restart_every_lease_has_one_full_ttl, a_restart_keeps_everything_but_the_leases,
       draining_sticks, draining_twice_is_one_event, a_drain_for_a_time_ends_by_itself,
-      a_drain_for_a_time_survives_a_restart, its_owner_may_drain_and_resume_it,
+      a_drain_for_a_time_survives_a_restart,
+      a_drain_for_a_time_does_not_end_because_the_clock_is_wrong, its_owner_may_drain_and_resume_it,
       mass_expiry_is_held_for_one_more_ttl_and_then_believed,
       half_of_a_service_may_expire_without_a_hold,
       silence_that_spreads_within_a_ttl_is_held_from_the_sixth_of_ten_on,
