@@ -2,6 +2,7 @@
 #include "journal/holder.h"
 #include "journal/internal.h"
 #include "journal/migrations.h"
+#include "journal/scan.h"
 #include "journal/sql.h"
 
 #include <errno.h>
@@ -65,27 +66,6 @@ static int migrate_one(sqlite3 *db, size_t done)
 	return r;
 }
 
-/**
- * An instance that cannot be read must be known before anyone acts on the others. Events are read
- * only when asked for: there may be millions, and start-up does not need them.
- */
-static int read_instances(sqlite3 *db)
-{
-	struct instance instance;
-	sqlite3_stmt *stmt = NULL;
-	int r = sql_prepare(db, "SELECT " ROW_INSTANCE " FROM instances", &stmt);
-
-	if (r < 0)
-		return r;
-	while ((r = sql_step(stmt)) > 0) {
-		r = row_instance(stmt, &instance);
-		if (r < 0)
-			break;
-	}
-	(void)sqlite3_finalize(stmt); /* its error is known */
-	return r;
-}
-
 /* SQLite reads a file that it cannot open for writing, and keeps the reason to itself. */
 static int not_writable(const char *path, struct journal_error *ret_error)
 {
@@ -112,7 +92,7 @@ static int open_checked(sqlite3 *db, const char *path, int64_t *ret_version,
 	for (size_t done = (size_t)version; r == 0 && done < schema_migration_count; done++)
 		r = migrate_one(db, done);
 	if (r == 0)
-		r = read_instances(db);
+		r = scan_file(db);
 	if (r < 0)
 		return journal_error_set(ret_error, r, "cannot open '%s': %s", path,
 		                         holder_reason(path, r, reason, sizeof(reason)));

@@ -18,25 +18,26 @@
 
 #define BYTES_MAX ((size_t)1 << 33)
 
-enum { BIND_AFTER = 1, BIND_THROUGH, BIND_SERVICE, BIND_ID };
+enum { BIND_AFTER = 1, BIND_THROUGH };
 
 enum past_stmt { PAST_LOG, PAST_MARK, PAST_NEXT, PAST_CHANGES, PAST_CURRENT, PAST_STMT_COUNT };
+/* What a query asks for is compared after a row is proved: one that is damaged in its service or
+ * its id may be just what was asked for. */
 static const char *const texts[PAST_STMT_COUNT] = {
-	[PAST_LOG] = "SELECT (SELECT value FROM counters WHERE name = 'removed_through'),"
-		     " max((SELECT value FROM counters WHERE name = 'revision_floor'),"
-		     "  ifnull((SELECT max(revision) FROM events), 0))",
-	[PAST_MARK] = "SELECT checksum, time_ms FROM events WHERE revision = ?1",
-	[PAST_NEXT] = "SELECT revision, time_ms FROM events WHERE revision >= ?1"
+	[PAST_LOG] =
+		"SELECT begins, max(floor, ifnull((SELECT max(revision) FROM events), 0)), floor"
+		" FROM (SELECT (SELECT value FROM counters WHERE name = 'removed_through')"
+		" AS begins, (SELECT value FROM counters WHERE name = 'revision_floor') AS floor)",
+	[PAST_MARK] = "SELECT " ROW_EVENT " FROM events WHERE revision = ?1",
+	[PAST_NEXT] = "SELECT " ROW_EVENT " FROM events WHERE revision >= ?1"
 		      " ORDER BY revision LIMIT 1",
 	/* From the newest on: of each incarnation the first that is met is what it had become. */
 	[PAST_CHANGES] = "SELECT " ROW_EVENT " FROM events WHERE revision > ?1 AND revision <= ?2"
-			 " AND (?3 IS NULL OR service = ?3) AND (?4 IS NULL OR id = ?4)"
 			 " ORDER BY revision DESC",
-	[PAST_CURRENT] = "SELECT " ROW_INSTANCE " FROM instances"
-			 " WHERE (?3 IS NULL OR service = ?3) AND (?4 IS NULL OR id = ?4)",
+	[PAST_CURRENT] = "SELECT " ROW_INSTANCE " FROM instances",
 };
-/* Of ROW_INSTANCE. */
-#define COL_INCARNATION 4
+/* Of ROW_EVENT. */
+#define COL_CHECKSUM 1
 
 struct past {
 	struct magic magic;
@@ -65,6 +66,8 @@ struct rebuild {
 	const struct past_query *query;
 	struct past_bounds bounds;
 	uint64_t removed;
+	uint64_t floor; /* revisions up to it may be missing from where the event before it was */
+	uint64_t next;  /* of the events, from the newest on: the one that must come */
 	bool is_before; /* the time is before all that is kept */
 	struct past_state *state;
 	struct numbers decided; /* incarnations whose fate the events have told */
@@ -125,43 +128,42 @@ void past_close(struct past *past)
 
 /* --- queries ------------------------------------------------------------------------ */
 
-/** Two integers of the one row that @p which gives. @return 1: it is there; 0: it is not */
-static int two_of(struct past *past, enum past_stmt which, uint64_t revision, uint64_t *ret_first,
-                  int64_t *ret_second)
+static int read_log(struct past *past, uint64_t *ret_removed, uint64_t *ret_latest,
+                    uint64_t *ret_floor)
+{
+	sqlite3_stmt *stmt = past->stmt[PAST_LOG];
+	int r = sql_step(stmt);
+
+	if (r <= 0)
+		return r < 0 ? r : -EBADMSG;
+	*ret_removed = (uint64_t)sqlite3_column_int64(stmt, 0);
+	*ret_latest = (uint64_t)sqlite3_column_int64(stmt, 1);
+	*ret_floor = (uint64_t)sqlite3_column_int64(stmt, 2);
+	(void)sqlite3_reset(stmt); /* it gave its row */
+	return 0;
+}
+
+/** The one event that @p which gives. @return 0, -ENOENT, or an error */
+static int read_mark(struct past *past, enum past_stmt which, uint64_t revision,
+                     struct keyframe_mark *ret)
 {
 	sqlite3_stmt *stmt = past->stmt[which];
-	int r = 0;
+	struct event event;
+	int r = sql_error(past->db, sqlite3_bind_int64(stmt, 1, (int64_t)revision));
 
-	if (sqlite3_bind_parameter_count(stmt) > 0)
-		r = sql_error(past->db, sqlite3_bind_int64(stmt, 1, (int64_t)revision));
 	if (r == 0)
 		r = sql_step(stmt);
-	if (r > 0) {
-		*ret_first = (uint64_t)sqlite3_column_int64(stmt, 0);
-		*ret_second = sqlite3_column_int64(stmt, 1);
-		(void)sqlite3_reset(stmt); /* it gave its row */
-	}
+	if (r <= 0)
+		return r < 0 ? r : -ENOENT;
+	r = row_event(stmt, &event);
+	if (r == 0)
+		*ret = (struct keyframe_mark){
+			.revision = event.revision,
+			.time_ms = event.time_ms,
+			.checksum = (uint32_t)sqlite3_column_int64(stmt, COL_CHECKSUM),
+		};
+	(void)sqlite3_reset(stmt); /* it gave its row */
 	return r;
-}
-
-static int read_log(struct past *past, uint64_t *ret_removed, uint64_t *ret_latest)
-{
-	int64_t latest = 0;
-	int r = two_of(past, PAST_LOG, 0, ret_removed, &latest);
-
-	*ret_latest = (uint64_t)latest;
-	return r > 0 ? 0 : r < 0 ? r : -EBADMSG;
-}
-
-/** The event of @p revision. @return 0 or -ENOENT */
-static int read_mark(struct past *past, uint64_t revision, struct keyframe_mark *ret)
-{
-	uint64_t checksum = 0;
-	int r = two_of(past, PAST_MARK, revision, &checksum, &ret->time_ms);
-
-	ret->revision = revision;
-	ret->checksum = (uint32_t)checksum;
-	return r > 0 ? 0 : r < 0 ? r : -ENOENT;
 }
 
 /** The last event up to the time, or where the log begins. By bisection, as revisions and times
@@ -174,28 +176,20 @@ static int find_revision(struct rebuild *rebuild, int64_t time_ms, uint64_t *ret
 
 	while (low <= high) {
 		uint64_t middle = low + (high - low) / 2;
-		uint64_t revision = 0;
-		int64_t then_ms = 0;
-		int r = two_of(rebuild->past, PAST_NEXT, middle, &revision, &then_ms);
+		struct keyframe_mark mark;
+		int r = read_mark(rebuild->past, PAST_NEXT, middle, &mark);
 
-		if (r < 0)
+		if (r < 0 && r != -ENOENT)
 			return r;
-		if (r > 0 && then_ms <= time_ms) {
-			found = revision;
-			low = revision + 1;
+		if (r == 0 && mark.revision >= middle && mark.time_ms <= time_ms) {
+			found = mark.revision;
+			low = mark.revision + 1;
 		} else {
 			high = middle - 1;
 		}
 	}
 	*ret_revision = found;
 	return 0;
-}
-
-static int bind_text(sqlite3_stmt *stmt, int parameter, struct str text)
-{
-	return text.len == 0 ? sqlite3_bind_null(stmt, parameter)
-	                     : sqlite3_bind_text(stmt, parameter, text.data, (int)text.len,
-	                                         SQLITE_STATIC);
 }
 
 /* --- the state ---------------------------------------------------------------------- */
@@ -223,16 +217,36 @@ static int add_instance(struct past_state *state, const struct instance *instanc
 	return buf_error(&state->rows) < 0 ? -ENOMEM : add_item(state, instance->incarnation, at);
 }
 
+static bool is_asked_for(const struct rebuild *rebuild, const struct instance *instance)
+{
+	const struct past_query *query = rebuild->query;
+
+	return (query->service.len == 0 || str_equal(query->service, instance->service)) &&
+	       (query->id.len == 0 || str_equal(query->id, instance->id));
+}
+
+/** Are the events from rebuild->next on down to before @p revision rightly not there? */
+static bool is_gap(const struct rebuild *rebuild, uint64_t revision)
+{
+	return revision == rebuild->next ||
+	       (revision < rebuild->next && rebuild->next <= rebuild->floor &&
+	        (rebuild->next == rebuild->floor || rebuild->next == rebuild->bounds.revision));
+}
+
 static int apply_event(struct rebuild *rebuild, sqlite3_stmt *stmt)
 {
-	uint64_t incarnation = (uint64_t)sqlite3_column_int64(stmt, COL_INCARNATION);
 	struct event event;
-
-	if (numbers_has(&rebuild->decided, incarnation))
-		return 0;
 	int r = row_event(stmt, &event);
-	if (r == 0)
-		r = numbers_add(&rebuild->decided, incarnation);
+
+	if (r < 0)
+		return r;
+	if (!is_gap(rebuild, event.revision))
+		return -EBADMSG;
+	rebuild->next = event.revision - 1;
+	if (!is_asked_for(rebuild, &event.instance) ||
+	    numbers_has(&rebuild->decided, event.instance.incarnation))
+		return 0;
+	r = numbers_add(&rebuild->decided, event.instance.incarnation);
 	return r < 0 || event_removes(event.kind) ? r
 	                                          : add_instance(rebuild->state, &event.instance);
 }
@@ -242,7 +256,8 @@ static int apply_current(struct rebuild *rebuild, sqlite3_stmt *stmt)
 	struct instance instance;
 	int r = row_instance(stmt, &instance);
 
-	return r < 0 ? r : add_instance(rebuild->state, &instance);
+	return r < 0 || !is_asked_for(rebuild, &instance) ? r
+	                                                  : add_instance(rebuild->state, &instance);
 }
 
 static int each_row(struct rebuild *rebuild, enum past_stmt which, uint64_t after,
@@ -256,16 +271,17 @@ static int each_row(struct rebuild *rebuild, enum past_stmt which, uint64_t afte
 		failed |= sqlite3_bind_int64(stmt, BIND_AFTER, (int64_t)after);
 		failed |= sqlite3_bind_int64(stmt, BIND_THROUGH, (int64_t)rebuild->bounds.revision);
 	}
-	failed |= bind_text(stmt, BIND_SERVICE, rebuild->query->service);
-	failed |= bind_text(stmt, BIND_ID, rebuild->query->id);
 	if (failed != 0)
 		return -ENOMEM;
+	rebuild->next = rebuild->bounds.revision;
 	while ((r = sql_step(stmt)) > 0) {
 		r = apply(rebuild, stmt);
 		if (r < 0)
 			break;
 	}
 	(void)sqlite3_reset(stmt); /* its error is known */
+	if (r == 0 && which == PAST_CHANGES && !is_gap(rebuild, after))
+		r = -EBADMSG;
 	return r;
 }
 
@@ -282,7 +298,7 @@ static int apply_keyframe(struct rebuild *rebuild, size_t len)
 
 		r = unpack_instance(&rest, &instance);
 		if (r == 0 && !numbers_has(&rebuild->decided, instance.incarnation) &&
-		    (rebuild->query->id.len == 0 || str_equal(rebuild->query->id, instance.id)))
+		    is_asked_for(rebuild, &instance))
 			r = add_item(state, instance.incarnation, at);
 	}
 	return r;
@@ -323,7 +339,7 @@ static int is_usable(struct past *past, uint64_t removed, uint64_t keyframe, int
 
 	if (keyframe <= removed || keyframe_mark(past->dir_fd, keyframe, &stored) < 0)
 		return 0;
-	int r = read_mark(past, keyframe, &mark);
+	int r = read_mark(past, PAST_MARK, keyframe, &mark);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	*ret_ms = mark.time_ms;
@@ -364,7 +380,7 @@ static int note_oldest(struct rebuild *rebuild, const uint64_t *list, size_t cou
 			return 0;
 		}
 	}
-	r = read_mark(rebuild->past, bounds->latest, &mark);
+	r = read_mark(rebuild->past, PAST_MARK, bounds->latest, &mark);
 	bounds->oldest_ms = mark.time_ms;
 	return r == -ENOENT ? 0 : r;
 }
@@ -401,7 +417,7 @@ static int resolve(struct rebuild *rebuild)
 {
 	const struct past_query *query = rebuild->query;
 	struct past_bounds *bounds = &rebuild->bounds;
-	int r = read_log(rebuild->past, &rebuild->removed, &bounds->latest);
+	int r = read_log(rebuild->past, &rebuild->removed, &bounds->latest, &rebuild->floor);
 
 	if (r < 0)
 		return r;
@@ -484,10 +500,11 @@ int past_newest_keyframe(struct past *past, uint64_t *ret_revision, int64_t *ret
 	size_t count = 0;
 	uint64_t removed = 0;
 	uint64_t latest = 0;
+	uint64_t floor = 0;
 	int64_t ms = 0;
 
 	CHECK_MAGIC(past, past);
-	int r = read_log(past, &removed, &latest);
+	int r = read_log(past, &removed, &latest, &floor);
 	if (r == 0)
 		r = keyframe_list(past->dir_fd, list, &count);
 	while (r == 0 && count > 0) {
@@ -505,10 +522,11 @@ int past_is_cut(struct past *past, uint64_t revision, bool *ret_is_cut)
 {
 	uint64_t removed = 0;
 	uint64_t latest = 0;
+	uint64_t floor = 0;
 	int r;
 
 	CHECK_MAGIC(past, past);
-	r = read_log(past, &removed, &latest);
+	r = read_log(past, &removed, &latest, &floor);
 	if (r < 0)
 		return damage_is_told(past, r);
 	*ret_is_cut = removed > 0 && revision <= removed;
@@ -522,8 +540,9 @@ static int remove_useless(struct past *past)
 	size_t count = 0;
 	uint64_t removed = 0;
 	uint64_t latest = 0;
+	uint64_t floor = 0;
 	int64_t ms;
-	int r = read_log(past, &removed, &latest);
+	int r = read_log(past, &removed, &latest, &floor);
 
 	if (r == 0)
 		r = keyframe_list(past->dir_fd, list, &count);
@@ -543,7 +562,7 @@ int past_put_keyframe(struct past *past, struct keyframe_draft *draft, uint64_t 
 	int r;
 
 	CHECK_MAGIC(past, past);
-	r = read_mark(past, revision, &mark);
+	r = read_mark(past, PAST_MARK, revision, &mark);
 	if (r == 0)
 		r = keyframe_write(draft, past->dir_fd, &mark);
 	if (r == 0)

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/check.h"
 #include "journal/internal.h"
+#include "journal/scan.h"
 #include "journal/sql.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { BIND_SINCE = 1, BIND_KINDS, BIND_SERVICE, BIND_ID, BIND_LIMIT, BIND_END };
+enum { BIND_SINCE = 1, BIND_END };
 
 struct journal_reader {
 	struct magic magic;
@@ -22,15 +23,14 @@ MAGIC(journal_reader, 0x6a726472);
 
 /* How far back events are complete, and the latest revision. */
 static const char select_state[] =
-	"SELECT (SELECT value FROM counters WHERE name = 'removed_through'),"
-	" max((SELECT value FROM counters WHERE name = 'revision_floor'),"
-	"  ifnull((SELECT max(revision) FROM events), 0))";
+	"SELECT begins, max(floor, ifnull((SELECT max(revision) FROM events), 0)), floor FROM"
+	" (SELECT (SELECT value FROM counters WHERE name = 'removed_through') AS begins,"
+	"  (SELECT value FROM counters WHERE name = 'revision_floor') AS floor)";
 static const char select_next[] = "SELECT min(revision) FROM events WHERE revision > ?1";
+/* What a query asks for is compared after an event is proved: one that is damaged in its service,
+ * its id or its kind may be just what was asked for. */
 static const char select_events[] =
-	"SELECT " ROW_EVENT
-	" FROM events WHERE revision > ?1 AND revision <= ?6 AND (?2 = 0 OR (?2 >> kind) & 1)"
-	" AND (?3 IS NULL OR service = ?3) AND (?4 IS NULL OR id = ?4)"
-	" ORDER BY revision LIMIT ?5";
+	"SELECT " ROW_EVENT " FROM events WHERE revision > ?1 AND revision <= ?2 ORDER BY revision";
 
 static const char select_oldest[] =
 	"SELECT value, ifnull((SELECT time_ms FROM events WHERE revision > value"
@@ -88,33 +88,24 @@ void journal_reader_close(struct journal_reader *reader)
 	free(reader);
 }
 
-static int bind_text(sqlite3_stmt *stmt, int parameter, struct str text)
+static bool is_asked_for(const struct journal_query *query, const struct event *event)
 {
-	return text.len == 0 ? sqlite3_bind_null(stmt, parameter)
-	                     : sqlite3_bind_text(stmt, parameter, text.data, (int)text.len,
-	                                         SQLITE_STATIC);
+	return (query->kinds == 0 || (query->kinds >> event->kind & 1) != 0) &&
+	       (query->service.len == 0 || str_equal(query->service, event->instance.service)) &&
+	       (query->id.len == 0 || str_equal(query->id, event->instance.id));
 }
 
-static int bind_query(sqlite3_stmt *stmt, const struct journal_query *query, uint64_t end)
-{
-	int failed = 0;
-
-	failed |= sqlite3_bind_int64(stmt, BIND_SINCE, (int64_t)query->since);
-	failed |= sqlite3_bind_int64(stmt, BIND_END, (int64_t)end);
-	failed |= sqlite3_bind_int64(stmt, BIND_KINDS, query->kinds);
-	failed |= bind_text(stmt, BIND_SERVICE, query->service);
-	failed |= bind_text(stmt, BIND_ID, query->id);
-	failed |= sqlite3_bind_int64(stmt, BIND_LIMIT, query->limit);
-	return failed != 0 ? -ENOMEM : 0;
-}
-
-static int read_state(struct journal_reader *reader, uint64_t *ret_removed, uint64_t *ret_latest)
+static int read_state(struct journal_reader *reader, struct scan_order *ret_order,
+                      uint64_t *ret_latest)
 {
 	int r = sql_step(reader->state);
 
 	if (r <= 0)
 		return r < 0 ? r : -EBADMSG;
-	*ret_removed = (uint64_t)sqlite3_column_int64(reader->state, 0);
+	*ret_order = (struct scan_order){
+		.begins = (uint64_t)sqlite3_column_int64(reader->state, 0),
+		.floor = (uint64_t)sqlite3_column_int64(reader->state, 2),
+	};
 	*ret_latest = (uint64_t)sqlite3_column_int64(reader->state, 1);
 	(void)sqlite3_reset(reader->state); /* it gave its row */
 	return 0;
@@ -146,24 +137,36 @@ static int find_end(struct journal_reader *reader, const struct journal_query *q
 	return r;
 }
 
-/** @param last  in: where the query begins; out: the last visited */
+/**
+ * Looks at all events up to @p end, as each must be there and be sound: else the answer could be
+ * incomplete, and nobody would know.
+ * @param order  from where the query begins; order->last goes along
+ * @return 1: as many as were asked for
+ */
 static int visit(struct journal_reader *reader, const struct journal_query *query, uint64_t end,
-                 int (*each)(void *arg, const struct event *event), void *arg, uint64_t *last)
+                 int (*each)(void *arg, const struct event *event), void *arg,
+                 struct scan_order *order, uint64_t *last)
 {
 	struct event event;
 	uint32_t visited = 0;
 	int each_r = 0;
-	int r = bind_query(reader->events, query, end);
+	int failed = sqlite3_bind_int64(reader->events, BIND_SINCE, (int64_t)query->since);
+	int r = 1;
 
-	if (r < 0)
-		return r;
-	for (;;) {
+	failed |= sqlite3_bind_int64(reader->events, BIND_END, (int64_t)end);
+	if (failed != 0)
+		return -ENOMEM;
+	while (visited < query->limit && each_r >= 0) {
 		r = sql_step(reader->events);
 		if (r <= 0)
 			break;
 		r = row_event(reader->events, &event);
+		if (r == 0 && !scan_order_next(order, event.revision))
+			r = -EBADMSG;
 		if (r < 0)
 			break;
+		if (!is_asked_for(query, &event))
+			continue;
 		each_r = each(arg, &event);
 		if (each_r < 0)
 			break;
@@ -171,16 +174,18 @@ static int visit(struct journal_reader *reader, const struct journal_query *quer
 		visited++;
 	}
 	(void)sqlite3_reset(reader->events); /* its error is known */
-	if (r < 0 || each_r < 0)
-		return r < 0 ? damage_is_told(reader, r) : each_r;
-	return visited == query->limit ? 1 : 0;
+	if (each_r < 0)
+		return each_r;
+	if (r == 0 && visited < query->limit && !scan_order_ended(order, end))
+		r = -EBADMSG;
+	return r < 0 ? damage_is_told(reader, r) : visited == query->limit;
 }
 
 int journal_reader_events(struct journal_reader *reader, const struct journal_query *query,
                           int (*each)(void *arg, const struct event *event), void *arg,
                           uint64_t *ret_last, uint64_t *ret_oldest)
 {
-	uint64_t removed = 0;
+	struct scan_order order = {.last = 0};
 	uint64_t latest = 0;
 	uint64_t last = query->since;
 	uint64_t end = 0;
@@ -190,8 +195,8 @@ int journal_reader_events(struct journal_reader *reader, const struct journal_qu
 	r = sql_exec(reader->db, "BEGIN");
 	if (r < 0)
 		return damage_is_told(reader, r);
-	r = read_state(reader, &removed, &latest);
-	if (r == 0 && query->since < removed)
+	r = read_state(reader, &order, &latest);
+	if (r == 0 && query->since < order.begins)
 		r = -ESTALE;
 	if (r == 0 && query->since > latest) {
 		last = latest;
@@ -199,16 +204,17 @@ int journal_reader_events(struct journal_reader *reader, const struct journal_qu
 	}
 	if (r == 0)
 		r = find_end(reader, query, latest, &end);
+	order.last = query->since;
 	r = damage_is_told(reader, r);
 	if (r == 0)
-		r = visit(reader, query, end, each, arg, &last);
+		r = visit(reader, query, end, each, arg, &order, &last);
 	sql_rollback(reader->db);
 	if (r == 0 && end > last) /* all up to there has been looked at */
 		last = end;
 	if (r >= 0 || r == -ERANGE)
 		*ret_last = last;
 	if (r >= 0 || r == -ESTALE)
-		*ret_oldest = removed + 1;
+		*ret_oldest = order.begins + 1;
 	if (r < 0)
 		return r;
 	return r == 0 && end < latest ? 1 : 0;

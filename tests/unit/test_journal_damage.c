@@ -32,11 +32,14 @@ START_TEST(damage_met_while_running_is_repaired_by_the_next_start)
 {
 	int r;
 
+	/* more than a connection keeps in memory */
+	for (int i = 0; i < 10000; i++)
+		put(EVENT_UPDATED, 1);
 	close_it();
-	damage_oldest_events();
-	journal = statedir_open(); /* nobody has looked at events yet */
-	uint64_t before = journal_revision(journal);
+	journal = statedir_open();
 	ck_assert_int_eq(journal_found(journal), JOURNAL_FOUND_SOUND);
+	damage_oldest_events();
+	uint64_t before = journal_revision(journal);
 	put(EVENT_REGISTERED, 0);
 	journal_set_retention(journal, 0, 10);
 	while ((r = journal_tidy(journal, 0)) > 0)
@@ -48,6 +51,34 @@ START_TEST(damage_met_while_running_is_repaired_by_the_next_start)
 	journal = statedir_open();
 	expect_salvaged(before);
 	ck_assert_uint_eq(instances(), LEFT + 1);
+}
+END_TEST
+
+START_TEST(a_start_meets_events_that_are_lost)
+{
+	uint64_t before = journal_revision(journal);
+
+	close_it();
+	damage_oldest_events();
+	journal = statedir_open();
+	expect_salvaged(before);
+	expect_all_left();
+	close_it();
+	journal = statedir_open();
+	put(EVENT_REGISTERED, 0);
+	put(EVENT_UPDATED, 0);
+	put(EVENT_UPDATED, 0);
+	close_it();
+	statedir_sql("DELETE FROM events WHERE revision = (SELECT max(revision) - 1 FROM events)");
+	journal = statedir_open();
+	ck_assert_int_eq(journal_found(journal), JOURNAL_FOUND_CORRUPT);
+	put(EVENT_UPDATED, 0);
+	put(EVENT_UPDATED, 0);
+	close_it();
+	/* the last event, which the instance's row is newer than */
+	statedir_sql("DELETE FROM events WHERE revision = (SELECT max(revision) FROM events)");
+	journal = statedir_open();
+	ck_assert_int_eq(journal_found(journal), JOURNAL_FOUND_CORRUPT);
 }
 END_TEST
 
@@ -104,5 +135,5 @@ START_TEST(a_false_alarm_changes_nothing)
 END_TEST
 
 SUITE("journal_damage", setup, teardown, damage_met_while_running_is_repaired_by_the_next_start,
-      removing_whom_the_file_does_not_know_is_damage,
+      a_start_meets_events_that_are_lost, removing_whom_the_file_does_not_know_is_damage,
       damage_met_by_a_reader_is_repaired_by_the_next_start, a_false_alarm_changes_nothing)

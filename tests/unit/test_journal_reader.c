@@ -5,6 +5,7 @@
 #include "fault.h"
 
 #include <sqlite3.h>
+#include <unistd.h>
 
 START_TEST(a_reader_sees_events_with_all_their_fields)
 {
@@ -259,8 +260,85 @@ START_TEST(an_error_of_the_disk_is_told_to_a_reader_and_passes)
 }
 END_TEST
 
+/** It may be one of those that were asked for: an answer without it would be incomplete. */
+START_TEST(a_damaged_or_missing_event_is_met_whatever_was_asked_for)
+{
+	static const char *const damages[] = {
+		"UPDATE events SET service = 'x' WHERE revision = 3",
+		"UPDATE events SET id = 'x' WHERE revision = 3",
+		"UPDATE events SET kind = 2 WHERE revision = 3",
+		"UPDATE events SET revision = 300 WHERE revision = 3",
+		"DELETE FROM events WHERE revision = 1",
+		"DELETE FROM events WHERE revision = 3",
+	};
+	static const struct journal_query queries[] = {
+		{.limit = 10, .service = {"a", 1}},
+		{.limit = 10, .id = {"7", 1}},
+		{.limit = 10, .kinds = 1u << EVENT_DRAINED},
+		{.limit = 10, .service = {"a", 1}, .span = 3},
+	};
+	struct event event;
+	uint64_t last = 0;
+	uint64_t oldest = 0;
+
+	for (int i = 0; i < 5; i++) {
+		event = statedir_event(EVENT_REGISTERED, "b", "1");
+		append(&event);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(damages); i++) {
+		statedir_sql("CREATE TABLE sound AS SELECT * FROM events");
+		statedir_sql(damages[i]);
+		for (size_t k = 0; k < ARRAY_LEN(queries); k++)
+			ck_assert_msg(read_events(&queries[k], &last, &oldest) == -EIO, "%s, %zu",
+			              damages[i], k);
+		ck_assert(statedir_has("rollcall.db.suspect"));
+		ck_ok(unlink(statedir_file("rollcall.db.suspect")));
+		statedir_sql("DELETE FROM events");
+		statedir_sql("INSERT INTO events SELECT * FROM sound");
+		statedir_sql("DROP TABLE sound");
+	}
+	for (size_t k = 0; k < ARRAY_LEN(queries); k++)
+		ck_assert_int_ge(read_events(&queries[k], &last, &oldest), 0);
+
+	/* Where it was enough already, nobody looks further. */
+	statedir_sql("UPDATE events SET service = 'x' WHERE revision = 3");
+	const struct journal_query enough = {.limit = 2};
+	ck_ok(read_events(&enough, &last, &oldest));
+	const struct journal_query behind = {.limit = 10, .since = 3};
+	ck_ok(read_events(&behind, &last, &oldest));
+}
+END_TEST
+
+/** Revisions may have been raised by hand: that leaves no hole. */
+START_TEST(a_raised_floor_is_no_missing_event)
+{
+	struct event event = statedir_event(EVENT_REGISTERED, "a", "1");
+	struct journal_query query = {.limit = 10, .service = {"b", 1}};
+	uint64_t last = 0;
+	uint64_t oldest = 0;
+
+	append(&event);
+	journal_close(journal);
+	statedir_sql("UPDATE counters SET value = 1000 WHERE name = 'revision_floor'");
+	journal = statedir_open();
+	ck_assert_int_eq(journal_found(journal), JOURNAL_FOUND_SOUND);
+	ck_ok(read_events(&query, &last, &oldest));
+	ck_assert_uint_eq(last, 1000);
+	event = statedir_event(EVENT_REGISTERED, "a", "2");
+	append(&event);
+	ck_assert_uint_eq(event.revision, 1001);
+	for (query.since = 0; query.since < 1001; query.since += 500) {
+		ck_ok(read_events(&query, &last, &oldest));
+		ck_assert_uint_eq(last, 1001);
+	}
+	reopen();
+	ck_assert_int_eq(journal_found(journal), JOURNAL_FOUND_SOUND);
+}
+END_TEST
+
 SUITE("journal_reader", setup, teardown, a_reader_sees_events_with_all_their_fields,
       a_reader_filters_and_says_where_to_go_on,
+      a_damaged_or_missing_event_is_met_whatever_was_asked_for, a_raised_floor_is_no_missing_event,
       a_reader_is_told_of_a_place_that_the_log_has_not_come_to,
       a_reader_looks_at_no_more_than_its_span, a_reader_sees_what_was_committed_after_it_was_opened,
       a_visitor_may_end_the_reading, a_reader_without_a_journal_is_refused,

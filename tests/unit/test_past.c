@@ -419,6 +419,58 @@ START_TEST(there_is_no_past_without_a_journal)
 }
 END_TEST
 
+/** Whatever else was asked for: a row that is damaged may be one of those. */
+START_TEST(damage_to_any_event_or_instance_is_met_by_a_state_of_one_service)
+{
+	static const char *const damages[] = {
+		"UPDATE events SET service = 'other' WHERE revision = 5",
+		"UPDATE events SET id = 'other' WHERE revision = 5",
+		"UPDATE events SET incarnation = 3 WHERE revision = 5",
+		"DELETE FROM events WHERE revision = 5",
+		"DELETE FROM events WHERE revision = 1",
+		"DELETE FROM events WHERE revision = 20",
+	};
+	struct past_query query = {.revision = 20, .service = STR("web"), .id = STR("a")};
+	struct past_bounds bounds;
+	struct past_state *state = NULL;
+
+	make_events(1, 21);
+	for (size_t i = 0; i < sizeof(damages) / sizeof(damages[0]); i++) {
+		statedir_sql("CREATE TABLE sound AS SELECT * FROM events");
+		statedir_sql(damages[i]);
+		ck_assert_msg(past_read(past, &query, &state, &bounds) == -EIO, "%s", damages[i]);
+		ck_assert(statedir_has("rollcall.db.suspect"));
+		ck_ok(unlink(statedir_file("rollcall.db.suspect")));
+		statedir_sql("DELETE FROM events");
+		statedir_sql("INSERT INTO events SELECT * FROM sound");
+		statedir_sql("DROP TABLE sound");
+	}
+	ck_ok(past_read(past, &query, &state, &bounds));
+	past_state_free(state);
+
+	/* What is registered now, as no keyframe reaches back over the cut. */
+	statedir_sql("UPDATE counters SET value = 21");
+	query.revision = 21;
+	ck_ok(past_read(past, &query, &state, &bounds));
+	past_state_free(state);
+	statedir_sql("UPDATE instances SET service = 'other'");
+	ck_fails(past_read(past, &query, &state, &bounds), EIO);
+}
+END_TEST
+
+/** Bisection goes by the times of events, so each that it looks at must be sound. */
+START_TEST(a_damaged_time_does_not_lead_to_another_state)
+{
+	struct past_query query = {.by_time = true, .time_ms = 5500};
+	struct past_bounds bounds;
+	struct past_state *state = NULL;
+
+	make_events(1, EVENTS);
+	statedir_sql("UPDATE events SET time_ms = 1000000 WHERE revision = 20");
+	ck_fails(past_read(past, &query, &state, &bounds), EIO);
+}
+END_TEST
+
 START_TEST(a_keyframe_of_another_history_is_not_used)
 {
 	uint64_t newest = 0;
@@ -431,7 +483,11 @@ START_TEST(a_keyframe_of_another_history_is_not_used)
 	ck_ok(past_newest_keyframe(past, &newest, &ms));
 	ck_assert_uint_eq(newest, 20);
 	/* The event of that revision is another than the keyframe follows. */
-	statedir_sql("UPDATE events SET checksum = checksum + 1 WHERE revision = 20");
+	const struct keyframe_mark other = {.revision = 20, .time_ms = 20000, .checksum = 1};
+	struct keyframe_draft draft;
+	keyframe_init(&draft);
+	ck_ok(keyframe_write(&draft, dir_fd, &other));
+	keyframe_fini(&draft);
 	ck_ok(past_newest_keyframe(past, &newest, &ms));
 	ck_assert_uint_eq(newest, 10);
 	ck_assert_int_eq(ms, 10000);
@@ -511,6 +567,7 @@ SUITE("past", setup, teardown, each_state_is_that_of_the_model_with_and_without_
       a_damaged_keyframe_makes_an_older_one_be_used, the_oldest_that_is_told_can_really_be_read,
       what_was_called_incomplete_by_hand_is_not_rebuilt, without_memory_nothing_of_the_past_is_told,
       an_error_of_the_disk_is_told_and_passes, there_is_no_past_without_a_journal,
-      a_keyframe_of_another_history_is_not_used, a_time_stands_for_the_last_event_up_to_it,
-      a_keyframe_needs_its_event,
+      damage_to_any_event_or_instance_is_met_by_a_state_of_one_service,
+      a_damaged_time_does_not_lead_to_another_state, a_keyframe_of_another_history_is_not_used,
+      a_time_stands_for_the_last_event_up_to_it, a_keyframe_needs_its_event,
       what_a_crash_left_unfinished_is_removed_and_other_names_are_left_alone)

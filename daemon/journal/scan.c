@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+#include "journal/scan.h"
+
+#include "journal/internal.h"
+#include "journal/sql.h"
+
+#include <errno.h>
+
+int scan_order_begin(sqlite3 *db, struct scan_order *ret_order)
+{
+	int64_t begins = -1;
+	int64_t floor = -1;
+	int r = sql_integer(db, "SELECT value FROM counters WHERE name = 'removed_through'",
+	                    &begins);
+
+	if (r == 0)
+		r = sql_integer(db, "SELECT value FROM counters WHERE name = 'revision_floor'",
+		                &floor);
+	if (r < 0)
+		return r;
+	if (begins < 0 || floor < 0)
+		return -EBADMSG;
+	*ret_order = (struct scan_order){.begins = (uint64_t)begins, .floor = (uint64_t)floor};
+	return 0;
+}
+
+bool scan_order_next(struct scan_order *order, uint64_t revision)
+{
+	uint64_t before = order->last > order->begins ? order->last : order->begins;
+	bool is_next =
+		revision == before + 1 || (revision > before && revision == order->floor + 1);
+
+	if (revision <= order->begins) /* older than what can be asked for */
+		is_next = revision > order->last;
+	order->last = revision;
+	return is_next;
+}
+
+bool scan_order_ended(const struct scan_order *order, uint64_t end)
+{
+	return order->last >= end || order->begins >= end || order->floor >= end;
+}
+
+static int scan_instances(sqlite3 *db, uint64_t *ret_latest)
+{
+	struct instance instance;
+	sqlite3_stmt *stmt = NULL;
+	uint64_t before = 0;
+	int r = sql_prepare(db, "SELECT " ROW_INSTANCE " FROM instances ORDER BY incarnation",
+	                    &stmt);
+
+	while (r == 0 && (r = sql_step(stmt)) > 0) {
+		r = row_instance(stmt, &instance);
+		if (r == 0 && instance.incarnation <= before)
+			r = -EBADMSG;
+		if (r < 0)
+			break;
+		before = instance.incarnation;
+		if (instance.revision > *ret_latest)
+			*ret_latest = instance.revision;
+	}
+	(void)sqlite3_finalize(stmt); /* its error is known */
+	return r;
+}
+
+/** Only their keys: two pages that took each other's place, or a lost one, show in their order. */
+static int scan_events(sqlite3 *db, uint64_t *ret_latest)
+{
+	struct scan_order order;
+	sqlite3_stmt *stmt = NULL;
+	int r = scan_order_begin(db, &order);
+
+	if (r == 0)
+		r = sql_prepare(db, "SELECT revision FROM events ORDER BY revision", &stmt);
+	while (r == 0 && (r = sql_step(stmt)) > 0)
+		r = scan_order_next(&order, (uint64_t)sqlite3_column_int64(stmt, 0)) ? 0 : -EBADMSG;
+	(void)sqlite3_finalize(stmt); /* its error is known */
+	*ret_latest = order.last > order.floor ? order.last : order.floor;
+	return r;
+}
+
+int scan_file(sqlite3 *db)
+{
+	uint64_t changed = 0;
+	uint64_t latest = 0;
+	int r = scan_instances(db, &changed);
+
+	if (r == 0)
+		r = scan_events(db, &latest);
+	return r == 0 && changed > latest ? -EBADMSG : r;
+}
