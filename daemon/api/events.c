@@ -2,13 +2,13 @@
 #include "api/events.h"
 
 #include "api/pretty.h"
+#include "api/travel.h"
 #include "base/clock.h"
 #include "base/parse.h"
 #include "model/event.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <string.h>
 
 #define EVENTS_DEFAULT 100
@@ -120,55 +120,51 @@ static bool read_query(struct call *call, struct events_query *query)
 	       read_kinds(call, kinds, &query->log.kinds);
 }
 
-static struct str member_text(const json_t *object, const char *key)
+/** On the history thread. */
+static void put_row(struct history *history, const struct event *event)
 {
-	const json_t *value = json_object_get(object, key);
+	const struct instance *instance = &event->instance;
+	struct buf *rows = history->out;
+	char time[CLOCK_RFC3339_SIZE];
+	unsigned len = clock_rfc3339(event->time_ms, time);
 
-	if (!json_is_string(value))
-		return (struct str){NULL, 0};
-	return (struct str){json_string_value(value), json_string_length(value)};
+	table_put_number(rows, event->revision, false);
+	table_put_cell(rows, (struct str){time, len}, false);
+	table_put_cell(rows, str_of(event_kind_name(event->kind)), false);
+	table_put_cell(rows, instance->service, false);
+	table_put_cell(rows, instance->id, false);
+	table_put_cell(rows, str_of(status_name(instance->status)), false);
+	table_put_cell(rows, event->author, false);
+	table_put_cell(rows, event->reason, true);
 }
 
-static void put_row(struct buf *rows, const json_t *event)
+/** On the history thread: makes a table of the rows. */
+static void end_rows(struct history *history)
 {
-	const json_t *instance = json_object_get(event, "instance");
-	const json_t *revision = json_object_get(event, "revision");
+	struct buf *rows = history->out;
+	struct buf heading;
+	struct buf out;
+	struct table table = {{0}};
 
-	table_put_number(rows, (uint64_t)json_integer_value(revision), false);
-	table_put_cell(rows, member_text(event, "time"), false);
-	table_put_cell(rows, member_text(event, "kind"), false);
-	table_put_cell(rows, member_text(instance, "service"), false);
-	table_put_cell(rows, member_text(instance, "id"), false);
-	table_put_cell(rows, member_text(instance, "status"), false);
-	table_put_cell(rows, member_text(event, "author"), false);
-	table_put_cell(rows, member_text(event, "reason"), true);
+	buf_init(&heading, 256);
+	buf_init(&out, rows->most);
+	buf_put(&heading, "REVISION\tTIME\tKIND\tSERVICE\tID\tSTATUS\tBY\tREASON\n");
+	table_measure(&table, &heading);
+	table_measure(&table, rows);
+	table_put_rows(&table, &out, &heading);
+	table_put_rows(&table, &out, rows);
+	if (buf_error(&heading) < 0)
+		out.error = buf_error(&heading);
+	buf_fini(&heading);
+	buf_fini(rows);
+	*rows = out;
 }
 
-/** For people, so it may take its time: reads back what was rendered. */
-static int put_table(struct buf *out, const struct buf *events)
+static void move(struct buf *to, struct buf *from)
 {
-	struct buf array;
-	struct buf rows;
-	const json_t *event;
-	size_t i;
-
-	buf_init(&array, events->most + 2);
-	buf_put_char(&array, '[');
-	buf_put_str(&array, (struct str){events->data, events->len});
-	buf_put_char(&array, ']');
-	json_t *root = buf_error(&array) < 0 ? NULL : json_loadb(array.data, array.len, 0, NULL);
-	buf_fini(&array);
-	if (root == NULL)
-		return -ENOMEM;
-
-	buf_init(&rows, out->most);
-	buf_put(&rows, "REVISION\tTIME\tKIND\tSERVICE\tID\tSTATUS\tBY\tREASON\n");
-	json_array_foreach(root, i, event) put_row(&rows, event);
-	json_decref(root);
-	table_put(out, &rows);
-	int r = buf_error(&rows);
-	buf_fini(&rows);
-	return r;
+	buf_fini(to);
+	*to = *from;
+	buf_init(from, to->most);
 }
 
 static void put_events(struct buf *out, const struct history *history)
@@ -177,7 +173,7 @@ static void put_events(struct buf *out, const struct history *history)
 	buf_put_str(out, (struct str){history->out->data, history->out->len});
 	buf_put(out, "],\"revision\":");
 	buf_put_u64(out, history->last);
-	if (history->count == history->query.limit) {
+	if (history->more) {
 		buf_put(out, ",\"next\":");
 		buf_put_u64(out, history->last);
 	}
@@ -187,9 +183,14 @@ static void put_events(struct buf *out, const struct history *history)
 static enum api_result submit(struct call *call, struct parked *parked,
                               const struct events_query *query)
 {
+	struct history *history = &parked->history;
+
 	buf_reset(&parked->out);
+	history->bytes_max = PAST_PAGE_BYTES;
 	if (events_stream(query))
-		follow_prepare(&parked->history, query);
+		follow_prepare(history, query);
+	history->put = query->form == EVENTS_TEXT ? put_row : history->put;
+	history->end = query->form == EVENTS_TEXT ? end_rows : NULL;
 	call->request->park = parked;
 	int r = registry_read_history(call->api->registry, &parked->history);
 	if (r == 0)
@@ -310,7 +311,7 @@ static enum api_result events_read(struct call *call, struct parked *parked)
 	if (r == 0 && history->count == 0 && query.wait_ms > 0 && !parked->wait.expired)
 		return wait_for_events(call, parked, &query);
 	if (r == 0 && query.form == EVENTS_TEXT)
-		r = put_table(body, history->out);
+		move(body, history->out);
 	else if (r == 0)
 		put_events(body, history);
 	if (r < 0)

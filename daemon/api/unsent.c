@@ -63,8 +63,10 @@ static void count(struct api *api, struct api_request *request, uint64_t held, u
 
 bool api_hold(struct api *api, struct api_request *request, uint64_t held, uint64_t unsent)
 {
-	if (bound_passed(api, request, held, unsent) != BOUND_NONE)
+	if (bound_passed(api, request, held, unsent) != BOUND_NONE) {
+		metrics_count(METRIC_UNSENT_REFUSED, 1);
 		return false;
+	}
 	count(api, request, held, unsent);
 	return true;
 }

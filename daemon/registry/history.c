@@ -47,7 +47,7 @@ static bool asks_the_same(const struct history *a, const struct history *b)
 {
 	return !a->has_begun && a->query.since == b->query.since &&
 	       a->query.kinds == b->query.kinds && a->query.limit == b->query.limit &&
-	       a->put == b->put && a->bytes_max == b->bytes_max &&
+	       a->put == b->put && a->end == b->end && a->bytes_max == b->bytes_max &&
 	       str_equal(a->query.service, b->query.service) && str_equal(a->query.id, b->query.id);
 }
 
@@ -120,6 +120,8 @@ static void answer(struct history *history)
 {
 	struct history *same = history->same;
 
+	if (history->end != NULL && history->error == 0)
+		history->end(history);
 	while (same != NULL) {
 		struct history *next = same->next;
 

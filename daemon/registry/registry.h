@@ -175,6 +175,9 @@ struct history {
 	/** Appends one event to out, on the history thread. NULL: as JSON objects between commas.
 	 */
 	void (*put)(struct history *history, const struct event *event);
+	/** Finishes what put() has put, on the history thread, once. NULL: nothing is to be done.
+	 */
+	void (*end)(struct history *history);
 	size_t bytes_max; /* stop once out is so long; 0: never */
 	bool is_counted;  /* how many may ask is limited elsewhere: never refused as one too many */
 	void (*done)(struct history *history); /* on the history thread; must not block */

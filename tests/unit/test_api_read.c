@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "api_fixture.h"
 
+#include "api/travel.h"
 #include "balance/balance.h"
 #include "terminal_cases.h"
+
+#include <stdatomic.h>
 
 static bool body_has(const char *want)
 {
@@ -415,6 +418,63 @@ START_TEST(events_are_told_in_order)
 }
 END_TEST
 
+static atomic_uint parsed; /* what jansson allocated on this thread */
+static pthread_t reader;
+
+static void *counted_malloc(size_t size)
+{
+	if (pthread_equal(pthread_self(), reader))
+		atomic_fetch_add(&parsed, 1);
+	return malloc(size);
+}
+
+START_TEST(a_table_of_events_is_made_where_the_log_is_read)
+{
+	put("web", "a", NULL);
+	reader = pthread_self();
+	json_set_alloc_funcs(counted_malloc, free);
+	request = (struct api_request){.method = API_GET,
+	                               .target = STR("/v1/events?format=text"),
+	                               .peer = STR("192.0.2.7:1"),
+	                               .wake = wake};
+	ck_assert_int_eq(api_handle(api, &request, &response), API_PARKED);
+	wait_woken();
+	ck_assert_int_eq(api_finish(api, &request, &response), API_DONE);
+	json_set_alloc_funcs(malloc, free);
+	ck_assert_uint_eq(parsed, 0);
+	ck_status(200);
+	ck_assert(body_has("registered  web      a"));
+}
+END_TEST
+
+START_TEST(a_page_of_events_is_bounded_in_bytes)
+{
+	static char record[24000];
+	char target[100];
+	size_t found = 0;
+	long long since = 0;
+
+	size_t len = (size_t)snprintf(record, sizeof(record),
+	                              "{\"host\":\"10.0.0.1\",\"port\":80,\"metadata\":{\"m\":\"");
+	memset(record + len, 'x', 16000);
+	strcpy(record + len + 16000, "\"}}");
+	for (unsigned i = 0; i < 300; i++) {
+		(void)snprintf(target, sizeof(target), "/v1/services/web/instances/i%u", i);
+		call("PUT", target, record);
+		ck_status(201);
+	}
+	while (since >= 0) {
+		(void)snprintf(target, sizeof(target), "/v1/events?limit=1000&since=%lld", since);
+		call("GET", target, NULL);
+		ck_status(200);
+		ck_assert_uint_lt(sent().len, PAST_PAGE_BYTES + 20000);
+		found += json_array_size(at("events"));
+		since = at("next") != NULL ? number("next") : -1;
+	}
+	ck_assert_uint_eq(found, 300);
+}
+END_TEST
+
 /** Registers until the first events have been forgotten. */
 static void forget_events(void)
 {
@@ -579,6 +639,7 @@ SUITE("api_read", api_fixture_setup, api_fixture_teardown, a_lookup_shares_one_r
       text_is_for_people_who_ask, text_and_pretty_json_hold_nothing_that_a_terminal_obeys,
       pretty_indents_any_json, picks_take_turns, a_pick_filters_and_excludes_what_is_encoded,
       what_needs_an_index_waits_for_it_once, a_key_is_sticky, the_other_strategies_pick_too,
+      a_table_of_events_is_made_where_the_log_is_read, a_page_of_events_is_bounded_in_bytes,
       events_are_told_in_order, events_that_are_gone_are_said_to_be,
       wrong_queries_are_refused_by_name, lists_in_queries_have_limits, a_held_expiry_is_told,
       the_unknown_is_404)
