@@ -73,13 +73,24 @@ static void wake(struct archive_query *query)
 	voyage->request->wake(voyage->request);
 }
 
+static void end_voyage(struct archive_query *query)
+{
+	struct voyage *voyage = container_of(query, struct voyage, query);
+
+	buf_fini(&voyage->out);
+	free(voyage);
+}
+
 static void free_voyage(void *more)
 {
 	struct voyage *voyage = more;
 
-	snapshot_store_drop(voyage->query.store);
-	buf_fini(&voyage->out);
-	free(voyage);
+	if (voyage->query.store == NULL) {
+		end_voyage(&voyage->query);
+		return;
+	}
+	voyage->query.done = end_voyage;
+	registry_drop_past(voyage->registry, &voyage->query);
 }
 
 struct parked *travel_park(struct call *call, struct voyage **ret_voyage,
@@ -102,6 +113,7 @@ struct parked *travel_park(struct call *call, struct voyage **ret_voyage,
 	voyage->service = (struct str){parked->memory, call->service.len};
 	voyage->id = (struct str){parked->memory + call->service.len, call->id.len};
 	voyage->request = call->request;
+	voyage->registry = call->api->registry;
 	voyage->query.done = wake;
 	buf_init(&voyage->out, call->response->body.most);
 	voyage->query.out = &voyage->out;

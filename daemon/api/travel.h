@@ -29,6 +29,7 @@ bool travel_instance(struct call *call, enum api_result *ret_result);
 struct voyage {
 	struct archive_query query;
 	struct api_request *request;
+	struct registry *registry;
 	struct str service; /* of the path, kept */
 	struct str id;
 	struct buf out; /* the query's */

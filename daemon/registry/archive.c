@@ -181,6 +181,13 @@ static int read_life(struct archive *archive, struct archive_query *query)
 	return r < 0 ? r : -ESTALE;
 }
 
+static void drop(struct archive_query *query)
+{
+	snapshot_store_drop(query->store);
+	query->store = NULL;
+	query->done(query);
+}
+
 static void answer(struct archive *archive, struct archive_query *query)
 {
 	int64_t begun_us = clock_us();
@@ -195,6 +202,9 @@ static void answer(struct archive *archive, struct archive_query *query)
 	case ARCHIVE_LIFE:
 		query->error = read_life(archive, query);
 		break;
+	case ARCHIVE_DROP:
+		drop(query);
+		return;
 	}
 	metrics_count(METRIC_PAST_READS, 1);
 	metrics_observe(METRIC_PAST_SECONDS, (uint64_t)(clock_us() - begun_us));
@@ -213,7 +223,7 @@ static struct archive_query *take(struct archive *archive, bool *ret_stopping)
 		archive->head = query->next;
 		if (archive->head == NULL)
 			archive->tail = &archive->head;
-		archive->count--;
+		archive->count -= query->kind != ARCHIVE_DROP;
 	}
 	archive->hinted = false;
 	*ret_stopping = archive->stopping;
@@ -235,7 +245,7 @@ static void archive_main(void *arg)
 			make_keyframe(archive);
 		if (query == NULL)
 			continue;
-		if (stopping) {
+		if (stopping && query->kind != ARCHIVE_DROP) {
 			query->error = -ESHUTDOWN;
 			query->done(query);
 		} else {
@@ -316,6 +326,26 @@ int archive_submit(struct archive *archive, struct archive_query *query)
 	}
 	lock_release(&archive->lock);
 	return r;
+}
+
+void archive_drop(struct archive *archive, struct archive_query *query)
+{
+	bool queued = false;
+
+	query->kind = ARCHIVE_DROP;
+	lock_take(&archive->lock);
+	if (!archive->stopping) {
+		/* Before all questions, or their answers would pile up. */
+		query->next = archive->head;
+		archive->head = query;
+		if (query->next == NULL)
+			archive->tail = &query->next;
+		CHECK_OK(pthread_cond_signal(&archive->filled));
+		queued = true;
+	}
+	lock_release(&archive->lock);
+	if (!queued)
+		drop(query);
 }
 
 void archive_stop(struct archive *archive)

@@ -272,6 +272,8 @@ void history_free(struct history_thread *thread);
 struct archive;
 int archive_start(struct registry *registry, struct archive **ret_archive) MUST_USE;
 int archive_submit(struct archive *archive, struct archive_query *query) MUST_USE;
+/** See registry_drop_past(). */
+void archive_drop(struct archive *archive, struct archive_query *query);
 /** The latest revision is now @p revision. Writer only; next to free. */
 void archive_hint(struct archive *archive, uint64_t revision);
 /** Retention has changed. Writer only. */

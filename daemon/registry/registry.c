@@ -338,3 +338,8 @@ int registry_read_past(struct registry *registry, struct archive_query *query)
 {
 	return archive_submit(registry->archive, query);
 }
+
+void registry_drop_past(struct registry *registry, struct archive_query *query)
+{
+	archive_drop(registry->archive, query);
+}

@@ -200,7 +200,8 @@ int registry_read_history(struct registry *registry, struct history *history) MU
 enum archive_kind {
 	ARCHIVE_STATE, /* what was registered at `at`: a store of its own */
 	ARCHIVE_DIFF,  /* what changed from `at` to `to`: JSON in out */
-	ARCHIVE_LIFE   /* the events of one instance: JSON in out */
+	ARCHIVE_LIFE,  /* the events of one instance: JSON in out */
+	ARCHIVE_DROP   /* not a question: registry_drop_past() */
 };
 
 /** A question about the past, answered on the registry's archive thread. Owned by the caller until
@@ -221,7 +222,7 @@ struct archive_query {
 	int error;                    /* as past_read(), journal_reader_events(); -EMSGSIZE */
 	struct past_bounds bounds;    /* with -ESTALE and -ERANGE too */
 	uint64_t to_revision;         /* ARCHIVE_DIFF */
-	struct snapshot_store *store; /* ARCHIVE_STATE: the caller's, for snapshot_store_drop() */
+	struct snapshot_store *store; /* ARCHIVE_STATE: the caller's, for registry_drop_past() */
 	uint64_t last;                /* ARCHIVE_LIFE: as journal_reader_events() */
 	uint32_t count;               /* in `out` */
 	bool more;                    /* the page was full: there may be more after it */
@@ -230,3 +231,8 @@ struct archive_query {
 };
 /** @return 0, -EAGAIN (too many wait), -ESHUTDOWN */
 int registry_read_past(struct registry *registry, struct archive_query *query) MUST_USE;
+/**
+ * Frees the store of an answered @p query, which may be large, on the archive thread that made it;
+ * then calls done(), there, or here when that thread has ended.
+ */
+void registry_drop_past(struct registry *registry, struct archive_query *query);
