@@ -270,6 +270,10 @@ ROLLCALL_API rollcall_state rollcall_registration_state(rollcall_registration *r
  * known yet), -EMSGSIZE */
 ROLLCALL_API int rollcall_registration_id(rollcall_registration *registration, char *out,
                                           size_t size);
+/** Copies why the last request for it failed, cut to @p size: the registry's words, or what kept it
+ * from answering. The next success ends that. @return 0; -ENOENT: it did not fail */
+ROLLCALL_API int rollcall_registration_failure(rollcall_registration *registration, char *out,
+                                               size_t size);
 /** The load, 0-1, that heartbeats report from now on. */
 ROLLCALL_API int rollcall_registration_set_load(rollcall_registration *registration, double load);
 /** Tells the registry to send no one here any more, and waits for its word. The registration

@@ -65,6 +65,7 @@ static void registration_free(rollcall_registration *registration)
 	free(registration->service);
 	free(registration->host);
 	free(registration->id);
+	free(registration->failure);
 	free(registration);
 }
 

@@ -346,6 +346,7 @@ static void on_done(struct registry_request *request)
 	enum doing doing = registration->doing;
 	int status = request->exchange.error < 0 ? 0 : request->exchange.status;
 
+	registration_note_failure(registration);
 	registration->doing = DOING_NOTHING;
 	if (doing == DOING_DELETE)
 		delete_done(registration, status);

@@ -40,9 +40,13 @@ struct rollcall_registration {
 	bool put_sent;   /* it may know of us */
 	bool leaving;
 	bool left;
+	char *failure; /* why the last request failed; NULL: it did not */
 };
 
 /** In registration.c, with the engine's lock held: sets up what drives it. */
 void registration_init(rollcall_registration *registration, rollcall_client *client);
 /** Looks at what is to be done next, at @p due_us. */
 void registration_schedule(rollcall_registration *registration, int64_t due_us);
+
+/** In failure.c, with the engine's lock held: notes how the request went that has just ended. */
+void registration_note_failure(rollcall_registration *registration);

@@ -165,14 +165,17 @@ static void ask_registry(struct sim *sim, struct sim_flight *flight, const char 
 	(void)snprintf(flight->reply.head, sizeof(flight->reply.head),
 	               "X-Rollcall-Revision: %llu\r\n%s", (unsigned long long)sim->revision,
 	               sim->registry_head);
-	if (sim->registry_status != 0)
+	if (sim->registry_status != 0) {
 		flight->reply.status = sim->registry_status;
-	else if (strcmp(path, "/healthz") == 0)
+		(void)snprintf(flight->reply.body, sizeof(flight->reply.body), "%s",
+		               sim->registry_body);
+	} else if (strcmp(path, "/healthz") == 0) {
 		flight->reply.status = 200;
-	else if (strstr(path, "/instances/") != NULL)
+	} else if (strstr(path, "/instances/") != NULL) {
 		answer_instance(sim, flight, path);
-	else
+	} else {
 		answer_lookup(sim, flight, path);
+	}
 }
 
 /* --- the instances -------------------------------------------------------------------------- */

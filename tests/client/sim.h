@@ -38,7 +38,7 @@ struct sim_reply {
 	bool reset;  /* closed after the request */
 	bool hang;   /* never */
 	char head[256];
-	char body[256];
+	char body[2048];
 };
 
 struct sim_record {
@@ -75,6 +75,7 @@ struct sim {
 	bool polls;          /* offers long polls */
 	int registry_status; /* not 0: answers all with it */
 	char registry_head[128];
+	char registry_body[2048]; /* with registry_status */
 	uint64_t revision;
 	unsigned lookups;
 	unsigned poll_requests;
