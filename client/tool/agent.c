@@ -31,6 +31,7 @@ struct item {
 	const char *id;
 	struct check check;
 	rollcall_registration *registration; /* NULL: is not registered */
+	struct reminder reminder;
 	enum verdict verdict;
 	json_int_t passes; /* in a row */
 	json_int_t fails;
@@ -45,6 +46,7 @@ struct agent {
 	struct owned owned;
 	struct item **items;
 	size_t count;
+	struct reminder tidying;
 	int64_t tidy_ms; /* when to remove what should not be there */
 	int64_t save_ms; /* when to write the state file again if the last write failed */
 	bool ended;
@@ -58,7 +60,12 @@ static json_int_t number(const struct item *item, const char *key)
 static void item_join(struct item *item)
 {
 	owned_set(&item->agent->owned, item->service, item->id, true);
+	item->reminder = (struct reminder){0};
 	item->registration = library_register(item->agent->client, item->record);
+	if (item->registration == NULL)
+		(void)reminder_failed(
+			&item->reminder,
+			(int)ROLLCALL_PENDING); /* library_register() has reported it */
 }
 
 /** Deregisters it. When nobody answers, tidying goes on trying. */
@@ -82,6 +89,9 @@ static void decide(struct item *item, bool fine)
 		item->verdict = FINE;
 		tool_warn("%s %s: fine, registering", item->service, item->id);
 		item_join(item);
+	} else if (fine && item->verdict == FINE && item->registration == NULL) {
+		if (reminder_failed(&item->reminder, (int)ROLLCALL_PENDING))
+			item_join(item);
 	} else if (!fine && item->verdict != FAILING && item->fails >= number(item, "fail")) {
 		item->verdict = FAILING;
 		tool_warn("%s %s: failing (%s), not registered", item->service, item->id,
@@ -143,6 +153,21 @@ static bool belongs(const char *service, const char *id, void *arg)
 	return item != NULL && (item->registration != NULL || item->verdict == UNDECIDED);
 }
 
+static void report_tidying(struct agent *agent, const char *service, const char *id,
+                           const struct http_answer *answer)
+{
+	const char *detail = answer != NULL ? api_text(answer->json, "detail") : "";
+
+	if (!reminder_failed(&agent->tidying, answer == NULL ? 0 : (int)answer->status))
+		return;
+	if (answer == NULL)
+		tool_warn("cannot deregister '%s %s'; trying again: %s", service, id,
+		          http_error(agent->tool->http));
+	else
+		tool_warn("cannot deregister '%s %s'; trying again: %s (status %ld)", service, id,
+		          detail, answer->status);
+}
+
 /** Removes one that is remembered and should not be registered; the next turn takes the next. */
 static void tidy(struct agent *agent)
 {
@@ -158,11 +183,16 @@ static void tidy(struct agent *agent)
 	struct text path = api_path(service, id, "");
 	request.path = path.data;
 	agent->tidy_ms = tool_now_ms() + TIDY_MS;
-	if (http_send(agent->tool->http, &request, &answer) == 0) {
+	if (http_send(agent->tool->http, &request, &answer) < 0) {
+		report_tidying(agent, service, id, NULL);
+	} else {
 		if (answer.status < 300 || answer.status == 404) {
 			tool_warn("%s %s: removed, it no longer runs here", service, id);
+			(void)reminder_succeeded(&agent->tidying);
 			owned_set(&agent->owned, service, id, false);
 			agent->tidy_ms = tool_now_ms();
+		} else {
+			report_tidying(agent, service, id, &answer);
 		}
 		http_answer_free(&answer);
 	}
@@ -259,6 +289,17 @@ static int64_t work(struct agent *agent)
 	return next;
 }
 
+static void report(struct agent *agent)
+{
+	for (size_t i = 0; i < agent->count; i++) {
+		struct item *item = agent->items[i];
+
+		if (item->registration != NULL)
+			library_report(&item->reminder, item->registration, item->service,
+			               item->id);
+	}
+}
+
 static void go_on(struct agent *agent)
 {
 	struct signalfd_siginfo info;
@@ -272,6 +313,7 @@ static void go_on(struct agent *agent)
 			reload(agent);
 		else if (number == SIGCHLD)
 			reap(agent);
+		report(agent);
 	}
 }
 

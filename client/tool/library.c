@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define WHY_SIZE 4096
+
 rollcall_client *library_open(const struct tool *tool, const char *strategy)
 {
 	rollcall_options options;
@@ -52,15 +54,6 @@ static json_int_t number_of(const json_t *record, const char *key, json_int_t ot
 	return json_is_integer(value) ? json_integer_value(value) : otherwise;
 }
 
-static void tell_state(rollcall_registration *registration, rollcall_state state, void *arg)
-{
-	const char *service = arg;
-
-	(void)registration;
-	if (state == ROLLCALL_REFUSED)
-		tool_warn("the registry refuses to register '%s'; trying again", service);
-}
-
 rollcall_registration *library_register(rollcall_client *client, const json_t *record)
 {
 	rollcall_registration_options options;
@@ -83,9 +76,6 @@ rollcall_registration *library_register(rollcall_client *client, const json_t *r
 	options.ttl_ms = (uint32_t)number_of(record, "ttl_ms", options.ttl_ms);
 	options.remove_after_ms = number_of(record, "remove_after_ms", options.remove_after_ms);
 	options.metadata = pairs;
-	options.on_state = tell_state;
-	/* The library gives it back as it is; tell_state() only reads it. */
-	options.arg = (void *)(uintptr_t)options.service;
 	int r = rollcall_register(client, &options, &registration);
 	free(pairs);
 	if (r < 0) {
@@ -93,4 +83,31 @@ rollcall_registration *library_register(rollcall_client *client, const json_t *r
 		return NULL;
 	}
 	return registration;
+}
+
+static bool is_known(rollcall_state state)
+{
+	return state == ROLLCALL_REGISTERED || state == ROLLCALL_DRAINING;
+}
+
+void library_report(struct reminder *reminder, rollcall_registration *registration,
+                    const char *service, const char *id)
+{
+	char why[WHY_SIZE];
+	const char *between = id != NULL ? " " : "";
+
+	id = id != NULL ? id : "";
+	rollcall_state state = rollcall_registration_state(registration);
+	if (rollcall_registration_failure(registration, why, sizeof(why)) < 0) {
+		if (is_known(state) && reminder_succeeded(reminder))
+			tool_warn("'%s%s%s' is registered: the registry answers again", service,
+			          between, id);
+		return;
+	}
+	if (!reminder_failed(reminder, (int)state))
+		return;
+	const char *what = state == ROLLCALL_REFUSED ? "the registry refuses to register"
+	                   : is_known(state)         ? "cannot renew the lease of"
+	                                             : "cannot register";
+	tool_warn("%s '%s%s%s'; trying again: %s", what, service, between, id, why);
 }

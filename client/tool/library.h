@@ -2,6 +2,7 @@
 /** The client library, as the commands' options set it up. */
 #pragma once
 
+#include "tool/reminder.h"
 #include "tool/tool.h"
 
 #include <jansson.h>
@@ -17,3 +18,11 @@ rollcall_client *library_open(const struct tool *tool, const char *strategy);
  * @return NULL: told
  */
 rollcall_registration *library_register(rollcall_client *client, const json_t *record);
+
+/**
+ * Reports that registering or a heartbeat fails and why, at once and then each minute, and that it
+ * succeeds again. To be called whenever the client has run.
+ * @param id  NULL: the service's name says enough
+ */
+void library_report(struct reminder *reminder, rollcall_registration *registration,
+                    const char *service, const char *id);

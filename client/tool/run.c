@@ -35,6 +35,7 @@ struct run {
 	struct check check;
 	rollcall_client *client;
 	rollcall_registration *registration; /* NULL: not ready yet, or no more */
+	struct reminder reminder;
 	json_t *record;
 	pid_t child;
 	int wait_status;
@@ -287,6 +288,9 @@ static int supervise(struct run *run)
 
 		if (!run->ended)
 			take_signal(run, pump_turn(&run->pump, next, &info), &info);
+		if (run->registration != NULL)
+			library_report(&run->reminder, run->registration,
+			               run->args->value[OPT_SERVICE], NULL);
 	}
 	return EXIT_OK;
 }

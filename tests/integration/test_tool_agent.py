@@ -293,6 +293,53 @@ class Reconciling(TestCase):
             self.assertEqual(tool_test.read(state), text)
 
 
+class Reporting(TestCase):
+    def test_a_refused_and_a_failing_registration_are_reported(self):
+        port = tool_test.free_port()
+        daemon = self.daemon(listen=[f'127.0.0.1:{port}'], start=False)
+        self.write({'service': 'web', 'id': 'a', 'port': 1, 'check': 'none'},
+                   {'service': 'web', 'id': 'b', 'port': 1, 'host': 'no host', 'check': 'none'},
+                   {'service': 'no service', 'id': 'c', 'port': 1, 'check': 'none'})
+        agent = self.agent(f'127.0.0.1:{port}')
+        for name in ('web a', 'web b'):
+            agent.wait_err(f"cannot register '{name}'; trying again: http://127.0.0.1:{port}: no connection\n")
+        agent.wait_err("cannot register 'no service'")
+        daemon.start()
+        agent.wait_err("'web a' is registered: the registry answers again\n")
+        agent.wait_err("the registry refuses to register 'web b'; trying again: ")
+        self.assertIn('; /host: ', agent.err)
+        agent.stop()
+
+    def test_a_removal_that_fails_is_reported(self):
+        port = tool_test.free_port()
+        daemon = self.daemon(listen=[f'127.0.0.1:{port}'])
+        self.write({'service': 'web', 'id': 'a', 'port': 1, 'check': 'none'})
+        agent = self.agent(daemon)
+        self.wait_ids(daemon, 'web', 'a')
+        daemon.stop()
+        self.write()
+        agent.signal(signal.SIGHUP)
+        agent.wait_err("cannot deregister 'web a'; trying again: http://127.0.0.1")
+        daemon.start()
+        self.wait_ids(daemon, 'web')
+        agent.wait_err('web a: removed')
+        self.assertEqual(agent.err.count('cannot deregister'), 1)
+
+    def test_what_lasts_is_reported_each_minute(self):
+        port = tool_test.free_port()
+        self.write({'service': 'web', 'id': 'a', 'port': 1, 'check': 'none'})
+        agent = self.agent(f'127.0.0.1:{port}')
+        run = self.start(f'127.0.0.1:{port}', 'run', '--service', 'web', '-p', '1', '--check', 'none', '--host', 'h', '--',
+                         'sleep', '1000')
+        for one in (agent, run):
+            one.wait_err('cannot register')
+        began = tool_test.now_ms()
+        for one in (agent, run):
+            rt.wait_for(lambda one=one: one.err.count('cannot register') == 2, 90, 'the second report')
+            self.assertGreaterEqual(tool_test.now_ms() - began, 55000)
+            one.stop()
+
+
 class Reading(TestCase):
     def check(self, text):
         with open(self.path, 'w', encoding='utf-8') as file:

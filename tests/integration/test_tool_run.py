@@ -85,10 +85,33 @@ class Registering(TestCase):
         port = tool_test.free_port()
         run = self.run_server(f'127.0.0.1:{port}')
         run.wait_out('pid')
+        run.wait_err(f"cannot register 'web'; trying again: http://127.0.0.1:{port}: no connection\n")
         daemon = self.daemon(listen=[f'127.0.0.1:{port}'])
         self.wait_registered(daemon)
+        run.wait_err("'web' is registered: the registry answers again\n")
         daemon.stop()
         self.assertEqual(run.stop(), 0)
+
+    def test_a_failing_lease_is_reported_with_its_recovery(self):
+        port = tool_test.free_port()
+        daemon = self.daemon(listen=[f'127.0.0.1:{port}'])
+        run = self.run_server(daemon, '--ttl', '9s')
+        self.wait_registered(daemon)
+        self.assertNotIn('rollcall:', run.err)
+        daemon.stop()
+        run.wait_err("cannot renew the lease of 'web'; trying again: " + f'http://127.0.0.1:{port}: ')
+        daemon.start()
+        run.wait_err("'web' is registered: the registry answers again\n")
+        self.assertEqual(run.err.count('trying again'), 1)
+
+    def test_the_reason_is_the_registry_s(self):
+        body = b'{"detail":"not on my watch"}'
+        head = b'HTTP/1.1 403 Forbidden\r\nContent-Type: application/problem+json\r\nConnection: close\r\n\r\n'
+        with tool_test.Answering(head + body) as registry:
+            run = self.run_server(registry.url, '--host', '127.0.0.1')
+            run.wait_err("the registry refuses to register 'web'; trying again: "
+                         f'{registry.url}: not on my watch (status 403)\n')
+            run.stop()
 
     def test_checks_decide_when_it_is_ready(self):
         daemon = self.daemon()
@@ -120,7 +143,8 @@ class Registering(TestCase):
     def test_a_refused_record_is_told(self):
         daemon = self.daemon()
         run = self.run_server(daemon, '--host', 'no host', '--check', 'none')
-        run.wait_err("the registry refuses to register 'web'")
+        run.wait_err("the registry refuses to register 'web'; trying again: " + daemon.url + ': ')
+        self.assertRegex(run.err, r"\(status 422\); /host: .")
         run.wait_out('pid')
         self.assertEqual((run.stop(), run.out.count('signal 15')), (0, 1))
 
