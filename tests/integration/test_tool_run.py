@@ -243,9 +243,9 @@ class Signals(TestCase):
     STUBBORN = ('sh -c \'trap "" TERM; echo "child $$"; while :; do sleep 0.1; done\' & '
                 'trap "exit 3" TERM; echo "parent $$"; wait')
 
-    def stubborn(self, daemon, *args, **kwargs):
+    def stubborn(self, daemon, *args):
         run = self.start(daemon, 'run', '--service', 'web', '--id', 'a', '-p', '1', '--check', 'none', *args, '--', 'sh',
-                         '-c', self.STUBBORN, **kwargs)
+                         '-c', self.STUBBORN)
         run.wait_out('child')
         run.wait_out('parent')
         pids = {line.split()[0]: int(line.split()[1]) for line in run.out.splitlines()}
@@ -255,7 +255,7 @@ class Signals(TestCase):
 
     def test_what_the_program_started_ends_with_it_after_a_signal(self):
         daemon = self.daemon()
-        run, pids = self.stubborn(daemon, start_new_session=True)
+        run, pids = self.stubborn(daemon)
         self.wait_registered(daemon)
         self.assertEqual(run.stop(), 3)
         self.assertFalse(tool_test.lives(pids['child']))
@@ -265,23 +265,14 @@ class Signals(TestCase):
         daemon = self.daemon()
         run = self.start(daemon, 'run', '--service', 'web', '--id', 'a', '-p', '1', '--check', 'none', '--', 'sh', '-c',
                          'sh -c \'trap "echo inner" USR1; echo ready; while :; do sleep 0.05; done\' & '
-                         'trap : USR1; while :; do wait; done', start_new_session=True)
+                         'trap : USR1; while :; do wait; done')
         run.wait_out('ready')
         run.signal(signal.SIGUSR1)
         run.wait_out('inner')
-        run.signal(signal.SIGKILL)
-        self.end_session(run.pid)
-
-    def end_session(self, session):
-        for pid in filter(str.isdigit, os.listdir('/proc')):
-            stat = tool_test.read(f'/proc/{pid}/stat')
-            if stat and int(stat.rsplit(')', 1)[1].split()[3]) == session:
-                tool_test.end_process(int(pid))
 
     def test_what_the_program_leaves_behind_by_itself_stays(self):
         daemon = self.daemon()
-        run = self.start(daemon, 'run', '--service', 'web', '-p', '1', '--', 'sh', '-c', 'sleep 1000 & echo $!',
-                         start_new_session=True)
+        run = self.start(daemon, 'run', '--service', 'web', '-p', '1', '--', 'sh', '-c', 'sleep 1000 & echo $!')
         self.assertEqual(run.wait(), 0)
         self.assertTrue(tool_test.lives(run.out.strip()))
         tool_test.end_process(int(run.out))
@@ -289,7 +280,7 @@ class Signals(TestCase):
     def test_a_program_that_is_late_and_ignores_sigterm_is_killed(self):
         daemon = self.daemon()
         run = self.start(daemon, 'run', '--service', 'web', '-p', '1', '--check', 'exec:false', '--start-within', '500ms',
-                         '--', 'sh', '-c', 'trap "" TERM; echo $$; while :; do sleep 0.1; done', start_new_session=True)
+                         '--', 'sh', '-c', 'trap "" TERM; echo $$; while :; do sleep 0.1; done')
         run.wait_out('\n')
         self.addCleanup(tool_test.end_process, int(run.out))
         self.assertEqual(run.wait(), ERROR)
@@ -300,7 +291,7 @@ class Signals(TestCase):
         note = os.path.join(self.directory(), 'pid')
         run = self.start(daemon, 'run', '--service', 'web', '-p', '1', '--check',
                          f'exec:sh -c \'trap "" TERM; echo $$ >>{note}; while :; do sleep 0.1; done\'; true',
-                         '--', 'sleep', '1000', start_new_session=True)
+                         '--', 'sleep', '1000')
         pid = rt.wait_for(lambda: tool_test.read(note).split(), 20, 'the check')[0]
         self.addCleanup(tool_test.end_process, int(pid))
         rt.wait_for(lambda: not tool_test.lives(pid), 20, 'the end of the check')

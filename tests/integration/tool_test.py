@@ -50,9 +50,12 @@ class Result:
 
 
 class Running:
-    """A tool that goes on until it is stopped; what it writes goes to files."""
+    """A tool that goes on until it is stopped; what it writes goes to files.
+
+    It leads a session, so that what it leaves behind can be found."""
 
     def __init__(self, directory, command, env, **kwargs):
+        kwargs.setdefault('start_new_session', 'preexec_fn' not in kwargs)
         self.out_path = os.path.join(directory, 'out')
         self.err_path = os.path.join(directory, 'err')
         with open(self.out_path, 'wb') as out, open(self.err_path, 'wb') as err:
@@ -104,8 +107,13 @@ class Running:
 
     def end(self):
         if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+            self.process.terminate()  # it ends what it has started in other sessions
+            try:
+                self.process.wait(rt.seconds(5))
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        end_session(self.pid)
         if rt.REPORT.search(self.err):
             raise AssertionError(f'a sanitizer has found something:\n{self.err}')
 
@@ -202,6 +210,14 @@ def lives(pid):
     """A zombie does not."""
     stat = read(f'/proc/{pid}/stat')
     return stat != '' and stat.rsplit(')', 1)[1].split()[0] not in 'ZX'
+
+
+def end_session(session):
+    """Kills the processes that are left of a session."""
+    for pid in filter(str.isdigit, os.listdir('/proc')):
+        stat = read(f'/proc/{pid}/stat')
+        if stat and int(stat.rsplit(')', 1)[1].split()[3]) == session:
+            end_process(int(pid))
 
 
 def end_process(pid):
