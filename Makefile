@@ -220,7 +220,7 @@ $(B)/rollcall: $(TOOL_SRCS:%.c=$(B)/%.o) $(B)/client/tool_files.o $(CLIENT_LIB)
 # The examples see what users see: the public header and the shared library.
 $(EXAMPLES): $(B)/%: $(B)/%.o $(CLIENT_SO)
 	$(call say,LD,$@)
-	$(Q)$(LINK) -o $@ $< $(CLIENT_SO) -Xlinker -rpath -Xlinker '$(abspath $(B))' $(CLIENT_LIBS)
+	$(Q)$(LINK) -o $@ $< $(CLIENT_SO) -Xlinker -rpath -Xlinker '$(abspath $(B))'
 
 # As a C++ user would: -Wall -Wextra, no flags of ours. This also proves that the header is C++.
 $(CXX_EXAMPLES): $(B)/%: $(srcdir)/%.cc $(srcdir)/client/include/rollcall.h $(CLIENT_SO)
@@ -231,7 +231,7 @@ $(CXX_EXAMPLES): $(B)/%: $(srcdir)/%.cc $(srcdir)/client/include/rollcall.h $(CL
 
 SUBST_FILE = sed -e 's|@sbindir@|$(sbindir)|g' -e 's|@prefix@|$(prefix)|g' -e 's|@libdir@|$(libdir)|g' \
 	-e 's|@includedir@|$(includedir)|g' -e 's|@VERSION@|$(VERSION)|g' -e 's|@systemd_254@|$(systemd_254)|' \
-	-e 's|@localstatedir@|$(localstatedir)|g' \
+	-e 's|@localstatedir@|$(localstatedir)|g' -e 's|@CLIENT_LIBS@|$(strip $(CLIENT_LIBS))|g' \
 	$(if $(filter /var,$(localstatedir)),-e '/^@if_not_var@/d' -e 's|^@if_var@||',-e '/^@if_var@/d' -e 's|^@if_not_var@||')
 $(B)/rollcall.pc: $(srcdir)/client/rollcall.pc.in config.mk
 	$(Q)mkdir -p $(@D) && $(SUBST_FILE) $< >$@
@@ -326,7 +326,7 @@ $(UNIT_RUNS): run-%: $(B)/tests/%
 $(FUZZ_RUNS): run-fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%
 	@sh $(srcdir)/tests/lib/run-program $(RESULTS)/fuzz/fuzz_$*.tap fuzz/fuzz_$* $< $(srcdir)/tests/fuzz/corpus/$*
 # Last, because it measures time; two files at a time, whatever -j says.
-run-integration: $(PROGRAMS) $(CLIENT_SO) $(EXAMPLES) $(CXX_EXAMPLES) $(PRELOADS) | $(UNIT_RUNS) $(FUZZ_RUNS)
+run-integration: $(PROGRAMS) $(CLIENT_SO) $(PC) $(EXAMPLES) $(CXX_EXAMPLES) $(PRELOADS) | $(UNIT_RUNS) $(FUZZ_RUNS)
 	@ROLLCALLD=$(abspath $(B)/rollcalld) ROLLCALL_TOOL=$(abspath $(TOOL)) ROLLCALL_FLAVOUR=$(FLAVOUR) \
 	  $(PYTHON) $(srcdir)/tests/integration/run.py $(RESULTS)/integration $(addprefix $(srcdir)/,$(INTEGRATION))
 

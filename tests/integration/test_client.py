@@ -67,6 +67,18 @@ def manual_example():
     return text.replace('\\e', '\\')
 
 
+def package_flags():
+    """What pkg-config prints where no other package is installed, for the library in the build folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(os.path.join(rt.BUILD, 'rollcall.pc'), folder)
+        output = subprocess.run(
+            ['pkg-config', f'--define-variable=includedir={rt.ROOT}/client/include',
+             f'--define-variable=libdir={rt.BUILD}', '--cflags', '--libs', 'rollcall'],
+            env={'PATH': os.environ['PATH'], 'PKG_CONFIG_LIBDIR': folder, 'PKG_CONFIG_PATH': ''},
+            stdout=subprocess.PIPE, text=True, check=True).stdout
+    return output.split()
+
+
 class Examples(rt.TestCase):
     def setUp(self):
         super().setUp()
@@ -168,14 +180,16 @@ class Examples(rt.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             program = os.path.join(folder, 'program')
             subprocess.run(['cc', '-Wall', '-Wextra', '-Werror', '-x', 'c', '-o', program, '-',
-                            '-I', os.path.join(rt.ROOT, 'client/include'), '-L', rt.BUILD,
-                            '-lrollcall', f'-Wl,-rpath,{rt.BUILD}'],
+                            *package_flags(), f'-Wl,-rpath,{rt.BUILD}'],
                            input=manual_example(), text=True, check=True)
             run = self.program(program)
             self.assertEqual(run.end(), 0, run.lines)
         name = service.wait_line('registered').split()[1]
         self.assertEqual(run.lines, ['register: no error', f'200 from {name}: {name}'])
         self.assertEqual(self.registry.ids('front', status='any'), [])
+
+    def test_pkg_config_needs_no_package_but_ours(self):
+        self.assertEqual(package_flags(), [f'-I{rt.ROOT}/client/include', f'-L{rt.BUILD}', '-lrollcall'])
 
     @unittest.skipUnless(os.path.exists(os.path.join(EXAMPLES, 'pick')), 'no C++ compiler')
     def test_keys_stick_to_the_instances_that_the_registry_picks(self):
