@@ -79,12 +79,6 @@ static void put_service(struct buf *out, const struct service *service, bool tex
 	buf_put_char(out, '}');
 }
 
-static bool has_prefix(struct str text, struct str prefix)
-{
-	return text.len >= prefix.len &&
-	       (prefix.len == 0 || memcmp(text.data, prefix.data, prefix.len) == 0);
-}
-
 /** Inside a visit. @return 0 or -ENOMEM */
 static int put_services(struct buf *out, const struct snapshot *now, const struct listing *listing)
 {
@@ -99,7 +93,7 @@ static int put_services(struct buf *out, const struct snapshot *now, const struc
 		size_t after = directory_find(directory, listing->after, true);
 		i = after > i ? after : i;
 	}
-	for (; i < directory->count && has_prefix(directory->names[i], listing->prefix); i++) {
+	for (; i < directory->count && str_begins(directory->names[i], listing->prefix); i++) {
 		const struct service *service = snapshot_service(now, directory->names[i]);
 
 		if (count == listing->limit)
@@ -111,7 +105,7 @@ static int put_services(struct buf *out, const struct snapshot *now, const struc
 		put_service(out, service, listing->text);
 		last = service->name;
 	}
-	bool cut = i < directory->count && has_prefix(directory->names[i], listing->prefix);
+	bool cut = i < directory->count && str_begins(directory->names[i], listing->prefix);
 	if (!listing->text)
 		buf_put_char(out, ']');
 	if (cut && !listing->text) {
@@ -151,79 +145,74 @@ static enum api_result put_listing(struct call *call, const struct snapshot *now
 	return call_answer(call, 200, listing->text ? TYPE_TEXT : TYPE_JSON);
 }
 
-/** Inside a visit. The newest revision at which the listing may have changed, and what it shows as
- * one number. */
-static uint64_t listing_revision(const struct call *call, const struct snapshot *now,
-                                 const struct listing *listing, uint64_t *ret_print)
+/** Inside a visit. May the listing show something else than at @p since? Yes when in doubt. */
+static bool has_changed(const struct call *call, const struct snapshot *now,
+                        const struct listing *listing, uint64_t since)
 {
+	const struct registry *registry = call->api->registry;
+
+	if (since > snapshot_revision(now))
+		return true;
+	if (registry_recounted_revision(registry) <= since)
+		return false;
+	if (listing->prefix.len == 0 ||
+	    registry_removed_revision(registry, (struct str){NULL, 0}) > since)
+		return true;
+
 	const struct directory *directory = snapshot_directory(now);
-	uint64_t revision = registry_removed_revision(call->api->registry, (struct str){NULL, 0});
-	uint64_t print = 0;
-
-	*ret_print = 0;
 	if (directory == NULL)
-		return UINT64_MAX; /* no memory to know: it may have changed */
+		return true; /* no memory to know */
 	for (size_t i = directory_find(directory, listing->prefix, false);
-	     i < directory->count && has_prefix(directory->names[i], listing->prefix); i++) {
-		const struct service *service = snapshot_service(now, directory->names[i]);
-
-		if (service->revision > revision)
-			revision = service->revision;
-		print = (print ^ service->hash) * UINT64_C(0x9e3779b97f4a7c15);
-		for (size_t s = 0; s < STATUS_COUNT; s++)
-			print = print * 31 + service->status_count[s];
-	}
-	*ret_print = print;
-	return revision;
+	     i < directory->count && str_begins(directory->names[i], listing->prefix); i++)
+		if (snapshot_service(now, directory->names[i])->revision > since)
+			return true;
+	return false;
 }
 
-static enum api_result list(struct call *call, const struct listing *listing,
+static enum api_result list(struct call *call, const struct listing *listing, uint64_t since,
                             struct parked *parked);
 
+/** The writer wakes it when what it shows has changed; it need not look itself. */
 static enum api_result list_again(struct call *call, struct parked *parked)
 {
+	const struct watcher *watcher = &parked->wait.watcher;
 	struct listing listing;
 
 	if (!read_listing(call, &listing)) {
 		parked_free(parked);
 		return API_DONE;
 	}
-	return list(call, &listing, parked);
+	if (watcher->has_news)
+		listing.wait.wait_ms = 0;
+	return list(call, &listing, watcher->seen, parked);
 }
 
-/** Answers when the listing has changed or time is over; waits otherwise. Owns @p parked. */
-static enum api_result list(struct call *call, const struct listing *listing, struct parked *parked)
+/**
+ * Answers when the listing has changed after @p since or time is over; waits otherwise. Owns
+ * @p parked.
+ */
+static enum api_result list(struct call *call, const struct listing *listing, uint64_t since,
+                            struct parked *parked)
 {
-	struct watcher watcher = {.topic = {NULL, 0}};
+	struct watcher watcher = {.topic = listing->prefix, .by_prefix = true};
 
 	for (;;) {
 		const struct snapshot *now = snapshot_enter(call->api->store);
 		bool waits = listing->wait.wait_ms > 0 && (parked == NULL || !parked->wait.expired);
-		uint64_t print = 0;
-		bool changed = waits;
 
-		if (waits) {
-			uint64_t revision = listing_revision(call, now, listing, &print);
-
-			changed = parked != NULL
-			                  ? print != parked->wait.fingerprint
-			                  : revision > listing->wait.revision ||
-			                            listing->wait.revision > snapshot_revision(now);
-		}
-		if (!waits || changed) {
+		if (!waits || has_changed(call, now, listing, since)) {
 			enum api_result result = put_listing(call, now, listing);
 			call_waited(call, parked, snapshot_revision(now));
 			snapshot_leave(call->api->store);
 			return result;
 		}
-		watcher.seen = watcher.has = snapshot_revision(now);
+		since = watcher.seen = watcher.has = snapshot_revision(now);
 		snapshot_leave(call->api->store);
 
 		if (!call_wait(call, &parked, &watcher, &listing->wait, list_again))
 			return API_DONE;
-		parked->wait.fingerprint = print;
 
-		bool moved = snapshot_revision(snapshot_enter(call->api->store)) > watcher.seen;
+		bool moved = snapshot_revision(snapshot_enter(call->api->store)) > since;
 		snapshot_leave(call->api->store);
 		if (!moved || !call_unwait(call, parked))
 			return API_PARKED;
@@ -246,5 +235,5 @@ enum api_result services_get(struct call *call)
 		return API_DONE;
 	if (query_get(&call->query, LIST_AT) != NULL)
 		return travel_to(call, &travel);
-	return list(call, &listing, NULL);
+	return list(call, &listing, listing.wait.revision, NULL);
 }

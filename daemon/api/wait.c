@@ -79,6 +79,7 @@ bool call_wait(struct call *call, struct parked **parked, const struct watcher *
 	if (mine->hub == NULL) {
 		mine->topic = (struct str){(*parked)->memory, watcher->topic.len};
 		mine->aspects = watcher->aspects;
+		mine->by_prefix = watcher->by_prefix;
 		mine->wake = wake;
 		watch_join(hub, mine, watcher->has);
 	}

@@ -24,6 +24,12 @@ static inline bool str_equal(struct str a, struct str b)
 	return a.len == b.len && (b.len == 0 || memcmp(a.data, b.data, b.len) == 0);
 }
 
+static inline bool str_begins(struct str text, struct str prefix)
+{
+	return text.len >= prefix.len &&
+	       (prefix.len == 0 || memcmp(text.data, prefix.data, prefix.len) == 0);
+}
+
 /** Order of bytes: below, equal to or above 0. */
 static inline int str_compare(struct str a, struct str b)
 {

@@ -125,6 +125,8 @@ struct batch {
 	size_t event_count;
 	struct silence silences[BATCH_DUE];
 	size_t silence_count;
+	struct str *recounted; /* services whose counts by status change; may name one twice */
+	size_t recounted_count;
 	int64_t now_real_ms;
 	int64_t now_lease_ms;
 };
@@ -150,6 +152,7 @@ struct registry {
 	_Atomic bool is_full;
 	_Atomic bool is_locked;
 	_Atomic uint32_t held_services;
+	_Atomic uint64_t recounted; /* latest change of any service's counts by status */
 	/* latest removal of an instance: of all, and by hash of its service's name */
 	_Atomic uint64_t removed_any;
 	_Atomic uint64_t removed[REMOVED_BUCKETS];

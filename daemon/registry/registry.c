@@ -73,6 +73,7 @@ static int restore(struct registry *registry)
 	}
 	snapshot_draft_publish(restore.draft);
 	atomic_store_explicit(&registry->removed_any, restore.revision, memory_order_relaxed);
+	atomic_store_explicit(&registry->recounted, restore.revision, memory_order_relaxed);
 	for (size_t i = 0; i < REMOVED_BUCKETS; i++) /* before that nothing is known */
 		atomic_store_explicit(&registry->removed[i], restore.revision,
 		                      memory_order_relaxed);
@@ -87,7 +88,9 @@ static int allocate(struct registry *registry)
 	registry->commands = calloc(registry->batch_max, sizeof(struct command *));
 	batch->entries = calloc(entries, sizeof(*batch->entries));
 	batch->events = calloc(entries, sizeof(*batch->events));
-	return registry->commands != NULL && batch->entries != NULL && batch->events != NULL
+	batch->recounted = calloc(entries, sizeof(*batch->recounted));
+	return registry->commands != NULL && batch->entries != NULL && batch->events != NULL &&
+	                       batch->recounted != NULL
 	               ? 0
 	               : -ENOMEM;
 }
@@ -167,6 +170,7 @@ void registry_close(struct registry *registry)
 	free(registry->commands);
 	free(registry->batch.entries);
 	free(registry->batch.events);
+	free(registry->batch.recounted);
 	free(registry->holds);
 	free(registry->dir);
 	free(registry);
@@ -238,6 +242,11 @@ uint64_t registry_removed_revision(const struct registry *registry, struct str s
 		return atomic_load_explicit(&registry->removed_any, memory_order_acquire);
 	return atomic_load_explicit(&registry->removed[hash_str(service) % REMOVED_BUCKETS],
 	                            memory_order_acquire);
+}
+
+uint64_t registry_recounted_revision(const struct registry *registry)
+{
+	return atomic_load_explicit(&registry->recounted, memory_order_acquire);
 }
 
 struct watch_hub *registry_watch(const struct registry *registry)

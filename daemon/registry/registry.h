@@ -64,6 +64,11 @@ struct watch_hub *registry_watch(const struct registry *registry);
  * @return a revision after which it has not been removed
  */
 uint64_t registry_removed_revision(const struct registry *registry, struct str service);
+/**
+ * The revision up to which the counts by status of all services are known to have changed last: a
+ * listing that was made at it or later still holds. Any thread, inside a visit.
+ */
+uint64_t registry_recounted_revision(const struct registry *registry);
 /** What registry_open() found wrong with the journal and did about it, or why the journal has
  * failed;
  * "" when neither. Any thread. */

@@ -195,6 +195,40 @@ static void tell_watchers(const struct snapshot *now, const struct command *comm
 	watch_tell(command->receipt, &change, revision);
 }
 
+/* Those that wait for a listing are counted whatever it shows, so they must come and see. */
+static void wake_listings(struct registry *registry, const struct command *command,
+                          uint64_t revision)
+{
+	metrics_count(METRIC_WAKEUPS_ANY,
+	              watch_notify_prefixes(registry->watch, &command->instance.service, 1,
+	                                    revision, false));
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return str_compare(*(const struct str *)a, *(const struct str *)b);
+}
+
+static void notify_listings(struct registry *registry, const struct batch *batch)
+{
+	if (!watch_has_prefixes(registry->watch))
+		return;
+	if (batch->recounted_count > 0)
+		qsort(batch->recounted, batch->recounted_count, sizeof(batch->recounted[0]),
+		      by_name);
+	metrics_count(METRIC_WAKEUPS_ANY,
+	              watch_notify_prefixes(registry->watch, batch->recounted,
+	                                    batch->recounted_count,
+	                                    journal_revision(registry->journal), true));
+	for (size_t i = 0; i < batch->entry_count; i++) {
+		const struct entry *entry = &batch->entries[i];
+
+		if (entry->event != NULL && entry->command != NULL &&
+		    entry->command->receipt != NULL)
+			wake_listings(registry, entry->command, entry->event->revision);
+	}
+}
+
 /* After publishing: who is woken looks at the snapshot. */
 static void notify(struct registry *registry, const struct batch *batch)
 {
@@ -219,6 +253,7 @@ static void notify(struct registry *registry, const struct batch *batch)
 	}
 	snapshot_leave(registry->store);
 	metrics_count(METRIC_WAKEUPS_ANY, watch_notify_any(registry->watch));
+	notify_listings(registry, batch);
 }
 
 /* Before publishing, so that who finds a service gone finds this too. Any removal may have been the
@@ -238,9 +273,32 @@ static void note_removals(struct registry *registry, const struct batch *batch)
 	}
 }
 
+/* Before publishing, for the same reason. */
+static void note_recounts(struct registry *registry, struct batch *batch)
+{
+	const struct snapshot *now = snapshot_enter(registry->store);
+
+	batch->recounted_count = 0;
+	for (size_t i = 0; i < batch->event_count; i++) {
+		struct str name = batch->events[i].instance.service;
+		const struct service *before = snapshot_service(now, name);
+		uint32_t none[STATUS_COUNT] = {0};
+		uint32_t after[STATUS_COUNT];
+
+		(void)snapshot_draft_count(batch->draft, name, after);
+		if (memcmp(before != NULL ? before->status_count : none, after, sizeof(after)) == 0)
+			continue;
+		batch->recounted[batch->recounted_count++] = name;
+		atomic_store_explicit(&registry->recounted, batch->events[i].revision,
+		                      memory_order_release);
+	}
+	snapshot_leave(registry->store);
+}
+
 static void publish(struct registry *registry, struct batch *batch)
 {
 	note_removals(registry, batch);
+	note_recounts(registry, batch);
 	snapshot_draft_publish(batch->draft);
 	batch->draft = NULL;
 	for (size_t i = 0; i < batch->entry_count; i++) {
@@ -286,12 +344,13 @@ static void build_indexes(struct registry *registry, struct command *command)
 }
 
 /* It was so before: whoever has not been sent that yet is waited for all the same. */
-static void tell_again(const struct registry *registry, const struct entry *entry)
+static void tell_again(struct registry *registry, const struct entry *entry)
 {
 	const struct snapshot *now = snapshot_enter(registry->store);
 
 	CHECK(entry->member != NULL); /* or it were an error */
 	tell_watchers(now, entry->command, entry->member->value.revision);
+	wake_listings(registry, entry->command, entry->member->value.revision);
 	snapshot_leave(registry->store);
 }
 

@@ -19,14 +19,16 @@ struct watch_hub {
 	_Atomic size_t count;
 	_Atomic uint32_t bucket_count[BUCKETS];
 	_Atomic uint32_t any_count;
+	_Atomic uint32_t prefix_count;
 
 	/* guarded by lock */
 	struct lock lock;
 	struct watchers bucket[BUCKETS];
 	struct watchers any; /* without a topic */
+	struct watchers prefixes;
 	struct live_watchers live[BUCKETS];
-	struct live_watchers live_any;
-	uint64_t joined; /* how many ever have */
+	struct live_watchers live_any; /* without a topic, or by prefix */
+	uint64_t joined;               /* how many ever have */
 	struct receipts receipts;
 };
 

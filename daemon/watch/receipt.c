@@ -57,6 +57,8 @@ static bool counts(const struct watch_receipt *receipt, const struct watcher *wa
 {
 	if (watcher->joined > receipt->joined || has >= receipt->revision)
 		return false;
+	if (watcher->by_prefix)
+		return str_begins(receipt->topic, watcher->topic);
 	if (watcher->topic.len == 0)
 		return true;
 	if (watcher->hash != receipt->hash || !str_equal(watcher->topic, receipt->topic))

@@ -32,6 +32,7 @@ struct watch_hub *watch_hub_new(void)
 	for (size_t i = 0; i < BUCKETS; i++)
 		TAILQ_INIT(&hub->bucket[i]);
 	TAILQ_INIT(&hub->any);
+	TAILQ_INIT(&hub->prefixes);
 	/* the other lists are empty as they are */
 	return hub;
 }
@@ -51,6 +52,10 @@ static struct watchers *list_of(struct watch_hub *hub, const struct watcher *wat
 {
 	size_t at = watcher->hash % BUCKETS;
 
+	if (watcher->by_prefix) {
+		*ret_count = &hub->prefix_count;
+		return &hub->prefixes;
+	}
 	*ret_count = watcher->topic.len == 0 ? &hub->any_count : &hub->bucket_count[at];
 	return watcher->topic.len == 0 ? &hub->any : &hub->bucket[at];
 }
@@ -74,8 +79,9 @@ void watch_join(struct watch_hub *hub, struct watcher *watcher, uint64_t has)
 	watcher->has = has;
 	lock_take(&hub->lock);
 	watcher->joined = ++hub->joined;
-	LIST_INSERT_HEAD(watcher->topic.len == 0 ? &hub->live_any
-	                                         : &hub->live[watcher->hash % BUCKETS],
+	LIST_INSERT_HEAD(watcher->topic.len == 0 || watcher->by_prefix
+	                         ? &hub->live_any
+	                         : &hub->live[watcher->hash % BUCKETS],
 	                 watcher, live);
 	lock_release(&hub->lock);
 }
@@ -200,6 +206,50 @@ size_t watch_notify_any(struct watch_hub *hub)
 		struct watcher *watcher = TAILQ_FIRST(&hub->any);
 
 		leave_locked(hub, watcher);
+		TAILQ_INSERT_TAIL(&woken, watcher, link);
+	}
+	lock_release(&hub->lock);
+	return wake_all(&woken);
+}
+
+bool watch_has_prefixes(const struct watch_hub *hub)
+{
+	return atomic_load(&hub->prefix_count) > 0;
+}
+
+/* Does one of the sorted @p topics begin with @p prefix? */
+static bool has_prefixed(const struct str *topics, size_t count, struct str prefix)
+{
+	size_t low = 0;
+	size_t high = count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (str_compare(topics[middle], prefix) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < count && str_begins(topics[low], prefix);
+}
+
+size_t watch_notify_prefixes(struct watch_hub *hub, const struct str *topics, size_t count,
+                             uint64_t revision, bool has_news)
+{
+	struct watchers woken = TAILQ_HEAD_INITIALIZER(woken);
+	struct watcher *next;
+
+	if (count == 0)
+		return 0;
+	lock_take(&hub->lock);
+	for (struct watcher *watcher = TAILQ_FIRST(&hub->prefixes); watcher != NULL;
+	     watcher = next) {
+		next = TAILQ_NEXT(watcher, link);
+		if (revision <= watcher->seen || !has_prefixed(topics, count, watcher->topic))
+			continue;
+		leave_locked(hub, watcher);
+		watcher->has_news = has_news;
 		TAILQ_INSERT_TAIL(&woken, watcher, link);
 	}
 	lock_release(&hub->lock);

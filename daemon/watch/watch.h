@@ -33,7 +33,9 @@ struct watch_hub;
 struct watcher {
 	/* set before watch_add() */
 	struct str topic; /* borrowed; empty: any change at all */
-	unsigned aspects; /* bit per aspect; not looked at when the topic is empty */
+	bool by_prefix;   /* the topic is the beginning of many: watch_notify_prefixes() wakes it,
+	                     and nothing else does */
+	unsigned aspects; /* bit per aspect; not looked at when the topic is empty or a prefix */
 	uint64_t seen;    /* wake when an aspect's revision is greater */
 	/** Called once, on the notifying thread, without locks; must not block. */
 	void (*wake)(struct watcher *watcher);
@@ -42,6 +44,8 @@ struct watcher {
 	TAILQ_ENTRY(watcher) link;
 	uint64_t hash;
 	bool is_waiting;
+	bool has_news; /* by_prefix: a topic of its was among those that changed when it was woken
+	                */
 	LIST_ENTRY(watcher) live;
 	struct watch_hub *hub; /* while it is live, otherwise NULL */
 	uint64_t joined;       /* its number among all that have */
@@ -92,3 +96,15 @@ bool watch_is_wanted(const struct watch_hub *hub, struct str topic);
 size_t watch_notify(struct watch_hub *hub, const struct watch_change *change);
 /** Wakes all that wait for any change. Thread: the writer. */
 size_t watch_notify_any(struct watch_hub *hub);
+/** Does anybody wait for topics by prefix? Any thread; one load. */
+bool watch_has_prefixes(const struct watch_hub *hub);
+/**
+ * Wakes those who wait for a prefix of one of @p topics and have not seen @p revision. Costs a
+ * binary search for each who waits. Thread: the writer.
+ * @param topics    in order of str_compare()
+ * @param has_news  false: they are woken only to say that they have been sent all up to @p
+ * revision, which a receipt waits for
+ * @return how many were woken
+ */
+size_t watch_notify_prefixes(struct watch_hub *hub, const struct str *topics, size_t count,
+                             uint64_t revision, bool has_news);

@@ -112,6 +112,21 @@ class Told(TestCase):
         self.wait_parked(9)
         self.assertEqual(self.drain(wait_ms=60000).counts(), (0, 0))
 
+    def test_who_waits_for_a_listing_is_told_although_it_shows_the_same(self):
+        for name in ('one', 'two'):
+            self.registry.register('api', name, ttl_ms=1000)
+        rt.wait_for(lambda: self.registry.instance('api', 'one')['status'] == 'unhealthy')
+        rt.wait_for(lambda: self.registry.instance('api', 'two')['status'] == 'unhealthy')
+        seen = self.registry.get('/v1/services').json()['revision']
+        self.send(f'/v1/services?revision={seen}&wait_ms=600000&prefix=a')
+        self.send(f'/v1/services?revision={seen}&wait_ms=600000')
+        self.wait_parked(2)
+        path = rt.instance_path('api', 'one') + '/status'
+        for _ in range(2):  # the second time nothing changes
+            answer = self.registry.put(path, {'status': 'draining', 'wait_ms': 60000}).json()
+            self.assertEqual((answer['watchers_told'], answer['watchers_untold']), (0, 0))
+            self.wait_parked(2)
+
     def test_as_many_watchers_as_there_may_be_are_told(self):
         self.registry.stop()
         self.registry.options.append('--max-watchers=2')

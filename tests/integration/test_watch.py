@@ -160,6 +160,33 @@ class Watch(rt.TestCase):
         self.assertEqual(poll.result().json()['services'],
                          [{'service': 'web', 'healthy': 2, 'unhealthy': 0, 'draining': 0}])
 
+    def test_the_listing_is_left_alone_by_what_it_does_not_show(self):
+        self.registry.register('web', 'a')
+        seen = self.registry.get('/v1/services').json()['revision']
+        self.registry.register('web', 'a', weight=200)  # no count changes
+        polls = [self.poll('/v1/services', revision=seen, prefix='w') for _ in range(3)]
+        rt.wait_for(lambda: self.registry.metric(PARKED) == 3, 10, 'parked')
+        for i in range(20):
+            self.registry.register('api', f'x{i}')
+            self.registry.register('web', 'a', weight=i + 1)
+        self.assertEqual(self.registry.metric('rollcall_watch_wakeups_total', cause='any'), 0)
+        self.assertEqual(self.registry.metric(PARKED), 3)
+        self.registry.set_status('web', 'a', 'draining')
+        for poll in polls:
+            self.assertEqual(poll.result().json()['services'],
+                             [{'service': 'web', 'healthy': 0, 'unhealthy': 0, 'draining': 1}])
+        self.assertEqual(self.registry.metric('rollcall_watch_wakeups_total', cause='any'), 3)
+
+    def test_the_listing_is_answered_at_once_when_it_has_changed(self):
+        self.registry.register('web', 'a')
+        self.registry.register('api', 'x')
+        seen = self.registry.get('/v1/services').json()['revision']
+        self.registry.deregister('web', 'a')
+        self.registry.register('db', 'y')
+        for prefix in ('', 'w', 'd'):
+            answer = self.registry.get(f'/v1/services?wait_ms=60000&revision={seen}&prefix={prefix}')
+            self.assertGreater(answer.json()['revision'], seen)
+
     def test_wait_ms_needs_a_revision_and_has_a_limit(self):
         self.registry.register('web', 'a')
         for target in ('?wait_ms=5', '?revision=1&wait_ms=600001', '?revision=-1&wait_ms=5'):

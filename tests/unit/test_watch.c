@@ -106,6 +106,37 @@ START_TEST(any_change_wakes_those_without_a_topic)
 }
 END_TEST
 
+static struct watcher by_prefix(const char *prefix, uint64_t seen)
+{
+	struct watcher watcher = waiting(prefix, 0, seen);
+
+	watcher.by_prefix = true;
+	return watcher;
+}
+
+START_TEST(a_change_wakes_those_whose_prefix_it_has)
+{
+	const struct str topics[] = {STR("api"), STR("web"), STR("web.v2")};
+	struct watcher watchers[] = {by_prefix("", 9),     by_prefix("a", 9),   by_prefix("web", 9),
+	                             by_prefix("web.", 9), by_prefix("b", 9),   by_prefix("x", 9),
+	                             by_prefix("apis", 9), by_prefix("web", 10)};
+	const bool want[] = {true, true, true, true, false, false, false, false};
+
+	for (size_t i = 0; i < ARRAY_LEN(watchers); i++)
+		watch_add(hub, &watchers[i]);
+	ck_assert(watch_has_prefixes(hub));
+	ck_assert_uint_eq(watch_notify_any(hub), 0);
+	ck_assert_uint_eq(notify("web", 10, 10), 0);
+	ck_assert_uint_eq(watch_notify_prefixes(hub, topics, 0, 10, true), 0);
+	ck_assert_uint_eq(watch_notify_prefixes(hub, topics, 3, 10, true), 4);
+	for (size_t i = 0; i < ARRAY_LEN(watchers); i++) {
+		ck_assert_msg(watch_cancel(hub, &watchers[i]) != want[i], "%zu", i);
+		ck_assert(watchers[i].has_news == want[i]);
+	}
+	ck_assert(!watch_has_prefixes(hub));
+}
+END_TEST
+
 /* A receipt for a change of "web" at @p revision, of healthy instances only. */
 static struct watch_receipt *tell(uint64_t revision)
 {
@@ -438,8 +469,9 @@ END_TEST
 
 SUITE("watch", setup, teardown, only_its_topic_and_its_aspects_wake_a_watcher,
       a_watcher_is_woken_once, a_cancelled_watcher_is_not_woken,
-      any_change_wakes_those_without_a_topic, topics_that_share_a_bucket_are_kept_apart,
-      a_callback_may_wait_again, a_live_watcher_may_wait_again_while_receipts_count_it,
+      any_change_wakes_those_without_a_topic, a_change_wakes_those_whose_prefix_it_has,
+      topics_that_share_a_bucket_are_kept_apart, a_callback_may_wait_again,
+      a_live_watcher_may_wait_again_while_receipts_count_it,
       each_watcher_is_either_woken_or_cancelled,
       the_maker_of_a_change_is_woken_when_all_have_been_sent_it,
       who_leaves_is_waited_for_no_longer_and_was_not_told,
