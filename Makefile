@@ -246,7 +246,8 @@ $(B)/docs/man/%: $(srcdir)/docs/man/% config.mk
 # --- test programs ----------------------------------------------------------
 TEST_CFLAGS := -I$(srcdir)/tests/lib -DCASES_DIR='"$(abspath $(srcdir)/tests/cases)"' $(CHECK_CFLAGS) -Wno-conversion -Wno-sign-conversion -Wno-format-nonliteral
 $(UNIT_TESTS:%=%.o) $(CLIENT_TESTS:%=%.o): EXTRA_CFLAGS = $(TEST_CFLAGS)
-$(CLIENT_TESTS:%=%.o) $(CLIENT_TEST_LIB_SRCS:%.c=$(B)/%.o): EXTRA_CFLAGS = $(TEST_CFLAGS) $(CPP_CLIENT) $(CLIENT_CFLAGS)
+$(CLIENT_TESTS:%=%.o) $(CLIENT_TEST_LIB_SRCS:%.c=$(B)/%.o): EXTRA_CFLAGS = $(TEST_CFLAGS) $(CPP_CLIENT) $(CLIENT_CFLAGS) \
+	-DCASES='"$(abspath $(srcdir))/tests/cases"'
 $(TEST_LIB_SRCS:%.c=$(B)/%.o) $(FUZZERS:%=%.o) $(BENCHES:%=%.o): EXTRA_CFLAGS = -I$(srcdir)/tests/lib
 $(filter $(B)/tests/fuzz/fuzz_client_%,$(FUZZERS:%=%.o)): EXTRA_CFLAGS = $(CPP_CLIENT) $(CLIENT_CFLAGS)
 

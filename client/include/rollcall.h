@@ -380,6 +380,8 @@ typedef struct rollcall_request {
 	size_t size;
 	const char *method; /* NULL: GET */
 	const char *path;   /* with query, percent-encoded, beginning with '/'; NULL: "/" */
+	/** Those that the library sends itself replace one of the same name here:
+	 * Request-Timeout-Ms, traceparent, tracestate, X-Retry-Attempt, Idempotency-Key. */
 	const rollcall_pair *headers;
 	size_t header_count; /* at most 64 */
 	const void *body;    /* borrowed until the call has ended; asynchronous calls copy it */
@@ -388,11 +390,16 @@ typedef struct rollcall_request {
 	/** Sent as Idempotency-Key: the service promises to act once for each key, so that the
 	 * request may be sent again. */
 	const char *key;
-	const char *sticky;      /* key for consistent_hash */
-	const char *traceparent; /* of the caller's span; NULL: a new trace begins */
-	uint32_t timeout_ms;     /* for all of it; 0, or more than the policy's: the policy's */
+	const char *sticky; /* key for consistent_hash */
+	/** Of the caller's span (W3C Trace Context); NULL: the one in headers. When there is none,
+	 * more than one, or it is not valid, a new trace begins. */
+	const char *traceparent;
+	uint32_t timeout_ms;    /* for all of it; 0, or more than the policy's: the policy's */
 	uint32_t retry_attempt; /* not 0: itself part of a retry further out, so not retried here */
 	size_t max_response;    /* bytes of body: 16 MiB */
+	/** Sent on as it is, with a valid traceparent only; NULL: those in headers, joined by ','.
+	 * Dropped when longer than 4096 bytes or of more than 32 entries. */
+	const char *tracestate;
 } rollcall_request;
 
 typedef struct rollcall_response {
@@ -430,9 +437,10 @@ ROLLCALL_API int rollcall_response_header(const rollcall_response *response, con
 
 /**
  * For a service that, while it answers a request, calls others: takes over the deadline
- * (Request-Timeout-Ms), the trace (traceparent) and whether it is a retry (X-Retry-Attempt).
- * @param header  gives the value of a header of the request being answered, or NULL; a traceparent
- *                it gives is borrowed by @p request
+ * (Request-Timeout-Ms), the trace (traceparent, tracestate) and whether it is a retry
+ * (X-Retry-Attempt). @p request must be new: of two deadlines it keeps the earlier.
+ * @param header  gives the value of a header of the request being answered, joined by ',' if it was
+ *                given more than once, or NULL; @p request borrows a traceparent and a tracestate
  * @return 0, or -ETIMEDOUT: the caller has given up already
  */
 ROLLCALL_API int rollcall_request_inherit(rollcall_request *request,

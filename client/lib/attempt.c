@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 static struct breaker_rule rule_of(const struct call *call)
 {
@@ -193,7 +194,8 @@ static void make_url(struct attempt *attempt)
 	bytes_put(url, attempt->call->request->path);
 }
 
-static void make_headers(struct attempt *attempt, int64_t now)
+/* @return how many headers of ours come first */
+static size_t make_our_headers(struct attempt *attempt, int64_t now)
 {
 	const struct call *call = attempt->call;
 	const rollcall_request *request = call->request;
@@ -201,8 +203,6 @@ static void make_headers(struct attempt *attempt, int64_t now)
 	unsigned tries = request->retry_attempt + call->number - 1;
 	size_t n = 0;
 
-	for (size_t i = 0; i < request->header_count; i++)
-		attempt->headers[n++] = request->headers[i];
 	if (attempt->due_us != NO_DEADLINE) {
 		(void)snprintf(attempt->timeout_text, sizeof(attempt->timeout_text), "%lld",
 		               (long long)left_ms);
@@ -211,12 +211,34 @@ static void make_headers(struct attempt *attempt, int64_t now)
 	}
 	trace_attempt(call, attempt->traceparent);
 	attempt->headers[n++] = (rollcall_pair){"traceparent", attempt->traceparent};
+	if (call->tracestate != NULL)
+		attempt->headers[n++] = (rollcall_pair){"tracestate", call->tracestate};
 	if (tries > 0) {
 		(void)snprintf(attempt->number_text, sizeof(attempt->number_text), "%u", tries);
 		attempt->headers[n++] = (rollcall_pair){"X-Retry-Attempt", attempt->number_text};
 	}
 	if (request->key != NULL)
 		attempt->headers[n++] = (rollcall_pair){"Idempotency-Key", request->key};
+	return n;
+}
+
+static bool is_replaced(const struct attempt *attempt, size_t ours, const char *name)
+{
+	for (size_t i = 0; i < ours; i++)
+		if (strcasecmp(attempt->headers[i].name, name) == 0)
+			return true;
+	return strcasecmp(name, "tracestate") == 0; /* goes on with its traceparent or not at all */
+}
+
+static void make_headers(struct attempt *attempt, int64_t now)
+{
+	const rollcall_request *request = attempt->call->request;
+	size_t ours = make_our_headers(attempt, now);
+	size_t n = ours;
+
+	for (size_t i = 0; i < request->header_count; i++)
+		if (!is_replaced(attempt, ours, request->headers[i].name))
+			attempt->headers[n++] = request->headers[i];
 	attempt->exchange.headers = attempt->headers;
 	attempt->exchange.header_count = n;
 }

@@ -96,6 +96,8 @@ static void fini(struct call *call)
 	for (size_t i = 0; i < call->tried_count; i++)
 		member_unref(call->tried[i]);
 	call->tried_count = 0;
+	free(call->tracestate);
+	call->tracestate = NULL;
 	call->has_ended = true;
 }
 

@@ -11,7 +11,7 @@
 
 #define TRIED_MOST   32
 #define HEADERS_MOST 64
-#define HEADERS_OURS 4
+#define HEADERS_OURS 5
 #define NO_DEADLINE  INT64_MAX
 
 struct call;
@@ -63,9 +63,10 @@ struct call {
 	void (*ended)(struct call *call);
 	int64_t began_us;
 	int64_t deadline_us;
-	bool safe;      /* to send again: idempotent or keyed */
-	char trace[36]; /* "00-<trace id>" */
-	char trace_flags[3];
+	bool safe;        /* to send again: idempotent or keyed */
+	char trace[33];   /* the trace id in hex */
+	bool sampled;     /* by the caller */
+	char *tracestate; /* owned; NULL: none */
 
 	struct attempt attempts[2]; /* the one, and its hedge */
 	struct timer timer;         /* end of a pause, or time to hedge */

@@ -203,7 +203,8 @@ static int copy_request(struct async_call *async, const rollcall_request *from)
 {
 	rollcall_request *to = &async->request;
 	size_t size = from->body_len + text_size(from->method) + text_size(from->path) +
-	              text_size(from->key) + text_size(from->sticky) + text_size(from->traceparent);
+	              text_size(from->key) + text_size(from->sticky) +
+	              text_size(from->traceparent) + text_size(from->tracestate);
 
 	for (size_t i = 0; i < from->header_count; i++)
 		size += text_size(from->headers[i].name) + text_size(from->headers[i].value);
@@ -224,6 +225,7 @@ static int copy_request(struct async_call *async, const rollcall_request *from)
 	to->key = put_text(&at, from->key);
 	to->sticky = put_text(&at, from->sticky);
 	to->traceparent = put_text(&at, from->traceparent);
+	to->tracestate = put_text(&at, from->tracestate);
 	for (size_t i = 0; i < from->header_count; i++)
 		async->headers[i] = (rollcall_pair){put_text(&at, from->headers[i].name),
 		                                    put_text(&at, from->headers[i].value)};

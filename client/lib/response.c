@@ -85,6 +85,8 @@ int rollcall_request_inherit(rollcall_request *request,
 	uint32_t timeout_ms = number_of(timeout, 86400000);
 
 	request->traceparent = header("traceparent", arg);
+	if (request->size >= offsetof(rollcall_request, tracestate) + sizeof(request->tracestate))
+		request->tracestate = header("tracestate", arg);
 	request->retry_attempt = number_of(header("X-Retry-Attempt", arg), 1000);
 	if (timeout == NULL)
 		return 0;

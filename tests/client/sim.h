@@ -86,7 +86,7 @@ struct sim {
 	uint64_t seen_heartbeats;
 
 	/* the last request to an instance */
-	char last_headers[2048];
+	char last_headers[16384];
 	char last_method[16];
 	char last_url[256];
 
