@@ -329,7 +329,7 @@ static int set_text(const struct option *option, char *out, const char *text, ch
 		return wrong(option, text, "is too long", why);
 	if (!is_printable(value))
 		return wrong(option, "(text)", "holds a control character", why);
-	if (option->words != NULL && option->words[0] != '\0' && !is_word(option->words, value))
+	if (option->words[0] != '\0' && !is_word(option->words, value))
 		return wrong(option, text, "is not known", why);
 	if (option == &option_table[OPTION_socket_mode] && !is_mode(value))
 		return wrong(option, text, "is not a mode", why);

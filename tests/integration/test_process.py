@@ -549,7 +549,7 @@ class SocketActivation(TestCase):
     def test_it_serves_on_the_socket_it_is_given_and_on_no_other(self):
         process = self.activate()
         self.assert_serves(self.path)
-        self.assertEqual(rt.READY.findall(self.log()), [f'unix:{self.path}'])
+        rt.wait_for(lambda: rt.READY.findall(self.log()) == [f'unix:{self.path}'], what='the ready line')
         process.terminate()
         self.assertEqual(process.wait(rt.seconds(rt.STOP_S)), OK, self.log())
         self.assertTrue(os.path.exists(self.path), "the socket is systemd's, and stays")

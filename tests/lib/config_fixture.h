@@ -81,6 +81,8 @@ static int load(const char *first, ...)
 	for (int i = 0; i < argc; i++)
 		argv[i] = words[i];
 	argv[argc] = NULL;
+	config_sources_free(sources);
+	sources = NULL;
 	return config_load(argc, argv, say, &config, &action, &sources);
 }
 
