@@ -44,6 +44,11 @@ int journal_check_alone(struct journal *journal)
 
 int journal_begin(struct journal *journal)
 {
+	/* An earlier one could not be undone for want of memory. */
+	sql_rollback(journal->db);
+	if (sqlite3_get_autocommit(journal->db) == 0)
+		return -ENOMEM;
+
 	int r = sql_run(journal->stmt[STMT_BEGIN]);
 
 	return r < 0 ? r : journal_check_alone(journal);

@@ -20,10 +20,21 @@
 
 enum { BIND_AFTER = 1, BIND_THROUGH };
 
-enum past_stmt { PAST_LOG, PAST_MARK, PAST_NEXT, PAST_CHANGES, PAST_CURRENT, PAST_STMT_COUNT };
+enum past_stmt {
+	PAST_VIEW,
+	PAST_LOG,
+	PAST_MARK,
+	PAST_NEXT,
+	PAST_CHANGES,
+	PAST_CURRENT,
+	PAST_STMT_COUNT
+};
 /* What a query asks for is compared after a row is proved: one that is damaged in its service or
  * its id may be just what was asked for. */
 static const char *const texts[PAST_STMT_COUNT] = {
+	/* While it has given a row and is not reset, all reads are of one state of the file. BEGIN
+         * and ROLLBACK would do the same, but ROLLBACK needs memory. */
+	[PAST_VIEW] = "SELECT value FROM counters",
 	[PAST_LOG] =
 		"SELECT begins, max(floor, ifnull((SELECT max(revision) FROM events), 0)), floor"
 		" FROM (SELECT (SELECT value FROM counters WHERE name = 'removed_through')"
@@ -450,12 +461,12 @@ int past_read(struct past *past, const struct past_query *query, struct past_sta
 	if (rebuild.state == NULL)
 		return -ENOMEM;
 	buf_init(&rebuild.state->rows, BYTES_MAX);
-	r = sql_exec(past->db, "BEGIN");
-	if (r == 0)
+	r = sql_step(past->stmt[PAST_VIEW]);
+	if (r >= 0)
 		r = resolve(&rebuild);
 	if (r == 0)
 		r = rebuild_state(&rebuild);
-	sql_rollback(past->db);
+	(void)sqlite3_reset(past->stmt[PAST_VIEW]); /* its error is known */
 	numbers_fini(&rebuild.decided);
 	if (r == 0 || r == -ESTALE || r == -ERANGE)
 		*ret_bounds = rebuild.bounds;

@@ -95,7 +95,12 @@ static bool is_asked_for(const struct journal_query *query, const struct event *
 	       (query->id.len == 0 || str_equal(query->id, event->instance.id));
 }
 
-static int read_state(struct journal_reader *reader, struct scan_order *ret_order,
+/**
+ * All that is read between this and end_view() is of one state of the file: a statement that has
+ * given a row keeps it. BEGIN and ROLLBACK would too, but ROLLBACK needs memory, and a reader that
+ * cannot end its transaction keeps the WAL from starting over for good.
+ */
+static int begin_view(struct journal_reader *reader, struct scan_order *ret_order,
                       uint64_t *ret_latest)
 {
 	int r = sql_step(reader->state);
@@ -107,8 +112,12 @@ static int read_state(struct journal_reader *reader, struct scan_order *ret_orde
 		.floor = (uint64_t)sqlite3_column_int64(reader->state, 2),
 	};
 	*ret_latest = (uint64_t)sqlite3_column_int64(reader->state, 1);
-	(void)sqlite3_reset(reader->state); /* it gave its row */
 	return 0;
+}
+
+static void end_view(struct journal_reader *reader)
+{
+	(void)sqlite3_reset(reader->state); /* its error is known */
 }
 
 /**
@@ -192,10 +201,7 @@ int journal_reader_events(struct journal_reader *reader, const struct journal_qu
 	int r;
 
 	CHECK_MAGIC(reader, journal_reader);
-	r = sql_exec(reader->db, "BEGIN");
-	if (r < 0)
-		return damage_is_told(reader, r);
-	r = read_state(reader, &order, &latest);
+	r = begin_view(reader, &order, &latest);
 	if (r == 0 && query->since < order.begins)
 		r = -ESTALE;
 	if (r == 0 && query->since > latest) {
@@ -208,7 +214,7 @@ int journal_reader_events(struct journal_reader *reader, const struct journal_qu
 	r = damage_is_told(reader, r);
 	if (r == 0)
 		r = visit(reader, query, end, each, arg, &order, &last);
-	sql_rollback(reader->db);
+	end_view(reader);
 	if (r == 0 && end > last) /* all up to there has been looked at */
 		last = end;
 	if (r >= 0 || r == -ERANGE)

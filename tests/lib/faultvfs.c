@@ -154,13 +154,16 @@ static int do_shm_map(sqlite3_file *f, int page, int size, int extend, void vola
 	return of(f)->real->pMethods->xShmMap(of(f)->real, page, size, extend, out);
 }
 
-/* os_unix.c and wal.c number the locks: 0 is the writer's, 1 the checkpointer's. */
+/* wal.c numbers the locks: 0 is the writer's, 1 the checkpointer's, from 3 on those of readers. */
 #define CHECKPOINT_LOCK 1
+#define READ_LOCKS      3
 
 static int do_shm_lock(sqlite3_file *f, int offset, int count, int flags)
 {
 	if (offset == CHECKPOINT_LOCK && count == 1 && (flags & SQLITE_SHM_LOCK) != 0)
 		pass(FAULTVFS_CHECKPOINT);
+	if (offset >= READ_LOCKS && flags == (SQLITE_SHM_LOCK | SQLITE_SHM_SHARED))
+		(void)meet(of(f), FAULTVFS_VIEW);
 
 	int rc = of(f)->real->pMethods->xShmLock(of(f)->real, offset, count, flags);
 	if (offset == CHECKPOINT_LOCK && count == 1 && (flags & SQLITE_SHM_UNLOCK) != 0)
@@ -353,12 +356,15 @@ void faultvfs_release(void)
 
 static sqlite3_mem_methods real_memory;
 static atomic_int memory_countdown = -1; /* below 0: disarmed */
+static atomic_bool memory_stays_out;
 static atomic_bool memory_hit;
 
 static bool runs_out(void)
 {
 	if (atomic_load(&memory_countdown) < 0 || atomic_fetch_sub(&memory_countdown, 1) != 0)
 		return false;
+	if (atomic_load(&memory_stays_out))
+		atomic_store(&memory_countdown, 0);
 	atomic_store(&memory_hit, true);
 	return true;
 }
@@ -388,7 +394,15 @@ void faultvfs_memory_install(void)
 
 void faultvfs_memory_arm(int nth)
 {
+	atomic_store(&memory_stays_out, false);
 	atomic_store(&memory_hit, false);
+	atomic_store(&memory_countdown, nth);
+}
+
+void faultvfs_memory_arm_all(int nth)
+{
+	faultvfs_memory_arm(-1);
+	atomic_store(&memory_stays_out, true);
 	atomic_store(&memory_countdown, nth);
 }
 

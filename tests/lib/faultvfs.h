@@ -8,7 +8,8 @@
 
 #include <stdbool.h>
 
-enum faultvfs_op { FAULTVFS_READ, FAULTVFS_WRITE, FAULTVFS_SYNC, FAULTVFS_OPS };
+/* FAULTVFS_VIEW: a transaction takes its view of the file; it is only counted. */
+enum faultvfs_op { FAULTVFS_READ, FAULTVFS_WRITE, FAULTVFS_SYNC, FAULTVFS_VIEW, FAULTVFS_OPS };
 enum faultvfs_file { FAULTVFS_DB, FAULTVFS_WAL, FAULTVFS_ANY };
 
 /** Makes it the default of all that is opened from now on; once a process. */
@@ -51,8 +52,10 @@ void faultvfs_wait_stopped(void);
 bool faultvfs_is_stopped(void);
 void faultvfs_go(void);
 
-/** Before anything else of SQLite: its nth allocation from faultvfs_memory_arm() on fails, once. */
+/** Before anything else of SQLite: its nth allocation from faultvfs_memory_arm() on fails, once;
+ * from faultvfs_memory_arm_all() on, all that follow as well. */
 void faultvfs_memory_install(void);
 void faultvfs_memory_arm(int nth);
+void faultvfs_memory_arm_all(int nth);
 /** Disarms; was one made to fail? */
 bool faultvfs_memory_hit(void);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What the journal does when the disk or the memory fails. */
 #include "journal/journal.h"
+#include "journal/keyframe.h"
+#include "journal/past.h"
 
 #include "fault.h"
 #include "faultvfs.h"
@@ -492,6 +494,172 @@ START_TEST(out_of_memory_while_reading_history_is_told)
 }
 END_TEST
 
+/* --- nothing stays behind when memory has run out ------------------------------------ */
+
+static struct journal_reader *reader;
+static struct past *past;
+
+/** Whatever reads does so in a transaction; one that is left open keeps the WAL for good. */
+static void wal_is_free(void)
+{
+	ck_ok(put("more"));
+	struct event undo = statedir_event(EVENT_DEREGISTERED, "a", "more");
+	undo.instance.incarnation = journal_revision(journal);
+	ck_ok(journal_append(journal, &undo, 1));
+	ck_assert_int_eq(statedir_number("PRAGMA wal_checkpoint(TRUNCATE)"), 0); /* not busy */
+}
+
+static int read_events(void)
+{
+	struct journal_query query = {.limit = 10, .span = 5};
+	uint64_t last = 0;
+	uint64_t oldest = 0;
+	int r = journal_reader_events(reader, &query, count_event, NULL, &last, &oldest);
+
+	return r > 0 ? 0 : r;
+}
+
+static int read_oldest(void)
+{
+	uint64_t oldest = 0;
+	int64_t ms = 0;
+
+	return journal_reader_oldest(reader, &oldest, &ms);
+}
+
+static int read_state(struct past_query query)
+{
+	struct past_state *state = NULL;
+	struct past_bounds bounds;
+	int r = past_read(past, &query, &state, &bounds);
+
+	past_state_free(state);
+	return r;
+}
+
+static int read_past(void)
+{
+	return read_state((struct past_query){.revision = 2});
+}
+
+static int read_past_by_time(void)
+{
+	return read_state((struct past_query){
+		.by_time = true, .time_ms = 1790000000123, .service = STR("a")});
+}
+
+static int find_keyframe(void)
+{
+	uint64_t revision = 0;
+	int64_t ms = 0;
+	bool is_cut = false;
+	int r = past_newest_keyframe(past, &revision, &ms);
+
+	return r < 0 ? r : past_is_cut(past, revision, &is_cut);
+}
+
+static int put_keyframe(void)
+{
+	struct keyframe_draft draft;
+	int64_t ms = 0;
+
+	keyframe_init(&draft);
+	int r = past_put_keyframe(past, &draft, 2, &ms);
+	keyframe_fini(&draft);
+	return r;
+}
+
+/** Lets the memory of SQLite run out at each place of @p work, once or for good, and that of our
+ * own; afterwards it must succeed. */
+static void survives_no_memory(int (*work)(void))
+{
+	for (int way = 0; way < 3; way++) {
+		for (int nth = 0;; nth++) {
+			if (way == 0)
+				faultvfs_memory_arm(nth);
+			else if (way == 1)
+				faultvfs_memory_arm_all(nth);
+			else
+				fault_arm(nth);
+			int r = work();
+			bool hit = way < 2 ? faultvfs_memory_hit() : fault_hit();
+			if (r != 0)
+				ck_assert_int_eq(r, -ENOMEM);
+			wal_is_free();
+			ck_ok(work());
+			if (!hit)
+				break;
+		}
+	}
+}
+
+START_TEST(readers_leave_no_transaction_open_when_memory_runs_out)
+{
+	static int (*const works[])(void) = {read_events,       read_oldest,   read_past,
+	                                     read_past_by_time, find_keyframe, put_keyframe};
+
+	ck_ok(put("1"));
+	ck_ok(put("2"));
+	ck_ok(put("3"));
+	ck_ok(journal_reader_open(statedir_path(), &reader));
+	ck_ok(past_open(statedir_path(), &past));
+	for (size_t i = 0; i < sizeof(works) / sizeof(works[0]); i++)
+		survives_no_memory(works[i]);
+	past_close(past);
+	journal_reader_close(reader);
+	ck_assert(!statedir_has("rollcall.db.suspect"));
+}
+END_TEST
+
+START_TEST(a_reading_is_of_one_state_of_the_file)
+{
+	static int (*const works[])(void) = {read_events, read_past, read_past_by_time};
+
+	ck_ok(put("1"));
+	ck_ok(put("2"));
+	ck_ok(journal_reader_open(statedir_path(), &reader));
+	ck_ok(past_open(statedir_path(), &past));
+	for (size_t i = 0; i < sizeof(works) / sizeof(works[0]); i++) {
+		faultvfs_reset();
+		ck_ok(works[i]());
+		ck_assert_uint_eq(faultvfs_count(FAULTVFS_VIEW, FAULTVFS_DB), 1);
+	}
+	past_close(past);
+	journal_reader_close(reader);
+}
+END_TEST
+
+static int append_two(void)
+{
+	struct event batch[2] = {statedir_event(EVENT_REGISTERED, "b", "1"),
+	                         statedir_event(EVENT_DEREGISTERED, "b", "1")};
+
+	return journal_append(journal, batch, 2);
+}
+
+static int probe(void)
+{
+	return journal_probe(journal);
+}
+
+static int tidy(void)
+{
+	journal_set_retention(journal, 0, 2);
+	int r = journal_tidy(journal, 0);
+
+	return r > 0 ? 0 : r;
+}
+
+START_TEST(the_writer_leaves_no_transaction_open_when_memory_runs_out)
+{
+	ck_ok(put("1"));
+	ck_ok(put("2"));
+	survives_no_memory(append_two);
+	survives_no_memory(probe);
+	survives_no_memory(tidy);
+}
+END_TEST
+
 SUITE("journal_fault", setup, teardown, after_a_failed_fsync_nothing_more_is_accepted,
       after_a_failed_write_nothing_more_is_accepted,
       a_failed_journal_leaves_the_file_to_the_next_start, verifying_leaves_the_wal_as_it_is,
@@ -505,4 +673,6 @@ SUITE("journal_fault", setup, teardown, after_a_failed_fsync_nothing_more_is_acc
       on_a_disk_that_is_really_full_deregistrations_go_on,
       a_reserve_that_does_not_fit_is_not_kept_in_part,
       out_of_memory_anywhere_in_an_append_changes_nothing,
-      out_of_memory_while_opening_leaves_all_as_it_was, out_of_memory_while_reading_history_is_told)
+      out_of_memory_while_opening_leaves_all_as_it_was, out_of_memory_while_reading_history_is_told,
+      readers_leave_no_transaction_open_when_memory_runs_out, a_reading_is_of_one_state_of_the_file,
+      the_writer_leaves_no_transaction_open_when_memory_runs_out)
