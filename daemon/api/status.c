@@ -75,6 +75,8 @@ const struct problem_code problem_codes[] = {
 	 "Nothing was changed. Try again after a moment."},
 	{"storage-failed", 503, "The storage has failed",
 	 "No change is accepted until the daemon has restarted; reads and heartbeats go on."},
+	{"outcome-unknown", 503, "Whether the change was made is not known",
+	 "The disk failed while the change was written. Once the daemon has restarted, read the instance or send the change again: PUT and DELETE have the same effect twice."},
 	{"storage-locked", 503, "Another process has locked the database",
 	 "Nothing was changed. Try again; if it stays so, end the transaction of the process that the daemon's log names."},
 	{"shutting-down", 503, "The daemon is stopping",
@@ -132,6 +134,11 @@ void problem_errno(struct api_response *response, int error)
 	case EMSGSIZE:
 		problem(response, "answer-too-large",
 		        "the answer would be too large: ask for less with 'limit'");
+		break;
+	case ENOTRECOVERABLE:
+		problem(response, "outcome-unknown",
+		        "the disk failed while this change was written: it may have been made or "
+		        "not");
 		break;
 	case EBUSY:
 		problem(response, "storage-locked",

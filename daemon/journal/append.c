@@ -86,12 +86,14 @@ int journal_append(struct journal *journal, struct event *events, size_t count)
 		number_event(events, i, journal->revision + i + 1);
 		r = put(journal, &events[i]);
 	}
-	if (r == 0)
+	bool is_prepared = r == 0;
+	if (is_prepared)
 		r = sql_run(journal->stmt[STMT_COMMIT]);
 	if (r < 0) {
 		sql_rollback(journal->db);
 		unnumber_events(events, count, journal->revision);
-		return journal_fail(journal, r);
+		r = journal_fail(journal, r);
+		return r == -EIO && is_prepared ? -ENOTRECOVERABLE : r;
 	}
 	if (journal->counted_through == journal->revision) {
 		journal->events += count;

@@ -86,14 +86,15 @@ int journal_restore(struct journal *journal,
 /**
  * Appends @p count events in one durable transaction, and brings the current instances up to date
  * in the same. On success each event, and its instance, carries its revision (and incarnation);
- * otherwise nothing has changed. An incarnation of 0 in any kind but EVENT_REGISTERED stands for
- * the life that the same service and id began earlier in this batch. The caller sees to it that an
- * id has one life at a time.
+ * otherwise nothing has changed, but for -ENOTRECOVERABLE. An incarnation of 0 in any kind but
+ * EVENT_REGISTERED stands for the life that the same service and id began earlier in this batch.
+ * The caller sees to it that an id has one life at a time.
  *
  * @return 0; -ENOSPC: disk or quota full, may be tried again later; -EBUSY: another process has had
  * the write lock for JOURNAL_LOCKED_MS, may be tried again at once; -EIO: the disk failed, this
- * journal must not be used again but for journal_close(); -ETXTBSY: the same, as another process
- * has written to the database; -ENOMEM
+ * journal must not be used again but for journal_close(); -ENOTRECOVERABLE: the same, and the next
+ * journal_open() may find the events or not, as the disk failed during the commit; -ETXTBSY: the
+ * same as -EIO, as another process has written to the database; -ENOMEM
  */
 int journal_append(struct journal *journal, struct event *events, size_t count) MUST_USE;
 

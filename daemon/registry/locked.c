@@ -70,7 +70,7 @@ int locked_append(struct registry *registry, struct batch *batch)
 		progress_disk_end(&registry->progress);
 
 		if (r != -EBUSY) {
-			if (r != -EIO && r != -ETXTBSY)
+			if (journal_failure(registry->journal) == 0)
 				note_free(registry);
 			return r;
 		}

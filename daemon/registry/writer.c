@@ -477,11 +477,13 @@ static void commit(struct registry *registry, struct batch *batch)
 		}
 	}
 	if (r < 0) {
+		bool has_failed = journal_failure(registry->journal) != 0;
+
 		unprepare(batch);
-		if (r == -EIO || r == -ETXTBSY)
+		if (has_failed)
 			close_journal(registry);
 		fail(registry, batch, r);
-		if (r == -EIO || r == -ETXTBSY)
+		if (has_failed)
 			journal_has_failed(registry);
 		return;
 	}
@@ -574,7 +576,7 @@ static void tidy(struct registry *registry)
 	progress_disk_begin(&registry->progress);
 	int r = journal_tidy(registry->journal, clock_real_ms());
 	progress_disk_end(&registry->progress);
-	if (r == -EIO || r == -ETXTBSY)
+	if (r < 0 && journal_failure(registry->journal) != 0)
 		journal_has_failed(registry);
 }
 

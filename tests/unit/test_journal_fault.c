@@ -84,7 +84,7 @@ START_TEST(after_a_failed_fsync_nothing_more_is_accepted)
 {
 	ck_ok(put("1"));
 	faultvfs_fail_once(FAULTVFS_SYNC, FAULTVFS_WAL, 0, SQLITE_IOERR_FSYNC);
-	ck_fails(put("2"), EIO);
+	ck_fails(put("2"), ENOTRECOVERABLE);
 	ck_assert_uint_eq(journal_revision(journal), 1);
 
 	/* The disk would work again, but what it lost nobody knows. */
@@ -99,7 +99,7 @@ END_TEST
 START_TEST(after_a_failed_write_nothing_more_is_accepted)
 {
 	faultvfs_fail_once(FAULTVFS_WRITE, FAULTVFS_WAL, 0, SQLITE_IOERR_WRITE);
-	ck_fails(put("1"), EIO);
+	ck_fails(put("1"), ENOTRECOVERABLE);
 	ck_fails(put("1"), EIO);
 }
 END_TEST
@@ -108,7 +108,7 @@ START_TEST(a_failed_journal_leaves_the_file_to_the_next_start)
 {
 	ck_ok(put("1"));
 	faultvfs_fail_once(FAULTVFS_SYNC, FAULTVFS_WAL, 0, SQLITE_IOERR_FSYNC);
-	ck_fails(put("2"), EIO);
+	ck_fails(put("2"), ENOTRECOVERABLE);
 	unsigned writes = faultvfs_count(FAULTVFS_WRITE, FAULTVFS_ANY);
 	unsigned syncs = faultvfs_count(FAULTVFS_SYNC, FAULTVFS_ANY);
 	journal_close(journal);
@@ -134,7 +134,7 @@ START_TEST(verifying_leaves_the_wal_as_it_is)
 
 	ck_ok(put("1"));
 	faultvfs_fail_once(FAULTVFS_SYNC, FAULTVFS_WAL, 0, SQLITE_IOERR_FSYNC);
-	ck_fails(put("2"), EIO);
+	ck_fails(put("2"), ENOTRECOVERABLE);
 	journal_close(journal);
 	journal = NULL;
 	faultvfs_reset();
@@ -152,7 +152,7 @@ START_TEST(a_start_moves_what_the_wal_holds_into_the_database_first)
 {
 	ck_ok(put("1"));
 	faultvfs_fail_once(FAULTVFS_SYNC, FAULTVFS_WAL, 0, SQLITE_IOERR_FSYNC);
-	ck_fails(put("2"), EIO);
+	ck_fails(put("2"), ENOTRECOVERABLE);
 	reopen();
 	ck_assert_uint_gt(faultvfs_count(FAULTVFS_WRITE, FAULTVFS_DB), 0);
 	ck_assert_uint_gt(faultvfs_count(FAULTVFS_SYNC, FAULTVFS_DB), 0);
@@ -180,7 +180,7 @@ START_TEST(whichever_write_or_sync_fails_what_was_acknowledged_is_there)
 				ck_assert_int_gt(nth, 0);
 				break;
 			}
-			ck_assert_int_eq(r, -EIO);
+			ck_assert_int_eq(r, -ENOTRECOVERABLE);
 			ck_assert_uint_eq(batch[1].revision, 0);
 			reopen();
 			ck_assert_int_eq(journal_found(journal), JOURNAL_FOUND_SOUND);
@@ -284,7 +284,7 @@ START_TEST(a_quota_that_is_used_up_is_a_full_disk)
 	/* but a sync that fails for want of room has lost what was written */
 	faultvfs_set_errno(EDQUOT);
 	faultvfs_fail_once(FAULTVFS_SYNC, FAULTVFS_WAL, 0, SQLITE_IOERR_FSYNC);
-	ck_fails(put("2"), EIO);
+	ck_fails(put("2"), ENOTRECOVERABLE);
 	ck_fails(put("2"), EIO);
 }
 END_TEST

@@ -77,11 +77,17 @@ START_TEST(maps_each_error_of_the_registry)
 		unsigned status;
 		const char *code;
 	} cases[] = {
-		{ENOENT, 404, "not-registered"},     {EAGAIN, 503, "queue-full"},
-		{ENOSPC, 507, "disk-full"},          {EDQUOT, 507, "too-many-instances"},
-		{EMSGSIZE, 422, "answer-too-large"}, {ESHUTDOWN, 503, "shutting-down"},
-		{ENOMEM, 503, "out-of-memory"},      {EIO, 503, "storage-failed"},
-		{EBADMSG, 503, "storage-failed"},    {EBUSY, 503, "storage-locked"},
+		{ENOENT, 404, "not-registered"},
+		{EAGAIN, 503, "queue-full"},
+		{ENOSPC, 507, "disk-full"},
+		{EDQUOT, 507, "too-many-instances"},
+		{EMSGSIZE, 422, "answer-too-large"},
+		{ESHUTDOWN, 503, "shutting-down"},
+		{ENOMEM, 503, "out-of-memory"},
+		{EIO, 503, "storage-failed"},
+		{EBADMSG, 503, "storage-failed"},
+		{EBUSY, 503, "storage-locked"},
+		{ENOTRECOVERABLE, 503, "outcome-unknown"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

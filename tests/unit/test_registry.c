@@ -2,6 +2,8 @@
 /** The whole registry on a real journal, in virtual time: the sweeper is driven by hand. */
 #include "registry_fixture.h"
 
+#include "faultvfs.h"
+
 #include <sqlite3.h>
 #include <time.h>
 
@@ -640,6 +642,40 @@ START_TEST(old_events_go_as_fast_as_new_ones_come)
 }
 END_TEST
 
+START_TEST(the_outcome_is_unknown_only_of_what_was_in_the_commit_that_failed)
+{
+	struct command before = registration("web", "before");
+	struct command commands[] = {registration("web", "a"), on(COMMAND_INDEX, "web", ""),
+	                             registration("web", "b")};
+	struct command later = registration("web", "later");
+
+	close_registry();
+	faultvfs_install();
+	open_registry();
+	log_set_level(LOG_EMERG);
+	put("web", "first");              /* so that a commit is one sync */
+	faultvfs_hold_sync(FAULTVFS_WAL); /* while which the others gather to one batch */
+	before.done = later.done = done;
+	ck_ok(registry_submit(registry, &before));
+	faultvfs_wait_held();
+	faultvfs_fail_once(FAULTVFS_SYNC, FAULTVFS_WAL, 0, SQLITE_IOERR_FSYNC);
+	for (size_t i = 0; i < 3; i++) {
+		commands[i].done = done;
+		ck_ok(registry_submit(registry, &commands[i]));
+	}
+	faultvfs_release();
+	for (size_t i = 0; i < 4; i++)
+		ck_assert_int_eq(sem_wait(&completed), 0);
+	ck_assert_int_eq(before.error, 0);
+	ck_fails(commands[0].error, ENOTRECOVERABLE);
+	ck_ok(commands[1].error); /* an index is no change */
+	ck_fails(commands[2].error, ENOTRECOVERABLE);
+	ck_assert(registry_has_failed(registry));
+	ck_assert_int_eq(registry_failure(registry), -EIO);
+	ck_fails(registry_submit(registry, &later), EIO);
+}
+END_TEST
+
 static int64_t monotonic_ms(void)
 {
 	struct timespec now;
@@ -699,4 +735,6 @@ SUITE("registry", setup, teardown, registering_twice_creates_then_renews,
       a_condition_that_does_not_hold_changes_nothing,
       a_heartbeat_of_an_older_life_does_not_revive_the_dead,
       a_watcher_is_woken_when_the_change_can_be_read, the_log_tells_what_happened_in_order,
-      old_events_go_as_fast_as_new_ones_come, a_stop_does_not_wait_until_the_database_is_free)
+      old_events_go_as_fast_as_new_ones_come,
+      the_outcome_is_unknown_only_of_what_was_in_the_commit_that_failed,
+      a_stop_does_not_wait_until_the_database_is_free)
