@@ -43,6 +43,8 @@ void api_reload(struct api *api, const struct config *config)
 	atomic_store_explicit(&api->default_remove_after_ms, config->default_remove_after_ms,
 	                      memory_order_relaxed);
 	atomic_store_explicit(&api->max_instances, config->max_instances, memory_order_relaxed);
+	atomic_store_explicit(&api->max_registry_bytes, config->max_registry_bytes,
+	                      memory_order_relaxed);
 	atomic_store_explicit(&api->max_watchers, config->max_watchers, memory_order_relaxed);
 	atomic_store_explicit(&api->max_unsent_bytes, config->max_unsent_bytes,
 	                      memory_order_relaxed);

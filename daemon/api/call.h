@@ -33,6 +33,7 @@ struct api {
 	_Atomic(int64_t) default_ttl_ms;
 	_Atomic(int64_t) default_remove_after_ms;
 	_Atomic(int64_t) max_instances;
+	_Atomic(int64_t) max_registry_bytes;
 	_Atomic(int64_t) max_watchers;
 	_Atomic(int64_t) max_unsent_bytes;
 	_Atomic(int64_t) max_unsent_bytes_per_peer;

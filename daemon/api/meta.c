@@ -22,6 +22,8 @@ static void put_limits(struct buf *out, const struct api *api)
 		int64_t value;
 	} limits[] = {
 		{"instances", atomic_load_explicit(&api->max_instances, memory_order_relaxed)},
+		{"registry_bytes",
+	         atomic_load_explicit(&api->max_registry_bytes, memory_order_relaxed)},
 		{"watchers", atomic_load_explicit(&api->max_watchers, memory_order_relaxed)},
 		{"unsent_bytes",
 	         atomic_load_explicit(&api->max_unsent_bytes, memory_order_relaxed)},
@@ -80,6 +82,7 @@ enum api_result status_get(struct call *call)
 	           clock_ms() - api->started_ms, call->response->revision, counts.services,
 	           counts.instances[STATUS_HEALTHY], counts.instances[STATUS_UNHEALTHY],
 	           counts.instances[STATUS_DRAINING]);
+	buf_printf(out, ",\"registry_bytes\":%" PRIu64, counts.bytes);
 	buf_printf(out, ",\"expiry_held_services\":%u", registry_held_services(api->registry));
 	buf_printf(out, ",\"storage\":{\"failed\":%s,\"full\":%s,\"locked\":%s}",
 	           registry_has_failed(api->registry) ? "true" : "false",
@@ -132,6 +135,7 @@ enum api_result metrics_get(struct call *call)
 	metrics_set(METRIC_HEALTHY, (int64_t)counts.instances[STATUS_HEALTHY]);
 	metrics_set(METRIC_UNHEALTHY, (int64_t)counts.instances[STATUS_UNHEALTHY]);
 	metrics_set(METRIC_DRAINING, (int64_t)counts.instances[STATUS_DRAINING]);
+	metrics_set(METRIC_REGISTRY_BYTES, (int64_t)counts.bytes);
 	metrics_set(METRIC_UNSENT, (int64_t)api_held_bytes(call->api));
 	metrics_set(METRIC_STREAM_LAG,
 	            (int64_t)streams_lag(&call->api->streams, call->response->revision));

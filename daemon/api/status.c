@@ -93,6 +93,8 @@ const struct problem_code problem_codes[] = {
 	 "Only deregistrations are accepted until there is space; reads and heartbeats go on."},
 	{"too-many-instances", 507, "The registry holds as many instances as it may",
 	 "Raise max_instances, or deregister what is no longer used."},
+	{"too-many-bytes", 507, "The registry holds as many bytes as it may",
+	 "Raise max_registry_bytes, deregister what is no longer used, or register less metadata; what does not grow is accepted."},
 };
 /* clang-format on */
 const size_t problem_code_count = ARRAY_LEN(problem_codes);
@@ -130,6 +132,10 @@ void problem_errno(struct api_response *response, int error)
 	case EDQUOT:
 		problem(response, "too-many-instances",
 		        "the registry already holds as many instances as max_instances allows");
+		break;
+	case EOVERFLOW:
+		problem(response, "too-many-bytes",
+		        "the registry would hold more bytes than max_registry_bytes allows");
 		break;
 	case EMSGSIZE:
 		problem(response, "answer-too-large",

@@ -39,6 +39,7 @@ extern const char config_state_dir_default[];
 	X(default_ttl_ms,           30000,    1000, 86400000,    "ms",      RELOAD,  "lease of an instance that names no ttl_ms") \
 	X(default_remove_after_ms,  600000,   0,    31536000000, "ms",      RELOAD,  "when an expired instance that names no remove_after_ms is removed; 0 = never") \
 	X(max_instances,            1000000,  1,    10000000,    "instances", RELOAD, "instances in all; one more is refused") \
+	X(max_registry_bytes,       2147483648, 1048576, 1099511627776, "bytes", RELOAD, "memory that all instances may take; what would grow beyond is refused") \
 	X(max_watchers,             20000,    1,    1000000,     "requests", RELOAD, "requests that wait for a change; one more is refused") \
 	X(max_unsent_bytes,         536870912, 1048576, 1099511627776, "bytes", RELOAD, "memory held by answers that are not yet sent; one more answer gets 503") \
 	X(max_unsent_bytes_per_peer, 268435456, 0, 1099511627776, "bytes",  RELOAD, "bytes of answers that one IP address has not yet read; 0 = no limit of its own") \

@@ -67,6 +67,25 @@ static struct instance with_record(const struct instance *current, const struct 
 	return next;
 }
 
+/* May the registry hold @p next in place of @p member (NULL: it is new)? What does not grow may. */
+static int check_bytes(const struct registry *registry, const struct batch *batch,
+                       const struct instance *next, const struct member *member)
+{
+	uint64_t most = registry->options.bytes_max;
+	uint64_t bytes = snapshot_draft_counts(batch->draft).bytes;
+
+	if (most == 0 || bytes + instance_cost_most(next) + SERVICE_COST <= most)
+		return 0; /* nearly always: nothing need be rendered */
+	uint64_t before = member != NULL ? member_cost(member) : 0;
+	uint64_t cost = instance_cost(next);
+	uint32_t count[STATUS_COUNT];
+
+	if (snapshot_draft_count(batch->draft, next->service, count) == NULL ||
+	    count[STATUS_HEALTHY] + count[STATUS_UNHEALTHY] + count[STATUS_DRAINING] == 0)
+		cost += SERVICE_COST;
+	return cost > before && bytes - before + cost > most ? -EOVERFLOW : 0;
+}
+
 static int register_new(struct registry *registry, struct batch *batch, struct entry *entry)
 {
 	struct snapshot_counts counts = snapshot_draft_counts(batch->draft);
@@ -77,19 +96,21 @@ static int register_new(struct registry *registry, struct batch *batch, struct e
 		total += counts.instances[s];
 	if (total >= registry->options.instances_max)
 		return -EDQUOT;
+	instance.lease_out = instance.drained = false;
+	instance.drained_until_ms = 0;
+	instance.registered_ms = batch->now_real_ms;
+	instance.incarnation = instance.revision = 0;
+	set_status_by_owner(&instance, STR("registered"), batch->now_real_ms);
+	int r = check_bytes(registry, batch, &instance, NULL);
+	if (r < 0)
+		return r;
 	if (atomic_load_explicit(&registry->is_full, memory_order_relaxed))
 		return -ENOSPC;
 
 	struct tenure *tenure = tenure_new(batch->now_lease_ms, batch->now_real_ms);
 	if (tenure == NULL)
 		return -ENOMEM;
-	instance.lease_out = instance.drained = false;
-	instance.drained_until_ms = 0;
-	instance.registered_ms = batch->now_real_ms;
-	instance.incarnation = instance.revision = 0;
-	set_status_by_owner(&instance, STR("registered"), batch->now_real_ms);
-
-	int r = decide_event(batch, entry, EVENT_REGISTERED, &instance, tenure);
+	r = decide_event(batch, entry, EVENT_REGISTERED, &instance, tenure);
 	if (r < 0)
 		free(tenure);
 	entry->outcome = OUTCOME_CREATED;
@@ -122,8 +143,13 @@ static int decide_register(struct registry *registry, struct batch *batch, struc
 		return register_new(registry, batch, entry);
 
 	struct instance next = with_record(&member->value, &entry->command->instance);
-	if (!instance_same_record(&next, &member->value))
+	if (!instance_same_record(&next, &member->value)) {
+		int r = check_bytes(registry, batch, &next, member);
+
+		if (r < 0)
+			return r;
 		return update(registry, batch, entry, member, &next, EVENT_UPDATED);
+	}
 	if (member->value.lease_out)
 		return update(registry, batch, entry, member, &next, EVENT_RECOVERED);
 	renewed(entry, member);

@@ -32,6 +32,7 @@ struct registry_options {
 	uint32_t queue_max;          /* commands waiting; more get -EAGAIN */
 	uint32_t batch_max;          /* events in one transaction */
 	uint64_t instances_max;      /* more get -EDQUOT */
+	uint64_t bytes_max;          /* of all instances; more get -EOVERFLOW; 0: no limit */
 	bool hold_expiry;            /* hold back mass expiry */
 	uint32_t hold_min_instances; /* ... of services with at least so many */
 	uint32_t hold_percent;       /* ... when more than this share expires within a TTL */
@@ -123,9 +124,9 @@ struct command {
 	void (*done)(struct command *command);
 
 	/* out */
-	/* 0; -ENOENT; -ESTALE and -EEXIST as above; -EDQUOT; -ENOSPC; -EBUSY: another process keeps
-	 * the database locked; -EIO; -ETXTBSY; -ENOTRECOVERABLE: the disk failed while it
-	 * was committed, so it may have been made; -ENOMEM; -ESHUTDOWN */
+	/* 0; -ENOENT; -ESTALE and -EEXIST as above; -EDQUOT; -EOVERFLOW; -ENOSPC; -EBUSY: another
+	 * process keeps the database locked; -EIO; -ETXTBSY; -ENOTRECOVERABLE: the disk failed while
+	 * it was committed, so it may have been made; -ENOMEM; -ESHUTDOWN */
 	int error;
 	enum command_outcome outcome;
 	uint64_t revision; /* of the event, or of the instance when nothing changed; 0 when there is

@@ -170,6 +170,7 @@ static void publish_gauges(const struct registry *registry)
 	metrics_set(METRIC_HEALTHY, (int64_t)counts.instances[STATUS_HEALTHY]);
 	metrics_set(METRIC_UNHEALTHY, (int64_t)counts.instances[STATUS_UNHEALTHY]);
 	metrics_set(METRIC_DRAINING, (int64_t)counts.instances[STATUS_DRAINING]);
+	metrics_set(METRIC_REGISTRY_BYTES, (int64_t)counts.bytes);
 	snapshot_leave(registry->store);
 }
 

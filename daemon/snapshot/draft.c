@@ -197,6 +197,7 @@ static void add_member(struct snapshot_draft *draft, struct draft_service *servi
 	service->build.members[index] = member;
 	((uint32_t *)(uintptr_t)service->build.id_hashes)[index] = id_hash;
 	draft_service_enter(service, index);
+	draft->counts.bytes += member_cost(member) + (service->live == 0 ? SERVICE_COST : 0);
 	service->live++;
 	count_status(draft, service, member->value.status, 1);
 }
@@ -234,6 +235,7 @@ static const struct member *put(struct snapshot_draft *draft, struct draft_servi
 		fixup->statuses |= 1u << before->value.status;
 		count_status(draft, service, before->value.status, -1);
 		service->build.members[found - 1] = after;
+		draft->counts.bytes += member_cost(after) - member_cost(before);
 		count_status(draft, service, after->value.status, 1);
 	} else {
 		add_member(draft, service, after, hash);
@@ -260,6 +262,7 @@ static const struct member *remove_member(struct snapshot_draft *draft,
 	};
 	service->build.members[found - 1] = NULL;
 	service->live--;
+	draft->counts.bytes -= member_cost(before) + (service->live == 0 ? SERVICE_COST : 0);
 	count_status(draft, service, before->value.status, -1);
 	return before;
 }

@@ -53,6 +53,18 @@ static const char *share(struct str json, char **at, struct str part)
 	return found != NULL ? found : copy(at, part);
 }
 
+/* Of the strings that member_new() makes: what does not stand in the JSON. */
+static size_t copied_bytes(struct str json, const struct instance *instance)
+{
+	struct str parts[] = {instance->id, instance->host, instance->status_reason,
+	                      instance->status_by};
+	size_t copied = instance->metadata.len;
+
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+		copied += find(json, parts[i]) == NULL ? parts[i].len : 0;
+	return copied;
+}
+
 struct member *member_new(const struct instance *instance, struct str service_name,
                           struct lease *lease)
 {
@@ -63,11 +75,7 @@ struct member *member_new(const struct instance *instance, struct str service_na
 
 	struct member *member = NULL;
 	struct str text = {json.data, json.len};
-	struct str parts[] = {instance->id, instance->host, instance->status_reason,
-	                      instance->status_by};
-	size_t copied = instance->metadata.len;
-	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
-		copied += find(text, parts[i]) == NULL ? parts[i].len : 0;
+	size_t copied = copied_bytes(text, instance);
 	if (buf_error(&json) == 0)
 		member = malloc(sizeof(*member) + json.len + copied);
 	if (member != NULL) {
@@ -88,6 +96,42 @@ struct member *member_new(const struct instance *instance, struct str service_na
 	}
 	buf_fini(&json);
 	return member;
+}
+
+/* Twice: in the member, and in the answer that all share. */
+static uint64_t cost_of(size_t json_len, size_t copied)
+{
+	return INSTANCE_COST + sizeof(struct member) + 2 * (uint64_t)json_len + copied;
+}
+
+uint64_t member_cost(const struct member *member)
+{
+	return cost_of(member->json.len, member->bytes - sizeof(*member) - member->json.len);
+}
+
+uint64_t instance_cost(const struct instance *instance)
+{
+	struct buf json;
+
+	buf_init(&json, MEMBER_JSON_MOST);
+	instance_put_json_open(&json, instance);
+	uint64_t cost =
+		cost_of(json.len, copied_bytes((struct str){json.data, json.len}, instance));
+	if (buf_error(&json) < 0)
+		cost = instance_cost_most(instance);
+	buf_fini(&json);
+	return cost;
+}
+
+uint64_t instance_cost_most(const struct instance *instance)
+{
+	static const unsigned escape = 6;  /* the JSON of one byte at most: \u001f */
+	static const unsigned fixed = 600; /* the names of all members, numbers and times */
+	size_t strings = instance->service.len + instance->id.len + 2 * instance->host.len +
+	                 instance->metadata.len + 4 * instance->metadata_count +
+	                 instance->status_reason.len + instance->status_by.len;
+
+	return cost_of(fixed + escape * strings, strings);
 }
 
 static atomic_size_t retired_bytes;

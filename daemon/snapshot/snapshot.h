@@ -117,7 +117,21 @@ struct snapshot_store;
 struct snapshot_counts {
 	uint64_t services;
 	uint64_t instances[STATUS_COUNT];
+	uint64_t bytes; /* what all of them cost: instance_cost(), and SERVICE_COST each */
 };
+
+/**
+ * Memory that an instance costs, in bytes: its member, its place in the answer that all lookups
+ * share, and INSTANCE_COST for its lease, its places in arrays and hash tables, and malloc()'s own.
+ * Indexes are left out, which exist only for services that are picked from by weight or by hash.
+ */
+#define INSTANCE_COST 512
+#define SERVICE_COST  768 /* of a service without its instances, its name included */
+/** @param instance  one that is not made yet: renders it to find out */
+uint64_t instance_cost(const struct instance *instance);
+/** At least instance_cost(), without rendering. */
+uint64_t instance_cost_most(const struct instance *instance);
+uint64_t member_cost(const struct member *member);
 
 /** @param revision  of the first, empty snapshot */
 struct snapshot_store *snapshot_store_new(uint64_t revision) MUST_USE;

@@ -104,6 +104,7 @@ __attribute__((unused)) static void api_fixture_setup(void)
 	                         .default_remove_after_ms = REMOVE_AFTER_DEFAULT,
 	                         .max_instances = 1000,
 	                         .max_watchers = 3,
+	                         .max_registry_bytes = 1 << 30,
 	                         .max_unsent_bytes = 1 << 30};
 	api_fixture_open();
 	api_response_init(&response);
