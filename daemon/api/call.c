@@ -245,6 +245,7 @@ struct parked *call_park(struct call *call, size_t size,
 	}
 	memset(parked, 0, sizeof(*parked));
 	parked->magic = MAGIC_INIT(parked);
+	parked->api = call->api;
 	parked->request = call->request;
 	parked->finish = finish;
 	buf_init(&parked->out, 16u << 20);

@@ -60,6 +60,7 @@ struct call {
 /** A request while it waits: what the registry works on, and what answers once it is done. */
 struct parked {
 	struct magic magic;
+	struct api *api;
 	struct api_request *request;
 	/* Makes the response, or parks again. Owns the parked: frees it, or submits it. */
 	enum api_result (*finish)(struct call *call, struct parked *parked);

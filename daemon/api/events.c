@@ -180,6 +180,13 @@ static void put_events(struct buf *out, const struct history *history)
 	buf_put_char(out, '}');
 }
 
+static bool admit(struct history *history, size_t bytes)
+{
+	const struct parked *parked = container_of(history, struct parked, history);
+
+	return api_hold(parked->api, parked->request, bytes, bytes);
+}
+
 static enum api_result submit(struct call *call, struct parked *parked,
                               const struct events_query *query)
 {
@@ -187,6 +194,7 @@ static enum api_result submit(struct call *call, struct parked *parked,
 
 	buf_reset(&parked->out);
 	history->bytes_max = PAST_PAGE_BYTES;
+	history->admit = admit;
 	if (events_stream(query))
 		follow_prepare(history, query);
 	history->put = query->form == EVENTS_TEXT ? put_row : history->put;

@@ -178,6 +178,13 @@ static void wake(struct history *history)
 	follow->stream.request->wake(follow->stream.request);
 }
 
+static bool admit(struct history *history, size_t bytes)
+{
+	const struct follow *follow = container_of(history, struct follow, history);
+
+	return api_hold(follow->stream.api, follow->stream.request, bytes, bytes);
+}
+
 static void follow_free(struct stream *stream)
 {
 	free(container_of(stream, struct follow, stream));
@@ -215,6 +222,7 @@ enum api_result follow_answer(struct call *call, struct parked *parked,
 	follow->history.query.id = copy_to(&end, log->id);
 	follow->history.out = &follow->stream.page;
 	follow->history.done = wake;
+	follow->history.admit = admit;
 	follow->form = query->form;
 	follow->left = query->has_limit ? log->limit : UINT64_MAX;
 	follow->told = log->since;

@@ -133,6 +133,11 @@ void problem_errno(struct api_response *response, int error)
 		problem(response, "too-many-instances",
 		        "the registry already holds as many instances as max_instances allows");
 		break;
+	case ENOBUFS:
+		problem(response, "too-much-unsent",
+		        "answers that their clients have not read hold as much as "
+		        "max_unsent_bytes or max_unsent_bytes_per_peer allows");
+		break;
 	case EOVERFLOW:
 		problem(response, "too-many-bytes",
 		        "the registry would hold more bytes than max_registry_bytes allows");

@@ -8,8 +8,8 @@
  *	        the old versions that they keep (snapshot_retired_bytes()); bounded in all
  *	unsent  length of the answers, wherever their bytes stand; bounded for each peer
  *
- * Runs on the http threads. A bound is looked at before the answer is counted, so http threads that
- * answer at the same moment may pass it by one answer each.
+ * Any thread; one at a time works on a request. A bound is looked at before the answer is counted,
+ *so threads that answer at the same moment may pass it by one answer each.
  */
 #include "api/call.h"
 

@@ -73,15 +73,27 @@ static struct history *take_same_locked(struct history_thread *thread, const str
 	return same;
 }
 
+/* Many may get a copy of the same result at once: each must have room for it. */
+static bool is_admitted(struct history *history, size_t bytes)
+{
+	if (history->error < 0 || history->admit == NULL || history->admit(history, bytes))
+		return true;
+	history->error = -ENOBUFS;
+	return false;
+}
+
 static void copy_result(struct history *to, const struct history *from)
 {
+	size_t bytes = from->out->len - from->start;
+
 	to->error = from->error;
 	to->last = from->last;
 	to->oldest = from->oldest;
 	to->oldest_ms = from->oldest_ms;
 	to->count = from->count;
 	to->more = from->more;
-	buf_add(to->out, from->out->data + from->start, from->out->len - from->start);
+	if (is_admitted(to, bytes))
+		buf_add(to->out, from->out->data + from->start, bytes);
 }
 
 /* One turn. @return true: it is answered; false: it needs another */
@@ -129,6 +141,8 @@ static void answer(struct history *history)
 		same->done(same);
 		same = next;
 	}
+	if (!is_admitted(history, history->out->len))
+		buf_fini(history->out);
 	history->done(history);
 }
 

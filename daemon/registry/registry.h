@@ -185,10 +185,12 @@ struct history {
 	/** Finishes what put() has put, on the history thread, once. NULL: nothing is to be done.
 	 */
 	void (*end)(struct history *history);
+	/** May it keep @p bytes that were read for it? On the history thread. NULL: it may. */
+	bool (*admit)(struct history *history, size_t bytes);
 	size_t bytes_max; /* stop once out is so long; 0: never */
 	bool is_counted;  /* how many may ask is limited elsewhere: never refused as one too many */
 	void (*done)(struct history *history); /* on the history thread; must not block */
-	int error;                             /* as journal_reader_events() */
+	int error; /* as journal_reader_events(); -ENOBUFS: not admitted */
 	uint64_t last;
 	uint64_t oldest;
 	int64_t oldest_ms; /* with -ESTALE: as journal_reader_oldest() */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api_fixture.h"
 
+#include "api/call.h"
 #include "api/travel.h"
 #include "balance/balance.h"
 #include "terminal_cases.h"
@@ -475,6 +476,26 @@ START_TEST(a_page_of_events_is_bounded_in_bytes)
 }
 END_TEST
 
+START_TEST(events_are_refused_when_too_much_is_unsent)
+{
+	for (unsigned i = 0; i < 20; i++)
+		put("web", "a", i % 2 ? "\"weight\":1" : "\"weight\":2");
+	config.max_unsent_bytes = 5000;
+	api_reload(api, &config);
+	call("GET", "/v1/events?limit=5", NULL);
+	ck_status(200);
+	call("GET", "/v1/events", NULL);
+	ck_problem(503, "too-much-unsent");
+	call("GET", "/v1/events?format=text", NULL);
+	ck_status(200);
+	ck_assert_uint_eq(api_held_bytes(api), 0);
+	config.max_unsent_bytes = 1 << 20;
+	api_reload(api, &config);
+	call("GET", "/v1/events", NULL);
+	ck_status(200);
+}
+END_TEST
+
 /** Registers until the first events have been forgotten. */
 static void forget_events(void)
 {
@@ -639,7 +660,7 @@ SUITE("api_read", api_fixture_setup, api_fixture_teardown, a_lookup_shares_one_r
       text_is_for_people_who_ask, text_and_pretty_json_hold_nothing_that_a_terminal_obeys,
       pretty_indents_any_json, picks_take_turns, a_pick_filters_and_excludes_what_is_encoded,
       what_needs_an_index_waits_for_it_once, a_key_is_sticky, the_other_strategies_pick_too,
-      a_table_of_events_is_made_where_the_log_is_read, a_page_of_events_is_bounded_in_bytes,
-      events_are_told_in_order, events_that_are_gone_are_said_to_be,
-      wrong_queries_are_refused_by_name, lists_in_queries_have_limits, a_held_expiry_is_told,
-      the_unknown_is_404)
+      a_table_of_events_is_made_where_the_log_is_read, events_are_refused_when_too_much_is_unsent,
+      a_page_of_events_is_bounded_in_bytes, events_are_told_in_order,
+      events_that_are_gone_are_said_to_be, wrong_queries_are_refused_by_name,
+      lists_in_queries_have_limits, a_held_expiry_is_told, the_unknown_is_404)

@@ -9,19 +9,20 @@
 
 #define MEMBERS 120
 
-/* Records that need escaping, of different lengths and widths: about 100 KB in all. */
+/* Records that need escaping, of different lengths and widths: about 100 KB in all, one of them 10
+ * KB. */
 static void put_large(const char *service, unsigned i, unsigned version)
 {
 	static const char *const special[] = {"\\\"", "\\n", "\\u00e9\\u20ac", "x{},[]:"};
 	struct buf record;
 	char target[400];
 
-	buf_init(&record, 16384);
+	buf_init(&record, 65536);
 	buf_printf(&record,
 	           "{\"host\":\"10.0.0.1\",\"port\":80,\"ttl_ms\":86400000,\"metadata\":{");
 	if (i % 3 != 0)
 		buf_printf(&record, "\"version\":\"%u\",\"text\":\"", version);
-	for (unsigned n = 0; i % 3 != 0 && n < 300 + i; n++)
+	for (unsigned n = 0; i % 3 != 0 && n < (i == 118 ? 3000 : 300 + i); n++)
 		buf_put(&record, special[(i + n) % ARRAY_LEN(special)]);
 	buf_put(&record, i % 3 != 0 ? "\"}}" : "}}");
 	(void)snprintf(target, sizeof(target), "/v1/services/%s/instances/i%.*s%u", service,
@@ -230,6 +231,55 @@ START_TEST(a_shared_answer_counts_once_no_lookup_finds_it_any_more)
 }
 END_TEST
 
+START_TEST(a_peer_that_reads_nothing_gets_one_answer_whatever_its_length)
+{
+	_Atomic(uint64_t) unsent = 0;
+
+	config.max_unsent_bytes_per_peer = 1;
+	api_reload(api, &config);
+	request.peer_unsent = &unsent;
+	reads_by_hand = true;
+	call("GET", "/v1/services/web?status=any", NULL);
+	reads_by_hand = false;
+	ck_status(200);
+	ck_assert_uint_gt(unsent + 100, response.stream->length);
+	struct api_response unread = response;
+	struct api_request asked = request;
+	api_response_init(&response);
+
+	request_reset();
+	request.peer_unsent = &unsent;
+	call("GET", "/v1/services/web?status=any", NULL);
+	ck_problem(503, "too-much-unsent");
+	ck_assert_str_eq(header("Retry-After"), "1");
+	request.peer_unsent = &unsent;
+	call("GET", "/v1/services/web", NULL); /* that answer is shared, but must be read too */
+	ck_problem(503, "too-much-unsent");
+	request.peer_unsent = &unsent;
+	call("GET", "/v1/services/web?limit=1", NULL);
+	ck_status(200);
+	call("GET", "/v1/services/web?status=any", NULL); /* another peer */
+	ck_status(200);
+
+	api_response_fini(&unread);
+	api_release(api, &asked);
+	ck_assert_uint_eq(unsent, 0);
+}
+END_TEST
+
+START_TEST(a_change_is_never_refused_for_its_answer)
+{
+	config.max_unsent_bytes = 1;
+	api_reload(api, &config);
+	put_large("web", 118, 2); /* answered with the instance */
+	call("GET", "/v1/services/web/instances/i-1", NULL);
+	ck_status(200);
+	call("GET", "/v1/services/web?format=text", NULL);
+	ck_problem(503, "too-much-unsent");
+	ck_assert_uint_eq(api_held_bytes(api), 0);
+}
+END_TEST
+
 START_TEST(the_past_is_answered_in_slices_too)
 {
 	char target[100];
@@ -253,4 +303,6 @@ SUITE("api_slices", slices_setup, slices_teardown, slices_of_each_size_are_the_w
       slices_are_cut_where_the_limit_is, a_known_etag_renders_nothing,
       a_slow_reader_gets_the_version_that_it_began_with,
       an_answer_that_is_not_read_leaves_nothing_behind,
-      a_shared_answer_counts_once_no_lookup_finds_it_any_more, the_past_is_answered_in_slices_too)
+      a_shared_answer_counts_once_no_lookup_finds_it_any_more,
+      a_peer_that_reads_nothing_gets_one_answer_whatever_its_length,
+      a_change_is_never_refused_for_its_answer, the_past_is_answered_in_slices_too)

@@ -355,6 +355,41 @@ START_TEST(who_asks_the_same_later_gets_all_of_it)
 }
 END_TEST
 
+static bool admit_none(struct history *history, size_t bytes)
+{
+	(void)history;
+	ck_assert_uint_eq(bytes, 10);
+	return false;
+}
+
+START_TEST(one_that_may_not_keep_what_was_read_for_it_gets_nothing)
+{
+	struct buf outs[3];
+	struct history slow = ask(&outs[2], 9, 1);
+	struct history first = ask(&outs[0], 0, 100);
+	struct history same = ask(&outs[1], 0, 100);
+
+	for (unsigned refused = 0; refused < 2; refused++) {
+		for (size_t i = 0; i < 3; i++)
+			buf_init(&outs[i], 100);
+		first.admit = refused == 0 ? admit_none : NULL;
+		same.admit = refused == 1 ? admit_none : NULL;
+		keep_busy(&slow);
+		ck_ok(registry_read_history(registry, &first));
+		ck_ok(registry_read_history(registry, &same));
+		ck_ok(sem_post(&may_read));
+		for (size_t i = 0; i < 3; i++)
+			wait_for(&completed);
+		ck_assert_int_eq(first.error, refused == 0 ? -ENOBUFS : 0);
+		ck_assert_int_eq(same.error, refused == 1 ? -ENOBUFS : 0);
+		ck_has(outs[refused], "");
+		ck_has(outs[1 - refused], "abcdefghij");
+		for (size_t i = 0; i < 3; i++)
+			buf_fini(&outs[i]);
+	}
+}
+END_TEST
+
 START_TEST(only_those_that_ask_the_same_are_read_for_together)
 {
 	enum { COUNT = 8 };
@@ -495,6 +530,7 @@ SUITE("history", setup, teardown, a_page_ends_with_the_event_that_fills_it,
       one_reading_serves_all_that_ask_the_same,
       the_queue_has_an_end_but_for_those_that_are_counted_elsewhere, a_long_search_holds_nobody_up,
       turns_leave_no_mark_on_the_answer, who_asks_the_same_later_gets_all_of_it,
+      one_that_may_not_keep_what_was_read_for_it_gets_nothing,
       only_those_that_ask_the_same_are_read_for_together,
       what_retention_overtakes_between_two_turns_is_told_after_what_was_found,
       stopping_answers_those_amid_their_turns, a_place_that_is_ahead_is_told)
