@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,11 +61,13 @@ static void serve(int listener)
 
 static void on_state(rollcall_registration *registration, rollcall_state state, void *arg)
 {
-	static const char *const names[] = {"pending", "registered", "draining", "refused"};
+	static const char *const names[] = {"pending", "registered", "draining", "refused",
+	                                    "unconfirmed"};
+	bool known = (size_t)state < sizeof(names) / sizeof(names[0]);
 
 	(void)arg;
 	(void)rollcall_registration_id(registration, id, sizeof(id));
-	(void)printf("%s %s\n", names[state], id);
+	(void)printf("%s %s\n", known ? names[state] : "unknown", id);
 	(void)fflush(stdout);
 }
 

@@ -221,11 +221,16 @@ ROLLCALL_API int rollcall_wait(rollcall_client *client, uint32_t timeout_ms);
 
 /* --- registering this program ------------------------------------------------------------- */
 
+/** Later versions may add states. */
 typedef enum rollcall_state {
 	ROLLCALL_PENDING,    /* not known to the registry, trying */
 	ROLLCALL_REGISTERED, /* its lease is renewed */
 	ROLLCALL_DRAINING,   /* the same, and no one is sent here any more */
-	ROLLCALL_REFUSED     /* the registry refuses the record; tried again at the longest pause */
+	ROLLCALL_REFUSED,    /* the registry refuses the record; tried again at the longest pause */
+	/** It was registered or draining, but the registry has not confirmed the lease for longer
+	 * than its TTL, so that it may have run out: the registry does not answer, or only with
+	 * errors. The library keeps trying. */
+	ROLLCALL_UNCONFIRMED
 } rollcall_state;
 
 typedef struct rollcall_registration_options {
@@ -261,8 +266,8 @@ static inline void rollcall_registration_options_init(rollcall_registration_opti
 ROLLCALL_API int rollcall_register(rollcall_client *client,
                                    const rollcall_registration_options *options,
                                    rollcall_registration **ret_registration);
-/** Waits until it is registered. Blocks. @return 0, -ETIMEDOUT (goes on trying), or -EACCES,
- * -EPERM (the registry refuses the record) */
+/** Waits until it is registered or draining. Blocks. @return 0, -ETIMEDOUT (goes on trying), or
+ * -EACCES, -EPERM (the registry refuses the record) */
 ROLLCALL_API int rollcall_registration_wait(rollcall_registration *registration,
                                             uint32_t timeout_ms);
 ROLLCALL_API rollcall_state rollcall_registration_state(rollcall_registration *registration);

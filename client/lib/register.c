@@ -154,7 +154,7 @@ rollcall_state rollcall_registration_state(rollcall_registration *registration)
 	if (client_forked(registration->client))
 		return ROLLCALL_PENDING;
 	engine_lock(engine_of(registration));
-	rollcall_state state = registration->state;
+	rollcall_state state = registration_state(registration);
 	engine_unlock(engine_of(registration));
 	return state;
 }
@@ -190,9 +190,9 @@ int rollcall_registration_set_load(rollcall_registration *registration, double l
 
 static bool is_settled(void *arg)
 {
-	const rollcall_registration *registration = arg;
+	rollcall_state state = registration_state(arg);
 
-	return registration->state != ROLLCALL_PENDING;
+	return state != ROLLCALL_PENDING && state != ROLLCALL_UNCONFIRMED;
 }
 
 static int64_t deadline_after(const rollcall_registration *registration, uint32_t timeout_ms)
@@ -267,6 +267,7 @@ static void unlink_and_fini(rollcall_registration *registration)
 	}
 	client->registration_count--;
 	loop_clear_timer(&client->engine.loop, &registration->timer);
+	loop_clear_timer(&client->engine.loop, &registration->lease);
 	registry_request_fini(&registration->request);
 }
 

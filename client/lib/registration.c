@@ -8,6 +8,9 @@
  *	else            heartbeat, on a fixed grid with jitter, so that many stay spread out
  *
  * Whatever fails is tried again after a pause, for ever; 404 to a heartbeat leads back to PUT.
+ *
+ * The registry renews the lease for a record and for a heartbeat, not for a status, at a time
+ * between the request and its answer: so a second timer runs from when the request was sent.
  */
 #include "registration.h"
 
@@ -54,6 +57,30 @@ static void deliver_state(struct notice *notice)
 	engine_lock(engine);
 }
 
+rollcall_state registration_state(const rollcall_registration *registration)
+{
+	bool leased = registration->state == ROLLCALL_REGISTERED ||
+	              registration->state == ROLLCALL_DRAINING;
+
+	return leased && now_us(registration) >= registration->lease_until_us ? ROLLCALL_UNCONFIRMED
+	                                                                      : registration->state;
+}
+
+static void on_lease(struct timer *timer)
+{
+	rollcall_registration *registration =
+		container_of(timer, struct rollcall_registration, lease);
+
+	set_state(registration, registration_state(registration));
+}
+
+static void take_lease(rollcall_registration *registration)
+{
+	registration->lease_until_us = registration->sent_us + us_of_ms(registration->ttl_ms);
+	loop_set_timer(&engine_of(registration)->loop, &registration->lease,
+	               registration->lease_until_us);
+}
+
 void registration_schedule(rollcall_registration *registration, int64_t due_us)
 {
 	loop_set_timer(&engine_of(registration)->loop, &registration->timer, due_us);
@@ -93,6 +120,7 @@ static void schedule_heartbeat(rollcall_registration *registration)
 	/* One that came late because of its jitter is not followed by another at once. */
 	if (due < now + interval / 4)
 		due += interval;
+	registration->beat_us = due;
 	registration_schedule(registration, due);
 }
 
@@ -105,7 +133,8 @@ static void lay_grid(rollcall_registration *registration)
 
 	registration->grid_us =
 		now_us(registration) - (int64_t)((1 - phase) * (double)registration->interval_us);
-	registration_schedule(registration, registration->grid_us + registration->interval_us);
+	registration->beat_us = registration->grid_us + registration->interval_us;
+	registration_schedule(registration, registration->beat_us);
 }
 
 /* --- requests ------------------------------------------------------------------------------- */
@@ -173,6 +202,8 @@ static void send(rollcall_registration *registration, enum doing doing, const ch
                  const char *tail, char *body)
 {
 	registration->doing = doing;
+	registration->sent_us = now_us(registration);
+	registration->sent_draining = registration->draining;
 	registry_send(&registration->request, method, make_path(registration, tail), body, 0);
 }
 
@@ -252,10 +283,14 @@ static void take_status(rollcall_registration *registration)
 	bool draining = registration->request.exchange.answer.len > 0 &&
 	                says_draining(&registration->request.exchange);
 
+	set_state(registration, draining ? ROLLCALL_DRAINING : ROLLCALL_REGISTERED);
+}
+
+static void succeeded(rollcall_registration *registration)
+{
 	registration->failures = 0;
 	registration->pause_us = 0;
 	registration->refused = 0;
-	set_state(registration, draining ? ROLLCALL_DRAINING : ROLLCALL_REGISTERED);
 }
 
 static void located(rollcall_registration *registration)
@@ -285,10 +320,12 @@ static void refuse(rollcall_registration *registration, int status)
 static void put_done(rollcall_registration *registration, int status)
 {
 	if (status == 200 || status == 201) {
-		bool draining = registration->draining;
-
+		succeeded(registration);
+		take_lease(registration);
 		take_status(registration);
-		registration->told = !draining || registration->state == ROLLCALL_DRAINING;
+		registration->told =
+			registration->sent_draining == registration->draining &&
+			(!registration->draining || registration->state == ROLLCALL_DRAINING);
 		lay_grid(registration);
 		if (!registration->told)
 			advance(registration);
@@ -299,20 +336,14 @@ static void put_done(rollcall_registration *registration, int status)
 	}
 }
 
-static void heartbeat_done(rollcall_registration *registration, int status)
+/* Of a heartbeat or a status. */
+static void update_failed(rollcall_registration *registration, int status)
 {
 	if (status == 404) {
 		registration->client->reregistrations++;
 		registration->told = !registration->draining;
 		set_state(registration, ROLLCALL_PENDING);
 		advance(registration);
-	} else if (status >= 200 && status < 300) {
-		registration->client->heartbeats++;
-		take_status(registration);
-		if (registration->told)
-			schedule_heartbeat(registration);
-		else
-			advance(registration);
 	} else if (passing(status)) {
 		pause_then_retry(registration, false);
 	} else {
@@ -320,11 +351,36 @@ static void heartbeat_done(rollcall_registration *registration, int status)
 	}
 }
 
+static void heartbeat_done(rollcall_registration *registration, int status)
+{
+	if (status < 200 || status >= 300) {
+		update_failed(registration, status);
+		return;
+	}
+	registration->client->heartbeats++;
+	succeeded(registration);
+	take_lease(registration);
+	take_status(registration);
+	if (registration->told)
+		schedule_heartbeat(registration);
+	else
+		advance(registration);
+}
+
 static void status_done(rollcall_registration *registration, int status)
 {
-	if (status >= 200 && status < 300)
-		registration->told = true;
-	heartbeat_done(registration, status);
+	if (status < 200 || status >= 300) {
+		update_failed(registration, status);
+		return;
+	}
+	succeeded(registration);
+	if (registration_state(registration) != ROLLCALL_UNCONFIRMED)
+		take_status(registration);
+	registration->told = registration->sent_draining == registration->draining;
+	if (registration->told)
+		registration_schedule(registration, registration->beat_us);
+	else
+		advance(registration);
 }
 
 static void delete_done(rollcall_registration *registration, int status)
@@ -370,6 +426,7 @@ void registration_init(rollcall_registration *registration, rollcall_client *cli
 	registration->load = -1;
 	registration->told = true;
 	registration->timer.fire = on_timer;
+	registration->lease.fire = on_lease;
 	registration->notice.deliver = deliver_state;
 	registry_request_init(&registration->request, &client->registry, on_done);
 }

@@ -34,17 +34,26 @@ struct rollcall_registration {
 	unsigned failures;
 	int64_t pause_us;
 	int64_t grid_us; /* heartbeats are due at this and every interval after */
-	double load;     /* below 0: none reported */
-	bool draining;   /* wanted */
-	bool told;       /* the registry knows whether we drain */
-	bool put_sent;   /* it may know of us */
+	int64_t beat_us; /* the next one, with its jitter */
+	int64_t sent_us; /* when the request under way was sent */
+	int64_t lease_until_us;
+	struct timer lease; /* fires then */
+	double load;        /* below 0: none reported */
+	bool draining;      /* wanted */
+	bool sent_draining; /* in the request under way */
+	bool told;          /* the registry knows whether we drain */
+	bool put_sent;      /* it may know of us */
 	bool leaving;
 	bool left;
 	char *failure; /* why the last request failed; NULL: it did not */
 };
 
-/** In registration.c, with the engine's lock held: sets up what drives it. */
+/* In registration.c, with the engine's lock held. */
+
+/** Sets up what drives it. */
 void registration_init(rollcall_registration *registration, rollcall_client *client);
+/** As it is now, whether or not the loop has run since the lease may have run out. */
+rollcall_state registration_state(const rollcall_registration *registration);
 /** Looks at what is to be done next, at @p due_us. */
 void registration_schedule(rollcall_registration *registration, int64_t due_us);
 

@@ -156,7 +156,7 @@ static void answer_lookup(struct sim *sim, struct sim_flight *flight, const char
 static void ask_registry(struct sim *sim, struct sim_flight *flight, const char *path, int address)
 {
 	sim->asked[address]++;
-	flight->due_us = sim->now_us + SIM_MS;
+	flight->due_us = sim->now_us + sim->registry_us;
 	if (sim->down || (sim->down_one && address == 0)) {
 		flight->error = -ECONNREFUSED;
 		return;
@@ -429,6 +429,7 @@ void sim_init(struct sim *sim, uint64_t seed)
 		.random = seed,
 		.knows_web = true,
 		.polls = true,
+		.registry_us = SIM_MS,
 		.revision = 1,
 	};
 	sim->records = calloc(SIM_RECORDS, sizeof(sim->records[0]));

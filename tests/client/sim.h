@@ -73,6 +73,7 @@ struct sim {
 	bool down;
 	bool knows_web;
 	bool polls;          /* offers long polls */
+	int64_t registry_us; /* from a request to its answer: 1 ms */
 	int registry_status; /* not 0: answers all with it */
 	char registry_head[128];
 	char registry_body[2048]; /* with registry_status */

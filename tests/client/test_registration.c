@@ -242,6 +242,155 @@ START_TEST(a_callback_may_deregister_its_own)
 }
 END_TEST
 
+static void expect_state(rollcall_state state)
+{
+	ck_assert_int_eq(rollcall_registration_state(registration), state);
+}
+
+START_TEST(a_lease_that_nobody_confirms_is_reported_after_its_ttl)
+{
+	state_count = 0;
+	options.on_state = on_state;
+	options.arg = &sim;
+	sim.registry_us = 1500 * SIM_MS; /* the lease begins when the registry has the request */
+	begin();
+	sim_run_ms(&sim, 100000); /* heartbeats keep it as it is */
+	ck_assert_int_eq(state_count, 1);
+	sim.down = true;
+	int64_t confirmed_us = sim_record(&sim, "w1")->last_us;
+	while (state_count == 1)
+		sim_run_ms(&sim, 100);
+	ck_assert_int_eq(states[1], ROLLCALL_UNCONFIRMED);
+	expect_state(ROLLCALL_UNCONFIRMED);
+	ck_assert_int_ge(sim.now_us - confirmed_us, 29999 * SIM_MS);
+	ck_assert_int_le(sim.now_us - confirmed_us, 30200 * SIM_MS);
+	sim_run_ms(&sim, 600000);
+	ck_assert_int_eq(state_count, 2); /* once, not each TTL */
+
+	sim.down = false;
+	ck_ok(rollcall_registration_wait(registration, 16000));
+	sim_run_ms(&sim, 10);
+	ck_assert_int_eq(states[2], ROLLCALL_REGISTERED);
+	expect_state(ROLLCALL_REGISTERED);
+	sim_run_ms(&sim, 100000);
+	ck_assert_int_eq(state_count, 3);
+}
+END_TEST
+
+START_TEST(answers_that_do_not_renew_the_lease_do_not_confirm_it)
+{
+	begin();
+	sim.registry_status = 503;
+	sim_run_ms(&sim, 29000);
+	expect_state(ROLLCALL_REGISTERED);
+	sim_run_ms(&sim, 11000);
+	expect_state(ROLLCALL_UNCONFIRMED);
+	ck_fails(rollcall_registration_wait(registration, 1000), ETIMEDOUT);
+	sim.registry_status = 0;
+	ck_ok(rollcall_registration_wait(registration, 16000));
+	expect_state(ROLLCALL_REGISTERED);
+}
+END_TEST
+
+START_TEST(the_time_in_which_the_process_is_stopped_counts)
+{
+	begin();
+	sim_pass_ms(&sim, 31000);
+	expect_state(ROLLCALL_UNCONFIRMED); /* before anything of the client ran */
+	sim_record(&sim, "w1")->here = false;
+	sim_run_ms(&sim, 100);
+	expect_state(ROLLCALL_REGISTERED);
+	ck_assert_uint_eq(sim_record(&sim, "w1")->puts, 2);
+}
+END_TEST
+
+START_TEST(an_unconfirmed_one_can_drain_and_a_draining_one_can_be_unconfirmed)
+{
+	begin();
+	sim.down = true;
+	sim_run_ms(&sim, 40000);
+	ck_fails(rollcall_drain(registration, 1000), ETIMEDOUT);
+	expect_state(ROLLCALL_UNCONFIRMED);
+	sim.down = false;
+	sim_run_ms(&sim, 16000); /* sent with what arrives first */
+	expect_state(ROLLCALL_DRAINING);
+	ck_assert(sim_record(&sim, "w1")->draining);
+	sim.down = true;
+	sim_run_ms(&sim, 40000);
+	expect_state(ROLLCALL_UNCONFIRMED);
+	sim.down = false;
+	sim_run_ms(&sim, 16000);
+	expect_state(ROLLCALL_DRAINING);
+}
+END_TEST
+
+START_TEST(what_is_not_registered_is_not_unconfirmed)
+{
+	begin();
+	sim.registry_status = 403;
+	sim_run_ms(&sim, 12000);
+	expect_state(ROLLCALL_REFUSED);
+	sim_run_ms(&sim, 60000);
+	expect_state(ROLLCALL_REFUSED);
+	sim.registry_status = 0;
+	sim_run_ms(&sim, 16000);
+	expect_state(ROLLCALL_REGISTERED);
+	sim.registry_status = 404;
+	sim_run_ms(&sim, 12000);
+	expect_state(ROLLCALL_PENDING);
+	sim_run_ms(&sim, 60000);
+	expect_state(ROLLCALL_PENDING);
+}
+END_TEST
+
+/* The registry renews a lease for records and heartbeats only. */
+START_TEST(a_status_that_arrives_does_not_confirm_the_lease)
+{
+	begin();
+	sim.down = true;
+	sim_run_ms(&sim, 40000);
+	sim.down = false;
+	unsigned before = sim_record(&sim, "w1")->heartbeats;
+	ck_ok(rollcall_drain(registration, 1000));
+	ck_assert_uint_eq(sim_record(&sim, "w1")->heartbeats, before + 1);
+	expect_state(ROLLCALL_DRAINING);
+
+	/* Drained and resumed all the time, so that only these requests are sent. */
+	sim_run_ms(&sim, 12000);
+	int64_t confirmed_us = sim_record(&sim, "w1")->last_us;
+	while (sim_record(&sim, "w1")->last_us == confirmed_us) {
+		ck_ok(rollcall_resume(registration, 100));
+		ck_ok(rollcall_drain(registration, 100));
+		sim_pass_ms(&sim, 100);
+		ck_assert_int_lt(sim.now_us - confirmed_us, 16 * SIM_S);
+	}
+}
+END_TEST
+
+START_TEST(what_is_wanted_last_is_what_the_registry_hears)
+{
+	begin();
+	ck_fails(rollcall_drain(registration, 0), ETIMEDOUT);
+	ck_ok(rollcall_process(sim.client)); /* sends it */
+	ck_ok(rollcall_resume(registration, 1000));
+	ck_assert(!sim_record(&sim, "w1")->draining);
+	expect_state(ROLLCALL_REGISTERED);
+
+	sim_record(&sim, "w1")->here = false;
+	sim_record(&sim, "w1")->draining = false;
+	unsigned before = sim.asked[0];
+	ck_fails(rollcall_drain(registration, 0), ETIMEDOUT);
+	while (sim.asked[0] < before + 2) /* the status, answered with 404, then the record */
+	{
+		ck_ok(rollcall_process(sim.client));
+		sim_pass_ms(&sim, 1);
+	}
+	ck_ok(rollcall_resume(registration, 1000));
+	ck_assert(!sim_record(&sim, "w1")->draining);
+	expect_state(ROLLCALL_REGISTERED);
+}
+END_TEST
+
 START_TEST(a_thousand_heartbeats_are_spread_over_the_interval)
 {
 	static rollcall_registration *all[1000];
@@ -312,5 +461,11 @@ SUITE("client registration", setup, teardown, the_record_is_put_as_given,
       draining_is_told_and_survives_a_registry_that_forgot, a_drain_ordered_by_an_operator_is_seen,
       heartbeats_carry_the_load, deregistering_takes_it_out_within_its_deadline,
       the_callback_hears_of_each_state, a_callback_may_deregister_its_own,
+      a_lease_that_nobody_confirms_is_reported_after_its_ttl,
+      answers_that_do_not_renew_the_lease_do_not_confirm_it,
+      the_time_in_which_the_process_is_stopped_counts,
+      an_unconfirmed_one_can_drain_and_a_draining_one_can_be_unconfirmed,
+      what_is_not_registered_is_not_unconfirmed, a_status_that_arrives_does_not_confirm_the_lease,
+      what_is_wanted_last_is_what_the_registry_hears,
       a_thousand_heartbeats_are_spread_over_the_interval, impossible_records_are_refused_at_once,
       closing_deregisters_all)
