@@ -107,7 +107,9 @@ void library_report(struct reminder *reminder, rollcall_registration *registrati
 	if (!reminder_failed(reminder, (int)state))
 		return;
 	const char *what = state == ROLLCALL_REFUSED ? "the registry refuses to register"
-	                   : is_known(state)         ? "cannot renew the lease of"
-	                                             : "cannot register";
+	                   : state == ROLLCALL_UNCONFIRMED
+	                           ? "cannot renew, and may have lost, the lease of"
+	                   : is_known(state) ? "cannot renew the lease of"
+	                                     : "cannot register";
 	tool_warn("%s '%s%s%s'; trying again: %s", what, service, between, id, why);
 }

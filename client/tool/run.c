@@ -115,7 +115,8 @@ static void begin_stop(struct run *run, int number, bool has_it)
 		return;
 	}
 	rollcall_state state = rollcall_registration_state(run->registration);
-	int r = state == ROLLCALL_REGISTERED ? rollcall_drain(run->registration, REGISTRY_MS) : 0;
+	bool drains = state == ROLLCALL_REGISTERED || state == ROLLCALL_UNCONFIRMED;
+	int r = drains ? rollcall_drain(run->registration, REGISTRY_MS) : 0;
 
 	if (r < 0)
 		tool_warn("the registry does not answer: nobody knows that this instance drains");
