@@ -28,6 +28,7 @@ struct config;
 enum api_method { API_GET, API_HEAD, API_PUT, API_POST, API_DELETE, API_OTHER, API_METHOD_COUNT };
 enum api_result { API_DONE, API_PARKED };
 
+#define API_HEAD_MAX       7168   /* bytes of a request's line and headers; http/ enforces it */
 #define API_BODY_MAX       65536  /* bytes; the batch heartbeat takes API_BATCH_BODY_MAX */
 #define WAIT_MS_MAX        600000 /* what ?wait_ms= and "wait_ms" may ask for */
 #define API_BATCH_BODY_MAX (4u << 20)

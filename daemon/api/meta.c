@@ -43,6 +43,7 @@ static void put_limits(struct buf *out, const struct api *api)
 		{"remove_after_ms_max", REMOVE_AFTER_MS_MAX},
 		{"reason_bytes", REASON_MAX},
 		{"drain_for_ms", DRAIN_FOR_MS_MAX},
+		{"head_bytes", API_HEAD_MAX},
 		{"body_bytes", API_BODY_MAX},
 		{"json_depth", JSON_DEPTH_MAX},
 		{"json_tokens", JSON_TOKENS_MAX},

@@ -8,14 +8,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-void connection_consumed(struct connection *connection, uint64_t head, uint64_t body, bool chunked)
-{
-	if (chunked || connection->consumed == UINT64_MAX)
-		connection->consumed = UINT64_MAX;
-	else
-		connection->consumed += head + body;
-}
-
 bool connection_has_begun(const struct connection *connection)
 {
 	struct tcp_info info = {0};

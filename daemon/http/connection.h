@@ -58,9 +58,10 @@ struct connection {
 	bool watched;     /* the fd is in the loop's epoll */
 	uint32_t awaited; /* the events that are awaited there; 0: none any more */
 	int unread;       /* since the peer sends no more: what was unread when last seen */
+	struct exchange *exchange; /* the request that it is at; NULL: none has begun */
 	struct exchange *watching; /* in LANE_WATCH: the request that waits */
 	bool refused;      /* its last request was: the peer may not have finished sending it */
-	uint64_t consumed; /* bytes of all its requests; UINT64_MAX: not known */
+	uint64_t consumed; /* bytes of all its requests; no other comes after one with chunks */
 	int64_t since_ms;
 	struct connection *previous; /* in the lane */
 	struct connection *next;
@@ -76,10 +77,7 @@ struct lanes {
 	} lane[LANE_COUNT];
 };
 
-/** Takes note of the length of a request, without its chunks' frames when it has any. */
-void connection_consumed(struct connection *connection, uint64_t head, uint64_t body, bool chunked);
-/** Has TCP received more than that? False where it cannot be known: Unix sockets, chunked bodies.
- */
+/** Has TCP received more than that? False for Unix sockets, where it cannot be known. */
 bool connection_has_begun(const struct connection *connection);
 /** Writes who the peer is into peer_text. */
 void connection_describe(struct connection *connection, const struct sockaddr_storage *address);

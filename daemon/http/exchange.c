@@ -3,6 +3,8 @@
 
 #include "base/clock.h"
 #include "http/connection.h"
+#include "http/direct.h"
+#include "http/head.h"
 #include "http/loop.h"
 #include "metrics/metrics.h"
 
@@ -10,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define SPARE_MAX  256   /* exchanges kept for the next requests */
 #define KEPT_BYTES 16384 /* of each of their buffers */
@@ -115,8 +116,11 @@ void *exchange_begin(void *cls, const char *target, struct MHD_Connection *mhd)
 	exchange->began_us = loop->now_us;
 	exchange->raw_target = target;
 	buf_reset(&exchange->target);
-	if (target != NULL)
+	if (target != NULL) {
 		buf_put(&exchange->target, target);
+		head_begin(exchange);
+	}
+	exchange->connection->exchange = exchange;
 	move(exchange, LANE_REQUEST);
 	return exchange;
 }
@@ -127,7 +131,11 @@ static enum MHD_Result answer(struct exchange *exchange)
 	struct api_response *response = &exchange->response;
 	int64_t spent_us = clock_us() - exchange->began_us;
 
-	if (exchange->loop->stopping)
+	/*
+	 * Libmicrohttpd frames chunks and their trailer more loosely than the standard does, and
+	 * shows nothing of it. So what follows them is not taken for a request.
+	 */
+	if (exchange->loop->stopping || exchange->guard.chunked)
 		response->close = true;
 	if (reply_queue(exchange) < 0)
 		return MHD_NO;
@@ -138,8 +146,8 @@ static enum MHD_Result answer(struct exchange *exchange)
 	return MHD_YES;
 }
 
-static enum MHD_Result refuse(struct exchange *exchange, unsigned status, const char *code,
-                              const char *detail)
+static void make_refusal(struct exchange *exchange, unsigned status, const char *code,
+                         const char *detail)
 {
 	api_problem(&exchange->response, status, code, "%s", detail);
 	exchange->response.close = true;
@@ -147,7 +155,23 @@ static enum MHD_Result refuse(struct exchange *exchange, unsigned status, const 
 	if (exchange->response.revision == 0)
 		exchange->response.revision = exchange->loop->replies.revision;
 	metrics_count(METRIC_REQUESTS_REFUSED, 1);
+}
+
+static enum MHD_Result refuse(struct exchange *exchange, unsigned status, const char *code,
+                              const char *detail)
+{
+	make_refusal(exchange, status, code, detail);
 	return answer(exchange);
+}
+
+void exchange_refuse_directly(struct exchange *exchange, enum guard_verdict verdict)
+{
+	const struct guard_refusal *refusal = guard_refusal(verdict);
+
+	make_refusal(exchange, refusal->status, refusal->code, refusal->detail);
+	metrics_request(refusal->status);
+	exchange->state = EXCHANGE_ANSWERED;
+	direct_send(exchange);
 }
 
 static enum MHD_Result refuse_long(struct exchange *exchange)
@@ -177,65 +201,6 @@ static enum api_method to_method(const char *text)
 	return API_OTHER;
 }
 
-static bool is_name(struct str name, struct str wanted)
-{
-	return name.len == wanted.len && strncasecmp(name.data, wanted.data, wanted.len) == 0;
-}
-
-/* Where a header is kept; NULL: nowhere. */
-static struct str *field_of(struct api_request *request, struct str name)
-{
-	if (is_name(name, STR("accept")))
-		return &request->accept;
-	if (is_name(name, STR("content-type")))
-		return &request->content_type;
-	if (is_name(name, STR("if-none-match")))
-		return &request->if_none_match;
-	if (is_name(name, STR("if-match")))
-		return &request->if_match;
-	if (is_name(name, STR("user-agent")))
-		return &request->user_agent;
-	if (is_name(name, STR("last-event-id")))
-		return &request->last_event_id;
-	return NULL;
-}
-
-static enum MHD_Result take_header(void *cls, enum MHD_ValueKind kind, const char *name,
-                                   size_t name_len, const char *value, size_t value_len)
-{
-	struct exchange *exchange = cls;
-	struct str n = {name, name_len};
-	struct str v = {value != NULL ? value : "", value_len};
-
-	(void)kind;
-	/*
-	 * A name stands before its value, as it came, unless a folded line was glued to it: then
-	 * libmicrohttpd has moved it to the end of its memory.
-	 */
-	bool folded = value != NULL && (uintptr_t)value < (uintptr_t)name;
-	guard_header(&exchange->guard, n, v, folded);
-	struct str *field = field_of(&exchange->request, n);
-	if (field != NULL && field->data == NULL)
-		*field = v; /* the first of each wins */
-	return MHD_YES;
-}
-
-static enum guard_verdict check_head(struct exchange *exchange, const char *version)
-{
-	struct str target = {exchange->target.data, exchange->target.len};
-	size_t sent = (size_t)((uintptr_t)version - 1 - (uintptr_t)exchange->raw_target);
-
-	(void)MHD_get_connection_values_n(exchange->mhd, MHD_HEADER_KIND, take_header, exchange);
-	enum guard_verdict verdict = guard_end(&exchange->guard, str_of(version));
-	if (verdict != GUARD_PASS)
-		return verdict;
-	/* libmicrohttpd ends the target with a NUL just before the version: none may come before.
-	 */
-	if (sent != target.len)
-		return GUARD_TARGET;
-	return guard_target(target, &exchange->request.target);
-}
-
 /* All headers are there, the body is not. */
 static enum MHD_Result start(struct exchange *exchange, const char *method, const char *version)
 {
@@ -243,21 +208,23 @@ static enum MHD_Result start(struct exchange *exchange, const char *method, cons
 	struct api_request *request = &exchange->request;
 	const struct guard *guard = &exchange->guard;
 
+	request->method = to_method(method);
 	if (buf_error(&exchange->target) < 0)
 		return MHD_NO;
-	enum guard_verdict verdict = check_head(exchange, version);
+	enum guard_verdict verdict = head_check(exchange, method, version);
+	if (verdict == GUARD_TOO_LARGE) { /* to libmicrohttpd's memory too, for an answer */
+		exchange_refuse_directly(exchange, verdict);
+		return MHD_NO;
+	}
 	if (verdict != GUARD_PASS) {
 		const struct guard_refusal *refusal = guard_refusal(verdict);
 
 		return refuse(exchange, refusal->status, refusal->code, refusal->detail);
 	}
-	connection_consumed(
-		connection,
+	connection->consumed +=
+		guard->length +
 		MHD_get_connection_info(exchange->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)
-			->header_size,
-		guard->length, guard->chunked);
-
-	request->method = to_method(method);
+			->header_size;
 	request->peer = str_of(connection->peer_text);
 	request->peer_unsent = peer_unsent(&connection->peer);
 	exchange->body_max = api_body_max(exchange->loop->http->api, request);
@@ -267,7 +234,7 @@ static enum MHD_Result start(struct exchange *exchange, const char *method, cons
 		return refuse_long(exchange);
 	buf_reset(&exchange->body);
 	exchange->body.most = (size_t)exchange->body_max;
-	exchange->too_long = false;
+	exchange->too_long = exchange->blocked = false;
 	exchange->state = EXCHANGE_READING;
 	return MHD_YES;
 }
@@ -277,6 +244,7 @@ static void take_body(struct exchange *exchange, const char *data, size_t len)
 {
 	struct buf *body = &exchange->body;
 
+	exchange->blocked = false;
 	if (len > exchange->body_max - body->len)
 		exchange->too_long = true;
 	if (!exchange->too_long)
@@ -436,6 +404,7 @@ void exchange_completed(void *cls, struct MHD_Connection *mhd, void **context,
 		return;
 	CHECK_MAGIC(exchange, exchange);
 	CHECK(exchange->state != EXCHANGE_PARKED); /* libmicrohttpd leaves suspended ones alone */
+	exchange->connection->exchange = NULL;
 	if (exchange->state == EXCHANGE_WOKEN)
 		api_abandon(exchange->loop->http->api, &exchange->request);
 	else if (exchange->state == EXCHANGE_BEGUN && code == MHD_REQUEST_TERMINATED_WITH_ERROR &&
@@ -448,4 +417,14 @@ void exchange_completed(void *cls, struct MHD_Connection *mhd, void **context,
 	move(exchange, LANE_SETTLE);
 	*context = NULL;
 	spare_give(exchange);
+}
+
+void exchange_forgotten(struct exchange *exchange)
+{
+	void *context = exchange;
+
+	if (exchange->state == EXCHANGE_BEGUN)
+		exchange_refuse_directly(exchange, GUARD_TOO_LARGE);
+	exchange_completed(exchange->loop, exchange->mhd, &context,
+	                   MHD_REQUEST_TERMINATED_WITH_ERROR);
 }

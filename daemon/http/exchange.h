@@ -44,6 +44,7 @@ struct exchange {
 	struct buf body;
 	uint64_t body_max;
 	bool too_long;         /* the body is */
+	bool blocked;          /* bytes of the body were unread when last looked at */
 	int64_t began_us;      /* the start of the pass that found its first line */
 	struct exchange *next; /* in the loop's list of spare or of done ones */
 	struct timer timer;    /* in LANE_WATCH: when it need not wait any longer */
@@ -62,6 +63,13 @@ ssize_t exchange_read(void *cls, uint64_t position, char *to, size_t most);
 void exchange_completed(void *cls, struct MHD_Connection *mhd, void **context,
                         enum MHD_RequestTerminationCode code);
 
+/** Answers with a refusal, past libmicrohttpd, which must close the connection next. */
+void exchange_refuse_directly(struct exchange *exchange, enum guard_verdict verdict);
+/**
+ * Its connection is being closed, but exchange_completed() has not been called: libmicrohttpd met
+ * an error for which it had no memory, and then a second one.
+ */
+void exchange_forgotten(struct exchange *exchange);
 /** A woken one goes on: libmicrohttpd will call exchange_handle() again. */
 void exchange_resume(struct exchange *exchange);
 /** One in LANE_WATCH need not wait any longer. */

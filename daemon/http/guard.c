@@ -6,7 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
-#define LENGTH_DIGITS_MAX 18 /* below 2^63, so sums cannot overflow */
+#define LENGTH_MAX   (INT64_MAX / 10) /* so sums cannot overflow */
+#define LINE_END_LEN 2                /* CR LF */
 
 /* Where a byte may stand. */
 enum {
@@ -89,24 +90,33 @@ static void take_length(struct guard *guard, struct str value)
 	uint64_t length = 0;
 
 	guard->lengths++;
-	if (value.len == 0 || value.len > LENGTH_DIGITS_MAX)
+	if (value.len == 0)
 		fault(guard, GUARD_LENGTH);
 	for (size_t i = 0; i < value.len && guard->fault == GUARD_PASS; i++) {
 		if (value.data[i] < '0' || value.data[i] > '9')
 			fault(guard, GUARD_LENGTH);
-		length = length * 10 + (uint64_t)(value.data[i] - '0');
+		else if (length > LENGTH_MAX / 10)
+			fault(guard, GUARD_LENGTH_HUGE);
+		else
+			length = length * 10 + (uint64_t)(value.data[i] - '0');
 	}
 	guard->length = length;
 }
 
-/* The headers that decide where the request ends, and others that must not be in doubt. */
-static void take_known(struct guard *guard, struct str name, struct str value)
+/*
+ * The headers that decide where the request ends, and others that must not be in doubt. Of the
+ * former libmicrohttpd has already used the raw value: a blank after it has made it read a body of
+ * another length.
+ */
+static void take_known(struct guard *guard, struct str name, struct str raw)
 {
+	struct str value = guard_value(raw);
+
 	if (is_name(name, STR("content-length"))) {
-		take_length(guard, value);
+		take_length(guard, raw);
 	} else if (is_name(name, STR("transfer-encoding"))) {
 		guard->encodings++;
-		guard->chunked = is_name(value, STR("chunked"));
+		guard->chunked = is_name(raw, STR("chunked"));
 		if (!guard->chunked)
 			fault(guard, GUARD_ENCODING);
 	} else if (is_name(name, STR("host"))) {
@@ -123,37 +133,59 @@ static void take_known(struct guard *guard, struct str name, struct str value)
 	}
 }
 
-void guard_header(struct guard *guard, struct str name, struct str value, bool folded)
+void guard_line(struct guard *guard, struct str method, struct str target, struct str version)
 {
+	if (method.data + method.len + 1 != target.data ||
+	    target.data + target.len + 1 != version.data)
+		fault(guard, GUARD_GAP);
+	guard->version_1_0 = str_equal(version, STR("HTTP/1.0"));
+	if (!guard->version_1_0 && !str_equal(version, STR("HTTP/1.1")))
+		fault(guard, GUARD_VERSION);
+	guard->next = version.data + version.len + LINE_END_LEN;
+}
+
+void guard_header(struct guard *guard, struct str name, struct str value)
+{
+	bool follows = name.data == guard->next;
+
+	guard->next = value.data + value.len + LINE_END_LEN;
 	if (name.len == 0 || !is_all(name, IN_NAME))
 		fault(guard, GUARD_NAME);
-	else if (folded)
+	/* A name to which a continued line was joined has been moved behind all that came. */
+	else if ((uintptr_t)value.data < (uintptr_t)name.data)
 		fault(guard, GUARD_FOLDED);
+	else if (!follows)
+		fault(guard, GUARD_GAP);
 	else if (!is_all(value, IN_VALUE))
 		fault(guard, GUARD_VALUE);
 	else
 		take_known(guard, name, value);
 }
 
-enum guard_verdict guard_end(struct guard *guard, struct str version)
+struct str guard_value(struct str raw)
 {
-	bool version_1_0 = str_equal(version, STR("HTTP/1.0"));
+	while (raw.len > 0 && (raw.data[raw.len - 1] == ' ' || raw.data[raw.len - 1] == '\t'))
+		raw.len--;
+	return raw;
+}
 
+enum guard_verdict guard_end(struct guard *guard, const char *end)
+{
+	if (guard->next + LINE_END_LEN != end)
+		fault(guard, GUARD_GAP);
 	if (guard->lengths > 0 && guard->encodings > 0)
 		fault(guard, GUARD_BOTH);
 	if (guard->lengths > 1)
 		fault(guard, GUARD_LENGTHS);
 	if (guard->encodings > 1)
 		fault(guard, GUARD_ENCODING);
-	if (guard->encodings > 0 && version_1_0)
+	if (guard->encodings > 0 && guard->version_1_0)
 		fault(guard, GUARD_ENCODING_1_0);
 	if (guard->hosts > 1)
 		fault(guard, GUARD_HOST);
 	if (guard->types > 1)
 		fault(guard, GUARD_TYPES);
-	if (!version_1_0 && !str_equal(version, STR("HTTP/1.1")))
-		fault(guard, GUARD_VERSION);
-	else if (guard->hosts == 0 && !version_1_0)
+	if (guard->hosts == 0 && !guard->version_1_0)
 		fault(guard, GUARD_NO_HOST);
 	return guard->fault;
 }

@@ -4,9 +4,18 @@
  * may frame differently, and request targets that it cuts or decodes too early. Pure functions over
  * names and values; any thread.
  *
+ * Libmicrohttpd takes a bare LF for the end of a line and a line that begins with a NUL or with ':'
+ * for the end of the head, drops what follows a NUL in a value, and joins continued lines. It
+ *leaves the head in memory as it came, with a NUL in place of each blank of the request line, of
+ *the colon after each name, and of the CR and of the LF of each line. So the strings that it hands
+ *over must follow each other without a gap, to the end of the head: whatever it dropped, joined or
+ *took for the end of a line stands between them. One thing cannot be seen: a NUL before a bare LF
+ *looks like CR LF.
+ *
  *	struct guard guard = {0};
- *	guard_header(&guard, name, value, folded);     // each header, in order
- *	verdict = guard_end(&guard, version);
+ *	guard_line(&guard, method, target, version);
+ *	guard_header(&guard, name, value);     // each header, in order
+ *	verdict = guard_end(&guard, end);
  *	if (verdict != GUARD_PASS)
  *		... refuse with guard_refusal(verdict), then close the connection ...
  */
@@ -29,13 +38,17 @@
 	X(GUARD_NAME_NEARLY,   400, "ambiguous-header",      "a header name nearly matches Content-Length or Transfer-Encoding") \
 	X(GUARD_FOLDED,        400, "folded-header",         "a header is continued on a second line") \
 	X(GUARD_VALUE,         400, "malformed-header",      "a header value holds a control character") \
+	X(GUARD_GAP,           400, "malformed-header",      "a line of the head holds a NUL or a second blank, has nothing before its colon, or does not end with CR LF") \
+	X(GUARD_TOO_LARGE,     431, "head-too-large",        "the request line and the headers are too large: 7168 bytes are allowed, where each header counts as 48 bytes more") \
 	X(GUARD_NO_HOST,       400, "missing-host",          "an HTTP/1.1 request must have a Host header") \
 	X(GUARD_HOST,          400, "malformed-host",        "the Host header is given twice or is not a host") \
-	X(GUARD_LENGTH,        400, "malformed-length",      "the Content-Length is not a decimal number") \
+	X(GUARD_LENGTH,        400, "malformed-length",      "the Content-Length is not a decimal number, or a blank follows it") \
+	X(GUARD_LENGTH_HUGE,   413, "body-too-large",        "the Content-Length is larger than any body that is allowed") \
 	X(GUARD_LENGTHS,       400, "ambiguous-length",      "there is more than one Content-Length") \
 	X(GUARD_BOTH,          400, "ambiguous-length",      "Content-Length and Transfer-Encoding exclude each other") \
-	X(GUARD_ENCODING,      501, "unsupported-encoding",  "the only Transfer-Encoding known here is chunked, once") \
+	X(GUARD_ENCODING,      501, "unsupported-encoding",  "the only Transfer-Encoding known here is chunked, once and without a blank after it") \
 	X(GUARD_ENCODING_1_0,  400, "ambiguous-length",      "HTTP/1.0 has no Transfer-Encoding") \
+	X(GUARD_CHUNK,         400, "malformed-length",      "the size line of a chunk is too long") \
 	X(GUARD_TYPES,         400, "ambiguous-header",      "there is more than one Content-Type") \
 	X(GUARD_EXPECT,        417, "unsupported-expectation", "the only expectation known here is 100-continue")
 /* clang-format on */
@@ -57,6 +70,8 @@ struct guard_refusal {
 /** All zero at first. */
 struct guard {
 	enum guard_verdict fault; /* the first one found */
+	const char *next;         /* where the next line of the head must begin */
+	bool version_1_0;
 	unsigned hosts;
 	unsigned lengths;
 	unsigned encodings;
@@ -65,13 +80,15 @@ struct guard {
 	bool chunked;
 };
 
-/**
- * @param folded  its value or its name came from more than one line, which hides what a stricter
- *                parser sees
+/** @param target  as it came, though libmicrohttpd may have changed it since: only its place counts
  */
-void guard_header(struct guard *guard, struct str name, struct str value, bool folded);
-/** @param version  as sent, such as "HTTP/1.1" */
-enum guard_verdict guard_end(struct guard *guard, struct str version) MUST_USE;
+void guard_line(struct guard *guard, struct str method, struct str target, struct str version);
+/** @param value  with the blanks after it, which libmicrohttpd leaves there */
+void guard_header(struct guard *guard, struct str name, struct str value);
+/** @param end  of the head: what follows its empty line */
+enum guard_verdict guard_end(struct guard *guard, const char *end) MUST_USE;
+/** A header's value without the blanks after it (RFC 9112, 5). */
+struct str guard_value(struct str raw);
 
 /**
  * Checks a raw request target, the whole of it.

@@ -3,7 +3,9 @@
 
 #include "base/clock.h"
 #include "base/thread.h"
+#include "http/direct.h"
 #include "http/exchange.h"
+#include "http/head.h"
 #include "http/intake.h"
 #include "metrics/metrics.h"
 
@@ -24,11 +26,6 @@
 #define HANGUP     (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
 #define SWEEP_MS   1000
 #define LINGER_MS  2000
-/*
- * libmicrohttpd clears this much after each request. 8 KiB takes request heads of up to 7.9 KB and
- * costs no more to serve than 4 KiB.
- */
-#define CONNECTION_MEMORY 8192
 
 /* What an event of the loop's epoll is about; see dispatch(). */
 static char event_wake;
@@ -59,6 +56,14 @@ void loop_end(struct loop *loop, struct connection *connection)
 	free(connection);
 }
 
+static int unread_bytes(const struct connection *connection)
+{
+	int unread = 0;
+
+	(void)ioctl(connection->fd, FIONREAD, &unread); /* a broken one has nothing to read */
+	return unread;
+}
+
 /*
  * Who was refused may still be sending. Closing the socket on unread bytes resets the connection,
  * and the peer may never see why; so read on for a moment, after libmicrohttpd has ended our side.
@@ -67,7 +72,10 @@ static bool linger(struct loop *loop, struct connection *connection)
 {
 	struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = connection};
 
-	if (!connection->refused || loop->abandoning)
+	if (loop->abandoning)
+		return false;
+	if (!connection->refused &&
+	    (connection->lane == LANE_CLOSING || unread_bytes(connection) == 0))
 		return false;
 	if (connection->watched) /* or the duplicate would keep that alive */
 		(void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, connection->fd, NULL);
@@ -115,6 +123,8 @@ static void notice_connection(void *cls, struct MHD_Connection *mhd, void **cont
 
 	struct connection *connection = *context;
 	CHECK_MAGIC(connection, connection);
+	if (connection->exchange != NULL)
+		exchange_forgotten(connection->exchange);
 	if (!linger(loop, connection))
 		loop_end(loop, connection);
 	*context = NULL;
@@ -155,9 +165,8 @@ void loop_watch_hangup(struct loop *loop, struct connection *connection)
  */
 static void see_end(struct loop *loop, struct connection *connection)
 {
-	int unread = 0;
+	int unread = unread_bytes(connection);
 
-	(void)ioctl(connection->fd, FIONREAD, &unread); /* a broken one has nothing to read */
 	if (unread == 0)
 		(void)shutdown(connection->fd, SHUT_RD);
 	else if (unread != connection->unread)
@@ -293,12 +302,50 @@ static void check_deadlines(struct loop *loop)
 	end_lingering(loop, LINGER_MS);
 }
 
+/* Why libmicrohttpd neither reads on nor answers; GUARD_PASS: it does. */
+static enum guard_verdict see_blocked(const struct connection *connection)
+{
+	struct exchange *exchange = connection->exchange;
+
+	if (exchange == NULL)
+		return GUARD_PASS;
+	if (exchange->state == EXCHANGE_BEGUN &&
+	    MHD_get_connection_info(exchange->mhd, MHD_CONNECTION_INFO_HTTP_STATUS) != NULL)
+		return GUARD_TOO_LARGE; /* it has forgotten that it has an error to send */
+	if (exchange->state != EXCHANGE_READING || unread_bytes(connection) == 0)
+		return GUARD_PASS;
+	bool was_blocked = exchange->blocked;
+	exchange->blocked = true; /* until take_body() has more */
+	return was_blocked ? GUARD_CHUNK : GUARD_PASS;
+}
+
+/*
+ * A request for which libmicrohttpd has no memory may stay where it is, and make each pass follow
+ * the one before without a wait.
+ */
+static void refuse_blocked(struct loop *loop)
+{
+	struct connection *connection = loop->lanes.lane[LANE_REQUEST].first;
+
+	while (connection != NULL && loop->now_ms - connection->since_ms >= SWEEP_MS) {
+		struct connection *next = connection->next;
+		enum guard_verdict verdict = see_blocked(connection);
+
+		if (verdict != GUARD_PASS) {
+			exchange_refuse_directly(connection->exchange, verdict);
+			shut(loop, connection);
+		}
+		connection = next;
+	}
+}
+
 static void tidy_up(struct loop *loop)
 {
 	check_deadlines(loop);
 	if (loop->now_ms - loop->swept_ms >= SWEEP_MS) {
 		loop->swept_ms = loop->now_ms;
 		replies_sweep(&loop->replies);
+		refuse_blocked(loop);
 	}
 	if (loop->accept_again_ms != 0 && loop->now_ms >= loop->accept_again_ms &&
 	    !loop->stopping) {
@@ -433,14 +480,15 @@ static int start_side(struct loop *loop, struct side *side)
 	 * No Date either: it is made anew for each answer.
 	 */
 	unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET |
-	                 MHD_USE_SUPPRESS_DATE_NO_CLOCK;
+	                 MHD_USE_SUPPRESS_DATE_NO_CLOCK | MHD_USE_ERROR_LOG;
 
 	side->mhd = MHD_start_daemon(
-		flags, 0, NULL, NULL, exchange_handle, loop, MHD_OPTION_URI_LOG_CALLBACK,
-		exchange_begin, loop, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
-		MHD_OPTION_NOTIFY_COMPLETED, exchange_completed, loop, MHD_OPTION_NOTIFY_CONNECTION,
-		notice_connection, loop, MHD_OPTION_CONNECTION_LIMIT, UINT_MAX,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
+		flags, 0, NULL, NULL, exchange_handle, loop, MHD_OPTION_EXTERNAL_LOGGER,
+		direct_take_log, loop, MHD_OPTION_URI_LOG_CALLBACK, exchange_begin, loop,
+		MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL, MHD_OPTION_NOTIFY_COMPLETED,
+		exchange_completed, loop, MHD_OPTION_NOTIFY_CONNECTION, notice_connection, loop,
+		MHD_OPTION_CONNECTION_LIMIT, UINT_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+		(size_t)HEAD_MEMORY, MHD_OPTION_END);
 	if (side->mhd == NULL)
 		return -ENOMEM;
 	return watch(loop, MHD_get_daemon_info(side->mhd, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd,
@@ -491,6 +539,7 @@ void loop_fini(struct loop *loop)
 		(void)MHD_run(loop->side[i].mhd);
 		MHD_stop_daemon(loop->side[i].mhd);
 	}
+	end_lingering(loop, INT64_MIN); /* those that began to linger in the last passes */
 	CHECK(loop->connections == 0);
 	while (loop->spare != NULL) {
 		struct exchange *exchange = loop->spare;

@@ -296,23 +296,6 @@ START_TEST(the_first_byte_after_a_silence_starts_the_time_of_a_request)
 }
 END_TEST
 
-START_TEST(a_body_with_chunks_leaves_no_doubt_about_the_next_request)
-{
-	int fd = dial();
-
-	for (unsigned i = 0; i < 3; i++) {
-		say(fd, "PUT /x HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
-		        "3\r\nabc\r\n0\r\n\r\n");
-		ck_assert_int_eq(hear(fd)->status, 200);
-		let_it_see();
-		pass_time(SETTLE_MS);
-		pass_time(IDLE_MS - SETTLE_MS - 1); /* not taken for one that has begun */
-		ck_assert(is_open(fd));
-	}
-	close(fd);
-}
-END_TEST
-
 START_TEST(a_parked_request_has_a_deadline_and_still_belongs_to_the_writer)
 {
 	int fd = dial();
@@ -498,7 +481,6 @@ int main(void)
 	                    SINCE_COUNT);
 	tcase_add_test(tcase, a_first_line_that_is_slow_gets_no_more_time_once_it_is_here);
 	tcase_add_test(tcase, the_first_byte_after_a_silence_starts_the_time_of_a_request);
-	tcase_add_test(tcase, a_body_with_chunks_leaves_no_doubt_about_the_next_request);
 	tcase_add_test(tcase, a_parked_request_has_a_deadline_and_still_belongs_to_the_writer);
 	tcase_add_test(tcase, a_request_that_waits_for_a_change_is_answered_when_its_time_is_over);
 	tcase_add_test(tcase, a_request_that_waits_for_a_change_ends_when_its_client_leaves);

@@ -19,11 +19,13 @@ static const struct row rows[] = {
 	{"HTTP/1.1", {"hOST: x:80", "Content-Length: 0"}, GUARD_PASS},
 	{"HTTP/1.1", {"Host: [::1]:7655", "Transfer-Encoding: Chunked"}, GUARD_PASS},
 	{"HTTP/1.1", {"Host:"}, GUARD_PASS},
+	{"HTTP/1.1", {"Host: x \t"}, GUARD_PASS},
+	{"HTTP/1.1", {"Host: x", "Content-Length: 00000000000000000000000003"}, GUARD_PASS},
 	{"HTTP/1.0", {NULL}, GUARD_PASS},
 	{"HTTP/1.0", {"Content-Length: 3"}, GUARD_PASS},
 	{"HTTP/1.1", {"Host: x", "X-Trace!#$%&'*+-.^_`|~09: \tv\x80\xff"}, GUARD_PASS},
 	{"HTTP/1.1", {"Host: x", "Content-Range: 1", "Length: 2", "Content: 3"}, GUARD_PASS},
-	{"HTTP/1.1", {"Host: x", "Expect: 100-Continue"}, GUARD_PASS},
+	{"HTTP/1.1", {"Host: x", "Expect: 100-Continue \t "}, GUARD_PASS},
 
 	{"HTTP/1.1", {NULL}, GUARD_NO_HOST},
 	{"HTTP/1.1", {"Accept: x"}, GUARD_NO_HOST},
@@ -45,7 +47,9 @@ static const struct row rows[] = {
 	{"HTTP/1.1", {"Host: x", "Content-Length: -1"}, GUARD_LENGTH},
 	{"HTTP/1.1", {"Host: x", "Content-Length: 0x3"}, GUARD_LENGTH},
 	{"HTTP/1.1", {"Host: x", "Content-Length:"}, GUARD_LENGTH},
-	{"HTTP/1.1", {"Host: x", "Content-Length: 1234567890123456789"}, GUARD_LENGTH},
+	{"HTTP/1.1", {"Host: x", "Content-Length: 3 "}, GUARD_LENGTH},
+	{"HTTP/1.1", {"Host: x", "Content-Length: 1234567890123456789"}, GUARD_LENGTH_HUGE},
+	{"HTTP/1.1", {"Host: x", "Transfer-Encoding: chunked\t"}, GUARD_ENCODING},
 	{"HTTP/1.1", {"Host: x", "Content-Length : 3"}, GUARD_NAME},
 	{"HTTP/1.1", {"Host: x", "Content Length: 3"}, GUARD_NAME},
 	{"HTTP/1.1", {"Host: x", " Content-Length: 3"}, GUARD_NAME},
@@ -77,20 +81,41 @@ static const struct row rows[] = {
 	{"HTTP/1.1", {"Host: x", "Expect: 200-ok"}, GUARD_EXPECT},
 };
 
+/* Writes @p text, and a NUL in place of what ends it. */
+static char *lay(char *at, const char *text, size_t len)
+{
+	memcpy(at, text, len);
+	at[len] = '\0';
+	return at + len + 1;
+}
+
+/* Lays the head out as libmicrohttpd leaves it. */
 static enum guard_verdict judge(const struct row *row, struct guard *guard)
 {
-	memset(guard, 0, sizeof(*guard));
-	for (size_t i = 0; i < HEADERS_MAX && row->header[i] != NULL; i++) {
-		const char *text = row->header[i];
-		bool folded = text[0] == '~';
-		const char *name = text + folded;
-		const char *colon = strchr(name, ':');
-		const char *value = colon + 1 + strspn(colon + 1, " ");
+	static char memory[1024];
+	char *target = lay(memory, "GET", 3);
+	char *version = lay(target, "/", 1);
+	char *line = lay(version, row->version, strlen(row->version)) + 1;
+	char *folded = memory + sizeof(memory) / 2;
 
-		guard_header(guard, (struct str){name, (size_t)(colon - name)}, str_of(value),
-		             folded);
+	memset(guard, 0, sizeof(*guard));
+	guard_line(guard, str_of(memory), str_of(target), str_of(version));
+	for (size_t i = 0; i < HEADERS_MAX && row->header[i] != NULL; i++) {
+		bool is_folded = row->header[i][0] == '~';
+		const char *text = row->header[i] + is_folded;
+		const char *colon = strchr(text, ':');
+		struct str name = {line, (size_t)(colon - text)};
+		char *value = lay(line, text, name.len);
+
+		line = lay(value, colon + 1, strlen(colon + 1)) + 1;
+		value += strspn(value, " ");
+		if (is_folded) {
+			(void)lay(folded, text, name.len);
+			name.data = folded;
+		}
+		guard_header(guard, name, str_of(value));
 	}
-	return guard_end(guard, str_of(row->version));
+	return guard_end(guard, line + 2);
 }
 
 START_TEST(headers_that_two_parsers_may_read_differently_are_refused)
@@ -107,17 +132,48 @@ END_TEST
 START_TEST(each_character_is_where_the_standard_has_it)
 {
 	for (int c = 1; c < 256; c++) {
-		char text[] = {(char)c, '\0'};
+		char name[] = "?\0x";
+		char value[] = "Host\0a?a";
 		struct guard guard = {0};
 		bool visible = c > ' ' && c < 0x7f;
 		bool token = visible && strchr("\"(),/:;<=>?@[\\]{}", c) == NULL;
 		bool host = visible && strchr("/?#@\\,<>\"", c) == NULL;
 
-		guard_header(&guard, (struct str){text, 1}, STR("x"), false);
+		guard.next = name;
+		name[0] = (char)c;
+		guard_header(&guard, (struct str){name, 1}, (struct str){name + 2, 1});
 		ck_assert_msg(guard.fault == (token ? GUARD_PASS : GUARD_NAME), "%d", c);
-		guard = (struct guard){0};
-		guard_header(&guard, STR("Host"), (struct str){text, 1}, false);
+		guard = (struct guard){.next = value};
+		value[6] = (char)c;
+		guard_header(&guard, (struct str){value, 4}, (struct str){value + 5, 3});
 		ck_assert_msg((guard.fault == GUARD_PASS) == host, "%d", c);
+	}
+}
+END_TEST
+
+/* Each part in its place, but for one that stands @p off bytes further; all are sound themselves.
+ */
+static enum guard_verdict judge_moved(unsigned part, size_t off)
+{
+	static const char memory[] = "aaaaaaHTTP/1.0aaaaaaaaaaaaaaaaaaaaaaaaaa";
+	const char *version = memory + 6;
+	const char *at[] = {memory,      memory + 4,  memory + 16, memory + 18,
+	                    memory + 21, memory + 24, memory + 29};
+	struct guard guard = {0};
+
+	at[part] += off;
+	guard_line(&guard, (struct str){at[0], 3}, (struct str){at[1], 1},
+	           (struct str){version, 8});
+	guard_header(&guard, (struct str){at[2], 1}, (struct str){at[3], 1});
+	guard_header(&guard, (struct str){at[4], 2}, (struct str){at[5], 1});
+	return guard_end(&guard, at[6]);
+}
+
+START_TEST(a_gap_in_the_head_is_refused)
+{
+	for (unsigned part = 0; part < 7; part++) {
+		ck_assert_int_eq(judge_moved(part, 0), GUARD_PASS);
+		ck_assert_msg(judge_moved(part, 1) == GUARD_GAP, "part %u", part);
 	}
 }
 END_TEST
@@ -211,6 +267,7 @@ int main(void)
 	                    sizeof(rows) / sizeof(rows[0]));
 	tcase_add_loop_test(tcase, a_target_is_a_path_without_doubtful_characters, 0,
 	                    sizeof(targets) / sizeof(targets[0]));
+	tcase_add_test(tcase, a_gap_in_the_head_is_refused);
 	tcase_add_test(tcase, the_length_of_the_body_is_known_afterwards);
 	tcase_add_test(tcase, each_character_is_where_the_standard_has_it);
 	tcase_add_test(tcase, a_nul_in_the_target_is_refused);

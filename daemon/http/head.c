@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+#include "http/head.h"
+
+#include "http/exchange.h"
+
+#include <microhttpd.h>
+#include <string.h>
+#include <strings.h>
+
+/* Stands before all fields of the request, and is none. */
+static const char no_cookies[] = MHD_HTTP_HEADER_COOKIE;
+
+_Static_assert(API_HEAD_MAX == 7168 && HEAD_FIELD_BYTES == 48, "GUARD_TOO_LARGE names them");
+
+struct taking {
+	struct exchange *exchange;
+	size_t fields;
+};
+
+/*
+ * Libmicrohttpd would allocate memory for each query parameter and each cookie. When there is none
+ * left, it queues an error, forgets that it did, and then either never answers (parameters) or
+ * sends two heads in one answer (cookies).
+ */
+void head_begin(struct exchange *exchange)
+{
+	/* Libmicrohttpd passes its own memory as const, and changes it afterwards. */
+	union {
+		const char *in;
+		char *out;
+	} query = {.in = strchr(exchange->raw_target, '?')};
+
+	if (query.in != NULL && query.out[1] != '\0')
+		query.out[1] = '\0'; /* exchange->target is the copy */
+	/* It parses the first Cookie only. Without memory for this one, the head is too large. */
+	(void)MHD_set_connection_value(exchange->mhd, MHD_HEADER_KIND, no_cookies, "-");
+}
+
+static bool is_name(struct str name, struct str wanted)
+{
+	return name.len == wanted.len && strncasecmp(name.data, wanted.data, wanted.len) == 0;
+}
+
+/* Where a field is kept; NULL: nowhere. */
+static struct str *field_of(struct api_request *request, struct str name)
+{
+	if (is_name(name, STR("accept")))
+		return &request->accept;
+	if (is_name(name, STR("content-type")))
+		return &request->content_type;
+	if (is_name(name, STR("if-none-match")))
+		return &request->if_none_match;
+	if (is_name(name, STR("if-match")))
+		return &request->if_match;
+	if (is_name(name, STR("user-agent")))
+		return &request->user_agent;
+	if (is_name(name, STR("last-event-id")))
+		return &request->last_event_id;
+	return NULL;
+}
+
+static enum MHD_Result take_field(void *cls, enum MHD_ValueKind kind, const char *name,
+                                  size_t name_len, const char *value, size_t value_len)
+{
+	struct taking *taking = cls;
+	struct exchange *exchange = taking->exchange;
+	struct str n = {name, name_len};
+	struct str v = {value, value_len};
+
+	(void)kind;
+	if (name == no_cookies)
+		return MHD_YES;
+	taking->fields++;
+	guard_header(&exchange->guard, n, v);
+	struct str *field = field_of(&exchange->request, n);
+	if (field != NULL && field->data == NULL)
+		*field = guard_value(v); /* the first of each wins */
+	return MHD_YES;
+}
+
+enum guard_verdict head_check(struct exchange *exchange, const char *method, const char *version)
+{
+	struct taking taking = {.exchange = exchange};
+	struct str target = {exchange->target.data, exchange->target.len};
+	size_t size =
+		MHD_get_connection_info(exchange->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)
+			->header_size;
+
+	guard_line(&exchange->guard, str_of(method), (struct str){exchange->raw_target, target.len},
+	           str_of(version));
+	(void)MHD_get_connection_values_n(exchange->mhd, MHD_HEADER_KIND, take_field, &taking);
+	if (size + taking.fields * HEAD_FIELD_BYTES > API_HEAD_MAX)
+		return GUARD_TOO_LARGE;
+	enum guard_verdict verdict = guard_end(&exchange->guard, method + size);
+	return verdict != GUARD_PASS ? verdict : guard_target(target, &exchange->request.target);
+}
