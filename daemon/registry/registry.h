@@ -125,8 +125,8 @@ struct command {
 
 	/* out */
 	/* 0; -ENOENT; -ESTALE and -EEXIST as above; -EDQUOT; -EOVERFLOW; -ENOSPC; -EBUSY: another
-	 * process keeps the database locked; -EIO; -ETXTBSY; -ENOTRECOVERABLE: the disk failed while
-	 * it was committed, so it may have been made; -ENOMEM; -ESHUTDOWN */
+	 * process keeps the database locked; -EIO; -ETXTBSY; -ENOTRECOVERABLE: the disk failed
+	 * while it was committed, so it may have been made; -ENOMEM; -ESHUTDOWN */
 	int error;
 	enum command_outcome outcome;
 	uint64_t revision; /* of the event, or of the instance when nothing changed; 0 when there is

@@ -149,7 +149,7 @@ START_TEST(indexes_are_built_after_the_journal_has_failed)
 
 	put("web", "a");
 	run_together(together, ARRAY_LEN(together), break_disk);
-	ck_assert_int_eq(together[0].error, -EIO);
+	ck_assert_int_eq(together[0].error, -ENOTRECOVERABLE);
 	ck_assert_int_eq(together[1].error, 0);
 	ck_assert_int_eq(together[2].error, -ENOENT);
 	ck_assert(registry_has_failed(registry));
