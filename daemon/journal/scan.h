@@ -25,5 +25,9 @@ bool scan_order_next(struct scan_order *order, uint64_t revision) MUST_USE;
 /** After the last one up to @p end: are those behind it rightly not there? */
 bool scan_order_ended(const struct scan_order *order, uint64_t end) MUST_USE;
 
+typedef int (*scan_fn)(void *arg, const char *line);
+/** Runs quick_check or integrity_check. @param find  called with each finding; what it returns
+ * below 0 ends the check and is returned */
+int scan_pages(sqlite3 *db, const char *pragma, scan_fn find, void *arg) MUST_USE;
 /** @return 0; -EBADMSG: damage; or an error of the disk or of memory */
 int scan_file(sqlite3 *db) MUST_USE;

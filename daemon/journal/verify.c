@@ -6,6 +6,7 @@
 #include "journal/keyframe.h"
 #include "journal/lockfile.h"
 #include "journal/salvage.h"
+#include "journal/scan.h"
 #include "journal/sql.h"
 
 #include <errno.h>
@@ -54,21 +55,20 @@ static const char *text_of(sqlite3_stmt *stmt, int column)
 	return text != NULL ? (const char *)text : "";
 }
 
+static int find_page(void *arg, const char *line)
+{
+	struct verify *verify = arg;
+
+	find(verify, "pages: %s", line);
+	return 0;
+}
+
 static int check_pages(struct verify *verify)
 {
 	char pragma[48];
-	sqlite3_stmt *stmt = NULL;
-	int r;
 
 	(void)snprintf(pragma, sizeof(pragma), "PRAGMA integrity_check(%d)", FINDINGS_MAX);
-	r = sql_prepare(verify->db, pragma, &stmt);
-	while (r == 0 && (r = sql_step(stmt)) > 0) {
-		if (strcmp(text_of(stmt, 0), "ok") != 0)
-			find(verify, "pages: %s", text_of(stmt, 0));
-		r = 0;
-	}
-	(void)sqlite3_finalize(stmt); /* its error is known */
-	return ended(verify, "pages", r);
+	return ended(verify, "pages", scan_pages(verify->db, pragma, find_page, verify));
 }
 
 static int check_events(struct verify *verify)
