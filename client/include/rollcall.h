@@ -419,6 +419,9 @@ typedef struct rollcall_response {
 	int64_t elapsed_us;
 	int from_fallback;
 	char instance[ROLLCALL_ID_MAX + 1]; /* that the outcome is from; empty: none */
+	/** ROLLCALL_OK, or why a further attempt was not sent (such as ROLLCALL_REJECT_OPEN). All
+	 * else is then of the attempt before, if there was one. */
+	rollcall_class refused;
 } rollcall_response;
 
 ROLLCALL_API void rollcall_request_init_sized(rollcall_request *request, size_t size);
@@ -457,7 +460,8 @@ ROLLCALL_API int rollcall_request_inherit(rollcall_request *request,
  * breaker, bulkhead, ejection, hedging. Blocks until it has ended. Cleans @p response first; fills
  * it on failure too.
  * @return 0: there is an answer, whatever its status, or the fallback gave one; -ECONNREFUSED (not
- * sent); -ETIMEDOUT, -ECONNRESET (sent, no answer); -EBUSY (rejected here: see outcome);
+ * sent); -ETIMEDOUT, -ECONNRESET (sent, no answer); -EBUSY (rejected here, and no attempt was sent
+ * before: see outcome);
  * -EHOSTUNREACH, -ENOENT, -ENOTCONN, -EACCES, -ENOSPC (no instance: as rollcall_discover());
  * -EMSGSIZE (the answer is larger than max_response)
  */

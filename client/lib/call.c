@@ -157,6 +157,23 @@ static void keep_result(struct call *call, struct attempt *attempt)
 		       strlen(attempt->member->info.id) + 1);
 }
 
+static void set_refused(rollcall_response *response, rollcall_class refused)
+{
+	if (response->size >= offsetof(rollcall_response, refused) + sizeof(response->refused))
+		response->refused = refused;
+}
+
+/* What this client refused to send says less than how an attempt before it ended. */
+static void take_result(struct call *call, struct attempt *attempt)
+{
+	bool refused = attempt->outcome > ROLLCALL_UNKNOWN;
+
+	if (!refused || !call->has_result)
+		keep_result(call, attempt);
+	call->has_result |= !refused;
+	set_refused(call->response, refused ? attempt->outcome : ROLLCALL_OK);
+}
+
 static bool is_good(const struct attempt *attempt)
 {
 	return attempt->outcome == ROLLCALL_OK ||
@@ -340,7 +357,7 @@ void call_attempt_ended(struct call *call, struct attempt *attempt)
 	if (is_good(attempt)) {
 		loop_clear_timer(call->loop, &call->timer);
 		attempt_cancel(other);
-		keep_result(call, attempt);
+		take_result(call, attempt);
 		if (attempt->hedge) {
 			service_lock(call->service);
 			call->service->hedges_won++;
@@ -349,14 +366,11 @@ void call_attempt_ended(struct call *call, struct attempt *attempt)
 		finish(call);
 		return;
 	}
-	if (other_runs && attempt->hedge)
-		return; /* the first may still do better */
-	if (attempt->hedge && attempt->outcome > ROLLCALL_UNKNOWN)
-		attempt = other; /* what we refused to send says less than how the first ended */
-	else
-		keep_result(call, attempt);
+	take_result(call, attempt);
 	if (other_runs)
-		return;
+		return; /* it may do better */
+	if (attempt->hedge && attempt->outcome > ROLLCALL_UNKNOWN)
+		attempt = other; /* which decides whether there is a retry */
 	loop_clear_timer(call->loop, &call->timer);
 	if (is_retryable(call, attempt) && hedge(call))
 		return;

@@ -73,6 +73,7 @@ struct call {
 	bool pausing;
 	bool hedged;
 	bool has_ended;
+	bool has_result; /* of an attempt that was sent, or should have been */
 	unsigned number; /* of attempts begun, hedges not included */
 	unsigned sent;
 	int64_t pause_us;

@@ -72,7 +72,7 @@ int rollcall_call(rollcall_client *client, const char *name, const rollcall_requ
 	rollcall_request request;
 	struct service *service;
 
-	if (response == NULL || response->size < sizeof(*response))
+	if (response == NULL || response->size < offsetof(rollcall_response, refused))
 		return -EINVAL;
 	rollcall_response_clear(response);
 	int r = call_check_request(given, &request);

@@ -216,6 +216,7 @@ START_TEST(a_post_without_key_that_may_have_arrived_is_sent_exactly_once)
 	sim.sent = 0;
 	ck_ok(post(NULL));
 	ck_assert_int_eq(response.status, 500);
+	ck_assert_int_eq(response.refused, ROLLCALL_OK);
 	ck_assert_int_eq(sim.sent, 1);
 }
 END_TEST
@@ -528,6 +529,187 @@ START_TEST(a_probe_that_is_rejected_further_in_gives_its_lease_back)
 }
 END_TEST
 
+static rollcall_class seen_why;
+
+static int stand_in(rollcall_class why, const rollcall_request *request, rollcall_response *r,
+                    void *user)
+{
+	(void)request;
+	seen_why = why;
+	return user != NULL ? -EIO : rollcall_response_set(r, 203, "cached", 6);
+}
+
+/* --- refused between retries ---------------------------------------------------------------- */
+
+static void expect_failure_then(int error, int status, rollcall_class outcome,
+                                rollcall_class refused)
+{
+	ck_assert_int_eq(sim_call(&sim, "/", &response), error);
+	ck_assert_int_eq(response.error, error);
+	ck_assert_int_eq(response.status, status);
+	ck_assert_int_eq(response.outcome, outcome);
+	ck_assert_int_eq(response.refused, refused);
+	ck_assert_uint_eq(response.attempts, 1);
+	ck_assert_str_ne(response.instance, "");
+}
+
+static void say_why(struct sim *s, const struct sim_request *request, struct sim_reply *reply)
+{
+	(void)s;
+	(void)request;
+	reply->status = 503;
+	(void)snprintf(reply->head, sizeof(reply->head), "X-Reason: disk\r\n");
+	(void)snprintf(reply->body, sizeof(reply->body), "disk full");
+}
+
+START_TEST(a_breaker_that_opens_between_retries_does_not_hide_the_failure)
+{
+	char reason[16];
+
+	three_instances();
+	policy.breaker.failure_threshold = 1;
+	sim_policy(&sim, &policy);
+	sim.serve = say_why;
+	expect_failure_then(0, 503, ROLLCALL_SERVER_ERR, ROLLCALL_REJECT_OPEN);
+	ck_assert_str_eq(response.body, "disk full");
+	ck_ok(rollcall_response_header(&response, "X-Reason", reason, sizeof(reason)));
+	ck_assert_str_eq(reason, "disk");
+	ck_assert_uint_eq(sim_stats(&sim).calls[ROLLCALL_SERVER_ERR], 1);
+	ck_assert_uint_eq(sim_stats(&sim).attempts[ROLLCALL_REJECT_OPEN], 1);
+
+	/* With nothing before, the refusal is the result, as ever. */
+	ck_fails(sim_call(&sim, "/", &response), EBUSY);
+	ck_assert_int_eq(response.outcome, ROLLCALL_REJECT_OPEN);
+	ck_assert_int_eq(response.refused, ROLLCALL_REJECT_OPEN);
+	ck_assert_int_eq(response.status, 0);
+	ck_assert_ptr_null(response.body);
+
+	sim_pass_ms(&sim, 40000);
+	sim.serve = NULL;
+	ck_ok(sim_call(&sim, "/", &response));
+	ck_assert_int_eq(response.refused, ROLLCALL_OK); /* the same structure again */
+}
+END_TEST
+
+START_TEST(nor_does_it_hide_an_attempt_without_an_answer)
+{
+	three_instances();
+	policy.breaker.failure_threshold = 1;
+	sim_policy(&sim, &policy);
+	ANSWER(0);
+	expect_failure_then(-ECONNRESET, 0, ROLLCALL_UNKNOWN, ROLLCALL_REJECT_OPEN);
+	sim_pass_ms(&sim, 40000);
+	ANSWER(-1);
+	expect_failure_then(-ECONNREFUSED, 0, ROLLCALL_NOT_SENT, ROLLCALL_REJECT_OPEN);
+	sim_pass_ms(&sim, 80000);
+	sim.serve = never_answer;
+	expect_failure_then(-ETIMEDOUT, 0, ROLLCALL_UNKNOWN, ROLLCALL_REJECT_OPEN);
+}
+END_TEST
+
+START_TEST(no_other_refusal_of_a_retry_hides_the_failure)
+{
+	three_instances();
+	policy.retry.jitter = ROLLCALL_J_NONE;
+	policy.rate.rate = 0.001;
+	policy.rate.burst = 1;
+	sim_policy(&sim, &policy);
+	ANSWER(500);
+	expect_failure_then(0, 500, ROLLCALL_SERVER_ERR, ROLLCALL_REJECT_RATE);
+}
+END_TEST
+
+static void leave_all(struct sim *s, const struct sim_request *request, struct sim_reply *reply)
+{
+	(void)request;
+	for (int i = 0; i < 3; i++)
+		sim_remove(s, i);
+	reply->status = 500;
+}
+
+static int seen_done;
+
+static void expect_no_instance_left(rollcall_client *client, int error, rollcall_response *r,
+                                    void *arg)
+{
+	(void)client;
+	(void)arg;
+	ck_ok(error);
+	ck_assert_int_eq(r->status, 500);
+	ck_assert_int_eq(r->outcome, ROLLCALL_SERVER_ERR);
+	ck_assert_int_eq(r->refused, ROLLCALL_NO_INSTANCE);
+	seen_done++;
+}
+
+START_TEST(instances_that_leave_between_retries_do_not_hide_the_failure)
+{
+	rollcall_request request;
+
+	three_instances();
+	policy.retry.jitter = ROLLCALL_J_NONE;
+	policy.retry.base_ms = 1000; /* enough to hear that they left */
+	sim_policy(&sim, &policy);
+	sim.serve = leave_all;
+	seen_done = 0;
+	rollcall_request_init(&request);
+	ck_ok(rollcall_call_start(sim.client, "web", &request, expect_no_instance_left, NULL,
+	                          NULL));
+	sim_run_ms(&sim, 5000);
+	ck_assert_int_eq(seen_done, 1);
+}
+END_TEST
+
+START_TEST(a_hedge_that_is_refused_does_not_end_the_retries)
+{
+	three_instances();
+	policy.hedge.on = 1;
+	policy.hedge.max_extra = 1;
+	policy.rate.rate = 0.001;
+	policy.rate.burst = 1;
+	sim_policy(&sim, &policy);
+	ANSWER(500);
+	expect_failure_then(0, 500, ROLLCALL_SERVER_ERR, ROLLCALL_REJECT_RATE);
+	ck_assert_uint_eq(sim_stats(&sim).hedges, 1);
+	ck_assert_uint_eq(sim_stats(&sim).retries, 1);
+}
+END_TEST
+
+START_TEST(the_fallback_sees_the_failure_too)
+{
+	three_instances();
+	policy.breaker.failure_threshold = 1;
+	policy.fallback = stand_in;
+	sim_policy(&sim, &policy);
+	ANSWER(500);
+	ck_ok(sim_call(&sim, "/", &response));
+	ck_assert_int_eq(seen_why, ROLLCALL_SERVER_ERR);
+	ck_assert_int_eq(response.refused, ROLLCALL_REJECT_OPEN);
+	ck_assert_int_eq(response.from_fallback, 1);
+}
+END_TEST
+
+/* A program that was built when the structure ended with the instance. */
+START_TEST(a_response_without_the_field_is_left_alone_behind_its_end)
+{
+	const size_t before = offsetof(rollcall_response, refused);
+	rollcall_response old;
+
+	three_instances();
+	policy.breaker.failure_threshold = 1;
+	sim_policy(&sim, &policy);
+	ANSWER(500);
+	memset(&old, 0x55, sizeof(old));
+	rollcall_response_init_sized(&old, before);
+	ck_ok(sim_call(&sim, "/", &old));
+	ck_assert_int_eq(old.status, 500);
+	for (size_t i = before; i < sizeof(old); i++)
+		ck_assert_int_eq(((const unsigned char *)&old)[i], 0x55);
+	rollcall_response_clear(&old);
+	rollcall_response_init_sized(&old, before - 1);
+	ck_fails(sim_call(&sim, "/", &old), EINVAL);
+}
+END_TEST
+
 START_TEST(one_bad_instance_of_ten_does_not_open_the_service)
 {
 	char id[8];
@@ -777,16 +959,6 @@ END_TEST
 
 /* --- fallback, fault, hedge, throttle, classify --------------------------------------------- */
 
-static rollcall_class seen_why;
-
-static int stand_in(rollcall_class why, const rollcall_request *request, rollcall_response *r,
-                    void *user)
-{
-	(void)request;
-	seen_why = why;
-	return user != NULL ? -EIO : rollcall_response_set(r, 203, "cached", 6);
-}
-
 /* Hystrix#796, #1357, #2019 */
 START_TEST(the_fallback_answers_and_sees_the_cause)
 {
@@ -1015,6 +1187,11 @@ SUITE("client calls", setup, teardown, a_call_reaches_an_instance_and_brings_its
       the_fifth_failure_in_a_row_opens_the_breaker, after_thirty_seconds_a_probe_closes_it,
       local_rejections_never_count_as_failures,
       a_probe_that_is_rejected_further_in_gives_its_lease_back,
+      a_breaker_that_opens_between_retries_does_not_hide_the_failure,
+      nor_does_it_hide_an_attempt_without_an_answer, no_other_refusal_of_a_retry_hides_the_failure,
+      instances_that_leave_between_retries_do_not_hide_the_failure,
+      a_hedge_that_is_refused_does_not_end_the_retries, the_fallback_sees_the_failure_too,
+      a_response_without_the_field_is_left_alone_behind_its_end,
       one_bad_instance_of_ten_does_not_open_the_service, a_breaker_can_be_held_open_and_closed,
       the_bulkhead_queues_a_few_for_a_while_and_rejects_the_others,
       calls_begin_in_the_order_they_came, cancelling_gives_everything_back,
