@@ -24,6 +24,8 @@ void bytes_reset(struct bytes *bytes)
 {
 	bytes->len = 0;
 	bytes->error = 0;
+	if (bytes->data != NULL)
+		bytes->data[0] = '\0'; /* it may be read as text before anything is added */
 }
 
 static bool reserve(struct bytes *bytes, size_t more)

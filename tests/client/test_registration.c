@@ -148,6 +148,24 @@ START_TEST(retry_after_is_honoured)
 }
 END_TEST
 
+START_TEST(retry_after_of_one_address_is_not_taken_for_another_s)
+{
+	sim_close(&sim);
+	sim_init(&sim, 3);
+	sim.options.registry = "http://registry2:7655,http://registry1:7655";
+	sim.down_one = true;
+	sim.registry_status = 503;
+	(void)snprintf(sim.registry_head, sizeof(sim.registry_head), "Retry-After: 30\r\n");
+	sim_start(&sim);
+	ck_ok(rollcall_register(sim.client, &options, &registration));
+	sim_run_ms(&sim, 100); /* the second one, which is the last asked, does not answer at all */
+	ck_assert_uint_eq(sim.asked[1], 1);
+	ck_assert_uint_eq(sim.asked[0], 1);
+	sim_run_ms(&sim, 5000);
+	ck_assert_uint_ge(sim.asked[1], 2);
+}
+END_TEST
+
 START_TEST(draining_is_told_and_survives_a_registry_that_forgot)
 {
 	begin();
@@ -458,6 +476,7 @@ SUITE("client registration", setup, teardown, the_record_is_put_as_given,
       no_pause_between_heartbeats_nears_the_ttl, a_registry_that_forgot_is_told_again,
       it_never_gives_up_on_a_registry_that_is_down, another_address_is_tried_when_one_fails,
       a_refused_record_is_reported_and_tried_seldom, retry_after_is_honoured,
+      retry_after_of_one_address_is_not_taken_for_another_s,
       draining_is_told_and_survives_a_registry_that_forgot, a_drain_ordered_by_an_operator_is_seen,
       heartbeats_carry_the_load, deregistering_takes_it_out_within_its_deadline,
       the_callback_hears_of_each_state, a_callback_may_deregister_its_own,
