@@ -47,7 +47,9 @@ struct rollcall_client {
 	uint64_t registered_ever;
 	uint64_t heartbeats;
 	uint64_t reregistrations;
-	uint64_t seen_revision; /* the highest any answer named */
+	uint64_t
+		seen_revision; /* the highest any answer named, of the registry's present history */
+	int64_t went_back_us;  /* when an answer first named a lower one; 0: none did */
 	uint64_t next_call_id;
 	rollcall_policy default_policy;
 

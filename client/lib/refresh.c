@@ -53,7 +53,7 @@ static bool may_poll(struct service *service)
 	struct refresh *refresh = refresh_of(service);
 	rollcall_client *client = service->client;
 
-	if (service->answer != 0 || refresh->failures > 0 || refresh->hold_until_us != 0 ||
+	if (service->answer != 0 || refresh->failures > 0 || refresh->holds ||
 	    env_now(&client->env) < refresh->no_poll_until_us)
 		return false;
 	if (!refresh->holds_poll && client->long_polls < client->options.max_watches) {
@@ -125,7 +125,8 @@ static void failed(struct service *service)
 
 /*
  * A registry that names a lower revision than one we have seen has lost its past: that it knows no
- * instances then says nothing about them, and they need one TTL to come back to it.
+ * instances then says nothing about them, and they need one TTL to come back to it. After that its
+ * new history counts.
  */
 static bool registry_forgot(struct service *service, size_t count)
 {
@@ -133,19 +134,20 @@ static bool registry_forgot(struct service *service, size_t count)
 	rollcall_client *client = service->client;
 	int64_t revision = head_number(refresh->request.exchange.head.data, "X-Rollcall-Revision");
 	int64_t now = env_now(&client->env);
+	bool lower = revision >= 0 && (uint64_t)revision < client->seen_revision;
 
-	if (revision >= 0 && (uint64_t)revision >= client->seen_revision) {
+	refresh->holds = false;
+	if (lower && client->went_back_us == 0)
+		client->went_back_us = now;
+	if (revision >= 0 && (!lower || now >= client->went_back_us + ttl_us(service))) {
 		client->seen_revision = (uint64_t)revision;
-		refresh->hold_until_us = 0;
+		client->went_back_us = 0;
 		return false;
 	}
-	if (revision < 0 || count > 0 || service->set == NULL || service->set->count == 0) {
-		refresh->hold_until_us = 0;
+	if (revision < 0 || count > 0 || service->set == NULL || service->set->count == 0)
 		return false;
-	}
-	if (refresh->hold_until_us == 0)
-		refresh->hold_until_us = now + ttl_us(service);
-	return now < refresh->hold_until_us;
+	refresh->holds = true;
+	return true;
 }
 
 static void install(struct service *service, rollcall_instances *set)

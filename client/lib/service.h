@@ -44,7 +44,7 @@ struct refresh {
 	bool holds_poll; /* counted in client->long_polls */
 	int64_t asked_us;
 	int64_t no_poll_until_us; /* the registry answered a long poll at once: it has none */
-	int64_t hold_until_us;    /* the registry forgot: keep what we have until then */
+	bool holds;               /* the registry forgot: keep what we have for now */
 	unsigned failures;
 	int64_t pause_us;
 	struct async_call *waiting; /* calls that need the first answer */

@@ -135,10 +135,8 @@ START_TEST(a_registry_that_comes_back_is_not_stormed)
 }
 END_TEST
 
-START_TEST(a_registry_that_lost_its_memory_is_not_believed_for_a_ttl)
+static void restart_the_registry_empty(void)
 {
-	sim.revision = 100;
-	ck_ok(discover());
 	sim_run_ms(&sim, 100);
 	sim.down = true;
 	sim_run_ms(&sim, 1000);
@@ -146,10 +144,36 @@ START_TEST(a_registry_that_lost_its_memory_is_not_believed_for_a_ttl)
 	sim.revision = 2; /* a new, empty database */
 	sim.knows_web = false;
 	sim_run_ms(&sim, 20000);
+}
+
+START_TEST(a_registry_that_lost_its_memory_is_not_believed_for_a_ttl)
+{
+	for (int round = 0; round < 2; round++) {
+		sim.revision = 100;
+		sim.knows_web = true;
+		sim_run_ms(&sim, 2000);
+		ck_ok(discover());
+		restart_the_registry_empty();
+		ck_ok(discover());
+		ck_assert_int_eq(endpoint.stale, 1);
+		sim_run_ms(&sim, 40000);
+		ck_fails(discover(), ENOENT);
+	}
+}
+END_TEST
+
+START_TEST(a_registry_that_began_anew_is_believed_after_that_ttl)
+{
+	sim.revision = 100;
 	ck_ok(discover());
-	ck_assert_int_eq(endpoint.stale, 1);
-	sim_run_ms(&sim, 40000);
-	ck_fails(discover(), ENOENT);
+	sim.revision = 2; /* a new database, where all have registered again */
+	sim_run_ms(&sim, 125000);
+	ck_ok(discover());
+	ck_assert_int_eq(endpoint.stale, 0);
+	sim_remove(&sim, 0);
+	sim_remove(&sim, 1);
+	sim_run_ms(&sim, 100);
+	ck_fails(discover(), EHOSTUNREACH);
 }
 END_TEST
 
@@ -355,6 +379,7 @@ SUITE("client discovery", setup, teardown, the_first_lookup_asks_and_later_ones_
       with_the_registry_down_the_last_answer_serves_and_says_its_age,
       a_registry_that_comes_back_is_not_stormed,
       a_registry_that_lost_its_memory_is_not_believed_for_a_ttl,
+      a_registry_that_began_anew_is_believed_after_that_ttl,
       an_unknown_service_is_found_soon_after_it_appears, a_service_without_instances_is_known,
       names_that_cannot_be_are_refused, services_are_bounded,
       a_watch_hears_of_changes_and_of_nothing_else, a_sticky_key_stays_with_its_instance,
