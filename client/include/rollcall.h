@@ -446,7 +446,8 @@ ROLLCALL_API int rollcall_response_header(const rollcall_response *response, con
 /**
  * For a service that, while it answers a request, calls others: takes over the deadline
  * (Request-Timeout-Ms), the trace (traceparent, tracestate) and whether it is a retry
- * (X-Retry-Attempt). @p request must be new: of two deadlines it keeps the earlier.
+ * (X-Retry-Attempt). @p request must be new: of two deadlines it keeps the earlier. A header that
+ * is not a number where it should be is ignored.
  * @param header  gives the value of a header of the request being answered, joined by ',' if it was
  *                given more than once, or NULL; @p request borrows a traceparent and a tracestate
  * @return 0, or -ETIMEDOUT: the caller has given up already
@@ -524,7 +525,8 @@ typedef struct rollcall_policy {
 	struct {
 		uint32_t max_retries; /* after the first attempt: 2; classic 3 */
 		uint32_t base_ms;     /* 50; classic 1000 */
-		uint32_t max_ms;      /* 2000; classic 60000 */
+		/** 2000; classic 60000. Without total_ms, a Retry-After of more ends the call. */
+		uint32_t max_ms;
 		rollcall_jitter jitter;
 		unsigned recap;      /* apply max_ms after jitter too: 1; classic 0 */
 		double budget_ratio; /* retries of requests over 10 s: 0.2; below 0: no budget */

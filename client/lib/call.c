@@ -213,7 +213,8 @@ static bool is_retryable(const struct call *call, const struct attempt *attempt)
 	}
 }
 
-static int64_t pause_before_retry(struct call *call)
+/* @return whether a pause before a retry was found that the call has time for */
+static bool pause_before_retry(struct call *call, int64_t now, int64_t *ret_pause_us)
 {
 	const rollcall_policy *policy = &call->policy;
 	int64_t asked = head_number(call->response->headers, "Retry-After");
@@ -224,10 +225,18 @@ static int64_t pause_before_retry(struct call *call)
 		.recap = policy->retry.recap != 0,
 	};
 
-	if (asked >= 0)
-		return min_i64(asked, RETRY_AFTER_MOST_S) * US_PER_S;
-	call->pause_us = backoff_us(&rule, call->number - 1, call->pause_us, &call->client->env);
-	return call->pause_us;
+	if (asked >= 0) {
+		*ret_pause_us = min_i64(asked, RETRY_AFTER_MOST_S) * US_PER_S;
+	} else {
+		call->pause_us =
+			backoff_us(&rule, call->number - 1, call->pause_us, &call->client->env);
+		*ret_pause_us = call->pause_us;
+	}
+	if (call->deadline_us != NO_DEADLINE)
+		return *ret_pause_us + us_of_ms(policy->time.min_start_ms) <=
+		       call->deadline_us - now;
+	/* Without a deadline of ours, an answer must not set one of hours. */
+	return asked < 0 || *ret_pause_us <= us_of_ms(policy->retry.max_ms);
 }
 
 /* @return whether a retry is under way */
@@ -239,9 +248,8 @@ static bool retry(struct call *call, const struct attempt *attempt)
 
 	if (!is_retryable(call, attempt))
 		return false;
-	int64_t pause_us = pause_before_retry(call);
-	bool in_time = call->deadline_us == NO_DEADLINE ||
-	               pause_us + us_of_ms(policy->time.min_start_ms) <= call->deadline_us - now;
+	int64_t pause_us;
+	bool in_time = pause_before_retry(call, now, &pause_us);
 
 	service_lock(service);
 	bool allowed = in_time && budget_retry(&call->route->budget, policy->retry.budget_ratio,

@@ -66,33 +66,33 @@ int rollcall_response_header(const rollcall_response *response, const char *name
 	return 0;
 }
 
-static uint32_t number_of(const char *text, uint32_t most)
+/* @return at most @p most; -1: not a number */
+static int64_t number_of(const char *text, int64_t most)
 {
-	uint64_t number = 0;
+	int64_t number = 0;
 
-	for (; text != NULL && *text >= '0' && *text <= '9'; text++) {
-		number = number * 10 + (uint64_t)(*text - '0');
-		if (number >= most)
-			return most;
-	}
-	return (uint32_t)number;
+	if (text == NULL || text[0] == '\0' || text[strspn(text, "0123456789")] != '\0')
+		return -1;
+	for (; *text != '\0'; text++)
+		number = min_i64(most, number * 10 + (*text - '0'));
+	return number;
 }
 
 int rollcall_request_inherit(rollcall_request *request,
                              const char *(*header)(const char *name, void *arg), void *arg)
 {
-	const char *timeout = header("Request-Timeout-Ms", arg);
-	uint32_t timeout_ms = number_of(timeout, 86400000);
+	int64_t timeout_ms = number_of(header("Request-Timeout-Ms", arg), 86400000);
+	int64_t retry_attempt = number_of(header("X-Retry-Attempt", arg), 1000);
 
 	request->traceparent = header("traceparent", arg);
 	if (request->size >= offsetof(rollcall_request, tracestate) + sizeof(request->tracestate))
 		request->tracestate = header("tracestate", arg);
-	request->retry_attempt = number_of(header("X-Retry-Attempt", arg), 1000);
-	if (timeout == NULL)
+	request->retry_attempt = retry_attempt > 0 ? (uint32_t)retry_attempt : 0;
+	if (timeout_ms < 0)
 		return 0;
 	if (timeout_ms == 0)
 		return -ETIMEDOUT;
 	if (request->timeout_ms == 0 || request->timeout_ms > timeout_ms)
-		request->timeout_ms = timeout_ms;
+		request->timeout_ms = (uint32_t)timeout_ms;
 	return 0;
 }

@@ -294,6 +294,25 @@ START_TEST(a_pause_longer_than_the_time_left_ends_the_call_at_once)
 }
 END_TEST
 
+START_TEST(without_a_limit_of_time_a_pause_longer_than_the_longest_ends_it_too)
+{
+	three_instances();
+	rollcall_policy_classic(&policy);
+	sim_policy(&sim, &policy);
+	pause_head = "Retry-After: 61\r\n";
+	sim.serve = ask_for_a_pause;
+	int64_t began = sim.now_us;
+	ck_ok(sim_call(&sim, "/", &response));
+	ck_assert_int_eq(response.status, 503);
+	ck_assert_int_le(sim.now_us - began, 100 * SIM_MS);
+	ck_assert_uint_eq(sim_stats(&sim).retry_denied_deadline, 1);
+	pause_head = "Retry-After: 60\r\n";
+	sim.sent = 0;
+	ck_ok(sim_call(&sim, "/", &response));
+	ck_assert_int_eq(response.status, 200);
+}
+END_TEST
+
 START_TEST(x_no_retry_stops)
 {
 	three_instances();
@@ -334,6 +353,13 @@ START_TEST(inside_a_retry_there_is_no_retry)
 	ck_assert_int_ge(atol(sim_header(&sim, "Request-Timeout-Ms")), 690);
 	headers[3] = "0";
 	ck_fails(rollcall_request_inherit(&request, inbound, headers), ETIMEDOUT);
+	static const char *const malformed[] = {"", "soon", "-1", "0x10", "5s", " 5"};
+	for (size_t i = 0; i < sizeof(malformed) / sizeof(malformed[0]); i++) {
+		rollcall_request_init(&request);
+		headers[3] = malformed[i];
+		ck_ok(rollcall_request_inherit(&request, inbound, headers));
+		ck_assert_uint_eq(request.timeout_ms, 0); /* as if it were not there */
+	}
 }
 END_TEST
 
@@ -1180,7 +1206,8 @@ SUITE("client calls", setup, teardown, a_call_reaches_an_instance_and_brings_its
       a_post_without_key_that_may_have_arrived_is_sent_exactly_once,
       a_post_with_a_key_is_retried_with_the_same_key, what_was_certainly_not_sent_is_always_retried,
       client_errors_are_not_retried_but_429_is_when_the_server_says, retry_after_replaces_the_pause,
-      a_pause_longer_than_the_time_left_ends_the_call_at_once, x_no_retry_stops,
+      a_pause_longer_than_the_time_left_ends_the_call_at_once,
+      without_a_limit_of_time_a_pause_longer_than_the_longest_ends_it_too, x_no_retry_stops,
       inside_a_retry_there_is_no_retry, in_a_total_outage_retries_stay_within_the_budget,
       a_spent_budget_leaves_attempts_in_flight_alone, attempts_together_never_pass_the_total,
       each_attempt_says_the_time_that_is_left_for_it, the_trace_is_passed_on_with_a_span_of_its_own,
