@@ -334,6 +334,13 @@ static void on_any_end(rollcall_client *c, int error, rollcall_response *r, void
 	atomic_fetch_add((atomic_int *)arg, 1);
 }
 
+static void on_any_change(rollcall_client *c, const char *service, void *arg)
+{
+	(void)c;
+	(void)service;
+	(void)arg;
+}
+
 /* All that a program does in its life. @return the first error */
 static int live(void)
 {
@@ -367,6 +374,12 @@ static int live(void)
 	if (r == 0)
 		r = rollcall_get_instances(client, "web", &list);
 	if (r == 0)
+		r = rollcall_watch_start(client, "web", on_any_change, NULL, &watch);
+	if (r == 0)
+		r = rollcall_drain(registration, 2000);
+	if (r == 0)
+		r = rollcall_registration_set_load(registration, 0.5);
+	if (r == 0)
 		r = rollcall_call(client, "web", &request, &response);
 	if (r == 0)
 		r = rollcall_call_start(client, "web", &request, on_any_end, &done_count, NULL);
@@ -374,6 +387,8 @@ static int live(void)
 		r = rollcall_wait(client, 5);
 	rollcall_watch_stop(watch);
 	rollcall_instances_free(list);
+	int left = rollcall_deregister(registration, 2000);
+	r = r < 0 ? r : left;
 	int closed = rollcall_close(client, 2000);
 	client = NULL;
 	return r < 0 ? r : closed;
@@ -388,6 +403,8 @@ static void quicken(void)
 	request.body = "x";
 	request.body_len = 1;
 	request.method = "PUT";
+	request.traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+	request.tracestate = "a=b";
 }
 
 START_TEST(any_lack_of_memory_is_survived)
