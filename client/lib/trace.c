@@ -132,7 +132,7 @@ void trace_begin(struct call *call)
 
 void trace_attempt(const struct call *call, char *out)
 {
-	memcpy(out, "00-", 3);
+	memcpy(out, "00-", sizeof("00-"));
 	memcpy(out + 3, call->trace, 32);
 	out[35] = '-';
 	put_hex(out + 36, env_random(&call->client->env) | 1);
