@@ -186,7 +186,7 @@ static void tidy(struct agent *agent)
 	if (http_send(agent->tool->http, &request, &answer) < 0) {
 		report_tidying(agent, service, id, NULL);
 	} else {
-		if (answer.status < 300 || answer.status == 404) {
+		if (answer.status < 300 || api_is_absent(&answer)) {
 			tool_warn("%s %s: removed, it no longer runs here", service, id);
 			(void)reminder_succeeded(&agent->tidying);
 			owned_set(&agent->owned, service, id, false);

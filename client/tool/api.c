@@ -102,6 +102,39 @@ static void tell_fields(const json_t *errors)
 	}
 }
 
+/** Is it the caller's value that the registry refuses? */
+static bool is_wrong_value(const char *code)
+{
+	static const char *const codes[] = {"invalid-parameter", "invalid-service", "invalid-id",
+	                                    "invalid-body"};
+
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+		if (strcmp(codes[i], code) == 0)
+			return true;
+	return false;
+}
+
+bool api_is_absent(const struct http_answer *answer)
+{
+	const char *code = api_code(answer);
+
+	return answer->status == 404 && answer->ours &&
+	       (strcmp(code, "unknown-service") == 0 || strcmp(code, "not-registered") == 0);
+}
+
+bool api_is_passing(const struct http_answer *answer)
+{
+	return answer->status == 429 || answer->status == 503 ||
+	       (!answer->ours && (answer->status == 502 || answer->status == 504));
+}
+
+static int judge_foreign(const struct http_answer *answer)
+{
+	tool_warn("%s: the answer is not a registry's (status %ld)", answer->address,
+	          answer->status);
+	return api_is_passing(answer) && answer->status != 429 ? EXIT_UNREACHABLE : EXIT_ERROR;
+}
+
 int api_judge(const struct http_answer *answer)
 {
 	const char *detail = api_text(answer->json, "detail");
@@ -109,31 +142,33 @@ int api_judge(const struct http_answer *answer)
 
 	if (answer->status >= 200 && answer->status < 300)
 		return EXIT_OK;
+	if (!answer->ours)
+		return judge_foreign(answer);
 	if (*detail != '\0')
 		tool_warn("%s", detail);
 	else
 		tool_warn("the registry answered with status %ld", answer->status);
 	tell_fields(json_object_get(answer->json, "errors"));
-	if (answer->status == 404 || strcmp(code, "no-healthy-instance") == 0)
+	if (api_is_absent(answer) || strcmp(code, "no-healthy-instance") == 0)
 		return EXIT_NOT_FOUND;
-	return EXIT_ERROR;
+	return is_wrong_value(code) ? EXIT_USAGE : EXIT_ERROR;
 }
 
-/** Would it be worth asking again? */
-static bool is_passing(int r, const struct http_answer *answer)
+/** Is there time for another try? */
+static bool may_wait(const struct tool *tool)
 {
-	return r < 0 ? r == -ENOTCONN : answer->status == 503 || answer->status == 429;
+	return tool_now_ms() + PAUSE_MS <= tool->until_ms;
 }
 
 int api_try(struct tool *tool, const struct http_request *request, struct http_answer *ret_answer)
 {
-	int64_t until = tool_now_ms() + tool->wait_ms;
 	struct http_answer answer = {0};
 	int r;
 
 	while (true) {
 		r = http_send(tool->http, request, &answer);
-		if (!is_passing(r, &answer) || tool_now_ms() + PAUSE_MS > until)
+		bool passing = r < 0 ? r == -ENOTCONN : api_is_passing(&answer);
+		if (!passing || !may_wait(tool))
 			break;
 		if (r == 0)
 			http_answer_free(&answer);
@@ -144,6 +179,19 @@ int api_try(struct tool *tool, const struct http_request *request, struct http_a
 		return r == -ENOTCONN ? EXIT_UNREACHABLE : EXIT_ERROR;
 	}
 	*ret_answer = answer;
+	return EXIT_OK;
+}
+
+int api_object(const struct http_answer *answer, const char *key, json_t **ret_json)
+{
+	bool good = json_is_object(answer->json) &&
+	            (key == NULL || json_is_array(json_object_get(answer->json, key)));
+
+	if (!good) {
+		tool_warn("%s: the answer is not a registry's (no such JSON)", answer->address);
+		return EXIT_ERROR;
+	}
+	*ret_json = json_incref(answer->json);
 	return EXIT_OK;
 }
 
@@ -159,7 +207,7 @@ int api_send(struct tool *tool, const char *method, const char *path, json_t *bo
 		return code;
 	code = api_judge(&answer);
 	if (code == EXIT_OK && ret_json != NULL)
-		*ret_json = json_incref(answer.json);
+		code = api_object(&answer, NULL, ret_json);
 	http_answer_free(&answer);
 	return code;
 }
@@ -223,22 +271,27 @@ static int read_first(struct tool *tool, const char *path, struct http_answer *r
 	return code;
 }
 
-/** @param quiet  a 404 is not told: it will be asked for again */
+/** @param quiet  an unknown service is not reported: it will be asked for again */
 static int list(struct tool *tool, const char *path, const char *key, bool quiet, json_t **ret_json)
 {
 	struct http_answer answer;
+	json_t *whole = NULL;
 
 	int code = read_first(tool, path, &answer);
 	if (code != EXIT_OK)
 		return code;
-	if (quiet && answer.status == 404)
+	if (quiet && api_is_absent(&answer))
 		code = EXIT_NOT_FOUND;
 	else
 		code = api_judge(&answer);
 	if (code == EXIT_OK)
-		code = read_on(tool, path, key, answer.json);
+		code = api_object(&answer, key, &whole);
 	if (code == EXIT_OK)
-		*ret_json = json_incref(answer.json);
+		code = read_on(tool, path, key, whole);
+	if (code == EXIT_OK)
+		*ret_json = whole;
+	else
+		json_decref(whole);
 	http_answer_free(&answer);
 	return code;
 }
@@ -250,19 +303,41 @@ int api_list(struct tool *tool, const char *path, const char *key, json_t **ret_
 
 int api_lookup(struct tool *tool, const char *path, json_t **ret_json)
 {
-	int64_t until = tool_now_ms() + tool->wait_ms;
-
 	while (true) {
-		bool last = tool_now_ms() + PAUSE_MS > until;
-		int code = list(tool, path, "instances", !last, ret_json);
-		bool empty = code == EXIT_NOT_FOUND ||
-		             (code == EXIT_OK &&
-		              json_array_size(json_object_get(*ret_json, "instances")) == 0);
+		bool last = !may_wait(tool);
 
-		if (last || !empty)
-			return code;
+		*ret_json = NULL;
+		int code = list(tool, path, "instances", !last, ret_json);
+		bool empty = code == EXIT_OK &&
+		             json_array_size(json_object_get(*ret_json, "instances")) == 0;
+
+		if (last && empty)
+			tool_warn("there is no such instance");
+		if (last || (code != EXIT_NOT_FOUND && !empty))
+			return empty ? EXIT_NOT_FOUND : code;
 		if (code == EXIT_OK)
 			json_decref(*ret_json);
 		(void)poll(NULL, 0, PAUSE_MS);
 	}
+}
+
+int api_await(struct tool *tool, const char *path, json_t **ret_json)
+{
+	struct http_request request = {.path = path, .timeout_ms = tool->timeout_ms};
+	struct http_answer answer;
+
+	while (true) {
+		int code = api_try(tool, &request, &answer);
+		if (code != EXIT_OK)
+			return code;
+		if (!api_is_absent(&answer) || !may_wait(tool))
+			break;
+		http_answer_free(&answer);
+		(void)poll(NULL, 0, PAUSE_MS);
+	}
+	int code = api_judge(&answer);
+	if (code == EXIT_OK)
+		code = api_object(&answer, NULL, ret_json);
+	http_answer_free(&answer);
+	return code;
 }

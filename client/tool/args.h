@@ -19,7 +19,7 @@
 	X(ADDR,         "addr",         'a', "URL",      "registry, or several between commas [$ROLLCALL_ADDR]") \
 	X(TOKEN_FILE,   "token-file",   0,   "FILE",     "holds the bearer token [$ROLLCALL_TOKEN_FILE]")     \
 	X(TIMEOUT,      "timeout",      0,   "DURATION", "longest that one request may take [5s]")            \
-	X(WAIT,         "wait",         0,   "DURATION", "how long to wait for what is asked to come true")   \
+	X(WAIT,         "wait",         0,   "DURATION", "keep trying for up to this long until it can be done")   \
 	X(OUTPUT,       "output",       'o', "FORMAT",   "table, wide, json, jsonl, name or address [table]") \
 	X(NO_HEADERS,   "no-headers",   0,   NULL,       "no headings above tables")                          \
 	X(COLOR,        "color",        0,   "WHEN",     "auto, always or never [auto]")                      \

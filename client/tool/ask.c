@@ -25,7 +25,7 @@ int services_run(struct tool *tool, const struct args *args)
 int instances_run(struct tool *tool, const struct args *args)
 {
 	struct text path;
-	json_t *json;
+	json_t *json = NULL;
 
 	if (output_check(tool, &view_instances) < 0)
 		return EXIT_USAGE;
@@ -34,11 +34,11 @@ int instances_run(struct tool *tool, const struct args *args)
 	api_query_meta(&path, args);
 	int code = api_lookup(tool, path.data, &json);
 	text_free(&path);
-	if (code != EXIT_OK)
+	if (json == NULL)
 		return code;
 	output_list(tool, &view_instances, json, "instances");
 	json_decref(json);
-	return EXIT_OK;
+	return code;
 }
 
 int pick_run(struct tool *tool, const struct args *args)
@@ -59,7 +59,7 @@ int pick_run(struct tool *tool, const struct args *args)
 		api_query(&path, "explain", "1");
 		shown.format = FORMAT_JSON;
 	}
-	int code = api_get(tool, path.data, &json);
+	int code = api_await(tool, path.data, &json);
 	text_free(&path);
 	if (code != EXIT_OK)
 		return code;

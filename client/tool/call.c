@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** call: one request to a service, through the client library. */
+#include "tool/api.h"
 #include "tool/commands.h"
 #include "tool/library.h"
 #include "tool/memory.h"
@@ -52,7 +53,19 @@ static void free_headers(rollcall_pair *pairs, size_t count)
 		free((void *)(uintptr_t)pairs[i].name); /* ours, from read_headers() */
 }
 
-static int judge(const char *service, int r, const rollcall_response *response)
+/** The library takes any 404 for an unknown service: asks what is behind it. */
+static int judge_unknown(struct tool *tool, const char *service)
+{
+	struct text path = api_path(service, NULL, "");
+	json_t *json = NULL;
+
+	int code = api_get(tool, path.data, &json);
+	text_free(&path);
+	json_decref(json);
+	return code != EXIT_OK ? code : EXIT_NOT_FOUND; /* it has come meanwhile */
+}
+
+static int judge(struct tool *tool, const char *service, int r, const rollcall_response *response)
 {
 	if (r == 0 && response->status < 400)
 		return EXIT_OK;
@@ -60,8 +73,12 @@ static int judge(const char *service, int r, const rollcall_response *response)
 		tool_warn("%s answered with status %d", response->instance, response->status);
 		return EXIT_ERROR;
 	}
+	if (r == -ENOENT)
+		return judge_unknown(tool, service);
 	tool_warn("%s: %s", service, rollcall_error_text(r));
-	if (r == -ENOENT || r == -EHOSTUNREACH)
+	if (r == -EINVAL)
+		return EXIT_USAGE;
+	if (r == -EHOSTUNREACH)
 		return EXIT_NOT_FOUND;
 	return r == -ENOTCONN ? EXIT_UNREACHABLE : EXIT_ERROR;
 }
@@ -72,20 +89,19 @@ static bool may_come(int r)
 }
 
 /** With --wait: until there is an instance to call. */
-static int send(struct tool *tool, const char *service, const rollcall_request *request,
-                rollcall_response *response)
+static int call_send(struct tool *tool, const char *service, const rollcall_request *request,
+                     rollcall_response *response)
 {
-	int64_t until = tool_now_ms() + tool->wait_ms;
 	int r;
 
 	while (true) {
 		rollcall_client *client = library_open(tool, tool->args->value[OPT_STRATEGY]);
 
 		if (client == NULL)
-			return -EINVAL;
+			return -ECANCELED; /* reported */
 		r = rollcall_call(client, service, request, response);
 		(void)rollcall_close(client, 0); /* nothing is registered */
-		if (!may_come(r) || tool_now_ms() + PAUSE_MS > until)
+		if (!may_come(r) || tool_now_ms() + PAUSE_MS > tool->until_ms)
 			return r;
 		(void)poll(NULL, 0, PAUSE_MS);
 	}
@@ -118,13 +134,14 @@ int call_run(struct tool *tool, const struct args *args)
 	request.body_len = body.len;
 	request.sticky = args->value[OPT_KEY];
 	request.timeout_ms = args->value[OPT_TIMEOUT] != NULL ? (uint32_t)tool->timeout_ms : 0;
-	int r = send(tool, args->operands[0], &request, &response);
+	int r = call_send(tool, args->operands[0], &request, &response);
 	if (r == 0 && args->value[OPT_INCLUDE] != NULL)
 		(void)printf("HTTP %d\n%s\n", response.status,
 		             response.headers != NULL ? response.headers : "");
 	if (r == 0 && response.body_len > 0)
 		(void)fwrite(response.body, 1, response.body_len, stdout);
-	code = judge(args->operands[0], r, &response);
+	if (r != -ECANCELED)
+		code = judge(tool, args->operands[0], r, &response);
 
 out:
 	rollcall_response_clear(&response);

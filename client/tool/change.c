@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define WAIT_MAX_MS 600000 /* what the registry takes */
+
 int register_run(struct tool *tool, const struct args *args)
 {
 	const char *id = args->value[OPT_ID];
@@ -32,6 +34,20 @@ int register_run(struct tool *tool, const struct args *args)
 	return EXIT_OK;
 }
 
+/** Does it refuse wait_ms, as an older registry does? */
+static bool refuses_wait(const struct http_answer *answer)
+{
+	const json_t *error;
+	size_t i;
+
+	json_array_foreach(json_object_get(answer->json, "errors"), i, error)
+	{
+		if (strcmp(api_text(error, "pointer"), "/wait_ms") == 0)
+			return true;
+	}
+	return false;
+}
+
 /** Sends to an instance. @param gone  EXIT_OK or EXIT_NOT_FOUND: what its absence is */
 static int send_to(struct tool *tool, const struct args *args, const char *id,
                    struct http_request *request, int gone, json_t **ret_json)
@@ -42,7 +58,7 @@ static int send_to(struct tool *tool, const struct args *args, const char *id,
 	request->path = path.data;
 	request->timeout_ms += tool->timeout_ms;
 	int code = api_try(tool, request, &answer);
-	if (code == EXIT_OK && answer.status == 422 &&
+	if (code == EXIT_OK && answer.status == 422 && refuses_wait(&answer) &&
 	    json_object_del(request->body, "wait_ms") == 0) {
 		tool_warn("this registry cannot tell when all watchers know");
 		http_answer_free(&answer);
@@ -51,11 +67,12 @@ static int send_to(struct tool *tool, const struct args *args, const char *id,
 	text_free(&path);
 	if (code != EXIT_OK)
 		return code;
-	code = answer.status == 404 ? gone : api_judge(&answer);
-	if (answer.status == 404 && gone != EXIT_OK)
+	bool absent = api_is_absent(&answer);
+	code = absent ? gone : api_judge(&answer);
+	if (absent && gone != EXIT_OK)
 		tool_warn("'%s' has no instance '%s'", args->operands[0], id);
-	if (code == EXIT_OK)
-		*ret_json = json_incref(answer.json);
+	if (code == EXIT_OK && !absent && answer.status != 204)
+		code = api_object(&answer, NULL, ret_json);
 	http_answer_free(&answer);
 	return code;
 }
@@ -67,11 +84,13 @@ static int deregister_one(struct tool *tool, const struct args *args, const char
 	struct http_request remove = {.path = "", .method = "DELETE"};
 	int gone = args->value[OPT_IF_EXISTS] != NULL ? EXIT_OK : EXIT_NOT_FOUND;
 	json_t *json = NULL;
+	json_t *none = NULL;
 
 	int code = send_to(tool, args, id, &ask, gone, &json);
 	json_decref(json);
 	if (code == EXIT_OK)
-		code = send_to(tool, args, id, &remove, EXIT_OK, &json);
+		code = send_to(tool, args, id, &remove, EXIT_OK, &none);
+	json_decref(none);
 	return code;
 }
 
@@ -129,38 +148,82 @@ static void set(json_t *object, const char *key, json_t *value)
 		memory_lacks();
 }
 
-static int intend(struct tool *tool, const struct args *args, const char *id, json_t *body,
-                  json_t **ret_json)
+/** @param wait  for the watchers, until --wait is over */
+static int intend_once(struct tool *tool, const struct args *args, const char *id, json_t *body,
+                       bool wait, json_t **ret_json)
 {
 	struct http_request request = {.method = "PUT", .path = "/status", .body = body};
+	int64_t left = tool->until_ms - tool_now_ms();
 
-	if (json_object_get(body, "wait_ms") != NULL)
-		request.timeout_ms = tool->wait_ms;
+	if (wait) {
+		request.timeout_ms = left < 1 ? 1 : left < WAIT_MAX_MS ? left : WAIT_MAX_MS;
+		set(body, "wait_ms", json_integer(request.timeout_ms));
+	}
 	return send_to(tool, args, id, &request, EXIT_NOT_FOUND, ret_json);
+}
+
+static int intend(struct tool *tool, const struct args *args, const char *id, json_t *body,
+                  bool wait, json_t **ret_json)
+{
+	while (true) {
+		json_t *json;
+		int code = intend_once(tool, args, id, body, wait, &json);
+
+		if (code != EXIT_OK)
+			return code;
+		json_int_t untold = json_integer_value(json_object_get(json, "watchers_untold"));
+		if (untold == 0 || tool_now_ms() >= tool->until_ms) {
+			if (untold > 0)
+				tool_warn("%" JSON_INTEGER_FORMAT " watchers of '%s' have not been "
+				          "sent the change of '%s'",
+				          untold, args->operands[0], id);
+			*ret_json = json;
+			return untold > 0 ? EXIT_ERROR : EXIT_OK;
+		}
+		json_decref(json);
+	}
+}
+
+static json_t *make_intent(const struct args *args, const char *status, int64_t for_ms)
+{
+	json_t *body = memory_json(json_pack("{s:s}", "status", status));
+
+	if (args->value[OPT_REASON] != NULL)
+		set(body, "reason", json_string(args->value[OPT_REASON]));
+	if (for_ms > 0)
+		set(body, "for_ms", json_integer(for_ms));
+	return body;
+}
+
+static int check_reason(const struct args *args)
+{
+	const char *reason = args->value[OPT_REASON];
+	json_t *text = reason != NULL ? json_string(reason) : NULL;
+
+	if (reason != NULL && text == NULL) {
+		tool_warn("--reason takes UTF-8");
+		return -EINVAL;
+	}
+	json_decref(text);
+	return 0;
 }
 
 static int intend_all(struct tool *tool, const struct args *args, const char *status)
 {
-	json_t *done = memory_json(json_pack("{s:[]}", "instances"));
+	bool wait = tool->until_ms > tool_now_ms() && strcmp(status, "draining") == 0;
 	int64_t for_ms = 0;
 	int worst = EXIT_OK;
 
-	if (output_check(tool, &view_instances) < 0 || args_duration(args, OPT_FOR, &for_ms) < 0) {
-		json_decref(done);
+	if (output_check(tool, &view_instances) < 0 || args_duration(args, OPT_FOR, &for_ms) < 0 ||
+	    check_reason(args) < 0)
 		return EXIT_USAGE;
-	}
+	json_t *done = memory_json(json_pack("{s:[]}", "instances"));
 	for (int i = 1; i < args->operand_count; i++) {
-		json_t *body = memory_json(json_pack("{s:s}", "status", status));
-		json_t *json;
+		json_t *body = make_intent(args, status, for_ms);
+		json_t *json = NULL;
 
-		if (args->value[OPT_REASON] != NULL)
-			set(body, "reason", json_string(args->value[OPT_REASON]));
-		if (for_ms > 0)
-			set(body, "for_ms", json_integer(for_ms));
-		if (tool->wait_ms > 0 && strcmp(status, "draining") == 0)
-			set(body, "wait_ms", json_integer(tool->wait_ms));
-		int code = intend(tool, args, args->operands[i], body, &json);
-		if (code == EXIT_OK &&
+		int code = intend(tool, args, args->operands[i], body, wait, &json);
+		if (json != NULL &&
 		    json_array_append_new(json_object_get(done, "instances"), json) < 0)
 			memory_lacks();
 		worst = code > worst ? code : worst;

@@ -104,9 +104,10 @@ void help_all(void)
 	for (int i = 0; i < OPT_COUNT_OF; i++)
 		if ((OPTIONS_COMMON & UINT64_C(1) << i) != 0)
 			help_option((enum args_option)i);
-	(void)puts("\n'rollcall COMMAND --help' explains a command, rollcall(1) all of them.\n"
-	           "Exit codes: 0 done, 1 failed, 2 used wrongly, 3 not found, 4 no registry "
-	           "answers.");
+	(void)puts(
+		"\n'rollcall COMMAND --help' explains a command, rollcall(1) all of them.\n"
+		"Exit codes: 0 done, 1 failed, 2 usage error or refused value, 3 not found, 4 no "
+		"registry answers.");
 }
 
 void help_command(const struct command *command)

@@ -3,10 +3,12 @@
 #include "tool/api.h"
 #include "tool/commands.h"
 #include "tool/output.h"
+#include "tool/reminder.h"
 
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 
 #define PAGE_MAX 1000
 #define WAIT_MS  30000
@@ -19,6 +21,8 @@ struct reading {
 	uint64_t since; /* revision of the last event read */
 	bool has_since;
 	bool may_wait; /* the registry has not refused wait_ms */
+	bool follows;  /* there was a first answer, and more are waited for */
+	struct reminder reminder;
 };
 
 static struct text make_path(const struct reading *reading, uint64_t limit, bool wait)
@@ -36,61 +40,127 @@ static struct text make_path(const struct reading *reading, uint64_t limit, bool
 	return path;
 }
 
-/** Reads one page from reading->since on, and moves it. */
-static int read_page(struct tool *tool, struct reading *reading, uint64_t limit, bool wait,
-                     json_t **ret_json)
+static void advance(struct reading *reading, const json_t *json)
 {
-	struct text path = make_path(reading, limit, wait);
-	struct http_request request = {.path = path.data,
-	                               .timeout_ms = tool->timeout_ms + (wait ? WAIT_MS : 0)};
+	json_int_t last = json_integer_value(json_object_get(json, "revision"));
+
+	if ((uint64_t)last > reading->since)
+		reading->since = (uint64_t)last;
+	reading->has_since = true;
+}
+
+static struct http_request make_request(const struct tool *tool, const struct text *path, bool wait)
+{
+	return (struct http_request){.path = path->data,
+	                             .timeout_ms = tool->timeout_ms + (wait ? WAIT_MS : 0)};
+}
+
+/** Reads one page from reading->since on, and moves it. */
+static int read_page(struct tool *tool, struct reading *reading, uint64_t limit, json_t **ret_json)
+{
+	struct text path = make_path(reading, limit, false);
+	struct http_request request = make_request(tool, &path, false);
 	struct http_answer answer;
 
 	int code = api_try(tool, &request, &answer);
 	text_free(&path);
 	if (code != EXIT_OK)
 		return code;
-	if (wait && answer.status == 400) {
-		http_answer_free(&answer);
-		reading->may_wait = false;
-		return read_page(tool, reading, limit, false, ret_json);
-	}
 	code = api_judge(&answer);
-	if (code == EXIT_OK) {
-		json_int_t last = json_integer_value(json_object_get(answer.json, "revision"));
+	if (code == EXIT_OK)
+		code = api_object(&answer, "events", ret_json);
+	if (code == EXIT_OK)
+		advance(reading, *ret_json);
+	http_answer_free(&answer);
+	return code;
+}
 
-		if ((uint64_t)last > reading->since)
-			reading->since = (uint64_t)last;
-		reading->has_since = true;
-		*ret_json = json_incref(answer.json);
+/** The events after reading->since are not to be had: goes on with those that are. */
+static bool skip_gap(struct reading *reading, const struct http_answer *answer)
+{
+	const char *code = api_code(answer);
+
+	if (strcmp(code, "compacted") == 0)
+		reading->has_since = false; /* begins with the oldest */
+	else if (strcmp(code, "revision-ahead") == 0)
+		reading->since = answer->revision;
+	else
+		return false;
+	tool_warn("there is a gap after this: %s", api_text(answer->json, "detail"));
+	return true;
+}
+
+/** @return EXIT_OK: *@p ret_json holds events, or is NULL when there is to be another try */
+static int read_answer(struct reading *reading, const struct http_answer *answer, bool waited,
+                       json_t **ret_json)
+{
+	bool foreign = !answer->ours && reading->follows;
+
+	if (api_is_passing(answer) || foreign) {
+		if (reminder_failed(&reading->reminder, 0))
+			tool_warn("the registry cannot answer now; going on when it does");
+		(void)poll(NULL, 0, POLL_MS);
+		return EXIT_OK;
 	}
+	if (waited && answer->ours && answer->status == 400) {
+		reading->may_wait = false;
+		return EXIT_OK;
+	}
+	if (reading->follows && skip_gap(reading, answer))
+		return EXIT_OK;
+	int code = api_judge(answer);
+	return code == EXIT_OK ? api_object(answer, "events", ret_json) : code;
+}
+
+/** As read_answer(), for the next request. */
+static int read_next(struct tool *tool, struct reading *reading, json_t **ret_json)
+{
+	bool wait = reading->may_wait && reading->follows;
+	struct text path = make_path(reading, PAGE_MAX, wait);
+	struct http_request request = make_request(tool, &path, wait);
+	struct http_answer answer;
+	int code = EXIT_OK;
+
+	int r = http_send(tool->http, &request, &answer);
+	text_free(&path);
+	if (r < 0) {
+		if (reminder_failed(&reading->reminder, r))
+			tool_warn("%s; going on when it answers", http_error(tool->http));
+		(void)poll(NULL, 0, POLL_MS);
+		return EXIT_OK;
+	}
+	code = read_answer(reading, &answer, wait, ret_json);
 	http_answer_free(&answer);
 	return code;
 }
 
 static int follow(struct tool *tool, struct reading *reading)
 {
-	bool first = true;
-
-	while (true) {
-		json_t *json;
-		int code = read_page(tool, reading, PAGE_MAX, reading->may_wait && !first, &json);
+	while (ferror(stdout) == 0) {
+		json_t *json = NULL;
+		int code = read_next(tool, reading, &json);
 
 		if (code != EXIT_OK)
 			return code;
-		size_t count = json_array_size(json_object_get(json, "events"));
-		if (count > 0 || first)
-			output_part(tool, &view_events, json_object_get(json, "events"), first);
+		if (json == NULL)
+			continue;
+		const json_t *events = json_object_get(json, "events");
+		size_t count = json_array_size(events);
+		advance(reading, json);
+		(void)reminder_succeeded(&reading->reminder);
+		if (count > 0 || !reading->follows)
+			output_part(tool, &view_events, json_object_get(json, "events"),
+			            !reading->follows);
 		json_decref(json);
-		if (ferror(stdout) != 0)
-			return EXIT_ERROR;
-		first = false;
+		reading->follows = true;
 		if (count == 0 && !reading->may_wait)
 			(void)poll(NULL, 0, POLL_MS);
 	}
+	return EXIT_ERROR;
 }
 
-/** At most @p limit events, in pages that the registry gives. */
-static int read_all(struct tool *tool, struct reading *reading, uint64_t limit)
+/** At most @p limit events, in pages that the registry gives. @param ret_count  may be NULL */
+static int read_all(struct tool *tool, struct reading *reading, uint64_t limit, size_t *ret_count)
 {
 	json_t *whole = NULL;
 	json_t *page = NULL;
@@ -99,7 +169,7 @@ static int read_all(struct tool *tool, struct reading *reading, uint64_t limit)
 	do {
 		uint64_t ask = limit < PAGE_MAX ? limit : PAGE_MAX;
 
-		code = read_page(tool, reading, ask, false, &page);
+		code = read_page(tool, reading, ask, &page);
 		if (code != EXIT_OK) {
 			json_decref(whole);
 			return code;
@@ -122,23 +192,23 @@ static int read_all(struct tool *tool, struct reading *reading, uint64_t limit)
 	} while (true);
 	(void)json_object_del(whole, "next");
 	output_list(tool, &view_events, whole, "events");
+	if (ret_count != NULL)
+		*ret_count = json_array_size(json_object_get(whole, "events"));
 	json_decref(whole);
 	return EXIT_OK;
 }
 
-static int read_events(struct tool *tool, const struct args *args, struct reading *reading)
+static int read_options(struct tool *tool, const struct args *args, struct reading *reading,
+                        uint64_t *limit)
 {
-	uint64_t limit = UINT64_MAX;
-
-	if (output_check(tool, &view_events) < 0 ||
-	    args_number(args, OPT_SINCE, 0, INT64_MAX, &reading->since) < 0 ||
-	    args_number(args, OPT_LIMIT, 1, INT64_MAX, &limit) < 0)
-		return EXIT_USAGE;
-	reading->has_since = args->value[OPT_SINCE] != NULL;
+	*limit = UINT64_MAX;
 	reading->may_wait = true;
-	if (args->value[OPT_FOLLOW] != NULL)
-		return follow(tool, reading);
-	return read_all(tool, reading, limit);
+	reading->has_since = args->value[OPT_SINCE] != NULL;
+	return output_check(tool, &view_events) < 0 ||
+	                       args_number(args, OPT_SINCE, 0, INT64_MAX, &reading->since) < 0 ||
+	                       args_number(args, OPT_LIMIT, 1, INT64_MAX, limit) < 0
+	               ? EXIT_USAGE
+	               : EXIT_OK;
 }
 
 int events_run(struct tool *tool, const struct args *args)
@@ -148,8 +218,49 @@ int events_run(struct tool *tool, const struct args *args)
 		.id = args->value[OPT_ID],
 		.kind = args->value[OPT_KIND],
 	};
+	uint64_t limit;
 
-	return read_events(tool, args, &reading);
+	int code = read_options(tool, args, &reading, &limit);
+	if (code != EXIT_OK)
+		return code;
+	if (args->value[OPT_FOLLOW] != NULL)
+		return follow(tool, &reading);
+	return read_all(tool, &reading, limit, NULL);
+}
+
+/** No event was found: is there something else that the registry knows? @return exit code */
+static int judge_empty(struct tool *tool, struct reading *reading)
+{
+	struct text path = api_path(reading->service, reading->id, "");
+	struct http_request request = {.path = path.data, .timeout_ms = tool->timeout_ms};
+	struct http_answer answer;
+	json_t *page;
+
+	int code = api_try(tool, &request, &answer);
+	text_free(&path);
+	if (code != EXIT_OK)
+		return code;
+	if (!api_is_absent(&answer)) { /* its events are too old to be kept, or filtered out */
+		code = api_judge(&answer);
+		http_answer_free(&answer);
+		return code;
+	}
+	http_answer_free(&answer);
+	reading->kind = NULL;
+	reading->has_since = false;
+	code = read_page(tool, reading, 1, &page);
+	if (code != EXIT_OK)
+		return code;
+	bool known = json_array_size(json_object_get(page, "events")) > 0;
+	json_decref(page);
+	if (known)
+		return EXIT_OK;
+	if (reading->id != NULL)
+		tool_warn("nothing is known of an instance '%s' of '%s'", reading->id,
+		          reading->service);
+	else
+		tool_warn("nothing is known of a service '%s'", reading->service);
+	return EXIT_NOT_FOUND;
 }
 
 int history_run(struct tool *tool, const struct args *args)
@@ -159,6 +270,11 @@ int history_run(struct tool *tool, const struct args *args)
 		.id = args->operand_count > 1 ? args->operands[1] : NULL,
 		.kind = args->value[OPT_KIND],
 	};
+	uint64_t limit;
+	size_t count = 0;
 
-	return read_events(tool, args, &reading);
+	int code = read_options(tool, args, &reading, &limit);
+	if (code == EXIT_OK)
+		code = read_all(tool, &reading, limit, &count);
+	return code == EXIT_OK && count == 0 ? judge_empty(tool, &reading) : code;
 }

@@ -5,6 +5,7 @@
 #include "tool/tool.h"
 #include "tool/version.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #define ADDRESSES_MAX   16
 #define ANSWER_MAX      (256u << 20)
 #define CONNECT_MAX_MS  3000
+#define DEFAULT_PORT    "7655"
 #define REVISION_HEADER "X-Rollcall-Revision:"
 
 struct address {
@@ -29,6 +31,35 @@ struct http {
 	char *authorization; /* a header line, or NULL */
 	struct text error;
 };
+
+/** Makes a URL of HOST or HOST:PORT, where a host with colons has brackets or no port. */
+static void put_host(struct text *base, const char *given)
+{
+	const char *colon = strrchr(given, ':');
+	const char *bracket = strrchr(given, ']');
+	struct in6_addr address;
+	bool bare = inet_pton(AF_INET6, given, &address) == 1;
+	bool has_port = !bare && colon != NULL && (bracket == NULL || colon > bracket);
+
+	text_printf(base, "http://%s%s%s%s", bare ? "[" : "", given, bare ? "]" : "",
+	            has_port ? "" : ":" DEFAULT_PORT);
+}
+
+static bool is_url(const char *text)
+{
+	CURLU *url = curl_url();
+	char *port = NULL;
+
+	if (url == NULL)
+		memory_lacks();
+	bool good = text[strlen(text) - 1] != ':' &&
+	            curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK &&
+	            curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
+	            strcmp(port, "0") != 0;
+	curl_free(port);
+	curl_url_cleanup(url);
+	return good;
+}
 
 static bool read_address(struct http *http, char *given)
 {
@@ -46,10 +77,14 @@ static bool read_address(struct http *http, char *given)
 		address->path = memory_copy(given + 5);
 		text_put(&base, "http://localhost");
 	} else if (strstr(given, "://") == NULL) {
-		text_printf(&base, "http://%s", given);
+		put_host(&base, given);
 	} else if (strncmp(given, "http://", 7) == 0 || strncmp(given, "https://", 8) == 0) {
 		text_put(&base, given);
 	} else {
+		return false;
+	}
+	if (!is_url(base.data)) {
+		text_free(&base);
 		return false;
 	}
 	address->given = memory_copy(given);
@@ -70,7 +105,8 @@ struct http *http_open(const char *addresses, const char *token)
 		good = read_address(http, one);
 		if (!good)
 			tool_warn("'%s' is not the address of a registry: "
-			          "http://HOST:PORT or unix:/PATH is, or up to %d between commas",
+			          "HOST, HOST:PORT, http://HOST:PORT or unix:/PATH is, or up to "
+			          "%d between commas",
 			          one, ADDRESSES_MAX);
 	}
 	free(copy);
@@ -110,6 +146,20 @@ const char *http_address(const struct http *http)
 	return http->address[http->current].given;
 }
 
+char *http_urls(const struct http *http)
+{
+	struct text text = {NULL, 0, 0};
+
+	for (size_t i = 0; i < http->count; i++) {
+		if (http->address[i].path != NULL) {
+			text_free(&text);
+			return NULL;
+		}
+		text_printf(&text, "%s%s", i > 0 ? "," : "", http->address[i].base);
+	}
+	return text.data;
+}
+
 static size_t take_body(char *data, size_t size, size_t count, void *arg)
 {
 	struct http_transfer *transfer = arg;
@@ -134,7 +184,7 @@ static size_t take_header(char *data, size_t size, size_t count, void *arg)
 	for (size_t i = name_len; i < len && n < sizeof(number) - 1; i++)
 		if (data[i] >= '0' && data[i] <= '9')
 			number[n++] = data[i];
-	(void)args_read_number(number, 0, UINT64_MAX, &transfer->revision);
+	transfer->has_revision = args_read_number(number, 0, UINT64_MAX, &transfer->revision) == 0;
 	return len;
 }
 
@@ -220,7 +270,7 @@ static int fail(struct http *http, struct http_transfer *transfer, CURLcode code
 int http_finish(struct http *http, struct http_transfer *transfer, CURLcode code,
                 struct http_answer *ret_answer)
 {
-	struct http_answer answer = {.revision = transfer->revision};
+	struct http_answer answer = {.revision = transfer->revision, .address = http_address(http)};
 	const char *type = NULL;
 	const char *local = NULL;
 
@@ -240,6 +290,9 @@ int http_finish(struct http *http, struct http_transfer *transfer, CURLcode code
 			return -EPROTO;
 		}
 	}
+	answer.ours =
+		transfer->has_revision || (type != NULL && strstr(type, "problem+json") != NULL &&
+	                                   json_is_string(json_object_get(answer.json, "code")));
 	*ret_answer = answer;
 	return 0;
 }

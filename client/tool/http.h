@@ -22,7 +22,7 @@
 struct http;
 
 /**
- * @param addresses  "http://host:port", "host:port", "https://..." or "unix:PATH", or several
+ * @param addresses  "host", "host:port", "http://...", "https://..." or "unix:PATH", or several
  *                   between commas; copied
  * @param token      bearer token, copied; NULL: none
  * @return NULL: an address is wrong, which was told
@@ -39,9 +39,11 @@ struct http_request {
 
 struct http_answer {
 	long status;
-	json_t *json;      /* NULL: not JSON */
-	uint64_t revision; /* X-Rollcall-Revision, or 0 */
-	char local[64];    /* our own address in this conversation, or "" */
+	json_t *json;        /* NULL: not JSON */
+	uint64_t revision;   /* X-Rollcall-Revision, or 0 */
+	const char *address; /* it comes from there; the http's */
+	bool ours;           /* it comes from a registry, not from another server or a proxy */
+	char local[64];      /* our own address in this conversation, or "" */
 };
 
 /**
@@ -58,6 +60,8 @@ const char *http_error(const struct http *http);
 
 /** The address in use, as it was given. */
 const char *http_address(const struct http *http);
+/** All addresses as URLs between commas; freed by the caller. NULL: one is a Unix socket. */
+char *http_urls(const struct http *http);
 
 /** A request under way in a libcurl multi. Zeroed: none. */
 struct http_transfer {
@@ -66,6 +70,7 @@ struct http_transfer {
 	struct text body;
 	char *sent;
 	uint64_t revision;
+	bool has_revision;
 	char why[CURL_ERROR_SIZE];
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tool/library.h"
 
+#include "tool/http.h"
 #include "tool/memory.h"
 #include "tool/version.h"
 
@@ -15,18 +16,20 @@ rollcall_client *library_open(const struct tool *tool, const char *strategy)
 	rollcall_options options;
 	rollcall_client *client;
 
-	if (strstr(tool->addresses, "unix:") != NULL) {
+	char *urls = http_urls(tool->http);
+	if (urls == NULL) {
 		tool_warn("this command cannot use a Unix socket: give it http://HOST:PORT");
 		return NULL;
 	}
 	rollcall_options_init(&options);
-	options.registry = tool->addresses;
+	options.registry = urls;
 	options.token = tool->token;
 	options.user_agent = tool_user_agent();
 	if (strategy != NULL) {
 		options.strategy = rollcall_strategy_named(strategy);
 		if (options.strategy == NULL) {
 			tool_warn("there is no strategy '%s'", strategy);
+			free(urls);
 			return NULL;
 		}
 	}
@@ -34,6 +37,7 @@ rollcall_client *library_open(const struct tool *tool, const char *strategy)
 	if (options.registry_connect_ms > options.registry_timeout_ms)
 		options.registry_connect_ms = options.registry_timeout_ms;
 	int r = rollcall_open(&options, &client);
+	free(urls);
 	if (r < 0) {
 		tool_warn("cannot use the registry at '%s': %s", tool->addresses,
 		          rollcall_error_text(r));

@@ -134,21 +134,26 @@ int tool_set_up(struct tool *tool, const struct args *args)
 	const char *addresses = given(args, OPT_ADDR, "ROLLCALL_ADDR");
 	const char *token_file = given(args, OPT_TOKEN_FILE, "ROLLCALL_TOKEN_FILE");
 	static char *token; /* until the end */
+	int64_t wait_ms = 0;
 
+	if (args->value[OPT_ADDR] != NULL && *args->value[OPT_ADDR] == '\0') {
+		tool_warn("--addr takes an address, not ''");
+		return -EINVAL;
+	}
 	*tool = (struct tool){.args = args,
 	                      .headers = args->value[OPT_NO_HEADERS] == NULL,
 	                      .timeout_ms = DEFAULT_TIMEOUT_MS};
 	if (read_format(args, &tool->format) < 0 || read_color(args, &tool->color) < 0 ||
 	    args_duration(args, OPT_TIMEOUT, &tool->timeout_ms) < 0 ||
-	    args_duration(args, OPT_WAIT, &tool->wait_ms) < 0)
+	    args_duration(args, OPT_WAIT, &wait_ms) < 0)
 		return -EINVAL;
-	if (tool->timeout_ms < 1 || tool->timeout_ms > TIMEOUT_MAX_MS ||
-	    tool->wait_ms > TIMEOUT_MAX_MS) {
+	if (tool->timeout_ms < 1 || tool->timeout_ms > TIMEOUT_MAX_MS || wait_ms > TIMEOUT_MAX_MS) {
 		tool_warn("--timeout takes 1ms to 1d, --wait at most 1d");
 		return -EINVAL;
 	}
 	if (token_file != NULL && read_token(token_file, &token) < 0)
 		return -EINVAL;
+	tool->until_ms = tool_now_ms() + wait_ms;
 	tool->token = token;
 	tool->addresses = addresses != NULL ? addresses : DEFAULT_ADDR;
 	tool->http = http_open(tool->addresses, token);

@@ -120,7 +120,7 @@ static void work(struct render *render)
 	render->first_ms = -1;
 	render->retry_ms = -1;
 	if (fill_in(render, &made) < 0) {
-		render->code = EXIT_ERROR;
+		render->code = EXIT_USAGE;
 		render->ended = true; /* it would be wrong again */
 	} else if (render->args->value[OPT_TARGET] != NULL) {
 		deploy_start(&render->deploy, &made);
@@ -198,6 +198,7 @@ static void set_up(struct render *render)
 		watcher_init(&render->watchers[i], render->tool, service, path.data);
 		render->watchers[i].changed = changed;
 		render->watchers[i].arg = render;
+		render->watchers[i].once = render->args->value[OPT_ONCE] != NULL;
 		text_free(&path);
 	}
 }
@@ -261,7 +262,7 @@ int render_run(struct tool *tool, const struct args *args)
 		return code;
 	render.source = read_template(args->value[OPT_TEMPLATE]);
 	if (render.source == NULL)
-		return EXIT_ERROR;
+		return EXIT_USAGE;
 	if (args->value[OPT_PRINT] != NULL) {
 		(void)fputs(render.source, stdout);
 		free(render.source);

@@ -9,7 +9,7 @@
 enum exit_code {
 	EXIT_OK = 0,
 	EXIT_ERROR = 1,
-	EXIT_USAGE = 2,
+	EXIT_USAGE = 2,       /* also: a value that the registry refuses */
 	EXIT_NOT_FOUND = 3,   /* no such service or instance, or none that is healthy */
 	EXIT_UNREACHABLE = 4, /* no registry answered in time */
 };
@@ -28,7 +28,7 @@ struct tool {
 	bool headers;
 	bool color;
 	int64_t timeout_ms; /* for one request */
-	int64_t wait_ms;    /* for what is asked to come true; 0: not at all */
+	int64_t until_ms;   /* --wait is over then */
 };
 
 /** From options and environment. @return 0 or -EINVAL (told); http_close(tool->http) undoes it */

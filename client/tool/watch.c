@@ -273,6 +273,7 @@ int watch_run(struct tool *tool, const struct args *args)
 	watcher_init(&watch.watcher, tool, args->operands[0], path.data);
 	watch.watcher.changed = changed;
 	watch.watcher.arg = &watch;
+	watch.watcher.once = watch.once;
 	text_free(&path);
 
 	while (!watch.ended && watch.watcher.error == EXIT_OK)

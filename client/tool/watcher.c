@@ -49,6 +49,13 @@ static void take(struct watcher *watcher, json_t *instances, uint64_t revision)
 
 static void tell_away(struct watcher *watcher, const char *why)
 {
+	if (watcher->once && watcher->instances == NULL) {
+		if (tool_now_ms() + POLL_MS > watcher->tool->until_ms) {
+			tool_warn("%s", why);
+			watcher->error = EXIT_UNREACHABLE;
+		}
+		return;
+	}
 	if (!watcher->away)
 		tool_warn("%s; what '%s' is known to be stays until it answers", why,
 		          watcher->service);
@@ -59,16 +66,19 @@ static void read_answer(struct watcher *watcher, const struct http_answer *answe
 {
 	json_t *instances = json_object_get(answer->json, "instances");
 	const json_t *revision = json_object_get(answer->json, "revision");
-	const char *code = api_code(answer);
+	/* A proxy may answer for a registry that was reached before. */
+	bool foreign = !answer->ours && watcher->instances != NULL;
 
 	if (answer->status == 200 && json_is_array(instances)) {
 		watcher->away = false;
 		take(watcher, json_incref(instances), (uint64_t)json_integer_value(revision));
-	} else if (answer->status == 404 && strcmp(code, "unknown-service") == 0) {
+	} else if (api_is_absent(answer)) {
 		watcher->away = false;
 		take(watcher, memory_json(json_array()), answer->revision);
-	} else if (answer->status == 503 || answer->status == 429 || answer->status == 200) {
+	} else if (api_is_passing(answer) || foreign) {
 		tell_away(watcher, "the registry cannot answer now");
+	} else if (answer->status == 200) {
+		watcher->error = api_object(answer, "instances", &instances);
 	} else {
 		watcher->error = api_judge(answer);
 	}
@@ -99,7 +109,7 @@ static void done(struct pump_job *job, CURLcode code)
 		watcher->due_ms = next_due(watcher, true);
 		return;
 	}
-	bool refused = watcher->waits && answer.status == 400;
+	bool refused = watcher->waits && answer.ours && answer.status == 400;
 	if (refused)
 		watcher->may_wait = false;
 	else

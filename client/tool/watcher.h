@@ -34,8 +34,9 @@ struct watcher {
 	int64_t asked_ms;
 	bool waits;    /* the request under way is a long poll */
 	bool may_wait; /* the registry has not refused one */
-	bool away;     /* told that it does not answer */
-	int error;     /* exit code of a refusal that will stay; EXIT_OK: none */
+	bool away;     /* reported that it does not answer */
+	bool once; /* set by the caller: without a first answer by tool->until_ms it is an error */
+	int error; /* exit code of a refusal that will stay; EXIT_OK: none */
 };
 
 /** @p path is copied. */

@@ -93,7 +93,8 @@ class Asking(tool_test.TestCase):
         self.assertEqual(find('--status', 'draining'), ['b'])
         self.assertEqual(find('-s', 'any'), ['a', 'b'])
         self.assertEqual(find('-s', 'any', '-m', 'zone=b'), ['b'])
-        self.assertEqual(find('-m', 'zone=b'), [])
+        none = self.tool(daemon, 'instances', 'web', '-m', 'zone=b', '-o', 'json')
+        self.assertEqual((none.code, json.loads(none.out)['instances']), (NOT_FOUND, []))
         self.assertEqual(find('-m', 'k&y=x=y', '-m', 'zone=a'), ['a'])
 
     def test_a_status_is_coloured_when_asked_for(self):
@@ -155,7 +156,7 @@ class Picking(tool_test.TestCase):
         self.assertEqual(name('-m', 'even=True', '--exclude', 'b'), ['d'])
         sticky = name('--strategy', 'consistent_hash', '-k', 'user 1&2')
         self.assertEqual(sticky, [daemon.pick('web', strategy='consistent_hash', key='user 1&2')])
-        self.assertEqual(self.tool(daemon, 'pick', 'web', '--strategy', 'x').code, ERROR)
+        self.assertEqual(self.tool(daemon, 'pick', 'web', '--strategy', 'x').code, USAGE)
 
     def test_no_healthy_instance_is_not_found(self):
         daemon = self.daemon()
@@ -222,9 +223,23 @@ class Waiting(tool_test.TestCase):
         self.assertIn('--host', result.err)
 
     def test_wrong_addresses_are_refused(self):
-        for address in ('ftp://x', 'unix:relative', 'a b', 'http://a,,http://b', 'http://a/?x'):
+        for address in ('ftp://x', 'unix:relative', 'a b', 'http://a,,http://b', 'http://a/?x', 'h:65536', 'h:0', 'h:x', 'h:',
+                        'http://', 'http://h:99999', '[::1', ':7655'):
             with self.subTest(address):
-                self.assertEqual(self.tool(address, 'services').code, USAGE)
+                self.assertEqual(self.tool(address, 'services', timeout=10).code, USAGE)
+        self.assertEqual(self.tool(None, 'services', '--addr', '').code, USAGE)
+
+    def test_a_host_without_a_port_has_the_registry_s(self):
+        for address, port in (('127.0.0.9', 7655), ('::1', 7655), ('[::1]', 7655), ('127.0.0.9:81', 81), ('[::1]:81', 81),
+                              ('http://127.0.0.9', 80)):
+            with self.subTest(address):
+                result = self.tool(address, 'services')
+                self.assertEqual(result.code, UNREACHABLE)
+                self.assertIn(f' port {port} ', result.err)
+        # The client library gets the same address.
+        run = self.start('127.0.0.9', 'run', '--service', 'web', '-p', '1', '--check', 'none', '--', 'sleep', '1000')
+        run.wait_err('http://127.0.0.9:7655: no connection')
+        run.stop()
 
 
 class Changing(tool_test.TestCase):
@@ -247,7 +262,7 @@ class Changing(tool_test.TestCase):
     def test_what_the_registry_refuses_is_told_field_by_field(self):
         daemon = self.daemon()
         result = self.tool(daemon, 'register', 'web', '--host', 'a b', '-p', '1', '--ttl', '1ms')
-        self.assertEqual(result.code, ERROR)
+        self.assertEqual(result.code, USAGE)
         self.assertIn('/host: ', result.err)
         self.assertIn('/ttl_ms: ', result.err)
         self.assertEqual(daemon.ids('web'), [])
@@ -300,6 +315,28 @@ class Changing(tool_test.TestCase):
         self.ok(daemon, 'drain', 'web', 'a', '--for', '300ms')
         rt.wait_for(lambda: daemon.ids('web') == ['a'], 10, 'the drain ends')
 
+    @staticmethod
+    def counting(untold):
+        body = json.dumps({'id': 'a', 'status': 'draining', 'watchers_told': 1, 'watchers_untold': untold})
+        return ('HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Rollcall-Revision: 1\r\nConnection: close\r\n\r\n'
+                + body).encode()
+
+    def test_a_drain_that_a_watcher_has_not_been_sent_in_time_is_an_error(self):
+        with tool_test.Answering(self.counting(2)) as registry:
+            result = self.tool(registry.url, 'drain', 'web', 'a', '--wait', '300ms', '-o', 'name')
+        self.assertEqual((result.code, result.out), (ERROR, 'a\n'))
+        self.assertIn("2 watchers of 'web' have not been sent the change of 'a'", result.err)
+        # It asks again as long as there is time, for what is left of it.
+        waits = [json.loads(request.split('\r\n\r\n')[1])['wait_ms'] for request in registry.requests]
+        self.assertGreaterEqual(len(waits), 2)
+        self.assertTrue(all(0 < wait <= 300 for wait in waits), waits)
+        self.assertEqual(waits, sorted(waits, reverse=True))
+
+    def test_a_long_wait_for_the_watchers_is_split(self):
+        with tool_test.Answering(self.counting(0)) as registry:
+            self.ok(registry.url, 'drain', 'web', 'a', '--wait', '11m')
+        self.assertIn('"wait_ms":600000', registry.requests[0])
+
     def test_a_drain_can_wait_for_the_watchers(self):
         daemon = self.daemon()
         daemon.register('web', 'a')
@@ -337,7 +374,7 @@ class Events(tool_test.TestCase):
         self.assertEqual(self.revisions(daemon, 'events', '-n', '2'), [1, 2])
         self.assertEqual(self.revisions(daemon, 'history', 'web'), [1, 3, 4])
         self.assertEqual(self.revisions(daemon, 'history', 'db', 'b'), [2])
-        self.assertEqual(self.tool(daemon, 'events', '--kind', 'x').code, ERROR)
+        self.assertEqual(self.tool(daemon, 'events', '--kind', 'x').code, USAGE)
 
     def test_every_page_of_events_is_read(self):
         daemon = self.daemon()
@@ -345,6 +382,52 @@ class Events(tool_test.TestCase):
             daemon.register('web', 'a', port=i + 1)
         self.assertEqual(self.revisions(daemon, 'events'), list(range(1, 1206)))
         self.assertEqual(self.revisions(daemon, 'events', '-n', '1100'), list(range(1, 1101)))
+
+    def test_history_of_what_nobody_knows_is_not_found(self):
+        daemon = self.life()
+        for args in (['web', 'x'], ['x'], ['x', 'a'], ['x', '--kind', 'expired']):
+            result = self.tool(daemon, 'history', *args)
+            self.assertEqual((result.code, result.out), (NOT_FOUND, ''), args)
+            self.assertIn('nothing is known of', result.err)
+        # Known, though nothing is listed.
+        for args in (['web', 'a', '--kind', 'expired'], ['db', '--kind', 'expired'], ['web', '--kind', 'expired']):
+            self.assertEqual(self.ok(daemon, 'history', *args).err, '', args)
+
+    def test_following_outlasts_the_registry_and_goes_on_from_the_last_event(self):
+        port = tool_test.free_port()
+        daemon = self.daemon(listen=[f'127.0.0.1:{port}'], start=False)
+        following = self.start(f'127.0.0.1:{port}', 'events', '-f', '-o', 'jsonl')
+        following.wait_err('going on when it answers')
+        daemon.start()
+        daemon.register('web', 'a')
+        following.wait_out('"revision":1,')
+        daemon.stop()
+        rt.wait_for(lambda: following.err.count('going on when it answers') == 2, 20, 'the report')
+        with tool_test.Answering(b'HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n', port) as other:
+            rt.wait_for(lambda: len(other.requests) >= 2, 20, 'requests to another server')
+            self.assertTrue(all('since=1&' in request for request in other.requests), other.requests)
+        daemon.start()
+        daemon.register('web', 'b')
+        following.wait_out('"revision":2,')
+        self.assertEqual([json.loads(line)['revision'] for line in following.out.splitlines()], [1, 2])
+
+    def test_following_goes_on_after_a_gap(self):
+        # The registry is replaced by one that has come less far.
+        port = tool_test.free_port()
+        first = self.daemon(listen=[f'127.0.0.1:{port}'])
+        for i in range(3):
+            first.register('web', f'a{i}')
+        following = self.start(f'127.0.0.1:{port}', 'events', '-f', '-o', 'jsonl')
+        following.wait_out('"revision":3,')
+        first.stop()
+        second = self.daemon(listen=[f'127.0.0.1:{port}'])
+        following.wait_err('there is a gap after this: ')
+        second.register('web', 'b')
+        following.wait_out('"id":"b"')
+        self.assertEqual([json.loads(line)['revision'] for line in following.out.splitlines()], [1, 2, 3, 1])
+
+    def test_following_ends_at_what_can_never_be_read(self):
+        self.assertEqual(self.tool(self.daemon(), 'events', '-f', '--kind', 'x').code, USAGE)
 
     def test_following_goes_on_as_events_come(self):
         daemon = self.daemon(listen=[f'127.0.0.1:{tool_test.free_port()}'])
@@ -439,8 +522,8 @@ class Talking(tool_test.TestCase):
 
     def test_answers_that_make_no_sense_are_errors(self):
         head = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n'
-        for answer, code in ((head + b'{', ERROR), (head + b'[]', OK), (head + b'{"services":7}', OK),
-                             (head + b'{"a":1,"a":2}', ERROR), (head, OK), (b'nonsense\r\n', UNREACHABLE),
+        for answer, code in ((head + b'{', ERROR), (head + b'[]', ERROR), (head + b'{"services":7}', ERROR),
+                             (head + b'{"a":1,"a":2}', ERROR), (head, ERROR), (b'nonsense\r\n', UNREACHABLE),
                              (b'', UNREACHABLE),
                              (b'HTTP/1.1 500 Oops\r\nConnection: close\r\n\r\n', ERROR)):
             with self.subTest(answer):

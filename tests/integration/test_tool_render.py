@@ -71,14 +71,14 @@ class Templates(tool_test.TestCase):
                                      ('{{#services}}' * 33, 1, 'nested'), ('{{^services}}\n{{/x}}', 2, 'closes nothing')):
             with self.subTest(template):
                 result = self.render(template)
-                self.assertEqual((result.code, result.out), (ERROR, ''))
+                self.assertEqual((result.code, result.out), (USAGE, ''))
                 self.assertRegex(result.err, f"line {line}: .*{text}")
 
     def test_wrong_use(self):
         for args in (['web'], ['-t', 'nginx'], ['-t', 'nginx', 'web', '--debounce', 'x'], ['-t', 'nginx', 'web', '--set', 'x']):
             self.assertEqual(self.tool(self.registry, 'render', *args).code, USAGE, args)
-        self.assertEqual(self.tool(self.registry, 'render', '-t', '/nonexistent', 'web').code, ERROR)
-        self.assertEqual(self.tool(self.registry, 'render', '-t', self.file('a\0b'), 'web').code, ERROR)
+        self.assertEqual(self.tool(self.registry, 'render', '-t', '/nonexistent', 'web').code, USAGE)
+        self.assertEqual(self.tool(self.registry, 'render', '-t', self.file('a\0b'), 'web').code, USAGE)
 
     def test_a_built_in_template_can_be_printed(self):
         text = self.ok(None, 'render', '-t', 'nginx', '--print').out

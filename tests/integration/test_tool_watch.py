@@ -99,9 +99,23 @@ class Telling(TestCase):
 
     def test_what_can_never_be_looked_up_ends_it(self):
         daemon = self.daemon()
-        self.assertEqual(self.tool(daemon, 'watch', 'no such name').code, 1)
-        self.assertEqual(self.tool(daemon, 'watch', 'web', '--status', 'x').code, 1)
+        self.assertEqual(self.tool(daemon, 'watch', 'no such name').code, USAGE)
+        self.assertEqual(self.tool(daemon, 'watch', 'web', '--status', 'x').code, USAGE)
         self.assertEqual(self.tool(daemon, 'watch').code, USAGE)
+
+    def test_another_server_s_answer_changes_nothing(self):
+        port = tool_test.free_port()
+        daemon = self.daemon(listen=[f'127.0.0.1:{port}'])
+        daemon.register('web', 'a')
+        watch = self.start(daemon, 'watch', 'web', '-o', 'jsonl')
+        watch.wait_out('"added"')
+        daemon.stop()
+        with tool_test.Answering(b'HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n', port) as other:
+            rt.wait_for(lambda: len(other.requests) >= 2, 20, 'requests to the other server')
+        daemon.start()
+        daemon.register('web', 'b')
+        watch.wait_out('"id":"b"')
+        self.assertEqual(len(watch.out.splitlines()), 2)
 
     def test_a_registry_that_is_away_changes_nothing(self):
         port = tool_test.free_port()
@@ -230,7 +244,7 @@ class Running(TestCase):
         watch, pids = self.stubborn(daemon)
         daemon.stop()
         watch.wait_err('stays until it answers')
-        with tool_test.Answering(b'HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n', port):
+        with tool_test.Answering(b'HTTP/1.1 403 Forbidden\r\nX-Rollcall-Revision: 1\r\nContent-Length: 0\r\n\r\n', port):
             self.assertEqual(watch.wait(), ERROR)
         self.wait_gone(pids)
 
