@@ -67,7 +67,7 @@ TOOL_SRCS := $(call find_c,client/tool/*.c)
 TOOL_FILES := $(call find_c,client/tool/templates/*.mustache client/tool/completion/*)
 EXAMPLE_SRCS := $(call find_c,client/examples/*.c)
 CLIENT_SRCS := $(CLIENT_LIB_SRCS) $(TOOL_SRCS) $(EXAMPLE_SRCS)
-PRELOAD_SRCS := $(call find_c,tests/lib/slowdisk.c)
+PRELOAD_SRCS := $(call find_c,tests/lib/slowdisk.c tests/lib/failcall.c)
 TEST_LIB_SRCS := $(filter-out $(PRELOAD_SRCS),$(call find_c,tests/lib/*.c))
 UNIT_SRCS := $(call find_c,tests/unit/test_*.c)
 CLIENT_TEST_SRCS := $(call find_c,tests/client/test_*.c)
@@ -330,6 +330,14 @@ $(FUZZ_RUNS): run-fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%
 run-integration: $(PROGRAMS) $(CLIENT_SO) $(PC) $(EXAMPLES) $(CXX_EXAMPLES) $(PRELOADS) | $(UNIT_RUNS) $(FUZZ_RUNS)
 	@ROLLCALLD=$(abspath $(B)/rollcalld) ROLLCALL_TOOL=$(abspath $(TOOL)) ROLLCALL_FLAVOUR=$(FLAVOUR) \
 	  $(PYTHON) $(srcdir)/tests/integration/run.py $(RESULTS)/integration $(addprefix $(srcdir)/,$(INTEGRATION))
+
+# Slow proofs: what `make check` samples is done in full.
+PROOFS := tests/integration/test_failures.py
+.PHONY: proof
+proof: $(PROGRAMS) $(PRELOADS)
+	@ROLLCALL_PROOF=1 TEST_TIMEOUT=3600 ROLLCALLD=$(abspath $(B)/rollcalld) ROLLCALL_TOOL=$(abspath $(TOOL)) \
+	  ROLLCALL_FLAVOUR=$(FLAVOUR) $(PYTHON) $(srcdir)/tests/integration/run.py $(RESULTS)/proof $(addprefix $(srcdir)/,$(PROOFS))
+	@sh $(srcdir)/tests/lib/tally $(PROOFS:tests/integration/%.py=$(RESULTS)/proof/%.tap)
 
 .PHONY: check-all
 check-all: lint

@@ -66,6 +66,13 @@ static int migrate_one(sqlite3 *db, size_t done)
 	return r;
 }
 
+/* A file that cannot be opened or made SQLite tries to open for reading, and gives the error of
+ * that: ENOENT of a new one. The directory is there, since the lock was taken in it. */
+static int open_error(int r)
+{
+	return r == -ENOENT ? -EIO : r;
+}
+
 /* SQLite reads a file that it cannot open for writing, and keeps the reason to itself. */
 static int not_writable(const char *path, struct journal_error *ret_error)
 {
@@ -93,6 +100,7 @@ static int open_checked(sqlite3 *db, const char *path, int64_t *ret_version,
 		r = migrate_one(db, done);
 	if (r == 0)
 		r = scan_file(db);
+	r = open_error(r);
 	if (r < 0)
 		return journal_error_set(ret_error, r, "cannot open '%s': %s", path,
 		                         holder_reason(path, r, reason, sizeof(reason)));
@@ -106,7 +114,7 @@ int journal_open_file(const char *path, sqlite3 **ret_db, bool *ret_is_new,
 	sqlite3 *db = NULL;
 	int64_t version = 0;
 	char reason[JOURNAL_HOLDER_SIZE + 32];
-	int r = sql_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &db);
+	int r = open_error(sql_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &db));
 
 	if (r < 0)
 		return journal_error_set(ret_error, r, "cannot open '%s': %s", path,

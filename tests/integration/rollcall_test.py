@@ -18,6 +18,7 @@ and without a sanitizer's report. With a sanitizer in $ROLLCALL_FLAVOUR all time
 """
 
 import atexit
+import errno
 import http.client
 import io
 import json
@@ -578,6 +579,49 @@ class SlowDisk:
         os.unlink(self.path)
 
 
+class FailCall:
+    """One allocation, write, sync or open of a daemon fails; see tests/lib/failcall.c.
+
+    calls = rt.FailCall(directory); daemon = self.daemon(directory, env=calls.env); calls.fail('write', 3)
+    """
+
+    LIBRARY = os.path.join(BUILD, 'failcall.so')
+    KINDS = ('allocation', 'write', 'sync', 'open')
+
+    def __init__(self, state_dir):
+        self.state_dir = state_dir
+        descriptor, self.path = tempfile.mkstemp(prefix='rollcall-calls-')
+        os.ftruncate(descriptor, 256)
+        self.control = mmap.mmap(descriptor, 256)
+        os.close(descriptor)
+        self.relent()
+        self.env = {'LD_PRELOAD': self.LIBRARY, 'FAILCALL_DIR': state_dir, 'FAILCALL_CONTROL': self.path}
+
+    def _at(self, kind, field):
+        return self.KINDS.index(kind) * 24 + ('left', 'seen', 'failed').index(field) * 8
+
+    def get(self, kind, field):
+        return struct.unpack_from('q', self.control, self._at(kind, field))[0]
+
+    def fail(self, kind, nth, error=errno.EIO):
+        """The nth call of this kind from now on fails; 0: the next one."""
+        struct.pack_into('i', self.control, 24 * len(self.KINDS), error)
+        struct.pack_into('qqq', self.control, self._at(kind, 'left'), nth, 0, 0)
+
+    def relent(self):
+        """None fails."""
+        for kind in self.KINDS:
+            struct.pack_into('q', self.control, self._at(kind, 'left'), -1)
+
+    def failed(self, kind):
+        """Has one failed since fail()?"""
+        return self.get(kind, 'failed') > 0
+
+    def close(self):
+        self.control.close()
+        os.unlink(self.path)
+
+
 _running = set()
 
 
@@ -608,6 +652,12 @@ class TestCase(unittest.TestCase):
         disk = SlowDisk(self.directory())
         self.addCleanup(disk.close)
         return disk
+
+    def fail_call(self):
+        """Calls that can be made to fail, to be given as state_dir=calls.state_dir, env=calls.env."""
+        calls = FailCall(self.directory())
+        self.addCleanup(calls.close)
+        return calls
 
     def directory(self):
         path = tempfile.mkdtemp(prefix='rollcall-test-')
