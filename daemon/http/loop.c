@@ -72,10 +72,7 @@ static bool linger(struct loop *loop, struct connection *connection)
 {
 	struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = connection};
 
-	if (loop->abandoning)
-		return false;
-	if (!connection->refused &&
-	    (connection->lane == LANE_CLOSING || unread_bytes(connection) == 0))
+	if (loop->abandoning || (!connection->refused && unread_bytes(connection) == 0))
 		return false;
 	if (connection->watched) /* or the duplicate would keep that alive */
 		(void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, connection->fd, NULL);

@@ -7,6 +7,8 @@
 #include "http/loop.h"
 #include "metrics/metrics.h"
 
+#include <semaphore.h>
+
 #define GET      "GET /echo HTTP/1.1\r\n"
 #define PUT      "PUT /echo HTTP/1.1\r\n" HOST
 #define SMUGGLED "GET /smuggled HTTP/1.1\r\n" HOST "\r\n"
@@ -336,39 +338,44 @@ START_TEST(a_head_beyond_all_memory_is_answered_and_not_reset)
 {
 	static const char *const befores[] = {GET HOST "X: ", "GET /"};
 	static const int statuses[] = {431, 414};
-	char c;
+	int error;
+	socklen_t size = sizeof(error);
 
 	serve();
+	int probe = dial();
 	for (unsigned i = 0; i < 2; i++) {
 		int fd = dial();
 
 		say_bytes(fd, large, write_many(befores[i], "x", 35000, ""));
 		ck_assert_int_eq(hear(fd)->status, statuses[i]);
-		ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
-		ck_assert_int_eq(recv(fd, &c, 1, 0), 0);
+		let_it_see_this(probe);
+		ck_assert_int_eq(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size), 0);
+		ck_assert_int_eq(error, 0);
+		hear_end(fd);
 		close(fd);
 	}
+	close(probe);
 }
 END_TEST
 
 /*
- * A NUL hides the query from us, but not from libmicrohttpd. With something after the request line
- * it then does nothing; without, it closes the connection and does not report the request's end.
+ * A NUL hides the query from us, but not from libmicrohttpd. What it does depends on how many bytes
+ * are left to it: nothing, or it closes the connection and does not report the request's end.
  */
 START_TEST(a_request_that_libmicrohttpd_forgets_is_refused)
 {
 	static const char before[] = "GET /a\0?";
-	static const char *const after[] = {" HTTP/1.1\r\n" HOST "\r\n", " HTTP/1.1\r\n"};
+	static const char *const after[][2] = {{" HTTP/1.1\r\n" HOST "\r\n", ""},
+	                                       {" HTTP/1.1\r\n", HOST "\r\n"}};
 
-	for (unsigned which = 0; which < 2; which++) {
-		size_t len = sizeof(before) - 1;
+	for (unsigned i = 0; i < 32; i++) {
+		size_t len = write_many("        ", "a&", 300 + i / 2, after[i % 2][0]);
 		int fd = dial();
 
-		memcpy(large, before, len);
-		for (unsigned i = 0; i < 1000; i++)
-			len += (size_t)sprintf(large + len, "a&");
-		len += (size_t)sprintf(large + len, "%s", after[which]);
+		memcpy(large, before, sizeof(before) - 1);
 		say_bytes(fd, large, len);
+		let_it_see();
+		(void)!send(fd, after[i % 2][1], strlen(after[i % 2][1]), MSG_NOSIGNAL);
 		let_it_see();
 		pass_time(1000);
 		expect_problem(fd, 431, "\"head-too-large\"");
@@ -393,6 +400,51 @@ START_TEST(a_chunk_whose_size_line_is_too_long_is_refused)
 	say(slow, "x\r\nab\r\n0\r\n\r\n");
 	ck_assert_int_eq(hear(slow)->status, 200);
 	close(slow);
+}
+END_TEST
+
+static sem_t entered;
+static sem_t release;
+
+/* In the loop's thread. */
+static struct api_stream *hold_the_loop(struct api_request *request)
+{
+	(void)request;
+	sem_post(&entered);
+	sem_wait(&release);
+	return NULL;
+}
+
+/* When the loop looks there is something unread each time, and something was read since the last.
+ */
+START_TEST(a_chunked_body_that_keeps_coming_is_taken)
+{
+	enum { SIZE = 0x4000 };
+	int fd = dial();
+	int holding = dial();
+
+	sem_init(&entered, 0, 0);
+	sem_init(&release, 0, 0);
+	fake.stream = hold_the_loop;
+	say(fd, PUT "Transfer-Encoding: chunked\r\n\r\n");
+	let_it_see();
+	for (unsigned i = 0; i < 3; i++) {
+		get(holding, "/stream");
+		sem_wait(&entered);
+		say_bytes(fd, large, write_many("4000\r\n", "x", SIZE, "\r\n"));
+		clock_virtual_advance(1000);
+		sem_post(&release);
+		ck_assert_int_eq(hear(holding)->status, 200);
+		let_it_see();
+	}
+	say(fd, "0\r\n\r\n");
+	struct answer *answer = hear(fd);
+	ck_assert_int_eq(answer->status, 200);
+	ck_assert_uint_eq(strlen(strstr(answer->body, "body=") + 5), 3 * SIZE);
+	close(fd);
+	close(holding);
+	sem_destroy(&entered);
+	sem_destroy(&release);
 }
 END_TEST
 
@@ -448,6 +500,7 @@ int main(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, a_request_that_libmicrohttpd_forgets_is_refused);
 	tcase_add_test(tcase, a_chunk_whose_size_line_is_too_long_is_refused);
+	tcase_add_test(tcase, a_chunked_body_that_keeps_coming_is_taken);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_ENV);
 	int failed = srunner_ntests_failed(runner);
