@@ -52,6 +52,13 @@ void api_reload(struct api *api, const struct config *config)
 	                      memory_order_relaxed);
 }
 
+void api_set_connections(struct api *api, unsigned most, unsigned most_per_peer)
+{
+	CHECK_MAGIC(api, api);
+	atomic_store_explicit(&api->connections, most, memory_order_relaxed);
+	atomic_store_explicit(&api->connections_per_peer, most_per_peer, memory_order_relaxed);
+}
+
 void api_stopping(struct api *api)
 {
 	atomic_store_explicit(&api->stopping, true, memory_order_relaxed);

@@ -135,6 +135,8 @@ int api_open(struct registry *registry, const struct config *config, struct api 
 void api_close(struct api *api);
 /** Takes over what a reload may change. Any thread. */
 void api_reload(struct api *api, const struct config *config);
+/** The limits that http/ enforces, for /v1/status. Any thread. */
+void api_set_connections(struct api *api, unsigned most, unsigned most_per_peer);
 /** From now on /readyz says 503, so that proxies send no more. Any thread. */
 void api_stopping(struct api *api);
 

@@ -37,6 +37,8 @@ struct api {
 	_Atomic(int64_t) max_watchers;
 	_Atomic(int64_t) max_unsent_bytes;
 	_Atomic(int64_t) max_unsent_bytes_per_peer;
+	atomic_uint connections;
+	atomic_uint connections_per_peer;
 	atomic_bool stopping;
 
 	_Atomic(uint64_t) held; /* bytes of memory of all answers that are not yet sent */

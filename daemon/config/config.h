@@ -32,8 +32,8 @@ extern const char config_state_dir_default[];
 /* clang-format off */
 #define OPTIONS_NUMBER(X)                                                                                              \
 	X(http_threads,             1,        1,    64,          "threads", RESTART, "threads that serve HTTP, each with its own epoll loop") \
-	X(max_connections,          10000,    16,   1000000,     "connections", RELOAD, "open connections in all; one more is closed at once") \
-	X(max_connections_per_peer, 0,        0,    1000000,     "connections", RELOAD, "open connections from one IP address; 0 = no limit of its own") \
+	X(max_connections,          10000,    16,   1000000,     "connections", RELOAD, "open connections in all; at this many a silent one gives way, or the new one is closed") \
+	X(max_connections_per_peer, 0,        0,    1000000,     "connections", RELOAD, "open connections from one IP address, as above; 0 = a quarter of max_connections") \
 	X(request_timeout_ms,       10000,    100,  600000,      "ms",      RELOAD,  "from the first byte of a request to its last") \
 	X(idle_timeout_ms,          75000,    100,  86400000,    "ms",      RELOAD,  "how long a connection may stay open without a request") \
 	X(default_ttl_ms,           30000,    1000, 86400000,    "ms",      RELOAD,  "lease of an instance that names no ttl_ms") \

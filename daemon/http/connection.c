@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "http/connection.h"
 
+#include "http/loop.h"
+
 #include <arpa/inet.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
@@ -16,6 +18,14 @@ bool connection_has_begun(const struct connection *connection)
 	if (getsockopt(connection->fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
 		return false;
 	return info.tcpi_bytes_received > connection->consumed;
+}
+
+void connection_silence(struct connection *connection, enum silence silence)
+{
+	if (connection->silence == silence)
+		return;
+	connection->silence = silence;
+	peers_silence(&connection->loop->http->peers, &connection->peer, silence);
 }
 
 void connection_describe(struct connection *connection, const struct sockaddr_storage *address)

@@ -66,6 +66,7 @@ struct connection {
 	struct connection *previous; /* in the lane */
 	struct connection *next;
 	struct peer peer;
+	enum silence silence;                /* as last passed on to the peers */
 	char peer_text[CONNECTION_PEER_MAX]; /* "127.0.0.1:51234", "[::1]:80", "unix:uid=0" */
 };
 MAGIC(connection, 0xc0ec7a11);
@@ -79,6 +80,8 @@ struct lanes {
 
 /** Has TCP received more than that? False for Unix sockets, where it cannot be known. */
 bool connection_has_begun(const struct connection *connection);
+/** From now on it may be closed in favour of a new one, or no longer: see peers.h. */
+void connection_silence(struct connection *connection, enum silence silence);
 /** Writes who the peer is into peer_text. */
 void connection_describe(struct connection *connection, const struct sockaddr_storage *address);
 

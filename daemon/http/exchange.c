@@ -121,6 +121,7 @@ void *exchange_begin(void *cls, const char *target, struct MHD_Connection *mhd)
 		head_begin(exchange);
 	}
 	exchange->connection->exchange = exchange;
+	connection_silence(exchange->connection, NOT_SILENT);
 	move(exchange, LANE_REQUEST);
 	return exchange;
 }

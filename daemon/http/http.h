@@ -24,7 +24,7 @@ struct http;
 struct http_options {
 	unsigned threads;
 	unsigned connections_max;          /* all listeners, all threads */
-	unsigned connections_per_peer_max; /* one IP address; 0 = no limit */
+	unsigned connections_per_peer_max; /* from one IP address; 0: no limit */
 	int64_t request_ms; /* from a request's first byte to its last; the connection is shut down
 	                       when it passes */
 	int64_t idle_ms;    /* a connection without a request; also how long an answer may take to

@@ -33,6 +33,7 @@ bool intake_pass_on(struct loop *loop, struct connection *connection, struct sid
 	/* libmicrohttpd wants an address, but does nothing with it. */
 	static const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
 
+	connection_silence(connection, NOT_SILENT); /* libmicrohttpd may close the socket */
 	connection->side = side;
 	side->due = true;
 	loop->adding = connection;
@@ -53,8 +54,10 @@ void intake_sort(struct loop *loop, struct connection *connection)
 	ssize_t n = recv(connection->fd, text, sizeof(text), MSG_PEEK | MSG_DONTWAIT);
 	bool silent = n < 0 && (errno == EAGAIN || errno == EINTR);
 
-	if (silent && loop_see_once(loop, connection, EPOLLIN | EPOLLRDHUP) == 0)
+	if (silent && loop_see_once(loop, connection, EPOLLIN | EPOLLRDHUP) == 0) {
+		connection_silence(connection, SILENT_NEW);
 		return;
+	}
 	bool waits = n > 0 && will_wait(text, (size_t)n);
 	if (intake_pass_on(loop, connection, &loop->side[waits ? SIDE_WAITERS : SIDE_ASKERS]))
 		loop_watch_hangup(loop, connection);
@@ -68,32 +71,24 @@ static void admit(struct loop *loop, int fd, const struct sockaddr_storage *addr
 	unsigned most = atomic_load_explicit(&http->connections_max, memory_order_relaxed);
 	unsigned most_per_peer =
 		atomic_load_explicit(&http->connections_per_peer_max, memory_order_relaxed);
-	struct connection *connection = NULL;
-	struct peer peer = {0};
+	struct connection *connection = calloc(1, sizeof(*connection));
 
-	if (atomic_fetch_add(&http->connections, 1) >= most)
-		goto refuse;
-	if (peers_enter(&http->peers, generic, most_per_peer, &peer) < 0)
-		goto refuse;
-	connection = calloc(1, sizeof(*connection));
-	if (connection == NULL)
-		goto refuse;
+	if (connection == NULL ||
+	    peers_enter(&http->peers, generic, fd, most, most_per_peer, &connection->peer) < 0) {
+		metrics_count(METRIC_CONNECTIONS_REFUSED, 1);
+		(void)close(fd);
+		free(connection);
+		return;
+	}
 	connection->magic = MAGIC_INIT(connection);
 	connection->loop = loop;
 	connection->fd = fd;
-	connection->peer = peer;
+	connection->silence = NOT_SILENT;
 	connection_describe(connection, address);
 	loop->connections++;
 	metrics_move(METRIC_CONNECTIONS, 1);
 	lanes_enter(&loop->lanes, connection, LANE_SETTLE, loop->now_ms);
 	intake_sort(loop, connection);
-	return;
-
-refuse:
-	metrics_count(METRIC_CONNECTIONS_REFUSED, 1);
-	(void)close(fd);
-	peers_leave(&http->peers, &peer);
-	(void)atomic_fetch_sub(&http->connections, 1);
 }
 
 void intake_watch(struct loop *loop, bool on)

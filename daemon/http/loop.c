@@ -50,7 +50,6 @@ void loop_end(struct loop *loop, struct connection *connection)
 		(void)close(connection->fd);
 	lanes_leave(&loop->lanes, connection);
 	loop->connections--;
-	(void)atomic_fetch_sub(&loop->http->connections, 1);
 	metrics_move(METRIC_CONNECTIONS, -1);
 	peers_leave(&loop->http->peers, &connection->peer);
 	free(connection);
@@ -120,6 +119,7 @@ static void notice_connection(void *cls, struct MHD_Connection *mhd, void **cont
 
 	struct connection *connection = *context;
 	CHECK_MAGIC(connection, connection);
+	connection_silence(connection, NOT_SILENT); /* libmicrohttpd closes the socket next */
 	if (connection->exchange != NULL)
 		exchange_forgotten(connection->exchange);
 	if (!linger(loop, connection))
@@ -185,6 +185,7 @@ static void see_connection(struct loop *loop, struct connection *connection, uin
 		intake_sort(loop, connection);
 		return;
 	}
+	connection_silence(connection, NOT_SILENT);
 	connection->side->due = true;
 	if ((events & HANGUP) == 0)
 		loop_watch_hangup(loop, connection);
@@ -246,6 +247,7 @@ static void settle(struct loop *loop, struct connection *connection)
 		return;
 	}
 	lanes_move(&loop->lanes, connection, LANE_IDLE, connection->since_ms);
+	connection_silence(connection, connection->side != NULL ? SILENT_IDLE : SILENT_NEW);
 }
 
 static void expire_watchers(struct loop *loop)

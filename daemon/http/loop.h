@@ -41,7 +41,6 @@ struct http {
 	_Atomic(int64_t) idle_ms;
 	_Atomic(int64_t) parked_ms;
 	/* atomic */
-	atomic_uint connections;
 	atomic_uint accepting; /* loops that still accept; the last to cease closes the listeners */
 	_Atomic(int64_t) stop_ms; /* stopping: when to give up; 0: not stopping */
 	struct peers peers;

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "metrics/metrics.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -14,16 +15,25 @@ struct peer_count {
 	unsigned char address[16];
 	unsigned connections;
 	_Atomic(uint64_t) unsent; /* see peer_unsent() */
+	struct peer_link silent[SILENCES];
 };
+
+static void lists_init(struct peer_link lists[SILENCES])
+{
+	for (unsigned i = 0; i < SILENCES; i++)
+		lists[i] = (struct peer_link){&lists[i], &lists[i]};
+}
 
 void peers_init(struct peers *peers)
 {
 	*peers = (struct peers){0};
+	lists_init(peers->silent);
 	lock_init(&peers->lock, LOCK_HTTP_PEERS);
 }
 
 void peers_fini(struct peers *peers)
 {
+	CHECK(peers->connections == 0);
 	for (size_t i = 0; i < PEERS_BUCKETS; i++)
 		CHECK(peers->bucket[i] == NULL);
 	lock_fini(&peers->lock);
@@ -62,58 +72,152 @@ static struct peer_count **find_locked(struct peers *peers, const unsigned char 
 	return at;
 }
 
-int peers_enter(struct peers *peers, const struct sockaddr *address, unsigned most,
-                struct peer *ret_peer)
-{
-	struct peer peer = {0};
+/* --- lists of silent ones --------------------------------------------------------------------- */
 
-	if (!to_key(address, peer.address)) {
-		*ret_peer = peer;
-		return 0;
+static void append(struct peer_link *list, struct peer_link *link)
+{
+	*link = (struct peer_link){.previous = list->previous, .next = list};
+	list->previous->next = link;
+	list->previous = link;
+}
+
+static void take_out(struct peer_link *link)
+{
+	link->previous->next = link->next;
+	link->next->previous = link->previous;
+}
+
+static void silence_locked(struct peers *peers, struct peer *peer, enum silence silence)
+{
+	if (peer->silence != NOT_SILENT) {
+		take_out(&peer->all);
+		if (peer->count != NULL)
+			take_out(&peer->own);
 	}
-	struct peer_count *fresh = calloc(1, sizeof(*fresh)); /* not under the lock */
-	if (fresh == NULL)
-		return -ENOMEM;
+	peer->silence = silence;
+	if (silence != NOT_SILENT) {
+		append(&peers->silent[silence], &peer->all);
+		if (peer->count != NULL)
+			append(&peer->count->silent[silence], &peer->own);
+	}
+}
+
+void peers_silence(struct peers *peers, struct peer *peer, enum silence silence)
+{
+	lock_take(&peers->lock);
+	if (peer->counted)
+		silence_locked(peers, peer, silence);
+	lock_release(&peers->lock);
+}
+
+/* --- counting --------------------------------------------------------------------------------- */
+
+static void leave_locked(struct peers *peers, struct peer *peer)
+{
+	struct peer_count *count = peer->count;
+
+	silence_locked(peers, peer, NOT_SILENT);
+	peer->counted = false;
+	CHECK(peers->connections > 0);
+	peers->connections--;
+	if (count == NULL)
+		return;
+	peer->count = NULL;
+	CHECK(count->connections > 0);
+	if (--count->connections == 0) {
+		struct peer_count **at = find_locked(peers, peer->address);
+
+		CHECK(*at == count);
+		*at = count->next;
+		free(count);
+	}
+}
+
+/* The one to give way: from the address of @p count, or from anywhere. */
+static struct peer *find_silent(struct peers *peers, struct peer_count *count)
+{
+	struct peer_link *lists = count != NULL ? count->silent : peers->silent;
+
+	for (unsigned i = 0; i < SILENCES; i++) {
+		struct peer_link *first = lists[i].next;
+
+		if (first != &lists[i])
+			return count != NULL ? container_of(first, struct peer, own)
+			                     : container_of(first, struct peer, all);
+	}
+	return NULL;
+}
+
+/* @return 0; -EAGAIN: none is silent */
+static int shed_locked(struct peers *peers, struct peer_count *count)
+{
+	struct peer *peer = find_silent(peers, count);
+
+	if (peer == NULL)
+		return -EAGAIN;
+	/* Its thread sees the end of it, and closes it in its own time. */
+	(void)shutdown(peer->fd, SHUT_RDWR);
+	metrics_count(METRIC_CONNECTIONS_SHED, 1);
+	leave_locked(peers, peer);
+	return 0;
+}
+
+static int make_room_locked(struct peers *peers, const unsigned char *key, unsigned most,
+                            unsigned most_per_peer)
+{
+	struct peer_count *count = key != NULL ? *find_locked(peers, key) : NULL;
+	int r = 0;
+
+	if (count != NULL && most_per_peer > 0 && count->connections >= most_per_peer)
+		r = shed_locked(peers, count);
+	if (r == 0 && peers->connections >= most)
+		r = shed_locked(peers, NULL);
+	return r;
+}
+
+int peers_enter(struct peers *peers, const struct sockaddr *address, int fd, unsigned most,
+                unsigned most_per_peer, struct peer *ret_peer)
+{
+	struct peer peer = {.counted = true, .fd = fd, .silence = NOT_SILENT};
+	struct peer_count *fresh = NULL;
+	bool has_address = to_key(address, peer.address);
+
+	if (has_address) {
+		fresh = calloc(1, sizeof(*fresh)); /* not under the lock */
+		if (fresh == NULL)
+			return -ENOMEM;
+		memcpy(fresh->address, peer.address, sizeof(fresh->address));
+		lists_init(fresh->silent);
+	}
 
 	lock_take(&peers->lock);
-	struct peer_count **at = find_locked(peers, peer.address);
-	bool full = *at != NULL && most > 0 && (*at)->connections >= most;
-	if (*at == NULL) {
-		memcpy(fresh->address, peer.address, sizeof(fresh->address));
-		*at = fresh;
-		fresh = NULL;
-	}
-	if (!full) {
+	int r = make_room_locked(peers, has_address ? peer.address : NULL, most, most_per_peer);
+	if (r == 0 && has_address) {
+		struct peer_count **at = find_locked(peers, peer.address);
+
+		if (*at == NULL) {
+			*at = fresh;
+			fresh = NULL;
+		}
 		(*at)->connections++;
 		peer.count = *at;
 	}
+	if (r == 0)
+		peers->connections++;
 	lock_release(&peers->lock);
 
 	free(fresh);
-	if (full)
-		return -EAGAIN;
-	*ret_peer = peer;
-	return 0;
+	if (r == 0)
+		*ret_peer = peer;
+	return r;
 }
 
 void peers_leave(struct peers *peers, struct peer *peer)
 {
-	struct peer_count *gone = NULL;
-
-	if (peer->count == NULL)
-		return;
 	lock_take(&peers->lock);
-	CHECK(peer->count->connections > 0);
-	if (--peer->count->connections == 0) {
-		struct peer_count **at = find_locked(peers, peer->address);
-
-		gone = *at;
-		CHECK(gone == peer->count);
-		*at = gone->next;
-	}
+	if (peer->counted)
+		leave_locked(peers, peer);
 	lock_release(&peers->lock);
-	free(gone);
-	peer->count = NULL;
 }
 
 _Atomic(uint64_t) *peer_unsent(const struct peer *peer)

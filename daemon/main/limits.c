@@ -4,8 +4,14 @@
 #include <malloc.h>
 #include <sys/resource.h>
 
-/* The journal and its readers, epolls, wake-ups, listeners; and the next accept() at the limit. */
-#define FILES_OF_OUR_OWN 128
+/*
+ * 20 are open at rest: the journal and its readers, signals, standard streams. Others come for a
+ * moment: keyframes, /proc for the metrics, connections that have given way to new ones, and up to
+ * 16 listeners.
+ */
+#define FILES_OF_OUR_OWN 80
+#define FILES_PER_THREAD 4  /* three epolls, a wake-up */
+#define CONNECTIONS_MIN  16 /* as the option max_connections has it */
 
 #define TOP_PAD_BYTES        (1 << 20)
 #define TRIM_THRESHOLD_BYTES (64 << 20)
@@ -15,7 +21,7 @@ uint64_t limits_raise_files(void)
 	struct rlimit files;
 
 	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
-		return FILES_OF_OUR_OWN + 1;
+		return 0;
 	if (files.rlim_cur < files.rlim_max) {
 		rlim_t before = files.rlim_cur;
 
@@ -26,9 +32,19 @@ uint64_t limits_raise_files(void)
 	return files.rlim_cur;
 }
 
-unsigned limits_connections(uint64_t files, int64_t wanted)
+static uint64_t files_of_our_own(int64_t threads)
 {
-	uint64_t room = files > FILES_OF_OUR_OWN ? files - FILES_OF_OUR_OWN : 1;
+	return FILES_OF_OUR_OWN + FILES_PER_THREAD * (uint64_t)threads;
+}
+
+uint64_t limits_files_needed(int64_t threads)
+{
+	return files_of_our_own(threads) + CONNECTIONS_MIN;
+}
+
+unsigned limits_connections(uint64_t files, int64_t threads, int64_t wanted)
+{
+	uint64_t room = files - files_of_our_own(threads);
 
 	return (uint64_t)wanted < room ? (unsigned)wanted : (unsigned)room;
 }

@@ -111,7 +111,9 @@ static struct registry_options registry_options_of(struct daemon *daemon)
 static struct http_options http_options_of(const struct daemon *daemon)
 {
 	const struct config *config = daemon->config;
-	unsigned connections = limits_connections(daemon->files, config->max_connections);
+	unsigned connections =
+		limits_connections(daemon->files, config->http_threads, config->max_connections);
+	int64_t per_peer = config->max_connections_per_peer;
 
 	if (connections < config->max_connections)
 		log_line(LOG_WARNING,
@@ -121,7 +123,7 @@ static struct http_options http_options_of(const struct daemon *daemon)
 	return (struct http_options){
 		.threads = (unsigned)config->http_threads,
 		.connections_max = connections,
-		.connections_per_peer_max = (unsigned)config->max_connections_per_peer,
+		.connections_per_peer_max = per_peer > 0 ? (unsigned)per_peer : connections / 4,
 		.request_ms = config->request_timeout_ms,
 		.idle_ms = config->idle_timeout_ms,
 		.parked_ms = PARKED_MS,
@@ -156,9 +158,12 @@ static int open_http(struct daemon *daemon)
 	struct http_options options = http_options_of(daemon);
 	int r = api_open(daemon->registry, daemon->config, &daemon->api);
 
-	if (r == 0)
+	if (r == 0) {
+		api_set_connections(daemon->api, options.connections_max,
+		                    options.connections_per_peer_max);
 		r = http_start(&options, daemon->api, daemon->listeners, daemon->listener_count,
 		               &daemon->http);
+	}
 	if (r < 0) {
 		log_line(LOG_ERR, "cannot start to serve: %s", strerror(-r));
 		return r;
@@ -167,10 +172,26 @@ static int open_http(struct daemon *daemon)
 	return 0;
 }
 
+static bool has_files_enough(const struct daemon *daemon)
+{
+	uint64_t needed = limits_files_needed(daemon->config->http_threads);
+
+	if (daemon->files >= needed)
+		return true;
+	log_line(LOG_ERR,
+	         "only %" PRIu64 " files may be open, but %" PRIu64
+	         " are needed: raise LimitNOFILE= of the unit, or the limit of 'ulimit -n'",
+	         daemon->files, needed);
+	return false;
+}
+
 /* @return an exit code, 0 for success */
 static int start(struct daemon *daemon)
 {
 	struct http_access access;
+
+	if (!has_files_enough(daemon))
+		return EX_CONFIG;
 	int r = sockets_access(daemon->config, &access);
 
 	if (r < 0)
@@ -226,6 +247,8 @@ static void reload(struct daemon *daemon)
 		apply_log(daemon->config);
 		registry_reload(daemon->registry, &registry_options);
 		api_reload(daemon->api, daemon->config);
+		api_set_connections(daemon->api, http_options.connections_max,
+		                    http_options.connections_per_peer_max);
 		http_reload(daemon->http, &http_options);
 		log_line(LOG_NOTICE, "reloaded");
 	}

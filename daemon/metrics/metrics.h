@@ -42,6 +42,7 @@
 	X(METRIC_STREAM_RESETS,       "rollcall_stream_resets_total", "", "Streams ended because retention overtook their readers.") \
 	X(METRIC_CONNECTIONS_REFUSED, "rollcall_http_connections_refused_total", "", "Connections closed at a limit.") \
 	X(METRIC_UNSENT_REFUSED,      "rollcall_http_unsent_refused_total", "", "Answers refused or ended because too much was unsent.") \
+	X(METRIC_CONNECTIONS_SHED,    "rollcall_http_connections_shed_total", "", "Silent connections closed at a limit in favour of new ones.") \
 	X(METRIC_REQUESTS_REFUSED,    "rollcall_http_requests_refused_total", "", "Requests refused before routing: malformed, ambiguous or late.")
 
 #define METRIC_GAUGES(X)                                                                                    \

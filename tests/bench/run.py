@@ -412,7 +412,8 @@ class Bench:
         What they cost others is measured against a second daemon that differs by the watchers alone.
         """
         for count, limit_ms in ((1000, 40), (10000, 400)):
-            watched, alone = (self.daemon(options=['--max-connections=20000']) for _ in range(2))
+            watched, alone = (self.daemon(options=['--max-connections=20000',
+                                                     '--max-connections-per-peer=20000']) for _ in range(2))
             lookups, changes = self.requests([request('GET', '/v1/services/web')]), self.changes(4000, 'n')
             for daemon in (watched, alone):
                 for i in range(10):

@@ -25,11 +25,16 @@ PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH, WALL = 0x4206, 0x4207, 17, 0x4000
 OK, DAMAGED, USAGE, OSERR, IOERR, TEMPFAIL, CONFIG = 0, 1, 64, 71, 74, 75, 78
 
 
-def run(*args, env=None, stdout=subprocess.PIPE):
+def run(*args, env=None, stdout=subprocess.PIPE, wrapper=()):
     """Runs the daemon for something that ends by itself."""
-    return subprocess.run([rt.ROLLCALLD, *args], stdin=subprocess.DEVNULL, stdout=stdout,
+    return subprocess.run([*wrapper, rt.ROLLCALLD, *args], stdin=subprocess.DEVNULL, stdout=stdout,
                           stderr=subprocess.PIPE, text=True, check=False,
                           timeout=rt.seconds(20), env={**os.environ, **(env or {})})
+
+
+def files(count):
+    """Lets the daemon open no more files than this."""
+    return 'prlimit', f'--nofile={count}:{count}'
 
 
 def tear(database):
@@ -276,6 +281,27 @@ class ExitCodes(TestCase):
             self.assert_exit(run(f'--config={path}', '--check-config', env=disk.env), code,
                              re.escape(path) + '.*' + os.strerror(error))
 
+    def test_too_few_files_are_refused_with_the_number_that_is_needed(self):
+        for threads, needed in ((1, 100), (3, 108)):
+            state_dir = os.path.join(self.directory(), 'state')
+            result = run('--listen=127.0.0.1:0', f'--state-dir={state_dir}', f'--http-threads={threads}',
+                         wrapper=files(needed - 1))
+            self.assert_exit(result, CONFIG, f'only {needed - 1} files .* {needed} are needed', 'LimitNOFILE')
+            self.assertFalse(os.path.exists(state_dir))
+
+    def test_the_fewest_files_serve_as_many_connections_as_it_says(self):
+        daemon = self.daemon(wrapper=files(100), options=['--max-connections-per-peer=16'])
+        limits = daemon.status()['limits']
+        self.assertEqual(limits['connections'], 16)
+        open_before = len(os.listdir(f'/proc/{daemon.pid}/fd'))
+        others = [daemon.client() for _ in range(15)]
+        for i, client in enumerate(others):
+            client.register('web', f'web-{i}')
+        self.assertEqual(len(os.listdir(f'/proc/{daemon.pid}/fd')), open_before + 15)
+        for client in others:
+            self.assertEqual(client.get('/metrics').status, 200)
+            self.assertEqual(client.get('/v1/events').status, 200)
+
     def test_a_journal_of_a_newer_version_is_refused(self):
         daemon = self.daemon()
         daemon.register('web', 'a')
@@ -403,6 +429,13 @@ class Reloading(TestCase):
         self.registry.wait_log('default_ttl_ms = 25000 from now on; 20000 before')
         self.registry.wait_log('http_threads = 2 needs a restart; 1 until then')
         self.assertNotIn('hold_percent', self.registry.log)
+
+    def test_the_limits_in_the_status_are_those_in_force(self):
+        for text, limits in (('', (10000, 2500)), ('max_connections = 100', (100, 25)),
+                             ('max_connections = 100\nmax_connections_per_peer = 7', (100, 7))):
+            self.reload(text + '\n')
+            status = self.registry.status()['limits']
+            self.assertEqual((status['connections'], status['connections_per_peer']), limits)
 
     def test_a_wrong_file_changes_nothing(self):
         self.reload('default_ttl_ms = 20000\nlog_level = error\n')

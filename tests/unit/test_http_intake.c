@@ -196,6 +196,90 @@ START_TEST(who_says_nothing_is_closed_in_the_end)
 }
 END_TEST
 
+/* @return it was let in, and served */
+static bool is_served(int fd)
+{
+	static struct answer answer;
+	const char *text = "GET /blob HTTP/1.1\r\n" HOST "\r\n";
+
+	return send(fd, text, strlen(text), MSG_NOSIGNAL) > 0 && hear_method(fd, &answer, false) &&
+	       answer.status == 200;
+}
+
+/* Those that have sent nothing first, then those without a request, and no others. */
+START_TEST(silent_connections_give_way_at_a_limit)
+{
+	enum { IDLE, PARKED, BEGUN, SILENT, SILENT_TOO, COUNT };
+	int fd[COUNT];
+	int newcomer[3];
+	int late;
+
+	fd[IDLE] = dial();
+	ck_assert(is_served(fd[IDLE]));
+	pass_time(SETTLE_MS);
+	for (unsigned i = PARKED; i < COUNT; i++)
+		fd[i] = dial();
+	get(fd[PARKED], "/park");
+	fake_wait_parked(&fake, 1);
+	say(fd[BEGUN], "G");
+	let_it_see();
+	if (_i % 2 == 0)
+		options.connections_max = COUNT + 1;
+	else
+		options.connections_per_peer_max = COUNT + 1;
+	http_reload(server, &options);
+	if (_i / 2 == 1)
+		pass_time(SETTLE_MS); /* all are settled */
+
+	for (unsigned i = 0; i < ARRAY_LEN(newcomer); i++) {
+		static const unsigned order[] = {SILENT, SILENT_TOO, IDLE};
+
+		ck_assert(is_open(fd[order[i]]));
+		newcomer[i] = dial();
+		ck_assert(is_served(newcomer[i]));
+		hear_end(fd[order[i]]);
+	}
+	late = dial();
+	hear_end(late);
+	ck_assert_uint_eq(metrics_counter(METRIC_CONNECTIONS_SHED), 3);
+	ck_assert_uint_eq(metrics_counter(METRIC_CONNECTIONS_REFUSED), 1);
+	while (metrics_gauge(METRIC_CONNECTIONS) > COUNT + 1)
+		let_it_see();
+	say(fd[BEGUN], "ET /blob HTTP/1.1\r\n" HOST "\r\n");
+	ck_assert_int_eq(hear(fd[BEGUN])->status, 200);
+	fake_wake(&fake, 1);
+	ck_assert_int_eq(hear(fd[PARKED])->status, 200);
+	for (unsigned i = 0; i < COUNT; i++)
+		close(fd[i]);
+	for (unsigned i = 0; i < ARRAY_LEN(newcomer); i++)
+		close(newcomer[i]);
+	close(late);
+}
+END_TEST
+
+START_TEST(a_connection_that_speaks_again_is_not_silent)
+{
+	int idle = dial();
+	int silent = dial();
+
+	ck_assert(is_served(idle));
+	pass_time(SETTLE_MS);
+	ck_assert(is_served(idle));
+	say(silent, "G");
+	let_it_see();
+	options.connections_max = 3;
+	http_reload(server, &options);
+	int late = dial();
+	hear_end(late);
+	ck_assert(is_served(idle));
+	ck_assert(is_open(silent));
+	ck_assert_uint_eq(metrics_counter(METRIC_CONNECTIONS_SHED), 0);
+	close(idle);
+	close(silent);
+	close(late);
+}
+END_TEST
+
 START_TEST(who_waits_is_answered_on_either_side_when_it_stops)
 {
 	int fd[SIDES];
@@ -227,6 +311,8 @@ int main(void)
 	tcase_add_test(tcase, its_time_runs_from_its_first_byte);
 	tcase_add_loop_test(tcase, who_leaves_without_a_word_is_forgotten, 0, 4);
 	tcase_add_loop_test(tcase, who_says_nothing_is_closed_in_the_end, 0, 3);
+	tcase_add_loop_test(tcase, silent_connections_give_way_at_a_limit, 0, 4);
+	tcase_add_test(tcase, a_connection_that_speaks_again_is_not_silent);
 	tcase_add_test(tcase, who_waits_is_answered_on_either_side_when_it_stops);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_ENV);

@@ -6,11 +6,24 @@
 #include "metrics/metrics.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/resource.h>
 
 static void expect_served(int fd)
 {
 	get(fd, "/blob");
+	ck_assert_int_eq(hear(fd)->status, 200);
+}
+
+/* Makes @p fd one that has begun a request; finish() has it answered. */
+static void begin(int fd)
+{
+	say(fd, "GET /blob HTTP/1.1\r\n");
+}
+
+static void finish(int fd)
+{
+	say(fd, HOST "\r\n");
 	ck_assert_int_eq(hear(fd)->status, 200);
 }
 
@@ -37,11 +50,13 @@ START_TEST(a_connection_above_the_limit_is_closed_at_once)
 	int b = dial();
 	expect_served(a);
 	expect_served(b);
+	begin(a);
+	begin(b);
 	int c = dial();
 	hear_end(c);
 	close(c);
 	ck_assert_uint_ge(metrics_counter(METRIC_CONNECTIONS_REFUSED), 1);
-	expect_served(a); /* the others do not notice */
+	finish(a); /* the others do not notice */
 	close(b);
 	b = dial_until_served();
 	options.connections_max = 3;
@@ -77,6 +92,8 @@ START_TEST(each_address_has_a_limit_of_its_own)
 	int b = dial();
 	expect_served(a);
 	expect_served(b);
+	begin(a);
+	begin(b);
 	int c = dial();
 	hear_end(c);
 	close(c);
@@ -87,6 +104,48 @@ START_TEST(each_address_has_a_limit_of_its_own)
 	close(a);
 	close(b);
 	close(other);
+}
+END_TEST
+
+/* Whichever thread took them. */
+static void expect_room_beside_a_crowd(unsigned most)
+{
+	enum { CROWD = 400 };
+	static int fds[CROWD];
+	unsigned ended = 0;
+
+	options.threads = 4;
+	serve();
+	for (unsigned i = 0; i < CROWD; i++)
+		fds[i] = dial();
+	int own = dial();
+	int other = dial_from(INADDR_LOOPBACK + 1);
+	expect_served(own);
+	expect_served(other);
+	ck_assert_uint_eq(metrics_counter(METRIC_CONNECTIONS_REFUSED), 0);
+	/* Another thread may still be taking the last of them. */
+	while (metrics_counter(METRIC_CONNECTIONS_SHED) < CROWD + 1 - most)
+		sched_yield();
+	for (unsigned i = 0; i < CROWD; i++) {
+		ended += !is_open(fds[i]);
+		close(fds[i]);
+	}
+	ck_assert_uint_eq(ended, metrics_counter(METRIC_CONNECTIONS_SHED));
+	close(own);
+	close(other);
+}
+
+START_TEST(a_silent_crowd_from_one_address_shuts_nobody_out)
+{
+	options.connections_per_peer_max = 40;
+	expect_room_beside_a_crowd(40);
+}
+END_TEST
+
+START_TEST(a_silent_crowd_shuts_nobody_out)
+{
+	options.connections_max = 40;
+	expect_room_beside_a_crowd(40);
 }
 END_TEST
 
@@ -240,7 +299,8 @@ START_TEST(stopping_gives_up_after_the_grace_but_keeps_what_the_writer_has)
 END_TEST
 
 SUITE("http_limits", http_setup, http_teardown, a_connection_above_the_limit_is_closed_at_once,
-      each_address_has_a_limit_of_its_own, out_of_descriptors_it_accepts_again_later,
+      each_address_has_a_limit_of_its_own, a_silent_crowd_from_one_address_shuts_nobody_out,
+      a_silent_crowd_shuts_nobody_out, out_of_descriptors_it_accepts_again_later,
       without_memory_it_costs_the_connection_at_most,
       stopping_closes_what_is_idle_and_finishes_what_is_in_flight,
       stopping_gives_up_after_the_grace_but_keeps_what_the_writer_has)
