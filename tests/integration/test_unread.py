@@ -72,7 +72,7 @@ class Unread(rt.TestCase):
         fill(daemon)
         whole = daemon.lookup('big')
         before = daemon.rss_bytes()
-        slow = sse.Stream(daemon, '/v1/services/big/watch', receive_buffer=4096)
+        slow = sse.Stream(daemon, '/v1/services/big/watch', receive_buffer=65536)
         self.addCleanup(slow.close)
         for _ in range(100):
             self.ask(daemon, '/v1/services/big/watch')
