@@ -15,6 +15,7 @@
 #define JOURNAL_FILE          "rollcall.db"
 #define JOURNAL_FILE_SALVAGED "rollcall.db.salvaged" /* complete, about to take its place */
 #define JOURNAL_FILE_BUILDING "rollcall.db.building" /* not complete: worth nothing */
+#define JOURNAL_FILE_IMAGE    "rollcall.db.image"    /* as far as its log can be read */
 #define JOURNAL_FILE_SUSPECT  "rollcall.db.suspect"  /* empty: damage was met while running */
 #define JOURNAL_FILE_LOCK     "rollcall.lock"
 #define JOURNAL_FILE_RESERVE  "rollcall.reserve"
@@ -45,7 +46,9 @@ struct journal {
 	int lock_fd;
 	char path[PATH_MAX]; /* of the database */
 	enum journal_found found;
-	char trouble[256];
+	char trouble[600];
+	char note[200];
+	uint64_t events_lost;
 	struct checkpointer *checkpointer;
 
 	/* writer only */

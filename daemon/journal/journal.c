@@ -7,6 +7,7 @@
 #include "journal/lockfile.h"
 #include "journal/salvage.h"
 #include "journal/sql.h"
+#include "journal/survey.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -104,12 +105,12 @@ static int on_commit(void *arg, sqlite3 *db, const char *name, int pages)
 /**
  * A WAL that was left behind may end in a commit whose fsync failed: the kernel still shows it, the
  * disk may not have it. Written and synced once more as part of the database, it is safe to build
- * upon.
+ * upon. The log begins empty, so that what a crash left behind its end is never taken for damage.
  */
 static int settle(sqlite3 *db)
 {
 	int r = sql_error(
-		db, sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL));
+		db, sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL));
 
 	/* No room, or another process reads or writes: the WAL stays as it is until it can move. */
 	return r == -ENOSPC || r == -EBUSY ? 0 : r;
@@ -157,30 +158,71 @@ static void stop(struct journal *journal)
 	journal->db = NULL;
 }
 
-static int start_or_salvage(struct journal *journal, struct journal_error *ret_error)
+static void describe(struct journal *journal, const struct survey *survey,
+                     const struct salvage_result *result)
+{
+	char kept[128] = "";
+	char lost[64] = "";
+	char keyframe[64] = "";
+
+	if (survey->finding[0] == '\0')
+		(void)snprintf(kept, sizeof(kept), "'%s' was damaged and is kept as %s",
+		               JOURNAL_FILE, result->kept_as);
+	else if (result->kept_as[0] != '\0')
+		(void)snprintf(kept, sizeof(kept), "; kept as %s", result->kept_as);
+	if (result->keyframe > 0)
+		(void)snprintf(keyframe, sizeof(keyframe), " (with the keyframe of revision %llu)",
+		               (unsigned long long)result->keyframe);
+	if (result->events_lost > 0)
+		(void)snprintf(lost, sizeof(lost), "; events that could not be read: %llu",
+		               (unsigned long long)result->events_lost);
+	(void)snprintf(journal->trouble, sizeof(journal->trouble),
+	               "%s%s; instances salvaged: %llu%s%s; the event log begins anew after "
+	               "revision %llu",
+	               survey->finding, kept, (unsigned long long)result->instances, keyframe, lost,
+	               (unsigned long long)result->revision);
+	journal->events_lost = result->events_lost;
+}
+
+static int start_surveyed(struct journal *journal, const struct survey *survey,
+                          struct journal_error *ret_error)
 {
 	struct salvage_result result;
+	bool is_suspect = faccessat(journal->dir_fd, JOURNAL_FILE_SUSPECT, F_OK, 0) == 0;
+	int r;
+
+	if (survey->finding[0] != '\0')
+		r = -EBADMSG; /* which SQLite would pass over */
+	else
+		r = is_suspect ? salvage_examine(journal->dir_fd, journal->path, ret_error)
+		               : start(journal, ret_error);
+	if (r == -EBADMSG) {
+		stop(journal);
+		r = salvage_run(journal->dir_fd, journal->path, survey, &result, ret_error);
+		if (r < 0)
+			return r;
+		journal->found = JOURNAL_FOUND_CORRUPT;
+		describe(journal, survey, &result);
+	}
+	(void)unlinkat(journal->dir_fd, JOURNAL_FILE_SUSPECT, 0); /* mostly not there */
+	return r < 0 || journal->db != NULL ? r : start(journal, ret_error);
+}
+
+static int start_or_salvage(struct journal *journal, struct journal_error *ret_error)
+{
+	struct survey survey;
 	int r = salvage_finish(journal->dir_fd, ret_error); /* what a crash cut short */
 
 	if (r < 0)
 		return r;
-	r = faccessat(journal->dir_fd, JOURNAL_FILE_SUSPECT, F_OK, 0) == 0
-	            ? salvage_examine(journal->path, ret_error)
-	            : start(journal, ret_error);
-	if (r == -EBADMSG) {
-		stop(journal);
-		r = salvage_run(journal->dir_fd, journal->path, &result, ret_error);
-		if (r < 0)
-			return r;
-		journal->found = JOURNAL_FOUND_CORRUPT;
-		(void)snprintf(journal->trouble, sizeof(journal->trouble),
-		               "'%s' was damaged and is kept as %s; instances salvaged: %llu; "
-		               "the event log begins anew after revision %llu",
-		               JOURNAL_FILE, result.kept_as, (unsigned long long)result.instances,
-		               (unsigned long long)result.revision);
-	}
-	(void)unlinkat(journal->dir_fd, JOURNAL_FILE_SUSPECT, 0); /* mostly not there */
-	return r < 0 || journal->db != NULL ? r : start(journal, ret_error);
+	r = survey_files(journal->dir_fd, &survey);
+	if (r < 0)
+		return journal_error_set(ret_error, r, "cannot read '%s' or its log: %s",
+		                         journal->path, strerror(-r));
+	(void)snprintf(journal->note, sizeof(journal->note), "%s", survey.note);
+	r = start_surveyed(journal, &survey, ret_error);
+	survey_fini(&survey);
+	return r;
 }
 
 int journal_open(const struct journal_options *options, struct journal **ret_journal,
@@ -245,6 +287,16 @@ void journal_close(struct journal *journal)
 enum journal_found journal_found(const struct journal *journal)
 {
 	return journal->found;
+}
+
+uint64_t journal_events_lost(const struct journal *journal)
+{
+	return journal->events_lost;
+}
+
+const char *journal_note(const struct journal *journal)
+{
+	return journal->note;
 }
 
 const char *journal_trouble(const struct journal *journal)

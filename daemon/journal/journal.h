@@ -63,6 +63,10 @@ int journal_open(const struct journal_options *options, struct journal **ret_jou
 void journal_close(struct journal *journal);
 
 enum journal_found journal_found(const struct journal *journal);
+/** Events that journal_open() could not read in a damaged file. */
+uint64_t journal_events_lost(const struct journal *journal);
+/** What journal_open() found that is no damage but worth a line of the log; or "". */
+const char *journal_note(const struct journal *journal);
 /** What was wrong: why it failed, once it has (-EIO), else what journal_open() found; or "". */
 const char *journal_trouble(const struct journal *journal);
 /** Why it has failed: -EIO, -ETXTBSY: another process writes the database; 0 while it has not. Any
@@ -120,9 +124,10 @@ int journal_tidy(struct journal *journal, int64_t now_real_ms);
 /** Changes the retention from the next journal_tidy() on. Writer's thread. */
 void journal_set_retention(struct journal *journal, int64_t max_age_ms, uint64_t max_count);
 
-/** Verifies a file that no daemon has open: structure, checksums, instances against events. Prints
- * findings through @p say.
- *  @return 0 sound; -EBADMSG findings; otherwise as journal_open() */
+/** Verifies a file that no daemon has open: its log, structure, checksums, instances against
+ * events. Prints findings through @p say.
+ *  @return 0 sound; 1: nothing has been written yet; -EBADMSG findings; otherwise as journal_open()
+ */
 int journal_verify(const char *dir, void (*say)(void *arg, const char *line), void *arg);
 
 /** Has SQLite of @p version, as 3040001, the fault that checkpoint.c works round? */

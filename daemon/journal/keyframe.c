@@ -19,7 +19,6 @@
 
 #define NAME_SIZE    (sizeof(KEYFRAME_PREFIX) + 20)
 #define NAME_PARTIAL "rollcall.keyframe.partial"
-#define BYTES_MAX    ((size_t)1 << 32)
 
 /* All numbers little-endian. */
 struct header {
@@ -71,8 +70,8 @@ static void name_of(uint64_t revision, char out[NAME_SIZE])
 void keyframe_init(struct keyframe_draft *draft)
 {
 	*draft = (struct keyframe_draft){.services = 0};
-	buf_init(&draft->rows, BYTES_MAX);
-	buf_init(&draft->index, BYTES_MAX);
+	buf_init(&draft->rows, KEYFRAME_BYTES_MAX);
+	buf_init(&draft->index, KEYFRAME_BYTES_MAX);
 }
 
 void keyframe_fini(struct keyframe_draft *draft)
@@ -301,8 +300,8 @@ static int read_header(int fd, uint64_t revision, struct header *ret)
 	header.event_checksum = le32toh(header.event_checksum);
 	header.services = le32toh(header.services);
 	header.index_crc = le32toh(header.index_crc);
-	if (header.revision != revision || header.index_len > BYTES_MAX ||
-	    header.rows_len > BYTES_MAX ||
+	if (header.revision != revision || header.index_len > KEYFRAME_BYTES_MAX ||
+	    header.rows_len > KEYFRAME_BYTES_MAX ||
 	    (uint64_t)stat.st_size != sizeof(header) + header.index_len + header.rows_len)
 		return -EBADMSG;
 	*ret = header;
@@ -379,7 +378,7 @@ static int read_content(int fd, const struct header *header, struct str service,
 {
 	struct buf index;
 
-	buf_init(&index, BYTES_MAX);
+	buf_init(&index, KEYFRAME_BYTES_MAX);
 	int r = buf_reserve(&index, (size_t)header->index_len + 1) < 0 ? -ENOMEM : 0;
 	if (r == 0)
 		r = read_at(fd, sizeof(*header), index.data, (size_t)header->index_len);
@@ -425,7 +424,7 @@ int keyframe_check(int dir_fd, uint64_t revision, struct keyframe_mark *ret_mark
 	struct buf rows;
 	int r = keyframe_mark(dir_fd, revision, ret_mark);
 
-	buf_init(&rows, BYTES_MAX);
+	buf_init(&rows, KEYFRAME_BYTES_MAX);
 	if (r == 0)
 		r = keyframe_read(dir_fd, revision, (struct str){NULL, 0}, &rows);
 	struct str rest = {rows.data, rows.len};

@@ -20,6 +20,8 @@
 /** The revision with 16 digits follows, so that names sort as revisions do. */
 #define KEYFRAME_PREFIX "rollcall.keyframe-"
 #define KEYFRAMES_MAX   1024
+/** The instances of one take no more. */
+#define KEYFRAME_BYTES_MAX ((size_t)1 << 32)
 
 /** Which event a keyframe follows. */
 struct keyframe_mark {

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "journal/salvage.h"
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "journal/internal.h"
+#include "journal/keyframe.h"
+#include "journal/pack.h"
 #include "journal/sql.h"
 
 #include <errno.h>
@@ -14,7 +17,7 @@
 #include <unistd.h>
 
 /* SQLite's files beside the database go with it. */
-static const char *const suffixes[] = {"", "-wal", "-shm"};
+static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
 
 struct salvage {
 	sqlite3 *from;
@@ -23,17 +26,29 @@ struct salvage {
 	sqlite3_stmt *put;
 	sqlite3_stmt *drop;
 	uint64_t revision; /* greatest that was seen */
+	uint64_t begins;   /* events after this should all be there */
+	uint64_t events;   /* of those, how many were read */
+	uint64_t astray;   /* rows out of order that may still come, so that it ends */
+	bool is_open;      /* from is a database that has counters */
 	bool incomplete;   /* instances are missing: rows were damaged or out of reach */
 };
 
 /* --- reading what can be read ---------------------------------------------- */
 
+/** @return 1: the row is sound; 0: it is not; or an error of the disk or of memory */
 typedef int (*row_fn)(struct salvage *salvage, sqlite3_stmt *stmt);
+
+/* Smaller than any row of ours. */
+#define ROW_BYTES_MIN 32
 
 /**
  * Calls @p fn with each row that SQLite can reach. Behind a damaged page it leaps ahead by 1, 2,
  * 4, ... until it reaches sound ones again, so what is lost beside the damage is at most as much
  * again.
+ *
+ * In a damaged tree a scan may go back, to rows that it has given or to those of a page that is in
+ * the wrong place. They are taken, but do not lower the key to go on from; and as a tree can lead
+ * round in circles, only as many of them as the file has room for.
  * @param text  selects rows with a key greater than ?1, in ascending order; the key is column @p
  * key
  */
@@ -47,10 +62,19 @@ static int read_reachable(struct salvage *salvage, const char *text, int key, ro
 	while (r == 0 && last < ROW_REVISION_MAX) {
 		r = sql_error(salvage->from, sqlite3_bind_int64(stmt, 1, last));
 		while (r == 0 && (r = sql_step(stmt)) > 0) {
-			last = sqlite3_column_int64(stmt, key);
-			leap = 1;
+			int64_t found = sqlite3_column_int64(stmt, key);
+
 			r = fn(salvage, stmt);
+			if (r > 0 && found > last) {
+				last = found;
+				leap = 1;
+			} else if (r >= 0 && salvage->astray-- == 0) {
+				salvage->astray = 0;
+				r = -EBADMSG;
+			}
+			r = r > 0 ? 0 : r;
 		}
+		(void)sqlite3_reset(stmt); /* its error is known */
 		if (r != -EBADMSG)
 			break;
 		salvage->incomplete = true;
@@ -68,12 +92,35 @@ static int read_reachable(struct salvage *salvage, const char *text, int key, ro
 
 /* --- writing it to the new file -------------------------------------------- */
 
+static int find_latest(struct salvage *salvage, uint64_t incarnation, uint64_t *ret_revision)
+{
+	(void)sqlite3_bind_int64(salvage->latest, 1, (int64_t)incarnation);
+	int r = sql_step(salvage->latest); /* binding to an existing parameter cannot fail */
+
+	*ret_revision = 0;
+	if (r > 0) {
+		*ret_revision = (uint64_t)sqlite3_column_int64(salvage->latest, 0);
+		(void)sqlite3_reset(salvage->latest); /* it gave its row */
+	}
+	return r < 0 ? r : 0;
+}
+
+static void note_revision(struct salvage *salvage, uint64_t revision)
+{
+	if (revision > salvage->revision)
+		salvage->revision = revision;
+}
+
+/** Unless what is there is newer: a page may be a stale one. */
 static int keep(struct salvage *salvage, const struct instance *instance)
 {
-	int r = row_bind_instance(salvage->put, instance);
+	uint64_t latest;
+	int r = find_latest(salvage, instance->incarnation, &latest);
 
-	if (instance->revision > salvage->revision)
-		salvage->revision = instance->revision;
+	note_revision(salvage, instance->revision);
+	if (r < 0 || latest >= instance->revision)
+		return r;
+	r = row_bind_instance(salvage->put, instance);
 	return r < 0 ? r : sql_run(salvage->put);
 }
 
@@ -83,45 +130,127 @@ static int take_instance(struct salvage *salvage, sqlite3_stmt *stmt)
 	int r = row_instance(stmt, &instance);
 
 	if (r == 0)
-		return keep(salvage, &instance);
-	salvage->incomplete = true; /* its events may bring it back */
-	return r == -EBADMSG ? 0 : r;
+		r = keep(salvage, &instance);
+	else if (r == -EBADMSG)
+		salvage->incomplete = true; /* its events may bring it back */
+	return r == 0 ? 1 : r == -EBADMSG ? 0 : r;
 }
 
-static int note_revision(struct salvage *salvage, sqlite3_stmt *stmt)
+/** @return as of row_fn */
+static int read_event(struct salvage *salvage, sqlite3_stmt *stmt, struct event *ret_event)
+{
+	int r = row_event(stmt, ret_event);
+
+	if (r < 0)
+		return r == -EBADMSG ? 0 : r;
+	note_revision(salvage, ret_event->revision);
+	salvage->events += ret_event->revision > salvage->begins;
+	return 1;
+}
+
+static int count_event(struct salvage *salvage, sqlite3_stmt *stmt)
 {
 	struct event event;
-	int r = row_event(stmt, &event);
 
-	if (r == 0 && event.revision > salvage->revision)
-		salvage->revision = event.revision;
-	return r == -EBADMSG ? 0 : r;
+	return read_event(salvage, stmt, &event);
 }
 
 /** Each event holds all of its instance: it counts when the row is damaged, or older. */
 static int take_event(struct salvage *salvage, sqlite3_stmt *stmt)
 {
 	struct event event;
-	int64_t latest = 0;
-	int r = row_event(stmt, &event);
+	uint64_t latest;
+	int r = read_event(salvage, stmt, &event);
 
-	if (r < 0)
-		return r == -EBADMSG ? 0 : r;
-	(void)sqlite3_bind_int64(salvage->latest, 1, (int64_t)event.instance.incarnation);
-	r = sql_step(salvage->latest); /* binding to an existing parameter cannot fail */
-	if (r > 0) {
-		latest = sqlite3_column_int64(salvage->latest, 0);
-		(void)sqlite3_reset(salvage->latest); /* it gave its row */
+	if (r <= 0)
+		return r;
+	if (!event_removes(event.kind)) {
+		r = keep(salvage, &event.instance);
+		return r < 0 ? r : 1;
 	}
-	if (r < 0 || (int64_t)event.revision <= latest)
-		return r < 0 ? r : 0;
-	if (!event_removes(event.kind))
-		return keep(salvage, &event.instance);
-	if (event.revision > salvage->revision)
-		salvage->revision = event.revision;
+	r = find_latest(salvage, event.instance.incarnation, &latest);
+	if (r < 0 || latest > event.revision)
+		return r < 0 ? r : 1;
 	(void)sqlite3_bind_int64(salvage->drop, 1, (int64_t)event.instance.incarnation);
-	return sql_run(salvage->drop);
+	r = sql_run(salvage->drop);
+	return r < 0 ? r : 1;
 }
+
+/* --- what keyframes still have ------------------------------------------------ */
+
+/** Does it follow an event of this database, and are all events since then kept? */
+static int is_usable(struct salvage *salvage, const struct keyframe_mark *mark)
+{
+	int64_t checksum = 0;
+	char text[96];
+
+	if (!salvage->is_open)
+		return 1; /* nothing is left to ask */
+	if (mark->revision <= salvage->begins)
+		return 0;
+	(void)snprintf(text, sizeof(text), "SELECT checksum FROM events WHERE revision = %llu",
+	               (unsigned long long)mark->revision);
+	int r = sql_integer(salvage->from, text, &checksum);
+	/* An event that is lost proves nothing against it. */
+	return r == -EBADMSG || (r == 0 && checksum == 0) ? 1
+	       : r < 0                                    ? r
+	                                                  : checksum == (int64_t)mark->checksum;
+}
+
+static int keep_all(struct salvage *salvage, struct str rows)
+{
+	struct instance instance;
+	int r = 0;
+
+	while (r == 0 && rows.len > 0) {
+		r = unpack_instance(&rows, &instance);
+		if (r == 0)
+			r = keep(salvage, &instance);
+	}
+	return r;
+}
+
+/** Adds the instances of one keyframe. @return 1; 0: it cannot be used; or an error */
+static int try_keyframe(struct salvage *salvage, int dir_fd, uint64_t keyframe)
+{
+	struct keyframe_mark mark;
+	struct buf rows;
+	int r = keyframe_check(dir_fd, keyframe, &mark);
+
+	if (r < 0) /* it is only a cache that is worth nothing */
+		return r == -ENOMEM ? r : 0;
+	r = is_usable(salvage, &mark);
+	if (r <= 0)
+		return r;
+	buf_init(&rows, KEYFRAME_BYTES_MAX);
+	r = keyframe_read(dir_fd, keyframe, (struct str){NULL, 0}, &rows);
+	if (r < 0)
+		r = r == -ENOMEM ? r : 0;
+	else if (rows.len > 0)
+		r = keep_all(salvage, (struct str){rows.data, rows.len});
+	buf_fini(&rows);
+	if (r < 0)
+		return r;
+	note_revision(salvage, mark.revision);
+	return 1;
+}
+
+/** Adds what the newest keyframe has that can be used; the events that follow it come after. */
+static int take_keyframe(struct salvage *salvage, int dir_fd, uint64_t *ret_revision)
+{
+	uint64_t list[KEYFRAMES_MAX];
+	size_t count = 0;
+	int r = keyframe_list(dir_fd, list, &count);
+
+	while (r == 0 && count-- > 0) {
+		r = try_keyframe(salvage, dir_fd, list[count]);
+		if (r > 0)
+			*ret_revision = list[count];
+	}
+	return r < 0 ? r : 0;
+}
+
+/* --- the new file ---------------------------------------------------------------- */
 
 /**
  * Revisions must not go back, and the latest ones may have been in what is lost. Milliseconds since
@@ -147,6 +276,8 @@ static int conclude(struct salvage *salvage, struct salvage_result *ret_result)
 	int r;
 
 	ret_result->revision = revision_to_go_on_from(salvage->revision);
+	if (salvage->is_open && salvage->revision > salvage->begins + salvage->events)
+		ret_result->events_lost = salvage->revision - salvage->begins - salvage->events;
 	(void)snprintf(text, sizeof(text), "UPDATE counters SET value = %lld",
 	               (long long)ret_result->revision);
 	r = sql_exec(salvage->to, "DELETE FROM instances WHERE incarnation NOT IN"
@@ -161,22 +292,51 @@ static int conclude(struct salvage *salvage, struct salvage_result *ret_result)
 	return r;
 }
 
-/** Damage so bad that not even this much can be read leaves the new file empty. */
-static int copy(struct salvage *salvage, const char *path)
+/** What the counters say cannot be proved, so what is far off is not believed. */
+static int read_counters(struct salvage *salvage)
 {
-	int r = sql_open(path, SQLITE_OPEN_READWRITE, &salvage->from);
+	int64_t begins = 0;
+	int r = sql_integer(salvage->from, "SELECT max(value) FROM counters", &begins);
 
-	if (r < 0)
-		return r == -EBADMSG ? 0 : r;
-	(void)sqlite3_db_config(salvage->from, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-	r = read_reachable(salvage,
-	                   "SELECT " ROW_INSTANCE " FROM instances WHERE incarnation > ?1"
-	                   " ORDER BY incarnation",
-	                   4, take_instance);
+	if (r == 0 && begins >= 0 && begins < ROW_REVISION_MAX / 2) {
+		salvage->is_open = true;
+		salvage->begins = (uint64_t)begins;
+		note_revision(salvage, salvage->begins);
+	}
+	return r;
+}
+
+/** Damage so bad that not even this much can be read leaves nothing to copy. */
+static int open_from(struct salvage *salvage, const char *path)
+{
+	struct stat stat_of;
+	int r = sql_open_alone(path, &salvage->from);
+
+	if (r == 0)
+		r = stat(path, &stat_of) < 0 ? -errno : 0;
+	if (r == 0) {
+		salvage->astray = (uint64_t)stat_of.st_size / ROW_BYTES_MIN;
+		r = read_counters(salvage);
+	}
+	return r == -EBADMSG ? 0 : r;
+}
+
+/** @param path  of what can be read; NULL: nothing */
+static int copy(struct salvage *salvage, int dir_fd, const char *path, uint64_t *ret_keyframe)
+{
+	int r = path != NULL ? open_from(salvage, path) : 0;
+
+	if (r == 0 && salvage->from != NULL)
+		r = read_reachable(salvage,
+		                   "SELECT " ROW_INSTANCE " FROM instances WHERE incarnation > ?1"
+		                   " ORDER BY incarnation",
+		                   4, take_instance);
+	if (r == 0 && (salvage->incomplete || !salvage->is_open))
+		r = take_keyframe(salvage, dir_fd, ret_keyframe);
 	/* When it is the events that are damaged, they must not bring back whom they saw arrive
 	 * but no longer see leave. */
-	row_fn use = salvage->incomplete ? take_event : note_revision;
-	if (r == 0)
+	row_fn use = salvage->incomplete ? take_event : count_event;
+	if (r == 0 && salvage->from != NULL)
 		r = read_reachable(salvage,
 		                   "SELECT " ROW_EVENT " FROM events WHERE revision > ?1"
 		                   " ORDER BY revision",
@@ -268,6 +428,19 @@ static int swap(int dir_fd)
 	return r;
 }
 
+/** Was there anything at all? */
+static bool was_kept(int dir_fd, const char *kept)
+{
+	char name[80];
+	bool found = false;
+
+	for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
+		(void)snprintf(name, sizeof(name), "%s%s", kept, suffixes[i]);
+		found = found || faccessat(dir_fd, name, F_OK, 0) == 0;
+	}
+	return found;
+}
+
 int salvage_finish(int dir_fd, struct journal_error *ret_error)
 {
 	int r;
@@ -280,7 +453,7 @@ int salvage_finish(int dir_fd, struct journal_error *ret_error)
 	             : 0;
 }
 
-static void remove_building(int dir_fd)
+static void remove_unfinished(int dir_fd)
 {
 	char name[sizeof(JOURNAL_FILE_BUILDING) + 8];
 
@@ -288,27 +461,88 @@ static void remove_building(int dir_fd)
 		(void)snprintf(name, sizeof(name), JOURNAL_FILE_BUILDING "%s", suffixes[i]);
 		(void)unlinkat(dir_fd, name, 0); /* mostly not there */
 	}
+	(void)unlinkat(dir_fd, JOURNAL_FILE_IMAGE, 0);
 }
 
-int salvage_run(int dir_fd, const char *path, struct salvage_result *ret_result,
-                struct journal_error *ret_error)
+/** The name of @p file beside the database at @p path. */
+static void path_beside(const char *path, const char *file, char out[PATH_MAX + 16])
 {
-	struct salvage salvage = {0};
-	struct salvage_result result = {0};
-	char building[PATH_MAX + 16];
-	int r;
+	(void)snprintf(out, PATH_MAX + 16, "%.*s%s", (int)(strlen(path) - strlen(JOURNAL_FILE)),
+	               path, file);
+}
 
-	(void)snprintf(building, sizeof(building), "%.*s%s",
-	               (int)(strlen(path) - strlen(JOURNAL_FILE)), path, JOURNAL_FILE_BUILDING);
-	remove_building(dir_fd);
-	r = build(&salvage, building, ret_error);
+/** Copies the database, and puts the pages in that are sound in its log. */
+static int fill_image(int db_fd, int wal_fd, int image_fd, const struct wal_report *wal)
+{
+	char block[16384];
+	ssize_t n = 0;
+
+	while (db_fd >= 0 && (n = read(db_fd, block, sizeof(block))) > 0) {
+		ssize_t written = write(image_fd, block, (size_t)n);
+
+		if (written != n)
+			return written < 0 ? -errno : -ENOSPC;
+	}
+	if (n < 0)
+		return -errno;
+	/* Of the database's own header: no log of this name is to be looked for. */
+	static const char no_log[2] = {1, 1};
+	int r = wal_apply(wal_fd, wal, image_fd);
+	if (r == 0 && pwrite(image_fd, no_log, sizeof(no_log), 18) != sizeof(no_log))
+		r = -errno;
+	return r;
+}
+
+static int make_image(int dir_fd, const struct wal_report *wal)
+{
+	int db_fd = openat(dir_fd, JOURNAL_FILE, O_RDONLY | O_CLOEXEC);
+	int wal_fd = openat(dir_fd, JOURNAL_FILE "-wal", O_RDONLY | O_CLOEXEC);
+	int image_fd =
+		openat(dir_fd, JOURNAL_FILE_IMAGE, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int r = wal_fd < 0 || image_fd < 0 ? -errno : fill_image(db_fd, wal_fd, image_fd, wal);
+
+	if (db_fd >= 0)
+		(void)close(db_fd); /* only read */
+	if (wal_fd >= 0)
+		(void)close(wal_fd); /* only read */
+	if (image_fd >= 0 && close(image_fd) < 0 && r == 0)
+		r = -errno;
+	return r == -EDQUOT ? -ENOSPC : r;
+}
+
+/** Builds the new file from what is sound in the old ones. */
+static int build_new(int dir_fd, const char *path, const struct survey *survey,
+                     struct salvage_result *ret_result, struct journal_error *ret_error)
+{
+	struct salvage salvage = {.incomplete = survey->wal.is_damaged || survey->is_lost};
+	bool needs_image = salvage.incomplete && survey->wal.apply > 0;
+	char building[PATH_MAX + 16];
+	char image[PATH_MAX + 16];
+	const char *from = needs_image ? image : survey->is_lost ? NULL : path;
+
+	path_beside(path, JOURNAL_FILE_BUILDING, building);
+	path_beside(path, JOURNAL_FILE_IMAGE, image);
+	int r = needs_image ? make_image(dir_fd, &survey->wal) : 0;
 	if (r == 0)
-		r = copy(&salvage, path);
+		r = build(&salvage, building, ret_error);
 	if (r == 0)
-		r = conclude(&salvage, &result);
+		r = copy(&salvage, dir_fd, from, &ret_result->keyframe);
+	if (r == 0)
+		r = conclude(&salvage, ret_result);
 
 	int closed = close_both(&salvage);
-	r = r < 0 ? r : closed;
+	(void)unlinkat(dir_fd, JOURNAL_FILE_IMAGE, 0); /* mostly not there */
+	return r < 0 ? r : closed;
+}
+
+int salvage_run(int dir_fd, const char *path, const struct survey *survey,
+                struct salvage_result *ret_result, struct journal_error *ret_error)
+{
+	struct salvage_result result = {.instances = 0};
+	int r;
+
+	remove_unfinished(dir_fd);
+	r = build_new(dir_fd, path, survey, &result, ret_error);
 	if (r == 0 && renameat(dir_fd, JOURNAL_FILE_BUILDING, dir_fd, JOURNAL_FILE_SALVAGED) < 0)
 		r = -errno;
 	if (r == 0 && fsync(dir_fd) < 0)
@@ -317,8 +551,10 @@ int salvage_run(int dir_fd, const char *path, struct salvage_result *ret_result,
 		r = name_kept(dir_fd, result.kept_as, sizeof(result.kept_as));
 	if (r == 0)
 		r = swap(dir_fd);
+	if (r == 0 && !was_kept(dir_fd, result.kept_as))
+		result.kept_as[0] = '\0';
 	if (r < 0) {
-		remove_building(dir_fd);
+		remove_unfinished(dir_fd);
 		return journal_error_set(ret_error, r, "'%s' is damaged and cannot be salvaged: %s",
 		                         path, strerror(-r));
 	}

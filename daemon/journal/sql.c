@@ -7,6 +7,8 @@
 /* Another program that looks into the file may lock it for moments: a start waits for it so long.
  */
 #define BUSY_TIMEOUT_MS 5000
+/* Far more than any of our rows takes: damage must not ask for more memory than that. */
+#define ROW_BYTES_MAX (1 << 20)
 
 /** Did the last write of the database or its WAL fail for want of quota, or at the largest size
  * that a file may have? SQLite knows ENOSPC only. */
@@ -63,6 +65,7 @@ int sql_error(sqlite3 *db, int rc)
 	case SQLITE_NOTADB:
 	case SQLITE_SCHEMA:
 	case SQLITE_CONSTRAINT: /* our rows fit, so what is there does not */
+	case SQLITE_TOOBIG:     /* a row that is longer than any of ours */
 		return -EBADMSG;
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
@@ -78,7 +81,8 @@ int sql_error(sqlite3 *db, int rc)
 	}
 }
 
-int sql_open(const char *path, int flags, sqlite3 **ret_db)
+/** @param is_alone  see sql_open_alone() */
+static int open_with(const char *path, int flags, bool is_alone, sqlite3 **ret_db)
 {
 	/* synchronous: a commit returns when it is on disk. wal_autocheckpoint: checkpoint.c does
 	 * it, off the commit path. cell_size_check: finds damaged pages before they mislead.
@@ -103,7 +107,14 @@ int sql_open(const char *path, int flags, sqlite3 **ret_db)
 	(void)sqlite3_extended_result_codes(db, 1);
 	(void)sqlite3_busy_timeout(db, BUSY_TIMEOUT_MS);
 	(void)sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-	r = sql_exec(db, settings);
+	(void)sqlite3_limit(db, SQLITE_LIMIT_LENGTH, ROW_BYTES_MAX);
+	if (is_alone) {
+		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+		/* Before anything reads: the index of the log is then kept in memory. */
+		r = sql_exec(db, "PRAGMA locking_mode=EXCLUSIVE");
+	}
+	if (r == 0)
+		r = sql_exec(db, settings);
 	if (r < 0)
 		goto fail;
 	*ret_db = db;
@@ -111,6 +122,24 @@ int sql_open(const char *path, int flags, sqlite3 **ret_db)
 
 fail:
 	(void)sqlite3_close(db); /* nothing was written */
+	return r;
+}
+
+int sql_open(const char *path, int flags, sqlite3 **ret_db)
+{
+	return open_with(path, flags, false, ret_db);
+}
+
+int sql_open_alone(const char *path, sqlite3 **ret_db)
+{
+	int r = open_with(path, SQLITE_OPEN_READWRITE, true, ret_db);
+
+	if (r != -EBUSY)
+		return r;
+	/* Another program has it open, and with it the -shm file. */
+	r = open_with(path, SQLITE_OPEN_READWRITE, false, ret_db);
+	if (r == 0)
+		(void)sqlite3_db_config(*ret_db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	return r;
 }
 

@@ -16,6 +16,11 @@ int sql_error(sqlite3 *db, int rc);
 /** Opens with the settings that all our connections share. @param flags  SQLITE_OPEN_READWRITE ...
  */
 int sql_open(const char *path, int flags, sqlite3 **ret_db) MUST_USE;
+/**
+ * Opens for looking at what a crash or damage left: closing it moves nothing, and the -shm file
+ * stays as it is, unless another program has the database open.
+ */
+int sql_open_alone(const char *path, sqlite3 **ret_db) MUST_USE;
 int sql_exec(sqlite3 *db, const char *script) MUST_USE;
 int sql_prepare(sqlite3 *db, const char *text, sqlite3_stmt **ret_stmt) MUST_USE;
 /** @return 1: a row is there; 0: done; or an error. After anything but a row the statement is

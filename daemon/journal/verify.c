@@ -5,9 +5,12 @@
 #include "journal/internal.h"
 #include "journal/keyframe.h"
 #include "journal/lockfile.h"
+#include "journal/numbers.h"
+#include "journal/pack.h"
 #include "journal/salvage.h"
 #include "journal/scan.h"
 #include "journal/sql.h"
+#include "journal/survey.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,11 +19,15 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Of ROW_INSTANCE. */
+enum { COL_SERVICE = 2, COL_ID = 3, COL_INCARNATION = 4 };
+
 /* One damaged page may bring thousands of findings; the first say enough. */
 #define FINDINGS_MAX 100
 
 struct verify {
 	sqlite3 *db;
+	int dir_fd;
 	verify_fn say;
 	void *arg;
 	uint64_t findings;
@@ -73,16 +80,24 @@ static int check_pages(struct verify *verify)
 
 static int check_events(struct verify *verify)
 {
+	struct scan_order order;
 	struct event event;
 	sqlite3_stmt *stmt = NULL;
-	int r = sql_prepare(verify->db, "SELECT " ROW_EVENT " FROM events ORDER BY revision",
-	                    &stmt);
+	int r = scan_order_begin(verify->db, &order);
 
+	if (r == 0)
+		r = sql_prepare(verify->db, "SELECT " ROW_EVENT " FROM events ORDER BY revision",
+		                &stmt);
 	while (r == 0 && (r = sql_step(stmt)) > 0) {
+		long long revision = sqlite3_column_int64(stmt, 0);
+
+		if (!scan_order_next(&order, (uint64_t)revision))
+			find(verify, "event %lld: the event before it is missing, or comes later",
+			     revision);
 		r = row_event(stmt, &event);
 		if (r == -EBADMSG) {
 			find(verify, "event %lld: its content does not match its checksum",
-			     (long long)sqlite3_column_int64(stmt, 0));
+			     revision);
 			r = 0;
 		}
 	}
@@ -94,14 +109,22 @@ static int check_instances(struct verify *verify)
 {
 	struct instance instance;
 	sqlite3_stmt *stmt = NULL;
-	int r = sql_prepare(verify->db, "SELECT " ROW_INSTANCE " FROM instances", &stmt);
+	int64_t before = 0;
+	int r = sql_prepare(verify->db,
+	                    "SELECT " ROW_INSTANCE " FROM instances ORDER BY incarnation", &stmt);
 
 	while (r == 0 && (r = sql_step(stmt)) > 0) {
+		int64_t incarnation = sqlite3_column_int64(stmt, COL_INCARNATION);
+
+		if (incarnation <= before)
+			find(verify, "instance '%s' of '%s': is out of its place",
+			     text_of(stmt, COL_ID), text_of(stmt, COL_SERVICE));
+		before = incarnation;
 		r = row_instance(stmt, &instance);
 		if (r == -EBADMSG) {
 			find(verify,
 			     "instance '%s' of '%s': its content does not match its checksum",
-			     text_of(stmt, 3), text_of(stmt, 2));
+			     text_of(stmt, COL_ID), text_of(stmt, COL_SERVICE));
 			r = 0;
 		}
 	}
@@ -155,9 +178,128 @@ static int check_relation(struct verify *verify, const char *relation)
 	return ended(verify, "instances against events", r);
 }
 
-int verify_file(sqlite3 *db, verify_fn say, void *arg)
+/* --- instances against the newest keyframe -------------------------------------- */
+
+/** Every number that @p text gives with ?1 bound to @p revision. */
+static int collect(struct verify *verify, const char *text, uint64_t revision, struct numbers *out)
 {
-	struct verify verify = {.db = db, .say = say, .arg = arg};
+	sqlite3_stmt *stmt = NULL;
+	int r = sql_prepare(verify->db, text, &stmt);
+
+	if (r == 0)
+		r = sql_error(verify->db, sqlite3_bind_int64(stmt, 1, (int64_t)revision));
+	while (r == 0 && (r = sql_step(stmt)) > 0)
+		r = numbers_add(out, (uint64_t)sqlite3_column_int64(stmt, 0));
+	(void)sqlite3_finalize(stmt); /* its error is known */
+	return r;
+}
+
+/** The newest keyframe that follows an event of this log. @return 1, 0 or an error */
+static int find_keyframe(struct verify *verify, uint64_t *ret_revision)
+{
+	uint64_t list[KEYFRAMES_MAX];
+	struct keyframe_mark mark;
+	struct scan_order order;
+	size_t count = 0;
+	char text[96];
+	int64_t checksum;
+	int r = keyframe_list(verify->dir_fd, list, &count);
+
+	if (r == 0)
+		r = scan_order_begin(verify->db, &order);
+	while (r == 0 && count-- > 0 && list[count] > order.begins) {
+		if (keyframe_check(verify->dir_fd, list[count], &mark) < 0)
+			continue;
+		(void)snprintf(text, sizeof(text),
+		               "SELECT checksum FROM events WHERE revision = %llu",
+		               (unsigned long long)list[count]);
+		r = sql_integer(verify->db, text, &checksum);
+		if (r == 0 && checksum == (int64_t)mark.checksum) {
+			*ret_revision = list[count];
+			return 1;
+		}
+	}
+	return r;
+}
+
+/** @param gone  who was removed since then. @param there  whom the keyframe has; is filled */
+static int compare_keyframe(struct verify *verify, uint64_t revision, struct str rows,
+                            const struct numbers *here, const struct numbers *gone,
+                            struct numbers *there)
+{
+	struct instance instance;
+	int r = 0;
+
+	while (r == 0 && rows.len > 0) {
+		r = unpack_instance(&rows, &instance);
+		if (r == 0)
+			r = numbers_add(there, instance.incarnation);
+		if (r == 0 && !numbers_has(here, instance.incarnation) &&
+		    !numbers_has(gone, instance.incarnation))
+			find(verify,
+			     "instance '%.*s' of '%.*s': is missing after the keyframe of revision "
+			     "%llu",
+			     (int)instance.id.len, instance.id.data, (int)instance.service.len,
+			     instance.service.data, (unsigned long long)revision);
+	}
+	return r;
+}
+
+/** Which instances there are that no keyframe saw, though they were registered before it. */
+static int compare_instances(struct verify *verify, uint64_t revision, const struct numbers *there)
+{
+	sqlite3_stmt *stmt = NULL;
+	int r = sql_prepare(verify->db, "SELECT incarnation, service, id FROM instances", &stmt);
+
+	while (r == 0 && (r = sql_step(stmt)) > 0) {
+		uint64_t incarnation = (uint64_t)sqlite3_column_int64(stmt, 0);
+
+		if (incarnation <= revision && !numbers_has(there, incarnation))
+			find(verify,
+			     "instance '%s' of '%s': is not in the keyframe of revision %llu",
+			     text_of(stmt, 2), text_of(stmt, 1), (unsigned long long)revision);
+		r = 0;
+	}
+	(void)sqlite3_finalize(stmt); /* its error is known */
+	return r;
+}
+
+/** For those whose events retention has removed. */
+static int check_keyframe(struct verify *verify)
+{
+	struct numbers here = {.count = 0};
+	struct numbers gone = {.count = 0};
+	struct numbers there = {.count = 0};
+	struct buf rows;
+	uint64_t revision = 0;
+	int r = find_keyframe(verify, &revision);
+
+	if (r <= 0)
+		return ended(verify, "keyframes", r);
+	buf_init(&rows, KEYFRAME_BYTES_MAX);
+	r = keyframe_read(verify->dir_fd, revision, (struct str){NULL, 0}, &rows);
+	if (r == 0)
+		r = collect(verify, "SELECT incarnation FROM instances WHERE incarnation <= ?1",
+		            revision, &here);
+	if (r == 0)
+		r = collect(verify,
+		            "SELECT incarnation FROM events WHERE revision > ?1 AND kind IN (3, 8)",
+		            revision, &gone);
+	if (r == 0)
+		r = compare_keyframe(verify, revision, (struct str){rows.data, rows.len}, &here,
+		                     &gone, &there);
+	if (r == 0)
+		r = compare_instances(verify, revision, &there);
+	buf_fini(&rows);
+	numbers_fini(&here);
+	numbers_fini(&gone);
+	numbers_fini(&there);
+	return ended(verify, "instances against the keyframe", r);
+}
+
+int verify_file(sqlite3 *db, int dir_fd, verify_fn say, void *arg)
+{
+	struct verify verify = {.db = db, .dir_fd = dir_fd, .say = say, .arg = arg};
 	uint64_t revision;
 	int r = check_pages(&verify);
 
@@ -170,6 +312,8 @@ int verify_file(sqlite3 *db, verify_fn say, void *arg)
 	/* Rows that are damaged contradict each other anyway. */
 	for (size_t i = 0; r == 0 && verify.findings == 0 && i < ARRAY_LEN(relations); i++)
 		r = check_relation(&verify, relations[i]);
+	if (r == 0 && verify.findings == 0)
+		r = check_keyframe(&verify);
 	if (verify.findings > FINDINGS_MAX) {
 		char line[48];
 
@@ -186,34 +330,37 @@ static void ignore(void *arg, const char *line)
 	(void)line;
 }
 
-/** Opens for reading, and leaves the file and its WAL as they are. */
-static int verify_path(const char *path, verify_fn say, void *arg, struct journal_error *ret_error)
+/** @return 1: nothing has been written to it yet */
+static int verify_path(int dir_fd, const char *path, verify_fn say, void *arg,
+                       struct journal_error *ret_error)
 {
 	sqlite3 *db = NULL;
 	int64_t version = 0;
 	char reason[JOURNAL_HOLDER_SIZE + 32];
-	int r = sql_open(path, SQLITE_OPEN_READWRITE, &db);
+	int r = sql_open_alone(path, &db);
 
 	if (r < 0)
-		return journal_error_set(ret_error, r, "cannot open '%s': %s", path,
-		                         holder_reason(path, r, reason, sizeof(reason)));
-	(void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-	r = journal_identify(db, path, &version, ret_error);
-	if (r == 0) {
-		r = verify_file(db, say, arg);
+		(void)journal_error_set(ret_error, r, "cannot open '%s': %s", path,
+		                        holder_reason(path, r, reason, sizeof(reason)));
+	else
+		r = journal_identify(db, path, &version, ret_error);
+	if (r == -EBADMSG)
+		say(arg, ret_error->text);
+	if (r == 0 && version > 0) {
+		r = verify_file(db, dir_fd, say, arg);
 		if (r < 0)
 			(void)journal_error_set(ret_error, r, "cannot read '%s': %s", path,
 			                        strerror(-r));
 	}
 	(void)sqlite3_close(db); /* nothing was written */
-	return r;
+	return r == 0 && version == 0 ? 1 : r;
 }
 
-int salvage_examine(const char *path, struct journal_error *ret_error)
+int salvage_examine(int dir_fd, const char *path, struct journal_error *ret_error)
 {
-	int r = verify_path(path, ignore, NULL, ret_error);
+	int r = verify_path(dir_fd, path, ignore, NULL, ret_error);
 
-	return r == -ENOENT ? 0 : r; /* moved away by hand: it is as good as new */
+	return r == -ENOENT || r > 0 ? 0 : r; /* moved away by hand: it is as good as new */
 }
 
 /** Keyframes are caches: a damaged one is worth a word, but no reason to doubt the database. */
@@ -226,15 +373,38 @@ static int check_keyframes(int dir_fd, verify_fn say, void *arg)
 	int r = keyframe_list(dir_fd, list, &count);
 
 	for (size_t i = 0; r == 0 && i < count; i++) {
-		r = keyframe_check(dir_fd, list[i], &mark);
-		if (r != -EBADMSG)
+		int checked = keyframe_check(dir_fd, list[i], &mark);
+
+		if (checked == 0)
 			continue;
 		(void)snprintf(line, sizeof(line),
-		               "keyframe %llu: damaged; it is a cache and may be deleted",
-		               (unsigned long long)list[i]);
+		               "keyframe %llu: %s; it is a cache and may be deleted",
+		               (unsigned long long)list[i],
+		               checked == -EBADMSG ? "damaged" : strerror(-checked));
 		say(arg, line);
-		r = 0;
 	}
+	return r;
+}
+
+/** What SQLite would pass over, then what it reads. */
+static int verify_dir(int dir_fd, const char *path, verify_fn say, void *arg,
+                      struct journal_error *ret_error)
+{
+	struct survey survey;
+	int r = survey_files(dir_fd, &survey);
+
+	if (r < 0)
+		return journal_error_set(ret_error, r, "cannot read '%s' or its log: %s", path,
+		                         strerror(-r));
+	if (survey.note[0] != '\0')
+		say(arg, survey.note);
+	if (survey.finding[0] != '\0') {
+		say(arg, survey.finding);
+		r = -EBADMSG; /* without its log the database cannot be read */
+	} else {
+		r = verify_path(dir_fd, path, say, arg, ret_error);
+	}
+	survey_fini(&survey);
 	return r;
 }
 
@@ -258,12 +428,13 @@ int journal_verify(const char *dir, verify_fn say, void *arg)
 		r = journal_error_set(&error, -ENAMETOOLONG,
 		                      "the path of the state directory is too long");
 	else
-		r = verify_path(path, say, arg, &error);
-	if (r == 0) {
-		r = check_keyframes(dir_fd, say, arg);
-		if (r < 0)
-			(void)journal_error_set(&error, r, "cannot read the keyframes: %s",
-			                        strerror(-r));
+		r = verify_dir(dir_fd, path, say, arg, &error);
+	if (r >= 0) {
+		int listed = check_keyframes(dir_fd, say, arg);
+
+		if (listed < 0)
+			r = journal_error_set(&error, listed, "cannot read the keyframes: %s",
+			                      strerror(-listed));
 	}
 
 out:

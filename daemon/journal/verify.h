@@ -9,6 +9,6 @@
 
 typedef void (*verify_fn)(void *arg, const char *line);
 
-/** @param say  called with each finding. @return 0: sound; -EBADMSG: findings; or an error of the
- * disk */
-int verify_file(sqlite3 *db, verify_fn say, void *arg) MUST_USE;
+/** @param dir_fd  where its keyframes are. @param say  called with each finding. @return 0: sound;
+ * -EBADMSG: findings; or an error of the disk */
+int verify_file(sqlite3 *db, int dir_fd, verify_fn say, void *arg) MUST_USE;

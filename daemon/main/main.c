@@ -43,6 +43,11 @@ static int verify(const struct config *config)
 	print_notes();
 	int r = journal_verify(config->state_dir, print_finding, NULL);
 
+	if (r > 0) {
+		(void)printf("%s: nothing has been written to the journal yet\n",
+		             config->state_dir);
+		return EX_OK;
+	}
 	switch (-r) {
 	case 0:
 		(void)printf("%s: the journal is sound\n", config->state_dir);

@@ -147,6 +147,8 @@ static int open_registry(struct daemon *daemon)
 	}
 	if (registry_trouble(daemon->registry)[0] != '\0')
 		log_line(LOG_ERR, "%s", registry_trouble(daemon->registry));
+	if (registry_note(daemon->registry)[0] != '\0')
+		log_line(LOG_NOTICE, "%s", registry_note(daemon->registry));
 	r = registry_start(daemon->registry);
 	if (r < 0)
 		log_line(LOG_ERR, "cannot start the registry's threads: %s", strerror(-r));

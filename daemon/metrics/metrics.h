@@ -26,6 +26,8 @@
 	X(METRIC_COMMITS,             "rollcall_commits_total", "", "Transactions committed to the journal.") \
 	X(METRIC_COMMIT_FAILURES,     "rollcall_commit_failures_total", "", "Transactions that failed.")     \
 	X(METRIC_LOCK_WAITS,          "rollcall_journal_lock_waits_total", "", "Times that another process had the database locked when a change came.") \
+	X(METRIC_SALVAGES,            "rollcall_journal_salvages_total", "", "Damaged journals that the start salvaged.") \
+	X(METRIC_EVENTS_LOST,         "rollcall_journal_lost_events_total", "", "Events that a salvage could not read.") \
 	X(METRIC_PAST_READS,          "rollcall_past_reads_total", "", "States, differences and lives read from the log.") \
 	X(METRIC_KEYFRAMES,           "rollcall_keyframes_total", "", "Keyframes written.")                  \
 	X(METRIC_KEYFRAME_FAILURES,   "rollcall_keyframe_failures_total", "", "Keyframes that could not be written.") \

@@ -119,6 +119,10 @@ int registry_open(const struct registry_options *options, struct registry **ret_
 	r = journal_open(&options->journal, &registry->journal, ret_error);
 	if (r < 0)
 		goto fail;
+	if (journal_found(registry->journal) == JOURNAL_FOUND_CORRUPT) {
+		metrics_count(METRIC_SALVAGES, 1);
+		metrics_count(METRIC_EVENTS_LOST, journal_events_lost(registry->journal));
+	}
 	registry->dir = strdup(options->journal.dir);
 	registry->watch = watch_hub_new();
 	registry->store = snapshot_store_new(journal_revision(registry->journal));
@@ -229,6 +233,11 @@ void registry_stop(struct registry *registry)
 struct snapshot_store *registry_store(const struct registry *registry)
 {
 	return registry->store;
+}
+
+const char *registry_note(const struct registry *registry)
+{
+	return journal_note(registry->journal);
 }
 
 const char *registry_trouble(const struct registry *registry)

@@ -74,6 +74,8 @@ uint64_t registry_recounted_revision(const struct registry *registry);
  * failed;
  * "" when neither. Any thread. */
 const char *registry_trouble(const struct registry *registry);
+/** What the start found that is no damage but worth a line of the log; or "". */
+const char *registry_note(const struct registry *registry);
 /** What may change while it runs: retention and the hold. Any thread; takes effect with the next
  * batch. */
 void registry_reload(struct registry *registry, const struct registry_options *options);

@@ -5,6 +5,8 @@
 #include "base/clock.h"
 #include "faultvfs.h"
 #include "journal/journal.h"
+#include "journal/keyframe.h"
+#include "journal/past.h"
 #include "statedir.h"
 #include "suite.h"
 
@@ -89,6 +91,31 @@ static inline void setup(void)
 	findings[0] = '\0';
 	journal = statedir_open();
 	fill();
+}
+
+/** Writes the keyframe of all instances that there are at @p revision. */
+static inline void write_keyframe(uint64_t revision)
+{
+	struct keyframe_draft draft;
+	struct past *past = NULL;
+	struct past_state *state = NULL;
+	struct past_bounds bounds;
+	struct past_query query = {.revision = revision};
+	struct instance instance;
+	int64_t ms;
+
+	ck_ok(past_open(statedir_path(), &past));
+	ck_ok(past_read(past, &query, &state, &bounds));
+	keyframe_init(&draft);
+	for (size_t i = 0; i < past_count(state); i++) {
+		past_get(state, i, &instance);
+		keyframe_add(&draft, &instance);
+	}
+	keyframe_end(&draft);
+	ck_ok(past_put_keyframe(past, &draft, revision, &ms));
+	keyframe_fini(&draft);
+	past_state_free(state);
+	past_close(past);
 }
 
 static inline void close_it(void)

@@ -94,6 +94,45 @@ START_TEST(without_the_table_of_instances_all_come_from_events)
 }
 END_TEST
 
+/** The newer event is lost, but not the row that it left. */
+START_TEST(an_older_event_does_not_undo_what_the_row_knows)
+{
+	put(EVENT_UPDATED, 4);
+	long long revision = (long long)journal_revision(journal);
+	close_it();
+	statedir_sql("DELETE FROM events WHERE revision = (SELECT max(revision) FROM events)");
+	statedir_sql("UPDATE instances SET port = 1 WHERE id = '7'");
+	journal = statedir_open();
+	expect_salvaged(0);
+	expect_all_left();
+	ck_assert_uint_eq(journal_events_lost(journal), 1);
+	close_it();
+	ck_assert_int_eq(statedir_number("SELECT revision FROM instances WHERE id = '4'"),
+	                 revision);
+	journal = statedir_open();
+}
+END_TEST
+
+/** All else is lost, and the clock went back. */
+START_TEST(revisions_stay_above_a_floor_that_was_raised)
+{
+	close_it();
+	clock_virtual_set(5);
+	statedir_sql("UPDATE counters SET value = 1000000");
+	statedir_sql("DROP TABLE events; DROP TABLE instances");
+	journal = statedir_open();
+	ck_assert_int_eq(journal_found(journal), JOURNAL_FOUND_CORRUPT);
+	ck_assert_uint_eq(journal_revision(journal), 1000000);
+	close_it();
+	/* but not above what a damaged one says */
+	statedir_sql("UPDATE counters SET value = 9007199254740992");
+	statedir_sql("DROP TABLE events; DROP TABLE instances");
+	journal = statedir_open();
+	ck_assert_uint_lt(journal_revision(journal), 1000000);
+	put(EVENT_REGISTERED, 0);
+}
+END_TEST
+
 START_TEST(without_counters_revisions_do_not_go_back)
 {
 	close_it();
@@ -175,12 +214,145 @@ START_TEST(a_file_cut_short_is_survived)
 }
 END_TEST
 
-START_TEST(an_empty_file_is_a_new_one)
+/* --- a database that has lost all it had ------------------------------------- */
+
+static const char *keyframe_name(uint64_t revision)
+{
+	static char name[64];
+
+	(void)snprintf(name, sizeof(name), KEYFRAME_PREFIX "%016llu", (unsigned long long)revision);
+	return name;
+}
+
+/** SQLite takes fewer than 512 bytes for a new file. */
+START_TEST(a_file_that_was_emptied_is_damage)
+{
+	static const long sizes[] = {0, 1, 100, 511, 512, 4095};
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		uint64_t before = journal_revision(journal);
+
+		close_it();
+		clock_virtual_set(NOW_MS + 1000 * (int64_t)i); /* time goes on */
+		ck_assert_int_eq(truncate(statedir_file("rollcall.db"), sizes[i]), 0);
+		ck_assert_int_eq(verify(), -EBADMSG);
+		ck_assert_str_ne(findings, "");
+		journal = statedir_open();
+		expect_salvaged(before);
+		ck_assert_uint_eq(instances(), 0);
+	}
+}
+END_TEST
+
+/** It would undo what is written to the file that takes its place. */
+START_TEST(a_rollback_journal_goes_with_the_damaged_file)
+{
+	close_it();
+	ck_assert_int_eq(truncate(statedir_file("rollcall.db"), 1), 0);
+	ck_assert_int_eq(unlink(statedir_file("rollcall.reserve")), 0);
+	FILE *old = fopen(statedir_file("rollcall.db-journal"), "wb");
+	ck_assert_ptr_nonnull(old);
+	ck_assert_int_ge(fputs("old", old), 0);
+	ck_assert_int_eq(fclose(old), 0);
+	journal = statedir_open();
+	ck_assert_int_eq(journal_found(journal), JOURNAL_FOUND_CORRUPT);
+	ck_assert(!statedir_has("rollcall.db-journal"));
+	char name[80];
+	(void)snprintf(name, sizeof(name), "%.36s-journal", statedir_find("rollcall.db.corrupt-"));
+	ck_assert_msg(statedir_has(name), "%s", name);
+}
+END_TEST
+
+START_TEST(an_empty_file_of_a_first_start_is_a_new_one)
 {
 	close_it();
 	ck_assert_int_eq(truncate(statedir_file("rollcall.db"), 0), 0);
+	ck_assert_int_eq(unlink(statedir_file("rollcall.reserve")), 0);
+	ck_assert_int_eq(verify(), 1);
 	journal = statedir_open();
 	ck_assert_int_eq(journal_found(journal), JOURNAL_FOUND_NONE);
+	ck_assert_str_eq(journal_trouble(journal), "");
+}
+END_TEST
+
+START_TEST(what_was_lost_comes_back_from_the_newest_keyframe_that_is_sound)
+{
+	char name[64];
+	uint64_t older = journal_revision(journal);
+
+	write_keyframe(older);
+	put(EVENT_REGISTERED, 0);
+	write_keyframe(journal_revision(journal));
+	for (int damaged = 0; damaged < 2; damaged++) {
+		uint64_t before = journal_revision(journal);
+
+		close_it();
+		ck_assert_int_eq(truncate(statedir_file("rollcall.db"), 100 * damaged), 0);
+		if (damaged)
+			statedir_damage(keyframe_name(older + 1), 100, 10);
+		journal = statedir_open();
+		ck_assert_int_eq(journal_found(journal), JOURNAL_FOUND_CORRUPT);
+		(void)snprintf(name, sizeof(name), "the keyframe of revision %llu)",
+		               (unsigned long long)older + 1 - damaged);
+		ck_assert_msg(strstr(journal_trouble(journal), name) != NULL, "%s",
+		              journal_trouble(journal));
+		ck_assert_uint_eq(instances(), LEFT + 1 - damaged);
+		ck_assert_uint_ge(journal_revision(journal), before);
+		ck_assert_uint_ge(journal_revision(journal), NOW_MS);
+	}
+	close_it();
+	ck_assert_int_eq(verify(), 0);
+	journal = statedir_open();
+}
+END_TEST
+
+/** The clock may have gone back since revisions were given. */
+START_TEST(a_keyframe_keeps_revisions_from_going_back)
+{
+	uint64_t revision = journal_revision(journal);
+
+	write_keyframe(revision);
+	clock_virtual_set(5);
+	close_it();
+	ck_assert_int_eq(unlink(statedir_file("rollcall.db")), 0);
+	ck_assert_int_eq(verify(), -EBADMSG);
+	journal = statedir_open();
+	ck_assert_int_eq(journal_found(journal), JOURNAL_FOUND_CORRUPT);
+	ck_assert_ptr_null(statedir_find("rollcall.db.corrupt"));
+	ck_assert_ptr_null(strstr(journal_trouble(journal), "kept as"));
+	ck_assert_uint_eq(journal_revision(journal), revision);
+	expect_all_left();
+}
+END_TEST
+
+/** Rows are damaged, and their events were removed by retention: but not from the keyframe. */
+START_TEST(a_keyframe_has_what_neither_rows_nor_events_have)
+{
+	uint64_t revision = journal_revision(journal);
+
+	write_keyframe(revision);
+	put(EVENT_UPDATED, 1);
+	put(EVENT_DEREGISTERED, 2);
+	journal_set_retention(journal, 0, 1);
+	while (journal_tidy(journal, 0) > 0)
+		;
+	close_it();
+	statedir_sql("UPDATE instances SET port = 1 WHERE id IN ('4', '7')");
+	/* not from one that retention has overtaken: who left since then is not known */
+	journal = statedir_open();
+	ck_assert_uint_eq(instances(), LEFT - 3);
+	put(EVENT_UPDATED, 3);
+	revision = journal_revision(journal);
+	write_keyframe(revision);
+	put(EVENT_UPDATED, 6);
+	put(EVENT_DEREGISTERED, 8);
+	close_it();
+	statedir_sql("UPDATE instances SET port = 1 WHERE id IN ('1', '9')");
+	statedir_sql("UPDATE events SET author = 'x'"); /* those too, but for the keyframe's mark */
+	journal = statedir_open();
+	ck_assert_uint_eq(instances(), LEFT - 3);
+	ck_assert(seen[8]); /* nothing says any more that it left */
+	ck_assert(seen[1] && seen[9]);
 }
 END_TEST
 
@@ -279,7 +451,12 @@ SUITE("journal_corrupt", setup, teardown, a_file_that_is_no_database_is_kept_asi
       a_value_that_does_not_fit_is_damage, metadata_that_is_not_packed_as_it_should_be_is_damage,
       without_the_table_of_instances_all_come_from_events,
       without_counters_revisions_do_not_go_back, a_second_accident_goes_on_above_the_first,
-      damage_to_any_page_is_survived, a_file_cut_short_is_survived, an_empty_file_is_a_new_one,
+      damage_to_any_page_is_survived, a_file_cut_short_is_survived,
+      a_file_that_was_emptied_is_damage, an_empty_file_of_a_first_start_is_a_new_one,
+      a_rollback_journal_goes_with_the_damaged_file,
+      an_older_event_does_not_undo_what_the_row_knows, revisions_stay_above_a_floor_that_was_raised,
+      what_was_lost_comes_back_from_the_newest_keyframe_that_is_sound,
+      a_keyframe_keeps_revisions_from_going_back, a_keyframe_has_what_neither_rows_nor_events_have,
       cursors_from_before_the_accident_are_told,
       a_salvage_cut_short_before_it_was_complete_begins_again,
       a_salvage_cut_short_after_it_was_complete_takes_its_place,

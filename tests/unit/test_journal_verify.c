@@ -43,7 +43,8 @@ START_TEST(verify_finds_what_is_wrong)
 	         "instance '4' of 'a': its content"},
 		{"DELETE FROM instances WHERE id = '4'",
 	         "instance '4' of 'a': is missing after event"},
-		{"DELETE FROM events WHERE id = '4'", "instance '4' of 'a': has no event"},
+		{"DELETE FROM events WHERE id = '4'", "event 6: the event before it is missing"},
+		{"DELETE FROM events WHERE revision >= 400", "instance '297' of 'a': has no event"},
 		{"DELETE FROM counters", "counters"},
 		{"DROP TABLE events", "events: unreadable"},
 	};
@@ -118,6 +119,54 @@ START_TEST(verify_finds_an_id_with_two_lives)
 }
 END_TEST
 
+/** Their events were removed by retention: only a keyframe still knows of them. */
+START_TEST(verify_compares_old_instances_with_the_newest_keyframe)
+{
+	char name[64];
+
+	put(EVENT_UPDATED, 1);
+	write_keyframe(journal_revision(journal));
+	put(EVENT_DEREGISTERED, 2);
+	put(EVENT_UPDATED, 3);
+	journal_set_retention(journal, 0, 3);
+	while (journal_tidy(journal, 0) > 0)
+		;
+	close_it();
+	ck_assert_msg(verify() == 0, "%s", findings);
+	statedir_sql("CREATE TABLE one AS SELECT * FROM instances WHERE id = '4'");
+	statedir_sql("DELETE FROM instances WHERE id = '4'");
+	ck_assert_int_eq(verify(), -EBADMSG);
+	ck_assert_msg(strstr(findings, "instance '4' of 'a': is missing after the keyframe") !=
+	                      NULL,
+	              "%s", findings);
+	statedir_sql("INSERT INTO instances SELECT * FROM one");
+	ck_assert_msg(verify() == 0, "%s", findings);
+
+	/* One that was removed long ago, and is there again. */
+	journal = statedir_open();
+	journal_set_retention(journal, 0, 3);
+	put(EVENT_DEREGISTERED, 4);
+	put(EVENT_UPDATED, 1);
+	write_keyframe(journal_revision(journal));
+	put(EVENT_UPDATED, 3);
+	put(EVENT_UPDATED, 3);
+	while (journal_tidy(journal, 0) > 0)
+		;
+	close_it();
+	ck_assert_msg(verify() == 0, "%s", findings);
+	statedir_sql("INSERT INTO instances SELECT * FROM one");
+	ck_assert_int_eq(verify(), -EBADMSG);
+	ck_assert_msg(strstr(findings, "instance '4' of 'a': is not in the keyframe") != NULL, "%s",
+	              findings);
+
+	/* A damaged keyframe is only a cache, and then the older one does not reach so far. */
+	(void)snprintf(name, sizeof(name), "%s", statedir_find(KEYFRAME_PREFIX));
+	statedir_damage(name, 70, 10);
+	ck_assert_int_eq(verify(), 0);
+	ck_assert_ptr_nonnull(strstr(findings, "may be deleted"));
+}
+END_TEST
+
 START_TEST(verify_ends_its_list_of_findings_somewhere)
 {
 	close_it();
@@ -127,6 +176,40 @@ START_TEST(verify_ends_its_list_of_findings_somewhere)
 	char want[32];
 	(void)snprintf(want, sizeof(want), "\nand %d more\n", MANY + MANY / 3 + MANY / 5 - 100);
 	ck_assert_msg(strstr(findings, want) != NULL, "%s", findings);
+}
+END_TEST
+
+/** Whatever a power cut leaves of the very first start: there is nothing yet, and it is no damage.
+ */
+START_TEST(the_beginnings_of_a_first_start_are_no_damage)
+{
+	static const char *const beginnings[] = {"", "PRAGMA journal_mode=WAL"};
+	struct stat status;
+
+	for (size_t i = 0; i < sizeof(beginnings) / sizeof(beginnings[0]); i++) {
+		for (int log = 0; log < 3; log++) {
+			close_it();
+			teardown();
+			statedir_make();
+			statedir_sql(beginnings[i]);
+			/* a header of a log, and one that is cut */
+			FILE *file = log > 0 ? fopen(statedir_file("rollcall.db-wal"), "wb") : NULL;
+			if (file != NULL) {
+				static const unsigned char header[32] = {0x37, 0x7f, 0x06, 0x82};
+				ck_assert_uint_eq(fwrite(header, 1, log == 1 ? 32 : 20, file),
+				                  log == 1 ? 32 : 20);
+				ck_assert_int_eq(fclose(file), 0);
+			}
+			ck_assert_msg(verify() == 1, "%zu %d: %s", i, log, findings);
+			ck_assert_str_eq(findings, "");
+			ck_assert_int_eq(stat(statedir_file("rollcall.db"), &status), 0);
+			ck_assert_int_eq(status.st_size, i == 0 ? 0 : PAGE);
+			journal = statedir_open();
+			ck_assert_int_eq(journal_found(journal), JOURNAL_FOUND_NONE);
+			ck_assert_str_eq(journal_trouble(journal), "");
+			ck_assert_ptr_null(statedir_find("rollcall.db.corrupt"));
+		}
+	}
 }
 END_TEST
 
@@ -147,4 +230,6 @@ SUITE("journal_verify", setup, teardown, a_sound_file_verifies_and_is_not_change
       a_file_after_retention_verifies, verify_finds_what_is_wrong,
       verify_compares_instances_with_events, verify_finds_an_id_with_two_lives,
       verify_ends_its_list_of_findings_somewhere,
+      verify_compares_old_instances_with_the_newest_keyframe,
+      the_beginnings_of_a_first_start_are_no_damage,
       verify_refuses_a_file_in_use_and_one_that_is_not_there)

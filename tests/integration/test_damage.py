@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""What a bad disk leaves behind: damage that is found, said, and survived; and what is no damage."""
+
+import glob
+import gzip
+import os
+import random
+import shutil
+import sqlite3
+import subprocess
+
+import rollcall_test as rt
+
+OK, DAMAGED = 0, 1
+DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'data')
+
+
+class Damage(rt.TestCase):
+
+    def check(self, state_dir):
+        """--check: exit status and what it printed."""
+        result = subprocess.run([rt.ROLLCALLD, '--check', f'--state-dir={state_dir}'],
+                                stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+                                timeout=rt.seconds(30))
+        return result.returncode, result.stdout + result.stderr
+
+    def killed(self, count=40):
+        """A daemon that was killed, its acknowledged changes in its write-ahead log."""
+        daemon = self.daemon()
+        for n in range(count):
+            daemon.register('web', f'instance-{n}')
+        daemon.kill()
+        return daemon
+
+    def flip(self, path, at, bit):
+        with open(path, 'r+b') as file:
+            file.seek(at)
+            byte = file.read(1)[0]
+            file.seek(at)
+            file.write(bytes([byte ^ 1 << bit]))
+
+    def test_one_flipped_bit_in_the_log_loses_nothing_unsaid(self):
+        for seed in range(4):
+            daemon = self.killed()
+            log = daemon.database + '-wal'
+            rng = random.Random(seed)
+            self.flip(log, rng.randrange(os.path.getsize(log)), rng.randrange(8))
+            code, text = self.check(daemon.state_dir)
+            self.assertEqual(code, DAMAGED, text)
+            self.assertIn('rollcall.db-wal', text)
+            daemon.start()
+            daemon.wait_log('error.*rollcall.db-wal.*is damaged in.*kept as rollcall.db.corrupt-')
+            self.assertTrue(glob.glob(daemon.database + '.corrupt-*-wal'))
+            lost = daemon.metric('rollcall_journal_lost_events_total')
+            self.assertEqual(daemon.metric('rollcall_journal_salvages_total'), 1)
+            self.assertGreaterEqual(len(daemon.ids('web')) + lost, 40)
+            daemon.restart()
+            self.assertEqual(daemon.metric('rollcall_journal_salvages_total'), 0)
+
+    def test_a_database_that_lost_its_content_comes_back(self):
+        for size in (0, 100):
+            daemon = self.killed()
+            with open(daemon.database, 'r+b') as file:
+                file.truncate(size)
+            code, text = self.check(daemon.state_dir)
+            self.assertEqual(code, DAMAGED, text)
+            daemon.start()
+            daemon.wait_log('error.*rollcall.db. has lost its content')
+            self.assertEqual(len(daemon.ids('web')), 40)
+
+    def test_the_beginnings_of_a_first_start_are_no_damage(self):
+        state_dir = self.directory()
+        with open(os.path.join(state_dir, 'rollcall.db'), 'wb'):
+            pass
+        code, text = self.check(state_dir)
+        self.assertEqual(code, OK, text)
+        self.assertIn('nothing has been written to the journal yet', text)
+        daemon = self.daemon(state_dir)
+        daemon.register('web', 'a')
+        self.assertEqual(glob.glob(daemon.database + '.corrupt-*'), [])
+        self.assertNotIn('"error"', daemon.log)
+
+    def test_a_history_beside_a_damaged_event_is_refused_whatever_is_asked_for(self):
+        daemon = self.killed(20)
+        daemon.restart()
+        client = self.client(daemon)
+        self.assertEqual(client.get('/v1/events?service=web').status, 200)
+        database = sqlite3.connect(daemon.database)
+        with database:
+            database.execute("UPDATE events SET service = 'xeb' WHERE revision = 7")
+        database.close()
+        for asked in ('', '?service=web', '?service=db', '?kind=drained', '?service=web&id=instance-19'):
+            self.assert_problem(client.get('/v1/events' + asked), 503, 'storage-failed')
+        for path in ('/v1/services/web?at=10', '/v1/services/db?at=10'):
+            self.assert_problem(client.get(path), 503, 'storage-failed')
+        self.assertEqual(client.get('/v1/events?since=7&service=web').status, 200)
+        daemon.register('web', 'new')
+
+    # --- salvaging --------------------------------------------------------------
+
+    def damaged_tree(self, state_dir):
+        """Its tree leads back to keys that came before."""
+        with gzip.open(os.path.join(DATA, 'salvage-loop.db.gz')) as packed, \
+                open(os.path.join(state_dir, 'rollcall.db'), 'wb') as file:
+            shutil.copyfileobj(packed, file)
+
+    def test_salvaging_a_tree_that_leads_in_circles_ends(self):
+        state_dir = self.directory()
+        self.damaged_tree(state_dir)
+        self.assertEqual(self.check(state_dir)[0], DAMAGED)
+        daemon = self.daemon(state_dir)
+        daemon.wait_log('error.*instances salvaged: 152;')
+        self.assertEqual(sum(daemon.status()['instances'].values()), 152)
+
+
+if __name__ == '__main__':
+    rt.main()
