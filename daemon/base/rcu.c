@@ -53,6 +53,11 @@ void rcu_retire(struct retired *object, void (*fn)(struct retired *))
 	call_rcu(&object->head, reclaim);
 }
 
+void rcu_prepare(void)
+{
+	(void)get_default_call_rcu_data(); /* starts it */
+}
+
 void rcu_drain(void)
 {
 	rcu_barrier();

@@ -27,3 +27,6 @@ void rcu_leave(void);
 void rcu_retire(struct retired *object, void (*fn)(struct retired *));
 /** Waits until all that was retired before is reclaimed. Not inside a visit. */
 void rcu_drain(void);
+/** Starts the library's own thread, which keeps the signal mask that the caller has now. Else the
+ * first rcu_retire() does. */
+void rcu_prepare(void);

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/rcu.h"
 #include "base/thread.h"
 #include "base/version.h"
 #include "config/config.h"
@@ -140,7 +141,11 @@ static int open_registry(struct daemon *daemon)
 
 	if (r < 0)
 		return r;
+	/* A crash at any moment leaves the files to the next start, and so does this. */
+	rcu_prepare(); /* with signals blocked */
+	signals_end_at_once();
 	r = registry_open(&options, &daemon->registry, &error);
+	signals_gather();
 	if (r < 0) {
 		log_line(LOG_ERR, "%s", error.text[0] != '\0' ? error.text : strerror(-r));
 		return r;

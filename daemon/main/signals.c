@@ -85,6 +85,41 @@ void signals_fail(struct signals *signals)
 		return;
 }
 
+static void end_at_once(int number)
+{
+	(void)number;
+	_exit(0);
+}
+
+static void set_stopping(sigset_t *ret)
+{
+	CHECK_OK(sigemptyset(ret));
+	CHECK_OK(sigaddset(ret, SIGTERM));
+	CHECK_OK(sigaddset(ret, SIGINT));
+}
+
+void signals_end_at_once(void)
+{
+	struct sigaction action = {.sa_handler = end_at_once};
+	sigset_t stopping;
+
+	set_stopping(&stopping);
+	CHECK_OK(sigaction(SIGTERM, &action, NULL));
+	CHECK_OK(sigaction(SIGINT, &action, NULL));
+	CHECK_OK(pthread_sigmask(SIG_UNBLOCK, &stopping, NULL));
+}
+
+void signals_gather(void)
+{
+	struct sigaction action = {.sa_handler = SIG_DFL};
+	sigset_t stopping;
+
+	set_stopping(&stopping);
+	CHECK_OK(pthread_sigmask(SIG_BLOCK, &stopping, NULL));
+	CHECK_OK(sigaction(SIGTERM, &action, NULL));
+	CHECK_OK(sigaction(SIGINT, &action, NULL));
+}
+
 void signals_allow_interrupt(void)
 {
 	sigset_t interrupt;

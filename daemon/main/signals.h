@@ -19,5 +19,13 @@ void signals_fini(struct signals *signals);
 enum signals_event signals_wait(struct signals *signals, int timeout_ms, const char **ret_name);
 /** Makes signals_wait() answer SIGNALS_FAILED. Any thread; never blocks. */
 void signals_fail(struct signals *signals);
+/**
+ * For what may take long before there is anything to stop in order, such as salvaging a large file:
+ * SIGTERM and SIGINT end the process at once with exit status 0. All that it does meanwhile must
+ * stand a crash. Until signals_gather().
+ */
+void signals_end_at_once(void);
+/** They wait for signals_wait() again. */
+void signals_gather(void);
 /** Gives SIGINT its usual meaning back: whoever presses ^C again does not want to wait. */
 void signals_allow_interrupt(void);

@@ -6,6 +6,7 @@ import gzip
 import os
 import random
 import shutil
+import signal
 import sqlite3
 import subprocess
 
@@ -111,6 +112,34 @@ class Damage(rt.TestCase):
         daemon = self.daemon(state_dir)
         daemon.wait_log('error.*instances salvaged: 152;')
         self.assertEqual(sum(daemon.status()['instances'].values()), 152)
+
+    def test_a_stop_while_salvaging_is_heard_and_loses_nothing(self):
+        disk = self.slow_disk()
+        self.damaged_tree(disk.state_dir)
+        before = os.path.getsize(os.path.join(disk.state_dir, 'rollcall.db'))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            disk.set(sync_delay_ms=600_000)
+            daemon = self.daemon(disk.state_dir, env=disk.env, start=False)
+            synced = disk.syncs
+            daemon.spawn()
+            rt.wait_for(lambda: disk.syncs > synced, what='a sync of the file that is built')
+            self.assertTrue(glob.glob(daemon.database + '.building'))
+            daemon.signal(number)
+            self.assertEqual(daemon.wait_exit(), 0)
+            self.assertEqual(os.path.getsize(daemon.database), before)
+        disk.set(sync_delay_ms=0)
+        daemon.start()
+        self.assertEqual(sum(daemon.status()['instances'].values()), 152)
+        self.assertEqual(glob.glob(daemon.database + '.building*'), [])
+
+    def test_no_thread_takes_the_signals_that_stop(self):
+        daemon = self.daemon()
+        daemon.register('web', 'a')
+        stopping = 1 << signal.SIGTERM - 1 | 1 << signal.SIGINT - 1
+        for status in glob.glob(f'/proc/{daemon.pid}/task/*/status'):
+            with open(status, encoding='ascii') as file:
+                fields = dict(line.split(':', 1) for line in file)
+            self.assertEqual(int(fields['SigBlk'], 16) & stopping, stopping, fields['Name'])
 
 
 if __name__ == '__main__':
