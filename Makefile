@@ -55,7 +55,7 @@ CPP_DAEMON := -I$(srcdir)/daemon
 CPP_CLIENT := -I$(srcdir)/client/include -I$(srcdir)/client
 COMPILE_AS = $(CC) $(ROLLCALL_CPPFLAGS) $(1) $(CPPFLAGS) $(2) $(ROLLCALL_CFLAGS) $(CFLAGS)
 COMPILE = $(call COMPILE_AS,$(CPP_DAEMON),$(DEPS_CFLAGS)) -fPIE
-COMPILE_CLIENT = $(call COMPILE_AS,$(CPP_CLIENT),$(CLIENT_CFLAGS) $(TOOL_CFLAGS)) -fPIC -fvisibility=hidden
+COMPILE_CLIENT = $(call COMPILE_AS,$(CPP_CLIENT),$(CLIENT_CFLAGS)) -fPIC -fvisibility=hidden
 LINK = $(CC) $(ROLLCALL_LDFLAGS) -pie $(LDFLAGS)
 LINK_SHARED = $(CC) $(ROLLCALL_LDFLAGS) -shared $(LDFLAGS)
 
@@ -215,7 +215,7 @@ $(B)/client/tool_files.o: $(B)/client/tool_files.c $(srcdir)/client/tool/builtin
 # The tool carries the library in itself: it runs from the build folder and cannot meet another version.
 $(B)/rollcall: $(TOOL_SRCS:%.c=$(B)/%.o) $(B)/client/tool_files.o $(CLIENT_LIB)
 	$(call say,LD,$@)
-	$(Q)$(LINK) -o $@ $^ $(CLIENT_LIBS) $(TOOL_LIBS)
+	$(Q)$(LINK) -o $@ $^ $(CLIENT_LIBS)
 
 # The examples see what users see: the public header and the shared library.
 $(EXAMPLES): $(B)/%: $(B)/%.o $(CLIENT_SO)

@@ -3,6 +3,7 @@
 #include "tool/api.h"
 #include "tool/builtin.h"
 #include "tool/commands.h"
+#include "tool/terminal.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -43,6 +44,17 @@ static void offer_options(const struct command *command, const char *prefix)
 	}
 }
 
+static void offer_one(const char *candidate, const char *about)
+{
+	struct text line = {NULL, 0, 0};
+
+	terminal_put(&line, candidate);
+	text_put(&line, "\t");
+	terminal_put(&line, about);
+	(void)puts(line.data);
+	text_free(&line);
+}
+
 /** Asks the registry, quickly and without a word. */
 static void offer_listed(const struct args *args, const char *path, const char *list,
                          const char *name, const char *about)
@@ -56,8 +68,10 @@ static void offer_listed(const struct args *args, const char *path, const char *
 	if (tool_set_up(&tool, args) < 0)
 		return;
 	if (http_send(tool.http, &request, &answer) == 0) {
-		json_array_foreach(json_object_get(answer.json, list), i, one)(void) printf(
-			"%s\t%s\n", api_text(one, name), about != NULL ? api_text(one, about) : "");
+		json_array_foreach(json_object_get(answer.json, list), i, one)
+		{
+			offer_one(api_text(one, name), about != NULL ? api_text(one, about) : "");
+		}
 		http_answer_free(&answer);
 	}
 	http_close(tool.http);

@@ -3,6 +3,7 @@
 #include "tool/commands.h"
 #include "tool/http.h"
 #include "tool/memory.h"
+#include "tool/terminal.h"
 #include "tool/version.h"
 
 #include <errno.h>
@@ -35,14 +36,20 @@ const char *tool_user_agent(void)
 
 void tool_warn(const char *format, ...)
 {
+	struct text text = {NULL, 0, 0};
 	va_list args;
+	char *made = NULL;
 
-	(void)fflush(stdout);
-	(void)fputs("rollcall: ", stderr);
 	va_start(args, format);
-	(void)vfprintf(stderr, format, args);
+	int len = vasprintf(&made, format, args);
 	va_end(args);
-	(void)fputc('\n', stderr);
+	if (len < 0)
+		memory_lacks();
+	terminal_put(&text, made);
+	free(made);
+	(void)fflush(stdout);
+	(void)fprintf(stderr, "rollcall: %s\n", text.data);
+	text_free(&text);
 }
 
 int64_t tool_now_ms(void)
@@ -218,6 +225,7 @@ int main(int argc, char **argv)
 {
 	struct sigaction ignore = {.sa_handler = SIG_IGN};
 
+	terminal_set_up();
 	(void)sigaction(SIGPIPE, &ignore, NULL); /* cannot fail; a closed output is told below */
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		memory_lacks();

@@ -2,14 +2,14 @@
 #include "tool/output.h"
 
 #include "tool/memory.h"
+#include "tool/table.h"
+#include "tool/terminal.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <libsmartcols/libsmartcols.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* clang-format off */
 static const struct column service_columns[] = {
@@ -137,35 +137,30 @@ static void put_cell(struct text *cell, const struct column *column, const json_
 	}
 }
 
-static const char *status_color(const char *status)
-{
-	if (strcmp(status, "healthy") == 0)
-		return "green";
-	if (strcmp(status, "draining") == 0)
-		return "yellow";
-	return "red";
-}
-
-static void check(int r)
-{
-	if (r != 0)
-		memory_lacks();
-}
-
 static bool is_shown(const struct tool *tool, const struct column *column)
 {
 	return !column->wide || tool->format == FORMAT_WIDE;
 }
 
-static void add_row(const struct tool *tool, struct libscols_table *table, const struct view *view,
+/** Fills in the columns that are shown. */
+static void make_table(const struct tool *tool, const struct view *view, struct table *table)
+{
+	*table = (struct table){.headers = tool->headers, .color = tool->color};
+	for (size_t i = 0; i < view->count; i++) {
+		const struct column *column = &view->columns[i];
+		bool right = column->kind == COLUMN_NUMBER || column->kind == COLUMN_DURATION;
+
+		if (is_shown(tool, column))
+			table->column[table->columns++] = (struct table_column){
+				column->title, right, column->kind == COLUMN_STATUS, 0};
+	}
+}
+
+static void add_row(const struct tool *tool, struct table *table, const struct view *view,
                     const json_t *thing)
 {
-	struct libscols_line *line = scols_table_new_line(table, NULL);
 	struct text cell = {NULL, 0, 0};
-	size_t n = 0;
 
-	if (line == NULL)
-		memory_lacks();
 	for (size_t i = 0; i < view->count; i++) {
 		const struct column *column = &view->columns[i];
 
@@ -174,59 +169,33 @@ static void add_row(const struct tool *tool, struct libscols_table *table, const
 		text_clear(&cell);
 		text_put(&cell, "");
 		put_cell(&cell, column, find(thing, column->key));
-		check(scols_line_set_data(line, n, cell.data));
-		if (tool->color && column->kind == COLUMN_STATUS)
-			check(scols_cell_set_color(scols_line_get_cell(line, n),
-			                           status_color(cell.data)));
-		n++;
+		table_add(table, cell.data);
 	}
 	text_free(&cell);
 }
 
-static struct libscols_table *new_table(const struct tool *tool)
-{
-	struct libscols_table *table = scols_new_table();
-
-	if (table == NULL)
-		memory_lacks();
-	check(scols_table_enable_noheadings(table, !tool->headers));
-	check(scols_table_enable_colors(table, tool->color));
-	check(scols_table_set_column_separator(table, "  "));
-	return table;
-}
-
-static void add_column(struct libscols_table *table, const char *title, int flags)
-{
-	if (scols_table_new_column(table, title, 0, flags) == NULL)
-		memory_lacks();
-}
-
 static void print_rows(const struct tool *tool, const struct view *view, const json_t *array)
 {
-	struct libscols_table *table = new_table(tool);
+	struct table table;
 	const json_t *thing;
 	size_t i;
 
-	for (i = 0; i < view->count; i++) {
-		const struct column *column = &view->columns[i];
-		bool right = column->kind == COLUMN_NUMBER || column->kind == COLUMN_DURATION;
-		bool gives =
-			column->kind == COLUMN_METADATA || strcmp(column->title, "REASON") == 0;
-
-		if (is_shown(tool, column))
-			add_column(table, column->title,
-			           (right ? SCOLS_FL_RIGHT : 0) | (gives ? SCOLS_FL_TRUNC : 0));
-	}
-	json_array_foreach(array, i, thing) add_row(tool, table, view, thing);
-	check(scols_print_table(table));
-	scols_unref_table(table);
+	make_table(tool, view, &table);
+	json_array_foreach(array, i, thing) add_row(tool, &table, view, thing);
+	table_print(&table);
 }
 
 static void print_json(const json_t *json, size_t flags)
 {
-	if (json_dumpf(json, stdout, flags | JSON_ENCODE_ANY) < 0)
-		return; /* told at the end, when standard output is closed */
-	(void)putchar('\n');
+	char *dump = json_dumps(json, flags | JSON_ENCODE_ANY);
+	struct text text = {NULL, 0, 0};
+
+	if (dump == NULL)
+		memory_lacks();
+	terminal_put_json(&text, dump);
+	free(dump);
+	(void)puts(text.data);
+	text_free(&text);
 }
 
 static void print_key(const json_t *array, const char *key)
@@ -236,12 +205,15 @@ static void print_key(const json_t *array, const char *key)
 
 	json_array_foreach(array, i, thing)
 	{
-		struct text cell = {NULL, 0, 0};
+		struct text value = {NULL, 0, 0};
+		struct text line = {NULL, 0, 0};
 
-		text_put(&cell, "");
-		put_value(&cell, find(thing, key));
-		(void)puts(cell.data);
-		text_free(&cell);
+		text_put(&value, "");
+		put_value(&value, find(thing, key));
+		terminal_put(&line, value.data);
+		(void)puts(line.data);
+		text_free(&value);
+		text_free(&line);
 	}
 }
 
@@ -302,69 +274,38 @@ void output_one(const struct tool *tool, const struct view *view, json_t *thing)
 	json_decref(document);
 }
 
-/** What would move the cursor or worse becomes a question mark. */
-static void make_harmless(char *text)
+/** Rows in columns of a fixed width, since those that follow are not known. */
+static void print_part(const struct tool *tool, const struct view *view, const json_t *array,
+                       bool first)
 {
-	for (unsigned char *at = (unsigned char *)text; *at != '\0'; at++) {
-		if (*at < ' ' || *at == 127)
-			*at = '?';
-		else if (at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0)
-			at[0] = at[1] = '?';
-	}
-}
+	struct table table;
+	const json_t *thing;
+	size_t n = 0;
+	size_t i;
 
-/** @p text NULL: the heading. */
-static void print_cell(const struct tool *tool, const struct column *column, char *text, bool last)
-{
-	const char *shown = text != NULL ? text : column->title;
-	bool colored = tool->color && text != NULL && column->kind == COLUMN_STATUS;
-	int width = last ? 0 : (int)column->width;
-	const char *escape = "";
-
-	if (text != NULL)
-		make_harmless(text);
-	if (colored)
-		escape = strcmp(text, "healthy") == 0    ? "\033[32m"
-		         : strcmp(text, "draining") == 0 ? "\033[33m"
-		                                         : "\033[31m";
-	(void)printf("%s%*s%s%s", escape, column->kind == COLUMN_NUMBER ? width : -width, shown,
-	             colored ? "\033[0m" : "", last ? "\n" : "  ");
-}
-
-/** @p thing NULL: the headings. */
-static void print_line(const struct tool *tool, const struct view *view, const json_t *thing)
-{
-	for (size_t i = 0; i < view->count; i++) {
-		const struct column *column = &view->columns[i];
-		struct text cell = {NULL, 0, 0};
-
-		if (!is_shown(tool, column))
-			continue;
-		text_put(&cell, "");
-		put_cell(&cell, column, find(thing, column->key));
-		print_cell(tool, column, thing != NULL ? cell.data : NULL, i + 1 == view->count);
-		text_free(&cell);
-	}
+	make_table(tool, view, &table);
+	json_array_foreach(array, i, thing) add_row(tool, &table, view, thing);
+	for (i = 0; i < view->count; i++)
+		if (is_shown(tool, &view->columns[i]))
+			table.column[n++].width = (size_t)view->columns[i].width;
+	if (first && tool->headers)
+		table_print_row(&table, NULL);
+	table.headers = false;
+	table_print(&table);
 }
 
 void output_part(const struct tool *tool, const struct view *view, json_t *array, bool first)
 {
-	const json_t *thing;
-	size_t i;
-
-	if (tool->format == FORMAT_TABLE || tool->format == FORMAT_WIDE) {
-		if (first && tool->headers)
-			print_line(tool, view, NULL);
-		json_array_foreach(array, i, thing) print_line(tool, view, thing);
-	} else if (tool->format == FORMAT_NAME || tool->format == FORMAT_ADDRESS) {
+	if (tool->format == FORMAT_TABLE || tool->format == FORMAT_WIDE)
+		print_part(tool, view, array, first);
+	else if (tool->format == FORMAT_NAME || tool->format == FORMAT_ADDRESS)
 		print_key(array, tool->format == FORMAT_NAME ? view->name : view->address);
-	} else {
+	else
 		print_lines(array);
-	}
 	(void)fflush(stdout);
 }
 
-static void add_facts(struct libscols_table *table, const char *prefix, json_t *object)
+static void add_facts(struct table *table, const char *prefix, json_t *object)
 {
 	const char *key;
 	json_t *value;
@@ -378,14 +319,10 @@ static void add_facts(struct libscols_table *table, const char *prefix, json_t *
 		if (json_is_object(value)) {
 			add_facts(table, name.data, value);
 		} else {
-			struct libscols_line *line = scols_table_new_line(table, NULL);
-
 			text_put(&cell, "");
 			put_value(&cell, value);
-			if (line == NULL)
-				memory_lacks();
-			check(scols_line_set_data(line, 0, name.data));
-			check(scols_line_set_data(line, 1, cell.data));
+			table_add(table, name.data);
+			table_add(table, cell.data);
 		}
 		text_free(&name);
 		text_free(&cell);
@@ -394,14 +331,16 @@ static void add_facts(struct libscols_table *table, const char *prefix, json_t *
 
 void output_facts(const struct tool *tool, json_t *object)
 {
+	struct table table = {
+		.column = {{.title = "FACT"}, {.title = "VALUE"}},
+		.columns = 2,
+		.headers = tool->headers,
+	};
+
 	if (tool->format == FORMAT_JSON || tool->format == FORMAT_JSONL) {
 		print_json(object, tool->format == FORMAT_JSON ? JSON_INDENT(2) : JSON_COMPACT);
 		return;
 	}
-	struct libscols_table *table = new_table(tool);
-	add_column(table, "FACT", 0);
-	add_column(table, "VALUE", 0);
-	add_facts(table, "", object);
-	check(scols_print_table(table));
-	scols_unref_table(table);
+	add_facts(&table, "", object);
+	table_print(&table);
 }

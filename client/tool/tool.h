@@ -34,7 +34,8 @@ struct tool {
 /** From options and environment. @return 0 or -EINVAL (told); http_close(tool->http) undoes it */
 int tool_set_up(struct tool *tool, const struct args *args);
 
-/** Writes "rollcall: ..." and a line feed to standard error. */
+/** Writes "rollcall: ..." and a line feed to standard error; what may not reach a terminal is
+ * escaped. */
 void tool_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /** Milliseconds of CLOCK_MONOTONIC. */

@@ -77,7 +77,7 @@ class Telling(TestCase):
         watch.wait_out('added')
         self.assertEqual(watch.out.splitlines(), [
             'CHANGE   ID                        ADDRESS                STATUS     METADATA',
-            'added    a                         10.0.0.1:80            \x1b[32mhealthy  \x1b[0m  k=v?[2J??1m'])
+            'added    a                         10.0.0.1:80            \x1b[32mhealthy  \x1b[0m  k=v\\x1b[2J\\u009b1m'])
 
     def test_filters_hide_the_others(self):
         daemon = self.daemon()
