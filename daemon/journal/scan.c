@@ -87,7 +87,8 @@ int scan_pages(sqlite3 *db, const char *pragma, scan_fn find, void *arg)
 	 * 3.40: it takes the view's page number, 0, for the mark of a partial check). */
 	int r = sql_exec(db, "BEGIN; DROP VIEW IF EXISTS history");
 
-	if (r == -EBUSY) /* another program writes: then without that */
+	if (r == -EBUSY ||
+	    r == -EROFS) /* another program writes, or we may not: then without that */
 		r = 0;
 	if (r == 0)
 		r = sql_prepare(db, pragma, &stmt);

@@ -65,6 +65,9 @@ static void lay_out(const struct image *log, const struct image *index)
 /** Takes what is on the disk now. */
 static void take_images(void)
 {
+	free(db.data);
+	free(wal_before.data);
+	free(shm_before.data);
 	wal_before = wal;
 	shm_before = shm;
 	db = load("rollcall.db");
@@ -72,14 +75,6 @@ static void take_images(void)
 	shm = load("rollcall.db-shm");
 	last_begins = wal_before.len;
 	revision = journal_revision(journal);
-}
-
-static void retake_images(void)
-{
-	free(wal_before.data);
-	free(shm_before.data);
-	free(db.data);
-	take_images();
 }
 
 static void setup_log(void)
@@ -272,7 +267,7 @@ START_TEST(a_torn_first_transaction_leaves_nothing_behind)
 	journal = statedir_open();
 	put(EVENT_UPDATED, 1);
 	put(EVENT_UPDATED, 1);
-	retake_images();
+	take_images();
 	memset(wal.data + 32 + 100, 0, 200);
 	lay_out(&wal, NULL);
 	ck_assert_int_eq(verify(), -EBADMSG); /* two transactions */
@@ -307,7 +302,7 @@ START_TEST(what_was_rolled_back_is_no_damage)
 		faultvfs_reset();
 	}
 	put(EVENT_UPDATED, 1);
-	retake_images();
+	take_images();
 	for (int with_shm = 0; with_shm < 2; with_shm++) {
 		lay_out(&wal, with_shm ? &shm : NULL);
 		ck_assert_msg(verify() == 0, "%s", findings);
@@ -340,11 +335,11 @@ START_TEST(frames_of_an_older_log_are_no_damage)
 	do {
 		put(EVENT_UPDATED, 1);
 		ck_assert_int_ge(journal_tidy(journal, 0), 0);
-		retake_images();
+		take_images();
 	} while (!has_started_over());
 	for (int i = 0; i < 5; i++)
 		put(EVENT_UPDATED, 1);
-	retake_images();
+	take_images();
 	ck_assert(has_started_over());
 	lay_out(&wal, &shm);
 	ck_assert_int_eq(verify(), 0);
