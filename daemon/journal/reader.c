@@ -147,8 +147,8 @@ static int find_end(struct journal_reader *reader, const struct journal_query *q
 }
 
 /**
- * Looks at all events up to @p end, as each must be there and be sound: else the answer could be
- * incomplete, and nobody would know.
+ * Reads all events up to @p end. Each must be there and be sound: otherwise the answer could be
+ * incomplete without any sign of it.
  * @param order  from where the query begins; order->last goes along
  * @return 1: as many as were asked for
  */

@@ -292,7 +292,7 @@ static int conclude(struct salvage *salvage, struct salvage_result *ret_result)
 	return r;
 }
 
-/** What the counters say cannot be proved, so what is far off is not believed. */
+/** The counters have no checksum, so a value that is far off is not used. */
 static int read_counters(struct salvage *salvage)
 {
 	int64_t begins = 0;
@@ -428,7 +428,7 @@ static int swap(int dir_fd)
 	return r;
 }
 
-/** Was there anything at all? */
+/** Is there any file of that name? A database that was missing leaves none. */
 static bool was_kept(int dir_fd, const char *kept)
 {
 	char name[80];

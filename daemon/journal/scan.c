@@ -46,17 +46,12 @@ static int scan_instances(sqlite3 *db, uint64_t *ret_latest)
 {
 	struct instance instance;
 	sqlite3_stmt *stmt = NULL;
-	uint64_t before = 0;
-	int r = sql_prepare(db, "SELECT " ROW_INSTANCE " FROM instances ORDER BY incarnation",
-	                    &stmt);
+	int r = sql_prepare(db, "SELECT " ROW_INSTANCE " FROM instances", &stmt);
 
 	while (r == 0 && (r = sql_step(stmt)) > 0) {
 		r = row_instance(stmt, &instance);
-		if (r == 0 && instance.incarnation <= before)
-			r = -EBADMSG;
 		if (r < 0)
 			break;
-		before = instance.incarnation;
 		if (instance.revision > *ret_latest)
 			*ret_latest = instance.revision;
 	}

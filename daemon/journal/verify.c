@@ -78,13 +78,37 @@ static int check_pages(struct verify *verify)
 	return ended(verify, "pages", scan_pages(verify->db, pragma, find_page, verify));
 }
 
+/** The keys of a table as they are read. */
+struct keys {
+	const char *table;
+	int64_t last;
+	unsigned back; /* how often a lower one followed */
+};
+
+/** @return false: a damaged tree can lead round in circles for ever, and this one seems to */
+static bool keys_next(struct verify *verify, struct keys *keys, int64_t key)
+{
+	bool is_back = key <= keys->last;
+
+	keys->last = key;
+	if (!is_back || ++keys->back <= FINDINGS_MAX)
+		return true;
+	find(verify, "%s: out of order; the rest was not read", keys->table);
+	return false;
+}
+
 static int check_events(struct verify *verify)
 {
+	struct keys keys = {.table = "events"};
 	struct scan_order order;
 	struct event event;
 	sqlite3_stmt *stmt = NULL;
 	int r = scan_order_begin(verify->db, &order);
 
+	if (r == -EBADMSG) {
+		find(verify, "counters: where the events begin cannot be read");
+		return 0;
+	}
 	if (r == 0)
 		r = sql_prepare(verify->db, "SELECT " ROW_EVENT " FROM events ORDER BY revision",
 		                &stmt);
@@ -100,26 +124,22 @@ static int check_events(struct verify *verify)
 			     revision);
 			r = 0;
 		}
+		if (r == 0 && !keys_next(verify, &keys, revision))
+			break;
 	}
 	(void)sqlite3_finalize(stmt); /* its error is known */
-	return ended(verify, "events", r);
+	return ended(verify, keys.table, r);
 }
 
 static int check_instances(struct verify *verify)
 {
+	struct keys keys = {.table = "instances"};
 	struct instance instance;
 	sqlite3_stmt *stmt = NULL;
-	int64_t before = 0;
 	int r = sql_prepare(verify->db,
 	                    "SELECT " ROW_INSTANCE " FROM instances ORDER BY incarnation", &stmt);
 
 	while (r == 0 && (r = sql_step(stmt)) > 0) {
-		int64_t incarnation = sqlite3_column_int64(stmt, COL_INCARNATION);
-
-		if (incarnation <= before)
-			find(verify, "instance '%s' of '%s': is out of its place",
-			     text_of(stmt, COL_ID), text_of(stmt, COL_SERVICE));
-		before = incarnation;
 		r = row_instance(stmt, &instance);
 		if (r == -EBADMSG) {
 			find(verify,
@@ -127,9 +147,12 @@ static int check_instances(struct verify *verify)
 			     text_of(stmt, COL_ID), text_of(stmt, COL_SERVICE));
 			r = 0;
 		}
+		if (r == 0 &&
+		    !keys_next(verify, &keys, sqlite3_column_int64(stmt, COL_INCARNATION)))
+			break;
 	}
 	(void)sqlite3_finalize(stmt); /* its error is known */
-	return ended(verify, "instances", r);
+	return ended(verify, keys.table, r);
 }
 
 /* Each gives a row for whatever is wrong: what, service, id, and the revision at fault. */
@@ -222,7 +245,12 @@ static int find_keyframe(struct verify *verify, uint64_t *ret_revision)
 	return r;
 }
 
-/** @param gone  who was removed since then. @param there  whom the keyframe has; is filled */
+/**
+ * Finds instances of the keyframe that are neither there nor removed.
+ * @param here  incarnations in the table
+ * @param gone  incarnations that events after the keyframe removed
+ * @param there  is filled with the incarnations in the keyframe
+ */
 static int compare_keyframe(struct verify *verify, uint64_t revision, struct str rows,
                             const struct numbers *here, const struct numbers *gone,
                             struct numbers *there)

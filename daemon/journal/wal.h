@@ -4,12 +4,11 @@
  * damage?
  *
  * SQLite ends at the first frame whose checksum is wrong and drops the rest without an error. A
- * power cut leaves such a frame in the last transaction, whose commit nobody was promised. A frame
- * that goes bad later drops transactions that were acknowledged. As each commit is synced before
- * the next transaction is written, these prove damage: a frame that follows a commit frame behind
- * the bad one; the -shm file, which counts a transaction only once it is synced; a frame that
- * follows a header that is wrong, as the header is synced first; and a frame of which nothing but
- * its salt or its checksum is wrong.
+ * power cut leaves such a frame in the last transaction, which was not acknowledged. A frame that
+ * goes bad later drops transactions that were. As each commit is synced before the next transaction
+ * is written, these prove damage: a frame that follows a commit frame behind the bad one; the -shm
+ * file, which counts a transaction only once it is synced; a frame that follows a wrong header, as
+ * the header is synced first; and a frame of which nothing but its salt or its checksum is wrong.
  */
 #pragma once
 

@@ -2,6 +2,7 @@
 /** Damage that is met when the file is opened, and a crash while it is mended. */
 #include "damage_fixture.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
 
 /* --- at open --------------------------------------------------------------- */
@@ -130,6 +131,62 @@ START_TEST(revisions_stay_above_a_floor_that_was_raised)
 	journal = statedir_open();
 	ck_assert_uint_lt(journal_revision(journal), 1000000);
 	put(EVENT_REGISTERED, 0);
+}
+END_TEST
+
+START_TEST(a_counter_below_0_is_damage)
+{
+	close_it();
+	statedir_sql("UPDATE counters SET value = -1 WHERE name = 'removed_through'");
+	journal = statedir_open();
+	expect_salvaged(0);
+	expect_all_left();
+}
+END_TEST
+
+/** Every way through the tree is another: there would be 17 to the power of 12. */
+START_TEST(a_tree_that_comes_back_to_its_pages_is_read_in_a_bounded_time)
+{
+	unsigned char root[PAGE];
+	long pages[16];
+	long at;
+
+	close_it();
+	at = (long)statedir_number("SELECT rootpage FROM sqlite_schema WHERE name = 'events'");
+	int fd = open(statedir_file("rollcall.db"), O_RDWR | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(pread(fd, root, PAGE, (at - 1) * PAGE), PAGE);
+	ck_assert_int_eq(root[0], 5); /* an interior page */
+	int cells = root[3] << 8 | root[4];
+	ck_assert_int_ge(cells, 13);
+	for (int level = 12; level >= 0; level--) {
+		long next = 0;
+
+		/* its children are all the page that the level below took */
+		for (int cell = 0; cell < cells; cell++) {
+			unsigned char *child =
+				root + (root[12 + 2 * cell] << 8 | root[13 + 2 * cell]);
+
+			if (level == 12) {
+				pages[cell < 16 ? cell : 15] = child[2] << 8 | child[3];
+				continue;
+			}
+			next = pages[level + 1];
+			child[2] = (unsigned char)(next >> 8);
+			child[3] = (unsigned char)next;
+		}
+		if (level == 12)
+			continue;
+		root[10] = (unsigned char)(next >> 8);
+		root[11] = (unsigned char)next;
+		long to = level == 0 ? at : pages[level];
+		ck_assert_int_eq(pwrite(fd, root, PAGE, (to - 1) * PAGE), PAGE);
+	}
+	ck_assert_int_eq(close(fd), 0);
+	ck_assert_int_eq(verify(), -EBADMSG);
+	journal = statedir_open();
+	ck_assert_int_eq(journal_found(journal), JOURNAL_FOUND_CORRUPT);
+	expect_all_left();
 }
 END_TEST
 
@@ -325,6 +382,27 @@ START_TEST(a_keyframe_keeps_revisions_from_going_back)
 }
 END_TEST
 
+START_TEST(a_keyframe_of_another_history_is_not_salvaged)
+{
+	struct event event = statedir_event(EVENT_REGISTERED, "a", "5"); /* which has left */
+	struct keyframe_mark mark = {.revision = journal_revision(journal)};
+	struct keyframe_draft draft;
+	int dir_fd = open(statedir_path(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	event.instance.incarnation = event.instance.revision = mark.revision;
+	keyframe_init(&draft);
+	keyframe_add(&draft, &event.instance);
+	ck_ok(keyframe_write(&draft, dir_fd, &mark));
+	keyframe_fini(&draft);
+	(void)close(dir_fd);
+	close_it();
+	statedir_sql("UPDATE instances SET port = 1 WHERE id = '7'");
+	journal = statedir_open();
+	expect_salvaged(0);
+	expect_all_left();
+}
+END_TEST
+
 /** Rows are damaged, and their events were removed by retention: but not from the keyframe. */
 START_TEST(a_keyframe_has_what_neither_rows_nor_events_have)
 {
@@ -453,6 +531,8 @@ SUITE("journal_corrupt", setup, teardown, a_file_that_is_no_database_is_kept_asi
       without_counters_revisions_do_not_go_back, a_second_accident_goes_on_above_the_first,
       damage_to_any_page_is_survived, a_file_cut_short_is_survived,
       a_file_that_was_emptied_is_damage, an_empty_file_of_a_first_start_is_a_new_one,
+      a_counter_below_0_is_damage, a_keyframe_of_another_history_is_not_salvaged,
+      a_tree_that_comes_back_to_its_pages_is_read_in_a_bounded_time,
       a_rollback_journal_goes_with_the_damaged_file,
       an_older_event_does_not_undo_what_the_row_knows, revisions_stay_above_a_floor_that_was_raised,
       what_was_lost_comes_back_from_the_newest_keyframe_that_is_sound,

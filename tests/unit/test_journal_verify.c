@@ -2,6 +2,8 @@
 /** Verifying a file that nobody has open. */
 #include "damage_fixture.h"
 
+#include <fcntl.h>
+
 START_TEST(a_sound_file_verifies_and_is_not_changed)
 {
 	struct stat before;
@@ -46,6 +48,8 @@ START_TEST(verify_finds_what_is_wrong)
 		{"DELETE FROM events WHERE id = '4'", "event 6: the event before it is missing"},
 		{"DELETE FROM events WHERE revision >= 400", "instance '297' of 'a': has no event"},
 		{"DELETE FROM counters", "counters"},
+		{"UPDATE counters SET value = -1 WHERE name = 'removed_through'", "counters"},
+		{"UPDATE counters SET value = -1 WHERE name = 'revision_floor'", "counters"},
 		{"DROP TABLE events", "events: unreadable"},
 	};
 
@@ -158,6 +162,21 @@ START_TEST(verify_compares_old_instances_with_the_newest_keyframe)
 	ck_assert_int_eq(verify(), -EBADMSG);
 	ck_assert_msg(strstr(findings, "instance '4' of 'a': is not in the keyframe") != NULL, "%s",
 	              findings);
+
+	/* Nor one of another history, as that of a backup that was put back. */
+	struct keyframe_mark mark;
+	uint64_t list[KEYFRAMES_MAX];
+	size_t keyframes = 0;
+	int dir_fd = open(statedir_path(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ck_ok(keyframe_list(dir_fd, list, &keyframes));
+	ck_ok(keyframe_mark(dir_fd, list[keyframes - 1], &mark));
+	struct keyframe_draft draft;
+	mark.checksum++;
+	keyframe_init(&draft);
+	ck_ok(keyframe_write(&draft, dir_fd, &mark));
+	keyframe_fini(&draft);
+	(void)close(dir_fd);
+	ck_assert_msg(verify() == 0, "%s", findings);
 
 	/* A damaged keyframe is only a cache, and then the older one does not reach so far. */
 	(void)snprintf(name, sizeof(name), "%s", statedir_find(KEYFRAME_PREFIX));

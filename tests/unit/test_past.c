@@ -458,6 +458,39 @@ START_TEST(damage_to_any_event_or_instance_is_met_by_a_state_of_one_service)
 }
 END_TEST
 
+/** Revisions that were raised by hand leave a gap, and no other is one. */
+START_TEST(a_raised_floor_is_no_missing_event)
+{
+	struct past_query query = {.service = STR("web")};
+	struct past_bounds bounds;
+	struct past_state *state = NULL;
+	struct event event = statedir_event(EVENT_REGISTERED, "db", "z");
+
+	make_events(1, 10);
+	past_close(past);
+	journal_close(journal);
+	statedir_sql("UPDATE counters SET value = 100 WHERE name = 'revision_floor'");
+	journal = statedir_open();
+	ck_ok(past_open(statedir_path(), &past));
+	ck_ok(journal_append(journal, &event, 1));
+	ck_assert_uint_eq(event.revision, 101);
+	static const uint64_t sound[] = {3, 10, 50, 100, 101};
+	for (size_t i = 0; i < sizeof(sound) / sizeof(sound[0]); i++) {
+		query.revision = sound[i];
+		ck_ok(past_read(past, &query, &state, &bounds));
+		past_state_free(state);
+	}
+	statedir_sql("DELETE FROM events WHERE revision = 5");
+	for (size_t i = 0; i < sizeof(sound) / sizeof(sound[0]); i++) {
+		query.revision = sound[i];
+		int r = past_read(past, &query, &state, &bounds);
+		ck_assert_int_eq(r, sound[i] < 5 ? 0 : -EIO);
+		if (r == 0)
+			past_state_free(state);
+	}
+}
+END_TEST
+
 /** Bisection goes by the times of events, so each that it looks at must be sound. */
 START_TEST(a_damaged_time_does_not_lead_to_another_state)
 {
@@ -568,6 +601,7 @@ SUITE("past", setup, teardown, each_state_is_that_of_the_model_with_and_without_
       what_was_called_incomplete_by_hand_is_not_rebuilt, without_memory_nothing_of_the_past_is_told,
       an_error_of_the_disk_is_told_and_passes, there_is_no_past_without_a_journal,
       damage_to_any_event_or_instance_is_met_by_a_state_of_one_service,
-      a_damaged_time_does_not_lead_to_another_state, a_keyframe_of_another_history_is_not_used,
-      a_time_stands_for_the_last_event_up_to_it, a_keyframe_needs_its_event,
+      a_raised_floor_is_no_missing_event, a_damaged_time_does_not_lead_to_another_state,
+      a_keyframe_of_another_history_is_not_used, a_time_stands_for_the_last_event_up_to_it,
+      a_keyframe_needs_its_event,
       what_a_crash_left_unfinished_is_removed_and_other_names_are_left_alone)
