@@ -19,9 +19,10 @@ class Directories(rt.TestCase):
         self.folder = self.directory()
 
     def run_there(self, *command):
-        # Neither this make's flags nor its variables.
+        # Neither the flags of the make that runs this test nor the variables on its command line, which make
+        # hands on in the environment.
         env = {name: value for name, value in os.environ.items()
-               if not name.startswith(('MAKE', 'MFLAGS', 'ROLLCALL'))}
+               if not name.startswith(('MAKE', 'MFLAGS', 'ROLLCALL')) and name not in ('SAN', 'COVERAGE', 'FUZZING')}
         return subprocess.run(command, cwd=self.folder, env=env, check=True, text=True,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE).stdout
 

@@ -35,6 +35,11 @@ class Unread(rt.TestCase):
         self.addCleanup(sock.close)
         return sock
 
+    def assert_grown_little(self, daemon, before):
+        """A sanitizer keeps what is freed, and shadows it: what a page each costs cannot be seen there."""
+        if not rt.SANITIZED:
+            self.assertLess(daemon.rss_bytes() - before, 150 * MIB)
+
     def answered(self, daemon):
         return daemon.metric('rollcall_http_requests_total', code='200') or 0
 
@@ -49,7 +54,7 @@ class Unread(rt.TestCase):
                 daemon.heartbeat('big', 'i00000')
         rt.wait_for(lambda: self.answered(daemon) >= 300)
         self.assertGreater(daemon.metric('rollcall_http_unsent_bytes'), 0)
-        self.assertLess(daemon.rss_bytes() - before, 150 * MIB)
+        self.assert_grown_little(daemon, before)
 
     def test_a_peer_that_does_not_read_is_refused_more(self):
         daemon = self.daemon(options=[f'--max-unsent-bytes-per-peer={40 * MIB}'])
@@ -78,7 +83,7 @@ class Unread(rt.TestCase):
             self.ask(daemon, '/v1/services/big/watch')
         rt.wait_for(lambda: daemon.metric('rollcall_streams', stream='watch') == 101)
         daemon.heartbeat('big', 'i00000')
-        self.assertLess(daemon.rss_bytes() - before, 150 * MIB)
+        self.assert_grown_little(daemon, before)
 
         # What is changed meanwhile comes after the state that was begun with.
         daemon.register('big', 'i02999', port=81)
