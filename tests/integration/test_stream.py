@@ -365,7 +365,7 @@ class Retention(TestCase):
 
 
     def test_who_is_too_slow_gets_all_up_to_an_explicit_reset_and_never_a_gap(self):
-        slow = {'receive_buffer': 4096}
+        slow = {'receive_buffer': 65536}
         events = self.stream(**slow)
         lines = self.stream(headers=LINES, wait_ms=600000, **slow)
         watch = self.stream(WATCH, **slow)
