@@ -165,7 +165,7 @@ void problem_errno(struct api_response *response, int error)
 		break;
 	default: /* EIO, and whatever else a disk may answer */
 		problem(response, "storage-failed",
-		        "the journal failed: no change is accepted until the daemon has restarted");
+		        "the journal cannot be read or written: the log of the daemon says why");
 		break;
 	}
 }

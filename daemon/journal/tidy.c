@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "journal/checkpoint.h"
 #include "journal/internal.h"
+#include "journal/row.h"
 #include "journal/sql.h"
 
 #include <errno.h>
@@ -28,19 +29,32 @@ static bool is_misdated(const struct journal *journal, int64_t time_ms, int64_t 
 	return journal->retention.events_max_age_ms > 0 && time_ms - now_ms > AGE_DAY_MS;
 }
 
+/** A wrong time would remove events too early, so each is proved. @return 1: an event, 0: the end
+ */
+static int next_event(sqlite3_stmt *stmt, struct event *ret_event)
+{
+	int r = sql_step(stmt);
+
+	if (r <= 0)
+		return r;
+	r = row_event(stmt, ret_event);
+	return r < 0 ? r : 1;
+}
+
 static int note_oldest(struct journal *journal)
 {
 	sqlite3_stmt *stmt = journal->stmt[STMT_OLDEST_EVENTS];
+	struct event event;
 	int r = sql_error(journal->db, sqlite3_bind_int64(stmt, 1, 1));
 
 	if (r < 0)
 		return r;
-	r = sql_step(stmt);
+	r = next_event(stmt, &event);
 	if (r > 0) {
-		journal->oldest = (uint64_t)sqlite3_column_int64(stmt, 0);
-		journal->oldest_ms = sqlite3_column_int64(stmt, 1);
-		(void)sqlite3_reset(stmt); /* it gave its row */
+		journal->oldest = event.revision;
+		journal->oldest_ms = event.time_ms;
 	}
+	(void)sqlite3_reset(stmt); /* its error is known */
 	return r < 0 ? r : 0;
 }
 
@@ -109,21 +123,20 @@ static int find_last(struct journal *journal, int64_t now_ms, uint64_t *ret_last
 	sqlite3_stmt *stmt = journal->stmt[STMT_OLDEST_EVENTS];
 	uint64_t beyond = beyond_count(journal);
 	int64_t before_ms = beyond_age(journal, now_ms);
+	struct event event;
 	uint64_t last = 0;
 	size_t found = 0;
 	int r = sql_error(journal->db, sqlite3_bind_int64(stmt, 1, STEP_EVENTS));
 
 	if (r < 0)
 		return r;
-	while ((r = sql_step(stmt)) > 0) {
-		int64_t time_ms = sqlite3_column_int64(stmt, 1);
-
+	while ((r = next_event(stmt, &event)) > 0) {
 		found++;
-		if (found > beyond && is_misdated(journal, time_ms, now_ms))
+		if (found > beyond && is_misdated(journal, event.time_ms, now_ms))
 			continue; /* it goes with the next that is old */
-		if (found > beyond && time_ms >= before_ms)
+		if (found > beyond && event.time_ms >= before_ms)
 			break;
-		last = (uint64_t)sqlite3_column_int64(stmt, 0);
+		last = event.revision;
 	}
 	(void)sqlite3_reset(stmt); /* its error is known */
 	if (r < 0)
@@ -144,8 +157,7 @@ static int run_with(struct journal *journal, enum journal_stmt which, uint64_t r
 /** @p count events, all up to @p last, are in the log no more. */
 static void note_removed(struct journal *journal, uint64_t last, uint64_t count)
 {
-	if (last <= journal->counted_through) {
-		CHECK(journal->events >= count);
+	if (last <= journal->counted_through && count <= journal->events) {
 		journal->events -= count;
 	} else { /* more than was counted: so the count goes on from there */
 		journal->events = 0;

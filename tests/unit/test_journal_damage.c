@@ -54,6 +54,24 @@ START_TEST(damage_met_while_running_is_repaired_by_the_next_start)
 }
 END_TEST
 
+START_TEST(an_event_whose_time_is_damaged_is_not_removed_for_its_age)
+{
+	int r;
+
+	close_it();
+	long long events = statedir_number("SELECT count(*) FROM events");
+	statedir_sql("UPDATE events SET time_ms = 1 WHERE revision = 1");
+	journal = statedir_open();
+	journal_set_retention(journal, (int64_t)365 * 24 * 3600 * 1000, 0);
+	while ((r = journal_tidy(journal, NOW_MS)) > 0)
+		;
+	ck_assert_int_eq(r, -EIO);
+	ck_assert_ptr_nonnull(strstr(journal_trouble(journal), "damaged"));
+	close_it();
+	ck_assert_int_eq(statedir_number("SELECT count(*) FROM events"), events);
+}
+END_TEST
+
 START_TEST(a_start_meets_events_that_are_lost)
 {
 	uint64_t before = journal_revision(journal);
@@ -135,5 +153,6 @@ START_TEST(a_false_alarm_changes_nothing)
 END_TEST
 
 SUITE("journal_damage", setup, teardown, damage_met_while_running_is_repaired_by_the_next_start,
-      a_start_meets_events_that_are_lost, removing_whom_the_file_does_not_know_is_damage,
+      an_event_whose_time_is_damaged_is_not_removed_for_its_age, a_start_meets_events_that_are_lost,
+      removing_whom_the_file_does_not_know_is_damage,
       damage_met_by_a_reader_is_repaired_by_the_next_start, a_false_alarm_changes_nothing)
