@@ -520,6 +520,19 @@ class Talking(tool_test.TestCase):
             self.assertEqual(self.tool(None, 'services', '--token-file', self.file(text)).code, USAGE)
         self.assertEqual(self.tool(None, 'services', '--token-file', '/nonexistent').code, USAGE)
 
+    def test_a_gateway_that_has_no_registry_is_none(self):
+        for status, code in (('502 Bad Gateway', UNREACHABLE), ('503 Unavailable', UNREACHABLE),
+                             ('504 Timeout', UNREACHABLE), ('403 Forbidden', ERROR), ('500 Oops', ERROR)):
+            with self.subTest(status):
+                address, _ = self.answering(f'HTTP/1.1 {status}\r\nConnection: close\r\n\r\n'.encode())
+                result = self.tool(address, 'services')
+                self.assertEqual(result.code, code)
+                self.assertIn(f"{address}: the answer is not a registry's (status {status[:3]})", result.err)
+        # Another server's problems are not the registry's either.
+        address, _ = self.answering(b'HTTP/1.1 400 Bad\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n'
+                                    b'{"code":"invalid-parameter"}')
+        self.assertEqual(self.tool(address, 'services').code, ERROR)
+
     def test_answers_that_make_no_sense_are_errors(self):
         head = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n'
         for answer, code in ((head + b'{', ERROR), (head + b'[]', ERROR), (head + b'{"services":7}', ERROR),

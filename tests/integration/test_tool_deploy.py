@@ -133,6 +133,16 @@ class Reloads(TestCase):
         self.wait_target('good\nother\n')
         rt.wait_for(lambda: os.listdir(self.folder) == ['target'], 20, 'the mark is removed')
 
+    def test_a_mark_without_another_content_makes_one_reload_only(self):
+        # As after a kill between the mark and the rename, when the registry is as it was.
+        self.write('a\n')
+        self.registry.register('web', 'a')
+        self.write('a reload is owed; before it the file held:\na\n', f'{self.folder}/.target.reload')
+        code, render = self.once('--reload', RELOAD)
+        self.assertEqual(code, ERROR)
+        self.wait_log('reload:a.')
+        self.assertIn('there is no other content', render.err)
+
     def test_the_mark_keeps_the_old_content_private(self):
         self.write('secret\n')
         self.registry.register('web', 'a')
@@ -271,12 +281,19 @@ class Limits(TestCase):
              'sh -c \'echo $$ >>"$NOTES/pids"; exec sleep 1000\' & '
              'while test "$(wc -l <"$NOTES/pids")" != 2; do sleep 0.01; done; ')
 
+    def setUp(self):
+        super().setUp()
+        self.addCleanup(self.end_all)
+
+    def end_all(self):
+        for pid in self.listed():
+            tool_test.end_process(int(pid))
+
+    def listed(self):
+        return tool_test.read(f'{self.notes}/pids').split()
+
     def pids(self):
-        found = rt.wait_for(lambda: len(tool_test.read(f'{self.notes}/pids').split()) >= 2 and
-                            tool_test.read(f'{self.notes}/pids').split(), 20, 'the processes')
-        for pid in found:
-            self.addCleanup(tool_test.end_process, int(pid))
-        return found
+        return rt.wait_for(lambda: len(self.listed()) >= 2 and self.listed(), 20, 'the processes')
 
     def wait_gone(self, pids):
         rt.wait_for(lambda: not any(tool_test.lives(pid) for pid in pids), 10, 'the end of the processes')

@@ -230,6 +230,14 @@ class Running(TestCase):
             self.assertEqual(watch.stop(number), 128 + number)
             self.wait_gone(pids)
 
+    def test_what_the_command_started_is_asked_first(self):
+        watch = self.start(self.daemon(), 'watch', 'web', '--', 'sh', '-c',
+                           'sh -c \'trap "echo asked; exit" TERM; echo ready; while :; do sleep 0.05; done\' & '
+                           'trap "" TERM; wait; echo parent')
+        watch.wait_out('ready')
+        watch.stop()
+        self.assertIn('asked', watch.out)
+
     def test_a_second_signal_does_not_wait(self):
         watch, pids = self.stubborn(self.daemon())
         watch.signal(signal.SIGTERM)
