@@ -237,18 +237,17 @@ int replace_install(const char *made, const char *path)
 
 int replace_file(const char *path, const struct text *content, mode_t mode)
 {
-	char *file;
-	char *made;
+	char *file = NULL;
+	char *made = NULL;
 
 	int r = replace_resolve(path, &file);
 	if (r < 0)
 		return r;
 	if (!replace_holds(file, content)) {
 		r = replace_prepare(file, content, mode, &made);
-		if (r == 0) {
+		if (made != NULL)
 			r = replace_install(made, file);
-			free(made);
-		}
+		free(made);
 	}
 	free(file);
 	return r;

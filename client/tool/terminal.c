@@ -33,17 +33,22 @@ static bool is_hidden(uint32_t code)
 	return false;
 }
 
+/** Bytes of the character that begins with @p lead; 0: none does. */
+static size_t char_len(unsigned char lead)
+{
+	if (lead < 0x80)
+		return 1;
+	if (lead < 0xc0 || lead >= 0xf8)
+		return 0;
+	return lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+}
+
 /** Reads the character that @p text begins with. @return its bytes; 0: it is not UTF-8 */
 static size_t read_char(const char *text, uint32_t *ret_code)
 {
 	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
 	const unsigned char *bytes = (const unsigned char *)text;
-	size_t len = bytes[0] < 0x80   ? 1
-	             : bytes[0] < 0xc0 ? 0
-	             : bytes[0] < 0xe0 ? 2
-	             : bytes[0] < 0xf0 ? 3
-	             : bytes[0] < 0xf8 ? 4
-	                               : 0;
+	size_t len = char_len(bytes[0]);
 	uint32_t code = bytes[0];
 
 	if (len > 1)
