@@ -14,7 +14,7 @@
 #include <string.h>
 
 /* What a slice on its way costs besides the list of members: the page, and libmicrohttpd's copy. */
-#define SLICE_COST (2 * SLICE_BYTES)
+#define SLICE_COST ((uint64_t)2 * SLICE_BYTES)
 
 struct roll {
 	struct slices slices;

@@ -346,7 +346,7 @@ static int try_keyframe(struct rebuild *rebuild, uint64_t keyframe)
 static int is_usable(struct past *past, uint64_t removed, uint64_t keyframe, int64_t *ret_ms)
 {
 	struct keyframe_mark stored;
-	struct keyframe_mark mark;
+	struct keyframe_mark mark = {.revision = 0};
 
 	if (keyframe <= removed || keyframe_mark(past->dir_fd, keyframe, &stored) < 0)
 		return 0;
@@ -569,7 +569,7 @@ static int remove_useless(struct past *past)
 int past_put_keyframe(struct past *past, struct keyframe_draft *draft, uint64_t revision,
                       int64_t *ret_ms)
 {
-	struct keyframe_mark mark;
+	struct keyframe_mark mark = {.revision = 0};
 	int r;
 
 	CHECK_MAGIC(past, past);

@@ -146,6 +146,13 @@ static int find_end(struct journal_reader *reader, const struct journal_query *q
 	return r;
 }
 
+/** Whom the events are for. */
+struct visitor {
+	int (*each)(void *arg, const struct event *event);
+	void *arg;
+	uint64_t last; /* the revision that it was given last, or where it begins */
+};
+
 /**
  * Reads all events up to @p end. Each must be there and be sound: otherwise the answer could be
  * incomplete without any sign of it.
@@ -153,8 +160,7 @@ static int find_end(struct journal_reader *reader, const struct journal_query *q
  * @return 1: as many as were asked for
  */
 static int visit(struct journal_reader *reader, const struct journal_query *query, uint64_t end,
-                 int (*each)(void *arg, const struct event *event), void *arg,
-                 struct scan_order *order, uint64_t *last)
+                 struct scan_order *order, struct visitor *visitor)
 {
 	struct event event;
 	uint32_t visited = 0;
@@ -176,10 +182,10 @@ static int visit(struct journal_reader *reader, const struct journal_query *quer
 			break;
 		if (!is_asked_for(query, &event))
 			continue;
-		each_r = each(arg, &event);
+		each_r = visitor->each(visitor->arg, &event);
 		if (each_r < 0)
 			break;
-		*last = event.revision;
+		visitor->last = event.revision;
 		visited++;
 	}
 	(void)sqlite3_reset(reader->events); /* its error is known */
@@ -196,7 +202,7 @@ int journal_reader_events(struct journal_reader *reader, const struct journal_qu
 {
 	struct scan_order order = {.last = 0};
 	uint64_t latest = 0;
-	uint64_t last = query->since;
+	struct visitor visitor = {.each = each, .arg = arg, .last = query->since};
 	uint64_t end = 0;
 	int r;
 
@@ -205,7 +211,7 @@ int journal_reader_events(struct journal_reader *reader, const struct journal_qu
 	if (r == 0 && query->since < order.begins)
 		r = -ESTALE;
 	if (r == 0 && query->since > latest) {
-		last = latest;
+		visitor.last = latest;
 		r = -ERANGE;
 	}
 	if (r == 0)
@@ -213,12 +219,12 @@ int journal_reader_events(struct journal_reader *reader, const struct journal_qu
 	order.last = query->since;
 	r = damage_is_told(reader, r);
 	if (r == 0)
-		r = visit(reader, query, end, each, arg, &order, &last);
+		r = visit(reader, query, end, &order, &visitor);
 	end_view(reader);
-	if (r == 0 && end > last) /* all up to there has been looked at */
-		last = end;
+	if (r == 0 && end > visitor.last) /* all up to there has been looked at */
+		visitor.last = end;
 	if (r >= 0 || r == -ERANGE)
-		*ret_last = last;
+		*ret_last = visitor.last;
 	if (r >= 0 || r == -ESTALE)
 		*ret_oldest = order.begins + 1;
 	if (r < 0)

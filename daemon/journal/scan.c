@@ -62,7 +62,7 @@ static int scan_instances(sqlite3 *db, uint64_t *ret_latest)
 /** Only their keys: two pages that took each other's place, or a lost one, show in their order. */
 static int scan_events(sqlite3 *db, uint64_t *ret_latest)
 {
-	struct scan_order order;
+	struct scan_order order = {.last = 0};
 	sqlite3_stmt *stmt = NULL;
 	int r = scan_order_begin(db, &order);
 
