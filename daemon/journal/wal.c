@@ -434,7 +434,7 @@ int wal_apply(int wal_fd, const struct wal_report *report, int out_fd)
 
 	if (report->apply == 0)
 		return 0;
-	walk.buffer = malloc(FRAME_HEADER_SIZE + (size_t)walk.page_size);
+	walk.buffer = calloc(1, FRAME_HEADER_SIZE + (size_t)walk.page_size);
 	if (walk.buffer == NULL)
 		return -ENOMEM;
 	for (uint64_t number = 1; r >= 0 && number <= report->apply; number++) {

@@ -128,7 +128,7 @@ uint64_t instance_cost_most(const struct instance *instance)
 	static const unsigned escape = 6;  /* the JSON of one byte at most: \u001f */
 	static const unsigned fixed = 600; /* the names of all members, numbers and times */
 	size_t strings = instance->service.len + instance->id.len + 2 * instance->host.len +
-	                 instance->metadata.len + 4 * instance->metadata_count +
+	                 instance->metadata.len + (size_t)4 * instance->metadata_count +
 	                 instance->status_reason.len + instance->status_by.len;
 
 	return cost_of(fixed + escape * strings, strings);
