@@ -175,11 +175,11 @@ class Stuck(TestCase):
         for i in range(MANY):
             self.registry.register('web', f'i{i}', metadata=BIG)
 
-    def stick(self, path, headers=SSE):
+    def stick(self, path, headers=SSE, receive_buffer=4096):
         """It is never sent all there is, so it never waits: it is busy."""
         before = self.registry.metric(STREAMS, stream='watch') + self.registry.metric(
             STREAMS, stream='events')
-        raw = self.send(path, headers, receive_buffer=4096)
+        raw = self.send(path, headers, receive_buffer=receive_buffer)
         rt.wait_for(lambda: self.registry.metric(STREAMS, stream='watch') + self.registry.metric(
             STREAMS, stream='events') > before, 20, 'it has begun')
         return raw
@@ -236,7 +236,8 @@ class Stuck(TestCase):
             self.assertEqual(self.drain_for(300, **more), (0, 1))
 
     def test_it_is_told_once_it_reads(self):
-        raw = self.stick(WATCH)
+        # A window that its peer fills: of 4 KiB a last bit stays open, and the rest waits for a persist timer.
+        raw = self.stick(WATCH, receive_buffer=65536)
         drains = [self.drain(name, wait_ms=600000) for name in ('a', 'b')]
         self.wait_draining('a')
         self.wait_draining('b')

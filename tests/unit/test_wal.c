@@ -207,7 +207,7 @@ START_TEST(a_log_that_was_cut_is_damage)
 {
 	struct image cut = wal;
 
-	for (cut.len = 1; cut.len < wal.len; cut.len += 1000 + random_below(5000)) {
+	for (cut.len = 1; cut.len < wal.len; cut.len += 10000 + random_below(20000)) {
 		if (cut.len < 32 + FRAME)
 			continue; /* less than a frame: nobody can tell what it was */
 		lay_out(&cut, &shm);
