@@ -39,7 +39,8 @@ int decide_event(struct batch *batch, struct entry *entry, enum event_kind kind,
 		.instance = *instance,
 	};
 
-	const struct member *member = snapshot_draft_apply(batch->draft, event, &tenure->lease);
+	const struct member *member =
+		snapshot_draft_apply(batch->draft, event, tenure_lease(tenure));
 	if (member == NULL)
 		return -ENOMEM;
 	event->instance = member->value; /* whose strings last as long as the draft */
@@ -112,7 +113,7 @@ static int register_new(struct registry *registry, struct batch *batch, struct e
 		return -ENOMEM;
 	r = decide_event(batch, entry, EVENT_REGISTERED, &instance, tenure);
 	if (r < 0)
-		free(tenure);
+		tenure_free(tenure);
 	entry->outcome = OUTCOME_CREATED;
 	return r;
 }
@@ -247,8 +248,7 @@ void renew_senders(struct registry *registry, const struct batch *batch)
 		const struct member *member =
 			service != NULL ? service_member(service, command->instance.id) : NULL;
 		if (member != NULL && check_conditions(command, member) == 0)
-			tenure_renew(tenure_of(member), leases_now(&registry->leases),
-			             clock_real_ms());
+			leases_renew(registry->leases, member->lease);
 	}
 	snapshot_leave(registry->store);
 }

@@ -23,7 +23,7 @@ static void hold_add(struct registry *registry, int64_t until_ms)
 
 void holds_update(struct registry *registry)
 {
-	int64_t now = leases_now(&registry->leases);
+	int64_t now = leases_now(registry->leases);
 	size_t kept = 0;
 
 	for (size_t i = 0; i < registry->hold_count; i++) {
@@ -37,9 +37,9 @@ void holds_update(struct registry *registry)
 
 /* The batch's own count of the service whose lease this is. There is room: a batch has at most
  * BATCH_DUE due leases. */
-static struct silence *silence_of(struct batch *batch, const struct tenure *tenure)
+static struct silence *silence_of(struct batch *batch, const struct due_lease *due)
 {
-	struct service_life *life = member_life(tenure->member);
+	struct service_life *life = member_life(due->member);
 
 	for (size_t i = 0; i < batch->silence_count; i++)
 		if (batch->silences[i].life == life)
@@ -97,9 +97,6 @@ static int64_t hold_back(const struct registry *registry, const struct batch *ba
 
 void silences_commit(struct registry *registry, struct batch *batch)
 {
-	for (size_t i = 0; i < batch->entry_count; i++)
-		if (batch->entries[i].command == NULL)
-			leases_uncount(batch->entries[i].tenure);
 	for (size_t i = 0; i < batch->silence_count; i++) {
 		const struct silence *silence = &batch->silences[i];
 
@@ -143,14 +140,14 @@ static int recover(struct batch *batch, struct entry *entry, const struct member
 
 	next.lease_out = false;
 	set_status_by_owner(&next, STR("heartbeat"), batch->now_real_ms);
-	return decide_event(batch, entry, EVENT_RECOVERED, &next, entry->tenure);
+	return decide_event(batch, entry, EVENT_RECOVERED, &next, entry->due.tenure);
 }
 
 static int expire(const struct registry *registry, struct batch *batch, struct entry *entry,
                   const struct member *member)
 {
 	struct instance next = member->value;
-	int64_t again_ms = hold_back(registry, batch, silence_of(batch, entry->tenure), &next);
+	int64_t again_ms = hold_back(registry, batch, silence_of(batch, &entry->due), &next);
 
 	if (again_ms != 0) {
 		postpone(entry, again_ms);
@@ -158,7 +155,7 @@ static int expire(const struct registry *registry, struct batch *batch, struct e
 	}
 	next.lease_out = true;
 	set_status(&next, STR("lease expired"), STR("sweeper"), batch->now_real_ms);
-	return decide_event(batch, entry, EVENT_EXPIRED, &next, entry->tenure);
+	return decide_event(batch, entry, EVENT_EXPIRED, &next, entry->due.tenure);
 }
 
 static int resume(struct batch *batch, struct entry *entry, const struct member *member)
@@ -170,33 +167,34 @@ static int resume(struct batch *batch, struct entry *entry, const struct member 
 	if (!next.lease_out)
 		set_status(&next, STR("the drain's time is over"), STR("sweeper"),
 		           batch->now_real_ms);
-	return decide_event(batch, entry, EVENT_RESUMED, &next, entry->tenure);
+	return decide_event(batch, entry, EVENT_RESUMED, &next, entry->due.tenure);
 }
 
 void decide_due(const struct registry *registry, struct batch *batch, struct entry *entry)
 {
-	struct tenure *tenure = entry->tenure;
-	const struct instance *instance = &tenure->member->value;
+	const struct due_lease *due = &entry->due;
+	const struct instance *instance = &due->member->value;
 	const struct member *member =
 		snapshot_draft_member(batch->draft, instance->service, instance->id);
 	int64_t now = batch->now_lease_ms;
 
-	if (tenure->is_counted)
-		silence_of(batch, tenure)->decided++;
+	if (due->is_counted)
+		silence_of(batch, due)->decided++;
 	/* a command of this batch may have ended it, or may have given its id a new life */
-	if (member == NULL || tenure_of(member) != tenure)
+	if (member == NULL || tenure_of(member) != due->tenure)
 		return;
 
-	entry->renewed_ms = atomic_load_explicit(&tenure->lease.renewed_ms, memory_order_relaxed);
+	entry->renewed_ms = atomic_load_explicit(&member->lease->renewed_ms, memory_order_relaxed);
 	bool alive = entry->renewed_ms + member->value.ttl_ms > now;
 	if (member->value.lease_out && alive)
 		entry->error = recover(batch, entry, member);
 	else if (!member->value.lease_out && !alive)
 		entry->error = expire(registry, batch, entry, member);
-	else if (tenure->drain_end_ms <= now && member->value.drained)
+	else if (due->drain_end_ms <= now && member->value.drained)
 		entry->error = resume(batch, entry, member);
-	else if (member->value.lease_out && tenure->remove_at_ms <= now)
-		entry->error = decide_event(batch, entry, EVENT_REMOVED, &member->value, tenure);
+	else if (member->value.lease_out && due->remove_at_ms <= now)
+		entry->error =
+			decide_event(batch, entry, EVENT_REMOVED, &member->value, due->tenure);
 	else /* renewed in the meantime */
 		postpone(entry, 0);
 }

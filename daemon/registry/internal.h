@@ -3,7 +3,7 @@
  * The registry's parts and who may touch what.
  *
  * registry.c  life and queue       writer.c  one batch: decide, commit, publish, complete
- * decide.c    command -> event     leases.c  lease clock, timers, sweeper
+ * decide.c    command -> event     leases.h  lease clock, timers, sweeper
  * expiry.c    due lease -> event, mass expiry    history.c  events from the log
  * archive.c   keyframes, questions about the past    rebuild.c  their answers
  * locked.c    commits while another process has the database locked
@@ -13,88 +13,26 @@
 #include "base/lock.h"
 #include "base/progress.h"
 #include "base/rcu.h"
-#include "base/timer.h"
+#include "registry/leases.h"
 #include "registry/registry.h"
 
 #include <pthread.h>
-#include <sys/queue.h>
 
-/** How often the sweeper looks, and how late it may be before it calls that a stall. */
-#define SWEEP_MS INT64_C(100)
-#define STALL_MS INT64_C(300)
-_Static_assert(SWEEP_MS <= PROGRESS_IDLE_MS, "the sweeper must be seen to make progress");
 /** When a due lease is looked at again whose event could not be committed. */
 #define EXPIRY_RETRY_MS 1000
 
-#define NEVER INT64_MAX
 /* Services that are gone are remembered by these alone: two that share one only make answers come
  * early. */
 #define REMOVED_BUCKETS 1024
-
-/** The lease of one incarnation, and when something is to happen to it. Freed by RCU after the
- * instance is removed. */
-struct tenure {
-	struct lease lease;
-
-	union {
-		/* guarded by LOCK_LEASES, until it ends */
-		struct {
-			struct timer timer;
-			TAILQ_ENTRY(tenure) due; /* linked while is_due */
-		};
-		struct retired retired; /* after that */
-	};
-
-	/* guarded by LOCK_LEASES; times are of the lease clock */
-	bool is_due;
-	bool is_counted; /* in its service's count of due leases */
-	bool recheck;    /* due whatever the times say */
-	bool lease_out;
-	int64_t ttl_ms;
-	int64_t remove_at_ms;  /* NEVER, or when an expired instance is to be removed */
-	int64_t drain_end_ms;  /* NEVER, or when an operator's drain ends */
-	int64_t not_before_ms; /* held back or tried again: nothing is due before */
-
-	/* writer only */
-	int64_t drained_until_ms; /* real time that drain_end_ms stands for */
-	const struct member *member;
-};
-
-TAILQ_HEAD(tenure_list, tenure);
-
-/** Leases, the lease clock and the sweeper thread. */
-struct leases {
-	/* atomic */
-	_Atomic int64_t blind_ms; /* time in which no heartbeat could be taken: what the lease clock
-	                             left out */
-
-	/* guarded by lock */
-	struct lock lock;
-	pthread_cond_t wake; /* ends the sweeper's sleep */
-	struct timers timers;
-	struct tenure_list due;
-	bool stopping;
-
-	/* registry_open() only: what the system's clock is ahead of the journal (journal_now_ms()),
-	 * so that drains for a time do not end because the clock is wrong; 0 afterwards */
-	int64_t clock_ahead_ms;
-
-	/* sweeper only */
-	int64_t swept_ms; /* clock_ms() of the last sweep */
-	int64_t gate_ms; /* after a stall: no expiry before each ingress thread has passed since; 0:
-	                    open */
-	struct progress progress;
-	pthread_t thread;
-	bool started;
-};
 
 /** Due leases that one batch takes beside its commands. */
 #define BATCH_DUE 64
 
 /** One command or due lease in a batch, and what was decided about it. */
 struct entry {
-	struct command *command; /* NULL: a due lease */
-	struct tenure *tenure;
+	struct command *command;     /* NULL: a due lease */
+	struct due_lease due;        /* then */
+	struct tenure *tenure;       /* of the event's instance */
 	const struct member *member; /* after the event; what the event removed */
 	struct event *event;         /* NULL: nothing changed */
 	int64_t renewed_ms;          /* of an expiring lease: what the decision read */
@@ -182,7 +120,7 @@ struct registry {
 	pthread_t writer;
 	bool started;
 
-	struct leases leases;
+	struct leases *leases;
 	struct history_thread *history;
 	struct archive *archive;
 };
@@ -190,38 +128,6 @@ struct registry {
 /* registry.c */
 /** There are due leases: the writer is to take them. Any thread. */
 void registry_wake(struct registry *registry);
-
-/* leases.c */
-int leases_start(struct registry *registry) MUST_USE;
-void leases_init(struct leases *leases);
-void leases_stop(struct leases *leases);
-void leases_fini(struct leases *leases);
-int64_t leases_now(const struct leases *leases);
-/** Takes up to @p most due leases off the list. Writer only. @return how many */
-size_t leases_take_due(struct leases *leases, struct tenure **ret, size_t most);
-/** It has been decided: no longer counts as due. Writer only. */
-void leases_uncount(struct tenure *tenure);
-/**
- * The lease follows what the event made of its instance: arms its timer anew. Writer only, after
- * publishing.
- * @param renewed_ms  the heartbeat that the decision was made on: if there has been another one
- * since, the lease is due at once; NEVER: the decision was not about the lease
- */
-void leases_settle(struct leases *leases, struct tenure *tenure, const struct member *member,
-                   int64_t renewed_ms);
-/** Looks at the lease again at @p at_ms, not before. Writer only. */
-void leases_postpone(struct leases *leases, struct tenure *tenure, int64_t at_ms);
-/** Nothing will happen to it any more; freed after a grace period. Writer only, after publishing.
- */
-void leases_end(struct leases *leases, struct tenure *tenure);
-struct tenure *tenure_new(int64_t now_lease_ms, int64_t now_real_ms) MUST_USE;
-void tenure_renew(struct tenure *tenure, int64_t now_lease_ms, int64_t now_real_ms);
-void sweep(struct registry *registry);
-
-static inline struct tenure *tenure_of(const struct member *member)
-{
-	return container_of(member->lease, struct tenure, lease);
-}
 
 /*
  * decide.c. Deciding changes the draft, the entry and the batch, and nothing else: after a commit

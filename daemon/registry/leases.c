@@ -1,19 +1,100 @@
 /* SPDX-License-Identifier: MIT */
+/**
+ * The lock guards the wheel, the list of due leases and the times of each tenure; heartbeats are
+ * stores into struct lease beside it, so they never wait. A timer is therefore often stale when it
+ * fires: the sweeper reads the lease again and arms it anew, which costs one visit per TTL instead
+ * of one per heartbeat. Each tenure is in one place at a time: in the wheel, on the list, or taken
+ * by the writer.
+ */
+#include "registry/leases.h"
+
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/lock.h"
 #include "base/log.h"
+#include "base/progress.h"
+#include "base/rcu.h"
 #include "base/thread.h"
+#include "base/timer.h"
 #include "metrics/metrics.h"
-#include "registry/internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/queue.h>
 
 /* Timers visited in one go before others may have the lock. */
 #define SWEEP_BATCH 256
+/* How late the sweeper may be before it calls that a stall. */
+#define STALL_MS INT64_C(300)
+_Static_assert(SWEEP_MS <= PROGRESS_IDLE_MS, "the sweeper must be seen to make progress");
+
+struct tenure {
+	struct lease lease;
+
+	union {
+		/* guarded by LOCK_LEASES, until it ends */
+		struct {
+			struct timer timer;
+			TAILQ_ENTRY(tenure) due; /* linked while is_due */
+		};
+		struct retired retired; /* after that */
+	};
+
+	/* guarded by LOCK_LEASES; times are of the lease clock */
+	const struct member *member; /* as of its latest event */
+	bool is_due;
+	bool is_counted; /* in its service's count of due leases */
+	bool recheck;    /* due whatever the times are */
+	bool lease_out;
+	int64_t ttl_ms;
+	int64_t remove_at_ms;     /* NEVER, or when an expired instance is to be removed */
+	int64_t drain_end_ms;     /* NEVER, or when an operator's drain ends */
+	int64_t drained_until_ms; /* the real time that drain_end_ms stands for */
+	int64_t not_before_ms;    /* held back or tried again: nothing is due before */
+};
+
+TAILQ_HEAD(tenure_list, tenure);
+
+struct leases {
+	/* set in leases_open(), never changed */
+	struct leases_options options;
+
+	/* atomic */
+	_Atomic int64_t blind_ms; /* time in which no heartbeat could be taken: what the lease clock
+	                             left out */
+
+	/* guarded by lock */
+	struct lock lock;
+	pthread_cond_t wake; /* ends the sweeper's sleep */
+	struct timers timers;
+	struct tenure_list due;
+	bool stopping;
+
+	/* sweeper only */
+	int64_t swept_ms; /* clock_ms() of the last sweep */
+	int64_t gate_ms; /* after a stall: no expiry before each ingress thread has passed since; 0:
+	                    open */
+	struct progress progress;
+	pthread_t thread;
+	bool started;
+};
+
+/* --- one lease ----------------------------------------------------------------- */
 
 int64_t leases_now(const struct leases *leases)
 {
 	return clock_ms() - atomic_load_explicit(&leases->blind_ms, memory_order_relaxed);
+}
+
+static void renew(struct lease *lease, int64_t now_lease_ms, int64_t now_real_ms)
+{
+	atomic_store_explicit(&lease->renewed_real_ms, now_real_ms, memory_order_relaxed);
+	atomic_store_explicit(&lease->renewed_ms, now_lease_ms, memory_order_relaxed);
+}
+
+void leases_renew(const struct leases *leases, struct lease *lease)
+{
+	renew(lease, leases_now(leases), clock_real_ms());
 }
 
 struct tenure *tenure_new(int64_t now_lease_ms, int64_t now_real_ms)
@@ -24,15 +105,26 @@ struct tenure *tenure_new(int64_t now_lease_ms, int64_t now_real_ms)
 		return NULL;
 	tenure->remove_at_ms = NEVER;
 	tenure->drain_end_ms = NEVER;
-	tenure_renew(tenure, now_lease_ms, now_real_ms);
+	renew(&tenure->lease, now_lease_ms, now_real_ms);
 	return tenure;
 }
 
-void tenure_renew(struct tenure *tenure, int64_t now_lease_ms, int64_t now_real_ms)
+void tenure_free(struct tenure *tenure)
 {
-	atomic_store_explicit(&tenure->lease.renewed_real_ms, now_real_ms, memory_order_relaxed);
-	atomic_store_explicit(&tenure->lease.renewed_ms, now_lease_ms, memory_order_relaxed);
+	free(tenure);
 }
+
+struct tenure *tenure_of(const struct member *member)
+{
+	return container_of(member->lease, struct tenure, lease);
+}
+
+struct lease *tenure_lease(struct tenure *tenure)
+{
+	return &tenure->lease;
+}
+
+/* --- timers ---------------------------------------------------------------------- */
 
 static int64_t earlier(int64_t a, int64_t b)
 {
@@ -51,22 +143,17 @@ static int64_t due_at_locked(const struct tenure *tenure)
 	return at < tenure->not_before_ms ? tenure->not_before_ms : at;
 }
 
-void leases_uncount(struct tenure *tenure)
+/* Neither on the list nor taken from it any more. */
+static void leave_due_locked(struct leases *leases, struct tenure *tenure)
 {
+	CHECK(lock_held(&leases->lock));
+	if (tenure->is_due)
+		TAILQ_REMOVE(&leases->due, tenure, due);
+	tenure->is_due = false;
 	if (tenure->is_counted)
 		atomic_fetch_sub_explicit(&member_life(tenure->member)->due, 1,
 		                          memory_order_relaxed);
 	tenure->is_counted = false;
-}
-
-static void leave_due_locked(struct leases *leases, struct tenure *tenure)
-{
-	CHECK(lock_held(&leases->lock));
-	if (!tenure->is_due)
-		return;
-	TAILQ_REMOVE(&leases->due, tenure, due);
-	tenure->is_due = false;
-	leases_uncount(tenure);
 }
 
 static void enter_due_locked(struct leases *leases, struct tenure *tenure)
@@ -102,8 +189,10 @@ static void set_drain_end(struct tenure *tenure, const struct instance *instance
 	tenure->drain_end_ms = until == 0 ? NEVER : now_lease_ms + (until - now_real_ms);
 }
 
+/* --- the writer's verbs ------------------------------------------------------------- */
+
 void leases_settle(struct leases *leases, struct tenure *tenure, const struct member *member,
-                   int64_t renewed_ms)
+                   int64_t decided_on_ms, int64_t now_real_ms)
 {
 	const struct instance *instance = &member->value;
 	int64_t now = leases_now(leases);
@@ -116,9 +205,9 @@ void leases_settle(struct leases *leases, struct tenure *tenure, const struct me
 	tenure->lease_out = instance->lease_out;
 	tenure->ttl_ms = instance->ttl_ms;
 	tenure->not_before_ms = 0;
-	tenure->recheck = renewed_ms != NEVER && renewed_ms != latest_ms;
+	tenure->recheck = latest_ms > decided_on_ms;
 	tenure->member = member;
-	set_drain_end(tenure, instance, now, clock_real_ms() - leases->clock_ahead_ms);
+	set_drain_end(tenure, instance, now, now_real_ms);
 	arm_locked(leases, tenure);
 	lock_release(&leases->lock);
 }
@@ -146,7 +235,7 @@ void leases_end(struct leases *leases, struct tenure *tenure)
 	rcu_retire(&tenure->retired, reclaim);
 }
 
-size_t leases_take_due(struct leases *leases, struct tenure **ret, size_t most)
+size_t leases_take_due(struct leases *leases, struct due_lease *ret, size_t most)
 {
 	size_t count = 0;
 
@@ -156,11 +245,19 @@ size_t leases_take_due(struct leases *leases, struct tenure **ret, size_t most)
 
 		TAILQ_REMOVE(&leases->due, tenure, due);
 		tenure->is_due = false;
-		ret[count++] = tenure;
+		ret[count++] = (struct due_lease){
+			.tenure = tenure,
+			.member = tenure->member,
+			.is_counted = tenure->is_counted,
+			.drain_end_ms = tenure->drain_end_ms,
+			.remove_at_ms = tenure->remove_at_ms,
+		};
 	}
 	lock_release(&leases->lock);
 	return count;
 }
+
+/* --- the sweeper ---------------------------------------------------------------------- */
 
 /*
  * A heartbeat that came right after a stall, before the sweeper noticed it, is stamped with a lease
@@ -241,24 +338,20 @@ static bool can_expire(struct leases *leases)
 	return leases->gate_ms == 0;
 }
 
-void sweep(struct registry *registry)
+void leases_sweep(struct leases *leases)
 {
-	struct leases *leases = &registry->leases;
-
-	if (!can_expire(leases) || !collect(leases, leases_now(leases)))
-		return;
-	registry_wake(registry);
+	if (can_expire(leases) && collect(leases, leases_now(leases)))
+		leases->options.found(leases->options.arg);
 }
 
 static void sweeper_main(void *arg)
 {
-	struct registry *registry = arg;
-	struct leases *leases = &registry->leases;
+	struct leases *leases = arg;
 	bool stopping;
 
 	progress_add(&leases->progress, "sweeper", PROGRESS_WORKER);
 	do {
-		sweep(registry);
+		leases_sweep(leases);
 		progress_mark(&leases->progress);
 		lock_take(&leases->lock);
 		if (!leases->stopping)
@@ -269,24 +362,31 @@ static void sweeper_main(void *arg)
 	progress_remove(&leases->progress);
 }
 
-void leases_init(struct leases *leases)
+/* --- life ------------------------------------------------------------------------------ */
+
+int leases_open(const struct leases_options *options, struct leases **ret_leases)
 {
+	struct leases *leases = calloc(1, sizeof(*leases));
+
+	if (leases == NULL)
+		return -ENOMEM;
+	leases->options = *options;
 	lock_init(&leases->lock, LOCK_LEASES);
 	lock_cond_init(&leases->wake);
 	TAILQ_INIT(&leases->due);
 	timers_init(&leases->timers, clock_ms());
 	leases->swept_ms = clock_ms();
+	*ret_leases = leases;
+	return 0;
 }
 
-int leases_start(struct registry *registry)
+int leases_start(struct leases *leases)
 {
-	struct leases *leases = &registry->leases;
-
 	leases->swept_ms = clock_ms();
-	if (registry->sweep_by_hand)
+	if (leases->options.sweep_by_hand)
 		return 0;
 
-	int r = thread_start(&leases->thread, "sweeper", sweeper_main, registry);
+	int r = thread_start(&leases->thread, "sweeper", sweeper_main, leases);
 	leases->started = r == 0;
 	return r;
 }
@@ -303,8 +403,12 @@ void leases_stop(struct leases *leases)
 	leases->started = false;
 }
 
-void leases_fini(struct leases *leases)
+void leases_close(struct leases *leases)
 {
+	if (leases == NULL)
+		return;
+	CHECK(!leases->started);
 	CHECK_OK(pthread_cond_destroy(&leases->wake));
 	lock_fini(&leases->lock);
+	free(leases);
 }

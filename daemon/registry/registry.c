@@ -17,6 +17,9 @@ struct restore {
 	struct snapshot_draft *draft;
 	int64_t now_lease_ms;
 	int64_t now_real_ms;
+	/* what drains for a time are compared with: they must not end because the system's clock is
+	 * wrong */
+	int64_t now_journal_ms;
 	uint64_t revision;
 };
 
@@ -38,12 +41,13 @@ static int restore_one(void *arg, const struct instance *instance)
 		return -ENOMEM;
 	event.instance.status = instance_status(instance);
 
-	const struct member *member = snapshot_draft_apply(restore->draft, &event, &tenure->lease);
+	const struct member *member =
+		snapshot_draft_apply(restore->draft, &event, tenure_lease(tenure));
 	if (member == NULL) {
-		free(tenure);
+		tenure_free(tenure);
 		return -ENOMEM;
 	}
-	leases_settle(&restore->registry->leases, tenure, member, NEVER);
+	leases_settle(restore->registry->leases, tenure, member, NEVER, restore->now_journal_ms);
 	return 0;
 }
 
@@ -52,7 +56,7 @@ static int restore(struct registry *registry)
 	struct restore restore = {
 		.registry = registry,
 		.draft = snapshot_draft_new(registry->store),
-		.now_lease_ms = leases_now(&registry->leases),
+		.now_lease_ms = leases_now(registry->leases),
 		.now_real_ms = clock_real_ms(),
 		.revision = journal_revision(registry->journal),
 	};
@@ -60,10 +64,8 @@ static int restore(struct registry *registry)
 	if (restore.draft == NULL)
 		return -ENOMEM;
 
-	registry->leases.clock_ahead_ms =
-		restore.now_real_ms - journal_now_ms(registry->journal, restore.now_real_ms);
+	restore.now_journal_ms = journal_now_ms(registry->journal, restore.now_real_ms);
 	int r = journal_restore(registry->journal, restore_one, &restore);
-	registry->leases.clock_ahead_ms = 0;
 	if (r == 0)
 		r = snapshot_draft_finish(restore.draft);
 	if (r < 0) {
@@ -95,6 +97,11 @@ static int allocate(struct registry *registry)
 	               : -ENOMEM;
 }
 
+static void leases_found(void *arg)
+{
+	registry_wake(arg);
+}
+
 int registry_open(const struct registry_options *options, struct registry **ret_registry,
                   struct journal_error *ret_error)
 {
@@ -112,8 +119,16 @@ int registry_open(const struct registry_options *options, struct registry **ret_
 	registry->queue_tail = &registry->queue_head;
 	lock_init(&registry->queue_lock, LOCK_COMMIT_QUEUE);
 	lock_cond_init(&registry->queue_filled);
-	leases_init(&registry->leases);
 	r = allocate(registry);
+	if (r < 0)
+		goto fail;
+	r = leases_open(
+		&(struct leases_options){
+			.sweep_by_hand = options->sweep_by_hand,
+			.found = leases_found,
+			.arg = registry,
+		},
+		&registry->leases);
 	if (r < 0)
 		goto fail;
 	r = journal_open(&options->journal, &registry->journal, ret_error);
@@ -149,7 +164,7 @@ static void free_tenures(struct registry *registry)
 		const struct service *service = snapshot_service(now, directory->names[i]);
 
 		for (uint32_t m = 0; m < service->count; m++)
-			free(tenure_of(service->members[m]));
+			tenure_free(tenure_of(service->members[m]));
 	}
 	snapshot_leave(registry->store);
 }
@@ -168,7 +183,7 @@ void registry_close(struct registry *registry)
 	}
 	journal_close(registry->journal);
 	watch_hub_free(registry->watch);
-	leases_fini(&registry->leases);
+	leases_close(registry->leases);
 	CHECK_OK(pthread_cond_destroy(&registry->queue_filled));
 	lock_fini(&registry->queue_lock);
 	free(registry->commands);
@@ -196,7 +211,7 @@ int registry_start(struct registry *registry)
 	if (r < 0)
 		goto fail;
 	registry->started = true;
-	r = leases_start(registry);
+	r = leases_start(registry->leases);
 	if (r < 0)
 		goto fail;
 	return 0;
@@ -216,7 +231,7 @@ void registry_wake(struct registry *registry)
 
 void registry_stop(struct registry *registry)
 {
-	leases_stop(&registry->leases);
+	leases_stop(registry->leases);
 	lock_take(&registry->queue_lock);
 	registry->stopping = true;
 	CHECK_OK(pthread_cond_signal(&registry->queue_filled));
@@ -316,13 +331,13 @@ bool registry_is_full(const struct registry *registry)
 
 void registry_renew(struct registry *registry, const struct member *member)
 {
-	tenure_renew(tenure_of(member), leases_now(&registry->leases), clock_real_ms());
+	leases_renew(registry->leases, member->lease);
 	metrics_count(METRIC_HEARTBEATS, 1);
 }
 
 int64_t registry_lease_ms(const struct registry *registry)
 {
-	return leases_now(&registry->leases);
+	return leases_now(registry->leases);
 }
 
 int64_t registry_held_ms(const struct registry *registry, const struct service *service)
@@ -332,7 +347,7 @@ int64_t registry_held_ms(const struct registry *registry, const struct service *
 
 	if (until == 0)
 		return 0;
-	left = until - leases_now(&registry->leases);
+	left = until - leases_now(registry->leases);
 	return left > 0 ? left : 0;
 }
 
@@ -344,7 +359,7 @@ uint32_t registry_held_services(const struct registry *registry)
 void registry_sweep(struct registry *registry)
 {
 	CHECK(registry->sweep_by_hand);
-	sweep(registry);
+	leases_sweep(registry->leases);
 }
 
 int registry_read_history(struct registry *registry, struct history *history)

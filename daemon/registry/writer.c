@@ -35,7 +35,7 @@ static int prepare(struct registry *registry, struct batch *batch)
 	size_t pos = 0;
 
 	batch->now_real_ms = clock_real_ms();
-	batch->now_lease_ms = leases_now(&registry->leases);
+	batch->now_lease_ms = leases_now(registry->leases);
 	batch->event_count = 0;
 	batch->silence_count = 0;
 	batch->draft = snapshot_draft_new(registry->store);
@@ -44,7 +44,7 @@ static int prepare(struct registry *registry, struct batch *batch)
 	for (size_t i = 0; i < batch->entry_count; i++) {
 		struct entry *entry = &batch->entries[i];
 
-		*entry = (struct entry){.command = entry->command, .tenure = entry->tenure};
+		*entry = (struct entry){.command = entry->command, .due = entry->due};
 		if (entry->command != NULL)
 			decide_command(registry, batch, entry);
 		else
@@ -67,10 +67,8 @@ static void unprepare(struct batch *batch)
 	for (size_t i = 0; i < batch->entry_count; i++) {
 		struct entry *entry = &batch->entries[i];
 
-		if (entry->command == NULL)
-			continue; /* its lease stays */
 		if (entry->event != NULL && entry->event->kind == EVENT_REGISTERED)
-			free(entry->tenure);
+			tenure_free(entry->tenure);
 		entry->tenure = NULL;
 	}
 	snapshot_draft_discard(batch->draft);
@@ -147,7 +145,7 @@ static void log_events(const struct batch *batch)
 
 static void settle(struct registry *registry, struct entry *entry)
 {
-	struct leases *leases = &registry->leases;
+	struct leases *leases = registry->leases;
 
 	metrics_count(event_metric[entry->event->kind], 1);
 	if (event_removes(entry->event->kind)) {
@@ -155,9 +153,10 @@ static void settle(struct registry *registry, struct entry *entry)
 		return;
 	}
 	if (entry->command != NULL && entry->command->kind != COMMAND_STATUS)
-		tenure_renew(entry->tenure, leases_now(leases), clock_real_ms());
+		leases_renew(leases, entry->member->lease);
 	bool expires = entry->event->kind == EVENT_EXPIRED && entry->command == NULL;
-	leases_settle(leases, entry->tenure, entry->member, expires ? entry->renewed_ms : NEVER);
+	leases_settle(leases, entry->tenure, entry->member, expires ? entry->renewed_ms : NEVER,
+	              clock_real_ms());
 }
 
 static void publish_gauges(const struct registry *registry)
@@ -383,14 +382,13 @@ static void complete(struct registry *registry, struct batch *batch)
 
 static void fail(struct registry *registry, struct batch *batch, int error)
 {
-	int64_t again_ms = leases_now(&registry->leases) + EXPIRY_RETRY_MS;
+	int64_t again_ms = leases_now(registry->leases) + EXPIRY_RETRY_MS;
 
 	for (size_t i = 0; i < batch->entry_count; i++) {
 		struct command *command = batch->entries[i].command;
 
 		if (command == NULL) {
-			leases_uncount(batch->entries[i].tenure);
-			leases_postpone(&registry->leases, batch->entries[i].tenure, again_ms);
+			leases_postpone(registry->leases, batch->entries[i].due.tenure, again_ms);
 			continue;
 		}
 		command->error = error;
@@ -454,10 +452,10 @@ static void postpone_due(struct registry *registry, const struct batch *batch)
 		if (entry->command != NULL)
 			continue;
 		if (entry->error < 0)
-			leases_postpone(&registry->leases, entry->tenure,
+			leases_postpone(registry->leases, entry->due.tenure,
 			                batch->now_lease_ms + EXPIRY_RETRY_MS);
 		else if (entry->is_postponed)
-			leases_postpone(&registry->leases, entry->tenure, entry->again_ms);
+			leases_postpone(registry->leases, entry->due.tenure, entry->again_ms);
 	}
 }
 
@@ -543,7 +541,7 @@ static size_t take_commands(struct registry *registry, bool *ret_stop, bool *ret
 static void run_batch(struct registry *registry, size_t command_count, bool due)
 {
 	struct batch *batch = &registry->batch;
-	struct tenure *tenures[BATCH_DUE];
+	struct due_lease leases[BATCH_DUE];
 	size_t due_count = 0;
 
 	for (size_t i = 0; i < command_count; i++)
@@ -551,10 +549,10 @@ static void run_batch(struct registry *registry, size_t command_count, bool due)
 	batch->entry_count = command_count;
 	if (due) {
 		/* at most one event for each entry; what does not fit waits for the next batch */
-		due_count = leases_take_due(&registry->leases, tenures, ARRAY_LEN(tenures));
+		due_count = leases_take_due(registry->leases, leases, ARRAY_LEN(leases));
 		for (size_t i = 0; i < due_count; i++)
-			batch->entries[batch->entry_count++] = (struct entry){.tenure = tenures[i]};
-		if (due_count == ARRAY_LEN(tenures))
+			batch->entries[batch->entry_count++] = (struct entry){.due = leases[i]};
+		if (due_count == ARRAY_LEN(leases))
 			registry_wake(registry);
 	}
 	if (batch->entry_count == 0)
