@@ -18,6 +18,7 @@
 /* clang-format off */
 #define LOCKS(X)                                                                  \
 	X(LOCK_COMMIT_QUEUE, "commands waiting for the writer thread")             \
+	X(LOCK_RELOAD,       "options that the writer is to take over")            \
 	X(LOCK_HISTORY,      "queries waiting for the history thread")             \
 	X(LOCK_ARCHIVE,      "queries waiting for the archive thread")             \
 	X(LOCK_WATCH,        "requests that wait for a change")                    \
