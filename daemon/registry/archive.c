@@ -45,14 +45,7 @@ struct archive {
 	uint64_t tried;        /* nothing is to be done before there is a newer revision */
 	int64_t not_before_ms; /* nor before then */
 
-	/* guarded by lock */
-	struct lock lock;
-	pthread_cond_t filled;
-	struct archive_query *head;
-	struct archive_query **tail;
-	uint32_t count;
-	bool hinted;
-	bool stopping;
+	struct mailbox queue; /* woken when a keyframe may be due */
 };
 
 /* --- keyframes ------------------------------------------------------------------ */
@@ -211,36 +204,16 @@ static void answer(struct archive *archive, struct archive_query *query)
 	query->done(query);
 }
 
-/** @return the next question, NULL when there is none; *ret_stopping: it is not to be answered */
-static struct archive_query *take(struct archive *archive, bool *ret_stopping)
-{
-	lock_take(&archive->lock);
-	if (archive->head == NULL && !archive->stopping && !archive->hinted)
-		(void)lock_wait_until(&archive->lock, &archive->filled, clock_ms() + LOOK_MS);
-
-	struct archive_query *query = archive->head;
-	if (query != NULL) {
-		archive->head = query->next;
-		if (archive->head == NULL)
-			archive->tail = &archive->head;
-		archive->count -= query->kind != ARCHIVE_DROP;
-	}
-	archive->hinted = false;
-	*ret_stopping = archive->stopping;
-	lock_release(&archive->lock);
-	return query;
-}
-
 static void archive_main(void *arg)
 {
 	struct archive *archive = arg;
-	bool stopping = false;
 
-	for (;;) {
-		struct archive_query *query = take(archive, &stopping);
+	while (!mailbox_has_ended(&archive->queue)) {
+		struct mail *mail = mailbox_take(&archive->queue, 1, clock_ms() + LOOK_MS);
+		struct archive_query *query =
+			mail != NULL ? container_of(mail, struct archive_query, mail) : NULL;
+		bool stopping = mailbox_is_stopping(&archive->queue);
 
-		if (query == NULL && stopping)
-			break;
 		if (!stopping && is_due(archive))
 			make_keyframe(archive);
 		if (query == NULL)
@@ -264,9 +237,7 @@ int archive_start(struct registry *registry, struct archive **ret_archive)
 	if (archive == NULL)
 		return -ENOMEM;
 	archive->registry = registry;
-	lock_init(&archive->lock, LOCK_ARCHIVE);
-	lock_cond_init(&archive->filled);
-	archive->tail = &archive->head;
+	mailbox_init(&archive->queue, LOCK_ARCHIVE, ARCHIVE_QUEUE_MAX);
 	archive_retain(archive, &registry->options.journal);
 	r = past_open(registry->dir, &archive->past);
 	if (r == 0)
@@ -302,49 +273,19 @@ void archive_hint(struct archive *archive, uint64_t revision)
 	if (revision < atomic_load_explicit(&archive->wake_at, memory_order_relaxed))
 		return;
 	atomic_store_explicit(&archive->wake_at, UINT64_MAX, memory_order_relaxed);
-	lock_take(&archive->lock);
-	archive->hinted = true;
-	CHECK_OK(pthread_cond_signal(&archive->filled));
-	lock_release(&archive->lock);
+	mailbox_wake(&archive->queue);
 }
 
 int archive_submit(struct archive *archive, struct archive_query *query)
 {
-	int r = 0;
-
-	query->next = NULL;
-	lock_take(&archive->lock);
-	if (archive->stopping) {
-		r = -ESHUTDOWN;
-	} else if (archive->count == ARCHIVE_QUEUE_MAX) {
-		r = -EAGAIN;
-	} else {
-		*archive->tail = query;
-		archive->tail = &query->next;
-		archive->count++;
-		CHECK_OK(pthread_cond_signal(&archive->filled));
-	}
-	lock_release(&archive->lock);
-	return r;
+	return mailbox_put(&archive->queue, &query->mail);
 }
 
 void archive_drop(struct archive *archive, struct archive_query *query)
 {
-	bool queued = false;
-
 	query->kind = ARCHIVE_DROP;
-	lock_take(&archive->lock);
-	if (!archive->stopping) {
-		/* Before all questions, or their answers would pile up. */
-		query->next = archive->head;
-		archive->head = query;
-		if (query->next == NULL)
-			archive->tail = &query->next;
-		CHECK_OK(pthread_cond_signal(&archive->filled));
-		queued = true;
-	}
-	lock_release(&archive->lock);
-	if (!queued)
+	/* Before all questions, or their answers would pile up. */
+	if (mailbox_put_first(&archive->queue, &query->mail) < 0)
 		drop(query);
 }
 
@@ -352,10 +293,7 @@ void archive_stop(struct archive *archive)
 {
 	if (archive == NULL || !archive->started)
 		return;
-	lock_take(&archive->lock);
-	archive->stopping = true;
-	CHECK_OK(pthread_cond_signal(&archive->filled));
-	lock_release(&archive->lock);
+	mailbox_stop(&archive->queue);
 	thread_join(archive->thread);
 	archive->started = false;
 }
@@ -367,7 +305,6 @@ void archive_free(struct archive *archive)
 	archive_stop(archive);
 	past_close(archive->past);
 	journal_reader_close(archive->reader);
-	CHECK_OK(pthread_cond_destroy(&archive->filled));
-	lock_fini(&archive->lock);
+	mailbox_fini(&archive->queue);
 	free(archive);
 }

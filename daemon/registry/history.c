@@ -16,14 +16,13 @@ struct history_thread {
 	pthread_t thread;
 	bool started;
 
-	/* guarded by lock */
-	struct lock lock;
-	pthread_cond_t filled;
-	struct history *head;
-	struct history **tail;
-	uint32_t count;
-	bool stopping;
+	struct mailbox queue;
 };
+
+static struct history *history_of(struct mail *mail)
+{
+	return container_of(mail, struct history, mail);
+}
 
 static int put_event(void *arg, const struct event *event)
 {
@@ -43,34 +42,16 @@ static int put_event(void *arg, const struct event *event)
 	return history->more ? -ENOBUFS : buf_error(history->out);
 }
 
-static bool asks_the_same(const struct history *a, const struct history *b)
+/* Queries that follow the log together ask the same at the same time: one reading is enough. */
+static bool asks_the_same(struct mail *mail, const void *arg)
 {
+	const struct history *a = container_of(mail, struct history, mail);
+	const struct history *b = arg;
+
 	return !a->has_begun && a->query.since == b->query.since &&
 	       a->query.kinds == b->query.kinds && a->query.limit == b->query.limit &&
 	       a->put == b->put && a->end == b->end && a->bytes_max == b->bytes_max &&
 	       str_equal(a->query.service, b->query.service) && str_equal(a->query.id, b->query.id);
-}
-
-/* Those that follow the log together ask the same at the same time: one reading is enough. */
-static struct history *take_same_locked(struct history_thread *thread, const struct history *first)
-{
-	struct history *same = NULL;
-	struct history **link = &thread->head;
-
-	while (*link != NULL) {
-		struct history *history = *link;
-
-		if (!asks_the_same(history, first)) {
-			link = &history->next;
-			continue;
-		}
-		*link = history->next;
-		history->next = same;
-		same = history;
-		thread->count--;
-	}
-	thread->tail = link;
-	return same;
 }
 
 /* Many may get a copy of the same result at once: each must have room for it. */
@@ -130,67 +111,48 @@ static bool read_on(struct history_thread *thread, struct history *history)
 
 static void answer(struct history *history)
 {
-	struct history *same = history->same;
+	struct mail *mail = history->same;
 
 	if (history->end != NULL && history->error == 0)
 		history->end(history);
-	while (same != NULL) {
-		struct history *next = same->next;
+	while (mail != NULL) {
+		struct history *same = history_of(mail);
 
+		mail = mail->next; /* done() may free it */
 		copy_result(same, history);
 		same->done(same);
-		same = next;
 	}
 	if (!is_admitted(history, history->out->len))
 		buf_fini(history->out);
 	history->done(history);
 }
 
-static void put_last_locked(struct history_thread *thread, struct history *history)
+/* One turn of the query that has waited longest. */
+static void take_turn(struct history_thread *thread, struct history *history)
 {
-	history->next = NULL;
-	*thread->tail = history;
-	thread->tail = &history->next;
-	thread->count++;
-}
-
-static struct history *take_first_locked(struct history_thread *thread)
-{
-	struct history *history = thread->head;
-
-	thread->head = history->next;
-	if (thread->head == NULL)
-		thread->tail = &thread->head;
-	thread->count--;
-	return history;
+	if (mailbox_is_stopping(&thread->queue)) {
+		history->error = -ESHUTDOWN;
+		answer(history);
+		return;
+	}
+	if (!history->has_begun)
+		history->same = mailbox_take_matching(&thread->queue, asks_the_same, history);
+	if (read_on(thread, history))
+		answer(history);
+	else
+		mailbox_return(&thread->queue, &history->mail);
 }
 
 static void history_main(void *arg)
 {
 	struct history_thread *thread = arg;
 
-	lock_take(&thread->lock);
-	while (thread->head != NULL || !thread->stopping) {
-		if (thread->head == NULL) {
-			lock_wait(&thread->lock, &thread->filled);
-			continue;
-		}
-		struct history *history = take_first_locked(thread);
-		bool stopping = thread->stopping;
-		if (!stopping && !history->has_begun)
-			history->same = take_same_locked(thread, history);
-		lock_release(&thread->lock);
+	while (!mailbox_has_ended(&thread->queue)) {
+		struct mail *mail = mailbox_take(&thread->queue, 1, MAILBOX_NO_DEADLINE);
 
-		if (stopping)
-			history->error = -ESHUTDOWN;
-		bool answered = stopping || read_on(thread, history);
-		if (answered)
-			answer(history);
-		lock_take(&thread->lock);
-		if (!answered) /* it was admitted when it came */
-			put_last_locked(thread, history);
+		if (mail != NULL)
+			take_turn(thread, history_of(mail));
 	}
-	lock_release(&thread->lock);
 }
 
 int history_start(const char *dir, uint32_t turn, struct history_thread **ret_thread)
@@ -200,9 +162,7 @@ int history_start(const char *dir, uint32_t turn, struct history_thread **ret_th
 
 	if (thread == NULL)
 		return -ENOMEM;
-	lock_init(&thread->lock, LOCK_HISTORY);
-	lock_cond_init(&thread->filled);
-	thread->tail = &thread->head;
+	mailbox_init(&thread->queue, LOCK_HISTORY, HISTORY_QUEUE_MAX);
 	thread->turn = turn;
 	r = journal_reader_open(dir, &thread->reader);
 	if (r < 0)
@@ -221,31 +181,17 @@ fail:
 
 int history_submit(struct history_thread *thread, struct history *history)
 {
-	int r = 0;
-
 	history->has_begun = false;
 	history->same = NULL;
-	lock_take(&thread->lock);
-	if (thread->stopping) {
-		r = -ESHUTDOWN;
-	} else if (thread->count >= HISTORY_QUEUE_MAX && !history->is_counted) {
-		r = -EAGAIN;
-	} else {
-		put_last_locked(thread, history);
-		CHECK_OK(pthread_cond_signal(&thread->filled));
-	}
-	lock_release(&thread->lock);
-	return r;
+	return history->is_counted ? mailbox_put_beyond(&thread->queue, &history->mail)
+	                           : mailbox_put(&thread->queue, &history->mail);
 }
 
 void history_stop(struct history_thread *thread)
 {
 	if (thread == NULL || !thread->started)
 		return;
-	lock_take(&thread->lock);
-	thread->stopping = true;
-	CHECK_OK(pthread_cond_signal(&thread->filled));
-	lock_release(&thread->lock);
+	mailbox_stop(&thread->queue);
 	thread_join(thread->thread);
 	thread->started = false;
 }
@@ -256,7 +202,6 @@ void history_free(struct history_thread *thread)
 		return;
 	history_stop(thread);
 	journal_reader_close(thread->reader);
-	CHECK_OK(pthread_cond_destroy(&thread->filled));
-	lock_fini(&thread->lock);
+	mailbox_fini(&thread->queue);
 	free(thread);
 }

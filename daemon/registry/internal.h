@@ -79,7 +79,6 @@ struct registry {
 	struct snapshot_store *store;
 	struct watch_hub *watch;
 	char *dir;
-	uint32_t queue_max;
 	uint32_t batch_max;
 	bool sweep_by_hand;
 	void (*failed_fn)(void *arg);
@@ -95,21 +94,16 @@ struct registry {
 	_Atomic uint64_t removed_any;
 	_Atomic uint64_t removed[REMOVED_BUCKETS];
 
-	/* guarded by queue_lock */
-	struct lock queue_lock;
-	pthread_cond_t queue_filled;
-	struct command *queue_head;
-	struct command **queue_tail;
-	uint32_t queue_count;
-	bool due_waiting; /* the sweeper has found something */
-	bool stopping;
-	bool reloaded;
+	struct mailbox queue; /* of commands; woken when there are due leases */
+
+	/* guarded by reload_lock */
+	struct lock reload_lock;
 	struct registry_options reload; /* taken by the writer */
+	_Atomic bool is_reloaded;       /* changed under the lock; read without it as a hint */
 
 	/* writer only */
 	struct registry_options options;
 	struct batch batch;
-	struct command **commands; /* of this batch */
 	int64_t reserve_tried_ms;
 	unsigned locked_tries;   /* in a row that found the database locked by another process */
 	int64_t locked_since_ms; /* clock_ms() of the first of them */

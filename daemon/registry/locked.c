@@ -54,14 +54,6 @@ static void note_free(struct registry *registry)
 	         clock_ms() - registry->locked_since_ms);
 }
 
-static bool is_stopping(struct registry *registry)
-{
-	lock_take(&registry->queue_lock);
-	bool stopping = registry->stopping;
-	lock_release(&registry->queue_lock);
-	return stopping;
-}
-
 int locked_append(struct registry *registry, struct batch *batch)
 {
 	for (;;) {
@@ -76,7 +68,7 @@ int locked_append(struct registry *registry, struct batch *batch)
 		}
 		note_locked(registry);
 		progress_mark(&registry->progress);
-		if (registry->locked_tries >= LOCKED_TRIES || is_stopping(registry))
+		if (registry->locked_tries >= LOCKED_TRIES || mailbox_is_stopping(&registry->queue))
 			return r;
 	}
 }

@@ -87,12 +87,10 @@ static int allocate(struct registry *registry)
 	size_t entries = (size_t)registry->batch_max + BATCH_DUE;
 	struct batch *batch = &registry->batch;
 
-	registry->commands = calloc(registry->batch_max, sizeof(struct command *));
 	batch->entries = calloc(entries, sizeof(*batch->entries));
 	batch->events = calloc(entries, sizeof(*batch->events));
 	batch->recounted = calloc(entries, sizeof(*batch->recounted));
-	return registry->commands != NULL && batch->entries != NULL && batch->events != NULL &&
-	                       batch->recounted != NULL
+	return batch->entries != NULL && batch->events != NULL && batch->recounted != NULL
 	               ? 0
 	               : -ENOMEM;
 }
@@ -111,14 +109,12 @@ int registry_open(const struct registry_options *options, struct registry **ret_
 	if (registry == NULL)
 		return -ENOMEM;
 	registry->options = *options;
-	registry->queue_max = options->queue_max;
 	registry->batch_max = options->batch_max;
 	registry->sweep_by_hand = options->sweep_by_hand;
 	registry->failed_fn = options->failed;
 	registry->failed_arg = options->failed_arg;
-	registry->queue_tail = &registry->queue_head;
-	lock_init(&registry->queue_lock, LOCK_COMMIT_QUEUE);
-	lock_cond_init(&registry->queue_filled);
+	mailbox_init(&registry->queue, LOCK_COMMIT_QUEUE, options->queue_max);
+	lock_init(&registry->reload_lock, LOCK_RELOAD);
 	r = allocate(registry);
 	if (r < 0)
 		goto fail;
@@ -173,7 +169,7 @@ void registry_close(struct registry *registry)
 {
 	if (registry == NULL)
 		return;
-	CHECK(!registry->started && registry->queue_head == NULL);
+	CHECK(!registry->started);
 	history_free(registry->history);
 	archive_free(registry->archive);
 	if (registry->store != NULL) {
@@ -184,9 +180,8 @@ void registry_close(struct registry *registry)
 	journal_close(registry->journal);
 	watch_hub_free(registry->watch);
 	leases_close(registry->leases);
-	CHECK_OK(pthread_cond_destroy(&registry->queue_filled));
-	lock_fini(&registry->queue_lock);
-	free(registry->commands);
+	lock_fini(&registry->reload_lock);
+	mailbox_fini(&registry->queue);
 	free(registry->batch.entries);
 	free(registry->batch.events);
 	free(registry->batch.recounted);
@@ -223,19 +218,13 @@ fail:
 
 void registry_wake(struct registry *registry)
 {
-	lock_take(&registry->queue_lock);
-	registry->due_waiting = true;
-	CHECK_OK(pthread_cond_signal(&registry->queue_filled));
-	lock_release(&registry->queue_lock);
+	mailbox_wake(&registry->queue);
 }
 
 void registry_stop(struct registry *registry)
 {
 	leases_stop(registry->leases);
-	lock_take(&registry->queue_lock);
-	registry->stopping = true;
-	CHECK_OK(pthread_cond_signal(&registry->queue_filled));
-	lock_release(&registry->queue_lock);
+	mailbox_stop(&registry->queue);
 	if (registry->started)
 		thread_join(registry->writer);
 	registry->started = false;
@@ -280,33 +269,17 @@ struct watch_hub *registry_watch(const struct registry *registry)
 
 void registry_reload(struct registry *registry, const struct registry_options *options)
 {
-	lock_take(&registry->queue_lock);
+	lock_take(&registry->reload_lock);
 	registry->reload = *options;
-	registry->reloaded = true;
-	lock_release(&registry->queue_lock);
+	atomic_store_explicit(&registry->is_reloaded, true, memory_order_relaxed);
+	lock_release(&registry->reload_lock);
 }
 
 int registry_submit(struct registry *registry, struct command *command)
 {
-	int r = 0;
-
 	if (registry_has_failed(registry) && command->kind != COMMAND_INDEX)
 		return -EIO;
-	command->next = NULL;
-	lock_take(&registry->queue_lock);
-	if (registry->stopping) {
-		r = -ESHUTDOWN;
-	} else if (registry->queue_count >= registry->queue_max) {
-		r = -EAGAIN;
-	} else {
-		if (registry->queue_head == NULL)
-			CHECK_OK(pthread_cond_signal(&registry->queue_filled));
-		*registry->queue_tail = command;
-		registry->queue_tail = &command->next;
-		registry->queue_count++;
-	}
-	lock_release(&registry->queue_lock);
-	return r;
+	return mailbox_put(&registry->queue, &command->mail);
 }
 
 bool registry_has_failed(const struct registry *registry)

@@ -15,6 +15,7 @@
 #pragma once
 
 #include "base/attr.h"
+#include "base/mailbox.h"
 #include "journal/journal.h"
 #include "journal/past.h"
 #include "model/event.h"
@@ -136,7 +137,7 @@ struct command {
 	char status_reason[REASON_MAX];
 	char status_by[AUTHOR_MAX + 16];
 
-	struct command *next; /* the registry's while submitted */
+	struct mail mail; /* the registry's while submitted */
 };
 
 /**
@@ -200,8 +201,8 @@ struct history {
 	bool more; /* stopped at query.limit or bytes_max: there may be more after `last` */
 
 	/* the history thread's */
-	struct history *next;
-	struct history *same; /* those that get what it finds */
+	struct mail mail;
+	struct mail *same; /* those that get what it finds */
 	bool has_begun;
 	size_t start; /* of what it has put into out */
 };
@@ -238,7 +239,7 @@ struct archive_query {
 	uint32_t count;               /* in `out` */
 	bool more;                    /* the page was full: there may be more after it */
 
-	struct archive_query *next;
+	struct mail mail; /* the archive thread's */
 };
 /** @return 0, -EAGAIN (too many wait), -ESHUTDOWN */
 int registry_read_past(struct registry *registry, struct archive_query *query) MUST_USE;

@@ -505,56 +505,43 @@ static void commit(struct registry *registry, struct batch *batch)
 
 /* --- the thread --------------------------------------------------------------------- */
 
-/* Waits for something to do. @return how many commands were taken; *ret_stop: the queue is empty
- * and stays so */
-static size_t take_commands(struct registry *registry, bool *ret_stop, bool *ret_due)
+static void take_options(struct registry *registry)
 {
-	size_t count = 0;
-
-	lock_take(&registry->queue_lock);
-	if (registry->queue_head == NULL && !registry->due_waiting && !registry->stopping)
-		(void)lock_wait_until(&registry->queue_lock, &registry->queue_filled,
-		                      clock_ms() + PROGRESS_IDLE_MS);
-	while (registry->queue_head != NULL && count < registry->batch_max) {
-		registry->commands[count++] = registry->queue_head;
-		registry->queue_head = registry->queue_head->next;
-	}
-	if (registry->queue_head == NULL)
-		registry->queue_tail = &registry->queue_head;
-	registry->queue_count -= (uint32_t)count;
-	metrics_set(METRIC_QUEUE, registry->queue_count);
-	*ret_stop = registry->stopping && registry->queue_head == NULL;
-	*ret_due = registry->due_waiting;
-	registry->due_waiting = false;
-	if (registry->reloaded) {
-		registry->options = registry->reload;
-		registry->reloaded = false;
-		journal_set_retention(registry->journal,
-		                      registry->options.journal.events_max_age_ms,
-		                      registry->options.journal.events_max_count);
-		archive_retain(registry->archive, &registry->options.journal);
-	}
-	lock_release(&registry->queue_lock);
-	return count;
+	if (!atomic_load_explicit(&registry->is_reloaded, memory_order_relaxed))
+		return;
+	lock_take(&registry->reload_lock);
+	registry->options = registry->reload;
+	atomic_store_explicit(&registry->is_reloaded, false, memory_order_relaxed);
+	lock_release(&registry->reload_lock);
+	journal_set_retention(registry->journal, registry->options.journal.events_max_age_ms,
+	                      registry->options.journal.events_max_count);
+	archive_retain(registry->archive, &registry->options.journal);
 }
 
-static void run_batch(struct registry *registry, size_t command_count, bool due)
+/* Waits for something to do, and begins a batch with it. */
+static void take_entries(struct registry *registry, struct batch *batch)
 {
-	struct batch *batch = &registry->batch;
 	struct due_lease leases[BATCH_DUE];
-	size_t due_count = 0;
+	struct mail *mail =
+		mailbox_take(&registry->queue, registry->batch_max, clock_ms() + PROGRESS_IDLE_MS);
 
-	for (size_t i = 0; i < command_count; i++)
-		batch->entries[i] = (struct entry){.command = registry->commands[i]};
-	batch->entry_count = command_count;
-	if (due) {
-		/* at most one event for each entry; what does not fit waits for the next batch */
-		due_count = leases_take_due(registry->leases, leases, ARRAY_LEN(leases));
-		for (size_t i = 0; i < due_count; i++)
-			batch->entries[batch->entry_count++] = (struct entry){.due = leases[i]};
-		if (due_count == ARRAY_LEN(leases))
-			registry_wake(registry);
-	}
+	metrics_set(METRIC_QUEUE, mailbox_count(&registry->queue));
+	batch->entry_count = 0;
+	for (; mail != NULL; mail = mail->next)
+		batch->entries[batch->entry_count++] = (struct entry){
+			.command = container_of(mail, struct command, mail),
+		};
+
+	/* at most one event for each entry; what does not fit waits for the next batch */
+	size_t due_count = leases_take_due(registry->leases, leases, ARRAY_LEN(leases));
+	for (size_t i = 0; i < due_count; i++)
+		batch->entries[batch->entry_count++] = (struct entry){.due = leases[i]};
+	if (due_count == ARRAY_LEN(leases))
+		registry_wake(registry);
+}
+
+static void run_batch(struct registry *registry, struct batch *batch)
+{
 	if (batch->entry_count == 0)
 		return;
 	renew_senders(registry, batch);
@@ -582,16 +569,14 @@ static void tidy(struct registry *registry)
 void writer_main(void *arg)
 {
 	struct registry *registry = arg;
-	bool stop;
-	bool due;
 
 	progress_add(&registry->progress, "writer", PROGRESS_WORKER);
 	do {
-		size_t count = take_commands(registry, &stop, &due);
-
-		run_batch(registry, count, due);
+		take_entries(registry, &registry->batch);
+		take_options(registry);
+		run_batch(registry, &registry->batch);
 		tidy(registry);
 		progress_mark(&registry->progress);
-	} while (!stop);
+	} while (!mailbox_has_ended(&registry->queue));
 	progress_remove(&registry->progress);
 }
