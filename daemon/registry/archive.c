@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/** The archive thread: writes keyframes now and then, and answers questions about the past. */
+/** Writes keyframes now and then, and answers questions about the past, on a lane of the background
+ * reader. */
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/thread.h"
 #include "journal/keyframe.h"
 #include "metrics/metrics.h"
 #include "registry/internal.h"
+#include "registry/reader.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-/* Questions that may wait: each holds a parked request. */
-#define ARCHIVE_QUEUE_MAX 1024
 /*
  * Events between two keyframes: so many must be replayed for any state. But no fewer than there
  * are instances, so that keyframes are never more than a part of the log.
@@ -30,8 +29,7 @@ struct archive {
 	struct registry *registry;
 	struct past *past;             /* the thread's own */
 	struct journal_reader *reader; /* the thread's own */
-	pthread_t thread;
-	bool started;
+	struct mailbox *queue;         /* woken when a keyframe may be due */
 
 	/* atomic */
 	_Atomic uint64_t wake_at; /* the writer wakes the thread once it has got there */
@@ -44,8 +42,6 @@ struct archive {
 	int64_t newest_ms;     /* ... and the real time of its event */
 	uint64_t tried;        /* nothing is to be done before there is a newer revision */
 	int64_t not_before_ms; /* nor before then */
-
-	struct mailbox queue; /* woken when a keyframe may be due */
 };
 
 /* --- keyframes ------------------------------------------------------------------ */
@@ -144,6 +140,11 @@ static bool is_due(struct archive *archive)
 
 /* --- questions -------------------------------------------------------------------- */
 
+static struct archive_query *query_of(struct mail *mail)
+{
+	return container_of(mail, struct archive_query, mail);
+}
+
 static int put_event(void *arg, const struct event *event)
 {
 	struct archive_query *query = arg;
@@ -174,7 +175,7 @@ static int read_life(struct archive *archive, struct archive_query *query)
 	return r < 0 ? r : -ESTALE;
 }
 
-static void drop(struct archive_query *query)
+void archive_drop(struct archive_query *query)
 {
 	snapshot_store_drop(query->store);
 	query->store = NULL;
@@ -196,7 +197,7 @@ static void answer(struct archive *archive, struct archive_query *query)
 		query->error = read_life(archive, query);
 		break;
 	case ARCHIVE_DROP:
-		drop(query);
+		archive_drop(query);
 		return;
 	}
 	metrics_count(METRIC_PAST_READS, 1);
@@ -204,32 +205,66 @@ static void answer(struct archive *archive, struct archive_query *query)
 	query->done(query);
 }
 
-static void archive_main(void *arg)
+static void make_due_keyframe(void *arg)
 {
-	struct archive *archive = arg;
+	if (is_due(arg))
+		make_keyframe(arg);
+}
 
-	while (!mailbox_has_ended(&archive->queue)) {
-		struct mail *mail = mailbox_take(&archive->queue, 1, clock_ms() + LOOK_MS);
-		struct archive_query *query =
-			mail != NULL ? container_of(mail, struct archive_query, mail) : NULL;
-		bool stopping = mailbox_is_stopping(&archive->queue);
+static bool take_turn(void *arg, struct mail *mail)
+{
+	answer(arg, query_of(mail));
+	return true;
+}
 
-		if (!stopping && is_due(archive))
-			make_keyframe(archive);
-		if (query == NULL)
-			continue;
-		if (stopping && query->kind != ARCHIVE_DROP) {
-			query->error = -ESHUTDOWN;
-			query->done(query);
-		} else {
-			answer(archive, query);
-		}
+static void refuse(struct mail *mail)
+{
+	struct archive_query *query = query_of(mail);
+
+	if (query->kind == ARCHIVE_DROP) {
+		archive_drop(query);
+		return;
 	}
+	query->error = -ESHUTDOWN;
+	query->done(query);
 }
 
 /* --- other threads -------------------------------------------------------------------- */
 
-int archive_start(struct registry *registry, struct archive **ret_archive)
+void archive_retain(void *arg, const struct journal_options *retention)
+{
+	struct archive *archive = arg;
+
+	atomic_store_explicit(&archive->events_max_age_ms, retention->events_max_age_ms,
+	                      memory_order_relaxed);
+	atomic_store_explicit(&archive->events_max_count, retention->events_max_count,
+	                      memory_order_relaxed);
+}
+
+void archive_hint(void *arg, uint64_t revision)
+{
+	struct archive *archive = arg;
+
+	if (revision < atomic_load_explicit(&archive->wake_at, memory_order_relaxed))
+		return;
+	atomic_store_explicit(&archive->wake_at, UINT64_MAX, memory_order_relaxed);
+	mailbox_wake(archive->queue);
+}
+
+/* --- life ------------------------------------------------------------------------------- */
+
+static void close_archive(void *arg)
+{
+	struct archive *archive = arg;
+
+	if (archive == NULL)
+		return;
+	past_close(archive->past);
+	journal_reader_close(archive->reader);
+	free(archive);
+}
+
+static int open_archive(struct registry *registry, struct mailbox *queue, void **ret_arg)
 {
 	struct archive *archive = calloc(1, sizeof(*archive));
 	int r;
@@ -237,74 +272,31 @@ int archive_start(struct registry *registry, struct archive **ret_archive)
 	if (archive == NULL)
 		return -ENOMEM;
 	archive->registry = registry;
-	mailbox_init(&archive->queue, LOCK_ARCHIVE, ARCHIVE_QUEUE_MAX);
+	archive->queue = queue;
 	archive_retain(archive, &registry->options.journal);
 	r = past_open(registry->dir, &archive->past);
 	if (r == 0)
 		r = journal_reader_open(registry->dir, &archive->reader);
 	if (r == 0)
 		r = past_newest_keyframe(archive->past, &archive->newest, &archive->newest_ms);
-	if (r < 0)
-		goto fail;
+	if (r < 0) {
+		close_archive(archive);
+		return r;
+	}
 	archive->tried = archive->newest;
 	plan(archive);
-	r = thread_start(&archive->thread, "archive", archive_main, archive);
-	if (r < 0)
-		goto fail;
-	archive->started = true;
-	*ret_archive = archive;
+	*ret_arg = archive;
 	return 0;
-
-fail:
-	archive_free(archive);
-	return r;
 }
 
-void archive_retain(struct archive *archive, const struct journal_options *retention)
-{
-	atomic_store_explicit(&archive->events_max_age_ms, retention->events_max_age_ms,
-	                      memory_order_relaxed);
-	atomic_store_explicit(&archive->events_max_count, retention->events_max_count,
-	                      memory_order_relaxed);
-}
-
-void archive_hint(struct archive *archive, uint64_t revision)
-{
-	if (revision < atomic_load_explicit(&archive->wake_at, memory_order_relaxed))
-		return;
-	atomic_store_explicit(&archive->wake_at, UINT64_MAX, memory_order_relaxed);
-	mailbox_wake(&archive->queue);
-}
-
-int archive_submit(struct archive *archive, struct archive_query *query)
-{
-	return mailbox_put(&archive->queue, &query->mail);
-}
-
-void archive_drop(struct archive *archive, struct archive_query *query)
-{
-	query->kind = ARCHIVE_DROP;
-	/* Before all questions, or their answers would pile up. */
-	if (mailbox_put_first(&archive->queue, &query->mail) < 0)
-		drop(query);
-}
-
-void archive_stop(struct archive *archive)
-{
-	if (archive == NULL || !archive->started)
-		return;
-	mailbox_stop(&archive->queue);
-	thread_join(archive->thread);
-	archive->started = false;
-}
-
-void archive_free(struct archive *archive)
-{
-	if (archive == NULL)
-		return;
-	archive_stop(archive);
-	past_close(archive->past);
-	journal_reader_close(archive->reader);
-	mailbox_fini(&archive->queue);
-	free(archive);
-}
+const struct lane archive_lane = {
+	.name = "archive",
+	.rank = LOCK_ARCHIVE,
+	.most = 1024,
+	.look_ms = LOOK_MS,
+	.open = open_archive,
+	.close = close_archive,
+	.look = make_due_keyframe,
+	.turn = take_turn,
+	.refuse = refuse,
+};

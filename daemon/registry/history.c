@@ -1,22 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-#include "base/check.h"
-#include "base/thread.h"
+/** Questions about the event log, read in turns on a lane of the background reader. */
 #include "registry/internal.h"
+#include "registry/reader.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-/* Queries that may wait: each holds a parked request. */
-#define HISTORY_QUEUE_MAX 1024
-
-/** Reads the log beside the writer, so that no http thread waits for the disk. */
-struct history_thread {
-	struct journal_reader *reader; /* the thread's own */
-	uint32_t turn;                 /* events that are looked at in one */
-	pthread_t thread;
-	bool started;
-
-	struct mailbox queue;
+struct log_reader {
+	struct journal_reader *journal;
+	struct mailbox *queue; /* of those that wait for a turn */
+	uint32_t turn;         /* events that are looked at in one */
 };
 
 static struct history *history_of(struct mail *mail)
@@ -78,7 +71,7 @@ static void copy_result(struct history *to, const struct history *from)
 }
 
 /* One turn. @return true: it is answered; false: it needs another */
-static bool read_on(struct history_thread *thread, struct history *history)
+static bool read_on(struct log_reader *reader, struct history *history)
 {
 	struct journal_query query = history->query;
 
@@ -91,8 +84,8 @@ static bool read_on(struct history_thread *thread, struct history *history)
 	}
 	query.since = history->last;
 	query.limit -= history->count;
-	query.span = thread->turn;
-	int r = journal_reader_events(thread->reader, &query, put_event, history, &history->last,
+	query.span = reader->turn;
+	int r = journal_reader_events(reader->journal, &query, put_event, history, &history->last,
 	                              &history->oldest);
 	if (history->more)
 		r = 0; /* it was we who stopped it */
@@ -102,7 +95,7 @@ static bool read_on(struct history_thread *thread, struct history *history)
 	}
 	history->error = r < 0 ? r : 0;
 	if (r == -ESTALE) {
-		r = journal_reader_oldest(thread->reader, &history->oldest, &history->oldest_ms);
+		r = journal_reader_oldest(reader->journal, &history->oldest, &history->oldest_ms);
 		history->error = r < 0 ? r : -ESTALE;
 	}
 	history->more |= history->count == history->query.limit;
@@ -127,81 +120,62 @@ static void answer(struct history *history)
 	history->done(history);
 }
 
-/* One turn of the query that has waited longest. */
-static void take_turn(struct history_thread *thread, struct history *history)
+static bool take_turn(void *arg, struct mail *mail)
 {
-	if (mailbox_is_stopping(&thread->queue)) {
-		history->error = -ESHUTDOWN;
-		answer(history);
-		return;
-	}
+	struct log_reader *reader = arg;
+	struct history *history = history_of(mail);
+
 	if (!history->has_begun)
-		history->same = mailbox_take_matching(&thread->queue, asks_the_same, history);
-	if (read_on(thread, history))
-		answer(history);
-	else
-		mailbox_return(&thread->queue, &history->mail);
+		history->same = mailbox_take_matching(reader->queue, asks_the_same, history);
+	if (!read_on(reader, history))
+		return false;
+	answer(history);
+	return true;
 }
 
-static void history_main(void *arg)
+static void refuse(struct mail *mail)
 {
-	struct history_thread *thread = arg;
+	struct history *history = history_of(mail);
 
-	while (!mailbox_has_ended(&thread->queue)) {
-		struct mail *mail = mailbox_take(&thread->queue, 1, MAILBOX_NO_DEADLINE);
-
-		if (mail != NULL)
-			take_turn(thread, history_of(mail));
-	}
+	history->error = -ESHUTDOWN;
+	answer(history);
 }
 
-int history_start(const char *dir, uint32_t turn, struct history_thread **ret_thread)
+static void close_log(void *arg)
 {
-	struct history_thread *thread = calloc(1, sizeof(*thread));
-	int r;
+	struct log_reader *reader = arg;
 
-	if (thread == NULL)
+	if (reader == NULL)
+		return;
+	journal_reader_close(reader->journal);
+	free(reader);
+}
+
+static int open_log(struct registry *registry, struct mailbox *queue, void **ret_arg)
+{
+	struct log_reader *reader = calloc(1, sizeof(*reader));
+	uint32_t turn = registry->options.history_turn;
+
+	if (reader == NULL)
 		return -ENOMEM;
-	mailbox_init(&thread->queue, LOCK_HISTORY, HISTORY_QUEUE_MAX);
-	thread->turn = turn;
-	r = journal_reader_open(dir, &thread->reader);
-	if (r < 0)
-		goto fail;
-	r = thread_start(&thread->thread, "history", history_main, thread);
-	if (r < 0)
-		goto fail;
-	thread->started = true;
-	*ret_thread = thread;
+	reader->queue = queue;
+	reader->turn = turn > 0 ? turn : HISTORY_TURN;
+	int r = journal_reader_open(registry->dir, &reader->journal);
+	if (r < 0) {
+		close_log(reader);
+		return r;
+	}
+	*ret_arg = reader;
 	return 0;
-
-fail:
-	history_free(thread);
-	return r;
 }
 
-int history_submit(struct history_thread *thread, struct history *history)
-{
-	history->has_begun = false;
-	history->same = NULL;
-	return history->is_counted ? mailbox_put_beyond(&thread->queue, &history->mail)
-	                           : mailbox_put(&thread->queue, &history->mail);
-}
-
-void history_stop(struct history_thread *thread)
-{
-	if (thread == NULL || !thread->started)
-		return;
-	mailbox_stop(&thread->queue);
-	thread_join(thread->thread);
-	thread->started = false;
-}
-
-void history_free(struct history_thread *thread)
-{
-	if (thread == NULL)
-		return;
-	history_stop(thread);
-	journal_reader_close(thread->reader);
-	mailbox_fini(&thread->queue);
-	free(thread);
-}
+const struct lane history_lane = {
+	.name = "history",
+	.rank = LOCK_HISTORY,
+	.most = 1024,
+	.look_ms = MAILBOX_NO_DEADLINE,
+	.open = open_log,
+	.close = close_log,
+	.turn = take_turn,
+	.refuse = refuse,
+};

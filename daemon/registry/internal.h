@@ -4,8 +4,8 @@
  *
  * registry.c  life and queue       writer.c  one batch: decide, commit, publish, complete
  * decide.c    command -> event     leases.h  lease clock, timers, sweeper
- * expiry.c    due lease -> event, mass expiry    history.c  events from the log
- * archive.c   keyframes, questions about the past    rebuild.c  their answers
+ * expiry.c    due lease -> event, mass expiry    reader.h   threads that read the past
+ * history.c   events from the log    archive.c  keyframes, past states    rebuild.c  their answers
  * locked.c    commits while another process has the database locked
  */
 #pragma once
@@ -115,8 +115,7 @@ struct registry {
 	bool started;
 
 	struct leases *leases;
-	struct history_thread *history;
-	struct archive *archive;
+	struct reader *reader; /* of the past */
 };
 
 /* registry.c */
@@ -160,30 +159,6 @@ void writer_main(void *arg);
 int locked_append(struct registry *registry, struct batch *batch) MUST_USE;
 /** Notices the end of such a lock though no change has come since. Writer only. */
 void locked_probe(struct registry *registry);
-
-/* history.c */
-struct history_thread;
-/** @param turn  events that a query looks at before the next one has its turn */
-int history_start(const char *dir, uint32_t turn, struct history_thread **ret_thread) MUST_USE;
-int history_submit(struct history_thread *thread, struct history *history) MUST_USE;
-/** Completes those that wait with -ESHUTDOWN. */
-/** From now on history_submit() gives -ESHUTDOWN. Takes NULL; twice is fine. */
-void history_stop(struct history_thread *thread);
-void history_free(struct history_thread *thread);
-
-/* archive.c */
-struct archive;
-int archive_start(struct registry *registry, struct archive **ret_archive) MUST_USE;
-int archive_submit(struct archive *archive, struct archive_query *query) MUST_USE;
-/** See registry_drop_past(). */
-void archive_drop(struct archive *archive, struct archive_query *query);
-/** The latest revision is now @p revision. Writer only; next to free. */
-void archive_hint(struct archive *archive, uint64_t revision);
-/** Retention has changed. Writer only. */
-void archive_retain(struct archive *archive, const struct journal_options *retention);
-/** As history_stop() and history_free(). */
-void archive_stop(struct archive *archive);
-void archive_free(struct archive *archive);
 
 /* rebuild.c */
 /** A store with one state of the past. */

@@ -5,6 +5,7 @@
 #include "base/thread.h"
 #include "metrics/metrics.h"
 #include "registry/internal.h"
+#include "registry/reader.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -170,8 +171,7 @@ void registry_close(struct registry *registry)
 	if (registry == NULL)
 		return;
 	CHECK(!registry->started);
-	history_free(registry->history);
-	archive_free(registry->archive);
+	reader_free(registry->reader);
 	if (registry->store != NULL) {
 		rcu_drain();
 		free_tenures(registry);
@@ -194,14 +194,10 @@ void registry_close(struct registry *registry)
 
 int registry_start(struct registry *registry)
 {
-	uint32_t turn = registry->options.history_turn;
-	int r = history_start(registry->dir, turn > 0 ? turn : HISTORY_TURN, &registry->history);
+	int r = reader_start(registry, &registry->reader);
 
 	if (r < 0)
 		return r;
-	r = archive_start(registry, &registry->archive);
-	if (r < 0)
-		goto fail;
 	r = thread_start(&registry->writer, "writer", writer_main, registry);
 	if (r < 0)
 		goto fail;
@@ -228,8 +224,7 @@ void registry_stop(struct registry *registry)
 	if (registry->started)
 		thread_join(registry->writer);
 	registry->started = false;
-	history_stop(registry->history);
-	archive_stop(registry->archive);
+	reader_stop(registry->reader);
 }
 
 /* --- any thread ----------------------------------------------------------------------- */
@@ -337,15 +332,15 @@ void registry_sweep(struct registry *registry)
 
 int registry_read_history(struct registry *registry, struct history *history)
 {
-	return history_submit(registry->history, history);
+	return reader_events(registry->reader, history);
 }
 
 int registry_read_past(struct registry *registry, struct archive_query *query)
 {
-	return archive_submit(registry->archive, query);
+	return reader_state(registry->reader, query);
 }
 
 void registry_drop_past(struct registry *registry, struct archive_query *query)
 {
-	archive_drop(registry->archive, query);
+	reader_drop(registry->reader, query);
 }

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "metrics/metrics.h"
 #include "registry/internal.h"
+#include "registry/reader.h"
 #include "watch/receipt.h"
 
 #include <errno.h>
@@ -307,7 +308,7 @@ static void publish(struct registry *registry, struct batch *batch)
 	}
 	publish_gauges(registry);
 	notify(registry, batch);
-	archive_hint(registry->archive, journal_revision(registry->journal));
+	reader_hint(registry->reader, journal_revision(registry->journal));
 }
 
 /* The caller's strings are the instance's, but for the two that the registry wrote. */
@@ -515,7 +516,7 @@ static void take_options(struct registry *registry)
 	lock_release(&registry->reload_lock);
 	journal_set_retention(registry->journal, registry->options.journal.events_max_age_ms,
 	                      registry->options.journal.events_max_count);
-	archive_retain(registry->archive, &registry->options.journal);
+	reader_retain(registry->reader, &registry->options.journal);
 }
 
 /* Waits for something to do, and begins a batch with it. */

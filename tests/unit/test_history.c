@@ -12,7 +12,7 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 
-#define QUEUE_MAX 1024 /* as in registry/history.c */
+#define QUEUE_MAX 1024 /* as in registry/history.c's history_lane */
 
 static struct registry *registry;
 static sem_t completed;
@@ -288,6 +288,34 @@ START_TEST(a_long_search_holds_nobody_up)
 }
 END_TEST
 
+static void rebuilt_slowly(struct archive_query *query)
+{
+	(void)query;
+	ck_ok(sem_post(&reading));
+	wait_for(&may_read);
+	ck_ok(sem_post(&completed));
+}
+
+START_TEST(a_long_rebuild_holds_no_reader_of_the_log_up)
+{
+	struct archive_query state = {.kind = ARCHIVE_STATE, .done = rebuilt_slowly};
+	struct buf out;
+	struct history history = ask(&out, 8, 100);
+
+	buf_init(&out, 100);
+	state.at.revision = 5;
+	ck_ok(registry_read_past(registry, &state));
+	wait_for(&reading); /* the lane of past states is busy until may_read */
+	read_one(&history);
+	ck_has(out, "ij");
+	ck_ok(sem_post(&may_read));
+	wait_for(&completed);
+	ck_ok(state.error);
+	snapshot_store_drop(state.store);
+	buf_fini(&out);
+}
+END_TEST
+
 START_TEST(turns_leave_no_mark_on_the_answer)
 {
 	for (uint32_t turn = 1; turn <= 11; turn++) {
@@ -529,7 +557,8 @@ END_TEST
 SUITE("history", setup, teardown, a_page_ends_with_the_event_that_fills_it,
       one_reading_serves_all_that_ask_the_same,
       the_queue_has_an_end_but_for_those_that_are_counted_elsewhere, a_long_search_holds_nobody_up,
-      turns_leave_no_mark_on_the_answer, who_asks_the_same_later_gets_all_of_it,
+      a_long_rebuild_holds_no_reader_of_the_log_up, turns_leave_no_mark_on_the_answer,
+      who_asks_the_same_later_gets_all_of_it,
       one_that_may_not_keep_what_was_read_for_it_gets_nothing,
       only_those_that_ask_the_same_are_read_for_together,
       what_retention_overtakes_between_two_turns_is_told_after_what_was_found,
