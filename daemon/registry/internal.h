@@ -2,11 +2,12 @@
 /**
  * The registry's parts and who may touch what.
  *
- * registry.c  life and queue       writer.c  one batch: decide, commit, publish, complete
- * decide.c    command -> event     leases.h  lease clock, timers, sweeper
- * expiry.c    due lease -> event, mass expiry    reader.h   threads that read the past
- * history.c   events from the log    archive.c  keyframes, past states    rebuild.c  their answers
+ * registry.c  life and queue                     writer.c   one batch: decide, commit, complete
+ * decide.c    command -> event                   publish.c  after the commit
+ * expiry.c    due lease -> event, mass expiry    leases.h   lease clock, timers, sweeper
  * locked.c    commits while another process has the database locked
+ * reader.h    threads that read the past         history.c  events from the log
+ * archive.c   keyframes, past states             rebuild.c  their answers
  */
 #pragma once
 
@@ -148,6 +149,16 @@ void silences_commit(struct registry *registry, struct batch *batch);
 void silences_log(const struct batch *batch);
 /** Forgets the holds that are over, publishes how many there are. */
 void holds_update(struct registry *registry);
+
+/* publish.c */
+/** Publishes the snapshot of a committed batch, settles its leases, wakes watchers. In a visit that
+ * began before. */
+void publish_batch(struct registry *registry, struct batch *batch);
+/** @p entry changed nothing, but its receipt counts the watchers that have not yet been sent the
+ * revision that made it so. */
+void publish_again(struct registry *registry, const struct entry *entry);
+/** Logs the events of a committed batch. */
+void publish_log(const struct batch *batch);
 
 /* writer.c */
 void writer_main(void *arg);
