@@ -32,6 +32,12 @@ static void number_event(struct event *events, size_t i, uint64_t revision)
 	CHECK(event->instance.incarnation != 0);
 }
 
+void journal_number(struct event *events, size_t count, uint64_t first)
+{
+	for (size_t i = 0; i < count; i++)
+		number_event(events, i, first + i);
+}
+
 /** Takes back all numbers above @p revision, which is where the batch began. */
 static void unnumber_events(struct event *events, size_t count, uint64_t revision)
 {
@@ -73,25 +79,17 @@ static int put(struct journal *journal, const struct event *event)
 	return r < 0 ? r : sql_run(stmt);
 }
 
-int journal_append(struct journal *journal, struct event *events, size_t count)
+int journal_write(struct journal *journal, const struct event *events, size_t count)
 {
-	CHECK_MAGIC(journal, journal);
-	if (journal_has_failed(journal))
-		return -EIO;
-	if (count == 0)
-		return 0;
-
 	int r = journal_begin(journal);
-	for (size_t i = 0; r == 0 && i < count; i++) {
-		number_event(events, i, journal->revision + i + 1);
+
+	for (size_t i = 0; r == 0 && i < count; i++)
 		r = put(journal, &events[i]);
-	}
 	bool is_prepared = r == 0;
 	if (is_prepared)
 		r = sql_run(journal->stmt[STMT_COMMIT]);
 	if (r < 0) {
 		sql_rollback(journal->db);
-		unnumber_events(events, count, journal->revision);
 		r = journal_fail(journal, r);
 		return r == -EIO && is_prepared ? -ENOTRECOVERABLE : r;
 	}
@@ -102,6 +100,21 @@ int journal_append(struct journal *journal, struct event *events, size_t count)
 	journal->revision += count;
 	checkpointer_hint(journal->checkpointer, journal->wal_pages);
 	return 0;
+}
+
+int journal_append(struct journal *journal, struct event *events, size_t count)
+{
+	CHECK_MAGIC(journal, journal);
+	if (journal_has_failed(journal))
+		return -EIO;
+	if (count == 0)
+		return 0;
+
+	journal_number(events, count, journal->revision + 1);
+	int r = journal_write(journal, events, count);
+	if (r < 0)
+		unnumber_events(events, count, journal->revision);
+	return r;
 }
 
 int journal_probe(struct journal *journal)

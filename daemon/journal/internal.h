@@ -84,6 +84,9 @@ int journal_error_set(struct journal_error *error, int r, const char *format, ..
  * makes the next journal_open() look at the whole file. Any thread.
  */
 int journal_fail(struct journal *journal, int r);
+/** Ends the use of this journal. @return what the caller is to see: @p r, or -EIO when it had
+ * failed before. Any thread. */
+int journal_fail_because(struct journal *journal, int r, const char *reason);
 /** Leaves the mark that makes the next journal_open() look at the whole file. Any thread. */
 void journal_suspect(const char *path);
 bool journal_has_failed(const struct journal *journal);
@@ -94,6 +97,10 @@ int journal_begin(struct journal *journal) MUST_USE;
 /** Inside a transaction or not: has nobody else appended events? @return 0, -ETXTBSY, or an error
  */
 int journal_check_alone(struct journal *journal) MUST_USE;
+
+/** Writes events that have their numbers, which follow the latest, in one transaction. @return as
+ * journal_append() */
+int journal_write(struct journal *journal, const struct event *events, size_t count) MUST_USE;
 
 /** Opens without lock or salvage: checks whose file it is, migrates, and reads each instance once.
  * @return as journal_open(), or -EBADMSG: it is damaged */

@@ -69,22 +69,26 @@ static const char *reason_of(int r)
 	}
 }
 
-int journal_fail(struct journal *journal, int r)
+int journal_fail_because(struct journal *journal, int r, const char *reason)
 {
 	int works = 0;
 
-	if (r >= 0 || r == -ENOSPC || r == -ENOMEM || r == -EBUSY)
-		return r;
 	if (!atomic_compare_exchange_strong(&journal->failing, &works, 1))
 		return -EIO; /* the first to fail says why */
-
 	(void)snprintf(journal->failure, sizeof(journal->failure), "'%.90s': %s", journal->path,
-	               reason_of(r));
-	if (r == -EBADMSG)
-		journal_suspect(journal->path);
-	journal->failed_as = r == -ETXTBSY ? r : -EIO;
+	               reason);
+	journal->failed_as = r;
 	atomic_store(&journal->failing, 2);
-	return journal->failed_as;
+	return r;
+}
+
+int journal_fail(struct journal *journal, int r)
+{
+	if (r >= 0 || r == -ENOSPC || r == -ENOMEM || r == -EBUSY)
+		return r;
+	if (r == -EBADMSG && !journal_has_failed(journal))
+		journal_suspect(journal->path);
+	return journal_fail_because(journal, r == -ETXTBSY ? r : -EIO, reason_of(r));
 }
 
 bool journal_has_failed(const struct journal *journal)

@@ -102,6 +102,21 @@ int journal_restore(struct journal *journal,
  */
 int journal_append(struct journal *journal, struct event *events, size_t count) MUST_USE;
 
+/**
+ * Stores @p count events that were committed elsewhere, as journal_append() does, with the numbers
+ * that they have: those that follow journal_revision(), without gaps.
+ * @return as journal_append(); -ESTALE: the first has been stored before; -ERANGE: it is not the
+ * one that comes next, or there is a gap; -EINVAL: an incarnation that cannot be. Then nothing has
+ * changed.
+ */
+int journal_store(struct journal *journal, const struct event *events, size_t count) MUST_USE;
+/** Gives events numbers from @p first on, as journal_append() does with those that come next. Twice
+ * is fine. Any thread. */
+void journal_number(struct event *events, size_t count, uint64_t first);
+/** What was committed elsewhere cannot be stored here: ends the use of this journal, as when the
+ * disk fails. @return -EIO */
+int journal_give_up(struct journal *journal, const char *reason);
+
 /** Can it be written now? Takes and releases the write lock. @return as journal_append() */
 int journal_probe(struct journal *journal) MUST_USE;
 /** Names the process whose lock made journal_append() return -EBUSY: "process 123 (sqlite3)", or

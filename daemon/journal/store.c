@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/** Events that got their numbers elsewhere: the file is then a log of what was applied. */
+#include "journal/internal.h"
+
+#include <errno.h>
+
+int journal_store(struct journal *journal, const struct event *events, size_t count)
+{
+	CHECK_MAGIC(journal, journal);
+	if (journal_has_failed(journal))
+		return -EIO;
+	if (count == 0)
+		return 0;
+	if (events[0].revision <= journal->revision)
+		return -ESTALE;
+	for (size_t i = 0; i < count; i++) {
+		if (events[i].revision != journal->revision + i + 1)
+			return -ERANGE;
+		if (events[i].instance.incarnation == 0 ||
+		    events[i].instance.incarnation > events[i].revision)
+			return -EINVAL;
+	}
+	return journal_write(journal, events, count);
+}
+
+int journal_give_up(struct journal *journal, const char *reason)
+{
+	return journal_fail_because(journal, -EIO, reason);
+}
