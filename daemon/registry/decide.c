@@ -46,8 +46,12 @@ int decide_event(struct batch *batch, struct entry *entry, enum event_kind kind,
 	event->instance = member->value; /* whose strings last as long as the draft */
 	entry->event = event;
 	entry->member = member;
-	entry->tenure = tenure;
-	batch->event_count++;
+	batch->changes[batch->event_count++] = (struct change){
+		.member = member,
+		.tenure = tenure,
+		.is_alive = command != NULL && command->kind != COMMAND_STATUS,
+		.decided_on_ms = kind == EVENT_EXPIRED ? entry->renewed_ms : NEVER,
+	};
 	return 0;
 }
 

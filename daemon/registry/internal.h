@@ -43,6 +43,14 @@ struct entry {
 	int error;
 };
 
+/** What follows from an event once it is committed, besides the snapshot. */
+struct change {
+	const struct member *member; /* after the event; what the event removed */
+	struct tenure *tenure;       /* of its instance; begun by EVENT_REGISTERED */
+	bool is_alive;               /* the owner caused it: a sign of life */
+	int64_t decided_on_ms;       /* as leases_settle() takes it */
+};
+
 /**
  * How many leases of a service have run out, as far as the batch has decided. Becomes the service's
  * own count after the commit, so that deciding once more after a failed commit starts from the same
@@ -61,6 +69,7 @@ struct batch {
 	struct entry *entries;
 	size_t entry_count;
 	struct event *events;
+	struct change *changes; /* of each event */
 	size_t event_count;
 	struct silence silences[BATCH_DUE];
 	size_t silence_count;

@@ -77,19 +77,20 @@ void publish_log(const struct batch *batch)
 		         left_out);
 }
 
-static void settle(struct registry *registry, struct entry *entry)
+/* In order of revision, whatever proposed the events. */
+static void settle(struct registry *registry, const struct event *event,
+                   const struct change *change)
 {
 	struct leases *leases = registry->leases;
 
-	metrics_count(event_metric[entry->event->kind], 1);
-	if (event_removes(entry->event->kind)) {
-		leases_end(leases, entry->tenure);
+	metrics_count(event_metric[event->kind], 1);
+	if (event_removes(event->kind)) {
+		leases_end(leases, change->tenure);
 		return;
 	}
-	if (entry->command != NULL && entry->command->kind != COMMAND_STATUS)
-		leases_renew(leases, entry->member->lease);
-	bool expires = entry->event->kind == EVENT_EXPIRED && entry->command == NULL;
-	leases_settle(leases, entry->tenure, entry->member, expires ? entry->renewed_ms : NEVER,
+	if (change->is_alive)
+		leases_renew(leases, change->member->lease);
+	leases_settle(leases, change->tenure, change->member, change->decided_on_ms,
 	              clock_real_ms());
 }
 
@@ -235,10 +236,8 @@ void publish_batch(struct registry *registry, struct batch *batch)
 	note_recounts(registry, batch);
 	snapshot_draft_publish(batch->draft);
 	batch->draft = NULL;
-	for (size_t i = 0; i < batch->entry_count; i++) {
-		if (batch->entries[i].event != NULL)
-			settle(registry, &batch->entries[i]);
-	}
+	for (size_t i = 0; i < batch->event_count; i++)
+		settle(registry, &batch->events[i], &batch->changes[i]);
 	publish_gauges(registry);
 	notify(registry, batch);
 	reader_hint(registry->reader, journal_revision(registry->journal));

@@ -90,8 +90,10 @@ static int allocate(struct registry *registry)
 
 	batch->entries = calloc(entries, sizeof(*batch->entries));
 	batch->events = calloc(entries, sizeof(*batch->events));
+	batch->changes = calloc(entries, sizeof(*batch->changes));
 	batch->recounted = calloc(entries, sizeof(*batch->recounted));
-	return batch->entries != NULL && batch->events != NULL && batch->recounted != NULL
+	return batch->entries != NULL && batch->events != NULL && batch->changes != NULL &&
+	                       batch->recounted != NULL
 	               ? 0
 	               : -ENOMEM;
 }
@@ -184,6 +186,7 @@ void registry_close(struct registry *registry)
 	mailbox_fini(&registry->queue);
 	free(registry->batch.entries);
 	free(registry->batch.events);
+	free(registry->batch.changes);
 	free(registry->batch.recounted);
 	free(registry->holds);
 	free(registry->dir);

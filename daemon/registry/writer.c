@@ -53,13 +53,10 @@ static int prepare(struct registry *registry, struct batch *batch)
 /* As if nothing had been decided. */
 static void unprepare(struct batch *batch)
 {
-	for (size_t i = 0; i < batch->entry_count; i++) {
-		struct entry *entry = &batch->entries[i];
-
-		if (entry->event != NULL && entry->event->kind == EVENT_REGISTERED)
-			tenure_free(entry->tenure);
-		entry->tenure = NULL;
-	}
+	for (size_t i = 0; i < batch->event_count; i++)
+		if (batch->events[i].kind == EVENT_REGISTERED)
+			tenure_free(batch->changes[i].tenure);
+	batch->event_count = 0;
 	snapshot_draft_discard(batch->draft);
 	batch->draft = NULL;
 }
