@@ -176,7 +176,9 @@ void decide_due(const struct registry *registry, struct batch *batch, struct ent
 	const struct instance *instance = &due->member->value;
 	const struct member *member =
 		snapshot_draft_member(batch->draft, instance->service, instance->id);
-	int64_t now = batch->now_lease_ms;
+	/* up to here every sign of life has arrived, wherever it was given */
+	int64_t horizon = ledger_horizon_ms(registry->ledger);
+	int64_t now = batch->now_lease_ms < horizon ? batch->now_lease_ms : horizon;
 
 	if (due->is_counted)
 		silence_of(batch, due)->decided++;

@@ -3,6 +3,7 @@
  * The registry's parts and who may touch what.
  *
  * registry.c  life and queue                     writer.c   one batch: decide, commit, complete
+ * items.c     what was committed elsewhere
  * decide.c    command -> event                   publish.c  after the commit
  * expiry.c    due lease -> event, mass expiry    leases.h   lease clock, timers, sweeper
  * locked.c    commits while another process has the database locked
@@ -14,6 +15,7 @@
 #include "base/lock.h"
 #include "base/progress.h"
 #include "base/rcu.h"
+#include "ledger/ledger.h"
 #include "registry/leases.h"
 #include "registry/registry.h"
 
@@ -71,12 +73,15 @@ struct batch {
 	struct event *events;
 	struct change *changes; /* of each event */
 	size_t event_count;
+	size_t size; /* room for events, changes and names */
 	struct silence silences[BATCH_DUE];
 	size_t silence_count;
 	struct str *recounted; /* services whose counts by status change; may name one twice */
 	size_t recounted_count;
 	int64_t now_real_ms;
 	int64_t now_lease_ms;
+	int64_t proposed_us; /* clock_us() */
+	bool is_open;        /* proposed; the ledger's verdict is still to come */
 };
 
 struct hold {
@@ -86,11 +91,13 @@ struct hold {
 struct registry {
 	/* set in registry_open(), never changed */
 	struct journal *journal;
+	struct ledger *ledger;
 	struct snapshot_store *store;
 	struct watch_hub *watch;
 	char *dir;
 	uint32_t batch_max;
 	bool sweep_by_hand;
+	bool write_by_hand;
 	void (*failed_fn)(void *arg);
 	void *failed_arg;
 
@@ -113,7 +120,9 @@ struct registry {
 
 	/* writer only */
 	struct registry_options options;
-	struct batch batch;
+	struct batch batch;       /* what is decided here */
+	struct batch applied;     /* what was committed elsewhere; its events are borrowed */
+	struct ledger_item *item; /* to be taken next: it could not be taken yet */
 	int64_t reserve_tried_ms;
 	unsigned locked_tries;   /* in a row that found the database locked by another process */
 	int64_t locked_since_ms; /* clock_ms() of the first of them */
@@ -170,13 +179,41 @@ void publish_again(struct registry *registry, const struct entry *entry);
 void publish_log(const struct batch *batch);
 
 /* writer.c */
+/** Decides the entries of @p batch and proposes what follows; completes them unless the verdict is
+ * still to come. */
+void batch_commit(struct registry *registry, struct batch *batch);
+/** The events are stored, with their numbers: publishes them and completes the entries. */
+void batch_finish(struct registry *registry, struct batch *batch);
+/** Frozen, with the indexes that picks read. @return 0 or -ENOMEM */
+int batch_freeze(struct batch *batch) MUST_USE;
+/** As if nothing had been decided. */
+void batch_undo(struct batch *batch);
+/** Completes all entries with @p error. */
+void batch_fail(struct registry *registry, struct batch *batch, int error);
+/** No change is accepted any more; the process is to stop. */
+void writer_journal_failed(struct registry *registry);
+/** Gives back the room that was kept for this. @return false: there is none left */
+bool writer_make_room(struct registry *registry);
+/** Waits for something to do until @p until_ms of clock_ms(), and does it. */
+void writer_pass(struct registry *registry, int64_t until_ms);
+/** Stopping, and nothing is left to do. */
+bool writer_has_ended(struct registry *registry);
 void writer_main(void *arg);
 
+/* items.c */
+/**
+ * Takes what the ledger has decided, in order of commitment.
+ * @return 0: all of it; or why the next item cannot be taken yet, so that nothing may be decided:
+ * -EBUSY, -ENOSPC, -ENOMEM; -EIO: the journal has failed
+ */
+int items_take(struct registry *registry) MUST_USE;
+
 /* locked.c */
-/** journal_append(), tried for up to 2 s while another process has the database locked. Writer
+/** @p write, tried for up to 2 s while another process has the database locked (-EBUSY). Writer
  * only.
  */
-int locked_append(struct registry *registry, struct batch *batch) MUST_USE;
+int locked_write(struct registry *registry, struct batch *batch,
+                 int (*write)(struct registry *registry, struct batch *batch)) MUST_USE;
 /** Notices the end of such a lock though no change has come since. Writer only. */
 void locked_probe(struct registry *registry);
 

@@ -278,22 +278,26 @@ static void clamp(struct lease *lease, int64_t now)
  */
 static bool collect(struct leases *leases, int64_t now)
 {
+	int64_t horizon = leases->options.horizon_ms != NULL
+	                          ? leases->options.horizon_ms(leases->options.arg)
+	                          : NEVER;
+	int64_t until = earlier(now, horizon);
 	bool more = true;
 	bool found;
 
 	do {
 		lock_take(&leases->lock);
 		for (int i = 0; i < SWEEP_BATCH; i++) {
-			more = timers_next_ms(&leases->timers) <= now;
+			more = timers_next_ms(&leases->timers) <= until;
 			if (!more)
 				break;
 
-			struct timer *timer = timers_expired(&leases->timers, now);
+			struct timer *timer = timers_expired(&leases->timers, until);
 			if (timer == NULL)
 				continue;
 			struct tenure *tenure = container_of(timer, struct tenure, timer);
 			clamp(&tenure->lease, now);
-			if (due_at_locked(tenure) > now) {
+			if (due_at_locked(tenure) > until) {
 				arm_locked(leases, tenure);
 			} else {
 				enter_due_locked(leases, tenure);

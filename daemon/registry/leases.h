@@ -33,6 +33,8 @@ struct tenure;
 
 struct leases_options {
 	bool sweep_by_hand; /* no thread: leases_sweep() instead */
+	/** Nothing is due whose time is after this. Any thread. NULL: no such limit. */
+	int64_t (*horizon_ms)(void *arg);
 	/** There are due leases. On the sweeper's thread, which holds no lock; must not block. */
 	void (*found)(void *arg);
 	void *arg;

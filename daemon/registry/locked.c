@@ -54,13 +54,16 @@ static void note_free(struct registry *registry)
 	         clock_ms() - registry->locked_since_ms);
 }
 
-int locked_append(struct registry *registry, struct batch *batch)
+int locked_write(struct registry *registry, struct batch *batch,
+                 int (*write)(struct registry *registry, struct batch *batch))
 {
 	for (;;) {
 		progress_disk_begin(&registry->progress);
-		int r = journal_append(registry->journal, batch->events, batch->event_count);
+		int r = write(registry, batch);
 		progress_disk_end(&registry->progress);
 
+		if (r == -EINPROGRESS)
+			return r; /* nothing was written yet */
 		if (r != -EBUSY) {
 			if (journal_failure(registry->journal) == 0)
 				note_free(registry);

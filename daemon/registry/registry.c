@@ -88,6 +88,7 @@ static int allocate(struct registry *registry)
 	size_t entries = (size_t)registry->batch_max + BATCH_DUE;
 	struct batch *batch = &registry->batch;
 
+	batch->size = entries;
 	batch->entries = calloc(entries, sizeof(*batch->entries));
 	batch->events = calloc(entries, sizeof(*batch->events));
 	batch->changes = calloc(entries, sizeof(*batch->changes));
@@ -98,9 +99,17 @@ static int allocate(struct registry *registry)
 	               : -ENOMEM;
 }
 
-static void leases_found(void *arg)
+/* There are due leases, or the ledger has an item. */
+static void wake_writer(void *arg)
 {
 	registry_wake(arg);
+}
+
+static int64_t horizon_ms(void *arg)
+{
+	const struct registry *registry = arg;
+
+	return ledger_horizon_ms(registry->ledger);
 }
 
 int registry_open(const struct registry_options *options, struct registry **ret_registry,
@@ -114,6 +123,7 @@ int registry_open(const struct registry_options *options, struct registry **ret_
 	registry->options = *options;
 	registry->batch_max = options->batch_max;
 	registry->sweep_by_hand = options->sweep_by_hand;
+	registry->write_by_hand = options->write_by_hand;
 	registry->failed_fn = options->failed;
 	registry->failed_arg = options->failed_arg;
 	mailbox_init(&registry->queue, LOCK_COMMIT_QUEUE, options->queue_max);
@@ -124,7 +134,8 @@ int registry_open(const struct registry_options *options, struct registry **ret_
 	r = leases_open(
 		&(struct leases_options){
 			.sweep_by_hand = options->sweep_by_hand,
-			.found = leases_found,
+			.horizon_ms = horizon_ms,
+			.found = wake_writer,
 			.arg = registry,
 		},
 		&registry->leases);
@@ -137,6 +148,9 @@ int registry_open(const struct registry_options *options, struct registry **ret_
 		metrics_count(METRIC_SALVAGES, 1);
 		metrics_count(METRIC_EVENTS_LOST, journal_events_lost(registry->journal));
 	}
+	r = ledger_open(&options->ledger, registry->journal, &registry->ledger, ret_error);
+	if (r < 0)
+		goto fail;
 	registry->dir = strdup(options->journal.dir);
 	registry->watch = watch_hub_new();
 	registry->store = snapshot_store_new(journal_revision(registry->journal));
@@ -179,6 +193,7 @@ void registry_close(struct registry *registry)
 		free_tenures(registry);
 		snapshot_store_free(registry->store);
 	}
+	ledger_close(registry->ledger);
 	journal_close(registry->journal);
 	watch_hub_free(registry->watch);
 	leases_close(registry->leases);
@@ -187,6 +202,8 @@ void registry_close(struct registry *registry)
 	free(registry->batch.entries);
 	free(registry->batch.events);
 	free(registry->batch.changes);
+	free(registry->applied.changes);
+	free(registry->applied.recounted);
 	free(registry->batch.recounted);
 	free(registry->holds);
 	free(registry->dir);
@@ -201,7 +218,11 @@ int registry_start(struct registry *registry)
 
 	if (r < 0)
 		return r;
-	r = thread_start(&registry->writer, "writer", writer_main, registry);
+	r = ledger_start(registry->ledger, wake_writer, registry);
+	if (r < 0)
+		goto fail;
+	if (!registry->write_by_hand)
+		r = thread_start(&registry->writer, "writer", writer_main, registry);
 	if (r < 0)
 		goto fail;
 	registry->started = true;
@@ -224,8 +245,11 @@ void registry_stop(struct registry *registry)
 {
 	leases_stop(registry->leases);
 	mailbox_stop(&registry->queue);
-	if (registry->started)
+	ledger_stop(registry->ledger);
+	if (registry->started && !registry->write_by_hand)
 		thread_join(registry->writer);
+	while (registry->started && registry->write_by_hand && !writer_has_ended(registry))
+		writer_pass(registry, 0);
 	registry->started = false;
 	reader_stop(registry->reader);
 }
@@ -325,6 +349,12 @@ int64_t registry_held_ms(const struct registry *registry, const struct service *
 uint32_t registry_held_services(const struct registry *registry)
 {
 	return atomic_load_explicit(&registry->held_services, memory_order_relaxed);
+}
+
+void registry_step(struct registry *registry)
+{
+	CHECK(registry->write_by_hand);
+	writer_pass(registry, 0);
 }
 
 void registry_sweep(struct registry *registry)

@@ -18,6 +18,7 @@
 #include "base/mailbox.h"
 #include "journal/journal.h"
 #include "journal/past.h"
+#include "ledger/ledger.h"
 #include "model/event.h"
 #include "snapshot/snapshot.h"
 #include "watch/watch.h"
@@ -30,16 +31,18 @@ struct registry;
 
 struct registry_options {
 	struct journal_options journal;
-	uint32_t queue_max;          /* commands waiting; more get -EAGAIN */
-	uint32_t batch_max;          /* events in one transaction */
-	uint64_t instances_max;      /* more get -EDQUOT */
-	uint64_t bytes_max;          /* of all instances; more get -EOVERFLOW; 0: no limit */
-	bool hold_expiry;            /* hold back mass expiry */
-	uint32_t hold_min_instances; /* ... of services with at least so many */
-	uint32_t hold_percent;       /* ... when more than this share expires within a TTL */
-	bool sweep_by_hand;          /* for tests: no sweeper thread; registry_sweep() instead */
-	uint32_t history_turn;       /* events that a query of the log looks at before the next one
-	                                has its turn; 0: HISTORY_TURN */
+	struct ledger_options ledger; /* zeros: the journal alone gives the order */
+	uint32_t queue_max;           /* commands waiting; more get -EAGAIN */
+	uint32_t batch_max;           /* events in one transaction */
+	uint64_t instances_max;       /* more get -EDQUOT */
+	uint64_t bytes_max;           /* of all instances; more get -EOVERFLOW; 0: no limit */
+	bool hold_expiry;             /* hold back mass expiry */
+	uint32_t hold_min_instances;  /* ... of services with at least so many */
+	uint32_t hold_percent;        /* ... when more than this share expires within a TTL */
+	bool sweep_by_hand;           /* for tests: no sweeper thread; registry_sweep() instead */
+	bool write_by_hand;           /* for tests: no writer thread; registry_step() instead */
+	uint32_t history_turn;        /* events that a query of the log looks at before the next one
+	                                 has its turn; 0: HISTORY_TURN */
 	/** Called once, on the writer thread, when the journal has failed for good: the process
 	 * should stop. */
 	void (*failed)(void *arg);
@@ -164,6 +167,8 @@ void registry_renew(struct registry *registry, const struct member *member);
 
 /** How many services have their expiries held back now. Any thread. */
 uint32_t registry_held_services(const struct registry *registry);
+/** One pass of the writer on this thread, without waiting. With write_by_hand only. */
+void registry_step(struct registry *registry);
 /** One tick of the sweeper; what falls due is handed to the writer. With sweep_by_hand only. */
 void registry_sweep(struct registry *registry);
 

@@ -16,13 +16,24 @@
 
 /* --- before the commit ------------------------------------------------------- */
 
-/* Everything that can fail but the commit. */
-static int prepare(struct registry *registry, struct batch *batch)
+int batch_freeze(struct batch *batch)
 {
 	struct service *service;
 	const struct service *previous;
 	size_t pos = 0;
 
+	if (snapshot_draft_finish(batch->draft) < 0)
+		return -ENOMEM;
+	while ((service = snapshot_draft_next(batch->draft, &pos, &previous)) != NULL) {
+		if (balance_build(service, previous) < 0)
+			continue; /* no memory: the next pick asks again */
+	}
+	return 0;
+}
+
+/* Everything that can fail but the commit. */
+static int prepare(struct registry *registry, struct batch *batch)
+{
 	batch->now_real_ms = clock_real_ms();
 	batch->now_lease_ms = leases_now(registry->leases);
 	batch->event_count = 0;
@@ -39,19 +50,10 @@ static int prepare(struct registry *registry, struct batch *batch)
 		else
 			decide_due(registry, batch, entry);
 	}
-	if (batch->event_count == 0)
-		return 0;
-	if (snapshot_draft_finish(batch->draft) < 0)
-		return -ENOMEM;
-	while ((service = snapshot_draft_next(batch->draft, &pos, &previous)) != NULL) {
-		if (balance_build(service, previous) < 0)
-			continue; /* no memory: the next pick asks again */
-	}
-	return 0;
+	return batch->event_count > 0 ? batch_freeze(batch) : 0;
 }
 
-/* As if nothing had been decided. */
-static void unprepare(struct batch *batch)
+void batch_undo(struct batch *batch)
 {
 	for (size_t i = 0; i < batch->event_count; i++)
 		if (batch->events[i].kind == EVENT_REGISTERED)
@@ -61,20 +63,23 @@ static void unprepare(struct batch *batch)
 	batch->draft = NULL;
 }
 
-static int append(struct registry *registry, struct batch *batch)
+static int propose_events(struct registry *registry, struct batch *batch)
 {
-	int64_t begin = clock_us();
-	int r = locked_append(registry, batch);
+	return ledger_propose(registry->ledger, batch->events, batch->event_count);
+}
 
-	if (r < 0) {
-		if (r != -EBUSY) /* which has a metric of its own */
-			metrics_count(METRIC_COMMIT_FAILURES, 1);
+/* @return 0: committed; -EINPROGRESS: the verdict is still to come; or an error */
+static int decide_and_propose(struct registry *registry, struct batch *batch)
+{
+	int r = prepare(registry, batch);
+
+	if (r < 0 || batch->event_count == 0)
 		return r;
-	}
-	metrics_observe(METRIC_COMMIT_SECONDS, (uint64_t)(clock_us() - begin));
-	metrics_observe(METRIC_BATCH_SIZE, batch->event_count);
-	metrics_count(METRIC_COMMITS, 1);
-	return 0;
+	batch->proposed_us = clock_us();
+	r = locked_write(registry, batch, propose_events);
+	if (r < 0 && r != -EINPROGRESS && r != -EBUSY) /* which has a metric of its own */
+		metrics_count(METRIC_COMMIT_FAILURES, 1);
+	return r;
 }
 
 /* --- completing the commands --------------------------------------------------- */
@@ -138,7 +143,7 @@ static void complete(struct registry *registry, struct batch *batch)
 	}
 }
 
-static void fail(struct registry *registry, struct batch *batch, int error)
+void batch_fail(struct registry *registry, struct batch *batch, int error)
 {
 	int64_t again_ms = leases_now(registry->leases) + EXPIRY_RETRY_MS;
 
@@ -166,7 +171,7 @@ static void close_journal(struct registry *registry)
 	atomic_store_explicit(&registry->has_failed, true, memory_order_release);
 }
 
-static void journal_has_failed(struct registry *registry)
+void writer_journal_failed(struct registry *registry)
 {
 	close_journal(registry);
 	log_line(LOG_CRIT, "the journal has failed: %s: no change is accepted any more",
@@ -175,14 +180,17 @@ static void journal_has_failed(struct registry *registry)
 		registry->failed_fn(registry->failed_arg);
 }
 
-static void disk_is_full(struct registry *registry)
+bool writer_make_room(struct registry *registry)
 {
+	if (atomic_load_explicit(&registry->is_full, memory_order_relaxed))
+		return false;
 	atomic_store_explicit(&registry->is_full, true, memory_order_relaxed);
 	progress_disk_begin(&registry->progress);
 	journal_release_reserve(registry->journal);
 	progress_disk_end(&registry->progress);
 	registry->reserve_tried_ms = clock_ms();
 	log_line(LOG_ERR, "the disk is full: registrations are refused until there is room");
+	return true;
 }
 
 static void try_reserve(struct registry *registry)
@@ -217,34 +225,47 @@ static void postpone_due(struct registry *registry, const struct batch *batch)
 	}
 }
 
-static void commit(struct registry *registry, struct batch *batch)
+/* Nothing is committed, or nobody knows whether it is. */
+static void refuse(struct registry *registry, struct batch *batch, int error)
 {
-	int r = prepare(registry, batch);
+	bool has_failed = journal_failure(registry->journal) != 0;
 
-	if (r == 0 && batch->event_count > 0) {
-		r = append(registry, batch);
-		if (r == -ENOSPC &&
-		    !atomic_load_explicit(&registry->is_full, memory_order_relaxed)) {
-			/* once more, without what grows, with the room that was kept for it */
-			unprepare(batch);
-			disk_is_full(registry);
-			r = prepare(registry, batch);
-			if (r == 0 && batch->event_count > 0)
-				r = append(registry, batch);
-		}
+	batch_undo(batch);
+	if (has_failed)
+		close_journal(registry);
+	batch_fail(registry, batch, error);
+	if (has_failed)
+		writer_journal_failed(registry);
+}
+
+void batch_commit(struct registry *registry, struct batch *batch)
+{
+	int r = decide_and_propose(registry, batch);
+
+	if (r == -ENOSPC && writer_make_room(registry)) {
+		/* once more, without what grows, with the room that was kept for it */
+		batch_undo(batch);
+		r = decide_and_propose(registry, batch);
 	}
-	if (r < 0) {
-		bool has_failed = journal_failure(registry->journal) != 0;
+	if (r == -EINPROGRESS)
+		batch->is_open = true;
+	else if (r < 0)
+		refuse(registry, batch, r);
+	else
+		batch_finish(registry, batch);
+}
 
-		unprepare(batch);
-		if (has_failed)
-			close_journal(registry);
-		fail(registry, batch, r);
-		if (has_failed)
-			journal_has_failed(registry);
-		return;
-	}
+static void count_commit(const struct batch *batch)
+{
+	metrics_observe(METRIC_COMMIT_SECONDS, (uint64_t)(clock_us() - batch->proposed_us));
+	metrics_observe(METRIC_BATCH_SIZE, batch->event_count);
+	metrics_count(METRIC_COMMITS, 1);
+}
 
+void batch_finish(struct registry *registry, struct batch *batch)
+{
+	if (batch->event_count > 0)
+		count_commit(batch);
 	/* What is replaced now stays readable until the visit ends. */
 	rcu_enter();
 	silences_commit(registry, batch);
@@ -276,37 +297,41 @@ static void take_options(struct registry *registry)
 	reader_retain(registry->reader, &registry->options.journal);
 }
 
-/* Waits for something to do, and begins a batch with it. */
-static void take_entries(struct registry *registry, struct batch *batch)
+static void add_commands(struct batch *batch, struct mail *mail)
 {
-	struct due_lease leases[BATCH_DUE];
-	struct mail *mail =
-		mailbox_take(&registry->queue, registry->batch_max, clock_ms() + PROGRESS_IDLE_MS);
-
-	metrics_set(METRIC_QUEUE, mailbox_count(&registry->queue));
-	batch->entry_count = 0;
 	for (; mail != NULL; mail = mail->next)
 		batch->entries[batch->entry_count++] = (struct entry){
 			.command = container_of(mail, struct command, mail),
 		};
+}
 
-	/* at most one event for each entry; what does not fit waits for the next batch */
-	size_t due_count = leases_take_due(registry->leases, leases, ARRAY_LEN(leases));
-	for (size_t i = 0; i < due_count; i++)
+/* At most one event for each entry; what does not fit waits for the next batch. */
+static void add_due(struct registry *registry, struct batch *batch)
+{
+	struct due_lease leases[BATCH_DUE];
+	size_t count = leases_take_due(registry->leases, leases, ARRAY_LEN(leases));
+
+	for (size_t i = 0; i < count; i++)
 		batch->entries[batch->entry_count++] = (struct entry){.due = leases[i]};
-	if (due_count == ARRAY_LEN(leases))
+	if (count == ARRAY_LEN(leases))
 		registry_wake(registry);
 }
 
-static void run_batch(struct registry *registry, struct batch *batch)
+/* @param error  below 0: nothing may be decided now */
+static void run_batch(struct registry *registry, struct batch *batch, struct mail *mail, int error)
 {
+	batch->entry_count = 0;
+	add_commands(batch, mail);
+	add_due(registry, batch);
 	if (batch->entry_count == 0)
 		return;
 	renew_senders(registry, batch);
 	if (registry_has_failed(registry))
-		fail(registry, batch, -EIO);
+		batch_fail(registry, batch, -EIO);
+	else if (error < 0)
+		batch_fail(registry, batch, error);
 	else
-		commit(registry, batch);
+		batch_commit(registry, batch);
 }
 
 /* Each pass, so that removing old events and restarting the WAL keep up with the commits. */
@@ -321,7 +346,27 @@ static void tidy(struct registry *registry)
 	int r = journal_tidy(registry->journal, clock_real_ms());
 	progress_disk_end(&registry->progress);
 	if (r < 0 && journal_failure(registry->journal) != 0)
-		journal_has_failed(registry);
+		writer_journal_failed(registry);
+}
+
+void writer_pass(struct registry *registry, int64_t until_ms)
+{
+	struct batch *batch = &registry->batch;
+	bool was_open = batch->is_open; /* then commands wait for the verdict */
+	struct mail *mail =
+		mailbox_take(&registry->queue, was_open ? 0 : registry->batch_max, until_ms);
+
+	metrics_set(METRIC_QUEUE, mailbox_count(&registry->queue));
+	take_options(registry);
+	int r = items_take(registry);
+	if (!was_open)
+		run_batch(registry, batch, mail, r);
+	tidy(registry);
+}
+
+bool writer_has_ended(struct registry *registry)
+{
+	return !registry->batch.is_open && mailbox_has_ended(&registry->queue);
 }
 
 void writer_main(void *arg)
@@ -330,11 +375,8 @@ void writer_main(void *arg)
 
 	progress_add(&registry->progress, "writer", PROGRESS_WORKER);
 	do {
-		take_entries(registry, &registry->batch);
-		take_options(registry);
-		run_batch(registry, &registry->batch);
-		tidy(registry);
+		writer_pass(registry, clock_ms() + PROGRESS_IDLE_MS);
 		progress_mark(&registry->progress);
-	} while (!mailbox_has_ended(&registry->queue));
+	} while (!writer_has_ended(registry));
 	progress_remove(&registry->progress);
 }

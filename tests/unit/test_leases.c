@@ -12,6 +12,7 @@
 #define TTL_MS 10000
 
 static struct leases *leases;
+static int64_t horizon;
 static unsigned found; /* times that the sweeper reported due leases */
 static struct service_life *life;
 static struct member member;
@@ -23,6 +24,12 @@ static void note_found(void *arg)
 	found++;
 }
 
+static int64_t horizon_ms(void *arg)
+{
+	(void)arg;
+	return horizon;
+}
+
 static void settle(int64_t decided_on_ms)
 {
 	leases_settle(leases, tenure, &member, decided_on_ms, clock_real_ms());
@@ -30,12 +37,14 @@ static void settle(int64_t decided_on_ms)
 
 static void setup(void)
 {
-	struct leases_options options = {.sweep_by_hand = true, .found = note_found};
+	struct leases_options options = {
+		.sweep_by_hand = true, .horizon_ms = horizon_ms, .found = note_found};
 
 	thread_adopt();
 	log_set_level(LOG_ERR);
 	clock_virtual_set(1000000000);
 	found = 0;
+	horizon = NEVER;
 	ck_ok(leases_open(&options, &leases));
 	life = calloc(1, sizeof(*life) + 4);
 	ck_assert_ptr_nonnull(life);
@@ -170,8 +179,19 @@ START_TEST(what_is_postponed_is_due_again_then_and_not_before)
 }
 END_TEST
 
+START_TEST(nothing_is_due_beyond_the_horizon)
+{
+	horizon = leases_now(leases) + TTL_MS / 2;
+	pass(2 * TTL_MS);
+	ck_assert_uint_eq(take_due(), 0);
+	horizon = renewed_ms() + TTL_MS;
+	pass(200);
+	ck_assert_uint_eq(take_due(), 1);
+}
+END_TEST
+
 SUITE("leases", setup, teardown, a_heartbeat_amid_the_decision_makes_it_due_once_more,
       without_a_heartbeat_amid_the_decision_it_is_not, what_is_due_already_is_not_due_twice,
       what_is_taken_counts_as_due_until_it_is_given_back,
       what_ends_while_it_is_taken_does_not_count_any_more,
-      what_is_postponed_is_due_again_then_and_not_before)
+      what_is_postponed_is_due_again_then_and_not_before, nothing_is_due_beyond_the_horizon)

@@ -1,0 +1,671 @@
+/* SPDX-License-Identifier: MIT */
+/** The writer above a ledger that answers later, and through which others commit. It is driven by
+ * hand, one pass at a time. */
+#include "fake_ledger.h"
+#include "fault.h"
+#include "faultvfs.h"
+#include "metrics/metrics.h"
+#include "registry_fixture.h"
+
+#include <sqlite3.h>
+
+static void setup_fake(void)
+{
+	faultvfs_install();
+	setup();
+	close_registry();
+	faultvfs_reset();
+	options.write_by_hand = true;
+	options.ledger.engine = &fake_engine;
+	open_registry();
+}
+
+static void teardown_fake(void)
+{
+	faultvfs_reset();
+	teardown();
+}
+
+/* --- what is committed elsewhere ---------------------------------------------- */
+
+static struct event foreign(enum event_kind kind, const char *id, uint64_t revision,
+                            uint64_t incarnation)
+{
+	struct event event = {
+		.revision = revision,
+		.time_ms = clock_real_ms(),
+		.kind = kind,
+		.author = STR("192.0.2.7:1"),
+		.instance = registration("web", id).instance,
+	};
+
+	event.instance.revision = revision;
+	event.instance.incarnation = incarnation;
+	event.instance.lease_out = kind == EVENT_EXPIRED;
+	event.instance.status_reason = STR("registered");
+	event.instance.status_by = STR("instance");
+	return event;
+}
+
+/* One event of others, taken. */
+static void others(struct event event)
+{
+	fake_foreign(&event, 1);
+	registry_step(registry);
+	ck_assert_uint_eq(fake.count, 0);
+}
+
+/* --- what is decided here --------------------------------------------------------- */
+
+static unsigned completed_count;
+
+static void note_done(struct command *command)
+{
+	(void)command;
+	completed_count++;
+}
+
+/* Submits it; the next pass proposes what follows. */
+static void submit(struct command *command)
+{
+	completed_count = 0;
+	command->author = STR("192.0.2.9:1");
+	command->done = note_done;
+	ck_ok(registry_submit(registry, command));
+	registry_step(registry);
+}
+
+/* Registers @p id, which becomes @p revision. */
+static void put_here(const char *id, uint64_t revision)
+{
+	struct command command = registration("web", id);
+
+	submit(&command);
+	fake_win(revision);
+	registry_step(registry);
+	ck_assert_uint_eq(completed_count, 1);
+	ck_ok(command.error);
+}
+
+static void pass_by_hand(int64_t ms)
+{
+	for (int64_t passed = 0; passed < ms; passed += 100) {
+		clock_virtual_advance(100);
+		registry_sweep(registry);
+		registry_step(registry);
+	}
+}
+
+static uint64_t revision_now(void)
+{
+	uint64_t revision = snapshot_revision(snapshot_enter(registry_store(registry)));
+
+	snapshot_leave(registry_store(registry));
+	return revision;
+}
+
+static void put_short(struct history *history, const struct event *event)
+{
+	buf_put(history->out, event_kind_name(event->kind));
+	buf_put_char(history->out, ' ');
+	buf_put_str(history->out, event->instance.id);
+	buf_put_char(history->out, ';');
+}
+
+static void history_done(struct history *history)
+{
+	(void)history;
+	ck_ok(sem_post(&completed));
+}
+
+static void check_history(const char *want)
+{
+	struct buf out;
+	struct history history = {
+		.query = {.limit = 100}, .out = &out, .put = put_short, .done = history_done};
+
+	buf_init(&out, 4000);
+	ck_ok(registry_read_history(registry, &history));
+	while (sem_wait(&completed) != 0)
+		ck_assert_int_eq(errno, EINTR);
+	ck_ok(history.error);
+	ck_assert_msg(str_equal((struct str){out.data, out.len}, str_of(want)), "%.*s",
+	              (int)out.len, out.data);
+	buf_fini(&out);
+}
+
+START_TEST(a_command_completes_when_its_proposal_has_won_and_not_before)
+{
+	struct command command = registration("web", "a");
+
+	submit(&command);
+	ck_assert_uint_eq(fake.proposed_count, 1);
+	for (int i = 0; i < 3; i++)
+		registry_step(registry);
+	ck_assert_uint_eq(fake.proposals, 1);
+	ck_assert_uint_eq(completed_count, 0);
+	ck_assert_int_eq(status_of("web", "a"), -1);
+	fake_win(1);
+	registry_step(registry);
+	ck_assert_uint_eq(completed_count, 1);
+	ck_ok(command.error);
+	ck_assert_uint_eq(command.revision, 1);
+	ck_assert_uint_eq(command.instance.incarnation, 1);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_HEALTHY);
+	check_history("registered a;");
+}
+END_TEST
+
+START_TEST(commands_wait_while_a_proposal_is_open)
+{
+	struct command first = registration("web", "a");
+	struct command second = registration("web", "b");
+
+	submit(&first);
+	submit(&second);
+	ck_assert_uint_eq(fake.proposals, 1);
+	fake_win(1);
+	registry_step(registry);
+	ck_assert_uint_eq(completed_count, 1);
+	registry_step(registry);
+	ck_assert_uint_eq(fake.proposals, 2);
+	fake_win(2);
+	registry_step(registry);
+	ck_assert_uint_eq(completed_count, 2);
+	ck_assert_uint_eq(second.revision, 2);
+}
+END_TEST
+
+static unsigned woken;
+
+static void note_wake(struct watcher *watcher)
+{
+	(void)watcher;
+	woken++;
+}
+
+START_TEST(a_foreign_registration_is_in_the_snapshot_the_log_the_metrics_and_wakes)
+{
+	uint64_t registered = metrics_counter(METRIC_EVENTS_REGISTERED);
+	struct watcher watcher = {
+		.topic = STR("web"), .aspects = 1u << STATUS_HEALTHY, .wake = note_wake};
+	struct watcher listing = {.topic = STR("w"), .by_prefix = true, .wake = note_wake};
+
+	woken = 0;
+	watch_add(registry_watch(registry), &watcher);
+	watch_add(registry_watch(registry), &listing);
+	others(foreign(EVENT_REGISTERED, "a", 1, 1));
+	ck_assert_uint_eq(woken, 2);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_HEALTHY);
+	ck_assert_uint_eq(revision_now(), 1);
+	ck_assert_uint_eq(registry_recounted_revision(registry), 1);
+	ck_assert_uint_eq(metrics_counter(METRIC_EVENTS_REGISTERED), registered + 1);
+	check_history("registered a;");
+	others(foreign(EVENT_DEREGISTERED, "a", 2, 1));
+	ck_assert_int_eq(status_of("web", "a"), -1);
+	ck_assert_uint_eq(registry_removed_revision(registry, STR("web")), 2);
+	check_history("registered a;deregistered a;");
+}
+END_TEST
+
+START_TEST(what_others_committed_is_there_after_a_restart)
+{
+	struct event events[] = {
+		foreign(EVENT_REGISTERED, "a", 1, 1),
+		foreign(EVENT_REGISTERED, "b", 2, 2),
+		foreign(EVENT_UPDATED, "a", 3, 1),
+	};
+
+	fake_foreign(events, 3);
+	registry_step(registry);
+	close_registry();
+	open_registry();
+	ck_assert_uint_eq(revision_now(), 3);
+	ck_assert_int_eq(count_status("web", STATUS_HEALTHY), 2);
+	put_here("c", 4);
+}
+END_TEST
+
+START_TEST(the_lease_of_a_foreign_registration_runs_out)
+{
+	others(foreign(EVENT_REGISTERED, "a", 1, 1));
+	pass_by_hand(TTL_MS - 200);
+	ck_assert_uint_eq(fake.proposals, 0);
+	pass_by_hand(400);
+	ck_assert_uint_eq(fake.proposals, 1);
+	ck_assert_int_eq(fake.proposed_kind, EVENT_EXPIRED);
+	fake_win(2);
+	registry_step(registry);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_UNHEALTHY);
+	pass_by_hand(REMOVE_MS + 200);
+	ck_assert_int_eq(fake.proposed_kind, EVENT_REMOVED);
+	fake_win(3);
+	registry_step(registry);
+	ck_assert_int_eq(status_of("web", "a"), -1);
+}
+END_TEST
+
+START_TEST(a_foreign_update_is_a_sign_of_life)
+{
+	others(foreign(EVENT_REGISTERED, "a", 1, 1));
+	pass_by_hand(TTL_MS - 500);
+	others(foreign(EVENT_UPDATED, "a", 2, 1));
+	pass_by_hand(TTL_MS - 500);
+	ck_assert_uint_eq(fake.proposals, 0);
+	pass_by_hand(800);
+	ck_assert_int_eq(fake.proposed_kind, EVENT_EXPIRED);
+	fake_win(3);
+	registry_step(registry);
+}
+END_TEST
+
+START_TEST(a_foreign_recovery_is_one_too)
+{
+	put_here("a", 1);
+	pass_by_hand(TTL_MS + 200);
+	fake_win(2);
+	registry_step(registry);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_UNHEALTHY);
+	others(foreign(EVENT_RECOVERED, "a", 3, 1));
+	ck_assert_int_eq(status_of("web", "a"), STATUS_HEALTHY);
+	pass_by_hand(TTL_MS - 500);
+	ck_assert_uint_eq(fake.proposals, 2);
+}
+END_TEST
+
+START_TEST(an_instance_that_others_expire_and_that_was_heard_of_here_recovers)
+{
+	others(foreign(EVENT_REGISTERED, "a", 1, 1));
+	pass_by_hand(TTL_MS / 2);
+	beat("web", "a");
+	others(foreign(EVENT_EXPIRED, "a", 2, 1));
+	ck_assert_int_eq(status_of("web", "a"), STATUS_UNHEALTHY);
+	pass_by_hand(200);
+	ck_assert_uint_eq(fake.proposals, 1);
+	ck_assert_int_eq(fake.proposed_kind, EVENT_RECOVERED);
+	fake_win(3);
+	registry_step(registry);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_HEALTHY);
+}
+END_TEST
+
+START_TEST(no_lease_runs_out_beyond_the_horizon)
+{
+	put_here("a", 1);
+	atomic_store(&fake.ledger.horizon_ms, registry_lease_ms(registry));
+	pass_by_hand(3 * TTL_MS);
+	ck_assert_uint_eq(fake.proposals, 1);
+	atomic_store(&fake.ledger.horizon_ms, registry_lease_ms(registry) - 2 * TTL_MS + 100);
+	pass_by_hand(200);
+	ck_assert_int_eq(fake.proposed_kind, EVENT_EXPIRED);
+	fake_win(2);
+	registry_step(registry);
+}
+END_TEST
+
+START_TEST(a_drain_that_ends_before_the_horizon_lets_no_lease_run_out_beyond_it)
+{
+	struct command drained = on(COMMAND_STATUS, "web", "a");
+
+	put_here("a", 1);
+	drained.drained = true;
+	drained.for_ms = TTL_MS / 2;
+	drained.reason = STR("maintenance");
+	submit(&drained);
+	fake_win(2);
+	registry_step(registry);
+	int64_t begun_ms = registry_lease_ms(registry);
+	atomic_store(&fake.ledger.horizon_ms, begun_ms);
+	pass_by_hand(2 * TTL_MS);
+	ck_assert_uint_eq(fake.proposals, 2);
+	atomic_store(&fake.ledger.horizon_ms, begun_ms + TTL_MS - 1000); /* past the drain's end */
+	pass_by_hand(200);
+	ck_assert_uint_eq(fake.proposals, 3);
+	ck_assert_int_eq(fake.proposed_kind, EVENT_RESUMED);
+}
+END_TEST
+
+/* --- deciding anew ------------------------------------------------------------------ */
+
+/* What is open loses against @p event, in one pass. */
+static void lose_against(struct event event)
+{
+	fake_foreign(&event, 1);
+	fake_lose(-ESTALE);
+	registry_step(registry);
+	ck_assert_uint_eq(fake.count, 0);
+}
+
+START_TEST(what_has_lost_is_decided_anew_and_may_win)
+{
+	struct command command = registration("web", "a");
+
+	submit(&command);
+	lose_against(foreign(EVENT_REGISTERED, "b", 1, 1));
+	ck_assert_uint_eq(completed_count, 0);
+	ck_assert_uint_eq(fake.proposals, 2);
+	fake_win(2);
+	registry_step(registry);
+	ck_ok(command.error);
+	ck_assert_uint_eq(command.revision, 2);
+	ck_assert_uint_eq(command.instance.incarnation, 2);
+	ck_assert_int_eq(count_status("web", STATUS_HEALTHY), 2);
+	check_history("registered b;registered a;");
+}
+END_TEST
+
+START_TEST(a_condition_is_judged_after_what_came_first)
+{
+	struct command command = registration("web", "a");
+
+	put_here("a", 1);
+	command.instance.port = 81;
+	command.revision_is = 1;
+	submit(&command);
+	ck_assert_int_eq(fake.proposed_kind, EVENT_UPDATED);
+	lose_against(foreign(EVENT_UPDATED, "a", 2, 1));
+	ck_assert_uint_eq(fake.proposals,
+	                  2); /* that of put_here(), and this one: it is not repeated */
+	ck_assert_uint_eq(completed_count, 1);
+	ck_assert_int_eq(command.error, -ESTALE);
+}
+END_TEST
+
+START_TEST(the_last_place_is_taken_once)
+{
+	struct command command = registration("web", "a");
+
+	close_registry();
+	options.instances_max = 1;
+	open_registry();
+	submit(&command);
+	lose_against(foreign(EVENT_REGISTERED, "b", 1, 1));
+	ck_assert_uint_eq(completed_count, 1);
+	ck_assert_int_eq(command.error, -EDQUOT);
+	ck_assert_int_eq(status_of("web", "a"), -1);
+}
+END_TEST
+
+START_TEST(the_same_registration_by_others_leaves_only_a_renewal)
+{
+	struct command command = registration("web", "a");
+
+	submit(&command);
+	lose_against(foreign(EVENT_REGISTERED, "a", 1, 1));
+	ck_assert_uint_eq(completed_count, 1);
+	ck_ok(command.error);
+	ck_assert_int_eq(command.outcome, OUTCOME_RENEWED);
+	ck_assert_uint_eq(command.revision, 1);
+}
+END_TEST
+
+START_TEST(an_expiry_that_lost_against_the_removal_of_its_instance_is_forgotten)
+{
+	put_here("a", 1);
+	pass_by_hand(TTL_MS + 200);
+	ck_assert_int_eq(fake.proposed_kind, EVENT_EXPIRED);
+	lose_against(foreign(EVENT_DEREGISTERED, "a", 2, 1));
+	ck_assert_int_eq(status_of("web", "a"), -1);
+	unsigned proposals = fake.proposals;
+	pass_by_hand(2 * TTL_MS);
+	ck_assert_uint_eq(fake.proposals, proposals);
+}
+END_TEST
+
+START_TEST(an_expiry_that_lost_is_found_again)
+{
+	put_here("a", 1);
+	pass_by_hand(TTL_MS + 200);
+	ck_assert_int_eq(fake.proposed_kind, EVENT_EXPIRED);
+	lose_against(foreign(EVENT_REGISTERED, "b", 2, 2));
+	unsigned proposals = fake.proposals;
+	pass_by_hand(200);
+	ck_assert_uint_eq(fake.proposals, proposals + 1);
+	ck_assert_int_eq(fake.proposed_kind, EVENT_EXPIRED);
+	fake_win(3);
+	registry_step(registry);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_UNHEALTHY);
+	ck_assert_int_eq(status_of("web", "b"), STATUS_HEALTHY);
+}
+END_TEST
+
+START_TEST(a_proposal_of_unknown_outcome_is_said_to_be_so_and_may_come_later)
+{
+	struct command command = registration("web", "a");
+
+	submit(&command);
+	fake_lose(-ETIMEDOUT);
+	registry_step(registry);
+	ck_assert_uint_eq(completed_count, 1);
+	ck_assert_int_eq(command.error, -ENOTRECOVERABLE);
+	ck_assert_int_eq(status_of("web", "a"), -1);
+	ck_assert(!registry_has_failed(registry));
+	others(foreign(EVENT_REGISTERED, "a", 1, 1));
+	ck_assert_uint_eq(completed_count, 1);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_HEALTHY);
+}
+END_TEST
+
+START_TEST(stopping_ends_what_is_open)
+{
+	struct command command = registration("web", "a");
+	struct command waiting = registration("web", "b");
+
+	submit(&command);
+	submit(&waiting);
+	registry_stop(registry);
+	ck_assert_uint_eq(completed_count, 2);
+	ck_assert_int_eq(command.error, -ESHUTDOWN);
+	ck_assert_int_eq(waiting.error, -ESHUTDOWN);
+}
+END_TEST
+
+/* --- what cannot be taken -------------------------------------------------------------- */
+
+START_TEST(what_was_taken_before_is_taken_once)
+{
+	struct command command = registration("web", "b");
+
+	others(foreign(EVENT_REGISTERED, "a", 1, 1));
+	submit(&command);
+	others(foreign(EVENT_REGISTERED, "a", 1, 1)); /* nor does what is open lose against it */
+	fake_win(2);
+	registry_step(registry);
+	ck_ok(command.error);
+	check_history("registered a;registered b;");
+}
+END_TEST
+
+START_TEST(on_a_full_disk_it_waits_and_nothing_is_decided_before_it)
+{
+	struct event event = foreign(EVENT_REGISTERED, "b", 2, 2);
+	struct command gone = on(COMMAND_DEREGISTER, "web", "a");
+
+	put_here("a", 1);
+	faultvfs_fail(FAULTVFS_WRITE, FAULTVFS_WAL, 0, SQLITE_FULL);
+	fake_foreign(&event, 1);
+	registry_step(registry);
+	ck_assert(faultvfs_hit());
+	ck_assert_uint_eq(fake.count, 1);
+	submit(&gone);
+	ck_assert_int_eq(gone.error, -ENOSPC);
+	ck_assert_uint_eq(fake.proposals, 1); /* that of put_here() */
+	ck_assert_int_eq(status_of("web", "b"), -1);
+	faultvfs_reset();
+	registry_step(registry);
+	ck_assert_uint_eq(fake.count, 0);
+	ck_assert_int_eq(status_of("web", "b"), STATUS_HEALTHY);
+}
+END_TEST
+
+START_TEST(the_room_that_is_kept_is_for_it_too)
+{
+	faultvfs_fail_once(FAULTVFS_WRITE, FAULTVFS_WAL, 0, SQLITE_FULL);
+	others(foreign(EVENT_REGISTERED, "a", 1, 1));
+	ck_assert(faultvfs_hit());
+	ck_assert(registry_is_full(registry));
+	ck_assert_int_eq(status_of("web", "a"), STATUS_HEALTHY);
+}
+END_TEST
+
+START_TEST(a_journal_that_fails_meanwhile_ends_what_is_open)
+{
+	struct command command = registration("web", "c");
+
+	close_registry();
+	options.journal.events_max_age_ms = 60000;
+	open_registry();
+	put_here("a", 1);
+	put_here("b", 2);
+	submit(&command);
+	faultvfs_fail(FAULTVFS_WRITE, FAULTVFS_WAL, 0, SQLITE_IOERR_WRITE);
+	clock_virtual_advance(3600000);
+	registry_step(registry); /* cannot remove old events */
+	ck_assert(faultvfs_hit());
+	ck_assert(registry_has_failed(registry));
+	registry_step(registry);
+	ck_assert_uint_eq(completed_count, 1);
+	ck_assert_int_eq(command.error, -ENOTRECOVERABLE);
+}
+END_TEST
+
+START_TEST(what_has_won_waits_for_room_too)
+{
+	struct command command = registration("web", "a");
+
+	submit(&command);
+	fake_win(1);
+	faultvfs_fail(FAULTVFS_WRITE, FAULTVFS_WAL, 0, SQLITE_FULL);
+	registry_step(registry);
+	registry_step(registry);
+	ck_assert(faultvfs_hit());
+	ck_assert_uint_eq(completed_count, 0);
+	faultvfs_reset();
+	registry_step(registry);
+	ck_assert_uint_eq(completed_count, 1);
+	ck_ok(command.error);
+	ck_assert_uint_eq(command.revision, 1);
+}
+END_TEST
+
+START_TEST(stopping_does_not_wait_for_room)
+{
+	struct command command = registration("web", "a");
+
+	submit(&command);
+	fake_win(1);
+	faultvfs_fail(FAULTVFS_WRITE, FAULTVFS_WAL, 0, SQLITE_FULL);
+	registry_stop(registry);
+	ck_assert_uint_eq(completed_count, 1);
+	ck_assert_int_eq(command.error, -ENOTRECOVERABLE);
+}
+END_TEST
+
+START_TEST(without_memory_it_is_taken_later_and_once)
+{
+	struct event events[] = {
+		foreign(EVENT_REGISTERED, "a", 1, 1),
+		foreign(EVENT_REGISTERED, "b", 2, 2),
+		foreign(EVENT_DEREGISTERED, "a", 3, 1),
+	};
+	int failures = 0;
+
+	fake_foreign(events, 3);
+	for (int n = 0; fake.count > 0 && n < 1000; n++) {
+		fault_arm(n);
+		registry_step(registry);
+		if (fault_hit() && fake.count > 0) {
+			failures++;
+			ck_assert_int_eq(status_of("web", "b"), -1);
+			ck_assert_uint_eq(revision_now(), 0);
+		}
+	}
+	ck_assert_int_ge(failures, 10);
+	ck_assert_uint_eq(fake.count, 0);
+	ck_assert_int_eq(status_of("web", "b"), STATUS_HEALTHY);
+	ck_assert_int_eq(status_of("web", "a"), -1);
+	ck_assert_uint_eq(revision_now(), 3);
+}
+END_TEST
+
+/* @p event is not possible: the registry gives up, and what is open with it. */
+static void check_refused(struct event event)
+{
+	struct command command = registration("web", "z");
+
+	submit(&command);
+	fake_foreign(&event, 1);
+	registry_step(registry);
+	ck_assert(registry_has_failed(registry));
+	ck_assert_ptr_nonnull(strstr(registry_trouble(registry), "contradicts"));
+	ck_assert_uint_eq(completed_count, 1);
+	ck_assert_int_eq(command.error, -ENOTRECOVERABLE);
+	ck_assert_uint_eq(revision_now(), 1);
+	ck_assert_int_eq(registry_submit(registry, &command), -EIO);
+}
+
+static const struct impossible {
+	enum event_kind kind;
+	const char *id;
+	uint64_t revision;
+	uint64_t incarnation;
+} impossible[] = {
+	{EVENT_DEREGISTERED, "b", 2, 1}, /* of an instance that is not there */
+	{EVENT_UPDATED, "b", 2, 1},      {EVENT_REGISTERED, "a", 2, 2}, /* of one that is */
+	{EVENT_UPDATED, "a", 2, 2},                                     /* of another life */
+	{EVENT_REGISTERED, "b", 3, 3},                                  /* leaves one out */
+	{EVENT_REGISTERED, "b", 2, 0},                                  /* without an incarnation */
+	{EVENT_KIND_COUNT, "a", 2, 1},
+};
+
+START_TEST(an_event_that_is_not_possible_ends_it_and_does_not_abort)
+{
+	const struct impossible *of = &impossible[0];
+
+	for (size_t i = 0; i < ARRAY_LEN(impossible); i++, of++) {
+		char command[128];
+
+		put_here("a", 1);
+		check_refused(foreign(of->kind, of->id, of->revision, of->incarnation));
+		close_registry();
+		(void)snprintf(command, sizeof(command), "rm -rf %s/*", dir);
+		ck_assert_int_eq(system(command), 0);
+		open_registry();
+	}
+}
+END_TEST
+
+START_TEST(what_wins_after_others_came_first_is_not_possible)
+{
+	struct command command = registration("web", "a");
+	struct event event = foreign(EVENT_REGISTERED, "b", 1, 1);
+
+	submit(&command);
+	fake_foreign(&event, 1);
+	fake_win(2);
+	registry_step(registry);
+	ck_assert(registry_has_failed(registry));
+	ck_assert_int_eq(command.error, -ENOTRECOVERABLE);
+}
+END_TEST
+
+SUITE("items", setup_fake, teardown_fake,
+      a_command_completes_when_its_proposal_has_won_and_not_before,
+      commands_wait_while_a_proposal_is_open,
+      a_foreign_registration_is_in_the_snapshot_the_log_the_metrics_and_wakes,
+      what_others_committed_is_there_after_a_restart, the_lease_of_a_foreign_registration_runs_out,
+      a_foreign_update_is_a_sign_of_life, a_foreign_recovery_is_one_too,
+      an_instance_that_others_expire_and_that_was_heard_of_here_recovers,
+      no_lease_runs_out_beyond_the_horizon,
+      a_drain_that_ends_before_the_horizon_lets_no_lease_run_out_beyond_it,
+      what_has_lost_is_decided_anew_and_may_win, a_condition_is_judged_after_what_came_first,
+      the_last_place_is_taken_once, the_same_registration_by_others_leaves_only_a_renewal,
+      an_expiry_that_lost_against_the_removal_of_its_instance_is_forgotten,
+      an_expiry_that_lost_is_found_again,
+      a_proposal_of_unknown_outcome_is_said_to_be_so_and_may_come_later, stopping_ends_what_is_open,
+      what_was_taken_before_is_taken_once, on_a_full_disk_it_waits_and_nothing_is_decided_before_it,
+      the_room_that_is_kept_is_for_it_too, a_journal_that_fails_meanwhile_ends_what_is_open,
+      what_has_won_waits_for_room_too, stopping_does_not_wait_for_room,
+      without_memory_it_is_taken_later_and_once,
+      an_event_that_is_not_possible_ends_it_and_does_not_abort,
+      what_wins_after_others_came_first_is_not_possible)
