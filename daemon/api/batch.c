@@ -84,7 +84,8 @@ static int add_command(struct batch_work *work, const struct batch_entry *entry)
 	return 0;
 }
 
-/** Renews up to VISIT_ENTRIES. @return 1: more may follow; 0: that was all; -ENOMEM */
+/** Renews up to VISIT_ENTRIES. @return 1: more may follow; 0: that was all; -ENOMEM; -EAGAIN: none
+ * may be acknowledged */
 static int renew_some(struct call *call, struct batch_work *work, struct batch *batch)
 {
 	struct api *api = call->api;
@@ -105,7 +106,10 @@ static int renew_some(struct call *call, struct batch_work *work, struct batch *
 			add_missing(work, entry.service, entry.id);
 			continue;
 		}
-		registry_renew(api->registry, member);
+		if (registry_renew(api->registry, member) < 0) {
+			r = -EAGAIN;
+			break;
+		}
 		if (member->value.status == STATUS_UNHEALTHY)
 			r = add_command(work, &entry) < 0 ? -ENOMEM : 1;
 		else

@@ -92,6 +92,7 @@ enum api_result heartbeat_post(struct call *call)
 	uint64_t incarnation = 0; /* any */
 	struct instance value;
 	bool settled = false;
+	int r = 0;
 
 	if (!call_query(call, beat_rules, ARRAY_LEN(beat_rules)) ||
 	    !call_number(call, beat_rules, BEAT_INCARNATION, 1, INT64_MAX, &incarnation))
@@ -114,13 +115,17 @@ enum api_result heartbeat_post(struct call *call)
 		if (heartbeat.set_load)
 			atomic_store_explicit(&member->lease->load_ppm, heartbeat.load_ppm,
 			                      memory_order_relaxed);
-		registry_renew(api->registry, member);
+		r = registry_renew(api->registry, member);
 		value = member->value;
 		settled = value.status != STATUS_UNHEALTHY &&
 		          (!heartbeat.set_drain || heartbeat.wants_drain == value.wants_drain);
 	}
 	snapshot_leave(api->store);
 
+	if (r < 0) {
+		call_refuse(call, r);
+		return API_DONE;
+	}
 	if (settled)
 		return answer(call, value.status, value.ttl_ms, value.revision);
 	if (member != NULL)

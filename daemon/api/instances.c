@@ -126,24 +126,25 @@ static struct parked *read_record(struct call *call)
 	return parked;
 }
 
-/** The same record again, of an instance whose lease has not run out: renewed, and answered. */
-static bool renew(struct call *call, const struct instance *record)
+/** The same record again, of an instance whose lease has not run out: renewed, and answered.
+ * @return 0: it is another record; 1; -EAGAIN: it must not be acknowledged */
+static int renew(struct call *call, const struct instance *record)
 {
 	struct api *api = call->api;
-	bool same = false;
+	int r = 0;
 
 	const struct snapshot *now = snapshot_enter(api->store);
 	const struct service *service = snapshot_service(now, call->service);
 	const struct member *member = service ? service_member(service, call->id) : NULL;
 	if (member != NULL && member->value.status != STATUS_UNHEALTHY &&
 	    instance_same_record(&member->value, record)) {
-		same = true;
-		registry_renew(api->registry, member);
+		r = registry_renew(api->registry, member) < 0 ? -EAGAIN : 1;
 		call_seen(call, now);
-		member_put_json_live(&call->response->body, member, clock_real_ms());
 	}
+	if (r > 0)
+		member_put_json_live(&call->response->body, member, clock_real_ms());
 	snapshot_leave(api->store);
-	return same;
+	return r;
 }
 
 enum api_result instance_put(struct call *call)
@@ -157,11 +158,14 @@ enum api_result instance_put(struct call *call)
 		return API_DONE;
 	}
 	/* a condition is the writer's to judge */
-	if (!parked->command.must_exist && renew(call, &parked->command.instance)) {
-		parked_free(parked);
+	int r = parked->command.must_exist ? 0 : renew(call, &parked->command.instance);
+	if (r == 0)
+		return call_submit(call, parked);
+	parked_free(parked);
+	if (r > 0)
 		return call_answer(call, 200, TYPE_JSON);
-	}
-	return call_submit(call, parked);
+	call_refuse(call, r);
+	return API_DONE;
 }
 
 /** Makes an id of host, port and chance at @p out. */

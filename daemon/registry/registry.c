@@ -324,10 +324,13 @@ bool registry_is_full(const struct registry *registry)
 	return atomic_load_explicit(&registry->is_full, memory_order_relaxed);
 }
 
-void registry_renew(struct registry *registry, const struct member *member)
+int registry_renew(struct registry *registry, const struct member *member)
 {
 	leases_renew(registry->leases, member->lease);
+	if (!ledger_takes_heartbeats(registry->ledger))
+		return -EAGAIN;
 	metrics_count(METRIC_HEARTBEATS, 1);
+	return 0;
 }
 
 int64_t registry_lease_ms(const struct registry *registry)

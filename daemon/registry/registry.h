@@ -162,8 +162,9 @@ bool registry_is_full(const struct registry *registry);
 /**
  * A heartbeat: renews the lease of @p member. Any thread, inside a visit; wait-free, one store in
  * effect. An instance that is unhealthy needs a COMMAND_HEARTBEAT besides, to become healthy.
+ * @return 0; -EAGAIN: it counts here, but must not be acknowledged, as the ledger takes none now
  */
-void registry_renew(struct registry *registry, const struct member *member);
+int registry_renew(struct registry *registry, const struct member *member) MUST_USE;
 
 /** How many services have their expiries held back now. Any thread. */
 uint32_t registry_held_services(const struct registry *registry);

@@ -150,7 +150,7 @@ __attribute__((unused)) static void beat(const char *service, const char *id)
 	const struct service *found = snapshot_service(now, str_of(service));
 
 	ck_assert_ptr_nonnull(found);
-	registry_renew(registry, service_member(found, str_of(id)));
+	ck_ok(registry_renew(registry, service_member(found, str_of(id))));
 	snapshot_leave(registry_store(registry));
 }
 
