@@ -2,7 +2,6 @@
 #include "api/api.h"
 
 #include "api/call.h"
-#include "api/json.h"
 #include "api/pretty.h"
 #include "base/clock.h"
 #include "config/config.h"
@@ -25,7 +24,6 @@ int api_open(struct registry *registry, const struct config *config, struct api 
 	atomic_init(&api->stopping, false);
 	streams_init(&api->streams);
 	api_reload(api, config);
-	json_init();
 	*ret_api = api;
 	return 0;
 }

@@ -3,10 +3,10 @@
  * Bodies: what is taken for an instance is one, shown as JSON and read back it is the same; the
  * batch reader accepts nothing that jansson refuses; and nothing is read beyond the end.
  */
-#include "api/batch_json.h"
-#include "api/instance_json.h"
 #include "base/check.h"
 #include "model/valid.h"
+#include "v1/batch_json.h"
+#include "v1/instance_json.h"
 
 #include <jansson.h>
 #include <stdint.h>

@@ -2,9 +2,9 @@
 #include "api_fixture.h"
 
 #include "api/call.h"
-#include "api/travel.h"
 #include "balance/balance.h"
 #include "terminal_cases.h"
+#include "v1/travel.h"
 
 #include <stdatomic.h>
 

@@ -4,8 +4,8 @@
 #include "api/call.h"
 #include "api/pretty.h"
 #include "api/slices.h"
-#include "api/text.h"
 #include "base/rcu.h"
+#include "v1/text.h"
 
 #define MEMBERS 120
 

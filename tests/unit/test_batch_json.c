@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "api/batch_json.h"
+#include "v1/batch_json.h"
 
 #include "suite.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "api/instance_json.h"
+#include "v1/instance_json.h"
 
 #include "api/scan.h"
 #include "fault.h"

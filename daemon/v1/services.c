@@ -2,9 +2,9 @@
 /** The listing of services. */
 #include "api/call.h"
 #include "api/pretty.h"
-#include "api/text.h"
-#include "api/travel.h"
 #include "balance/balance.h"
+#include "v1/text.h"
+#include "v1/travel.h"
 
 #include <errno.h>
 #include <string.h>

@@ -4,10 +4,10 @@
  * roll_put() until it has no more. A long one is pulled from there by http/ (api/slices.h), a slice
  * each time its client has taken the last one.
  */
-#include "api/selection.h"
+#include "v1/selection.h"
 
 #include "api/slices.h"
-#include "api/text.h"
+#include "v1/text.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -7,8 +7,6 @@
 
 #include <jansson.h>
 
-/** Before threads parse, so that they share one seed; json_parse() does it too. */
-void json_init(void);
 /**
  * @param flags  JSON_REJECT_DUPLICATES, ...
  * @return 0; -EBADMSG: it is no JSON, @p ret_error says why; -ENOMEM

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** Many heartbeats in one request. */
-#include "api/batch_json.h"
 #include "api/call.h"
+#include "v1/batch_json.h"
 
 #include <errno.h>
 #include <stdlib.h>

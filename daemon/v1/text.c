@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "api/text.h"
+#include "v1/text.h"
 
 #include "api/pretty.h"
 #include "base/clock.h"

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /** About the daemon itself. Nothing here touches the disk or a lock. */
-#include "api/batch_json.h"
 #include "api/call.h"
 #include "api/scan.h"
-#include "api/travel.h"
 #include "balance/balance.h"
 #include "base/clock.h"
 #include "base/version.h"
 #include "metrics/metrics.h"
+#include "v1/batch_json.h"
+#include "v1/travel.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** One heartbeat. What changes no status is one store, no command, and no disk. */
 #include "api/call.h"
-#include "api/instance_json.h"
+#include "v1/instance_json.h"
 
 #include <errno.h>
 #include <inttypes.h>

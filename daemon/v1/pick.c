@@ -2,8 +2,8 @@
 #include "balance/balance.h"
 
 #include "api/call.h"
-#include "api/travel.h"
 #include "metrics/metrics.h"
+#include "v1/travel.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "api/travel.h"
+#include "v1/travel.h"
 
 #include "api/pretty.h"
-#include "api/text.h"
 #include "base/clock.h"
 #include "base/parse.h"
+#include "v1/text.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /** Lookups: the instances of one service. */
 #include "api/call.h"
-#include "api/selection.h"
-#include "api/travel.h"
 #include "balance/balance.h"
+#include "v1/selection.h"
+#include "v1/travel.h"
 
 #include <errno.h>
 #include <string.h>

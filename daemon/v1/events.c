@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include "api/events.h"
+#include "v1/events.h"
 
 #include "api/pretty.h"
-#include "api/travel.h"
 #include "base/clock.h"
 #include "base/parse.h"
 #include "model/event.h"
+#include "v1/travel.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "api/json.h"
+#include "v1/json.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -28,16 +28,11 @@ static void init_once(void)
 	json_object_seed(0);
 }
 
-void json_init(void)
+int json_parse(struct str text, size_t flags, json_t **ret_root, json_error_t *ret_error)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 	(void)pthread_once(&once, init_once); /* fails only for a once that is none */
-}
-
-int json_parse(struct str text, size_t flags, json_t **ret_root, json_error_t *ret_error)
-{
-	json_init();
 	memory_was_short = false;
 	json_t *root = json_loadb(text.data, text.len, flags, ret_error);
 	if (memory_was_short) {

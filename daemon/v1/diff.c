@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** What changed between two moments, and the life of one instance. */
-#include "api/travel.h"
 #include "base/clock.h"
+#include "v1/travel.h"
 
 #include "base/parse.h"
 

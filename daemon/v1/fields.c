@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "api/fields.h"
+#include "v1/fields.h"
 
-#include "api/json.h"
 #include "api/scan.h"
 #include "base/check.h"
+#include "v1/json.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /** One instance: register or renew it, show it, remove it, and what an operator intends for it. */
 #include "api/call.h"
-#include "api/instance_json.h"
-#include "api/text.h"
-#include "api/travel.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "model/valid.h"
+#include "v1/instance_json.h"
+#include "v1/text.h"
+#include "v1/travel.h"
 #include "watch/receipt.h"
 
 #include <errno.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "api/instance_json.h"
+#include "v1/instance_json.h"
 
-#include "api/fields.h"
 #include "base/check.h"
 #include "model/valid.h"
+#include "v1/fields.h"
 
 #include <errno.h>
 #include <stdlib.h>

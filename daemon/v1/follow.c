@@ -4,8 +4,8 @@
  * only when there is no more it waits for the next commit. So a slow reader costs one page of
  * memory, and nothing is ever skipped: who is slower than retention is told so.
  */
-#include "api/events.h"
 #include "base/clock.h"
+#include "v1/events.h"
 
 #include <errno.h>
 #include <stdlib.h>
