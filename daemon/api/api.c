@@ -148,10 +148,10 @@ static const struct route *route(struct call *call)
 {
 	struct api_response *response = call->response;
 	struct api_request *request = call->request;
-	struct route_match match;
+	struct route_match *match = &call->match;
 	char allow[64];
 
-	int r = find_route(request, &call->scratch, &match);
+	int r = find_route(request, &call->scratch, match);
 	if (r == -ENOENT)
 		problem(response, "not-found",
 		        "there is nothing at '%.*s'; GET / lists what there is",
@@ -163,18 +163,18 @@ static const struct route *route(struct call *call)
 		        "the path does not begin with '/' or is badly percent-encoded");
 	if (r < 0)
 		return NULL;
-	if (!route_allows(match.route, request->method)) {
-		route_allow(match.route, allow, sizeof(allow));
-		problem(response, "method-not-allowed", "%s takes %s only", match.route->pattern,
+	if (!route_allows(match->route, request->method)) {
+		route_allow(match->route, allow, sizeof(allow));
+		problem(response, "method-not-allowed", "%s takes %s only", match->route->pattern,
 		        allow);
 		response_header(response, HEADER_ALLOW, "%s", allow);
 		return NULL;
 	}
-	response->varies = match.route->on[method_of(request)].negotiates;
-	call->service = match.param[0];
-	call->id = match.param[1];
-	call->raw_query = match.query;
-	return match.route;
+	response->varies = match->route->on[method_of(request)].negotiates;
+	call->service = match->param[0];
+	call->id = match->param[1];
+	call->raw_query = match->query;
+	return match->route;
 }
 
 static void begin(struct call *call, struct api *api, struct api_request *request,

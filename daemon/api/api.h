@@ -62,6 +62,9 @@ struct api_request {
 	/** api/'s: where the target leads, once it was found without decoding anything. */
 	struct route_match match;
 	void *park; /* api/'s while parked; freed by api_finish() or api_abandon() */
+	/** api/'s: what was decoded of the target of a request that was parked, until
+	 * api_release(). */
+	char *kept;
 	/** Given by http/: bytes of answers that the request's peer has not read, of all its
 	 * connections; NULL when its peers cannot be told apart. */
 	_Atomic(uint64_t) *peer_unsent;
@@ -168,7 +171,8 @@ enum api_result api_finish(struct api *api, struct api_request *request,
 bool api_expire(struct api *api, struct api_request *request) MUST_USE;
 /** The answer to a request with `sending` has been sent, or will not be. */
 void api_sent(struct api_request *request, bool sent);
-/** The answer has been sent, or will not be: what it counted for is free again. */
+/** The answer has been sent, or will not be: what it counted for is free again, and so is what was
+ * kept of the request. After api_sent(). */
 void api_release(struct api *api, struct api_request *request);
 /** After wake(), when the client has gone: frees what was parked. */
 void api_abandon(struct api *api, struct api_request *request);

@@ -76,6 +76,14 @@ bool call_number(struct call *call, const struct query_rule *rules, unsigned rul
 	return false;
 }
 
+void meta_filter_keep(struct meta_filter *filter, const struct call *call)
+{
+	for (size_t i = 0; i < filter->count; i++) {
+		filter->pair[i].key = call_kept(call, filter->pair[i].key);
+		filter->pair[i].value = call_kept(call, filter->pair[i].value);
+	}
+}
+
 bool call_meta_filter(struct call *call, unsigned rule, struct meta_filter *ret)
 {
 	ret->count = 0;
@@ -234,6 +242,56 @@ enum api_result call_answer(struct call *call, unsigned status, const char *cont
 	return API_DONE;
 }
 
+/** @return is @p text in the scratch? */
+static bool is_decoded(const struct call *call, struct str text)
+{
+	return (uintptr_t)text.data - (uintptr_t)call->scratch.data < call->scratch.used;
+}
+
+struct str call_kept(const struct call *call, struct str text)
+{
+	if (text.data != NULL && is_decoded(call, text))
+		text.data = call->request->kept + (text.data - call->scratch.data);
+	return text;
+}
+
+bool parked_init(struct parked *parked, struct call *call, const struct parked_kind *kind,
+                 enum api_result (*finish)(struct call *, struct parked *))
+{
+	struct api_request *request = call->request;
+
+	parked->magic = MAGIC_INIT(parked);
+	parked->kind = kind;
+	parked->request = request;
+	parked->finish = finish;
+	if (call->scratch.used > 0) {
+		CHECK(request->kept == NULL); /* a request is decoded once */
+		request->kept = malloc(call->scratch.used);
+		if (request->kept == NULL) {
+			problem_errno(call->response, -ENOMEM);
+			return false;
+		}
+		memcpy(request->kept, call->scratch.data, call->scratch.used);
+	}
+	for (size_t i = 0; i < ROUTE_PARAMS_MAX; i++)
+		call->match.param[i] = call_kept(call, call->match.param[i]);
+	request->match = call->match;
+	call->service = call->match.param[0];
+	call->id = call->match.param[1];
+	return true;
+}
+
+enum api_result call_suspend(struct call *call, struct parked *parked, int error)
+{
+	if (error == 0) {
+		call->request->park = parked;
+		return API_PARKED;
+	}
+	parked_free(parked);
+	problem_errno(call->response, error);
+	return API_DONE;
+}
+
 struct parked *call_park(struct call *call, size_t size,
                          enum api_result (*finish)(struct call *, struct parked *))
 {
@@ -254,61 +312,15 @@ struct parked *call_park(struct call *call, size_t size,
 
 void parked_free(struct parked *parked)
 {
+	if (parked->kind != NULL) {
+		parked->kind->free(parked);
+		return;
+	}
 	if (parked->free_more != NULL)
 		parked->free_more(parked->more);
 	watch_leave(&parked->wait.watcher);
-	watch_receipt_free(parked->told);
 	if (parked->wait.counted != NULL)
 		waiting_leave(parked->wait.counted);
 	buf_fini(&parked->out);
 	free(parked);
-}
-
-static void wake(struct command *command)
-{
-	struct parked *parked = container_of(command, struct parked, command);
-
-	parked->request->wake(parked->request);
-}
-
-/** The User-Agent as far as it may be stored. */
-static struct str agent_of(struct str agent)
-{
-	if (agent.len > AUTHOR_MAX)
-		agent.len = AUTHOR_MAX;
-	return valid_text(agent, AUTHOR_MAX) ? agent : (struct str){NULL, 0};
-}
-
-struct str peer_address(struct str peer)
-{
-	size_t len = peer.len;
-
-	if (len >= 5 && memcmp(peer.data, "unix:", 5) == 0)
-		len = 0;
-	while (len > 0 && peer.data[len - 1] != ':')
-		len--;
-	if (len > 1)
-		peer.len = len - 1;
-	if (peer.len > AUTHOR_MAX)
-		peer.len = AUTHOR_MAX;
-	if (peer.len > 2 && peer.data[0] == '[' && peer.data[peer.len - 1] == ']')
-		return (struct str){peer.data + 1, peer.len - 2};
-	return peer;
-}
-
-enum api_result call_submit(struct call *call, struct parked *parked)
-{
-	struct command *command = &parked->command;
-
-	command->author = peer_address(call->request->peer);
-	command->agent = agent_of(call->request->user_agent);
-	command->done = wake;
-	call->request->park = parked;
-	int r = registry_submit(call->api->registry, command);
-	if (r == 0)
-		return API_PARKED;
-	call->request->park = NULL;
-	parked_free(parked);
-	problem_errno(call->response, r);
-	return API_DONE;
 }

@@ -55,19 +55,36 @@ struct call {
 	struct str service; /* from the path, decoded; empty when the route has none */
 	struct str id;
 	struct str raw_query;
-	struct query query; /* after call_query() */
+	struct route_match match; /* where the target leads: what the three above are taken from */
+	struct query query;       /* after call_query() */
 	struct scratch scratch;
+};
+
+struct parked;
+
+/** What a kind of parked requests does. Each kind has a struct of its own, which embeds struct
+ * parked. */
+struct parked_kind {
+	/** Frees the whole of it. Not while it may still be woken. */
+	void (*free)(struct parked *parked);
+	/** It need not wait any longer. NULL: it never parks with a park_until_ms. @return as
+	 * api_expire() */
+	bool (*cancel)(struct parked *parked);
+	/** Its answer has been sent, or will not be; then it is freed. NULL: it never stands in
+	 * `sending`. */
+	void (*sent)(struct parked *parked, bool sent);
 };
 
 /** A request while it waits: what the registry works on, and what answers once it is done. */
 struct parked {
 	struct magic magic;
+	const struct parked_kind *kind;
 	struct api *api;
 	struct api_request *request;
 	/* Makes the response, or parks again. Owns the parked: frees it, or submits it. */
 	enum api_result (*finish)(struct call *call, struct parked *parked);
+	bool expired; /* cancelled: its time is over, or its client has gone */
 	unsigned tries;
-	struct command command;
 	struct history history;
 	struct buf out; /* history's */
 	struct wait {
@@ -77,8 +94,6 @@ struct parked {
 		struct api *counted; /* where it counts as waiting; NULL: nowhere */
 		uint64_t answered;   /* the revision that it was answered from */
 	} wait;
-	struct watch_receipt *told; /* PUT status with wait_ms: whom the change was sent to */
-	int64_t told_wait_ms;
 	void *more; /* a finisher's own */
 	void (*free_more)(void *more);
 	char memory[]; /* strings of the command that live nowhere else */
@@ -109,6 +124,8 @@ bool call_statuses(struct call *call, struct str text, unsigned *ret_statuses) M
 /** ?meta.KEY=VALUE, all of them. */
 struct meta_filter;
 bool call_meta_filter(struct call *call, unsigned rule, struct meta_filter *ret) MUST_USE;
+/** Once @p call is parked, the strings of @p filter are elsewhere. */
+void meta_filter_keep(struct meta_filter *filter, const struct call *call);
 
 /** Are service and id of the path valid words? For what was not found, or will be created. */
 bool call_path_is_valid(struct call *call) MUST_USE;
@@ -145,6 +162,8 @@ void call_hold_response(struct call *call);
 /** The same for an answer that is under way, which cannot become a problem. */
 bool api_hold(struct api *api, struct api_request *request, uint64_t held,
               uint64_t unsent) MUST_USE;
+/** Nothing of it is on its way: what it counted for is free again. */
+void api_unhold(struct api *api, struct api_request *request);
 /** Bytes of memory that unsent answers hold, with the versions that only they keep. Any thread. */
 uint64_t api_held_bytes(const struct api *api);
 /** Sets the ETag. @return does the client have it? Then the answer is 304 and nothing is rendered
@@ -156,12 +175,26 @@ bool call_etag(struct call *call, uint64_t revision, bool text) MUST_USE;
 #define TYPE_SSE   "text/event-stream"
 #define TYPE_JSONL "application/jsonl"
 
+/**
+ * Begins to park @p call as @p parked. What was decoded of the request moves to memory that stays
+ * until the answer has been sent, the path's parameters with it; other strings follow by
+ * call_kept().
+ * @return false when out of memory (refused): @p parked is still the caller's
+ */
+bool parked_init(struct parked *parked, struct call *call, const struct parked_kind *kind,
+                 enum api_result (*finish)(struct call *, struct parked *)) MUST_USE;
+/** Where @p text, which is a part of the request, is once parked_init() has been called. */
+struct str call_kept(const struct call *call, struct str text);
+/**
+ * Parks as @p parked, which something will wake that was asked for with the result @p error: when
+ * that is not 0 nothing will, so it is freed and the response is the problem that stands for it.
+ */
+enum api_result call_suspend(struct call *call, struct parked *parked, int error) MUST_USE;
+
 /** @return a parked request with @p size bytes of memory, not yet parked; NULL when out of memory
  * (told) */
 struct parked *call_park(struct call *call, size_t size,
                          enum api_result (*finish)(struct call *, struct parked *)) MUST_USE;
-/** Fills author and agent, sends the command. Owns @p parked from now on, whatever happens. */
-enum api_result call_submit(struct call *call, struct parked *parked);
 void parked_free(struct parked *parked);
 
 /** ?wait_ms= and ?revision=: wait until the result differs from what it was at that revision. */
@@ -192,9 +225,6 @@ void waiting_leave(struct api *api);
 /** It happened before. @return true: it will not be woken; false: it is being woken: return
  * API_PARKED */
 bool call_unwait(struct call *call, struct parked *parked) MUST_USE;
-
-/** Who sends the request, without the port. */
-struct str peer_address(struct str peer);
 
 /* handlers, each named after its route */
 enum api_result root_get(struct call *call);

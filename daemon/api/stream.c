@@ -163,7 +163,7 @@ void stream_wait(struct stream *stream, uint64_t seen, int64_t until_ms)
 	watch_sent(&stream->watcher, stream->page_end,
 	           false);       /* nothing of it was for its reader */
 	buf_fini(&stream->page); /* silence may be long */
-	api_release(stream->api, stream->request);
+	api_unhold(stream->api, stream->request);
 	atomic_store_explicit(&stream->position, NOT_BEHIND, memory_order_relaxed);
 	stream->request->park_until_ms = until_ms;
 	stream->watcher.seen = seen;

@@ -16,6 +16,7 @@
 #include "api/pretty.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 /* Smaller ones fit the socket's buffer: counting them would cost more than they do. */
 #define COUNTED_BODY 4096
@@ -71,10 +72,17 @@ bool api_hold(struct api *api, struct api_request *request, uint64_t held, uint6
 	return true;
 }
 
-void api_release(struct api *api, struct api_request *request)
+void api_unhold(struct api *api, struct api_request *request)
 {
 	if (request->held > 0 || request->unsent > 0)
 		count(api, request, 0, 0);
+}
+
+void api_release(struct api *api, struct api_request *request)
+{
+	api_unhold(api, request);
+	free(request->kept);
+	request->kept = NULL;
 }
 
 static void refuse(struct call *call, enum bound bound)

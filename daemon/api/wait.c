@@ -3,7 +3,6 @@
 #include "api/call.h"
 
 #include "base/clock.h"
-#include "watch/receipt.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -123,6 +122,11 @@ void api_sent(struct api_request *request, bool sent)
 
 	CHECK_MAGIC(parked, parked);
 	request->sending = NULL;
+	if (parked->kind != NULL) {
+		parked->kind->sent(parked, sent);
+		parked_free(parked);
+		return;
+	}
 	if (sent)
 		watch_sent(&parked->wait.watcher, parked->wait.answered, true);
 	parked_free(parked);
@@ -134,10 +138,11 @@ bool api_expire(struct api *api, struct api_request *request)
 
 	CHECK_MAGIC(api, api);
 	CHECK_MAGIC(parked, parked);
-	bool ended = parked->told != NULL
-	                     ? watch_receipt_cancel(parked->told)
-	                     : watch_cancel(registry_watch(api->registry), &parked->wait.watcher);
-	if (!ended)
+	if (parked->kind != NULL) {
+		parked->expired = parked->kind->cancel(parked);
+		return parked->expired;
+	}
+	if (!watch_cancel(registry_watch(api->registry), &parked->wait.watcher))
 		return false;
 	parked->wait.expired = true;
 	return true;

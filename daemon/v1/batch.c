@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** Many heartbeats in one request. */
-#include "api/call.h"
 #include "v1/batch_json.h"
+#include "v1/change.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -17,9 +17,10 @@ struct batch_command {
 	char names[]; /* service, then id */
 };
 
-/** One request's work, on the thread's stack; the heap's once it is parked. */
+/** One request's work. */
 struct batch_work {
 	struct magic magic;
+	struct parked parked;
 	struct api_request *request;
 	struct batch_command *commands; /* owned */
 	_Atomic unsigned left;          /* commands that are not done, and 1 for the handler */
@@ -29,10 +30,8 @@ struct batch_work {
 };
 MAGIC(batch_work, 0xba7c4);
 
-static void work_free(void *arg)
+static void work_free(struct batch_work *work)
 {
-	struct batch_work *work = arg;
-
 	CHECK_MAGIC(work, batch_work);
 	while (work->commands != NULL) {
 		struct batch_command *done = work->commands;
@@ -186,9 +185,19 @@ static void answer(struct call *call, struct batch_work *work)
 	(void)call_answer(call, 200, TYPE_JSON);
 }
 
+static struct batch_work *work_of(struct parked *parked)
+{
+	return container_of(parked, struct batch_work, parked);
+}
+
+static void free_parked(struct parked *parked)
+{
+	work_free(work_of(parked));
+}
+
 static enum api_result batch_done(struct call *call, struct parked *parked)
 {
-	answer(call, parked->more);
+	answer(call, work_of(parked));
 	parked_free(parked);
 	return API_DONE;
 }
@@ -196,15 +205,12 @@ static enum api_result batch_done(struct call *call, struct parked *parked)
 /** Sends the commands and parks, unless they are all done by then. */
 static enum api_result submit_all(struct call *call, struct batch_work *work)
 {
-	struct parked *parked = call_park(call, 0, batch_done);
+	static const struct parked_kind kind = {.free = free_parked};
 
-	if (parked == NULL) {
+	if (!parked_init(&work->parked, call, &kind, batch_done)) {
 		work_free(work);
 		return API_DONE;
 	}
-	parked->more = work;
-	parked->free_more = work_free;
-	call->request->park = parked;
 	for (struct batch_command *each = work->commands; each != NULL; each = each->next) {
 		atomic_fetch_add(&work->left, 1);
 		int r = registry_submit(call->api->registry, &each->command);
@@ -215,9 +221,8 @@ static enum api_result submit_all(struct call *call, struct batch_work *work)
 	}
 	call->response->revision = 0; /* a newer one will be told */
 	if (atomic_fetch_sub(&work->left, 1) > 1)
-		return API_PARKED;
-	call->request->park = NULL;
-	return batch_done(call, parked);
+		return call_suspend(call, &work->parked, 0);
+	return batch_done(call, &work->parked);
 }
 
 enum api_result heartbeats_post(struct call *call)

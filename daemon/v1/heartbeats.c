@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /** One heartbeat. What changes no status is one store, no command, and no disk. */
-#include "api/call.h"
+#include "v1/change.h"
 #include "v1/instance_json.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <string.h>
 
 static enum api_result answer(struct call *call, enum status status, int64_t ttl_ms,
                               uint64_t revision)
@@ -25,7 +24,7 @@ static enum api_result answer(struct call *call, enum status status, int64_t ttl
 /** After the command: the instance as it stands now. */
 static enum api_result beaten(struct call *call, struct parked *parked)
 {
-	int error = parked->command.error;
+	int error = change_of(parked)->command.error;
 	struct instance value;
 
 	parked_free(parked);
@@ -49,20 +48,14 @@ static enum api_result beaten(struct call *call, struct parked *parked)
 static enum api_result command(struct call *call, const struct heartbeat *heartbeat,
                                uint64_t incarnation)
 {
-	struct parked *parked = call_park(call, call->service.len + call->id.len, beaten);
+	struct change *change = change_new(call, sizeof(*change), COMMAND_HEARTBEAT, beaten);
 
-	if (parked == NULL)
+	if (change == NULL)
 		return API_DONE;
-	struct command *command = &parked->command;
-	memcpy(parked->memory, call->service.data, call->service.len);
-	memcpy(parked->memory + call->service.len, call->id.data, call->id.len);
-	command->kind = COMMAND_HEARTBEAT;
-	command->instance.service = (struct str){parked->memory, call->service.len};
-	command->instance.id = (struct str){parked->memory + call->service.len, call->id.len};
-	command->instance.wants_drain = heartbeat->wants_drain;
-	command->set_drain = heartbeat->set_drain;
-	command->incarnation_is = incarnation;
-	return call_submit(call, parked);
+	change->command.instance.wants_drain = heartbeat->wants_drain;
+	change->command.set_drain = heartbeat->set_drain;
+	change->command.incarnation_is = incarnation;
+	return change_submit(call, change);
 }
 
 static bool read_heartbeat(struct call *call, struct heartbeat *heartbeat)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /** One instance: register or renew it, show it, remove it, and what an operator intends for it. */
-#include "api/call.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "model/valid.h"
+#include "v1/change.h"
 #include "v1/instance_json.h"
 #include "v1/text.h"
 #include "v1/travel.h"
@@ -15,14 +15,13 @@
 
 #define RANDOM_DIGITS 8
 
-static struct str copy_to(char **end, struct str text)
-{
-	struct str copy = {*end, text.len};
+/** A registration while it is parked. */
+struct registration {
+	struct change change;
+	char memory[]; /* an id that is made here, then the strings of the record */
+};
 
-	memcpy(*end, text.data, text.len);
-	*end += text.len;
-	return copy;
-}
+#define MADE_ID_MAX (INSTANCE_ID_MAX + RANDOM_DIGITS)
 
 /** The instance as registered, which was a heartbeat too; as member_put_json_live() has it. */
 static void put_registered(struct buf *out, const struct instance *instance)
@@ -61,7 +60,7 @@ static char *location_of(const struct instance *instance)
 
 static enum api_result registered(struct call *call, struct parked *parked)
 {
-	struct command *command = &parked->command;
+	struct command *command = &change_of(parked)->command;
 
 	if (command->error < 0) {
 		call_refuse(call, command->error);
@@ -89,41 +88,35 @@ static bool id_is_registrable(struct call *call)
 }
 
 /** Reads the body as a record of the path's service and id. @return NULL when refused */
-static struct parked *read_record(struct call *call)
+static struct registration *read_record(struct call *call)
 {
 	struct api *api = call->api;
 	struct str body = call->request->body;
+	struct registration *registration;
 	struct field_errors errors;
 
 	if (!call_no_query(call) || !call_path_is_valid(call) || !id_is_registrable(call) ||
 	    !call_body_is_json(call))
 		return NULL;
-	struct parked *parked = call_park(
-		call, body.len + call->service.len + INSTANCE_ID_MAX + RANDOM_DIGITS, registered);
-	if (parked == NULL)
+	registration = (struct registration *)change_new(
+		call, sizeof(*registration) + MADE_ID_MAX + body.len, COMMAND_REGISTER, registered);
+	if (registration == NULL)
 		return NULL;
 
-	char *end = parked->memory;
-	struct instance *instance = &parked->command.instance;
-	parked->command.kind = COMMAND_REGISTER;
-	instance->service = copy_to(&end, call->service);
-	if (call->id.len > 0)
-		instance->id = copy_to(&end, call->id);
+	struct instance *instance = &registration->change.command.instance;
 	instance->weight = WEIGHT_DEFAULT;
 	instance->ttl_ms = atomic_load_explicit(&api->default_ttl_ms, memory_order_relaxed);
 	instance->remove_after_ms =
 		atomic_load_explicit(&api->default_remove_after_ms, memory_order_relaxed);
 	field_errors_init(&errors);
-	int r = instance_from_json(
-		body, parked->memory + (call->service.len + INSTANCE_ID_MAX + RANDOM_DIGITS),
-		instance, &errors);
+	int r = instance_from_json(body, registration->memory + MADE_ID_MAX, instance, &errors);
 	if (r < 0) {
 		call_refuse_body(call, r, &errors);
-		parked_free(parked);
-		parked = NULL;
+		change_free(&registration->change);
+		registration = NULL;
 	}
 	field_errors_fini(&errors);
-	return parked;
+	return registration;
 }
 
 /** The same record again, of an instance whose lease has not run out: renewed, and answered.
@@ -149,19 +142,20 @@ static int renew(struct call *call, const struct instance *record)
 
 enum api_result instance_put(struct call *call)
 {
-	struct parked *parked = read_record(call);
+	struct registration *registration = read_record(call);
 
-	if (parked == NULL)
+	if (registration == NULL)
 		return API_DONE;
-	if (!call_conditions(call, &parked->command)) {
-		parked_free(parked);
+	struct change *change = &registration->change;
+	if (!call_conditions(call, &change->command)) {
+		change_free(change);
 		return API_DONE;
 	}
 	/* a condition is the writer's to judge */
-	int r = parked->command.must_exist ? 0 : renew(call, &parked->command.instance);
+	int r = change->command.must_exist ? 0 : renew(call, &change->command.instance);
 	if (r == 0)
-		return call_submit(call, parked);
-	parked_free(parked);
+		return change_submit(call, change);
+	change_free(change);
 	if (r > 0)
 		return call_answer(call, 200, TYPE_JSON);
 	call_refuse(call, r);
@@ -202,15 +196,15 @@ static bool is_taken(struct call *call, struct str id)
 
 enum api_result instances_post(struct call *call)
 {
-	struct parked *parked = read_record(call);
+	struct registration *registration = read_record(call);
 
-	if (parked == NULL)
+	if (registration == NULL)
 		return API_DONE;
-	struct instance *instance = &parked->command.instance;
+	struct instance *instance = &registration->change.command.instance;
 	do {
-		instance->id = make_id(instance, parked->memory + call->service.len);
+		instance->id = make_id(instance, registration->memory);
 	} while (is_taken(call, instance->id));
-	return call_submit(call, parked);
+	return change_submit(call, &registration->change);
 }
 
 enum api_result instance_get(struct call *call)
@@ -251,7 +245,7 @@ enum api_result instance_get(struct call *call)
 
 static enum api_result deregistered(struct call *call, struct parked *parked)
 {
-	int error = parked->command.error;
+	int error = change_of(parked)->command.error;
 
 	parked_free(parked);
 	if (error < 0 && error != -ENOENT)
@@ -261,63 +255,73 @@ static enum api_result deregistered(struct call *call, struct parked *parked)
 	return API_DONE;
 }
 
-/** A command for the instance of the path, whose names are copied; @p more bytes are for others. */
-static struct parked *park_for(struct call *call, enum command_kind kind, size_t more,
-                               enum api_result (*finish)(struct call *, struct parked *),
-                               char **ret_end)
-{
-	struct parked *parked = call_park(call, call->service.len + call->id.len + more, finish);
-
-	if (parked == NULL)
-		return NULL;
-	*ret_end = parked->memory;
-	parked->command.kind = kind;
-	parked->command.instance.service = copy_to(ret_end, call->service);
-	parked->command.instance.id = copy_to(ret_end, call->id);
-	return parked;
-}
-
 enum api_result instance_delete(struct call *call)
 {
-	char *end;
+	struct change *change;
 
 	if (!call_no_query(call) || !call_path_is_valid(call))
 		return API_DONE;
 	if (call->request->if_match.data == NULL && !is_taken(call, call->id))
 		return call_answer(call, 204, NULL);
-	struct parked *parked = park_for(call, COMMAND_DEREGISTER, 0, deregistered, &end);
-	if (parked == NULL)
+	change = change_new(call, sizeof(*change), COMMAND_DEREGISTER, deregistered);
+	if (change == NULL)
 		return API_DONE;
-	if (!call_conditions(call, &parked->command)) {
-		parked_free(parked);
+	if (!call_conditions(call, &change->command)) {
+		change_free(change);
 		return API_DONE;
 	}
-	return call_submit(call, parked);
+	return change_submit(call, change);
 }
 
-static void wake_teller(void *arg)
-{
-	struct parked *parked = arg;
+/** What an operator intends, while it is parked: until it is made, then until watchers have been
+ * sent it. */
+struct intention {
+	struct change change;
+	struct watch_receipt *receipt; /* owned; NULL: no watcher is waited for */
+	int64_t wait_ms;
+	bool has_waited;
+	char memory[]; /* the reason */
+};
 
-	parked->request->wake(parked->request);
+static struct intention *intention_of(struct parked *parked)
+{
+	return container_of(change_of(parked), struct intention, change);
 }
 
-/** The change is made: wait until those who watch the service have been sent it. @return does it
- * wait? */
-static bool wait_for_watchers(struct call *call, struct parked *parked)
+static void intention_free(struct parked *parked)
 {
-	if (parked->told == NULL || parked->command.error < 0 || parked->tries++ > 0)
+	struct intention *intention = intention_of(parked);
+
+	watch_receipt_free(intention->receipt);
+	change_free(&intention->change);
+}
+
+static bool intention_cancel(struct parked *parked)
+{
+	return watch_receipt_cancel(intention_of(parked)->receipt);
+}
+
+static void intention_wake(void *arg)
+{
+	struct intention *intention = arg;
+	struct api_request *request = intention->change.parked.request;
+
+	request->wake(request);
+}
+
+/** The change is made: must it wait until those who watch the service have been sent it? */
+static bool wait_for_watchers(struct call *call, struct intention *intention)
+{
+	if (intention->receipt == NULL || intention->change.command.error < 0 ||
+	    intention->has_waited)
 		return false;
-	call->request->park = parked;
-	call->request->park_until_ms = clock_ms_after(parked->told_wait_ms);
-	if (watch_receipt_await(parked->told, wake_teller, parked))
-		return true;
-	call->request->park = NULL;
-	return false;
+	intention->has_waited = true;
+	call->request->park_until_ms = clock_ms_after(intention->wait_ms);
+	return watch_receipt_await(intention->receipt, intention_wake, intention);
 }
 
 /** Into the object that the answer is. */
-static void put_told(struct buf *out, struct watch_receipt *told)
+static void put_told(struct buf *out, struct watch_receipt *receipt)
 {
 	unsigned sent;
 	unsigned open;
@@ -325,7 +329,7 @@ static void put_told(struct buf *out, struct watch_receipt *told)
 	if (buf_error(out) < 0)
 		return;
 	CHECK(out->len > 0 && out->data[out->len - 1] == '}');
-	watch_receipt_count(told, &sent, &open);
+	watch_receipt_count(receipt, &sent, &open);
 	out->len--;
 	buf_printf(out, ",\"watchers_told\":%u,\"watchers_untold\":%u}", sent, open);
 }
@@ -333,10 +337,11 @@ static void put_told(struct buf *out, struct watch_receipt *told)
 /** After an operator's word: the instance as it stands now. */
 static enum api_result intended(struct call *call, struct parked *parked)
 {
-	int error = parked->command.error;
+	struct intention *intention = intention_of(parked);
+	int error = intention->change.command.error;
 
-	if (wait_for_watchers(call, parked))
-		return API_PARKED;
+	if (wait_for_watchers(call, intention))
+		return call_suspend(call, parked, 0);
 	const struct snapshot *now = snapshot_enter(call->api->store);
 	const struct service *service = snapshot_service(now, call->service);
 	const struct member *member = service ? service_member(service, call->id) : NULL;
@@ -345,8 +350,8 @@ static enum api_result intended(struct call *call, struct parked *parked)
 		error = -ENOENT; /* deregistered in the meantime */
 	if (error == 0)
 		member_put_json_live(&call->response->body, member, clock_real_ms());
-	if (error == 0 && parked->told != NULL)
-		put_told(&call->response->body, parked->told);
+	if (error == 0 && intention->receipt != NULL)
+		put_told(&call->response->body, intention->receipt);
 	snapshot_leave(call->api->store);
 	parked_free(parked);
 
@@ -356,44 +361,48 @@ static enum api_result intended(struct call *call, struct parked *parked)
 	return API_DONE;
 }
 
-enum api_result status_put(struct call *call)
+/** Reads the body into the command. @return false when refused */
+static bool read_intention(struct call *call, struct intention *intention)
 {
-	struct str body = call->request->body;
+	struct command *command = &intention->change.command;
 	struct field_errors errors;
 	struct intent intent;
-	char *end;
 
-	if (!call_no_query(call) || !call_path_is_valid(call) || !call_body_is_json(call))
-		return API_DONE;
-	struct parked *parked = park_for(call, COMMAND_STATUS, body.len + 1, intended, &end);
-	if (parked == NULL)
-		return API_DONE;
-	struct command *command = &parked->command;
 	field_errors_init(&errors);
-	int r = intent_from_json(body, end, &intent, &errors);
-	if (r < 0) {
+	int r = intent_from_json(call->request->body, intention->memory, &intent, &errors);
+	if (r < 0)
 		call_refuse_body(call, r, &errors);
-		field_errors_fini(&errors);
-		parked_free(parked);
-		return API_DONE;
-	}
 	field_errors_fini(&errors);
-	if (!call_conditions(call, command)) {
-		parked_free(parked);
-		return API_DONE;
-	}
+	if (r < 0 || !call_conditions(call, command))
+		return false;
 	command->reason = intent.reason;
 	command->drained = intent.drained;
 	command->for_ms = intent.for_ms;
-	if (intent.wait_ms > 0) {
-		parked->told_wait_ms = intent.wait_ms;
-		parked->told = command->receipt =
-			watch_receipt_new(registry_watch(call->api->registry));
-		if (parked->told == NULL) {
-			parked_free(parked);
-			problem_errno(call->response, -ENOMEM);
-			return API_DONE;
-		}
+	intention->wait_ms = intent.wait_ms;
+	if (intent.wait_ms == 0)
+		return true;
+	intention->receipt = command->receipt =
+		watch_receipt_new(registry_watch(call->api->registry));
+	if (intention->receipt == NULL)
+		problem_errno(call->response, -ENOMEM);
+	return intention->receipt != NULL;
+}
+
+enum api_result status_put(struct call *call)
+{
+	static const struct parked_kind kind = {.free = intention_free, .cancel = intention_cancel};
+	struct intention *intention;
+
+	if (!call_no_query(call) || !call_path_is_valid(call) || !call_body_is_json(call))
+		return API_DONE;
+	intention = (struct intention *)change_new_kind(
+		call, sizeof(*intention) + call->request->body.len + 1, COMMAND_STATUS, intended,
+		&kind);
+	if (intention == NULL)
+		return API_DONE;
+	if (!read_intention(call, intention)) {
+		parked_free(&intention->change.parked);
+		return API_DONE;
 	}
-	return call_submit(call, parked);
+	return change_submit(call, &intention->change);
 }

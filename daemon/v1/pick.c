@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "balance/balance.h"
 
-#include "api/call.h"
 #include "metrics/metrics.h"
+#include "v1/change.h"
 #include "v1/travel.h"
 
 #include <errno.h>
@@ -260,21 +260,42 @@ static enum api_result refuse(struct call *call, int r)
 	return API_DONE;
 }
 
+/** A pick while it waits for its index. */
+struct pick_wait {
+	struct change change;
+	struct wish wish;
+	unsigned tries;
+};
+
+/** Once the request is parked, its strings are elsewhere. */
+static void wish_keep(struct wish *wish, const struct call *call)
+{
+	struct pick *pick = &wish->pick;
+
+	pick->key = call_kept(call, pick->key);
+	for (size_t i = 0; i < pick->exclude_count; i++)
+		pick->exclude[i] = call_kept(call, pick->exclude[i]);
+	meta_filter_keep(&pick->filter, call);
+	pick->trace = wish->explain ? &wish->trace : NULL;
+}
+
 static enum api_result pick_indexed(struct call *call, struct parked *parked);
 
 /** The writer builds what the strategy reads; then it is tried again. */
-static enum api_result ask_for_index(struct call *call, struct parked *parked)
+static enum api_result ask_for_index(struct call *call, const struct wish *wish,
+                                     struct pick_wait *wait)
 {
-	if (parked == NULL) {
-		parked = call_park(call, call->service.len, pick_indexed);
-		if (parked == NULL)
+	if (wait == NULL) {
+		wait = (struct pick_wait *)change_new(call, sizeof(*wait), COMMAND_INDEX,
+		                                      pick_indexed);
+		if (wait == NULL)
 			return API_DONE;
-		memcpy(parked->memory, call->service.data, call->service.len);
-		parked->command.kind = COMMAND_INDEX;
-		parked->command.instance.service = (struct str){parked->memory, call->service.len};
+		wait->wish = *wish;
+		wish_keep(&wait->wish, call);
 	}
-	parked->tries++;
-	return call_submit(call, parked);
+	wait->tries++;
+	wait->wish.trace = (struct pick_trace){0};
+	return change_submit(call, &wait->change);
 }
 
 /** What was picked then, or would have been. */
@@ -303,34 +324,29 @@ static enum api_result travel_for(struct call *call, const struct wish *wish)
 	return travel_to(call, &travel);
 }
 
-static enum api_result pick(struct call *call, struct parked *parked)
+/** @p wait, when it has waited before, is owned by it, and @p wish a part of it. */
+static enum api_result pick(struct call *call, const struct wish *wish, struct pick_wait *wait)
 {
-	struct wish wish;
+	bool text = wish->text;
 
-	if (!read_wish(call, &wish)) {
-		if (parked != NULL)
-			parked_free(parked);
-		return API_DONE;
-	}
-	if (wish.pick.replay)
-		return travel_for(call, &wish);
-	int r = try_pick(call, &wish);
-	if (r == -EAGAIN && (parked == NULL || parked->tries < INDEX_TRIES))
-		return ask_for_index(call, parked);
-	if (parked != NULL)
-		parked_free(parked);
+	int r = try_pick(call, wish);
+	if (r == -EAGAIN && (wait == NULL || wait->tries < INDEX_TRIES))
+		return ask_for_index(call, wish, wait);
+	if (wait != NULL)
+		change_free(&wait->change);
 	if (r <= 0)
 		return refuse(call, r);
 	metrics_count(METRIC_PICKS, (uint64_t)r);
-	return call_answer(call, 200, wish.text ? TYPE_TEXT : TYPE_JSON);
+	return call_answer(call, 200, text ? TYPE_TEXT : TYPE_JSON);
 }
 
 static enum api_result pick_indexed(struct call *call, struct parked *parked)
 {
-	int error = parked->command.error;
+	struct pick_wait *wait = container_of(change_of(parked), struct pick_wait, change);
+	int error = wait->change.command.error;
 
 	if (error == 0 || error == -ENOENT)
-		return pick(call, parked);
+		return pick(call, &wait->wish, wait);
 	parked_free(parked);
 	problem_errno(call->response, error);
 	return API_DONE;
@@ -338,5 +354,9 @@ static enum api_result pick_indexed(struct call *call, struct parked *parked)
 
 enum api_result pick_get(struct call *call)
 {
-	return pick(call, NULL);
+	struct wish wish;
+
+	if (!read_wish(call, &wish))
+		return API_DONE;
+	return wish.pick.replay ? travel_for(call, &wish) : pick(call, &wish, NULL);
 }

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+#include "v1/change.h"
+
+#include "model/valid.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void wake(struct command *command)
+{
+	struct change *change = container_of(command, struct change, command);
+
+	change->parked.request->wake(change->parked.request);
+}
+
+static void free_parked(struct parked *parked)
+{
+	change_free(change_of(parked));
+}
+
+struct change *change_new(struct call *call, size_t size, enum command_kind kind,
+                          enum api_result (*finish)(struct call *, struct parked *))
+{
+	static const struct parked_kind plain = {.free = free_parked};
+
+	return change_new_kind(call, size, kind, finish, &plain);
+}
+
+struct change *change_new_kind(struct call *call, size_t size, enum command_kind kind,
+                               enum api_result (*finish)(struct call *, struct parked *),
+                               const struct parked_kind *parked_kind)
+{
+	struct change *change = calloc(1, size);
+
+	if (change == NULL) {
+		problem_errno(call->response, -ENOMEM);
+		return NULL;
+	}
+	if (!parked_init(&change->parked, call, parked_kind, finish)) {
+		free(change);
+		return NULL;
+	}
+	change->command.kind = kind;
+	change->command.instance.service = call->service;
+	change->command.instance.id = call->id;
+	change->command.done = wake;
+	return change;
+}
+
+void change_free(struct change *change)
+{
+	free(change);
+}
+
+/** The User-Agent as far as it may be stored. */
+static struct str agent_of(struct str agent)
+{
+	if (agent.len > AUTHOR_MAX)
+		agent.len = AUTHOR_MAX;
+	return valid_text(agent, AUTHOR_MAX) ? agent : (struct str){NULL, 0};
+}
+
+struct str peer_address(struct str peer)
+{
+	size_t len = peer.len;
+
+	if (len >= 5 && memcmp(peer.data, "unix:", 5) == 0)
+		len = 0;
+	while (len > 0 && peer.data[len - 1] != ':')
+		len--;
+	if (len > 1)
+		peer.len = len - 1;
+	if (peer.len > AUTHOR_MAX)
+		peer.len = AUTHOR_MAX;
+	if (peer.len > 2 && peer.data[0] == '[' && peer.data[peer.len - 1] == ']')
+		return (struct str){peer.data + 1, peer.len - 2};
+	return peer;
+}
+
+enum api_result change_submit(struct call *call, struct change *change)
+{
+	struct command *command = &change->command;
+
+	command->author = peer_address(call->request->peer);
+	command->agent = agent_of(call->request->user_agent);
+	return call_suspend(call, &change->parked, registry_submit(call->api->registry, command));
+}
