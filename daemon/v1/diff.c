@@ -20,12 +20,19 @@ static const struct query_rule diff_rules[] = {
 	[DIFF_SERVICE] = {"service", 0}, [DIFF_LIMIT] = {"limit", 0}, [DIFF_AFTER] = {"after", 0},
 };
 
-/** What was asked for. The service is kept with the parked request, as that of a path is. */
+/** What was asked for. */
 struct difference {
 	struct past_query from;
 	struct past_query to;
+	struct str service; /* empty: all */
 	uint64_t limit;
 	uint64_t skip;
+};
+
+/** The same while it is parked. */
+struct diff_travel {
+	struct travel travel;
+	struct str service;
 };
 
 /** The number before the next '-', which is taken off too. */
@@ -65,14 +72,14 @@ static bool go_on(struct call *call, struct str cursor, struct difference *ret)
 		return false;
 	}
 	if (is_another(&ret->from, has_from, from) || is_another(&ret->to, has_to, to) ||
-	    (has_service && !str_equal(call->service, cursor))) {
+	    (has_service && !str_equal(ret->service, cursor))) {
 		problem(call->response, "invalid-parameter",
 		        "after goes on with another question than from, to and service ask");
 		return false;
 	}
 	ret->from = (struct past_query){.revision = from};
 	ret->to = (struct past_query){.revision = to};
-	call->service = cursor;
+	ret->service = cursor;
 	return true;
 }
 
@@ -98,7 +105,7 @@ static bool read_diff(struct call *call, struct difference *ret)
 	    !read_moment(call, DIFF_TO, "to", &ret->to))
 		return false;
 	item = query_get(&call->query, DIFF_SERVICE);
-	if (item != NULL && !call_text(call, item, &call->service))
+	if (item != NULL && !call_text(call, item, &ret->service))
 		return false;
 	item = query_get(&call->query, DIFF_AFTER);
 	if (item != NULL)
@@ -110,15 +117,15 @@ static bool read_diff(struct call *call, struct difference *ret)
 	return false;
 }
 
-static void put_next(struct buf *out, const struct voyage *voyage)
+static void put_next(struct buf *out, const struct diff_travel *diff)
 {
-	const struct archive_query *query = &voyage->query;
+	const struct archive_query *query = &diff->travel.query;
 	char text[3 * 21 + SERVICE_NAME_MAX];
 
 	(void)snprintf(text, sizeof(text), "%" PRIu64 "-%" PRIu64 "-%" PRIu64 "%s%.*s",
 	               query->bounds.revision, query->to_revision, query->skip + query->count,
-	               voyage->service.len > 0 ? "-" : "", (int)voyage->service.len,
-	               voyage->service.data);
+	               diff->service.len > 0 ? "-" : "", (int)diff->service.len,
+	               diff->service.data);
 	buf_put(out, ",\"next\":");
 	buf_put_json(out, str_of(text));
 }
@@ -132,8 +139,10 @@ static bool is_past(const struct past_query *asked, const struct past_bounds *bo
 
 static enum api_result put_diff(struct call *call, struct parked *parked)
 {
-	struct voyage *voyage = parked->more;
-	const struct archive_query *query = &voyage->query;
+	const struct diff_travel *diff =
+		container_of(travel_of(parked), struct diff_travel, travel);
+	const struct archive_query *query = &diff->travel.query;
+	const struct buf *out = &diff->travel.out;
 	struct buf *body = &call->response->body;
 	enum api_result result = API_DONE;
 
@@ -152,9 +161,9 @@ static enum api_result put_diff(struct call *call, struct parked *parked)
 		buf_put_u64(body, query->bounds.revision);
 		buf_put(body, ",\"to\":");
 		buf_put_u64(body, query->to_revision);
-		buf_put_str(body, (struct str){voyage->out.data, voyage->out.len});
+		buf_put_str(body, (struct str){out->data, out->len});
 		if (query->more)
-			put_next(body, voyage);
+			put_next(body, diff);
 		buf_put_char(body, '}');
 		result = call_answer(call, 200, TYPE_JSON);
 	}
@@ -165,21 +174,21 @@ static enum api_result put_diff(struct call *call, struct parked *parked)
 enum api_result diff_get(struct call *call)
 {
 	struct difference asked;
-	struct voyage *voyage;
+	struct diff_travel *diff;
 
 	if (!read_diff(call, &asked))
 		return API_DONE;
-	struct parked *parked = travel_park(call, &voyage, put_diff);
-	if (parked == NULL)
+	diff = (struct diff_travel *)travel_new(call, sizeof(*diff), ARCHIVE_DIFF, put_diff);
+	if (diff == NULL)
 		return API_DONE;
-	asked.from.service = voyage->service;
-	asked.to.service = voyage->service;
-	voyage->query.kind = ARCHIVE_DIFF;
-	voyage->query.at = asked.from;
-	voyage->query.to = asked.to;
-	voyage->query.skip = asked.skip;
-	voyage->query.limit = (uint32_t)asked.limit;
-	return travel_submit(call, parked);
+	struct archive_query *query = &diff->travel.query;
+	diff->service = call_kept(call, asked.service);
+	query->at = asked.from;
+	query->to = asked.to;
+	query->at.service = query->to.service = diff->service;
+	query->skip = asked.skip;
+	query->limit = (uint32_t)asked.limit;
+	return travel_submit(call, &diff->travel);
 }
 
 /* --- GET /v1/services/{service}/instances/{id}/history -------------------------------- */
@@ -194,9 +203,15 @@ static const struct query_rule history_rules[] = {
 	[HISTORY_LIMIT] = {"limit", 0},
 };
 
-static void put_history(struct call *call, const struct voyage *voyage)
+/** The life of an instance, while it is read. */
+struct life_travel {
+	struct travel travel;
+	unsigned tries;
+};
+
+static void put_history(struct call *call, const struct travel *travel)
 {
-	const struct archive_query *query = &voyage->query;
+	const struct archive_query *query = &travel->query;
 	struct buf *body = &call->response->body;
 
 	buf_put(body, "{\"service\":");
@@ -209,7 +224,7 @@ static void put_history(struct call *call, const struct voyage *voyage)
 	buf_put(body, ",\"oldest_revision\":");
 	buf_put_u64(body, query->bounds.oldest);
 	buf_put(body, ",\"events\":[");
-	buf_put_str(body, (struct str){voyage->out.data, voyage->out.len});
+	buf_put_str(body, (struct str){travel->out.data, travel->out.len});
 	buf_put_char(body, ']');
 	if (query->more) {
 		buf_put(body, ",\"next\":");
@@ -231,16 +246,16 @@ static bool is_registered(struct call *call)
 
 static enum api_result lived(struct call *call, struct parked *parked)
 {
-	struct voyage *voyage = parked->more;
-	struct archive_query *query = &voyage->query;
+	struct life_travel *life = container_of(travel_of(parked), struct life_travel, travel);
+	struct archive_query *query = &life->travel.query;
 	uint64_t since = query->life.since;
 	enum api_result result = API_DONE;
 
 	call->response->revision = query->last;
 	/* A life is told from where the log begins, unless a place was asked for. */
-	if (query->error == -ESTALE && since == 0 && parked->tries++ < 3) {
+	if (query->error == -ESTALE && since == 0 && life->tries++ < 3) {
 		query->life.since = query->bounds.oldest - 1;
-		return travel_submit(call, parked);
+		return travel_submit(call, &life->travel);
 	}
 	if (query->error == -ESTALE) {
 		problem_compacted(call->response, query->bounds.oldest, query->bounds.oldest_ms,
@@ -256,7 +271,7 @@ static enum api_result lived(struct call *call, struct parked *parked)
 		        "the log has no event of '%.*s' of service '%.*s'", (int)call->id.len,
 		        call->id.data, (int)call->service.len, call->service.data);
 	} else {
-		put_history(call, voyage);
+		put_history(call, &life->travel);
 		result = call_answer(call, 200, TYPE_JSON);
 	}
 	parked_free(parked);
@@ -265,22 +280,21 @@ static enum api_result lived(struct call *call, struct parked *parked)
 
 enum api_result history_get(struct call *call)
 {
-	struct journal_query life = {.limit = 0};
+	struct journal_query query = {.limit = 0};
 	uint64_t limit = HISTORY_DEFAULT;
-	struct voyage *voyage;
+	struct life_travel *life;
 
 	if (!call_query(call, history_rules, ARRAY_LEN(history_rules)) ||
-	    !call_number(call, history_rules, HISTORY_SINCE, 0, INT64_MAX, &life.since) ||
+	    !call_number(call, history_rules, HISTORY_SINCE, 0, INT64_MAX, &query.since) ||
 	    !call_number(call, history_rules, HISTORY_LIMIT, 1, HISTORY_MAX, &limit) ||
 	    !call_path_is_valid(call))
 		return API_DONE;
-	struct parked *parked = travel_park(call, &voyage, lived);
-	if (parked == NULL)
+	life = (struct life_travel *)travel_new(call, sizeof(*life), ARCHIVE_LIFE, lived);
+	if (life == NULL)
 		return API_DONE;
-	life.limit = (uint32_t)limit;
-	life.service = voyage->service;
-	life.id = voyage->id;
-	voyage->query.kind = ARCHIVE_LIFE;
-	voyage->query.life = life;
-	return travel_submit(call, parked);
+	query.limit = (uint32_t)limit;
+	query.service = call->service;
+	query.id = call->id;
+	life->travel.query.life = query;
+	return travel_submit(call, &life->travel);
 }

@@ -207,31 +207,83 @@ enum api_result instances_post(struct call *call)
 	return change_submit(call, &registration->change);
 }
 
+enum { INSTANCE_FORMAT = PARAM_PRETTY + 1, INSTANCE_AT };
+static const struct query_rule instance_rules[] = {
+	[PARAM_PRETTY] = QUERY_PRETTY,
+	[INSTANCE_FORMAT] = {"format", 0},
+	[INSTANCE_AT] = {"at", 0},
+};
+
+static void put_row(struct buf *body, const struct member *member)
+{
+	struct buf rows;
+
+	buf_init(&rows, body->most);
+	text_put_heading(&rows);
+	text_put_member(&rows, member);
+	text_finish(body, &rows);
+}
+
+/** A read of what the instance was. */
+struct instance_travel {
+	struct travel travel;
+	bool text;
+};
+
+static enum api_result put_past(struct call *call, struct travel *travel,
+                                const struct snapshot *then)
+{
+	bool text = container_of(travel, struct instance_travel, travel)->text;
+	const struct service *service = snapshot_service(then, call->service);
+	const struct member *member = service ? service_member(service, call->id) : NULL;
+	struct buf *body = &call->response->body;
+
+	if (member == NULL) {
+		if (call_path_is_valid(call))
+			problem_errno(call->response, -ENOENT);
+		return API_DONE;
+	}
+	if (call_etag(call, snapshot_revision(then), text))
+		return API_DONE;
+	if (text)
+		put_row(body, member);
+	else
+		member_put_json(body, member);
+	return call_answer(call, 200, text ? TYPE_TEXT : TYPE_JSON);
+}
+
+static enum api_result get_past(struct call *call, const struct moment *moment, bool text)
+{
+	struct instance_travel *past;
+
+	past = (struct instance_travel *)travel_to(call, sizeof(*past), moment, put_past);
+	if (past == NULL)
+		return API_DONE;
+	past->text = text;
+	past->travel.query.at.id = call->id;
+	return travel_submit(call, &past->travel);
+}
+
 enum api_result instance_get(struct call *call)
 {
 	struct buf *body = &call->response->body;
-	enum api_result past;
+	struct moment moment;
 	bool text;
 
-	if (!call_query(call, travel_instance_rules, TRAVEL_INSTANCE_RULES) ||
-	    !call_wants_text(call, query_get(&call->query, PARAM_PRETTY + 1), &text))
+	if (!call_query(call, instance_rules, ARRAY_LEN(instance_rules)) ||
+	    !call_wants_text(call, query_get(&call->query, INSTANCE_FORMAT), &text) ||
+	    !travel_read_at(call, INSTANCE_AT, &moment))
 		return API_DONE;
-	if (travel_instance(call, &past))
-		return past;
+	if (moment.is_given)
+		return get_past(call, &moment, text);
 	const struct snapshot *now = snapshot_enter(call->api->store);
 	const struct service *service = snapshot_service(now, call->service);
 	const struct member *member = service ? service_member(service, call->id) : NULL;
 	call_seen(call, now);
-	if (member != NULL && text) {
-		struct buf rows;
-
-		buf_init(&rows, body->most);
-		text_put_heading(&rows);
-		text_put_member(&rows, member);
-		text_finish(body, &rows);
-	} else if (member != NULL) {
+	if (member != NULL && text)
+		put_row(body, member);
+	else if (member != NULL)
 		member_put_json_live(body, member, clock_real_ms());
-	}
 	if (member != NULL)
 		call_tell_held(call, service);
 	snapshot_leave(call->api->store);

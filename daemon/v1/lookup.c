@@ -40,6 +40,7 @@ struct lookup {
 	struct str after;
 	bool has_after;
 	bool text;
+	struct moment moment;
 };
 
 bool call_statuses(struct call *call, struct str text, unsigned *ret_statuses)
@@ -81,6 +82,7 @@ static bool read_lookup(struct call *call, struct lookup *lookup)
 	lookup->has_after = false;
 	lookup->text = false;
 	lookup->wait = (struct wait_query){0};
+	lookup->moment.is_given = false;
 	if (!call_query(call, lookup_rules, ARRAY_LEN(lookup_rules)) ||
 	    !call_wants_text(call, query_get(&call->query, LOOKUP_FORMAT), &lookup->text))
 		return false;
@@ -99,7 +101,16 @@ static bool read_lookup(struct call *call, struct lookup *lookup)
 		return false;
 	item = query_get(&call->query, LOOKUP_AFTER);
 	lookup->has_after = item != NULL;
-	return item == NULL || call_text(call, item, &lookup->after);
+	return (item == NULL || call_text(call, item, &lookup->after)) &&
+	       travel_read_at(call, LOOKUP_AT, &lookup->moment);
+}
+
+/** Once the request is parked, its strings are elsewhere. */
+static void lookup_keep(struct lookup *lookup, const struct call *call)
+{
+	if (lookup->has_after)
+		lookup->after = call_kept(call, lookup->after);
+	meta_filter_keep(&lookup->filter, call);
 }
 
 static bool is_plain(const struct lookup *lookup)
@@ -215,14 +226,31 @@ static enum api_result put_now(struct call *call, const struct service *service,
 	                                                 : put_lookup(call, service, lookup);
 }
 
-static enum api_result put_past(struct call *call, const struct snapshot *then)
-{
-	const struct service *service = snapshot_service(then, call->service);
+/** A lookup in what was registered once. */
+struct lookup_travel {
+	struct travel travel;
 	struct lookup lookup;
+};
 
-	if (!read_lookup(call, &lookup))
+static enum api_result put_past(struct call *call, struct travel *travel,
+                                const struct snapshot *then)
+{
+	const struct lookup *lookup = &container_of(travel, struct lookup_travel, travel)->lookup;
+	const struct service *service = snapshot_service(then, call->service);
+
+	return service != NULL ? put_lookup(call, service, lookup) : put_unknown(call);
+}
+
+static enum api_result look_at_past(struct call *call, const struct lookup *lookup)
+{
+	struct lookup_travel *past;
+
+	past = (struct lookup_travel *)travel_to(call, sizeof(*past), &lookup->moment, put_past);
+	if (past == NULL)
 		return API_DONE;
-	return service != NULL ? put_lookup(call, service, &lookup) : put_unknown(call);
+	past->lookup = *lookup;
+	lookup_keep(&past->lookup, call);
+	return travel_submit(call, &past->travel);
 }
 
 /** What a filter lets through, as one number: changes of what it leaves out do not change it. */
@@ -310,12 +338,9 @@ static enum api_result look(struct call *call, const struct lookup *lookup, stru
 
 enum api_result service_get(struct call *call)
 {
-	const struct travel travel = {.at = LOOKUP_AT, .put = put_past};
 	struct lookup lookup;
 
 	if (!read_lookup(call, &lookup))
 		return API_DONE;
-	if (query_get(&call->query, LOOKUP_AT) != NULL)
-		return travel_to(call, &travel);
-	return look(call, &lookup, NULL);
+	return lookup.moment.is_given ? look_at_past(call, &lookup) : look(call, &lookup, NULL);
 }

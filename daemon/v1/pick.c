@@ -40,6 +40,7 @@ struct wish {
 	bool text;
 	bool explain;
 	struct pick_trace trace;
+	struct moment moment;
 };
 
 /** A list of ids between commas; a comma in an id is written %2C. */
@@ -166,7 +167,8 @@ static bool read_wish(struct call *call, struct wish *wish)
 			return false;
 	wish->many = query_get(&call->query, PICK_COUNT) != NULL;
 	pick->count = (size_t)count;
-	return read_replay(call, pick) && read_explain(call, wish);
+	return read_replay(call, pick) && read_explain(call, wish) &&
+	       travel_read_at(call, PICK_AT, &wish->moment);
 }
 
 /** Text is addresses, one a line: for the shell. */
@@ -298,30 +300,37 @@ static enum api_result ask_for_index(struct call *call, const struct wish *wish,
 	return change_submit(call, &wait->change);
 }
 
-/** What was picked then, or would have been. */
-static enum api_result pick_past(struct call *call, const struct snapshot *then)
-{
-	const struct service *service = snapshot_service(then, call->service);
+/** A pick from what was registered once. */
+struct pick_travel {
+	struct travel travel;
 	struct wish wish;
+};
 
-	if (!read_wish(call, &wish))
-		return API_DONE;
-	int r = service != NULL ? pick_from(call, service, &wish) : -ENOENT;
+/** What was picked then, or would have been. */
+static enum api_result pick_past(struct call *call, struct travel *travel,
+                                 const struct snapshot *then)
+{
+	const struct wish *wish = &container_of(travel, struct pick_travel, travel)->wish;
+	const struct service *service = snapshot_service(then, call->service);
+
+	int r = service != NULL ? pick_from(call, service, wish) : -ENOENT;
 	if (r <= 0)
 		return refuse(call, r);
-	return call_answer(call, 200, wish.text ? TYPE_TEXT : TYPE_JSON);
+	return call_answer(call, 200, wish->text ? TYPE_TEXT : TYPE_JSON);
 }
 
 static enum api_result travel_for(struct call *call, const struct wish *wish)
 {
 	int index = balance_index_of(wish->pick.strategy);
-	const struct travel travel = {
-		.at = PICK_AT,
-		.indexes = index >= 0 ? 1u << index : 0,
-		.put = pick_past,
-	};
+	struct pick_travel *past;
 
-	return travel_to(call, &travel);
+	past = (struct pick_travel *)travel_to(call, sizeof(*past), &wish->moment, pick_past);
+	if (past == NULL)
+		return API_DONE;
+	past->wish = *wish;
+	wish_keep(&past->wish, call);
+	past->travel.query.indexes = index >= 0 ? 1u << index : 0;
+	return travel_submit(call, &past->travel);
 }
 
 /** @p wait, when it has waited before, is owned by it, and @p wish a part of it. */

@@ -34,6 +34,7 @@ struct listing {
 	bool has_after;
 	bool text;
 	uint64_t limit;
+	struct moment moment;
 };
 
 static bool read_listing(struct call *call, struct listing *listing)
@@ -54,7 +55,15 @@ static bool read_listing(struct call *call, struct listing *listing)
 	after = query_get(&call->query, LIST_AFTER);
 	listing->has_after = after != NULL;
 	return (prefix == NULL || call_text(call, prefix, &listing->prefix)) &&
-	       (after == NULL || call_text(call, after, &listing->after));
+	       (after == NULL || call_text(call, after, &listing->after)) &&
+	       travel_read_at(call, LIST_AT, &listing->moment);
+}
+
+/** Once the request is parked, its strings are elsewhere. */
+static void listing_keep(struct listing *listing, const struct call *call)
+{
+	listing->prefix = call_kept(call, listing->prefix);
+	listing->after = call_kept(call, listing->after);
 }
 
 static void put_service(struct buf *out, const struct service *service, bool text)
@@ -219,21 +228,36 @@ static enum api_result list(struct call *call, const struct listing *listing, ui
 	}
 }
 
-static enum api_result put_past(struct call *call, const struct snapshot *then)
-{
+/** A listing of what was registered once. */
+struct list_travel {
+	struct travel travel;
 	struct listing listing;
+};
 
-	return read_listing(call, &listing) ? put_listing(call, then, &listing) : API_DONE;
+static enum api_result put_past(struct call *call, struct travel *travel,
+                                const struct snapshot *then)
+{
+	return put_listing(call, then, &container_of(travel, struct list_travel, travel)->listing);
+}
+
+static enum api_result list_past(struct call *call, const struct listing *listing)
+{
+	struct list_travel *past;
+
+	past = (struct list_travel *)travel_to(call, sizeof(*past), &listing->moment, put_past);
+	if (past == NULL)
+		return API_DONE;
+	past->listing = *listing;
+	listing_keep(&past->listing, call);
+	return travel_submit(call, &past->travel);
 }
 
 enum api_result services_get(struct call *call)
 {
-	const struct travel travel = {.at = LIST_AT, .put = put_past};
 	struct listing listing;
 
 	if (!read_listing(call, &listing))
 		return API_DONE;
-	if (query_get(&call->query, LIST_AT) != NULL)
-		return travel_to(call, &travel);
-	return list(call, &listing, listing.wait.revision, NULL);
+	return listing.moment.is_given ? list_past(call, &listing)
+	                               : list(call, &listing, listing.wait.revision, NULL);
 }

@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "v1/travel.h"
 
-#include "api/pretty.h"
 #include "base/clock.h"
 #include "base/parse.h"
-#include "v1/text.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 bool travel_moment(struct call *call, const char *name, const struct query_item *item,
                    struct past_query *ret)
@@ -68,111 +65,98 @@ void travel_refuse(struct call *call, int error, const struct past_bounds *bound
 
 static void wake(struct archive_query *query)
 {
-	struct voyage *voyage = container_of(query, struct voyage, query);
+	struct travel *travel = container_of(query, struct travel, query);
 
-	voyage->request->wake(voyage->request);
+	travel->parked.request->wake(travel->parked.request);
 }
 
-static void end_voyage(struct archive_query *query)
+/** On the archive thread, when the query has a store. */
+static void end(struct archive_query *query)
 {
-	struct voyage *voyage = container_of(query, struct voyage, query);
+	struct travel *travel = container_of(query, struct travel, query);
 
-	buf_fini(&voyage->out);
-	free(voyage);
+	buf_fini(&travel->out);
+	free(travel);
 }
 
-static void free_voyage(void *more)
+static void free_parked(struct parked *parked)
 {
-	struct voyage *voyage = more;
+	struct travel *travel = travel_of(parked);
 
-	if (voyage->query.store == NULL) {
-		end_voyage(&voyage->query);
+	if (travel->query.store == NULL) {
+		end(&travel->query);
 		return;
 	}
-	voyage->query.done = end_voyage;
-	registry_drop_past(voyage->registry, &voyage->query);
+	travel->query.done = end;
+	registry_drop_past(travel->registry, &travel->query);
 }
 
-struct parked *travel_park(struct call *call, struct voyage **ret_voyage,
-                           enum api_result (*finish)(struct call *, struct parked *))
+struct travel *travel_new(struct call *call, size_t size, enum archive_kind kind,
+                          enum api_result (*finish)(struct call *, struct parked *))
 {
-	struct parked *parked = call_park(call, call->service.len + call->id.len, finish);
-	struct voyage *voyage = parked != NULL ? calloc(1, sizeof(*voyage)) : NULL;
+	static const struct parked_kind parked_kind = {.free = free_parked};
+	struct travel *travel = calloc(1, size);
 
-	if (voyage == NULL) {
-		if (parked != NULL) {
-			parked_free(parked);
-			problem_errno(call->response, -ENOMEM);
-		}
+	if (travel == NULL) {
+		problem_errno(call->response, -ENOMEM);
 		return NULL;
 	}
-	if (call->service.len > 0)
-		memcpy(parked->memory, call->service.data, call->service.len);
-	if (call->id.len > 0)
-		memcpy(parked->memory + call->service.len, call->id.data, call->id.len);
-	voyage->service = (struct str){parked->memory, call->service.len};
-	voyage->id = (struct str){parked->memory + call->service.len, call->id.len};
-	voyage->request = call->request;
-	voyage->registry = call->api->registry;
-	voyage->query.done = wake;
-	buf_init(&voyage->out, call->response->body.most);
-	voyage->query.out = &voyage->out;
-	voyage->query.bytes_max = PAST_PAGE_BYTES;
-	parked->more = voyage;
-	parked->free_more = free_voyage;
-	*ret_voyage = voyage;
-	return parked;
+	if (!parked_init(&travel->parked, call, &parked_kind, finish)) {
+		free(travel);
+		return NULL;
+	}
+	travel->registry = call->api->registry;
+	buf_init(&travel->out, call->response->body.most);
+	travel->query.kind = kind;
+	travel->query.done = wake;
+	travel->query.out = &travel->out;
+	travel->query.bytes_max = PAST_PAGE_BYTES;
+	return travel;
 }
 
-enum api_result travel_submit(struct call *call, struct parked *parked)
+enum api_result travel_submit(struct call *call, struct travel *travel)
 {
-	struct voyage *voyage = parked->more;
-
-	call->request->park = parked;
-	int r = registry_read_past(call->api->registry, &voyage->query);
-	if (r == 0)
-		return API_PARKED;
-	call->request->park = NULL;
-	parked_free(parked);
-	problem_errno(call->response, r);
-	return API_DONE;
+	return call_suspend(call, &travel->parked,
+	                    registry_read_past(travel->registry, &travel->query));
 }
 
 static enum api_result arrived(struct call *call, struct parked *parked)
 {
-	struct voyage *voyage = parked->more;
-	const struct archive_query *query = &voyage->query;
+	struct travel *travel = travel_of(parked);
+	const struct archive_query *query = &travel->query;
 	enum api_result result = API_DONE;
 
 	call->response->revision = query->bounds.revision;
 	if (query->error < 0) {
 		travel_refuse(call, query->error, &query->bounds, "at", &query->at);
 	} else {
-		result = voyage->put(call, snapshot_enter(query->store));
+		result = travel->put(call, travel, snapshot_enter(query->store));
 		snapshot_leave(query->store);
 	}
 	parked_free(parked);
 	return result;
 }
 
-enum api_result travel_to(struct call *call, const struct travel *travel)
+struct travel *travel_to(struct call *call, size_t size, const struct moment *moment,
+                         enum api_result (*put)(struct call *, struct travel *,
+                                                const struct snapshot *))
 {
-	struct past_query at = {.by_time = false};
-	struct voyage *voyage;
+	struct travel *travel = travel_new(call, size, ARCHIVE_STATE, arrived);
 
-	if (!travel_moment(call, "at", query_get(&call->query, travel->at), &at))
-		return API_DONE;
-	struct parked *parked = travel_park(call, &voyage, arrived);
-	if (parked == NULL)
-		return API_DONE;
-	at.service = voyage->service;
-	if (travel->one_id)
-		at.id = voyage->id;
-	voyage->query.kind = ARCHIVE_STATE;
-	voyage->query.at = at;
-	voyage->query.indexes = travel->indexes;
-	voyage->put = travel->put;
-	return travel_submit(call, parked);
+	if (travel == NULL)
+		return NULL;
+	travel->query.at = moment->at;
+	travel->query.at.service = call->service;
+	travel->put = put;
+	return travel;
+}
+
+bool travel_read_at(struct call *call, unsigned rule, struct moment *ret)
+{
+	const struct query_item *item = query_get(&call->query, rule);
+
+	*ret = (struct moment){.is_given = item != NULL};
+	return item == NULL || travel_moment(call, "at", item, &ret->at);
 }
 
 bool travel_excludes(struct call *call, unsigned at, unsigned other, const char *name)
@@ -181,53 +165,5 @@ bool travel_excludes(struct call *call, unsigned at, unsigned other, const char 
 		return false;
 	problem(call->response, "invalid-parameter",
 	        "%s does not go with at: what was does not change", name);
-	return true;
-}
-
-/* --- one instance ------------------------------------------------------------------- */
-
-enum { INSTANCE_FORMAT = PARAM_PRETTY + 1, INSTANCE_AT };
-const struct query_rule travel_instance_rules[TRAVEL_INSTANCE_RULES] = {
-	[PARAM_PRETTY] = QUERY_PRETTY,
-	[INSTANCE_FORMAT] = {"format", 0},
-	[INSTANCE_AT] = {"at", 0},
-};
-
-static enum api_result put_instance(struct call *call, const struct snapshot *then)
-{
-	const struct service *service = snapshot_service(then, call->service);
-	const struct member *member = service ? service_member(service, call->id) : NULL;
-	struct buf *body = &call->response->body;
-	struct buf rows;
-	bool text;
-
-	if (!call_query(call, travel_instance_rules, TRAVEL_INSTANCE_RULES) ||
-	    !call_wants_text(call, query_get(&call->query, INSTANCE_FORMAT), &text))
-		return API_DONE;
-	if (member == NULL) {
-		if (call_path_is_valid(call))
-			problem_errno(call->response, -ENOENT);
-		return API_DONE;
-	}
-	if (call_etag(call, snapshot_revision(then), text))
-		return API_DONE;
-	if (!text) {
-		member_put_json(body, member);
-		return call_answer(call, 200, TYPE_JSON);
-	}
-	buf_init(&rows, body->most);
-	text_put_heading(&rows);
-	text_put_member(&rows, member);
-	text_finish(body, &rows);
-	return call_answer(call, 200, TYPE_TEXT);
-}
-
-bool travel_instance(struct call *call, enum api_result *ret_result)
-{
-	const struct travel travel = {.at = INSTANCE_AT, .one_id = true, .put = put_instance};
-
-	if (query_get(&call->query, INSTANCE_AT) == NULL)
-		return false;
-	*ret_result = travel_to(call, &travel);
 	return true;
 }

@@ -30,7 +30,7 @@ static json_t *body; /* the last answer's, NULL when it is no JSON */
 static pthread_mutex_t woken_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t woken_cond = PTHREAD_COND_INITIALIZER;
 static unsigned woken;
-static unsigned parked; /* how often the last call was parked */
+static unsigned times_parked; /* how often the last call was parked */
 
 static void wake(struct api_request *which)
 {
@@ -166,11 +166,11 @@ static void call_str(const char *method, struct str target, struct str content)
 	request.body = content;
 	if (content.len > 0 && request.content_type.len == 0)
 		request.content_type = STR("application/json");
-	parked = 0;
+	times_parked = 0;
 	(void)api_body_max(api, &request);
 	enum api_result result = api_handle(api, &request, &response);
 	while (result == API_PARKED) {
-		parked++;
+		times_parked++;
 		wait_woken();
 		result = api_finish(api, &request, &response);
 	}

@@ -335,14 +335,14 @@ START_TEST(what_needs_an_index_waits_for_it_once)
 		               strategies[i]);
 		call("GET", target, NULL);
 		ck_status(200);
-		ck_assert_uint_eq(parked, 1);
+		ck_assert_uint_eq(times_parked, 1);
 		call("GET", target, NULL);
 		ck_status(200);
-		ck_assert_uint_eq(parked, 0);
+		ck_assert_uint_eq(times_parked, 0);
 	}
 	put("web", "c", NULL);
 	call("GET", "/v1/services/web/pick?strategy=consistent_hash", NULL);
-	ck_assert_uint_eq(parked, 0); /* built with the change, because it is used */
+	ck_assert_uint_eq(times_parked, 0); /* built with the change, because it is used */
 }
 END_TEST
 
@@ -388,7 +388,7 @@ START_TEST(events_are_told_in_order)
 	call("DELETE", "/v1/services/web/instances/a", NULL);
 	call("GET", "/v1/events", NULL);
 	ck_status(200);
-	ck_assert_uint_eq(parked, 1);
+	ck_assert_uint_eq(times_parked, 1);
 	ck_assert_uint_eq(json_array_size(at("events")), 4);
 	ck_assert_str_eq(text("events.0.kind"), "registered");
 	ck_assert_str_eq(text("events.0.instance.id"), "a");
@@ -530,7 +530,7 @@ START_TEST(events_that_are_gone_are_said_to_be)
 
 	call("GET", "/v1/events", NULL); /* from the oldest that there is */
 	ck_status(200);
-	ck_assert_uint_eq(parked, 2);
+	ck_assert_uint_eq(times_parked, 2);
 	ck_assert_uint_eq(json_array_size(at("events")), left);
 }
 END_TEST

@@ -47,7 +47,7 @@ START_TEST(no_heartbeat_is_acknowledged_while_the_ledger_takes_none)
 		atomic_store(&ledger->takes_heartbeats, takes == 1);
 		for (size_t i = 0; i < ARRAY_LEN(beats); i++) {
 			call(beats[i].method, beats[i].target, beats[i].body);
-			ck_assert_uint_eq(parked, 0);
+			ck_assert_uint_eq(times_parked, 0);
 			ck_status(takes == 1 ? 200 : 503);
 		}
 	}

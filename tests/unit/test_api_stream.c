@@ -230,7 +230,7 @@ START_TEST(who_has_it_already_is_not_waited_for_although_it_was_never_sent_a_byt
 	ck_status(200);
 	ck_assert_uint_eq(ask("/v1/events?service=web&since=2", "text/event-stream", ""), 200);
 	call("PUT", "/v1/services/web/instances/a/status", draining);
-	ck_assert_uint_eq(parked, 1); /* for the writer only */
+	ck_assert_uint_eq(times_parked, 1); /* for the writer only */
 	ck_assert_int_eq(number("watchers_told"), 0);
 	ck_assert_int_eq(number("watchers_untold"), 0);
 	ck_assert_int_eq(read_pages(), 0);

@@ -7,7 +7,7 @@ START_TEST(a_put_registers_then_renews_then_changes)
 {
 	call("PUT", WEB_A, "{\"host\":\"10.0.0.1\",\"port\":8080,\"metadata\":{\"zone\":\"a\"}}");
 	ck_status(201);
-	ck_assert_uint_eq(parked, 1);
+	ck_assert_uint_eq(times_parked, 1);
 	ck_assert_str_eq(text("service"), "web");
 	ck_assert_str_eq(text("id"), "a");
 	ck_assert_str_eq(text("address"), "10.0.0.1:8080");
@@ -25,13 +25,13 @@ START_TEST(a_put_registers_then_renews_then_changes)
 	clock_virtual_advance(500);
 	call("PUT", WEB_A, "{\"metadata\":{\"zone\":\"a\"},\"port\":8080,\"host\":\"10.0.0.1\"}");
 	ck_status(200);
-	ck_assert_uint_eq(parked, 0); /* no command, no disk */
+	ck_assert_uint_eq(times_parked, 0); /* no command, no disk */
 	ck_assert_int_eq(number("revision"), revision);
 	ck_assert_str_eq(text("last_heartbeat"), "2023-11-14T22:13:20.500Z");
 
 	call("PUT", WEB_A, "{\"metadata\":{\"zone\":\"b\"},\"port\":8080,\"host\":\"10.0.0.1\"}");
 	ck_status(200);
-	ck_assert_uint_eq(parked, 1);
+	ck_assert_uint_eq(times_parked, 1);
 	ck_assert_int_gt(number("revision"), revision);
 	ck_assert_int_eq(number("incarnation"), revision);
 	ck_assert_str_eq(text("metadata.zone"), "b");
@@ -208,11 +208,11 @@ START_TEST(a_delete_may_be_repeated)
 	put("web", "a", NULL);
 	call("DELETE", WEB_A, NULL);
 	ck_status(204);
-	ck_assert_uint_eq(parked, 1);
+	ck_assert_uint_eq(times_parked, 1);
 	ck_assert_ptr_null(response.content_type);
 	call("DELETE", WEB_A, NULL);
 	ck_status(204);
-	ck_assert_uint_eq(parked, 0);
+	ck_assert_uint_eq(times_parked, 0);
 	call("GET", WEB_A, NULL);
 	ck_problem(404, "not-registered");
 }
@@ -226,7 +226,7 @@ START_TEST(a_heartbeat_touches_no_disk_while_nothing_changes)
 	for (int i = 0; i < 2; i++) {
 		call(i == 0 ? "POST" : "PUT", WEB_A "/heartbeat", i == 0 ? NULL : "{}");
 		ck_status(200);
-		ck_assert_uint_eq(parked, 0);
+		ck_assert_uint_eq(times_parked, 0);
 		ck_assert_str_eq(text("status"), "healthy");
 		ck_assert_int_eq(number("ttl_ms"), 5000);
 		ck_assert_int_eq(number("revision"), revision);
@@ -255,15 +255,15 @@ START_TEST(a_heartbeat_may_drain_and_undrain)
 	put("web", "a", NULL);
 	call("POST", WEB_A "/heartbeat", "{\"status\":\"draining\"}");
 	ck_status(200);
-	ck_assert_uint_eq(parked, 1);
+	ck_assert_uint_eq(times_parked, 1);
 	ck_assert_str_eq(text("status"), "draining");
 	call("POST", WEB_A "/heartbeat", "{\"status\":\"draining\"}");
-	ck_assert_uint_eq(parked, 0);
+	ck_assert_uint_eq(times_parked, 0);
 	call("POST", WEB_A "/heartbeat", NULL);
-	ck_assert_uint_eq(parked, 0);
+	ck_assert_uint_eq(times_parked, 0);
 	ck_assert_str_eq(text("status"), "draining");
 	call("POST", WEB_A "/heartbeat", "{\"status\":\"healthy\"}");
-	ck_assert_uint_eq(parked, 1);
+	ck_assert_uint_eq(times_parked, 1);
 	ck_assert_str_eq(text("status"), "healthy");
 }
 END_TEST
@@ -275,13 +275,13 @@ START_TEST(a_heartbeat_brings_an_unhealthy_instance_back)
 	ck_assert_str_eq(text("status_reason"), "lease expired");
 	call("POST", WEB_A "/heartbeat", NULL);
 	ck_status(200);
-	ck_assert_uint_eq(parked, 1);
+	ck_assert_uint_eq(times_parked, 1);
 	ck_assert_str_eq(text("status"), "healthy");
 
 	expire("web", "a");
 	put("web", "a", "\"ttl_ms\":1000"); /* the same record: a heartbeat too */
 	ck_status(200);
-	ck_assert_uint_eq(parked, 1);
+	ck_assert_uint_eq(times_parked, 1);
 	ck_assert_str_eq(text("status"), "healthy");
 }
 END_TEST
@@ -291,7 +291,7 @@ START_TEST(a_reported_load_is_kept_in_the_lease)
 	put("web", "a", NULL);
 	call("POST", WEB_A "/heartbeat", "{\"load\":0.75}");
 	ck_status(200);
-	ck_assert_uint_eq(parked, 0);
+	ck_assert_uint_eq(times_parked, 0);
 	const struct snapshot *now = snapshot_enter(registry_store(registry));
 	const struct member *member = service_member(snapshot_service(now, STR("web")), STR("a"));
 	ck_assert_uint_eq(member->lease->load_ppm, 750000);
