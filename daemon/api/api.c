@@ -246,13 +246,3 @@ enum api_result api_finish(struct api *api, struct api_request *request,
 	request->park = NULL;
 	return end(&call, parked->finish(&call, parked));
 }
-
-void api_abandon(struct api *api, struct api_request *request)
-{
-	struct parked *parked = request->park;
-
-	CHECK_MAGIC(api, api);
-	CHECK_MAGIC(parked, parked);
-	request->park = NULL;
-	parked_free(parked);
-}

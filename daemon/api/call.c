@@ -5,12 +5,10 @@
 #include "balance/balance.h"
 #include "base/parse.h"
 #include "model/valid.h"
-#include "watch/receipt.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -240,87 +238,4 @@ enum api_result call_answer(struct call *call, unsigned status, const char *cont
 	call->response->status = status;
 	call->response->content_type = content_type;
 	return API_DONE;
-}
-
-/** @return is @p text in the scratch? */
-static bool is_decoded(const struct call *call, struct str text)
-{
-	return (uintptr_t)text.data - (uintptr_t)call->scratch.data < call->scratch.used;
-}
-
-struct str call_kept(const struct call *call, struct str text)
-{
-	if (text.data != NULL && is_decoded(call, text))
-		text.data = call->request->kept + (text.data - call->scratch.data);
-	return text;
-}
-
-bool parked_init(struct parked *parked, struct call *call, const struct parked_kind *kind,
-                 enum api_result (*finish)(struct call *, struct parked *))
-{
-	struct api_request *request = call->request;
-
-	parked->magic = MAGIC_INIT(parked);
-	parked->kind = kind;
-	parked->request = request;
-	parked->finish = finish;
-	if (call->scratch.used > 0) {
-		CHECK(request->kept == NULL); /* a request is decoded once */
-		request->kept = malloc(call->scratch.used);
-		if (request->kept == NULL) {
-			problem_errno(call->response, -ENOMEM);
-			return false;
-		}
-		memcpy(request->kept, call->scratch.data, call->scratch.used);
-	}
-	for (size_t i = 0; i < ROUTE_PARAMS_MAX; i++)
-		call->match.param[i] = call_kept(call, call->match.param[i]);
-	request->match = call->match;
-	call->service = call->match.param[0];
-	call->id = call->match.param[1];
-	return true;
-}
-
-enum api_result call_suspend(struct call *call, struct parked *parked, int error)
-{
-	if (error == 0) {
-		call->request->park = parked;
-		return API_PARKED;
-	}
-	parked_free(parked);
-	problem_errno(call->response, error);
-	return API_DONE;
-}
-
-struct parked *call_park(struct call *call, size_t size,
-                         enum api_result (*finish)(struct call *, struct parked *))
-{
-	struct parked *parked = malloc(sizeof(*parked) + size);
-
-	if (parked == NULL) {
-		problem_errno(call->response, -ENOMEM);
-		return NULL;
-	}
-	memset(parked, 0, sizeof(*parked));
-	parked->magic = MAGIC_INIT(parked);
-	parked->api = call->api;
-	parked->request = call->request;
-	parked->finish = finish;
-	buf_init(&parked->out, 16u << 20);
-	return parked;
-}
-
-void parked_free(struct parked *parked)
-{
-	if (parked->kind != NULL) {
-		parked->kind->free(parked);
-		return;
-	}
-	if (parked->free_more != NULL)
-		parked->free_more(parked->more);
-	watch_leave(&parked->wait.watcher);
-	if (parked->wait.counted != NULL)
-		waiting_leave(parked->wait.counted);
-	buf_fini(&parked->out);
-	free(parked);
 }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "api/api.h"
+#include "api/park.h"
 #include "api/problem.h"
 #include "api/query.h"
 #include "api/router.h"
@@ -59,46 +60,6 @@ struct call {
 	struct query query;       /* after call_query() */
 	struct scratch scratch;
 };
-
-struct parked;
-
-/** What a kind of parked requests does. Each kind has a struct of its own, which embeds struct
- * parked. */
-struct parked_kind {
-	/** Frees the whole of it. Not while it may still be woken. */
-	void (*free)(struct parked *parked);
-	/** It need not wait any longer. NULL: it never parks with a park_until_ms. @return as
-	 * api_expire() */
-	bool (*cancel)(struct parked *parked);
-	/** Its answer has been sent, or will not be; then it is freed. NULL: it never stands in
-	 * `sending`. */
-	void (*sent)(struct parked *parked, bool sent);
-};
-
-/** A request while it waits: what the registry works on, and what answers once it is done. */
-struct parked {
-	struct magic magic;
-	const struct parked_kind *kind;
-	struct api *api;
-	struct api_request *request;
-	/* Makes the response, or parks again. Owns the parked: frees it, or submits it. */
-	enum api_result (*finish)(struct call *call, struct parked *parked);
-	bool expired; /* cancelled: its time is over, or its client has gone */
-	unsigned tries;
-	struct history history;
-	struct buf out; /* history's */
-	struct wait {
-		struct watcher watcher;
-		uint64_t fingerprint; /* of the result that was seen */
-		bool expired;
-		struct api *counted; /* where it counts as waiting; NULL: nowhere */
-		uint64_t answered;   /* the revision that it was answered from */
-	} wait;
-	void *more; /* a finisher's own */
-	void (*free_more)(void *more);
-	char memory[]; /* strings of the command that live nowhere else */
-};
-MAGIC(parked, 0x9a4ced);
 
 /** The first rule of each table: what api.c does for every answer in JSON. */
 #define QUERY_PRETTY        \
@@ -175,56 +136,7 @@ bool call_etag(struct call *call, uint64_t revision, bool text) MUST_USE;
 #define TYPE_SSE   "text/event-stream"
 #define TYPE_JSONL "application/jsonl"
 
-/**
- * Begins to park @p call as @p parked. What was decoded of the request moves to memory that stays
- * until the answer has been sent, the path's parameters with it; other strings follow by
- * call_kept().
- * @return false when out of memory (refused): @p parked is still the caller's
- */
-bool parked_init(struct parked *parked, struct call *call, const struct parked_kind *kind,
-                 enum api_result (*finish)(struct call *, struct parked *)) MUST_USE;
-/** Where @p text, which is a part of the request, is once parked_init() has been called. */
-struct str call_kept(const struct call *call, struct str text);
-/**
- * Parks as @p parked, which something will wake that was asked for with the result @p error: when
- * that is not 0 nothing will, so it is freed and the response is the problem that stands for it.
- */
-enum api_result call_suspend(struct call *call, struct parked *parked, int error) MUST_USE;
-
-/** @return a parked request with @p size bytes of memory, not yet parked; NULL when out of memory
- * (told) */
-struct parked *call_park(struct call *call, size_t size,
-                         enum api_result (*finish)(struct call *, struct parked *)) MUST_USE;
-void parked_free(struct parked *parked);
-
-/** ?wait_ms= and ?revision=: wait until the result differs from what it was at that revision. */
-struct wait_query {
-	uint64_t revision;
-	uint64_t wait_ms; /* 0: do not wait */
-};
 #define LIST_MAX 10000 /* entries that ?limit= may ask for */
-bool call_wait_query(struct call *call, const struct query_rule *rules, unsigned revision_rule,
-                     unsigned wait_rule, struct wait_query *ret) MUST_USE;
-/**
- * Adds a watcher, whose `has` is the revision that was looked at in vain; then look again, since
- * what is waited for may have happened before. Makes the parked when *parked is NULL.
- * @return false when refused (told): the parked is freed
- */
-bool call_wait(struct call *call, struct parked **parked, const struct watcher *watcher,
-               const struct wait_query *wait,
-               enum api_result (*finish)(struct call *, struct parked *)) MUST_USE;
-/** What was waited for is answered from @p revision: frees @p parked, once that has been sent.
- * Takes NULL. */
-void call_waited(struct call *call, struct parked *parked, uint64_t revision);
-/** A refusal tells nothing of what was waited for, so nothing of it has been sent. */
-void call_answered(struct call *call);
-/** Counts one more that waits: waiting_leave() ends it. @return false when they are too many (told)
- */
-bool call_waiting_enter(struct call *call) MUST_USE;
-void waiting_leave(struct api *api);
-/** It happened before. @return true: it will not be woken; false: it is being woken: return
- * API_PARKED */
-bool call_unwait(struct call *call, struct parked *parked) MUST_USE;
 
 /* handlers, each named after its route */
 enum api_result root_get(struct call *call);

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define EVENTS_DEFAULT 100
@@ -180,46 +181,45 @@ static void put_events(struct buf *out, const struct history *history)
 	buf_put_char(out, '}');
 }
 
-static bool admit(struct history *history, size_t bytes)
+static struct events_request *request_of(struct parked *parked)
 {
-	const struct parked *parked = container_of(history, struct parked, history);
-
-	return api_hold(parked->api, parked->request, bytes, bytes);
+	return container_of(wait_of(parked), struct events_request, wait);
 }
 
-static enum api_result submit(struct call *call, struct parked *parked,
-                              const struct events_query *query)
+static bool admit(struct history *history, size_t bytes)
 {
-	struct history *history = &parked->history;
+	const struct events_request *events = container_of(history, struct events_request, history);
 
-	buf_reset(&parked->out);
+	return api_hold(events->api, events->wait.parked.request, bytes, bytes);
+}
+
+static enum api_result submit(struct call *call, struct events_request *events)
+{
+	struct history *history = &events->history;
+	const struct events_query *query = &events->query;
+
+	buf_reset(&events->out);
 	history->bytes_max = PAST_PAGE_BYTES;
 	history->admit = admit;
 	if (events_stream(query))
 		follow_prepare(history, query);
 	history->put = query->form == EVENTS_TEXT ? put_row : history->put;
 	history->end = query->form == EVENTS_TEXT ? end_rows : NULL;
-	call->request->park = parked;
-	int r = registry_read_history(call->api->registry, &parked->history);
-	if (r == 0)
-		return API_PARKED;
-	call->request->park = NULL;
-	parked_free(parked);
-	problem_errno(call->response, r);
-	return API_DONE;
+	return call_suspend(call, &events->wait.parked,
+	                    registry_read_history(call->api->registry, history));
 }
 
 static void wake(struct history *history)
 {
-	struct parked *parked = container_of(history, struct parked, history);
+	struct events_request *events = container_of(history, struct events_request, history);
 
-	parked->request->wake(parked->request);
+	events->wait.parked.request->wake(events->wait.parked.request);
 }
 
 /** Without ?since= the reading begins with the oldest event that is kept. */
-static bool begins_at_oldest(const struct events_query *query, const struct parked *parked)
+static bool begins_at_oldest(const struct events_request *events)
 {
-	return parked->history.error == -ESTALE && parked->tries < 3 && !query->has_since;
+	return events->history.error == -ESTALE && events->tries < 3 && !events->query.has_since;
 }
 
 bool events_are_after(struct api *api, struct str service, uint64_t since, uint64_t *ret_now)
@@ -240,45 +240,35 @@ bool events_are_after(struct api *api, struct str service, uint64_t since, uint6
 static enum api_result events_read(struct call *call, struct parked *parked);
 
 /** Goes on after what was read in vain. */
-static enum api_result read_on(struct call *call, struct parked *parked,
-                               const struct events_query *query)
+static enum api_result read_on(struct call *call, struct events_request *events)
 {
-	parked->finish = events_read;
-	parked->tries = 0;
-	parked->history.query.since = parked->history.last;
-	return submit(call, parked, query);
+	events->wait.parked.finish = events_read;
+	events->tries = 0;
+	events->history.query.since = events->history.last;
+	return submit(call, events);
 }
 
 /** Something has happened, or time is over. */
 static enum api_result events_woken(struct call *call, struct parked *parked)
 {
-	struct events_query query;
-
-	if (!read_query(call, &query)) {
-		parked_free(parked);
-		return API_DONE;
-	}
-	return read_on(call, parked, &query);
+	return read_on(call, request_of(parked));
 }
 
 /** There is no event yet: waits for one. */
-static enum api_result wait_for_events(struct call *call, struct parked *parked,
-                                       const struct events_query *query)
+static enum api_result wait_for_events(struct call *call, struct events_request *events)
 {
-	struct watcher watcher = {.topic = parked->history.query.service,
+	struct watcher watcher = {.topic = events->history.query.service,
 	                          .aspects = (1u << WATCH_ASPECTS) - 1,
-	                          .seen = parked->history.last,
-	                          .has = parked->history.last};
-	struct wait_query wait = {.wait_ms = query->wait_ms};
+	                          .seen = events->history.last,
+	                          .has = events->history.last};
 	uint64_t now;
 
-	parked->finish = events_woken;
-	if (!call_wait(call, &parked, &watcher, &wait, events_woken))
-		return API_DONE;
+	events->wait.parked.finish = events_woken;
+	wait_add(&events->wait, &watcher);
 	if (!events_are_after(call->api, watcher.topic, watcher.seen, &now) ||
-	    !call_unwait(call, parked))
-		return API_PARKED;
-	return read_on(call, parked, query);
+	    !wait_remove(&events->wait))
+		return call_suspend(call, &events->wait.parked, 0);
+	return read_on(call, events);
 }
 
 static void refuse(struct call *call, const struct history *history, int error)
@@ -299,75 +289,81 @@ static void refuse(struct call *call, const struct history *history, int error)
 
 static enum api_result events_read(struct call *call, struct parked *parked)
 {
-	struct history *history = &parked->history;
+	struct events_request *events = request_of(parked);
+	const struct events_query *query = &events->query;
+	struct history *history = &events->history;
 	struct buf *body = &call->response->body;
-	struct events_query query;
 
-	if (!read_query(call, &query)) {
-		parked_free(parked);
-		return API_DONE;
-	}
-	if (begins_at_oldest(&query, parked)) {
-		parked->tries++;
+	if (begins_at_oldest(events)) {
+		events->tries++;
 		history->query.since = history->oldest > 0 ? history->oldest - 1 : 0;
-		return submit(call, parked, &query);
+		return submit(call, events);
 	}
 
 	int r = history->error < 0 ? history->error : buf_error(history->out);
-	if (r == 0 && events_stream(&query))
-		return follow_answer(call, parked, &query);
-	if (r == 0 && history->count == 0 && query.wait_ms > 0 && !parked->wait.expired)
-		return wait_for_events(call, parked, &query);
-	if (r == 0 && query.form == EVENTS_TEXT)
+	if (r == 0 && events_stream(query))
+		return follow_answer(call, events);
+	if (r == 0 && history->count == 0 && query->wait_ms > 0 && !parked->expired)
+		return wait_for_events(call, events);
+	if (r == 0 && query->form == EVENTS_TEXT)
 		move(body, history->out);
 	else if (r == 0)
 		put_events(body, history);
 	if (r < 0)
 		refuse(call, history, r);
 	else
-		(void)call_answer(call, 200, query.form == EVENTS_TEXT ? TYPE_TEXT : TYPE_JSON);
-	if (r == 0 && parked->wait.watcher.hub != NULL)
-		call_waited(call, parked, history->last);
+		(void)call_answer(call, 200, query->form == EVENTS_TEXT ? TYPE_TEXT : TYPE_JSON);
+	if (r == 0 && events->wait.watcher.hub != NULL)
+		wait_answered(&events->wait, call, history->last);
 	else
 		parked_free(parked);
 	return API_DONE;
 }
 
-static struct str copy_to(char **end, struct str text)
+static void free_parked(struct parked *parked)
 {
-	struct str copy = {*end, text.len};
+	struct events_request *events = request_of(parked);
 
-	if (text.len > 0)
-		memcpy(*end, text.data, text.len);
-	*end += text.len;
-	return copy;
+	wait_fini(&events->wait);
+	buf_fini(&events->out);
+	free(events);
+}
+
+static struct events_request *request_new(struct call *call, const struct events_query *query)
+{
+	static const struct parked_kind kind = {
+		.free = free_parked, .cancel = wait_cancel, .sent = wait_sent};
+	struct events_request *events = calloc(1, sizeof(*events));
+
+	if (events == NULL) {
+		problem_errno(call->response, -ENOMEM);
+		return NULL;
+	}
+	bool waits = query->wait_ms > 0 && !events_stream(query);
+	if (waits ? !wait_init(&events->wait, call, &kind, events_read, query->wait_ms)
+	          : !parked_init(&events->wait.parked, call, &kind, events_read)) {
+		free_parked(&events->wait.parked);
+		return NULL;
+	}
+	events->api = call->api;
+	events->query = *query;
+	buf_init(&events->out, 16u << 20);
+	struct history *history = &events->history;
+	history->query = query->log;
+	history->query.service = call_kept(call, query->log.service);
+	history->query.id = call_kept(call, query->log.id);
+	history->out = &events->out;
+	history->done = wake;
+	return events;
 }
 
 enum api_result events_get(struct call *call)
 {
 	struct events_query query;
+	struct events_request *events;
 
 	if (!read_query(call, &query))
 		return API_DONE;
-	bool waits = query.wait_ms > 0 && !events_stream(&query);
-	if (waits && !call_waiting_enter(call))
-		return API_DONE;
-	struct parked *parked =
-		call_park(call, query.log.service.len + query.log.id.len, events_read);
-	if (parked == NULL) {
-		if (waits)
-			waiting_leave(call->api);
-		return API_DONE;
-	}
-	if (waits) {
-		parked->wait.counted = call->api;
-		call->request->park_until_ms = clock_ms_after((int64_t)query.wait_ms);
-	}
-	char *end = parked->memory;
-	query.log.service = copy_to(&end, query.log.service);
-	query.log.id = copy_to(&end, query.log.id);
-	parked->history.query = query.log;
-	parked->history.out = &parked->out;
-	parked->history.done = wake;
-	return submit(call, parked, &query);
+	events = request_new(call, &query);
+	return events != NULL ? submit(call, events) : API_DONE;
 }

@@ -200,10 +200,11 @@ static struct str copy_to(char **end, struct str text)
 	return copy;
 }
 
-enum api_result follow_answer(struct call *call, struct parked *parked,
-                              const struct events_query *query)
+enum api_result follow_answer(struct call *call, struct events_request *request)
 {
-	const struct journal_query *log = &parked->history.query;
+	struct parked *parked = &request->wait.parked;
+	const struct events_query *query = &request->query;
+	const struct journal_query *log = &request->history.query;
 
 	if (!call_waiting_enter(call)) {
 		parked_free(parked);
@@ -217,7 +218,7 @@ enum api_result follow_answer(struct call *call, struct parked *parked,
 		return API_DONE;
 	}
 	char *end = follow->memory;
-	follow->history = parked->history;
+	follow->history = request->history;
 	follow->history.query.service = copy_to(&end, log->service);
 	follow->history.query.id = copy_to(&end, log->id);
 	follow->history.out = &follow->stream.page;
@@ -227,8 +228,8 @@ enum api_result follow_answer(struct call *call, struct parked *parked,
 	follow->left = query->has_limit ? log->limit : UINT64_MAX;
 	follow->told = log->since;
 	follow->wait_ms = (int64_t)query->wait_ms;
-	follow->stream.page = parked->out;
-	buf_init(&parked->out, 0);
+	follow->stream.page = request->out;
+	buf_init(&request->out, 0);
 	follow->stream.gauge = METRIC_EVENT_STREAMS;
 	follow->stream.fill = fill;
 	follow->stream.free = follow_free;
@@ -239,5 +240,5 @@ enum api_result follow_answer(struct call *call, struct parked *parked,
 	uint64_t has = follow->stream.page_has ? log->since : follow->stream.page_end;
 	parked_free(parked);
 	return stream_answer(call, &follow->stream, has,
-	                     query->form == EVENTS_SSE ? TYPE_SSE : TYPE_JSONL);
+	                     follow->form == EVENTS_SSE ? TYPE_SSE : TYPE_JSONL);
 }

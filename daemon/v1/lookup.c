@@ -4,8 +4,10 @@
 #include "balance/balance.h"
 #include "v1/selection.h"
 #include "v1/travel.h"
+#include "v1/wait.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define ALL_STATUSES ((1u << STATUS_COUNT) - 1)
@@ -90,7 +92,7 @@ static bool read_lookup(struct call *call, struct lookup *lookup)
 		return true;
 	if (!call_number(call, lookup_rules, LOOKUP_LIMIT, 1, LIST_MAX, &lookup->limit) ||
 	    !call_meta_filter(call, LOOKUP_META, &lookup->filter) ||
-	    !call_wait_query(call, lookup_rules, LOOKUP_REVISION, LOOKUP_WAIT, &lookup->wait))
+	    !wait_read(call, lookup_rules, LOOKUP_REVISION, LOOKUP_WAIT, &lookup->wait))
 		return false;
 	if (travel_excludes(call, LOOKUP_AT, LOOKUP_WAIT, "wait_ms") ||
 	    travel_excludes(call, LOOKUP_AT, LOOKUP_REVISION, "revision"))
@@ -253,6 +255,13 @@ static enum api_result look_at_past(struct call *call, const struct lookup *look
 	return travel_submit(call, &past->travel);
 }
 
+/** A lookup that waits. */
+struct lookup_wait {
+	struct wait wait;
+	struct lookup lookup;
+	uint64_t fingerprint; /* of the result that was seen */
+};
+
 /** What a filter lets through, as one number: changes of what it leaves out do not change it. */
 static uint64_t fingerprint(const struct service *service, const struct lookup *lookup)
 {
@@ -279,60 +288,92 @@ static uint64_t result_revision(const struct call *call, const struct service *s
 /** Inside a visit. Is the result another than the client has, as far as can be told? */
 static bool has_changed(const struct call *call, const struct snapshot *now,
                         const struct service *service, const struct lookup *lookup,
-                        const struct parked *parked)
+                        const struct lookup_wait *wait)
 {
 	uint64_t had = lookup->wait.revision;
 
-	if (parked != NULL && lookup->filter.count > 0)
-		return fingerprint(service, lookup) != parked->wait.fingerprint;
+	if (wait != NULL && lookup->filter.count > 0)
+		return fingerprint(service, lookup) != wait->fingerprint;
 	return had > snapshot_revision(now) || result_revision(call, service, lookup) > had;
 }
 
-static enum api_result look(struct call *call, const struct lookup *lookup, struct parked *parked);
+static enum api_result look(struct call *call, const struct lookup *lookup,
+                            struct lookup_wait *wait);
 
 static enum api_result look_again(struct call *call, struct parked *parked)
 {
-	struct lookup lookup;
+	struct lookup_wait *wait = container_of(wait_of(parked), struct lookup_wait, wait);
 
-	if (!read_lookup(call, &lookup)) { /* it was read before: only memory can be short */
-		parked_free(parked);
-		return API_DONE;
-	}
-	return look(call, &lookup, parked);
+	return look(call, &wait->lookup, wait);
 }
 
-/** Answers when the result has changed or time is over; waits otherwise. Owns @p parked. */
-static enum api_result look(struct call *call, const struct lookup *lookup, struct parked *parked)
+static void lookup_wait_free(struct parked *parked)
+{
+	struct lookup_wait *wait = container_of(wait_of(parked), struct lookup_wait, wait);
+
+	wait_fini(&wait->wait);
+	free(wait);
+}
+
+static struct lookup_wait *lookup_wait_new(struct call *call, const struct lookup *lookup)
+{
+	static const struct parked_kind kind = {
+		.free = lookup_wait_free, .cancel = wait_cancel, .sent = wait_sent};
+	struct lookup_wait *wait = calloc(1, sizeof(*wait));
+
+	if (wait == NULL) {
+		problem_errno(call->response, -ENOMEM);
+		return NULL;
+	}
+	if (!wait_init(&wait->wait, call, &kind, look_again, lookup->wait.wait_ms)) {
+		lookup_wait_free(&wait->wait.parked);
+		return NULL;
+	}
+	wait->lookup = *lookup;
+	lookup_keep(&wait->lookup, call);
+	return wait;
+}
+
+/** Answers when the result has changed or time is over; waits otherwise. Owns @p wait, of which
+ * @p lookup is a part when it is not NULL. */
+static enum api_result look(struct call *call, const struct lookup *lookup,
+                            struct lookup_wait *wait)
 {
 	for (;;) {
 		const struct snapshot *now = snapshot_enter(call->api->store);
 		const struct service *service = snapshot_service(now, call->service);
-		bool waits = lookup->wait.wait_ms > 0 && (parked == NULL || !parked->wait.expired);
+		bool waits =
+			lookup->wait.wait_ms > 0 && (wait == NULL || !wait->wait.parked.expired);
 
-		if (!waits || has_changed(call, now, service, lookup, parked)) {
+		if (!waits || has_changed(call, now, service, lookup, wait)) {
 			call_seen(call, now);
 			enum api_result result = put_now(call, service, lookup);
-			call_waited(call, parked, snapshot_revision(now));
+			wait_answered(wait != NULL ? &wait->wait : NULL, call,
+			              snapshot_revision(now));
 			snapshot_leave(call->api->store);
 			return result;
 		}
-		struct watcher watcher = {.topic = call->service,
-		                          .aspects = lookup->statuses,
-		                          .seen = result_revision(call, service, lookup)};
-		watcher.has = snapshot_revision(now);
+		struct watcher watcher = {.aspects = lookup->statuses,
+		                          .seen = result_revision(call, service, lookup),
+		                          .has = snapshot_revision(now)};
 		uint64_t print = fingerprint(service, lookup);
 		snapshot_leave(call->api->store);
 
-		if (!call_wait(call, &parked, &watcher, &lookup->wait, look_again))
+		if (wait == NULL)
+			wait = lookup_wait_new(call, lookup);
+		if (wait == NULL)
 			return API_DONE;
-		parked->wait.fingerprint = print;
+		lookup = &wait->lookup;
+		watcher.topic = call->service;
+		wait->fingerprint = print;
+		wait_add(&wait->wait, &watcher);
 
 		now = snapshot_enter(call->api->store);
 		service = snapshot_service(now, call->service);
 		bool moved = result_revision(call, service, lookup) > watcher.seen;
 		snapshot_leave(call->api->store);
-		if (!moved || !call_unwait(call, parked))
-			return API_PARKED;
+		if (!moved || !wait_remove(&wait->wait))
+			return call_suspend(call, &wait->wait.parked, 0);
 	}
 }
 

@@ -5,8 +5,10 @@
 #include "balance/balance.h"
 #include "v1/text.h"
 #include "v1/travel.h"
+#include "v1/wait.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LIST_DEFAULT 1000
@@ -46,7 +48,7 @@ static bool read_listing(struct call *call, struct listing *listing)
 	if (!call_query(call, list_rules, ARRAY_LEN(list_rules)) ||
 	    !call_number(call, list_rules, LIST_LIMIT, 1, LIST_MAX, &listing->limit) ||
 	    !call_wants_text(call, query_get(&call->query, LIST_FORMAT), &listing->text) ||
-	    !call_wait_query(call, list_rules, LIST_REVISION, LIST_WAIT, &listing->wait))
+	    !wait_read(call, list_rules, LIST_REVISION, LIST_WAIT, &listing->wait))
 		return false;
 	if (travel_excludes(call, LIST_AT, LIST_WAIT, "wait_ms") ||
 	    travel_excludes(call, LIST_AT, LIST_REVISION, "revision"))
@@ -178,53 +180,94 @@ static bool has_changed(const struct call *call, const struct snapshot *now,
 	return false;
 }
 
-static enum api_result list(struct call *call, const struct listing *listing, uint64_t since,
-                            struct parked *parked);
+/** A listing that waits. */
+struct list_wait {
+	struct wait wait;
+	struct listing listing;
+};
 
-/** The writer wakes it when what it shows has changed; it need not look itself. */
+static enum api_result list(struct call *call, const struct listing *listing, uint64_t since,
+                            struct list_wait *wait);
+
+static struct list_wait *list_wait_of(struct parked *parked)
+{
+	return container_of(wait_of(parked), struct list_wait, wait);
+}
+
 static enum api_result list_again(struct call *call, struct parked *parked)
 {
-	const struct watcher *watcher = &parked->wait.watcher;
-	struct listing listing;
+	struct list_wait *wait = list_wait_of(parked);
 
-	if (!read_listing(call, &listing)) {
-		parked_free(parked);
-		return API_DONE;
+	return list(call, &wait->listing, wait->wait.watcher.seen, wait);
+}
+
+static void list_wait_free(struct parked *parked)
+{
+	struct list_wait *wait = list_wait_of(parked);
+
+	wait_fini(&wait->wait);
+	free(wait);
+}
+
+static struct list_wait *list_wait_new(struct call *call, const struct listing *listing)
+{
+	static const struct parked_kind kind = {
+		.free = list_wait_free, .cancel = wait_cancel, .sent = wait_sent};
+	struct list_wait *wait = calloc(1, sizeof(*wait));
+
+	if (wait == NULL) {
+		problem_errno(call->response, -ENOMEM);
+		return NULL;
 	}
-	if (watcher->has_news)
-		listing.wait.wait_ms = 0;
-	return list(call, &listing, watcher->seen, parked);
+	if (!wait_init(&wait->wait, call, &kind, list_again, listing->wait.wait_ms)) {
+		list_wait_free(&wait->wait.parked);
+		return NULL;
+	}
+	wait->listing = *listing;
+	listing_keep(&wait->listing, call);
+	return wait;
+}
+
+/** Its time is not over, and the writer, which wakes it when what it shows has changed, has not. */
+static bool waits(const struct listing *listing, const struct list_wait *wait)
+{
+	return listing->wait.wait_ms > 0 &&
+	       (wait == NULL || (!wait->wait.parked.expired && !wait->wait.watcher.has_news));
 }
 
 /**
- * Answers when the listing has changed after @p since or time is over; waits otherwise. Owns
- * @p parked.
+ * Answers when the listing has changed after @p since or time is over; waits otherwise. Owns @p
+ * wait, of which @p listing is a part when it is not NULL.
  */
 static enum api_result list(struct call *call, const struct listing *listing, uint64_t since,
-                            struct parked *parked)
+                            struct list_wait *wait)
 {
-	struct watcher watcher = {.topic = listing->prefix, .by_prefix = true};
-
 	for (;;) {
 		const struct snapshot *now = snapshot_enter(call->api->store);
-		bool waits = listing->wait.wait_ms > 0 && (parked == NULL || !parked->wait.expired);
-
-		if (!waits || has_changed(call, now, listing, since)) {
+		if (!waits(listing, wait) || has_changed(call, now, listing, since)) {
 			enum api_result result = put_listing(call, now, listing);
-			call_waited(call, parked, snapshot_revision(now));
+			wait_answered(wait != NULL ? &wait->wait : NULL, call,
+			              snapshot_revision(now));
 			snapshot_leave(call->api->store);
 			return result;
 		}
-		since = watcher.seen = watcher.has = snapshot_revision(now);
+		since = snapshot_revision(now);
 		snapshot_leave(call->api->store);
 
-		if (!call_wait(call, &parked, &watcher, &listing->wait, list_again))
+		if (wait == NULL)
+			wait = list_wait_new(call, listing);
+		if (wait == NULL)
 			return API_DONE;
+		listing = &wait->listing;
+		wait_add(&wait->wait, &(struct watcher){.topic = listing->prefix,
+		                                        .by_prefix = true,
+		                                        .seen = since,
+		                                        .has = since});
 
 		bool moved = snapshot_revision(snapshot_enter(call->api->store)) > since;
 		snapshot_leave(call->api->store);
-		if (!moved || !call_unwait(call, parked))
-			return API_PARKED;
+		if (!moved || !wait_remove(&wait->wait))
+			return call_suspend(call, &wait->wait.parked, 0);
 	}
 }
 

@@ -53,6 +53,13 @@ static void ask(const char *target, const char *accept)
 	ck_assert_int_eq(api_handle(api, &waiting, &answer), API_PARKED);
 }
 
+/** The answer has been sent. */
+static void end_waiting(void)
+{
+	api_sent(&waiting, true);
+	api_release(api, &waiting);
+}
+
 /** Ends the wait. */
 static void expire_waiting(void)
 {
@@ -61,7 +68,7 @@ static void expire_waiting(void)
 	while (result == API_PARKED) /* by the history thread */
 		result = resume();
 	ck_assert_ptr_nonnull(waiting.sending);
-	api_sent(&waiting, true);
+	end_waiting();
 }
 
 static void check_answer(const char *content)
@@ -84,7 +91,7 @@ START_TEST(a_listing_is_resumed_by_what_it_shows_and_by_nothing_else)
 	put("zzz", "a", NULL);
 	ck_assert_int_eq(resume(), API_DONE);
 	check_answer("SERVICE  HEALTHY  UNHEALTHY  DRAINING\nzzz      1        0          0\n");
-	api_sent(&waiting, true);
+	end_waiting();
 }
 END_TEST
 
@@ -134,7 +141,7 @@ START_TEST(nothing_of_an_earlier_attempt_is_in_the_answer)
 	ck_assert_uint_eq(answer.revision, 2);
 	ck_assert_int_eq(answer.body.data[0], '{');
 	ck_assert_ptr_null(answer.header[HEADER_EXPIRY_HELD].name);
-	api_sent(&waiting, true);
+	end_waiting();
 
 	/* An answer of shared memory needs no body. */
 	api_response_renew(&answer);
@@ -145,7 +152,7 @@ START_TEST(nothing_of_an_earlier_attempt_is_in_the_answer)
 	ck_assert_int_eq(resume(), API_DONE);
 	ck_assert_ptr_nonnull(answer.blob);
 	ck_assert_ptr_null(answer.header[HEADER_EXPIRY_HELD].name);
-	api_sent(&waiting, true);
+	end_waiting();
 }
 END_TEST
 
@@ -238,6 +245,7 @@ static void with_failing_memory(const char *method, const char *target, const ch
 			ck_assert(answer.status != 503 || strcmp(code, "out-of-memory") == 0);
 			json_decref(root);
 		}
+		api_release(api, &waiting);
 		api_response_renew(&answer);
 	}
 }
@@ -258,6 +266,92 @@ START_TEST(without_memory_a_body_is_refused_with_503)
 	with_failing_memory("PUT", "/v1/services/web/instances/a",
 	                    "{\"host\":\"a b\",\"port\":{\"a\":[]},\"x\":1,\"y\":2}", 4);
 	with_failing_memory("POST", "/v1/heartbeats", "{\"instances\":[{}]}", 4);
+	with_failing_memory("PUT", "/v1/services/w%65b/instances/%61/status",
+	                    "{\"status\":\"draining\"}", 2);
+}
+END_TEST
+
+/** What percent-encoding hid is decoded once, and read again each time the request goes on. */
+START_TEST(what_was_decoded_stays_while_it_is_parked)
+{
+	static const char record[] = "{\"host\":\"10.0.0.1\",\"port\":80,"
+				     "\"metadata\":{\"a b\":\"c/d\"}}";
+	static const struct {
+		const char *method, *target, *content;
+		unsigned status;
+		const char *shows;
+	} cases[] = {
+		{"PUT", "/v1/services/w%65b/instances/%61%2F1", record, 201, "\"a/1\""},
+		{"PUT", "/v1/services/w%65b/instances/%61%2F1", record, 200, "\"a/1\""},
+		{"POST", "/v1/services/w%65b/instances", record, 201, "\"web\""},
+		{"PUT", "/v1/services/web/instances/%61%2F1/status", "{\"status\":\"draining\"}",
+	         200, "\"a/1\""},
+		{"POST", "/v1/services/web/instances/%61%2F1/heartbeat?incarnation=%31",
+	         "{\"status\":\"draining\"}", 200, "\"draining\""},
+		{"PUT", "/v1/services/web/instances/%6Eone/status", "{\"status\":\"draining\"}",
+	         404, "'none' of service 'web'"},
+		{"GET", "/v1/services/w%65b?at=1&meta.a%20b=c%2Fd&status=an%79", NULL, 200,
+	         "\"a/1\""},
+		{"GET", "/v1/services/w%65b?at=1&after=a%2F1", NULL, 200, "\"instances\":[]"},
+		{"GET", "/v1/services/w%65b/instances/%61%2F1?at=1", NULL, 200, "\"a/1\""},
+		{"GET", "/v1/services/w%65b/instances/%6Eone?at=1", NULL, 404, "not registered"},
+		{"GET", "/v1/services?at=1&prefix=%77e", NULL, 200, "\"web\""},
+		{"GET", "/v1/services/w%65b/pick?strategy=consistent_hash&key=%6B&meta.a%20b=c%2Fd",
+	         NULL, 200, "\"web\""},
+		{"GET", "/v1/services/w%65b/pick?at=1&key=%6B&exclude=%78,%79&meta.a%20b=c%2Fd",
+	         NULL, 200, "\"a/1\""},
+		{"GET", "/v1/services/w%65b/pick?at=1&key=%6B&exclude=a%2F1", NULL, 503,
+	         "of 'web' matches"},
+		{"GET", "/v1/diff?from=0&service=w%65b&limit=1", NULL, 200, "-web\""},
+		{"GET", "/v1/services/w%65b/instances/%61%2F1/history", NULL, 200,
+	         "\"id\":\"a/1\""},
+		{"GET", "/v1/events?service=w%65b&id=%61%2F1&kind=r%65gistered", NULL, 200,
+	         "\"a/1\""},
+		{"DELETE", "/v1/services/w%65b/instances/%61%2F1", NULL, 204, ""},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		call(cases[i].method, cases[i].target, cases[i].content);
+		ck_assert_msg(response.status == cases[i].status, "%s: %u: %.*s", cases[i].target,
+		              response.status, (int)sent().len, sent().data);
+		ck_assert_msg(cases[i].shows[0] == '\0' ||
+		                      memmem(sent().data, sent().len, cases[i].shows,
+		                             strlen(cases[i].shows)) != NULL,
+		              "%s: %.*s", cases[i].target, (int)sent().len, sent().data);
+	}
+}
+END_TEST
+
+START_TEST(what_was_decoded_stays_while_it_waits_for_a_change)
+{
+	static const char *const targets[] = {
+		"/v1/services/w%65b?meta.zo%6Ee=%7A&wait_ms=20000&revision=",
+		"/v1/services?prefix=%77e&after=%76&wait_ms=20000&revision=",
+		"/v1/events?service=w%65b&id=%62&wait_ms=20000&since=",
+	};
+	char target[200];
+
+	put("web", "a", NULL);
+	for (size_t i = 0; i < ARRAY_LEN(targets); i++) {
+		enum api_result result;
+
+		call("DELETE", "/v1/services/web/instances/b", NULL);
+		call("GET", "/v1/status", NULL);
+		(void)snprintf(target, sizeof(target), "%s%llu", targets[i],
+		               (unsigned long long)response.revision);
+		ask(target, "text/plain");
+		if (i == 2) /* the history thread has found none */
+			ck_assert_int_eq(resume(), API_PARKED);
+		put("web", "b", "\"metadata\":{\"zone\":\"z\"}");
+		do
+			result = resume();
+		while (result == API_PARKED);
+		ck_assert_uint_eq(answer.status, 200);
+		ck_assert_ptr_nonnull(memmem(answer.body.data, answer.body.len,
+		                             i == 1 ? "web" : "b ", i == 1 ? 3 : 2));
+		end_waiting();
+		api_response_renew(&answer);
+	}
 }
 END_TEST
 
@@ -267,4 +361,5 @@ SUITE("api_wait", setup, teardown, a_listing_is_resumed_by_what_it_shows_and_by_
       nothing_of_an_earlier_attempt_is_in_the_answer,
       events_that_retention_overtakes_are_begun_anew_after_each_wait,
       without_memory_a_body_is_refused_with_503,
-      what_was_decoded_before_the_wait_takes_no_room_after_it)
+      what_was_decoded_before_the_wait_takes_no_room_after_it,
+      what_was_decoded_stays_while_it_is_parked, what_was_decoded_stays_while_it_waits_for_a_change)

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+#include "v1/wait.h"
+
+#include "base/clock.h"
+
+bool wait_read(struct call *call, const struct query_rule *rules, unsigned revision_rule,
+               unsigned wait_rule, struct wait_query *ret)
+{
+	*ret = (struct wait_query){0};
+	if (!call_number(call, rules, revision_rule, 0, INT64_MAX, &ret->revision) ||
+	    !call_number(call, rules, wait_rule, 0, WAIT_MS_MAX, &ret->wait_ms))
+		return false;
+	if (ret->wait_ms > 0 && query_get(&call->query, revision_rule) == NULL) {
+		problem(call->response, "invalid-parameter",
+		        "wait_ms needs revision: the one of the result that you have");
+		return false;
+	}
+	return true;
+}
+
+static void wake(struct watcher *watcher)
+{
+	struct wait *wait = container_of(watcher, struct wait, watcher);
+
+	wait->parked.request->wake(wait->parked.request);
+}
+
+bool wait_init(struct wait *wait, struct call *call, const struct parked_kind *kind,
+               enum api_result (*finish)(struct call *, struct parked *), uint64_t wait_ms)
+{
+	if (!call_waiting_enter(call))
+		return false;
+	wait->counted = call->api;
+	wait->hub = registry_watch(call->api->registry);
+	call->request->park_until_ms = clock_ms_after((int64_t)wait_ms);
+	return parked_init(&wait->parked, call, kind, finish);
+}
+
+static void leave(struct wait *wait)
+{
+	if (wait->counted != NULL)
+		waiting_leave(wait->counted);
+	wait->counted = NULL;
+}
+
+void wait_fini(struct wait *wait)
+{
+	watch_leave(&wait->watcher);
+	leave(wait);
+}
+
+void wait_add(struct wait *wait, const struct watcher *watcher)
+{
+	struct watcher *mine = &wait->watcher;
+
+	if (mine->hub == NULL) {
+		mine->topic = watcher->topic;
+		mine->aspects = watcher->aspects;
+		mine->by_prefix = watcher->by_prefix;
+		mine->wake = wake;
+		watch_join(wait->hub, mine, watcher->has);
+	}
+	watch_sent(mine, watcher->has, false); /* it was woken for nothing that it reads */
+	mine->seen = watcher->seen;
+	watch_add(wait->hub, mine);
+}
+
+bool wait_remove(struct wait *wait)
+{
+	return watch_cancel(wait->hub, &wait->watcher);
+}
+
+void wait_answered(struct wait *wait, struct call *call, uint64_t revision)
+{
+	if (wait == NULL)
+		return;
+	leave(wait);
+	wait->answered = revision;
+	call_sending(call, &wait->parked);
+}
+
+bool wait_cancel(struct parked *parked)
+{
+	struct wait *wait = wait_of(parked);
+
+	return watch_cancel(wait->hub, &wait->watcher);
+}
+
+void wait_sent(struct parked *parked, bool sent)
+{
+	struct wait *wait = wait_of(parked);
+
+	if (sent)
+		watch_sent(&wait->watcher, wait->answered, true);
+}
