@@ -2,64 +2,66 @@
 #include "api/api.h"
 
 #include "api/call.h"
+#include "api/internal.h"
+#include "api/park.h"
 #include "api/pretty.h"
-#include "base/clock.h"
-#include "config/config.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #define ANSWER_MAX (256u << 20) /* bytes of one answer */
 
-int api_open(struct registry *registry, const struct config *config, struct api **ret_api)
+int api_open(const struct api_options *options, struct api **ret_api)
 {
 	struct api *api = calloc(1, sizeof(*api));
 
 	if (api == NULL)
 		return -ENOMEM;
 	api->magic = MAGIC_INIT(api);
-	api->registry = registry;
-	api->store = registry_store(registry);
-	api->started_ms = clock_ms();
+	api->options = *options;
 	atomic_init(&api->stopping, false);
-	streams_init(&api->streams);
-	api_reload(api, config);
+	api_reload(api, &options->limits);
 	*ret_api = api;
 	return 0;
 }
 
 void api_close(struct api *api)
 {
-	if (api != NULL)
-		streams_fini(&api->streams);
 	free(api);
 }
 
-void api_reload(struct api *api, const struct config *config)
+void api_reload(struct api *api, const struct api_limits *limits)
 {
-	atomic_store_explicit(&api->default_ttl_ms, config->default_ttl_ms, memory_order_relaxed);
-	atomic_store_explicit(&api->default_remove_after_ms, config->default_remove_after_ms,
+	atomic_store_explicit(&api->max_watchers, limits->watchers, memory_order_relaxed);
+	atomic_store_explicit(&api->max_unsent_bytes, limits->unsent_bytes, memory_order_relaxed);
+	atomic_store_explicit(&api->max_unsent_bytes_per_peer, limits->unsent_bytes_per_peer,
 	                      memory_order_relaxed);
-	atomic_store_explicit(&api->max_instances, config->max_instances, memory_order_relaxed);
-	atomic_store_explicit(&api->max_registry_bytes, config->max_registry_bytes,
-	                      memory_order_relaxed);
-	atomic_store_explicit(&api->max_watchers, config->max_watchers, memory_order_relaxed);
-	atomic_store_explicit(&api->max_unsent_bytes, config->max_unsent_bytes,
-	                      memory_order_relaxed);
-	atomic_store_explicit(&api->max_unsent_bytes_per_peer, config->max_unsent_bytes_per_peer,
+	atomic_store_explicit(&api->connections, limits->connections, memory_order_relaxed);
+	atomic_store_explicit(&api->connections_per_peer, limits->connections_per_peer,
 	                      memory_order_relaxed);
 }
 
-void api_set_connections(struct api *api, unsigned most, unsigned most_per_peer)
+struct api_limits api_limits(const struct api *api)
 {
-	CHECK_MAGIC(api, api);
-	atomic_store_explicit(&api->connections, most, memory_order_relaxed);
-	atomic_store_explicit(&api->connections_per_peer, most_per_peer, memory_order_relaxed);
+	return (struct api_limits){
+		.watchers = atomic_load_explicit(&api->max_watchers, memory_order_relaxed),
+		.unsent_bytes = atomic_load_explicit(&api->max_unsent_bytes, memory_order_relaxed),
+		.unsent_bytes_per_peer =
+			atomic_load_explicit(&api->max_unsent_bytes_per_peer, memory_order_relaxed),
+		.connections = atomic_load_explicit(&api->connections, memory_order_relaxed),
+		.connections_per_peer =
+			atomic_load_explicit(&api->connections_per_peer, memory_order_relaxed),
+	};
 }
 
 void api_stopping(struct api *api)
 {
 	atomic_store_explicit(&api->stopping, true, memory_order_relaxed);
+}
+
+bool api_is_stopping(const struct api *api)
+{
+	return atomic_load_explicit(&api->stopping, memory_order_relaxed);
 }
 
 void api_response_init(struct api_response *response)
@@ -100,14 +102,15 @@ void api_response_renew(struct api_response *response)
 
 /** A request is routed before its body is read, to be handled, and after each time it was parked:
  * what refers to nothing but the target is found once. */
-static int find_route(struct api_request *request, struct scratch *scratch,
+static int find_route(const struct api *api, struct api_request *request, struct scratch *scratch,
                       struct route_match *ret_match)
 {
 	if (request->match.route != NULL) {
 		*ret_match = request->match;
 		return 0;
 	}
-	int r = router_find(api_routes, api_route_count, request->target, scratch, ret_match);
+	int r = router_find(api->options.tables, api->options.table_count, request->target, scratch,
+	                    ret_match);
 	if (r == 0 && scratch->used == 0)
 		request->match = *ret_match;
 	return r;
@@ -127,7 +130,7 @@ uint64_t api_body_max(const struct api *api, struct api_request *request)
 	CHECK_MAGIC(api, api);
 	scratch.used = 0;
 	/* What will be refused anyway deserves its own answer, not "body too large". */
-	if (find_route(request, &scratch, &match) < 0 ||
+	if (find_route(api, request, &scratch, &match) < 0 ||
 	    !route_allows(match.route, request->method))
 		return API_BODY_MAX;
 	return match.route->on[method_of(request)].body_max;
@@ -151,7 +154,7 @@ static const struct route *route(struct call *call)
 	struct route_match *match = &call->match;
 	char allow[64];
 
-	int r = find_route(request, &call->scratch, match);
+	int r = find_route(call->api, request, &call->scratch, match);
 	if (r == -ENOENT)
 		problem(response, "not-found",
 		        "there is nothing at '%.*s'; GET / lists what there is",
@@ -171,9 +174,6 @@ static const struct route *route(struct call *call)
 		return NULL;
 	}
 	response->varies = match->route->on[method_of(request)].negotiates;
-	call->service = match->param[0];
-	call->id = match->param[1];
-	call->raw_query = match->query;
 	return match->route;
 }
 
@@ -184,7 +184,7 @@ static void begin(struct call *call, struct api *api, struct api_request *reques
 	call->api = api;
 	call->request = request;
 	call->response = response;
-	call->raw_query = (struct str){NULL, 0};
+	call->match = (struct route_match){0};
 	call->query.count = 0;
 	call->scratch.used = 0;
 }
@@ -213,10 +213,8 @@ static enum api_result end(struct call *call, enum api_result result)
 	call_hold_response(call);
 	call_answered(call);
 	set_cache(call);
-	if (response->revision == 0) {
-		call_seen(call, snapshot_enter(call->api->store));
-		snapshot_leave(call->api->store);
-	}
+	if (response->revision == 0)
+		response->revision = call->api->options.revision(call->api->options.arg);
 	return result;
 }
 

@@ -19,25 +19,24 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct api;
-struct registry;
-struct config;
 
 enum api_method { API_GET, API_HEAD, API_PUT, API_POST, API_DELETE, API_OTHER, API_METHOD_COUNT };
 enum api_result { API_DONE, API_PARKED };
 
-#define API_HEAD_MAX       7168   /* bytes of a request's line and headers; http/ enforces it */
-#define API_BODY_MAX       65536  /* bytes; the batch heartbeat takes API_BATCH_BODY_MAX */
-#define WAIT_MS_MAX        600000 /* what ?wait_ms= and "wait_ms" may ask for */
-#define API_BATCH_BODY_MAX (4u << 20)
+#define API_HEAD_MAX 7168  /* bytes of a request's line and headers; http/ enforces it */
+#define API_BODY_MAX 65536 /* bytes that most requests may have; a route may allow more */
 
 struct route;
+struct route_table;
 #define ROUTE_PARAMS_MAX 2
 
 /** Where a target leads; see router.h. */
 struct route_match {
+	const struct route_table *table;
 	const struct route *route;
 	struct str param[ROUTE_PARAMS_MAX]; /* decoded; in the target or in the scratch */
 	struct str query;                   /* raw, without the '?' */
@@ -134,14 +133,37 @@ struct api_response {
 	struct api_stream *stream; /* owned; in place of blob and body, or NULL */
 };
 
-int api_open(struct registry *registry, const struct config *config, struct api **ret_api) MUST_USE;
+struct api_limits {
+	int64_t watchers;              /* requests that wait for a change, streams among them */
+	int64_t unsent_bytes;          /* of memory, of all answers that are not yet sent */
+	int64_t unsent_bytes_per_peer; /* of the answers to one peer; 0: no limit */
+	/* those that http/ enforces, for who shows all of them */
+	int64_t connections;
+	int64_t connections_per_peer;
+};
+
+struct api_options {
+	const struct route_table *const
+		*tables; /* borrowed until api_close(); the first match wins */
+	size_t table_count;
+	/** The revision that an answer shows which shows none in particular. Any thread. */
+	uint64_t (*revision)(void *arg);
+	/** Bytes of what only unsent answers keep in memory, beside the answers. Any thread. */
+	uint64_t (*retained_bytes)(void);
+	void *arg;
+	struct api_limits limits;
+};
+
+/** @return 0 or -ENOMEM */
+int api_open(const struct api_options *options, struct api **ret_api) MUST_USE;
+/** Takes NULL. */
 void api_close(struct api *api);
 /** Takes over what a reload may change. Any thread. */
-void api_reload(struct api *api, const struct config *config);
-/** The limits that http/ enforces, for /v1/status. Any thread. */
-void api_set_connections(struct api *api, unsigned most, unsigned most_per_peer);
-/** From now on /readyz says 503, so that proxies send no more. Any thread. */
+void api_reload(struct api *api, const struct api_limits *limits);
+struct api_limits api_limits(const struct api *api);
+/** From now on api_is_stopping(), which readiness probes are to say. Any thread. */
 void api_stopping(struct api *api);
+bool api_is_stopping(const struct api *api);
 
 /**
  * Before the body is read: may this request have one, and how long?

@@ -2,13 +2,10 @@
 #include "api/call.h"
 
 #include "api/pretty.h"
-#include "balance/balance.h"
 #include "base/parse.h"
-#include "model/valid.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -16,9 +13,9 @@ bool call_query(struct call *call, const struct query_rule *rules, size_t count)
 {
 	struct query_error error;
 
-	if (call->raw_query.len == 0)
+	if (call->match.query.len == 0)
 		return true;
-	int r = query_parse(call->raw_query, rules, count, &call->scratch, &call->query, &error);
+	int r = query_parse(call->match.query, rules, count, &call->scratch, &call->query, &error);
 	if (r == 0)
 		return true;
 	problem(call->response,
@@ -39,7 +36,7 @@ bool call_no_query(struct call *call)
 
 bool call_is_pretty(const struct call *call)
 {
-	return call->raw_query.len > 0 && pretty_is_wanted(call->raw_query);
+	return call->match.query.len > 0 && pretty_is_wanted(call->match.query);
 }
 
 bool call_text(struct call *call, const struct query_item *item, struct str *ret)
@@ -72,77 +69,6 @@ bool call_number(struct call *call, const struct query_rule *rules, unsigned rul
 	        "%s must be a whole number from %" PRIu64 " to %" PRIu64 ", not '%.*s'",
 	        rules[rule].name, least, most, (int)(text.len < 40 ? text.len : 40), text.data);
 	return false;
-}
-
-void meta_filter_keep(struct meta_filter *filter, const struct call *call)
-{
-	for (size_t i = 0; i < filter->count; i++) {
-		filter->pair[i].key = call_kept(call, filter->pair[i].key);
-		filter->pair[i].value = call_kept(call, filter->pair[i].value);
-	}
-}
-
-bool call_meta_filter(struct call *call, unsigned rule, struct meta_filter *ret)
-{
-	ret->count = 0;
-	for (size_t i = 0; i < call->query.count; i++) {
-		const struct query_item *item = &call->query.item[i];
-
-		if (item->rule != rule)
-			continue;
-		if (ret->count == PICK_FILTER_MAX) {
-			problem(call->response, "invalid-parameter",
-			        "more than %d filters on metadata", PICK_FILTER_MAX);
-			return false;
-		}
-		if (!call_text(call, item, &ret->pair[ret->count].value))
-			return false;
-		ret->pair[ret->count++].key = item->suffix;
-	}
-	return true;
-}
-
-/** As much of a wrong name as is worth showing. */
-static int shown(struct str name)
-{
-	return (int)(name.len < 80 ? name.len : 80);
-}
-
-bool call_path_is_valid(struct call *call)
-{
-	if (!valid_service_name(call->service)) {
-		problem(call->response, "invalid-service",
-		        "a service name is 1-%d of A-Z a-z 0-9 . _ - and starts with a letter or "
-		        "digit, not '%.*s'",
-		        SERVICE_NAME_MAX, shown(call->service), call->service.data);
-		return false;
-	}
-	if (call->id.data != NULL && !valid_instance_id(call->id)) {
-		problem(call->response, "invalid-id",
-		        "an instance id is 1-%d printable ASCII characters without space, not "
-		        "'%.*s'",
-		        INSTANCE_ID_MAX, shown(call->id), call->id.data);
-		return false;
-	}
-	return true;
-}
-
-void call_refuse(struct call *call, int error)
-{
-	if (error == -ENOENT)
-		problem(call->response, "not-registered",
-		        "'%.*s' of service '%.*s' is not registered: register it again",
-		        (int)call->id.len, call->id.data, (int)call->service.len,
-		        call->service.data);
-	else if (error == -ESTALE)
-		problem(call->response, "precondition-failed",
-		        "'%.*s' of service '%.*s' is not registered, or has changed since it was "
-		        "as If-Match says: %.*s",
-		        (int)call->id.len, call->id.data, (int)call->service.len,
-		        call->service.data, shown(call->request->if_match),
-		        call->request->if_match.data);
-	else
-		problem_errno(call->response, error);
 }
 
 static bool skip_word(struct str *text, const char *word)
@@ -184,49 +110,6 @@ bool call_body_is_json(struct call *call)
 	        "-H 'Content-Type: application/json')",
 	        (int)(type.len < 80 ? type.len : 80), type.len > 0 ? type.data : "");
 	return false;
-}
-
-bool call_conditions(struct call *call, struct command *command)
-{
-	struct str tag = call->request->if_match;
-
-	if (tag.data == NULL)
-		return true;
-	command->must_exist = true;
-	if (str_equal(tag, STR("*")))
-		return true;
-	if (tag.len > 2 && tag.data[0] == '"' && tag.data[tag.len - 1] == '"' &&
-	    parse_u64((struct str){tag.data + 1, tag.len - 2}, 1, INT64_MAX,
-	              &command->revision_is) == 0)
-		return true;
-	problem(call->response, "invalid-condition",
-	        "If-Match must be the instance's revision in double quotes, or *, not '%.*s'",
-	        (int)(tag.len < 80 ? tag.len : 80), tag.data);
-	return false;
-}
-
-void call_refuse_body(struct call *call, int r, struct field_errors *errors)
-{
-	if (r == -EINVAL)
-		problem_fields(call->response, errors);
-	else if (r == -EBADMSG)
-		problem(call->response, "malformed-json", "the body is not JSON as expected: %s",
-		        errors->text);
-	else
-		problem_errno(call->response, r);
-}
-
-void call_seen(struct call *call, const struct snapshot *snapshot)
-{
-	call->response->revision = snapshot_revision(snapshot);
-}
-
-void call_tell_held(struct call *call, const struct service *service)
-{
-	int64_t ms = registry_held_ms(call->api->registry, service);
-
-	if (ms > 0)
-		response_header(call->response, HEADER_EXPIRY_HELD, "%" PRId64, ms);
 }
 
 enum api_result call_answer(struct call *call, unsigned status, const char *content_type)

@@ -2,6 +2,7 @@
 #include "api/park.h"
 
 #include "api/call.h"
+#include "api/internal.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -42,8 +43,6 @@ bool parked_init(struct parked *parked, struct call *call, const struct parked_k
 	for (size_t i = 0; i < ROUTE_PARAMS_MAX; i++)
 		call->match.param[i] = call_kept(call, call->match.param[i]);
 	request->match = call->match;
-	call->service = call->match.param[0];
-	call->id = call->match.param[1];
 	return true;
 }
 

@@ -83,7 +83,20 @@ static bool matches(const struct route *route, const struct str *segment, unsign
 	return true;
 }
 
-int router_find(const struct route *routes, size_t count, struct str target,
+static bool find_in(const struct route_table *table, const struct str *segment, unsigned depth,
+                    struct route_match *match)
+{
+	for (size_t i = 0; i < table->count; i++) {
+		if (table->routes[i].depth == depth &&
+		    matches(&table->routes[i], segment, depth, match)) {
+			match->table = table;
+			return true;
+		}
+	}
+	return false;
+}
+
+int router_find(const struct route_table *const *tables, size_t count, struct str target,
                 struct scratch *scratch, struct route_match *ret_match)
 {
 	struct route_match match = {0};
@@ -114,7 +127,7 @@ int router_find(const struct route *routes, size_t count, struct str target,
 		if (segment[i].len == 0)
 			return -ENOENT;
 	for (size_t i = 0; i < count; i++) {
-		if (routes[i].depth == depth && matches(&routes[i], segment, depth, &match)) {
+		if (find_in(tables[i], segment, depth, &match)) {
 			*ret_match = match;
 			return 0;
 		}

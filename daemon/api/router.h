@@ -34,12 +34,19 @@ struct route {
 	} on[API_METHOD_COUNT];    /* API_HEAD is left empty: it is served as API_GET */
 };
 
+/** The routes of one protocol. */
+struct route_table {
+	const struct route *routes;
+	size_t count;
+	void *self; /* the protocol's own: its handlers find it in call->match.table */
+};
+
 /**
- * Finds the route of @p target among @p routes.
+ * Finds the route of @p target among the routes of @p tables: the first that matches.
  * @return 0; -ENOENT: none; -EINVAL: not a path, or badly percent-encoded; -EMSGSIZE: does not fit
  * the scratch
  */
-int router_find(const struct route *routes, size_t count, struct str target,
+int router_find(const struct route_table *const *tables, size_t count, struct str target,
                 struct scratch *scratch, struct route_match *ret_match) MUST_USE;
 /** Does the route know @p method (HEAD counts as GET)? */
 bool route_allows(const struct route *route, enum api_method method);
@@ -52,7 +59,3 @@ void route_allow(const struct route *route, char *out, size_t size);
  */
 int scratch_decode(struct scratch *scratch, struct str text, bool plus_is_space,
                    struct str *ret_text) MUST_USE;
-
-/** The daemon's routes (routes.c). */
-extern const struct route api_routes[];
-extern const size_t api_route_count;

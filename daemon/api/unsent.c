@@ -5,15 +5,15 @@
  *send:
  *
  *	held    memory that exists for unsent answers alone: bodies, slices, pages of streams, and
- *	        the old versions that they keep (snapshot_retired_bytes()); bounded in all
+ *	        the old versions that they keep (retained_bytes()); bounded in all
  *	unsent  length of the answers, wherever their bytes stand; bounded for each peer
  *
  * Any thread; one at a time works on a request. A bound is looked at before the answer is counted,
  *so threads that answer at the same moment may pass it by one answer each.
  */
 #include "api/call.h"
-
-#include "api/pretty.h"
+#include "api/internal.h"
+#include "metrics/metrics.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -26,7 +26,8 @@ enum bound { BOUND_NONE, BOUND_ALL, BOUND_PEER };
 
 uint64_t api_held_bytes(const struct api *api)
 {
-	return atomic_load_explicit(&api->held, memory_order_relaxed) + snapshot_retired_bytes();
+	return atomic_load_explicit(&api->held, memory_order_relaxed) +
+	       api->options.retained_bytes();
 }
 
 static uint64_t most_of(const _Atomic(int64_t) *limit)

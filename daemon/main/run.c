@@ -17,6 +17,7 @@
 #include "main/sockets.h"
 #include "main/state.h"
 #include "registry/registry.h"
+#include "v1/v1.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -36,6 +37,8 @@ struct daemon {
 	struct notify notify;
 	uint64_t files; /* that may be open */
 	struct registry *registry;
+	struct v1 *v1;
+	const struct route_table *tables[1];
 	struct api *api;
 	struct http *http;
 
@@ -131,6 +134,17 @@ static struct http_options http_options_of(const struct daemon *daemon)
 	};
 }
 
+static struct api_limits api_limits_of(const struct config *config, const struct http_options *http)
+{
+	return (struct api_limits){
+		.watchers = config->max_watchers,
+		.unsent_bytes = config->max_unsent_bytes,
+		.unsent_bytes_per_peer = config->max_unsent_bytes_per_peer,
+		.connections = http->connections_max,
+		.connections_per_peer = http->connections_per_peer_max,
+	};
+}
+
 /* --- start ------------------------------------------------------------------------------------ */
 
 static int open_registry(struct daemon *daemon)
@@ -160,17 +174,30 @@ static int open_registry(struct daemon *daemon)
 	return r;
 }
 
+static int open_api(struct daemon *daemon, const struct http_options *http)
+{
+	int r = v1_open(daemon->registry, daemon->config, &daemon->v1);
+
+	if (r < 0)
+		return r;
+	daemon->tables[0] = v1_table(daemon->v1);
+	return api_open(&(struct api_options){.tables = daemon->tables,
+	                                      .table_count = ARRAY_LEN(daemon->tables),
+	                                      .revision = v1_revision,
+	                                      .retained_bytes = snapshot_retired_bytes,
+	                                      .arg = daemon->v1,
+	                                      .limits = api_limits_of(daemon->config, http)},
+	                &daemon->api);
+}
+
 static int open_http(struct daemon *daemon)
 {
 	struct http_options options = http_options_of(daemon);
-	int r = api_open(daemon->registry, daemon->config, &daemon->api);
+	int r = open_api(daemon, &options);
 
-	if (r == 0) {
-		api_set_connections(daemon->api, options.connections_max,
-		                    options.connections_per_peer_max);
+	if (r == 0)
 		r = http_start(&options, daemon->api, daemon->listeners, daemon->listener_count,
 		               &daemon->http);
-	}
 	if (r < 0) {
 		log_line(LOG_ERR, "cannot start to serve: %s", strerror(-r));
 		return r;
@@ -242,6 +269,7 @@ static void reload(struct daemon *daemon)
 {
 	struct registry_options registry_options;
 	struct http_options http_options;
+	struct api_limits api_limits;
 	int r;
 
 	notify_reloading(&daemon->notify);
@@ -253,9 +281,9 @@ static void reload(struct daemon *daemon)
 		http_options = http_options_of(daemon);
 		apply_log(daemon->config);
 		registry_reload(daemon->registry, &registry_options);
-		api_reload(daemon->api, daemon->config);
-		api_set_connections(daemon->api, http_options.connections_max,
-		                    http_options.connections_per_peer_max);
+		api_limits = api_limits_of(daemon->config, &http_options);
+		api_reload(daemon->api, &api_limits);
+		v1_reload(daemon->v1, daemon->config);
 		http_reload(daemon->http, &http_options);
 		log_line(LOG_NOTICE, "reloaded");
 	}
@@ -297,8 +325,8 @@ static void stop(struct daemon *daemon)
 	if (daemon->registry != NULL)
 		registry_stop(daemon->registry);
 	http_free(daemon->http); /* still needs the api for those who wait */
-	if (daemon->api != NULL)
-		api_close(daemon->api);
+	api_close(daemon->api);
+	v1_close(daemon->v1);
 	if (daemon->registry != NULL)
 		registry_close(daemon->registry);
 	if (daemon->listening)

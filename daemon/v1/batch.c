@@ -87,12 +87,12 @@ static int add_command(struct batch_work *work, const struct batch_entry *entry)
  * may be acknowledged */
 static int renew_some(struct call *call, struct batch_work *work, struct batch *batch)
 {
-	struct api *api = call->api;
+	struct v1 *v1 = v1_of(call);
 	const struct service *service = NULL;
 	struct batch_entry entry;
 	int r = 1;
 
-	const struct snapshot *now = snapshot_enter(api->store);
+	const struct snapshot *now = snapshot_enter(v1->store);
 	call_seen(call, now);
 	for (int i = 0; i < VISIT_ENTRIES && r > 0; i++) {
 		r = batch_next(batch, &entry);
@@ -105,7 +105,7 @@ static int renew_some(struct call *call, struct batch_work *work, struct batch *
 			add_missing(work, entry.service, entry.id);
 			continue;
 		}
-		if (registry_renew(api->registry, member) < 0) {
+		if (registry_renew(v1->registry, member) < 0) {
 			r = -EAGAIN;
 			break;
 		}
@@ -114,7 +114,7 @@ static int renew_some(struct call *call, struct batch_work *work, struct batch *
 		else
 			work->renewed++;
 	}
-	snapshot_leave(api->store);
+	snapshot_leave(v1->store);
 	return r;
 }
 
@@ -213,7 +213,7 @@ static enum api_result submit_all(struct call *call, struct batch_work *work)
 	}
 	for (struct batch_command *each = work->commands; each != NULL; each = each->next) {
 		atomic_fetch_add(&work->left, 1);
-		int r = registry_submit(call->api->registry, &each->command);
+		int r = registry_submit(v1_of(call)->registry, &each->command);
 		if (r < 0) {
 			each->command.error = r;
 			atomic_fetch_sub(&work->left, 1);
@@ -240,7 +240,7 @@ enum api_result heartbeats_post(struct call *call)
 	work->magic = MAGIC_INIT(batch_work);
 	work->request = call->request;
 	atomic_init(&work->left, 1);
-	buf_init(&work->list, (size_t)2 * API_BATCH_BODY_MAX);
+	buf_init(&work->list, (size_t)2 * V1_BATCH_BODY_MAX);
 
 	batch_init(&batch, call->request->body);
 	do

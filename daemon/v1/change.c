@@ -42,8 +42,8 @@ struct change *change_new_kind(struct call *call, size_t size, enum command_kind
 		return NULL;
 	}
 	change->command.kind = kind;
-	change->command.instance.service = call->service;
-	change->command.instance.id = call->id;
+	change->command.instance.service = path_service(call);
+	change->command.instance.id = path_id(call);
 	change->command.done = wake;
 	return change;
 }
@@ -84,5 +84,5 @@ enum api_result change_submit(struct call *call, struct change *change)
 
 	command->author = peer_address(call->request->peer);
 	command->agent = agent_of(call->request->user_agent);
-	return call_suspend(call, &change->parked, registry_submit(call->api->registry, command));
+	return call_suspend(call, &change->parked, registry_submit(v1_of(call)->registry, command));
 }

@@ -10,9 +10,9 @@
  */
 #pragma once
 
-#include "api/call.h"
 #include "base/attr.h"
 #include "registry/registry.h"
+#include "v1/internal.h"
 
 /** First member of each kind of such requests, so that it can be freed as one. */
 struct change {

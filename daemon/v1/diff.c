@@ -99,8 +99,8 @@ static bool read_diff(struct call *call, struct difference *ret)
 	if (!call_query(call, diff_rules, ARRAY_LEN(diff_rules)) ||
 	    !call_number(call, diff_rules, DIFF_LIMIT, 1, LIST_MAX, &ret->limit))
 		return false;
-	ret->to.revision = snapshot_revision(snapshot_enter(call->api->store));
-	snapshot_leave(call->api->store);
+	ret->to.revision = snapshot_revision(snapshot_enter(v1_of(call)->store));
+	snapshot_leave(v1_of(call)->store);
 	if (!read_moment(call, DIFF_FROM, "from", &ret->from) ||
 	    !read_moment(call, DIFF_TO, "to", &ret->to))
 		return false;
@@ -215,9 +215,9 @@ static void put_history(struct call *call, const struct travel *travel)
 	struct buf *body = &call->response->body;
 
 	buf_put(body, "{\"service\":");
-	buf_put_json(body, call->service);
+	buf_put_json(body, path_service(call));
 	buf_put(body, ",\"id\":");
-	buf_put_json(body, call->id);
+	buf_put_json(body, path_id(call));
 	buf_put(body, ",\"revision\":");
 	buf_put_u64(body, query->last);
 	/* what was before is not known any more; nothing was before the first */
@@ -236,11 +236,11 @@ static void put_history(struct call *call, const struct travel *travel)
 /** Then it has a life, even when the log no longer tells of it. */
 static bool is_registered(struct call *call)
 {
-	const struct snapshot *now = snapshot_enter(call->api->store);
-	const struct service *service = snapshot_service(now, call->service);
-	bool found = service != NULL && service_member(service, call->id) != NULL;
+	const struct snapshot *now = snapshot_enter(v1_of(call)->store);
+	const struct service *service = snapshot_service(now, path_service(call));
+	bool found = service != NULL && service_member(service, path_id(call)) != NULL;
 
-	snapshot_leave(call->api->store);
+	snapshot_leave(v1_of(call)->store);
 	return found;
 }
 
@@ -268,8 +268,8 @@ static enum api_result lived(struct call *call, struct parked *parked)
 		problem_errno(call->response, query->error);
 	} else if (query->count == 0 && since < query->bounds.oldest && !is_registered(call)) {
 		problem(call->response, "not-registered",
-		        "the log has no event of '%.*s' of service '%.*s'", (int)call->id.len,
-		        call->id.data, (int)call->service.len, call->service.data);
+		        "the log has no event of '%.*s' of service '%.*s'", (int)path_id(call).len,
+		        path_id(call).data, (int)path_service(call).len, path_service(call).data);
 	} else {
 		put_history(call, &life->travel);
 		result = call_answer(call, 200, TYPE_JSON);
@@ -293,8 +293,8 @@ enum api_result history_get(struct call *call)
 	if (life == NULL)
 		return API_DONE;
 	query.limit = (uint32_t)limit;
-	query.service = call->service;
-	query.id = call->id;
+	query.service = path_service(call);
+	query.id = path_id(call);
 	life->travel.query.life = query;
 	return travel_submit(call, &life->travel);
 }

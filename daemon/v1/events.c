@@ -206,7 +206,7 @@ static enum api_result submit(struct call *call, struct events_request *events)
 	history->put = query->form == EVENTS_TEXT ? put_row : history->put;
 	history->end = query->form == EVENTS_TEXT ? end_rows : NULL;
 	return call_suspend(call, &events->wait.parked,
-	                    registry_read_history(call->api->registry, history));
+	                    registry_read_history(v1_of(call)->registry, history));
 }
 
 static void wake(struct history *history)
@@ -222,9 +222,9 @@ static bool begins_at_oldest(const struct events_request *events)
 	return events->history.error == -ESTALE && events->tries < 3 && !events->query.has_since;
 }
 
-bool events_are_after(struct api *api, struct str service, uint64_t since, uint64_t *ret_now)
+bool events_are_after(struct v1 *v1, struct str service, uint64_t since, uint64_t *ret_now)
 {
-	const struct snapshot *now = snapshot_enter(api->store);
+	const struct snapshot *now = snapshot_enter(v1->store);
 	const struct service *found = service.len > 0 ? snapshot_service(now, service) : NULL;
 	uint64_t revision = snapshot_revision(now);
 
@@ -232,8 +232,8 @@ bool events_are_after(struct api *api, struct str service, uint64_t since, uint6
 	if (found != NULL)
 		revision = found->revision;
 	else if (service.len > 0)
-		revision = registry_removed_revision(api->registry, service);
-	snapshot_leave(api->store);
+		revision = registry_removed_revision(v1->registry, service);
+	snapshot_leave(v1->store);
 	return revision > since;
 }
 
@@ -265,7 +265,7 @@ static enum api_result wait_for_events(struct call *call, struct events_request 
 
 	events->wait.parked.finish = events_woken;
 	wait_add(&events->wait, &watcher);
-	if (!events_are_after(call->api, watcher.topic, watcher.seen, &now) ||
+	if (!events_are_after(v1_of(call), watcher.topic, watcher.seen, &now) ||
 	    !wait_remove(&events->wait))
 		return call_suspend(call, &events->wait.parked, 0);
 	return read_on(call, events);

@@ -32,7 +32,7 @@ static inline bool events_stream(const struct events_query *query)
 
 /** May there be published events of @p service (empty: any) after @p since? Any thread that may
  * visit. @param ret_now  the revision at which this was looked at */
-bool events_are_after(struct api *api, struct str service, uint64_t since, uint64_t *ret_now);
+bool events_are_after(struct v1 *v1, struct str service, uint64_t since, uint64_t *ret_now);
 
 /** Makes @p history read the first page of a stream. */
 void follow_prepare(struct history *history, const struct events_query *query);

@@ -15,7 +15,7 @@
 #define ALL_ASPECTS ((1u << WATCH_ASPECTS) - 1)
 
 struct follow {
-	struct stream stream;
+	struct live_stream live;
 	struct history history; /* query.since: the stream's reader has been sent all up to here */
 	enum events_form form;
 	bool is_reading; /* the history thread has the query */
@@ -59,7 +59,7 @@ void follow_prepare(struct history *history, const struct events_query *query)
 /* Retention has removed what comes next. */
 static void put_reset(struct follow *follow)
 {
-	struct buf *out = &follow->stream.page;
+	struct buf *out = &follow->live.stream.page;
 
 	buf_put(out, follow->form == EVENTS_SSE ? "event: reset\ndata: " : "");
 	buf_put(out, "{\"kind\":\"reset\",\"since\":");
@@ -79,14 +79,14 @@ static void take_page(struct follow *follow)
 	if (history->error == -ESTALE)
 		put_reset(follow);
 	if (history->error < 0) {
-		follow->stream.is_over = true;
+		follow->live.stream.is_over = true;
 		return;
 	}
 	history->query.since = history->last;
 	follow->more = history->more;
 	follow->left -= history->count;
-	follow->stream.page_end = history->last;
-	follow->stream.page_has = history->count > 0;
+	follow->live.page_end = history->last;
+	follow->live.page_has = history->count > 0;
 	if (history->count > 0)
 		follow->told = history->last;
 	metrics_count(METRIC_STREAMED_EVENTS, history->count);
@@ -96,13 +96,13 @@ static bool has_news(const struct follow *follow, uint64_t *ret_now)
 {
 	const struct journal_query *query = &follow->history.query;
 
-	return events_are_after(follow->stream.api, query->service, query->since, ret_now);
+	return events_are_after(follow->live.v1, query->service, query->since, ret_now);
 }
 
 /* It has waited long enough. */
 static void break_silence(struct follow *follow)
 {
-	struct stream *stream = &follow->stream;
+	struct stream *stream = &follow->live.stream;
 	uint64_t *since = &follow->history.query.since;
 	uint64_t now;
 
@@ -128,12 +128,12 @@ static void break_silence(struct follow *follow)
 static bool read_on(struct follow *follow)
 {
 	struct history *history = &follow->history;
-	struct stream *stream = &follow->stream;
+	struct stream *stream = &follow->live.stream;
 
-	atomic_store_explicit(&stream->position, history->query.since, memory_order_relaxed);
+	atomic_store_explicit(&follow->live.position, history->query.since, memory_order_relaxed);
 	history->query.limit = follow->left < PAGE_EVENTS ? (uint32_t)follow->left : PAGE_EVENTS;
 	follow->is_reading = true;
-	if (registry_read_history(stream->api->registry, history) == 0)
+	if (registry_read_history(follow->live.v1->registry, history) == 0)
 		return false;
 	follow->is_reading = false;
 	stream->is_over = true;
@@ -142,7 +142,7 @@ static bool read_on(struct follow *follow)
 
 static bool fill(struct stream *stream)
 {
-	struct follow *follow = container_of(stream, struct follow, stream);
+	struct follow *follow = container_of(live_of(stream), struct follow, live);
 	uint64_t now;
 
 	if (follow->is_reading) {
@@ -163,10 +163,10 @@ static bool fill(struct stream *stream)
 		stream->is_over = true;
 		return true;
 	}
-	stream_wait(stream, follow->history.query.since,
-	            follow->form == EVENTS_SSE ? stream_keep_ms(stream)
-	                                       : stream->sent_ms + follow->wait_ms);
-	if (!has_news(follow, &now) || !stream_unwait(stream))
+	live_wait(&follow->live, follow->history.query.since,
+	          follow->form == EVENTS_SSE ? stream_keep_ms(stream)
+	                                     : stream->sent_ms + follow->wait_ms);
+	if (!has_news(follow, &now) || !live_unwait(&follow->live))
 		return false;
 	return read_on(follow);
 }
@@ -175,20 +175,31 @@ static void wake(struct history *history)
 {
 	struct follow *follow = container_of(history, struct follow, history);
 
-	follow->stream.request->wake(follow->stream.request);
+	follow->live.stream.request->wake(follow->live.stream.request);
 }
 
 static bool admit(struct history *history, size_t bytes)
 {
 	const struct follow *follow = container_of(history, struct follow, history);
 
-	return api_hold(follow->stream.api, follow->stream.request, bytes, bytes);
+	return api_hold(follow->live.stream.api, follow->live.stream.request, bytes, bytes);
 }
 
 static void follow_free(struct stream *stream)
 {
-	free(container_of(stream, struct follow, stream));
+	struct follow *follow = container_of(live_of(stream), struct follow, live);
+
+	live_leave(&follow->live);
+	free(follow);
 }
+
+static const struct stream_kind follow_kind = {
+	.gauge = METRIC_EVENT_STREAMS,
+	.fill = fill,
+	.sent = live_sent,
+	.cancel = live_cancel,
+	.free = follow_free,
+};
 
 static struct str copy_to(char **end, struct str text)
 {
@@ -221,24 +232,21 @@ enum api_result follow_answer(struct call *call, struct events_request *request)
 	follow->history = request->history;
 	follow->history.query.service = copy_to(&end, log->service);
 	follow->history.query.id = copy_to(&end, log->id);
-	follow->history.out = &follow->stream.page;
+	follow->history.out = &follow->live.stream.page;
 	follow->history.done = wake;
 	follow->history.admit = admit;
 	follow->form = query->form;
 	follow->left = query->has_limit ? log->limit : UINT64_MAX;
 	follow->told = log->since;
 	follow->wait_ms = (int64_t)query->wait_ms;
-	follow->stream.page = request->out;
+	follow->live.stream.page = request->out;
 	buf_init(&request->out, 0);
-	follow->stream.gauge = METRIC_EVENT_STREAMS;
-	follow->stream.fill = fill;
-	follow->stream.free = follow_free;
-	follow->stream.watcher.topic = follow->history.query.service;
-	follow->stream.watcher.aspects = ALL_ASPECTS;
-	atomic_init(&follow->stream.position, log->since);
+	follow->live.watcher.topic = follow->history.query.service;
+	follow->live.watcher.aspects = ALL_ASPECTS;
+	atomic_init(&follow->live.position, log->since);
 	take_page(follow);
-	uint64_t has = follow->stream.page_has ? log->since : follow->stream.page_end;
+	uint64_t has = follow->live.page_has ? log->since : follow->live.page_end;
 	parked_free(parked);
-	return stream_answer(call, &follow->stream, has,
-	                     follow->form == EVENTS_SSE ? TYPE_SSE : TYPE_JSONL);
+	return live_answer(call, &follow->live, &follow_kind, has,
+	                   follow->form == EVENTS_SSE ? TYPE_SSE : TYPE_JSONL);
 }

@@ -6,17 +6,16 @@
 #include <errno.h>
 #include <inttypes.h>
 
-static enum api_result answer(struct call *call, enum status status, int64_t ttl_ms,
-                              uint64_t revision)
+static enum api_result answer(struct call *call, const struct instance *value)
 {
 	struct buf *out = &call->response->body;
 
 	buf_put(out, "{\"status\":\"");
-	buf_put(out, status_name(status));
+	buf_put(out, status_name(value->status));
 	buf_put(out, "\",\"ttl_ms\":");
-	buf_put_i64(out, ttl_ms);
+	buf_put_i64(out, value->ttl_ms);
 	buf_put(out, ",\"revision\":");
-	buf_put_u64(out, revision);
+	buf_put_u64(out, value->revision);
 	buf_put_char(out, '}');
 	return call_answer(call, 200, TYPE_JSON);
 }
@@ -25,22 +24,18 @@ static enum api_result answer(struct call *call, enum status status, int64_t ttl
 static enum api_result beaten(struct call *call, struct parked *parked)
 {
 	int error = change_of(parked)->command.error;
-	struct instance value;
 
 	parked_free(parked);
-	const struct snapshot *now = snapshot_enter(call->api->store);
-	const struct service *service = snapshot_service(now, call->service);
-	const struct member *member = service ? service_member(service, call->id) : NULL;
+	const struct snapshot *now = snapshot_enter(v1_of(call)->store);
+	const struct service *service = snapshot_service(now, path_service(call));
+	const struct member *member = service ? service_member(service, path_id(call)) : NULL;
 	call_seen(call, now);
-	if (error == 0 && member == NULL)
-		error = -ENOENT; /* deregistered in the meantime */
-	if (error == 0)
-		value = member->value;
-	snapshot_leave(call->api->store);
+	if (error == 0 && member != NULL)
+		(void)answer(call, &member->value);
+	snapshot_leave(v1_of(call)->store);
 
-	if (error == 0)
-		return answer(call, value.status, value.ttl_ms, value.revision);
-	call_refuse(call, error);
+	if (error < 0 || member == NULL) /* it was deregistered in the meantime */
+		call_refuse(call, error < 0 ? error : -ENOENT);
 	return API_DONE;
 }
 
@@ -80,7 +75,7 @@ static const struct query_rule beat_rules[] = {
 
 enum api_result heartbeat_post(struct call *call)
 {
-	struct api *api = call->api;
+	struct v1 *v1 = v1_of(call);
 	struct heartbeat heartbeat = {0};
 	uint64_t incarnation = 0; /* any */
 	struct instance value;
@@ -93,34 +88,34 @@ enum api_result heartbeat_post(struct call *call)
 	if (call->request->body.len > 0 && !read_heartbeat(call, &heartbeat))
 		return API_DONE;
 
-	const struct snapshot *now = snapshot_enter(api->store);
-	const struct service *service = snapshot_service(now, call->service);
-	const struct member *member = service ? service_member(service, call->id) : NULL;
+	const struct snapshot *now = snapshot_enter(v1->store);
+	const struct service *service = snapshot_service(now, path_service(call));
+	const struct member *member = service ? service_member(service, path_id(call)) : NULL;
 	call_seen(call, now);
 	if (member != NULL && incarnation != 0 && member->value.incarnation != incarnation) {
 		problem(call->response, "another-incarnation",
 		        "the instance is in its incarnation %" PRIu64 " now, not %" PRIu64,
 		        member->value.incarnation, incarnation);
-		snapshot_leave(api->store);
+		snapshot_leave(v1->store);
 		return API_DONE;
 	}
 	if (member != NULL) {
 		if (heartbeat.set_load)
 			atomic_store_explicit(&member->lease->load_ppm, heartbeat.load_ppm,
 			                      memory_order_relaxed);
-		r = registry_renew(api->registry, member);
+		r = registry_renew(v1->registry, member);
 		value = member->value;
 		settled = value.status != STATUS_UNHEALTHY &&
 		          (!heartbeat.set_drain || heartbeat.wants_drain == value.wants_drain);
 	}
-	snapshot_leave(api->store);
+	snapshot_leave(v1->store);
 
 	if (r < 0) {
 		call_refuse(call, r);
 		return API_DONE;
 	}
 	if (settled)
-		return answer(call, value.status, value.ttl_ms, value.revision);
+		return answer(call, &value);
 	if (member != NULL)
 		return command(call, &heartbeat, incarnation);
 	if (call_path_is_valid(call))

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "model/valid.h"
 #include "v1/fields.h"
+#include "v1/limits.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -79,7 +79,7 @@ static enum api_result registered(struct call *call, struct parked *parked)
 /** The id that is to be registered, if the path names one. */
 static bool id_is_registrable(struct call *call)
 {
-	if (call->id.len == 0 || valid_path_id(call->id))
+	if (path_id(call).len == 0 || valid_path_id(path_id(call)))
 		return true;
 	problem(call->response, "invalid-id",
 	        "an instance id must not be '.' or '..': clients and proxies that normalise paths "
@@ -90,7 +90,7 @@ static bool id_is_registrable(struct call *call)
 /** Reads the body as a record of the path's service and id. @return NULL when refused */
 static struct registration *read_record(struct call *call)
 {
-	struct api *api = call->api;
+	struct v1 *v1 = v1_of(call);
 	struct str body = call->request->body;
 	struct registration *registration;
 	struct field_errors errors;
@@ -105,9 +105,9 @@ static struct registration *read_record(struct call *call)
 
 	struct instance *instance = &registration->change.command.instance;
 	instance->weight = WEIGHT_DEFAULT;
-	instance->ttl_ms = atomic_load_explicit(&api->default_ttl_ms, memory_order_relaxed);
+	instance->ttl_ms = atomic_load_explicit(&v1->default_ttl_ms, memory_order_relaxed);
 	instance->remove_after_ms =
-		atomic_load_explicit(&api->default_remove_after_ms, memory_order_relaxed);
+		atomic_load_explicit(&v1->default_remove_after_ms, memory_order_relaxed);
 	field_errors_init(&errors);
 	int r = instance_from_json(body, registration->memory + MADE_ID_MAX, instance, &errors);
 	if (r < 0) {
@@ -123,20 +123,20 @@ static struct registration *read_record(struct call *call)
  * @return 0: it is another record; 1; -EAGAIN: it must not be acknowledged */
 static int renew(struct call *call, const struct instance *record)
 {
-	struct api *api = call->api;
+	struct v1 *v1 = v1_of(call);
 	int r = 0;
 
-	const struct snapshot *now = snapshot_enter(api->store);
-	const struct service *service = snapshot_service(now, call->service);
-	const struct member *member = service ? service_member(service, call->id) : NULL;
+	const struct snapshot *now = snapshot_enter(v1->store);
+	const struct service *service = snapshot_service(now, path_service(call));
+	const struct member *member = service ? service_member(service, path_id(call)) : NULL;
 	if (member != NULL && member->value.status != STATUS_UNHEALTHY &&
 	    instance_same_record(&member->value, record)) {
-		r = registry_renew(api->registry, member) < 0 ? -EAGAIN : 1;
+		r = registry_renew(v1->registry, member) < 0 ? -EAGAIN : 1;
 		call_seen(call, now);
 	}
 	if (r > 0)
 		member_put_json_live(&call->response->body, member, clock_real_ms());
-	snapshot_leave(api->store);
+	snapshot_leave(v1->store);
 	return r;
 }
 
@@ -186,11 +186,11 @@ static struct str make_id(const struct instance *instance, char *out)
 
 static bool is_taken(struct call *call, struct str id)
 {
-	const struct snapshot *now = snapshot_enter(call->api->store);
-	const struct service *service = snapshot_service(now, call->service);
+	const struct snapshot *now = snapshot_enter(v1_of(call)->store);
+	const struct service *service = snapshot_service(now, path_service(call));
 	bool taken = service != NULL && service_member(service, id) != NULL;
 
-	snapshot_leave(call->api->store);
+	snapshot_leave(v1_of(call)->store);
 	return taken;
 }
 
@@ -234,8 +234,8 @@ static enum api_result put_past(struct call *call, struct travel *travel,
                                 const struct snapshot *then)
 {
 	bool text = container_of(travel, struct instance_travel, travel)->text;
-	const struct service *service = snapshot_service(then, call->service);
-	const struct member *member = service ? service_member(service, call->id) : NULL;
+	const struct service *service = snapshot_service(then, path_service(call));
+	const struct member *member = service ? service_member(service, path_id(call)) : NULL;
 	struct buf *body = &call->response->body;
 
 	if (member == NULL) {
@@ -260,7 +260,7 @@ static enum api_result get_past(struct call *call, const struct moment *moment, 
 	if (past == NULL)
 		return API_DONE;
 	past->text = text;
-	past->travel.query.at.id = call->id;
+	past->travel.query.at.id = path_id(call);
 	return travel_submit(call, &past->travel);
 }
 
@@ -276,9 +276,9 @@ enum api_result instance_get(struct call *call)
 		return API_DONE;
 	if (moment.is_given)
 		return get_past(call, &moment, text);
-	const struct snapshot *now = snapshot_enter(call->api->store);
-	const struct service *service = snapshot_service(now, call->service);
-	const struct member *member = service ? service_member(service, call->id) : NULL;
+	const struct snapshot *now = snapshot_enter(v1_of(call)->store);
+	const struct service *service = snapshot_service(now, path_service(call));
+	const struct member *member = service ? service_member(service, path_id(call)) : NULL;
 	call_seen(call, now);
 	if (member != NULL && text)
 		put_row(body, member);
@@ -286,7 +286,7 @@ enum api_result instance_get(struct call *call)
 		member_put_json_live(body, member, clock_real_ms());
 	if (member != NULL)
 		call_tell_held(call, service);
-	snapshot_leave(call->api->store);
+	snapshot_leave(v1_of(call)->store);
 
 	if (member != NULL)
 		return call_answer(call, 200, text ? TYPE_TEXT : TYPE_JSON);
@@ -313,7 +313,7 @@ enum api_result instance_delete(struct call *call)
 
 	if (!call_no_query(call) || !call_path_is_valid(call))
 		return API_DONE;
-	if (call->request->if_match.data == NULL && !is_taken(call, call->id))
+	if (call->request->if_match.data == NULL && !is_taken(call, path_id(call)))
 		return call_answer(call, 204, NULL);
 	change = change_new(call, sizeof(*change), COMMAND_DEREGISTER, deregistered);
 	if (change == NULL)
@@ -394,9 +394,9 @@ static enum api_result intended(struct call *call, struct parked *parked)
 
 	if (wait_for_watchers(call, intention))
 		return call_suspend(call, parked, 0);
-	const struct snapshot *now = snapshot_enter(call->api->store);
-	const struct service *service = snapshot_service(now, call->service);
-	const struct member *member = service ? service_member(service, call->id) : NULL;
+	const struct snapshot *now = snapshot_enter(v1_of(call)->store);
+	const struct service *service = snapshot_service(now, path_service(call));
+	const struct member *member = service ? service_member(service, path_id(call)) : NULL;
 	call_seen(call, now);
 	if (error == 0 && member == NULL)
 		error = -ENOENT; /* deregistered in the meantime */
@@ -404,7 +404,7 @@ static enum api_result intended(struct call *call, struct parked *parked)
 		member_put_json_live(&call->response->body, member, clock_real_ms());
 	if (error == 0 && intention->receipt != NULL)
 		put_told(&call->response->body, intention->receipt);
-	snapshot_leave(call->api->store);
+	snapshot_leave(v1_of(call)->store);
 	parked_free(parked);
 
 	if (error == 0)
@@ -434,7 +434,7 @@ static bool read_intention(struct call *call, struct intention *intention)
 	if (intent.wait_ms == 0)
 		return true;
 	intention->receipt = command->receipt =
-		watch_receipt_new(registry_watch(call->api->registry));
+		watch_receipt_new(registry_watch(v1_of(call)->registry));
 	if (intention->receipt == NULL)
 		problem_errno(call->response, -ENOMEM);
 	return intention->receipt != NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** Lookups: the instances of one service. */
-#include "api/call.h"
 #include "balance/balance.h"
+#include "v1/internal.h"
 #include "v1/selection.h"
 #include "v1/travel.h"
 #include "v1/wait.h"
@@ -9,8 +9,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define ALL_STATUSES ((1u << STATUS_COUNT) - 1)
 
 enum {
 	LOOKUP_FORMAT = PARAM_PRETTY + 1,
@@ -44,34 +42,6 @@ struct lookup {
 	bool text;
 	struct moment moment;
 };
-
-bool call_statuses(struct call *call, struct str text, unsigned *ret_statuses)
-{
-	unsigned statuses = 0;
-
-	while (true) {
-		const char *comma = text.len > 0 ? memchr(text.data, ',', text.len) : NULL;
-		struct str word = {text.data, comma ? (size_t)(comma - text.data) : text.len};
-		enum status status;
-
-		if (str_equal(word, STR("any"))) {
-			statuses |= ALL_STATUSES;
-		} else if (status_parse(word, &status) == 0) {
-			statuses |= 1u << status;
-		} else {
-			problem(call->response, "invalid-parameter",
-			        "status must be any or a list of healthy, unhealthy and draining, "
-			        "not '%.*s'",
-			        (int)(word.len < 40 ? word.len : 40), word.len ? word.data : "");
-			return false;
-		}
-		if (comma == NULL)
-			break;
-		text = (struct str){comma + 1, text.len - word.len - 1};
-	}
-	*ret_statuses = statuses;
-	return true;
-}
 
 static bool read_lookup(struct call *call, struct lookup *lookup)
 {
@@ -212,7 +182,7 @@ static enum api_result put_unknown(struct call *call)
 {
 	if (call_path_is_valid(call))
 		problem(call->response, "unknown-service", "no instance of '%.*s' is registered",
-		        (int)call->service.len, call->service.data);
+		        (int)path_service(call).len, path_service(call).data);
 	return API_DONE;
 }
 
@@ -238,7 +208,7 @@ static enum api_result put_past(struct call *call, struct travel *travel,
                                 const struct snapshot *then)
 {
 	const struct lookup *lookup = &container_of(travel, struct lookup_travel, travel)->lookup;
-	const struct service *service = snapshot_service(then, call->service);
+	const struct service *service = snapshot_service(then, path_service(call));
 
 	return service != NULL ? put_lookup(call, service, lookup) : put_unknown(call);
 }
@@ -281,8 +251,9 @@ static uint64_t fingerprint(const struct service *service, const struct lookup *
 static uint64_t result_revision(const struct call *call, const struct service *service,
                                 const struct lookup *lookup)
 {
-	return service != NULL ? lookup_revision(service, lookup)
-	                       : registry_removed_revision(call->api->registry, call->service);
+	return service != NULL
+	               ? lookup_revision(service, lookup)
+	               : registry_removed_revision(v1_of(call)->registry, path_service(call));
 }
 
 /** Inside a visit. Is the result another than the client has, as far as can be told? */
@@ -340,8 +311,8 @@ static enum api_result look(struct call *call, const struct lookup *lookup,
                             struct lookup_wait *wait)
 {
 	for (;;) {
-		const struct snapshot *now = snapshot_enter(call->api->store);
-		const struct service *service = snapshot_service(now, call->service);
+		const struct snapshot *now = snapshot_enter(v1_of(call)->store);
+		const struct service *service = snapshot_service(now, path_service(call));
 		bool waits =
 			lookup->wait.wait_ms > 0 && (wait == NULL || !wait->wait.parked.expired);
 
@@ -350,28 +321,28 @@ static enum api_result look(struct call *call, const struct lookup *lookup,
 			enum api_result result = put_now(call, service, lookup);
 			wait_answered(wait != NULL ? &wait->wait : NULL, call,
 			              snapshot_revision(now));
-			snapshot_leave(call->api->store);
+			snapshot_leave(v1_of(call)->store);
 			return result;
 		}
 		struct watcher watcher = {.aspects = lookup->statuses,
 		                          .seen = result_revision(call, service, lookup),
 		                          .has = snapshot_revision(now)};
 		uint64_t print = fingerprint(service, lookup);
-		snapshot_leave(call->api->store);
+		snapshot_leave(v1_of(call)->store);
 
 		if (wait == NULL)
 			wait = lookup_wait_new(call, lookup);
 		if (wait == NULL)
 			return API_DONE;
 		lookup = &wait->lookup;
-		watcher.topic = call->service;
+		watcher.topic = path_service(call);
 		wait->fingerprint = print;
 		wait_add(&wait->wait, &watcher);
 
-		now = snapshot_enter(call->api->store);
-		service = snapshot_service(now, call->service);
+		now = snapshot_enter(v1_of(call)->store);
+		service = snapshot_service(now, path_service(call));
 		bool moved = result_revision(call, service, lookup) > watcher.seen;
-		snapshot_leave(call->api->store);
+		snapshot_leave(v1_of(call)->store);
 		if (!moved || !wait_remove(&wait->wait))
 			return call_suspend(call, &wait->wait.parked, 0);
 	}

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /** About the daemon itself. Nothing here touches the disk or a lock. */
-#include "api/call.h"
 #include "api/scan.h"
 #include "balance/balance.h"
 #include "base/clock.h"
 #include "base/version.h"
 #include "metrics/metrics.h"
 #include "v1/batch_json.h"
+#include "v1/internal.h"
 #include "v1/travel.h"
 
 #include <inttypes.h>
@@ -15,23 +15,22 @@
 extern const char schema_openapi[];
 extern const size_t schema_openapi_len;
 
-static void put_limits(struct buf *out, const struct api *api)
+static void put_limits(struct buf *out, const struct call *call)
 {
+	const struct v1 *v1 = v1_of(call);
+	struct api_limits limits_of_api = api_limits(call->api);
 	const struct {
 		const char *name;
 		int64_t value;
 	} limits[] = {
-		{"instances", atomic_load_explicit(&api->max_instances, memory_order_relaxed)},
+		{"instances", atomic_load_explicit(&v1->max_instances, memory_order_relaxed)},
 		{"registry_bytes",
-	         atomic_load_explicit(&api->max_registry_bytes, memory_order_relaxed)},
-		{"watchers", atomic_load_explicit(&api->max_watchers, memory_order_relaxed)},
-		{"unsent_bytes",
-	         atomic_load_explicit(&api->max_unsent_bytes, memory_order_relaxed)},
-		{"unsent_bytes_per_peer",
-	         atomic_load_explicit(&api->max_unsent_bytes_per_peer, memory_order_relaxed)},
-		{"connections", atomic_load_explicit(&api->connections, memory_order_relaxed)},
-		{"connections_per_peer",
-	         atomic_load_explicit(&api->connections_per_peer, memory_order_relaxed)},
+	         atomic_load_explicit(&v1->max_registry_bytes, memory_order_relaxed)},
+		{"watchers", limits_of_api.watchers},
+		{"unsent_bytes", limits_of_api.unsent_bytes},
+		{"unsent_bytes_per_peer", limits_of_api.unsent_bytes_per_peer},
+		{"connections", limits_of_api.connections},
+		{"connections_per_peer", limits_of_api.connections_per_peer},
 		{"wait_ms", WAIT_MS_MAX},
 		{"stream_page_bytes", STREAM_PAGE_BYTES},
 		{"past_page_bytes", PAST_PAGE_BYTES},
@@ -50,7 +49,7 @@ static void put_limits(struct buf *out, const struct api *api)
 		{"body_bytes", API_BODY_MAX},
 		{"json_depth", JSON_DEPTH_MAX},
 		{"json_tokens", JSON_TOKENS_MAX},
-		{"batch_body_bytes", API_BATCH_BODY_MAX},
+		{"batch_body_bytes", V1_BATCH_BODY_MAX},
 		{"batch_entries", BATCH_ENTRIES_MAX},
 		{"pick_count", PICK_COUNT_MAX},
 		{"pick_exclude", PICK_EXCLUDE_MAX},
@@ -67,15 +66,15 @@ static void put_limits(struct buf *out, const struct api *api)
 
 enum api_result status_get(struct call *call)
 {
-	struct api *api = call->api;
+	struct v1 *v1 = v1_of(call);
 	struct buf *out = &call->response->body;
 
 	if (!call_no_query(call))
 		return API_DONE;
-	const struct snapshot *now = snapshot_enter(api->store);
+	const struct snapshot *now = snapshot_enter(v1->store);
 	struct snapshot_counts counts = snapshot_counts(now);
 	call_seen(call, now);
-	snapshot_leave(api->store);
+	snapshot_leave(v1->store);
 
 	buf_put(out, "{\"version\":");
 	buf_put_json(out, str_of(rollcall_version));
@@ -83,17 +82,17 @@ enum api_result status_get(struct call *call)
 	           ",\"uptime_ms\":%" PRId64 ",\"revision\":%" PRIu64 ",\"services\":%" PRIu64
 	           ",\"instances\":{\"healthy\":%" PRIu64 ",\"unhealthy\":%" PRIu64
 	           ",\"draining\":%" PRIu64 "}",
-	           clock_ms() - api->started_ms, call->response->revision, counts.services,
+	           clock_ms() - v1->started_ms, call->response->revision, counts.services,
 	           counts.instances[STATUS_HEALTHY], counts.instances[STATUS_UNHEALTHY],
 	           counts.instances[STATUS_DRAINING]);
 	buf_printf(out, ",\"registry_bytes\":%" PRIu64, counts.bytes);
-	buf_printf(out, ",\"expiry_held_services\":%u", registry_held_services(api->registry));
+	buf_printf(out, ",\"expiry_held_services\":%u", registry_held_services(v1->registry));
 	buf_printf(out, ",\"storage\":{\"failed\":%s,\"full\":%s,\"locked\":%s}",
-	           registry_has_failed(api->registry) ? "true" : "false",
-	           registry_is_full(api->registry) ? "true" : "false",
-	           registry_is_locked(api->registry) ? "true" : "false");
+	           registry_has_failed(v1->registry) ? "true" : "false",
+	           registry_is_full(v1->registry) ? "true" : "false",
+	           registry_is_locked(v1->registry) ? "true" : "false");
 	buf_put(out, ",\"limits\":{");
-	put_limits(out, api);
+	put_limits(out, call);
 	buf_put(out, "}}");
 	return call_answer(call, 200, TYPE_JSON);
 }
@@ -108,15 +107,15 @@ enum api_result healthz_get(struct call *call)
 
 enum api_result readyz_get(struct call *call)
 {
-	struct api *api = call->api;
+	struct v1 *v1 = v1_of(call);
 
 	if (!call_no_query(call))
 		return API_DONE;
-	if (atomic_load_explicit(&api->stopping, memory_order_relaxed)) {
+	if (api_is_stopping(call->api)) {
 		problem(call->response, "shutting-down", "the daemon is stopping");
 		return API_DONE;
 	}
-	if (registry_has_failed(api->registry)) {
+	if (registry_has_failed(v1->registry)) {
 		problem(call->response, "storage-failed",
 		        "the journal failed: no change is accepted until the daemon has restarted");
 		return API_DONE;
@@ -129,10 +128,10 @@ enum api_result metrics_get(struct call *call)
 {
 	if (!call_no_query(call))
 		return API_DONE;
-	const struct snapshot *now = snapshot_enter(call->api->store);
+	const struct snapshot *now = snapshot_enter(v1_of(call)->store);
 	struct snapshot_counts counts = snapshot_counts(now);
 	call_seen(call, now);
-	snapshot_leave(call->api->store);
+	snapshot_leave(v1_of(call)->store);
 
 	metrics_set(METRIC_REVISION, (int64_t)call->response->revision);
 	metrics_set(METRIC_SERVICES, (int64_t)counts.services);
@@ -142,7 +141,7 @@ enum api_result metrics_get(struct call *call)
 	metrics_set(METRIC_REGISTRY_BYTES, (int64_t)counts.bytes);
 	metrics_set(METRIC_UNSENT, (int64_t)api_held_bytes(call->api));
 	metrics_set(METRIC_STREAM_LAG,
-	            (int64_t)streams_lag(&call->api->streams, call->response->revision));
+	            (int64_t)live_lag(&v1_of(call)->streams, call->response->revision));
 	metrics_render(&call->response->body);
 	return call_answer(call, 200, "text/plain; version=0.0.4; charset=utf-8");
 }
@@ -157,7 +156,8 @@ enum api_result openapi_get(struct call *call)
 
 enum api_result problem_get(struct call *call)
 {
-	const struct problem_code *code = problem_find(call->service); /* the path's only word */
+	const struct problem_code *code =
+		problem_find(path_service(call)); /* the path's only word */
 	struct buf *out = &call->response->body;
 
 	if (!call_no_query(call))
@@ -179,11 +179,10 @@ enum api_result root_get(struct call *call)
 	if (!call_no_query(call))
 		return API_DONE;
 	buf_printf(out, "rollcall %s\n\n", rollcall_version);
-	for (size_t i = 0; i < api_route_count; i++)
+	for (size_t i = 0; i < v1_route_count; i++)
 		for (unsigned method = 0; method < API_OTHER; method++)
-			if (api_routes[i].on[method].handle != NULL)
-				buf_printf(out, "%-6s %s\n", methods[method],
-				           api_routes[i].pattern);
+			if (v1_routes[i].on[method].handle != NULL)
+				buf_printf(out, "%-6s %s\n", methods[method], v1_routes[i].pattern);
 	buf_put(out,
 	        "\nGET lists take ?format=text and ?pretty. The whole contract: /openapi.json\n");
 	return call_answer(call, 200, TYPE_TEXT);

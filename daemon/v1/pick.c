@@ -213,7 +213,7 @@ static void refuse_all(struct call *call, const struct service *service, const s
 	struct buf *body = &call->response->body;
 
 	problem(call->response, "no-healthy-instance", "no healthy instance of '%.*s' matches",
-	        (int)call->service.len, call->service.data);
+	        (int)path_service(call).len, path_service(call).data);
 	if (!wish->explain || buf_error(body) < 0)
 		return;
 	body->len--; /* the end of the line */
@@ -239,8 +239,8 @@ static int pick_from(struct call *call, const struct service *service, const str
 /** The same of what is registered now. @return as pick_from(); -ENOENT: no such service */
 static int try_pick(struct call *call, const struct wish *wish)
 {
-	const struct snapshot *now = snapshot_enter(call->api->store);
-	const struct service *service = snapshot_service(now, call->service);
+	const struct snapshot *now = snapshot_enter(v1_of(call)->store);
+	const struct service *service = snapshot_service(now, path_service(call));
 	int count = -ENOENT;
 
 	call_seen(call, now);
@@ -248,7 +248,7 @@ static int try_pick(struct call *call, const struct wish *wish)
 		call_tell_held(call, service);
 		count = pick_from(call, service, wish);
 	}
-	snapshot_leave(call->api->store);
+	snapshot_leave(v1_of(call)->store);
 	return count;
 }
 
@@ -256,7 +256,7 @@ static enum api_result refuse(struct call *call, int r)
 {
 	if (r == -ENOENT && call_path_is_valid(call))
 		problem(call->response, "unknown-service", "no instance of '%.*s' is registered",
-		        (int)call->service.len, call->service.data);
+		        (int)path_service(call).len, path_service(call).data);
 	else if (r < 0 && r != -ENOENT)
 		problem_errno(call->response, r);
 	return API_DONE;
@@ -311,7 +311,7 @@ static enum api_result pick_past(struct call *call, struct travel *travel,
                                  const struct snapshot *then)
 {
 	const struct wish *wish = &container_of(travel, struct pick_travel, travel)->wish;
-	const struct service *service = snapshot_service(then, call->service);
+	const struct service *service = snapshot_service(then, path_service(call));
 
 	int r = service != NULL ? pick_from(call, service, wish) : -ENOENT;
 	if (r <= 0)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#include "api/call.h"
+#include "v1/internal.h"
 
 /* clang-format off */
-const struct route api_routes[] = {
+const struct route v1_routes[] = {
 	{"/v1/services/{service}/pick",      4, {[API_GET] = {pick_get, 0, true}}},
 	{"/v1/services/{service}/watch",     4, {[API_GET] = {watch_get, 0}}},
 	{"/v1/services/{service}",           3, {[API_GET] = {service_get, 0, true}}},
@@ -16,7 +16,7 @@ const struct route api_routes[] = {
 	{"/v1/services/{service}/instances/{id}/history", 6, {[API_GET] = {history_get, 0}}},
 	{"/v1/services/{service}/instances", 4, {[API_POST] = {instances_post, API_BODY_MAX}}},
 	{"/v1/services",                     2, {[API_GET] = {services_get, 0, true}}},
-	{"/v1/heartbeats",                   2, {[API_POST] = {heartbeats_post, API_BATCH_BODY_MAX}}},
+	{"/v1/heartbeats",                   2, {[API_POST] = {heartbeats_post, V1_BATCH_BODY_MAX}}},
 	{"/v1/events",                       2, {[API_GET] = {events_get, 0, true}}},
 	{"/v1/diff",                         2, {[API_GET] = {diff_get, 0}}},
 	{"/v1/status",                       2, {[API_GET] = {status_get, 0}}},
@@ -28,4 +28,4 @@ const struct route api_routes[] = {
 	{"/",                                1, {[API_GET] = {root_get, 0}}},
 };
 /* clang-format on */
-const size_t api_route_count = ARRAY_LEN(api_routes);
+const size_t v1_route_count = ARRAY_LEN(v1_routes);

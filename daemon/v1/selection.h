@@ -10,9 +10,9 @@
  */
 #pragma once
 
-#include "api/call.h"
 #include "api/pretty.h"
 #include "snapshot/snapshot.h"
+#include "v1/internal.h"
 
 struct selection {
 	bool text;

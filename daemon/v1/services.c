@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /** The listing of services. */
-#include "api/call.h"
 #include "api/pretty.h"
 #include "balance/balance.h"
+#include "v1/internal.h"
 #include "v1/text.h"
 #include "v1/travel.h"
 #include "v1/wait.h"
@@ -160,7 +160,7 @@ static enum api_result put_listing(struct call *call, const struct snapshot *now
 static bool has_changed(const struct call *call, const struct snapshot *now,
                         const struct listing *listing, uint64_t since)
 {
-	const struct registry *registry = call->api->registry;
+	const struct registry *registry = v1_of(call)->registry;
 
 	if (since > snapshot_revision(now))
 		return true;
@@ -243,16 +243,16 @@ static enum api_result list(struct call *call, const struct listing *listing, ui
                             struct list_wait *wait)
 {
 	for (;;) {
-		const struct snapshot *now = snapshot_enter(call->api->store);
+		const struct snapshot *now = snapshot_enter(v1_of(call)->store);
 		if (!waits(listing, wait) || has_changed(call, now, listing, since)) {
 			enum api_result result = put_listing(call, now, listing);
 			wait_answered(wait != NULL ? &wait->wait : NULL, call,
 			              snapshot_revision(now));
-			snapshot_leave(call->api->store);
+			snapshot_leave(v1_of(call)->store);
 			return result;
 		}
 		since = snapshot_revision(now);
-		snapshot_leave(call->api->store);
+		snapshot_leave(v1_of(call)->store);
 
 		if (wait == NULL)
 			wait = list_wait_new(call, listing);
@@ -264,8 +264,8 @@ static enum api_result list(struct call *call, const struct listing *listing, ui
 		                                        .seen = since,
 		                                        .has = since});
 
-		bool moved = snapshot_revision(snapshot_enter(call->api->store)) > since;
-		snapshot_leave(call->api->store);
+		bool moved = snapshot_revision(snapshot_enter(v1_of(call)->store)) > since;
+		snapshot_leave(v1_of(call)->store);
 		if (!moved || !wait_remove(&wait->wait))
 			return call_suspend(call, &wait->wait.parked, 0);
 	}

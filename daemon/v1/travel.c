@@ -105,7 +105,7 @@ struct travel *travel_new(struct call *call, size_t size, enum archive_kind kind
 		free(travel);
 		return NULL;
 	}
-	travel->registry = call->api->registry;
+	travel->registry = v1_of(call)->registry;
 	buf_init(&travel->out, call->response->body.most);
 	travel->query.kind = kind;
 	travel->query.done = wake;
@@ -146,7 +146,7 @@ struct travel *travel_to(struct call *call, size_t size, const struct moment *mo
 	if (travel == NULL)
 		return NULL;
 	travel->query.at = moment->at;
-	travel->query.at.service = call->service;
+	travel->query.at.service = path_service(call);
 	travel->put = put;
 	return travel;
 }

@@ -2,10 +2,7 @@
 /** Requests about the past: ?at= of reads, differences, the life of an instance. */
 #pragma once
 
-#include "api/call.h"
-
-/** A page of differences or of a life ends with what reaches so many bytes. */
-#define PAST_PAGE_BYTES (4u << 20)
+#include "v1/internal.h"
 
 /** What ?at= says. */
 struct moment {

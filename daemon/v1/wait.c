@@ -2,6 +2,7 @@
 #include "v1/wait.h"
 
 #include "base/clock.h"
+#include "v1/internal.h"
 
 bool wait_read(struct call *call, const struct query_rule *rules, unsigned revision_rule,
                unsigned wait_rule, struct wait_query *ret)
@@ -31,7 +32,7 @@ bool wait_init(struct wait *wait, struct call *call, const struct parked_kind *k
 	if (!call_waiting_enter(call))
 		return false;
 	wait->counted = call->api;
-	wait->hub = registry_watch(call->api->registry);
+	wait->hub = registry_watch(v1_of(call)->registry);
 	call->request->park_until_ms = clock_ms_after((int64_t)wait_ms);
 	return parked_init(&wait->parked, call, kind, finish);
 }

@@ -13,8 +13,8 @@
  */
 #pragma once
 
-#include "api/call.h"
 #include "base/attr.h"
+#include "v1/internal.h"
 #include "watch/watch.h"
 
 #include <stdbool.h>

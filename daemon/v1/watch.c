@@ -5,8 +5,8 @@
  * gets fewer and larger steps. A step is planned once, with a reference to each of its instances,
  * and rendered page by page while the reader takes it.
  */
-#include "api/call.h"
 #include "balance/balance.h"
+#include "v1/internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -56,7 +56,7 @@ struct steps {
 };
 
 struct view {
-	struct stream stream;
+	struct live_stream live;
 	struct str service;
 	unsigned statuses;
 	struct meta_filter filter;
@@ -165,7 +165,7 @@ static void add_step(struct view *view, const struct service *service, const str
 		return;
 	member_ref(member);
 	step->member = member;
-	view->stream.unsent += member_json_len(member);
+	view->live.stream.unsent += member_json_len(member);
 }
 
 /**
@@ -208,7 +208,7 @@ static void steps_free(struct view *view)
 	free(steps->list);
 	free(steps->old);
 	*steps = (struct steps){0};
-	view->stream.unsent = 0;
+	view->live.stream.unsent = 0;
 }
 
 static void put_instance(struct buf *out, const struct view *view, const struct step *step)
@@ -229,7 +229,7 @@ static void put_instance(struct buf *out, const struct view *view, const struct 
 /** What stands before the instances of the first snapshot. */
 static void put_beginning(struct view *view)
 {
-	struct buf *out = &view->stream.page;
+	struct buf *out = &view->live.stream.page;
 
 	buf_put(out, STREAM_RETRY);
 	put_head(out, "snapshot", view->steps.revision);
@@ -244,7 +244,7 @@ static void put_beginning(struct view *view)
 static void put_step(struct view *view, const struct step *step)
 {
 	const struct steps *steps = &view->steps;
-	struct buf *out = &view->stream.page;
+	struct buf *out = &view->live.stream.page;
 
 	if (step->kind == NULL) {
 		if (steps->next > 0)
@@ -265,7 +265,7 @@ static void put_step(struct view *view, const struct step *step)
 /** A page of the steps; after the last one the reader has all up to their page_end. */
 static void put_steps(struct view *view)
 {
-	struct stream *stream = &view->stream;
+	struct stream *stream = &view->live.stream;
 	struct steps *steps = &view->steps;
 
 	for (; steps->next < steps->count && stream->page.len < STREAM_PAGE_BYTES; steps->next++) {
@@ -281,8 +281,8 @@ static void put_steps(struct view *view)
 		return;
 	if (!view->has_begun)
 		buf_put(&stream->page, "]}\n\n");
-	stream->page_has = steps->count > 0 || !view->has_begun;
-	stream->page_end = steps->page_end;
+	view->live.page_has = steps->count > 0 || !view->has_begun;
+	view->live.page_end = steps->page_end;
 	view->has_begun = true;
 	steps_free(view);
 }
@@ -293,7 +293,7 @@ static uint64_t changed_revision(const struct view *view, const struct service *
 	uint64_t revision = 0;
 
 	if (service == NULL)
-		return registry_removed_revision(view->stream.api->registry, view->service);
+		return registry_removed_revision(view->live.v1->registry, view->service);
 	for (unsigned i = 0; i < STATUS_COUNT; i++)
 		if ((view->statuses & 1u << i) != 0 && service->status_revision[i] > revision)
 			revision = service->status_revision[i];
@@ -303,19 +303,18 @@ static uint64_t changed_revision(const struct view *view, const struct service *
 /** Finds what the reader does not have yet. @return 0 or -ENOMEM */
 static int look(struct view *view)
 {
-	struct stream *stream = &view->stream;
-	const struct snapshot *now = snapshot_enter(stream->api->store);
+	const struct snapshot *now = snapshot_enter(view->live.v1->store);
 	const struct service *service = snapshot_service(now, view->service);
 	struct result result = {NULL, 0};
 
 	view->seen = changed_revision(view, service);
 	view->steps.revision = service != NULL ? view->seen : snapshot_revision(now);
 	view->steps.page_end = snapshot_revision(now);
-	atomic_store_explicit(&stream->position, view->steps.page_end, memory_order_relaxed);
+	atomic_store_explicit(&view->live.position, view->steps.page_end, memory_order_relaxed);
 	int r = result_make(view, service, &result);
 	if (r == 0)
 		r = steps_make(view, service, &result);
-	snapshot_leave(stream->api->store);
+	snapshot_leave(view->live.v1->store);
 	if (r < 0) {
 		free(result.list);
 		return r;
@@ -327,16 +326,16 @@ static int look(struct view *view)
 
 static bool has_moved(const struct view *view, uint64_t seen)
 {
-	const struct snapshot *now = snapshot_enter(view->stream.api->store);
+	const struct snapshot *now = snapshot_enter(view->live.v1->store);
 	bool moved = changed_revision(view, snapshot_service(now, view->service)) > seen;
 
-	snapshot_leave(view->stream.api->store);
+	snapshot_leave(view->live.v1->store);
 	return moved;
 }
 
 static bool fill(struct stream *stream)
 {
-	struct view *view = container_of(stream, struct view, stream);
+	struct view *view = container_of(live_of(stream), struct view, live);
 
 	if (stream->expired && !stream->out.ending)
 		buf_put(&stream->page, ": nothing new\n\n");
@@ -356,18 +355,28 @@ static bool fill(struct stream *stream)
 		stream->is_over = true;
 		return true;
 	}
-	stream_wait(stream, view->seen, stream_keep_ms(stream));
-	return has_moved(view, view->seen) && stream_unwait(stream);
+	live_wait(&view->live, view->seen, stream_keep_ms(stream));
+	return has_moved(view, view->seen) && live_unwait(&view->live);
 }
 
 static void view_free(struct stream *stream)
 {
-	struct view *view = container_of(stream, struct view, stream);
+	struct view *view = container_of(live_of(stream), struct view, live);
 
+	live_leave(&view->live);
 	steps_free(view);
 	free(view->result.list);
 	free(view);
 }
+
+static const struct stream_kind view_kind = {
+	.gauge = METRIC_WATCH_STREAMS,
+	.begins_full = true,
+	.fill = fill,
+	.sent = live_sent,
+	.cancel = live_cancel,
+	.free = view_free,
+};
 
 static bool read_query(struct call *call, unsigned *ret_statuses, struct meta_filter *ret_filter)
 {
@@ -395,7 +404,7 @@ static struct str copy_to(char **end, struct str text)
 
 static struct view *view_new(const struct call *call, const struct meta_filter *filter)
 {
-	size_t bytes = call->service.len;
+	size_t bytes = path_service(call).len;
 
 	for (size_t i = 0; i < filter->count; i++)
 		bytes += filter->pair[i].key.len + filter->pair[i].value.len;
@@ -403,7 +412,7 @@ static struct view *view_new(const struct call *call, const struct meta_filter *
 	if (view == NULL)
 		return NULL;
 	char *end = view->memory;
-	view->service = copy_to(&end, call->service);
+	view->service = copy_to(&end, path_service(call));
 	view->filter.count = filter->count;
 	for (size_t i = 0; i < filter->count; i++) {
 		view->filter.pair[i].key = copy_to(&end, filter->pair[i].key);
@@ -426,12 +435,8 @@ enum api_result watch_get(struct call *call)
 		return API_DONE;
 	}
 	view->statuses = statuses;
-	view->stream.gauge = METRIC_WATCH_STREAMS;
-	view->stream.fill = fill;
-	view->stream.begins_full = true;
-	view->stream.free = view_free;
-	view->stream.watcher.topic = view->service;
-	view->stream.watcher.aspects = statuses;
-	buf_init(&view->stream.page, PAGE_MAX);
-	return stream_answer(call, &view->stream, 0, TYPE_SSE);
+	view->live.watcher.topic = view->service;
+	view->live.watcher.aspects = statuses;
+	buf_init(&view->live.stream.page, PAGE_MAX);
+	return live_answer(call, &view->live, &view_kind, 0, TYPE_SSE);
 }

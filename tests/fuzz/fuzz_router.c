@@ -5,6 +5,7 @@
 #include "api/query.h"
 #include "api/router.h"
 #include "base/check.h"
+#include "v1/internal.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -64,7 +65,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		memcpy(copy, data, size);
 	struct str target = {copy, size};
 	scratch.used = 0;
-	int r = router_find(api_routes, api_route_count, target, &scratch, &match);
+	const struct route_table table = {.routes = v1_routes, .count = v1_route_count};
+	const struct route_table *tables[] = {&table};
+
+	int r = router_find(tables, ARRAY_LEN(tables), target, &scratch, &match);
 	CHECK(r == 0 || r == -ENOENT || r == -EINVAL || r == -EMSGSIZE);
 	if (r == 0) {
 		for (size_t i = 0; i < ROUTE_PARAMS_MAX; i++)

@@ -15,6 +15,7 @@
 #include "registry/registry.h"
 #include "statedir.h"
 #include "suite.h"
+#include "v1/v1.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -23,6 +24,7 @@
 static struct registry *registry;
 static struct registry_options options;
 static struct config config;
+static struct v1 *native;
 static struct api *api;
 static struct api_request request;
 static struct api_response response;
@@ -56,14 +58,39 @@ static size_t slice_most = 65536;
 static bool reads_by_hand; /* the test calls read_slices() and api_release() */
 static bool stopped;
 
+static struct api_limits limits_of(const struct config *from)
+{
+	return (struct api_limits){.watchers = from->max_watchers,
+	                           .unsent_bytes = from->max_unsent_bytes,
+	                           .unsent_bytes_per_peer = from->max_unsent_bytes_per_peer};
+}
+
+/** Takes over what the test has changed in `config`. */
+__attribute__((unused)) static void api_fixture_reload(void)
+{
+	struct api_limits limits = limits_of(&config);
+
+	api_reload(api, &limits);
+	v1_reload(native, &config);
+}
+
 static void api_fixture_open(void)
 {
-	stopped = false;
+	static const struct route_table *tables[1];
 	struct journal_error error;
 
+	stopped = false;
 	ck_assert_msg(registry_open(&options, &registry, &error) == 0, "%s", error.text);
 	ck_ok(registry_start(registry));
-	ck_ok(api_open(registry, &config, &api));
+	ck_ok(v1_open(registry, &config, &native));
+	tables[0] = v1_table(native);
+	ck_ok(api_open(&(struct api_options){.tables = tables,
+	                                     .table_count = 1,
+	                                     .revision = v1_revision,
+	                                     .retained_bytes = snapshot_retired_bytes,
+	                                     .arg = native,
+	                                     .limits = limits_of(&config)},
+	               &api));
 }
 
 /** No more changes; reads go on. */
@@ -78,6 +105,7 @@ static void api_fixture_close(void)
 {
 	api_fixture_stop();
 	api_close(api);
+	v1_close(native);
 	registry_close(registry);
 }
 

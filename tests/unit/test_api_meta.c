@@ -2,8 +2,8 @@
 #include "api_fixture.h"
 
 #include "api/problem.h"
-#include "api/router.h"
 #include "base/version.h"
+#include "v1/internal.h"
 
 static bool body_has(const char *want)
 {
@@ -66,7 +66,7 @@ START_TEST(a_reload_changes_the_defaults)
 {
 	config.default_ttl_ms = 5000;
 	config.default_remove_after_ms = 0;
-	api_reload(api, &config);
+	api_fixture_reload();
 	put("web", "a", NULL);
 	ck_assert_int_eq(number("ttl_ms"), 5000);
 	ck_assert_int_eq(number("remove_after_ms"), 0);
@@ -77,8 +77,8 @@ START_TEST(the_root_lists_what_there_is)
 {
 	call("GET", "/", NULL);
 	ck_status(200);
-	for (size_t i = 0; i < api_route_count; i++)
-		ck_assert(body_has(api_routes[i].pattern));
+	for (size_t i = 0; i < v1_route_count; i++)
+		ck_assert(body_has(v1_routes[i].pattern));
 }
 END_TEST
 
@@ -110,17 +110,17 @@ START_TEST(the_contract_names_the_routes_and_no_others)
 	{
 		size_t i = 0;
 
-		while (i < api_route_count && strcmp(api_routes[i].pattern, path) != 0)
+		while (i < v1_route_count && strcmp(v1_routes[i].pattern, path) != 0)
 			i++;
-		ck_assert_msg(i < api_route_count, "%s is no route", path);
+		ck_assert_msg(i < v1_route_count, "%s is no route", path);
 		for (size_t m = 0; m < ARRAY_LEN(methods); m++)
 			if (methods[m] != NULL)
 				ck_assert_msg((json_object_get(operations, methods[m]) != NULL) ==
-				                      (api_routes[i].on[m].handle != NULL),
+				                      (v1_routes[i].on[m].handle != NULL),
 				              "%s %s", methods[m], path);
 		known++;
 	}
-	ck_assert_uint_eq(known, api_route_count);
+	ck_assert_uint_eq(known, v1_route_count);
 }
 END_TEST
 
@@ -216,7 +216,7 @@ START_TEST(only_what_takes_a_body_may_have_one)
 	ck_assert_uint_eq(body_max(API_HEAD, "/v1/services/web"), 0);
 	ck_assert_uint_eq(body_max(API_DELETE, "/v1/services/web/instances/a"), 0);
 	ck_assert_uint_eq(body_max(API_PUT, "/v1/services/web/instances/a"), API_BODY_MAX);
-	ck_assert_uint_eq(body_max(API_POST, "/v1/heartbeats?x"), API_BATCH_BODY_MAX);
+	ck_assert_uint_eq(body_max(API_POST, "/v1/heartbeats?x"), V1_BATCH_BODY_MAX);
 	/* these get their own answer */
 	ck_assert_uint_eq(body_max(API_POST, "/nothing"), API_BODY_MAX);
 	ck_assert_uint_eq(body_max(API_POST, "/v1/services"), API_BODY_MAX);

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "api_fixture.h"
 
-#include "api/call.h"
 #include "balance/balance.h"
 #include "terminal_cases.h"
-#include "v1/travel.h"
+#include "v1/internal.h"
 
 #include <stdatomic.h>
 
@@ -481,7 +480,7 @@ START_TEST(events_are_refused_when_too_much_is_unsent)
 	for (unsigned i = 0; i < 20; i++)
 		put("web", "a", i % 2 ? "\"weight\":1" : "\"weight\":2");
 	config.max_unsent_bytes = 5000;
-	api_reload(api, &config);
+	api_fixture_reload();
 	call("GET", "/v1/events?limit=5", NULL);
 	ck_status(200);
 	call("GET", "/v1/events", NULL);
@@ -490,7 +489,7 @@ START_TEST(events_are_refused_when_too_much_is_unsent)
 	ck_status(200);
 	ck_assert_uint_eq(api_held_bytes(api), 0);
 	config.max_unsent_bytes = 1 << 20;
-	api_reload(api, &config);
+	api_fixture_reload();
 	call("GET", "/v1/events", NULL);
 	ck_status(200);
 }

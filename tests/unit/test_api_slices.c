@@ -236,7 +236,7 @@ START_TEST(a_peer_that_reads_nothing_gets_one_answer_whatever_its_length)
 	_Atomic(uint64_t) unsent = 0;
 
 	config.max_unsent_bytes_per_peer = 1;
-	api_reload(api, &config);
+	api_fixture_reload();
 	request.peer_unsent = &unsent;
 	reads_by_hand = true;
 	call("GET", "/v1/services/web?status=any", NULL);
@@ -270,7 +270,7 @@ END_TEST
 START_TEST(a_change_is_never_refused_for_its_answer)
 {
 	config.max_unsent_bytes = 1;
-	api_reload(api, &config);
+	api_fixture_reload();
 	put_large("web", 118, 2); /* answered with the instance */
 	call("GET", "/v1/services/web/instances/i-1", NULL);
 	ck_status(200);

@@ -321,7 +321,7 @@ END_TEST
 START_TEST(streams_and_long_polls_are_counted_together)
 {
 	config.max_watchers = 1;
-	api_reload(api, &config);
+	api_fixture_reload();
 	put("web", "a", NULL);
 	ck_assert_uint_eq(ask("/v1/events", "text/event-stream", ""), 200);
 	ck_assert_int_eq(metrics_gauge(METRIC_EVENT_STREAMS), 1);
@@ -379,7 +379,7 @@ START_TEST(without_memory_a_stream_is_refused_or_ends_between_two_events)
 		}
 	}
 	config.max_watchers = 1; /* none has been forgotten */
-	api_reload(api, &config);
+	api_fixture_reload();
 	ck_assert_uint_eq(ask("/v1/services/web/watch", "", ""), 200);
 }
 END_TEST

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "api/router.h"
+#include "v1/internal.h"
 
 #include "suite.h"
 
@@ -10,7 +10,10 @@ static struct scratch scratch;
 static int find(const char *target, struct route_match *match)
 {
 	scratch.used = 0;
-	return router_find(api_routes, api_route_count, str_of(target), &scratch, match);
+	const struct route_table table = {.routes = v1_routes, .count = v1_route_count};
+	const struct route_table *tables[] = {&table};
+
+	return router_find(tables, ARRAY_LEN(tables), str_of(target), &scratch, match);
 }
 
 START_TEST(finds_the_route_of_each_target)
@@ -131,12 +134,12 @@ END_TEST
 
 START_TEST(every_pattern_is_as_deep_as_it_says)
 {
-	for (size_t i = 0; i < api_route_count; i++) {
+	for (size_t i = 0; i < v1_route_count; i++) {
 		unsigned slashes = 0;
 
-		for (const char *c = api_routes[i].pattern; *c != '\0'; c++)
+		for (const char *c = v1_routes[i].pattern; *c != '\0'; c++)
 			slashes += *c == '/';
-		ck_assert_uint_eq(api_routes[i].depth, slashes);
+		ck_assert_uint_eq(v1_routes[i].depth, slashes);
 	}
 }
 END_TEST

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/** What the handlers of the native API share. For files of this folder only. */
+#pragma once
+
+#include "api/call.h"
+#include "api/park.h"
+#include "api/stream.h"
+#include "base/attr.h"
+#include "base/check.h"
+#include "registry/registry.h"
+#include "v1/limits.h"
+#include "v1/live.h"
+#include "v1/v1.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct v1 {
+	struct magic magic;
+
+	/* set in v1_open(), never changed */
+	struct registry *registry;
+	struct snapshot_store *store;
+	int64_t started_ms;
+	struct route_table table;
+
+	/* atomic, relaxed: what a reload may change */
+	_Atomic(int64_t) default_ttl_ms;
+	_Atomic(int64_t) default_remove_after_ms;
+	_Atomic(int64_t) max_instances;
+	_Atomic(int64_t) max_registry_bytes;
+
+	struct live_streams streams;
+};
+MAGIC(v1, 0x7661);
+
+static inline struct v1 *v1_of(const struct call *call)
+{
+	struct v1 *v1 = call->match.table->self;
+
+	CHECK_MAGIC(v1, v1);
+	return v1;
+}
+
+/** Parameters of a path, in the order in which all patterns have them; empty when it has none. */
+static inline struct str path_service(const struct call *call)
+{
+	return call->match.param[0];
+}
+
+static inline struct str path_id(const struct call *call)
+{
+	return call->match.param[1];
+}
+
+/** The routes (routes.c). */
+extern const struct route v1_routes[];
+extern const size_t v1_route_count;
+
+/** A list of statuses between commas, or "any", as bits. */
+bool call_statuses(struct call *call, struct str text, unsigned *ret_statuses) MUST_USE;
+/** ?meta.KEY=VALUE, all of them. */
+struct meta_filter;
+bool call_meta_filter(struct call *call, unsigned rule, struct meta_filter *ret) MUST_USE;
+/** Once @p call is parked, the strings of @p filter are elsewhere. */
+void meta_filter_keep(struct meta_filter *filter, const struct call *call);
+
+/** Are service and id of the path valid words? For what was not found, or will be created. */
+bool call_path_is_valid(struct call *call) MUST_USE;
+/**
+ * If-Match: "REVISION" or *, as conditions of @p command.
+ * @return false: it is neither (told)
+ */
+bool call_conditions(struct call *call, struct command *command) MUST_USE;
+/** Refuses with what stands for the registry's @p error; names the instance that is not there. */
+void call_refuse(struct call *call, int error);
+/** Refuses a body as @p r and @p errors say. */
+void call_refuse_body(struct call *call, int r, struct field_errors *errors);
+
+/** The revision of the snapshot that is being read, for X-Rollcall-Revision. */
+void call_seen(struct call *call, const struct snapshot *snapshot);
+/** Sets the header that tells about a held expiry; inside the visit. */
+void call_tell_held(struct call *call, const struct service *service);
+/* handlers, each named after its route */
+enum api_result root_get(struct call *call);
+enum api_result services_get(struct call *call);
+enum api_result service_get(struct call *call);
+enum api_result watch_get(struct call *call);
+enum api_result instances_post(struct call *call);
+enum api_result instance_get(struct call *call);
+enum api_result instance_put(struct call *call);
+enum api_result instance_delete(struct call *call);
+enum api_result heartbeat_post(struct call *call);
+enum api_result heartbeats_post(struct call *call);
+enum api_result status_put(struct call *call);
+enum api_result pick_get(struct call *call);
+enum api_result events_get(struct call *call);
+enum api_result diff_get(struct call *call);
+enum api_result history_get(struct call *call);
+enum api_result status_get(struct call *call);
+enum api_result healthz_get(struct call *call);
+enum api_result readyz_get(struct call *call);
+enum api_result metrics_get(struct call *call);
+enum api_result openapi_get(struct call *call);
+enum api_result problem_get(struct call *call);

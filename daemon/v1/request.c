@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/** What handlers of the native API read from a request, and refuse of it, alike. */
+#include "v1/internal.h"
+
+#include "balance/balance.h"
+#include "base/parse.h"
+#include "model/valid.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#define ALL_STATUSES ((1u << STATUS_COUNT) - 1)
+
+bool call_statuses(struct call *call, struct str text, unsigned *ret_statuses)
+{
+	unsigned statuses = 0;
+
+	while (true) {
+		const char *comma = text.len > 0 ? memchr(text.data, ',', text.len) : NULL;
+		struct str word = {text.data, comma ? (size_t)(comma - text.data) : text.len};
+		enum status status;
+
+		if (str_equal(word, STR("any"))) {
+			statuses |= ALL_STATUSES;
+		} else if (status_parse(word, &status) == 0) {
+			statuses |= 1u << status;
+		} else {
+			problem(call->response, "invalid-parameter",
+			        "status must be any or a list of healthy, unhealthy and draining, "
+			        "not '%.*s'",
+			        (int)(word.len < 40 ? word.len : 40), word.len ? word.data : "");
+			return false;
+		}
+		if (comma == NULL)
+			break;
+		text = (struct str){comma + 1, text.len - word.len - 1};
+	}
+	*ret_statuses = statuses;
+	return true;
+}
+
+void meta_filter_keep(struct meta_filter *filter, const struct call *call)
+{
+	for (size_t i = 0; i < filter->count; i++) {
+		filter->pair[i].key = call_kept(call, filter->pair[i].key);
+		filter->pair[i].value = call_kept(call, filter->pair[i].value);
+	}
+}
+
+bool call_meta_filter(struct call *call, unsigned rule, struct meta_filter *ret)
+{
+	ret->count = 0;
+	for (size_t i = 0; i < call->query.count; i++) {
+		const struct query_item *item = &call->query.item[i];
+
+		if (item->rule != rule)
+			continue;
+		if (ret->count == PICK_FILTER_MAX) {
+			problem(call->response, "invalid-parameter",
+			        "more than %d filters on metadata", PICK_FILTER_MAX);
+			return false;
+		}
+		if (!call_text(call, item, &ret->pair[ret->count].value))
+			return false;
+		ret->pair[ret->count++].key = item->suffix;
+	}
+	return true;
+}
+
+/** As much of a wrong name as is worth showing. */
+static int shown(struct str name)
+{
+	return (int)(name.len < 80 ? name.len : 80);
+}
+
+bool call_path_is_valid(struct call *call)
+{
+	if (!valid_service_name(path_service(call))) {
+		problem(call->response, "invalid-service",
+		        "a service name is 1-%d of A-Z a-z 0-9 . _ - and starts with a letter or "
+		        "digit, not '%.*s'",
+		        SERVICE_NAME_MAX, shown(path_service(call)), path_service(call).data);
+		return false;
+	}
+	if (path_id(call).data != NULL && !valid_instance_id(path_id(call))) {
+		problem(call->response, "invalid-id",
+		        "an instance id is 1-%d printable ASCII characters without space, not "
+		        "'%.*s'",
+		        INSTANCE_ID_MAX, shown(path_id(call)), path_id(call).data);
+		return false;
+	}
+	return true;
+}
+
+void call_refuse(struct call *call, int error)
+{
+	if (error == -ENOENT)
+		problem(call->response, "not-registered",
+		        "'%.*s' of service '%.*s' is not registered: register it again",
+		        (int)path_id(call).len, path_id(call).data, (int)path_service(call).len,
+		        path_service(call).data);
+	else if (error == -ESTALE)
+		problem(call->response, "precondition-failed",
+		        "'%.*s' of service '%.*s' is not registered, or has changed since it was "
+		        "as If-Match says: %.*s",
+		        (int)path_id(call).len, path_id(call).data, (int)path_service(call).len,
+		        path_service(call).data, shown(call->request->if_match),
+		        call->request->if_match.data);
+	else
+		problem_errno(call->response, error);
+}
+
+bool call_conditions(struct call *call, struct command *command)
+{
+	struct str tag = call->request->if_match;
+
+	if (tag.data == NULL)
+		return true;
+	command->must_exist = true;
+	if (str_equal(tag, STR("*")))
+		return true;
+	if (tag.len > 2 && tag.data[0] == '"' && tag.data[tag.len - 1] == '"' &&
+	    parse_u64((struct str){tag.data + 1, tag.len - 2}, 1, INT64_MAX,
+	              &command->revision_is) == 0)
+		return true;
+	problem(call->response, "invalid-condition",
+	        "If-Match must be the instance's revision in double quotes, or *, not '%.*s'",
+	        (int)(tag.len < 80 ? tag.len : 80), tag.data);
+	return false;
+}
+
+void call_refuse_body(struct call *call, int r, struct field_errors *errors)
+{
+	if (r == -EINVAL)
+		problem_fields(call->response, errors);
+	else if (r == -EBADMSG)
+		problem(call->response, "malformed-json", "the body is not JSON as expected: %s",
+		        errors->text);
+	else
+		problem_errno(call->response, r);
+}
+
+void call_seen(struct call *call, const struct snapshot *snapshot)
+{
+	call->response->revision = snapshot_revision(snapshot);
+}
+
+void call_tell_held(struct call *call, const struct service *service)
+{
+	int64_t ms = registry_held_ms(v1_of(call)->registry, service);
+
+	if (ms > 0)
+		response_header(call->response, HEADER_EXPIRY_HELD, "%" PRId64, ms);
+}
