@@ -76,6 +76,7 @@ void api_response_init(struct api_response *response)
 	response->cache = NULL;
 	response->varies = false;
 	response_drop_headers(response);
+	response->refuse = NULL;
 	response->close = false;
 	response->stream = NULL;
 }
@@ -113,6 +114,8 @@ static int find_route(const struct api *api, struct api_request *request, struct
 	                    ret_match);
 	if (r == 0 && scratch->used == 0)
 		request->match = *ret_match;
+	else if (r == 0)
+		request->match.table = ret_match->table;
 	return r;
 }
 
@@ -156,20 +159,21 @@ static const struct route *route(struct call *call)
 
 	int r = find_route(call->api, request, &call->scratch, match);
 	if (r == -ENOENT)
-		problem(response, "not-found",
+		problem(response, PROBLEM_NOT_FOUND,
 		        "there is nothing at '%.*s'; GET / lists what there is",
 		        shown_path(request->target), request->target.data);
 	else if (r == -EMSGSIZE)
-		problem(response, "target-too-long", "the path is too long");
+		problem(response, PROBLEM_TARGET_TOO_LONG, "the path is too long");
 	else if (r < 0)
-		problem(response, "malformed-target",
+		problem(response, PROBLEM_MALFORMED_TARGET,
 		        "the path does not begin with '/' or is badly percent-encoded");
 	if (r < 0)
 		return NULL;
+	response->refuse = match->table->refuse;
 	if (!route_allows(match->route, request->method)) {
 		route_allow(match->route, allow, sizeof(allow));
-		problem(response, "method-not-allowed", "%s takes %s only", match->route->pattern,
-		        allow);
+		problem(response, PROBLEM_METHOD_NOT_ALLOWED, "%s takes %s only",
+		        match->route->pattern, allow);
 		response_header(response, HEADER_ALLOW, "%s", allow);
 		return NULL;
 	}

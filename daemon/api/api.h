@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include "api/problem_codes.h"
 #include "base/attr.h"
 #include "base/blob.h"
 #include "base/buf.h"
@@ -118,6 +119,7 @@ struct api_header {
 #define CACHE_NEVER "no-store"
 #define CACHE_ASK   "no-cache" /* may be kept, and is asked for again by its ETag each time */
 
+struct refusal;
 struct api_response {
 	unsigned status;
 	const char *content_type; /* static; NULL: no body */
@@ -129,6 +131,9 @@ struct api_response {
 	const char *cache; /* Cache-Control: one of CACHE_..., or NULL */
 	bool varies;       /* Vary: Accept: the route negotiates the form */
 	struct api_header header[HEADER_COUNT];
+	/** How a refusal is rendered; NULL: problem_render(). Status, Cache-Control and Retry-After
+	 * are set already, or will be. */
+	void (*refuse)(struct api_response *response, const struct refusal *refusal);
 	bool close;                /* close the connection afterwards */
 	struct api_stream *stream; /* owned; in place of blob and body, or NULL */
 };
@@ -199,7 +204,7 @@ void api_release(struct api *api, struct api_request *request);
 /** After wake(), when the client has gone: frees what was parked. */
 void api_abandon(struct api *api, struct api_request *request);
 
-/** Makes @p response an RFC 9457 problem: for http/'s own refusals too. @p code is a slug such as
- * "not-registered". */
-void api_problem(struct api_response *response, unsigned status, const char *code,
-                 const char *format, ...) PRINTF_LIKE(4, 5);
+/** Refuses @p request before api_handle(): as its protocol does, if api_body_max() has found which.
+ */
+void api_problem(const struct api_request *request, struct api_response *response,
+                 enum problem code, const char *format, ...) PRINTF_LIKE(4, 5);

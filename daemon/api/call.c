@@ -19,9 +19,9 @@ bool call_query(struct call *call, const struct query_rule *rules, size_t count)
 	if (r == 0)
 		return true;
 	problem(call->response,
-	        r == -EMSGSIZE ? "target-too-long"
-	        : r == -ENOENT ? "unknown-parameter"
-	                       : "invalid-parameter",
+	        r == -EMSGSIZE ? PROBLEM_TARGET_TOO_LONG
+	        : r == -ENOENT ? PROBLEM_UNKNOWN_PARAMETER
+	                       : PROBLEM_INVALID_PARAMETER,
 	        "'%.*s' %s", (int)(error.name.len < 100 ? error.name.len : 100), error.name.data,
 	        error.what);
 	return false;
@@ -46,9 +46,9 @@ bool call_text(struct call *call, const struct query_item *item, struct str *ret
 	if (r == 0)
 		return true;
 	if (r == -EMSGSIZE)
-		problem(call->response, "target-too-long", "the query is too long");
+		problem(call->response, PROBLEM_TARGET_TOO_LONG, "the query is too long");
 	else
-		problem(call->response, "invalid-parameter",
+		problem(call->response, PROBLEM_INVALID_PARAMETER,
 		        "a value of the query is badly percent-encoded");
 	return false;
 }
@@ -65,7 +65,7 @@ bool call_number(struct call *call, const struct query_rule *rules, unsigned rul
 		return false;
 	if (parse_u64(text, least, most, ret) == 0)
 		return true;
-	problem(call->response, "invalid-parameter",
+	problem(call->response, PROBLEM_INVALID_PARAMETER,
 	        "%s must be a whole number from %" PRIu64 " to %" PRIu64 ", not '%.*s'",
 	        rules[rule].name, least, most, (int)(text.len < 40 ? text.len : 40), text.data);
 	return false;
@@ -105,7 +105,7 @@ bool call_body_is_json(struct call *call)
 
 	if (is_json(type))
 		return true;
-	problem(call->response, "unsupported-media-type",
+	problem(call->response, PROBLEM_UNSUPPORTED_MEDIA_TYPE,
 	        "the body must be sent with Content-Type: application/json, not '%.*s' (with curl: "
 	        "-H 'Content-Type: application/json')",
 	        (int)(type.len < 80 ? type.len : 80), type.len > 0 ? type.data : "");

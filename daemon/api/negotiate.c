@@ -89,8 +89,9 @@ bool call_wants_text(struct call *call, const struct query_item *format, bool *r
 	*ret = str_equal(word, STR("text"));
 	if (*ret || str_equal(word, STR("json")))
 		return true;
-	problem(call->response, "invalid-parameter", "format must be 'json' or 'text', not '%.*s'",
-	        (int)(word.len < 40 ? word.len : 40), word.data);
+	problem(call->response, PROBLEM_INVALID_PARAMETER,
+	        "format must be 'json' or 'text', not '%.*s'", (int)(word.len < 40 ? word.len : 40),
+	        word.data);
 	return false;
 }
 

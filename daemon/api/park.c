@@ -69,7 +69,7 @@ bool call_waiting_enter(struct call *call)
 	if ((int64_t)atomic_fetch_add(&call->api->waiting, 1) < most)
 		return true;
 	waiting_leave(call->api);
-	problem(call->response, "too-many-watchers",
+	problem(call->response, PROBLEM_TOO_MANY_WATCHERS,
 	        "%" PRId64 " requests wait already: ask again without wait_ms, or later", most);
 	return false;
 }

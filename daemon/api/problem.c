@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/problem.h"
 
+#include "api/router.h"
 #include "base/check.h"
 #include "base/parse.h"
 
@@ -114,21 +115,9 @@ void response_drop_headers(struct api_response *response)
 		response->header[i].name = NULL;
 }
 
-static const char *title_of(unsigned status, const char *code)
+/** Empties the response of all that an answer has, but for what every answer tells. */
+static void drop_answer(struct api_response *response)
 {
-	const struct problem_code *known = problem_find(str_of(code));
-
-	if (known != NULL)
-		return known->title;
-	return status >= 500 ? "The request could not be served" : "The request was refused";
-}
-
-/** Drops what was answered so far and begins the document, up to and without its end. */
-static void begin(struct api_response *response, unsigned status, const char *code,
-                  struct str detail)
-{
-	struct buf *out = &response->body;
-
 	blob_unref(response->blob);
 	response->blob = NULL;
 	free(response->location);
@@ -136,34 +125,48 @@ static void begin(struct api_response *response, unsigned status, const char *co
 	response->etag[0] = '\0';
 	response_drop_headers(response);
 	response->cache = CACHE_NEVER;
-	response->status = status;
-	response->content_type = "application/problem+json";
-	buf_reset(out);
-
-	buf_put(out, "{\"type\":\"/problems/");
-	buf_put(out, code);
-	buf_put(out, "\",\"title\":");
-	buf_put_json(out, str_of(title_of(status, code)));
-	buf_put(out, ",\"status\":");
-	buf_put_u64(out, status);
-	buf_put(out, ",\"detail\":");
-	buf_put_json(out, detail);
-	buf_put(out, ",\"code\":\"");
-	buf_put(out, code);
-	buf_put_char(out, '"');
+	buf_reset(&response->body);
 }
 
-static void finish(struct api_response *response)
+void problem_render(struct api_response *response, const struct refusal *refusal)
 {
-	buf_put(&response->body, "}\n");
+	const struct problem_code *code = refusal->code;
+	struct buf *out = &response->body;
+
+	response->content_type = "application/problem+json";
+	buf_put(out, "{\"type\":\"/problems/");
+	buf_put(out, code->slug);
+	buf_put(out, "\",\"title\":");
+	buf_put_json(out, str_of(code->title));
+	buf_put(out, ",\"status\":");
+	buf_put_u64(out, code->status);
+	buf_put(out, ",\"detail\":");
+	buf_put_json(out, refusal->detail);
+	buf_put(out, ",\"code\":\"");
+	buf_put(out, code->slug);
+	buf_put_char(out, '"');
+	buf_put_str(out, refusal->members);
+	buf_put(out, "}\n");
+}
+
+static void refuse(struct api_response *response, enum problem code, struct str detail,
+                   struct str members)
+{
+	const struct refusal refusal = {&problem_codes[code], detail, members};
+
+	drop_answer(response);
+	response->status = refusal.code->status;
+	if (response->refuse != NULL)
+		response->refuse(response, &refusal);
+	else
+		problem_render(response, &refusal);
 	if (buf_error(&response->body) < 0)
 		response->content_type = NULL; /* out of memory: the status alone must do */
 	if (response->status == 503 || response->status == 429)
 		response_header(response, HEADER_RETRY_AFTER, "1");
 }
 
-void api_problem(struct api_response *response, unsigned status, const char *code,
-                 const char *format, ...)
+void problem(struct api_response *response, enum problem code, const char *format, ...)
 {
 	char text[DETAIL_SIZE];
 	va_list args;
@@ -171,70 +174,54 @@ void api_problem(struct api_response *response, unsigned status, const char *cod
 	va_start(args, format);
 	int len = vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	begin(response, status, code, presentable(text, sizeof(text), len));
-	finish(response);
+	refuse(response, code, presentable(text, sizeof(text), len), (struct str){NULL, 0});
 }
 
-void problem(struct api_response *response, const char *code, const char *format, ...)
+void problem_with(struct api_response *response, enum problem code, const struct buf *members,
+                  const char *format, ...)
 {
-	const struct problem_code *known = problem_find(str_of(code));
 	char text[DETAIL_SIZE];
 	va_list args;
 
-	CHECK(known != NULL);
+	if (buf_error(members) < 0) {
+		problem_errno(response, buf_error(members));
+		return;
+	}
 	va_start(args, format);
 	int len = vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	begin(response, known->status, code, presentable(text, sizeof(text), len));
-	finish(response);
+	refuse(response, code, presentable(text, sizeof(text), len),
+	       (struct str){members->data, members->len});
+}
+
+void api_problem(const struct api_request *request, struct api_response *response,
+                 enum problem code, const char *format, ...)
+{
+	char text[DETAIL_SIZE];
+	va_list args;
+
+	if (request->match.table != NULL)
+		response->refuse = request->match.table->refuse;
+	va_start(args, format);
+	int len = vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	refuse(response, code, presentable(text, sizeof(text), len), (struct str){NULL, 0});
 }
 
 void problem_fields(struct api_response *response, struct field_errors *errors)
 {
-	char text[64];
-	int len = snprintf(text, sizeof(text), "%u field%s of the body %s wrong", errors->count,
-	                   errors->count == 1 ? "" : "s", errors->count == 1 ? "is" : "are");
+	struct buf members;
 
 	if (buf_error(&errors->list) < 0) {
 		problem_errno(response, buf_error(&errors->list));
 		return;
 	}
-	begin(response, 422, "invalid-body", presentable(text, sizeof(text), len));
-	buf_put(&response->body, ",\"errors\":[");
-	buf_put_str(&response->body, (struct str){errors->list.data, errors->list.len});
-	buf_put_char(&response->body, ']');
-	finish(response);
-}
-
-void problem_compacted(struct api_response *response, uint64_t oldest, int64_t oldest_ms,
-                       const char *format, ...)
-{
-	char text[DETAIL_SIZE];
-	va_list args;
-
-	va_start(args, format);
-	int len = vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
-	begin(response, 410, "compacted", presentable(text, sizeof(text), len));
-	buf_put(&response->body, ",\"oldest_revision\":");
-	buf_put_u64(&response->body, oldest);
-	if (oldest_ms != 0) {
-		buf_put(&response->body, ",\"oldest_time\":");
-		buf_put_time(&response->body, oldest_ms);
-	}
-	finish(response);
-}
-
-void problem_ahead(struct api_response *response, uint64_t since, uint64_t latest)
-{
-	char text[DETAIL_SIZE];
-	int len = snprintf(text, sizeof(text),
-	                   "this registry has not come to revision %" PRIu64
-	                   ": read the present state, then go on with since=%" PRIu64,
-	                   since, latest);
-
-	begin(response, 410, "revision-ahead", presentable(text, sizeof(text), len));
-	buf_put(&response->body, ",\"latest_revision\":");
-	buf_put_u64(&response->body, latest);
-	finish(response);
+	buf_init(&members, PROBLEM_MAX);
+	buf_put(&members, ",\"errors\":[");
+	buf_put_str(&members, (struct str){errors->list.data, errors->list.len});
+	buf_put_char(&members, ']');
+	problem_with(response, PROBLEM_INVALID_BODY, &members, "%u field%s of the body %s wrong",
+	             errors->count, errors->count == 1 ? "" : "s",
+	             errors->count == 1 ? "is" : "are");
+	buf_fini(&members);
 }

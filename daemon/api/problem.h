@@ -1,29 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/**
- * Refusals: RFC 9457 problems, the table of all codes, and the one map from errors to HTTP.
- * api_problem() is in api.h.
- */
+/** Refusals: what they say, how they are rendered, and the one map from errors to them. */
 #pragma once
 
 #include "api/api.h"
+#include "api/problem_codes.h"
 #include "base/attr.h"
 #include "base/str.h"
 
 #include <stddef.h>
 
-/** Every code there is; /problems/{code} explains it, the OpenAPI lists it. */
-struct problem_code {
-	const char *code;
-	unsigned status;
-	const char *title;
-	const char *advice; /* what to do about it */
+/** What is refused, before it is rendered. */
+struct refusal {
+	const struct problem_code *code;
+	struct str detail; /* UTF-8 */
+	struct str
+		members; /* of the problem's object, each with its comma before it; RFC 9457 only */
 };
 
-extern const struct problem_code problem_codes[];
-extern const size_t problem_code_count;
-
-/** @return the entry of @p code, NULL when there is none */
-const struct problem_code *problem_find(struct str code);
+/** As application/problem+json: what a table of routes without a way of its own does. */
+void problem_render(struct api_response *response, const struct refusal *refusal);
 
 /** What is wrong with the fields of a body, as elements of the array "errors". */
 #define FIELD_ERRORS_MAX 16
@@ -40,19 +35,14 @@ void field_errors_fini(struct field_errors *errors);
 void field_error(struct field_errors *errors, struct str field, const char *format, ...)
 	PRINTF_LIKE(3, 4);
 
-/**
- * A problem with status and title from the table, which must have @p code. Any other answer that
- * was begun in @p response is dropped.
- */
-void problem(struct api_response *response, const char *code, const char *format, ...)
+/** Refuses, in place of any answer that was begun in @p response. */
+void problem(struct api_response *response, enum problem code, const char *format, ...)
 	PRINTF_LIKE(3, 4);
+/** The same with more members: see struct refusal. */
+void problem_with(struct api_response *response, enum problem code, const struct buf *members,
+                  const char *format, ...) PRINTF_LIKE(4, 5);
 /** 422 with "errors". */
 void problem_fields(struct api_response *response, struct field_errors *errors);
-/** 410 with "oldest_revision" and, unless it is 0, "oldest_time". */
-void problem_compacted(struct api_response *response, uint64_t oldest, int64_t oldest_ms,
-                       const char *format, ...) PRINTF_LIKE(4, 5);
-/** 410 with "latest_revision": @p since, which was asked for, is after it. */
-void problem_ahead(struct api_response *response, uint64_t since, uint64_t latest);
 /** The problem that stands for a negative errno of the registry: the only such map. */
 void problem_errno(struct api_response *response, int error);
 

@@ -39,6 +39,8 @@ struct route_table {
 	const struct route *routes;
 	size_t count;
 	void *self; /* the protocol's own: its handlers find it in call->match.table */
+	/** Renders a refusal of a request to one of these routes; NULL: problem_render(). */
+	void (*refuse)(struct api_response *response, const struct refusal *refusal);
 };
 
 /**

@@ -92,13 +92,13 @@ static void refuse(struct call *call, enum bound bound)
 
 	metrics_count(METRIC_UNSENT_REFUSED, 1);
 	if (bound == BOUND_PEER)
-		problem(call->response, "too-much-unsent",
+		problem(call->response, PROBLEM_TOO_MUCH_UNSENT,
 		        "your address has not read %" PRIu64 " bytes of other answers; "
 		        "max_unsent_bytes_per_peer is %" PRIu64,
 		        atomic_load_explicit(call->request->peer_unsent, memory_order_relaxed),
 		        most_of(&api->max_unsent_bytes_per_peer));
 	else
-		problem(call->response, "too-much-unsent",
+		problem(call->response, PROBLEM_TOO_MUCH_UNSENT,
 		        "answers that their clients have not read hold %" PRIu64
 		        " bytes; max_unsent_bytes is %" PRIu64,
 		        api_held_bytes(api), most_of(&api->max_unsent_bytes));

@@ -147,10 +147,9 @@ static enum MHD_Result answer(struct exchange *exchange)
 	return MHD_YES;
 }
 
-static void make_refusal(struct exchange *exchange, unsigned status, const char *code,
-                         const char *detail)
+static void make_refusal(struct exchange *exchange, enum problem problem, const char *detail)
 {
-	api_problem(&exchange->response, status, code, "%s", detail);
+	api_problem(&exchange->request, &exchange->response, problem, "%s", detail);
 	exchange->response.close = true;
 	exchange->connection->refused = true;
 	if (exchange->response.revision == 0)
@@ -158,10 +157,9 @@ static void make_refusal(struct exchange *exchange, unsigned status, const char 
 	metrics_count(METRIC_REQUESTS_REFUSED, 1);
 }
 
-static enum MHD_Result refuse(struct exchange *exchange, unsigned status, const char *code,
-                              const char *detail)
+static enum MHD_Result refuse(struct exchange *exchange, enum problem problem, const char *detail)
 {
-	make_refusal(exchange, status, code, detail);
+	make_refusal(exchange, problem, detail);
 	return answer(exchange);
 }
 
@@ -169,8 +167,8 @@ void exchange_refuse_directly(struct exchange *exchange, enum guard_verdict verd
 {
 	const struct guard_refusal *refusal = guard_refusal(verdict);
 
-	make_refusal(exchange, refusal->status, refusal->code, refusal->detail);
-	metrics_request(refusal->status);
+	make_refusal(exchange, refusal->problem, refusal->detail);
+	metrics_request(exchange->response.status);
 	exchange->state = EXCHANGE_ANSWERED;
 	direct_send(exchange);
 }
@@ -182,7 +180,7 @@ static enum MHD_Result refuse_long(struct exchange *exchange)
 	(void)snprintf(detail, sizeof(detail),
 	               "this request may have a body of %" PRIu64 " bytes at most",
 	               exchange->body_max);
-	return refuse(exchange, 413, "body-too-large", detail);
+	return refuse(exchange, PROBLEM_BODY_TOO_LARGE, detail);
 }
 
 static enum api_method to_method(const char *text)
@@ -220,7 +218,7 @@ static enum MHD_Result start(struct exchange *exchange, const char *method, cons
 	if (verdict != GUARD_PASS) {
 		const struct guard_refusal *refusal = guard_refusal(verdict);
 
-		return refuse(exchange, refusal->status, refusal->code, refusal->detail);
+		return refuse(exchange, refusal->problem, refusal->detail);
 	}
 	connection->consumed +=
 		guard->length +
@@ -230,7 +228,7 @@ static enum MHD_Result start(struct exchange *exchange, const char *method, cons
 	request->peer_unsent = peer_unsent(&connection->peer);
 	exchange->body_max = api_body_max(exchange->loop->http->api, request);
 	if (exchange->body_max == 0 && (guard->chunked || guard->length > 0))
-		return refuse(exchange, 400, "unexpected-body", "this request takes no body");
+		return refuse(exchange, PROBLEM_UNEXPECTED_BODY, "this request takes no body");
 	if (guard->length > exchange->body_max)
 		return refuse_long(exchange);
 	buf_reset(&exchange->body);
@@ -318,7 +316,7 @@ static enum MHD_Result run(struct exchange *exchange)
 	if (exchange->too_long)
 		return refuse_long(exchange);
 	if (buf_error(&exchange->body) < 0)
-		return refuse(exchange, 503, "out-of-memory", "no memory for the body");
+		return refuse(exchange, PROBLEM_OUT_OF_MEMORY, "no memory for the body");
 	request->body = (struct str){exchange->body.data, exchange->body.len};
 	return proceed(exchange,
 	               api_handle(exchange->loop->http->api, request, &exchange->response));

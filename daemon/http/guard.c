@@ -258,7 +258,7 @@ enum guard_verdict guard_target(struct str target, struct str *ret_path)
 const struct guard_refusal *guard_refusal(enum guard_verdict verdict)
 {
 	static const struct guard_refusal refusals[] = {
-#define GUARD_ROW(name, status, code, detail) {status, code, detail},
+#define GUARD_ROW(name, problem, detail) {problem, detail},
 		GUARD_REFUSALS(GUARD_ROW)
 #undef GUARD_ROW
 	};

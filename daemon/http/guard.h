@@ -21,49 +21,49 @@
  */
 #pragma once
 
+#include "api/problem_codes.h"
 #include "base/attr.h"
 #include "base/str.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* verdict, HTTP status, code, what the client did wrong */
+/* verdict, problem, what the client did wrong */
 /* clang-format off */
 #define GUARD_REFUSALS(X)                                                                                          \
-	X(GUARD_TARGET,        400, "malformed-target",      "the request target holds a character that must be percent-encoded") \
-	X(GUARD_TARGET_FORM,   400, "malformed-target",      "the request target must be a path that starts with '/', or an http:// URL") \
-	X(GUARD_TARGET_ESCAPE, 400, "malformed-target",      "the request target has a '%' without two hex digits, or an encoded NUL") \
-	X(GUARD_VERSION,       505, "unsupported-version",   "only HTTP/1.1 and HTTP/1.0 are spoken here") \
-	X(GUARD_NAME,          400, "malformed-header",      "a header name is empty or holds a character outside the token set, such as a blank before the colon") \
-	X(GUARD_NAME_NEARLY,   400, "ambiguous-header",      "a header name nearly matches Content-Length or Transfer-Encoding") \
-	X(GUARD_FOLDED,        400, "folded-header",         "a header is continued on a second line") \
-	X(GUARD_VALUE,         400, "malformed-header",      "a header value holds a control character") \
-	X(GUARD_GAP,           400, "malformed-header",      "a line of the head holds a NUL or a second blank, has nothing before its colon, or does not end with CR LF") \
-	X(GUARD_TOO_LARGE,     431, "head-too-large",        "the request line and the headers are too large: 7168 bytes are allowed, where each header counts as 48 bytes more") \
-	X(GUARD_NO_HOST,       400, "missing-host",          "an HTTP/1.1 request must have a Host header") \
-	X(GUARD_HOST,          400, "malformed-host",        "the Host header is given twice or is not a host") \
-	X(GUARD_LENGTH,        400, "malformed-length",      "the Content-Length is not a decimal number, or a blank follows it") \
-	X(GUARD_LENGTH_HUGE,   413, "body-too-large",        "the Content-Length is larger than any body that is allowed") \
-	X(GUARD_LENGTHS,       400, "ambiguous-length",      "there is more than one Content-Length") \
-	X(GUARD_BOTH,          400, "ambiguous-length",      "Content-Length and Transfer-Encoding exclude each other") \
-	X(GUARD_ENCODING,      501, "unsupported-encoding",  "the only Transfer-Encoding known here is chunked, once and without a blank after it") \
-	X(GUARD_ENCODING_1_0,  400, "ambiguous-length",      "HTTP/1.0 has no Transfer-Encoding") \
-	X(GUARD_CHUNK,         400, "malformed-length",      "the size line of a chunk is too long") \
-	X(GUARD_TYPES,         400, "ambiguous-header",      "there is more than one Content-Type") \
-	X(GUARD_EXPECT,        417, "unsupported-expectation", "the only expectation known here is 100-continue")
+	X(GUARD_TARGET,        PROBLEM_MALFORMED_TARGET,      "the request target holds a character that must be percent-encoded") \
+	X(GUARD_TARGET_FORM,   PROBLEM_MALFORMED_TARGET,      "the request target must be a path that starts with '/', or an http:// URL") \
+	X(GUARD_TARGET_ESCAPE, PROBLEM_MALFORMED_TARGET,      "the request target has a '%' without two hex digits, or an encoded NUL") \
+	X(GUARD_VERSION,       PROBLEM_UNSUPPORTED_VERSION,   "only HTTP/1.1 and HTTP/1.0 are spoken here") \
+	X(GUARD_NAME,          PROBLEM_MALFORMED_HEADER,      "a header name is empty or holds a character outside the token set, such as a blank before the colon") \
+	X(GUARD_NAME_NEARLY,   PROBLEM_AMBIGUOUS_HEADER,      "a header name nearly matches Content-Length or Transfer-Encoding") \
+	X(GUARD_FOLDED,        PROBLEM_FOLDED_HEADER,         "a header is continued on a second line") \
+	X(GUARD_VALUE,         PROBLEM_MALFORMED_HEADER,      "a header value holds a control character") \
+	X(GUARD_GAP,           PROBLEM_MALFORMED_HEADER,      "a line of the head holds a NUL or a second blank, has nothing before its colon, or does not end with CR LF") \
+	X(GUARD_TOO_LARGE,     PROBLEM_HEAD_TOO_LARGE,        "the request line and the headers are too large: 7168 bytes are allowed, where each header counts as 48 bytes more") \
+	X(GUARD_NO_HOST,       PROBLEM_MISSING_HOST,          "an HTTP/1.1 request must have a Host header") \
+	X(GUARD_HOST,          PROBLEM_MALFORMED_HOST,        "the Host header is given twice or is not a host") \
+	X(GUARD_LENGTH,        PROBLEM_MALFORMED_LENGTH,      "the Content-Length is not a decimal number, or a blank follows it") \
+	X(GUARD_LENGTH_HUGE,   PROBLEM_BODY_TOO_LARGE,        "the Content-Length is larger than any body that is allowed") \
+	X(GUARD_LENGTHS,       PROBLEM_AMBIGUOUS_LENGTH,      "there is more than one Content-Length") \
+	X(GUARD_BOTH,          PROBLEM_AMBIGUOUS_LENGTH,      "Content-Length and Transfer-Encoding exclude each other") \
+	X(GUARD_ENCODING,      PROBLEM_UNSUPPORTED_ENCODING,  "the only Transfer-Encoding known here is chunked, once and without a blank after it") \
+	X(GUARD_ENCODING_1_0,  PROBLEM_AMBIGUOUS_LENGTH,      "HTTP/1.0 has no Transfer-Encoding") \
+	X(GUARD_CHUNK,         PROBLEM_MALFORMED_LENGTH,      "the size line of a chunk is too long") \
+	X(GUARD_TYPES,         PROBLEM_AMBIGUOUS_HEADER,      "there is more than one Content-Type") \
+	X(GUARD_EXPECT,        PROBLEM_UNSUPPORTED_EXPECTATION, "the only expectation known here is 100-continue")
 /* clang-format on */
 
 enum guard_verdict {
 	GUARD_PASS,
-#define GUARD_MEMBER(verdict, status, code, detail) verdict,
+#define GUARD_MEMBER(verdict, problem, detail) verdict,
 	GUARD_REFUSALS(GUARD_MEMBER)
 #undef GUARD_MEMBER
 		GUARD_VERDICT_COUNT
 };
 
 struct guard_refusal {
-	unsigned status;
-	const char *code;
+	enum problem problem;
 	const char *detail;
 };
 

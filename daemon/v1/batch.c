@@ -132,7 +132,8 @@ static bool is_sound(struct call *call)
 		r = batch_next(&batch, &entry);
 	while (r > 0);
 	if (r == -EBADMSG) {
-		problem(call->response, "malformed-json", "at byte %zu: %s", batch.pos, batch.what);
+		problem(call->response, PROBLEM_MALFORMED_JSON, "at byte %zu: %s", batch.pos,
+		        batch.what);
 	} else if (r == -EINVAL) {
 		struct field_errors errors;
 

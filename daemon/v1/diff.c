@@ -67,13 +67,13 @@ static bool go_on(struct call *call, struct str cursor, struct difference *ret)
 
 	if (!take_number(&cursor, &from) || !take_number(&cursor, &to) ||
 	    !take_number(&cursor, &ret->skip)) {
-		problem(call->response, "invalid-parameter",
+		problem(call->response, PROBLEM_INVALID_PARAMETER,
 		        "after must be the next of an earlier answer");
 		return false;
 	}
 	if (is_another(&ret->from, has_from, from) || is_another(&ret->to, has_to, to) ||
 	    (has_service && !str_equal(ret->service, cursor))) {
-		problem(call->response, "invalid-parameter",
+		problem(call->response, PROBLEM_INVALID_PARAMETER,
 		        "after goes on with another question than from, to and service ask");
 		return false;
 	}
@@ -112,7 +112,7 @@ static bool read_diff(struct call *call, struct difference *ret)
 		return call_text(call, item, &cursor) && go_on(call, cursor, ret);
 	if (query_get(&call->query, DIFF_FROM) != NULL)
 		return true;
-	problem(call->response, "invalid-parameter",
+	problem(call->response, PROBLEM_INVALID_PARAMETER,
 	        "from is missing: the revision or time to compare with");
 	return false;
 }
@@ -153,7 +153,7 @@ static enum api_result put_diff(struct call *call, struct parked *parked)
 		travel_refuse(call, query->error, &query->bounds, to ? "to" : "from",
 		              to ? &query->to : &query->at);
 	} else if (query->bounds.revision > query->to_revision) {
-		problem(call->response, "invalid-parameter",
+		problem(call->response, PROBLEM_INVALID_PARAMETER,
 		        "from is revision %" PRIu64 ", which is after to: %" PRIu64,
 		        query->bounds.revision, query->to_revision);
 	} else {
@@ -267,7 +267,7 @@ static enum api_result lived(struct call *call, struct parked *parked)
 	} else if (query->error < 0) {
 		problem_errno(call->response, query->error);
 	} else if (query->count == 0 && since < query->bounds.oldest && !is_registered(call)) {
-		problem(call->response, "not-registered",
+		problem(call->response, PROBLEM_NOT_REGISTERED,
 		        "the log has no event of '%.*s' of service '%.*s'", (int)path_id(call).len,
 		        path_id(call).data, (int)path_service(call).len, path_service(call).data);
 	} else {

@@ -42,7 +42,7 @@ static bool read_kinds(struct call *call, struct str list, unsigned *ret_kinds)
 		enum event_kind kind;
 
 		if (event_kind_parse(word, &kind) < 0) {
-			problem(call->response, "invalid-parameter",
+			problem(call->response, PROBLEM_INVALID_PARAMETER,
 			        "kind must be a list of registered, updated, deregistered, "
 			        "expired, "
 			        "recovered, drained, resumed and removed, not '%.*s'",
@@ -97,7 +97,7 @@ static bool read_since(struct call *call, struct events_query *query)
 	query->has_since = true;
 	if (parse_u64(id, 0, INT64_MAX, &query->log.since) == 0)
 		return true;
-	problem(call->response, "invalid-parameter",
+	problem(call->response, PROBLEM_INVALID_PARAMETER,
 	        "Last-Event-ID must be the id of an event, a revision");
 	return false;
 }

@@ -93,7 +93,7 @@ enum api_result heartbeat_post(struct call *call)
 	const struct member *member = service ? service_member(service, path_id(call)) : NULL;
 	call_seen(call, now);
 	if (member != NULL && incarnation != 0 && member->value.incarnation != incarnation) {
-		problem(call->response, "another-incarnation",
+		problem(call->response, PROBLEM_ANOTHER_INCARNATION,
 		        "the instance is in its incarnation %" PRIu64 " now, not %" PRIu64,
 		        member->value.incarnation, incarnation);
 		snapshot_leave(v1->store);

@@ -81,7 +81,7 @@ static bool id_is_registrable(struct call *call)
 {
 	if (path_id(call).len == 0 || valid_path_id(path_id(call)))
 		return true;
-	problem(call->response, "invalid-id",
+	problem(call->response, PROBLEM_INVALID_ID,
 	        "an instance id must not be '.' or '..': clients and proxies that normalise paths "
 	        "cannot reach it");
 	return false;

@@ -82,6 +82,11 @@ void call_refuse_body(struct call *call, int r, struct field_errors *errors);
 void call_seen(struct call *call, const struct snapshot *snapshot);
 /** Sets the header that tells about a held expiry; inside the visit. */
 void call_tell_held(struct call *call, const struct service *service);
+/** 410 with "oldest_revision" and, unless it is 0, "oldest_time". */
+void problem_compacted(struct api_response *response, uint64_t oldest, int64_t oldest_ms,
+                       const char *format, ...) PRINTF_LIKE(4, 5);
+/** 410 with "latest_revision": @p since, which was asked for, is after it. */
+void problem_ahead(struct api_response *response, uint64_t since, uint64_t latest);
 /* handlers, each named after its route */
 enum api_result root_get(struct call *call);
 enum api_result services_get(struct call *call);

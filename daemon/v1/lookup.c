@@ -116,7 +116,7 @@ static bool find_start(struct call *call, const struct service *service,
 	while (i < service->count && service->members[i] != member)
 		i++;
 	if (i == service->count) {
-		problem(call->response, "unknown-cursor",
+		problem(call->response, PROBLEM_UNKNOWN_CURSOR,
 		        "the instance to go on after is no longer there: start again");
 		return false;
 	}
@@ -181,8 +181,9 @@ static enum api_result put_shared(struct call *call, const struct service *servi
 static enum api_result put_unknown(struct call *call)
 {
 	if (call_path_is_valid(call))
-		problem(call->response, "unknown-service", "no instance of '%.*s' is registered",
-		        (int)path_service(call).len, path_service(call).data);
+		problem(call->response, PROBLEM_UNKNOWN_SERVICE,
+		        "no instance of '%.*s' is registered", (int)path_service(call).len,
+		        path_service(call).data);
 	return API_DONE;
 }
 

@@ -112,11 +112,11 @@ enum api_result readyz_get(struct call *call)
 	if (!call_no_query(call))
 		return API_DONE;
 	if (api_is_stopping(call->api)) {
-		problem(call->response, "shutting-down", "the daemon is stopping");
+		problem(call->response, PROBLEM_SHUTTING_DOWN, "the daemon is stopping");
 		return API_DONE;
 	}
 	if (registry_has_failed(v1->registry)) {
-		problem(call->response, "storage-failed",
+		problem(call->response, PROBLEM_STORAGE_FAILED,
 		        "the journal failed: no change is accepted until the daemon has restarted");
 		return API_DONE;
 	}
@@ -163,10 +163,10 @@ enum api_result problem_get(struct call *call)
 	if (!call_no_query(call))
 		return API_DONE;
 	if (code == NULL) {
-		problem(call->response, "not-found", "there is no problem of this name");
+		problem(call->response, PROBLEM_NOT_FOUND, "there is no problem of this name");
 		return API_DONE;
 	}
-	buf_printf(out, "%s (%u)\n%s.\n%s\n", code->code, code->status, code->title, code->advice);
+	buf_put_str(out, code->page);
 	return call_answer(call, 200, TYPE_TEXT);
 }
 

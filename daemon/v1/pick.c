@@ -57,8 +57,8 @@ static bool read_excluded(struct call *call, struct str list, struct pick *pick)
 		if (id.raw.len == 0)
 			continue;
 		if (pick->exclude_count == PICK_EXCLUDE_MAX) {
-			problem(call->response, "invalid-parameter", "exclude has more than %d ids",
-			        PICK_EXCLUDE_MAX);
+			problem(call->response, PROBLEM_INVALID_PARAMETER,
+			        "exclude has more than %d ids", PICK_EXCLUDE_MAX);
 			return false;
 		}
 		if (!call_text(call, &id, &pick->exclude[pick->exclude_count++]))
@@ -79,7 +79,7 @@ static bool read_strategy(struct call *call, struct pick *pick)
 		if (!call_text(call, item, &name))
 			return false;
 		if (strategy_parse(name, &pick->strategy) < 0) {
-			problem(call->response, "invalid-parameter",
+			problem(call->response, PROBLEM_INVALID_PARAMETER,
 			        "strategy must be round_robin, weighted_round_robin, "
 			        "consistent_hash, "
 			        "random or least_loaded, not '%.*s'",
@@ -90,7 +90,7 @@ static bool read_strategy(struct call *call, struct pick *pick)
 	if (key == NULL)
 		return true;
 	if (pick->strategy != STRATEGY_CONSISTENT_HASH) {
-		problem(call->response, "invalid-parameter",
+		problem(call->response, PROBLEM_INVALID_PARAMETER,
 		        "key goes with strategy=consistent_hash only, not with %s",
 		        strategy_name(pick->strategy));
 		return false;
@@ -109,7 +109,7 @@ static bool read_explain(struct call *call, struct wish *wish)
 	if (!call_number(call, pick_rules, PICK_EXPLAIN, 0, 1, &explain))
 		return false;
 	if (explain == 1 && wish->text) {
-		problem(call->response, "invalid-parameter",
+		problem(call->response, PROBLEM_INVALID_PARAMETER,
 		        "explain goes with JSON, not with text");
 		return false;
 	}
@@ -133,7 +133,7 @@ static bool read_replay(struct call *call, struct pick *pick)
 		pick->replay = true;
 		return call_number(call, pick_rules, PICK_CURSOR, 0, INT64_MAX, &pick->cursor);
 	}
-	problem(call->response, "invalid-parameter",
+	problem(call->response, PROBLEM_INVALID_PARAMETER,
 	        "at goes with cursor for round_robin and weighted_round_robin, with key for "
 	        "consistent_hash, and with no other strategy");
 	return false;
@@ -212,8 +212,9 @@ static void refuse_all(struct call *call, const struct service *service, const s
 {
 	struct buf *body = &call->response->body;
 
-	problem(call->response, "no-healthy-instance", "no healthy instance of '%.*s' matches",
-	        (int)path_service(call).len, path_service(call).data);
+	problem(call->response, PROBLEM_NO_HEALTHY_INSTANCE,
+	        "no healthy instance of '%.*s' matches", (int)path_service(call).len,
+	        path_service(call).data);
 	if (!wish->explain || buf_error(body) < 0)
 		return;
 	body->len--; /* the end of the line */
@@ -255,8 +256,9 @@ static int try_pick(struct call *call, const struct wish *wish)
 static enum api_result refuse(struct call *call, int r)
 {
 	if (r == -ENOENT && call_path_is_valid(call))
-		problem(call->response, "unknown-service", "no instance of '%.*s' is registered",
-		        (int)path_service(call).len, path_service(call).data);
+		problem(call->response, PROBLEM_UNKNOWN_SERVICE,
+		        "no instance of '%.*s' is registered", (int)path_service(call).len,
+		        path_service(call).data);
 	else if (r < 0 && r != -ENOENT)
 		problem_errno(call->response, r);
 	return API_DONE;

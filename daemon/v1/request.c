@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #define ALL_STATUSES ((1u << STATUS_COUNT) - 1)
@@ -26,7 +28,7 @@ bool call_statuses(struct call *call, struct str text, unsigned *ret_statuses)
 		} else if (status_parse(word, &status) == 0) {
 			statuses |= 1u << status;
 		} else {
-			problem(call->response, "invalid-parameter",
+			problem(call->response, PROBLEM_INVALID_PARAMETER,
 			        "status must be any or a list of healthy, unhealthy and draining, "
 			        "not '%.*s'",
 			        (int)(word.len < 40 ? word.len : 40), word.len ? word.data : "");
@@ -57,7 +59,7 @@ bool call_meta_filter(struct call *call, unsigned rule, struct meta_filter *ret)
 		if (item->rule != rule)
 			continue;
 		if (ret->count == PICK_FILTER_MAX) {
-			problem(call->response, "invalid-parameter",
+			problem(call->response, PROBLEM_INVALID_PARAMETER,
 			        "more than %d filters on metadata", PICK_FILTER_MAX);
 			return false;
 		}
@@ -77,14 +79,14 @@ static int shown(struct str name)
 bool call_path_is_valid(struct call *call)
 {
 	if (!valid_service_name(path_service(call))) {
-		problem(call->response, "invalid-service",
+		problem(call->response, PROBLEM_INVALID_SERVICE,
 		        "a service name is 1-%d of A-Z a-z 0-9 . _ - and starts with a letter or "
 		        "digit, not '%.*s'",
 		        SERVICE_NAME_MAX, shown(path_service(call)), path_service(call).data);
 		return false;
 	}
 	if (path_id(call).data != NULL && !valid_instance_id(path_id(call))) {
-		problem(call->response, "invalid-id",
+		problem(call->response, PROBLEM_INVALID_ID,
 		        "an instance id is 1-%d printable ASCII characters without space, not "
 		        "'%.*s'",
 		        INSTANCE_ID_MAX, shown(path_id(call)), path_id(call).data);
@@ -96,12 +98,12 @@ bool call_path_is_valid(struct call *call)
 void call_refuse(struct call *call, int error)
 {
 	if (error == -ENOENT)
-		problem(call->response, "not-registered",
+		problem(call->response, PROBLEM_NOT_REGISTERED,
 		        "'%.*s' of service '%.*s' is not registered: register it again",
 		        (int)path_id(call).len, path_id(call).data, (int)path_service(call).len,
 		        path_service(call).data);
 	else if (error == -ESTALE)
-		problem(call->response, "precondition-failed",
+		problem(call->response, PROBLEM_PRECONDITION_FAILED,
 		        "'%.*s' of service '%.*s' is not registered, or has changed since it was "
 		        "as If-Match says: %.*s",
 		        (int)path_id(call).len, path_id(call).data, (int)path_service(call).len,
@@ -124,7 +126,7 @@ bool call_conditions(struct call *call, struct command *command)
 	    parse_u64((struct str){tag.data + 1, tag.len - 2}, 1, INT64_MAX,
 	              &command->revision_is) == 0)
 		return true;
-	problem(call->response, "invalid-condition",
+	problem(call->response, PROBLEM_INVALID_CONDITION,
 	        "If-Match must be the instance's revision in double quotes, or *, not '%.*s'",
 	        (int)(tag.len < 80 ? tag.len : 80), tag.data);
 	return false;
@@ -135,8 +137,8 @@ void call_refuse_body(struct call *call, int r, struct field_errors *errors)
 	if (r == -EINVAL)
 		problem_fields(call->response, errors);
 	else if (r == -EBADMSG)
-		problem(call->response, "malformed-json", "the body is not JSON as expected: %s",
-		        errors->text);
+		problem(call->response, PROBLEM_MALFORMED_JSON,
+		        "the body is not JSON as expected: %s", errors->text);
 	else
 		problem_errno(call->response, r);
 }
@@ -152,4 +154,39 @@ void call_tell_held(struct call *call, const struct service *service)
 
 	if (ms > 0)
 		response_header(call->response, HEADER_EXPIRY_HELD, "%" PRId64, ms);
+}
+
+void problem_compacted(struct api_response *response, uint64_t oldest, int64_t oldest_ms,
+                       const char *format, ...)
+{
+	char text[256];
+	struct buf members;
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	buf_init(&members, 256);
+	buf_put(&members, ",\"oldest_revision\":");
+	buf_put_u64(&members, oldest);
+	if (oldest_ms != 0) {
+		buf_put(&members, ",\"oldest_time\":");
+		buf_put_time(&members, oldest_ms);
+	}
+	problem_with(response, PROBLEM_COMPACTED, &members, "%s", text);
+	buf_fini(&members);
+}
+
+void problem_ahead(struct api_response *response, uint64_t since, uint64_t latest)
+{
+	struct buf members;
+
+	buf_init(&members, 64);
+	buf_put(&members, ",\"latest_revision\":");
+	buf_put_u64(&members, latest);
+	problem_with(response, PROBLEM_REVISION_AHEAD, &members,
+	             "this registry has not come to revision %" PRIu64
+	             ": read the present state, then go on with since=%" PRIu64,
+	             since, latest);
+	buf_fini(&members);
 }

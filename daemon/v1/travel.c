@@ -22,7 +22,7 @@ bool travel_moment(struct call *call, const char *name, const struct query_item 
 	ret->by_time = true;
 	if (parse_rfc3339(text, &ret->time_ms) == 0)
 		return true;
-	problem(call->response, "invalid-parameter",
+	problem(call->response, PROBLEM_INVALID_PARAMETER,
 	        "%s must be a revision or a time such as 2026-11-23T18:41:28Z, not '%.*s'", name,
 	        (int)(text.len < 40 ? text.len : 40), text.len > 0 ? text.data : "");
 	return false;
@@ -37,7 +37,7 @@ static void refuse_future(struct call *call, const char *name, const struct past
 		(void)clock_rfc3339(asked->time_ms, text);
 	else
 		(void)snprintf(text, sizeof(text), "%" PRIu64, asked->revision);
-	problem(call->response, "invalid-parameter",
+	problem(call->response, PROBLEM_INVALID_PARAMETER,
 	        "%s is %s, which has not come yet: the latest revision is %" PRIu64, name, text,
 	        latest);
 }
@@ -163,7 +163,7 @@ bool travel_excludes(struct call *call, unsigned at, unsigned other, const char 
 {
 	if (query_get(&call->query, at) == NULL || query_get(&call->query, other) == NULL)
 		return false;
-	problem(call->response, "invalid-parameter",
+	problem(call->response, PROBLEM_INVALID_PARAMETER,
 	        "%s does not go with at: what was does not change", name);
 	return true;
 }

@@ -12,7 +12,7 @@ bool wait_read(struct call *call, const struct query_rule *rules, unsigned revis
 	    !call_number(call, rules, wait_rule, 0, WAIT_MS_MAX, &ret->wait_ms))
 		return false;
 	if (ret->wait_ms > 0 && query_get(&call->query, revision_rule) == NULL) {
-		problem(call->response, "invalid-parameter",
+		problem(call->response, PROBLEM_INVALID_PARAMETER,
 		        "wait_ms needs revision: the one of the result that you have");
 		return false;
 	}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * An api/ of a few lines in place of the real one, to test http/ alone. What it answers depends on
- * the path. Include it in one file of a test program: the linker then has no need of api/.
+ * the path. Include it in one file of a test program: the linker then has no need of api/ but for
+ * the list of problems.
  */
 #pragma once
 
@@ -123,19 +124,21 @@ void api_release(struct api *api, struct api_request *request)
 	(void)api, (void)request;
 }
 
-void api_problem(struct api_response *response, unsigned status, const char *code,
-                 const char *format, ...)
+void api_problem(const struct api_request *request, struct api_response *response,
+                 enum problem code, const char *format, ...)
 {
 	char detail[512];
 	va_list args;
 
+	(void)request;
 	va_start(args, format);
 	vsnprintf(detail, sizeof(detail), format, args);
 	va_end(args);
-	response->status = status;
+	response->status = problem_codes[code].status;
 	response->content_type = "application/problem+json";
 	buf_reset(&response->body);
-	buf_printf(&response->body, "{\"code\":\"%s\",\"detail\":\"%s\"}", code, detail);
+	buf_printf(&response->body, "{\"code\":\"%s\",\"detail\":\"%s\"}", problem_codes[code].slug,
+	           detail);
 }
 
 static inline void fake_echo(struct api_request *request, struct api_response *response)

@@ -84,10 +84,10 @@ END_TEST
 
 START_TEST(each_problem_has_a_page)
 {
-	for (size_t i = 0; i < problem_code_count; i++) {
+	for (size_t i = 0; i < PROBLEM_COUNT; i++) {
 		char target[100];
 
-		(void)snprintf(target, sizeof(target), "/problems/%s", problem_codes[i].code);
+		(void)snprintf(target, sizeof(target), "/problems/%s", problem_codes[i].slug);
 		call("GET", target, NULL);
 		ck_status(200);
 		ck_assert(body_has(problem_codes[i].advice));
@@ -131,7 +131,7 @@ START_TEST(the_contract_names_the_problems_and_no_others)
 
 	call("GET", "/openapi.json", NULL);
 	json_t *codes = at("components.schemas.Problem.properties.code.enum");
-	ck_assert_uint_eq(json_array_size(codes), problem_code_count);
+	ck_assert_uint_eq(json_array_size(codes), PROBLEM_COUNT);
 	json_array_foreach(codes, i, code)
 		ck_assert_msg(problem_find(str_of(json_string_value(code))) != NULL, "%s",
 	                      json_string_value(code));
