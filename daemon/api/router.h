@@ -23,15 +23,44 @@ struct scratch {
 	char data[SCRATCH_SIZE];
 };
 
+/** What a request does, as access control will see it. */
+enum verb {
+	VERB_NONE,      /* no route has it */
+	VERB_PUBLIC,    /* whatever anyone may do */
+	VERB_KNOWN,     /* whatever every principal may do */
+	VERB_HEARTBEAT, /* renew the lease of an instance */
+	VERB_REGISTER,  /* register and remove instances, and what their owner says of them */
+	VERB_LOOKUP,    /* read what is and was registered; with wait_ms it is VERB_WATCH */
+	VERB_WATCH,     /* read changes */
+	VERB_OPERATE,   /* an operator's intent */
+	VERB_METRICS
+};
+
+/** Where the service stands that a request is about. */
+enum service_place {
+	SERVICE_NONE, /* nowhere: it is about all, and the handler leaves out what may not be seen
+	               */
+	SERVICE_IN_PATH, /* its first parameter */
+	SERVICE_IN_BODY  /* each entry of it has one: the handler refuses by entry */
+};
+
+struct right {
+	enum verb verb;
+	enum service_place service;
+};
+
+struct endpoint {
+	route_fn handle; /* NULL: 405 */
+	struct right right;
+	uint32_t body_max; /* bytes; 0: a body is an error */
+	bool negotiates;   /* the form of its answer depends on Accept */
+};
+
 struct route {
 	const char *pattern; /* as in the OpenAPI: "/v1/services/{service}"; braces match any one
 	                        segment */
 	unsigned depth;      /* segments in it */
-	struct {
-		route_fn handle;   /* NULL: 405 */
-		uint32_t body_max; /* bytes; 0: a body is an error */
-		bool negotiates;   /* the form of its answer depends on Accept */
-	} on[API_METHOD_COUNT];    /* API_HEAD is left empty: it is served as API_GET */
+	struct endpoint on[API_METHOD_COUNT]; /* API_HEAD is left empty: it is served as API_GET */
 };
 
 /** The routes of one protocol. */

@@ -144,6 +144,26 @@ START_TEST(every_pattern_is_as_deep_as_it_says)
 }
 END_TEST
 
+START_TEST(every_route_says_what_right_it_needs)
+{
+	for (size_t i = 0; i < v1_route_count; i++) {
+		const struct route *route = &v1_routes[i];
+		bool names = strncmp(route->pattern, "/v1/services/{service}", 22) == 0;
+
+		for (unsigned m = 0; m < API_METHOD_COUNT; m++) {
+			const struct right *right = &route->on[m].right;
+
+			if (route->on[m].handle == NULL)
+				continue;
+			ck_assert_msg(right->verb != VERB_NONE, "%s", route->pattern);
+			ck_assert_msg((right->service == SERVICE_IN_PATH) == names, "%s",
+			              route->pattern);
+		}
+	}
+}
+END_TEST
+
 SUITE("router", NULL, NULL, finds_the_route_of_each_target,
       refuses_what_is_no_path_or_leads_nowhere, refuses_what_does_not_fit_the_scratch,
-      says_which_methods_a_route_takes, every_pattern_is_as_deep_as_it_says)
+      says_which_methods_a_route_takes, every_pattern_is_as_deep_as_it_says,
+      every_route_says_what_right_it_needs)
