@@ -43,18 +43,21 @@ struct route_match {
 	struct str query;                   /* raw, without the '?' */
 };
 
+/** A header of a request. */
+struct api_field {
+	struct str name; /* as it was sent: case does not count */
+	struct str value;
+};
+#define API_FIELDS_MAX 149 /* API_HEAD_MAX allows no more; http/ enforces it */
+
 /** All zero but for what http/ fills in. All strings are borrowed until the answer has been sent.
  */
 struct api_request {
 	enum api_method method;
 	struct str target; /* raw request target, undecoded: "/v1/services/a%2Fb?x=y" */
 	struct str body;
-	struct str content_type;
-	struct str accept;
-	struct str if_none_match;
-	struct str if_match;
-	struct str user_agent;
-	struct str last_event_id;
+	const struct api_field *fields; /* in the order of the request */
+	size_t field_count;
 	struct str peer; /* "127.0.0.1:51234", "unix:pid=17,uid=0" */
 	/** Given by http/: brings a parked request back to its http thread. Any thread; once; must
 	 * not block. */
@@ -169,6 +172,9 @@ struct api_limits api_limits(const struct api *api);
 /** From now on api_is_stopping(), which readiness probes are to say. Any thread. */
 void api_stopping(struct api *api);
 bool api_is_stopping(const struct api *api);
+
+/** The first header of @p name; its data is NULL when there is none. */
+struct str api_header(const struct api_request *request, struct str name);
 
 /**
  * Before the body is read: may this request have one, and how long?

@@ -101,7 +101,7 @@ static bool is_json(struct str type)
 
 bool call_body_is_json(struct call *call)
 {
-	struct str type = call->request->content_type;
+	struct str type = api_header(call->request, STR("content-type"));
 
 	if (is_json(type))
 		return true;

@@ -73,7 +73,7 @@ static bool prefers(struct str accept, struct str wanted)
 
 bool call_accepts(const struct call *call, struct str type)
 {
-	return prefers(call->request->accept, type);
+	return prefers(api_header(call->request, STR("accept")), type);
 }
 
 bool call_wants_text(struct call *call, const struct query_item *format, bool *ret)
@@ -121,8 +121,8 @@ bool call_etag(struct call *call, uint64_t revision, bool text)
 	len += u64_write(revision, response->etag + len);
 	memcpy(response->etag + len, end.data, end.len + 1);
 	len += end.len;
-	if (call->request->if_none_match.len == 0 ||
-	    !has_tag(call->request->if_none_match, (struct str){response->etag, len}))
+	struct str known = api_header(call->request, STR("if-none-match"));
+	if (known.len == 0 || !has_tag(known, (struct str){response->etag, len}))
 		return false;
 	response->status = 304;
 	response->content_type = NULL;

@@ -52,6 +52,7 @@ static struct exchange *spare_take(struct loop *loop)
 	exchange->magic = MAGIC_INIT(exchange);
 	exchange->loop = loop;
 	buf_init(&exchange->target, TARGET_MAX);
+	buf_init(&exchange->fields, API_FIELDS_MAX * sizeof(struct api_field));
 	buf_init(&exchange->body, 0);
 	api_response_init(&exchange->response);
 	return exchange;
@@ -61,6 +62,7 @@ void exchange_free(struct exchange *exchange)
 {
 	api_response_fini(&exchange->response);
 	buf_fini(&exchange->target);
+	buf_fini(&exchange->fields);
 	buf_fini(&exchange->body);
 	free(exchange);
 }
@@ -220,6 +222,8 @@ static enum MHD_Result start(struct exchange *exchange, const char *method, cons
 
 		return refuse(exchange, refusal->problem, refusal->detail);
 	}
+	if (buf_error(&exchange->fields) < 0)
+		return refuse(exchange, PROBLEM_OUT_OF_MEMORY, "no memory for the headers");
 	connection->consumed +=
 		guard->length +
 		MHD_get_connection_info(exchange->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)

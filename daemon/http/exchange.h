@@ -41,6 +41,7 @@ struct exchange {
 	const char
 		*raw_target; /* in libmicrohttpd's memory, which it changes: `target` is the copy */
 	struct buf target;
+	struct buf fields; /* struct api_field, whose strings are in libmicrohttpd's memory */
 	struct buf body;
 	uint64_t body_max;
 	bool too_long;         /* the body is */

@@ -5,12 +5,12 @@
 
 #include <microhttpd.h>
 #include <string.h>
-#include <strings.h>
 
 /* Stands before all fields of the request, and is none. */
 static const char no_cookies[] = MHD_HTTP_HEADER_COOKIE;
 
 _Static_assert(API_HEAD_MAX == 7168 && HEAD_FIELD_BYTES == 48, "GUARD_TOO_LARGE names them");
+_Static_assert(API_FIELDS_MAX == API_HEAD_MAX / HEAD_FIELD_BYTES, "what else head_check() refuses");
 
 struct taking {
 	struct exchange *exchange;
@@ -36,29 +36,6 @@ void head_begin(struct exchange *exchange)
 	(void)MHD_set_connection_value(exchange->mhd, MHD_HEADER_KIND, no_cookies, "-");
 }
 
-static bool is_name(struct str name, struct str wanted)
-{
-	return name.len == wanted.len && strncasecmp(name.data, wanted.data, wanted.len) == 0;
-}
-
-/* Where a field is kept; NULL: nowhere. */
-static struct str *field_of(struct api_request *request, struct str name)
-{
-	if (is_name(name, STR("accept")))
-		return &request->accept;
-	if (is_name(name, STR("content-type")))
-		return &request->content_type;
-	if (is_name(name, STR("if-none-match")))
-		return &request->if_none_match;
-	if (is_name(name, STR("if-match")))
-		return &request->if_match;
-	if (is_name(name, STR("user-agent")))
-		return &request->user_agent;
-	if (is_name(name, STR("last-event-id")))
-		return &request->last_event_id;
-	return NULL;
-}
-
 static enum MHD_Result take_field(void *cls, enum MHD_ValueKind kind, const char *name,
                                   size_t name_len, const char *value, size_t value_len)
 {
@@ -72,9 +49,8 @@ static enum MHD_Result take_field(void *cls, enum MHD_ValueKind kind, const char
 		return MHD_YES;
 	taking->fields++;
 	guard_header(&exchange->guard, n, v);
-	struct str *field = field_of(&exchange->request, n);
-	if (field != NULL && field->data == NULL)
-		*field = guard_value(v); /* the first of each wins */
+	const struct api_field field = {n, guard_value(v)};
+	buf_add(&exchange->fields, &field, sizeof(field));
 	return MHD_YES;
 }
 
@@ -88,9 +64,12 @@ enum guard_verdict head_check(struct exchange *exchange, const char *method, con
 
 	guard_line(&exchange->guard, str_of(method), (struct str){exchange->raw_target, target.len},
 	           str_of(version));
+	buf_reset(&exchange->fields);
 	(void)MHD_get_connection_values_n(exchange->mhd, MHD_HEADER_KIND, take_field, &taking);
 	if (size + taking.fields * HEAD_FIELD_BYTES > API_HEAD_MAX)
 		return GUARD_TOO_LARGE;
+	exchange->request.fields = (const void *)exchange->fields.data;
+	exchange->request.field_count = exchange->fields.len / sizeof(struct api_field);
 	enum guard_verdict verdict = guard_end(&exchange->guard, method + size);
 	return verdict != GUARD_PASS ? verdict : guard_target(target, &exchange->request.target);
 }

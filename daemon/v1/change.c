@@ -83,6 +83,6 @@ enum api_result change_submit(struct call *call, struct change *change)
 	struct command *command = &change->command;
 
 	command->author = peer_address(call->request->peer);
-	command->agent = agent_of(call->request->user_agent);
+	command->agent = agent_of(api_header(call->request, STR("user-agent")));
 	return call_suspend(call, &change->parked, registry_submit(v1_of(call)->registry, command));
 }

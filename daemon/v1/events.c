@@ -87,7 +87,7 @@ static bool read_form(struct call *call, enum events_form *ret)
 /** Where to begin: what a stream's client has seen already goes before ?since=. */
 static bool read_since(struct call *call, struct events_query *query)
 {
-	struct str id = call->request->last_event_id;
+	struct str id = api_header(call->request, STR("last-event-id"));
 
 	query->has_since = query_get(&call->query, EVENTS_SINCE) != NULL;
 	if (!call_number(call, events_rules, EVENTS_SINCE, 0, INT64_MAX, &query->log.since))

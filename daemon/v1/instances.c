@@ -313,7 +313,8 @@ enum api_result instance_delete(struct call *call)
 
 	if (!call_no_query(call) || !call_path_is_valid(call))
 		return API_DONE;
-	if (call->request->if_match.data == NULL && !is_taken(call, path_id(call)))
+	if (api_header(call->request, STR("if-match")).data == NULL &&
+	    !is_taken(call, path_id(call)))
 		return call_answer(call, 204, NULL);
 	change = change_new(call, sizeof(*change), COMMAND_DEREGISTER, deregistered);
 	if (change == NULL)

@@ -95,6 +95,11 @@ bool call_path_is_valid(struct call *call)
 	return true;
 }
 
+static struct str if_match(const struct call *call)
+{
+	return api_header(call->request, STR("if-match"));
+}
+
 void call_refuse(struct call *call, int error)
 {
 	if (error == -ENOENT)
@@ -107,15 +112,14 @@ void call_refuse(struct call *call, int error)
 		        "'%.*s' of service '%.*s' is not registered, or has changed since it was "
 		        "as If-Match says: %.*s",
 		        (int)path_id(call).len, path_id(call).data, (int)path_service(call).len,
-		        path_service(call).data, shown(call->request->if_match),
-		        call->request->if_match.data);
+		        path_service(call).data, shown(if_match(call)), if_match(call).data);
 	else
 		problem_errno(call->response, error);
 }
 
 bool call_conditions(struct call *call, struct command *command)
 {
-	struct str tag = call->request->if_match;
+	struct str tag = if_match(call);
 
 	if (tag.data == NULL)
 		return true;

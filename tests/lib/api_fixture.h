@@ -13,6 +13,7 @@
 #include "base/thread.h"
 #include "config/config.h"
 #include "registry/registry.h"
+#include "request_fields.h"
 #include "statedir.h"
 #include "suite.h"
 #include "v1/v1.h"
@@ -27,6 +28,7 @@ static struct config config;
 static struct v1 *native;
 static struct api *api;
 static struct api_request request;
+static struct request_fields fields; /* its headers */
 static struct api_response response;
 static json_t *body; /* the last answer's, NULL when it is no JSON */
 static pthread_mutex_t woken_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -112,8 +114,13 @@ static void api_fixture_close(void)
 /** Who asks, unless the test says otherwise. */
 static void request_reset(void)
 {
-	request = (struct api_request){
-		.peer = STR("192.0.2.7:40000"), .user_agent = STR("tester/1"), .wake = wake};
+	request = (struct api_request){.peer = STR("192.0.2.7:40000"), .wake = wake};
+}
+
+/** A header of the next request. */
+__attribute__((unused)) static void set_header(const char *name, const char *value)
+{
+	add_field(&request, &fields, str_of(name), str_of(value));
 }
 
 __attribute__((unused)) static void api_fixture_setup(void)
@@ -192,8 +199,10 @@ static void call_str(const char *method, struct str target, struct str content)
 	request.method = method_of(method);
 	request.target = target;
 	request.body = content;
-	if (content.len > 0 && request.content_type.len == 0)
-		request.content_type = STR("application/json");
+	if (content.len > 0 && api_header(&request, STR("content-type")).data == NULL)
+		set_header("Content-Type", "application/json");
+	if (api_header(&request, STR("user-agent")).data == NULL)
+		set_header("User-Agent", "tester/1");
 	times_parked = 0;
 	(void)api_body_max(api, &request);
 	enum api_result result = api_handle(api, &request, &response);

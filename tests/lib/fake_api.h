@@ -143,13 +143,15 @@ void api_problem(const struct api_request *request, struct api_response *respons
 
 static inline void fake_echo(struct api_request *request, struct api_response *response)
 {
+	struct str type = api_header(request, STR("content-type"));
+	struct str accept = api_header(request, STR("accept"));
+	struct str agent = api_header(request, STR("user-agent"));
 	struct buf *out = &response->body;
 
 	buf_printf(out, "method=%d target=%.*s peer=%.*s type=%.*s accept=%.*s agent=%.*s body=",
 	           (int)request->method, (int)request->target.len, request->target.data,
-	           (int)request->peer.len, request->peer.data, (int)request->content_type.len,
-	           request->content_type.data, (int)request->accept.len, request->accept.data,
-	           (int)request->user_agent.len, request->user_agent.data);
+	           (int)request->peer.len, request->peer.data, (int)type.len, type.data,
+	           (int)accept.len, accept.data, (int)agent.len, agent.data);
 	buf_put_str(out, request->body);
 }
 

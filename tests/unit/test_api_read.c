@@ -81,7 +81,7 @@ START_TEST(a_known_etag_gets_304)
 
 	put("web", "a", NULL);
 	for (size_t i = 0; i < ARRAY_LEN(match); i++) {
-		request.if_none_match = str_of(match[i]);
+		set_header("If-None-Match", match[i]);
 		call("GET", "/v1/services/web", NULL);
 		ck_status(304);
 		ck_assert_ptr_null(response.content_type);
@@ -90,17 +90,17 @@ START_TEST(a_known_etag_gets_304)
 		ck_assert_uint_eq(response.revision, 1);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(differ); i++) {
-		request.if_none_match = str_of(differ[i]);
+		set_header("If-None-Match", differ[i]);
 		call("GET", "/v1/services/web", NULL);
 		ck_status(200);
 	}
-	request.if_none_match = STR("\"1\"");
+	set_header("If-None-Match", "\"1\"");
 	call("GET", "/v1/services/web?status=any&limit=1", NULL);
 	ck_status(304);
-	request.if_none_match = STR("\"1\"");
+	set_header("If-None-Match", "\"1\"");
 	call("GET", "/v1/services", NULL);
 	ck_status(304);
-	request.if_none_match = STR("*");
+	set_header("If-None-Match", "*");
 	call("GET", "/v1/services/nobody", NULL);
 	ck_status(404);
 	ck_assert_str_eq(response.etag, "");
@@ -207,7 +207,7 @@ START_TEST(text_is_for_people_who_ask)
 
 	put("web", "a", "\"metadata\":{\"zone\":\"a\",\"v\":\"1\\u001b[2J\"}");
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		request.accept = str_of(cases[i].accept);
+		set_header("Accept", cases[i].accept);
 		call("GET", "/v1/services/web", NULL);
 		ck_assert_msg((strncmp(response.content_type, "text/plain", 10) == 0) ==
 		                      cases[i].text,
@@ -234,7 +234,7 @@ START_TEST(text_is_for_people_who_ask)
 	ck_assert(
 		body_has("\n1         2023-11-14T22:13:20.000Z  registered  web      a   healthy  "
 	                 "192.0.2.7  -\n"));
-	request.accept = STR("text/plain");
+	set_header("Accept", "text/plain");
 	call("GET", "/v1/services/web?format=json", NULL);
 	ck_assert_str_eq(response.content_type, "application/json");
 }

@@ -9,6 +9,7 @@
 #include <semaphore.h>
 
 static struct api_request asking;
+static struct request_fields asking_fields;
 static struct api_response streamed;
 static struct api_stream *stream;
 static sem_t stream_woken;
@@ -46,10 +47,10 @@ static unsigned ask(const char *target, const char *accept, const char *last_id)
 {
 	asking = (struct api_request){.method = API_GET,
 	                              .target = str_of(target),
-	                              .accept = str_of(accept),
-	                              .last_event_id = str_of(last_id),
 	                              .peer = STR("192.0.2.8:1"),
 	                              .wake = wake_stream};
+	add_field(&asking, &asking_fields, STR("accept"), str_of(accept));
+	add_field(&asking, &asking_fields, STR("LAST-event-id"), str_of(last_id));
 	enum api_result result = api_handle(api, &asking, &streamed);
 	while (result == API_PARKED) {
 		wait_stream();

@@ -11,6 +11,7 @@
 #define RESUMES 10 /* more than a response has headers */
 
 static struct api_request waiting;
+static struct request_fields waiting_fields;
 static struct api_response answer;
 static sem_t waiting_woken;
 
@@ -47,9 +48,9 @@ static void ask(const char *target, const char *accept)
 {
 	waiting = (struct api_request){.method = API_GET,
 	                               .target = str_of(target),
-	                               .accept = str_of(accept),
 	                               .peer = STR("192.0.2.8:1"),
 	                               .wake = wake_waiting};
+	add_field(&waiting, &waiting_fields, STR("Accept"), str_of(accept));
 	ck_assert_int_eq(api_handle(api, &waiting, &answer), API_PARKED);
 }
 
@@ -225,10 +226,10 @@ static void with_failing_memory(const char *method, const char *target, const ch
 	for (int nth = 0; hit; nth++) {
 		waiting = (struct api_request){.method = method_of(method),
 		                               .target = str_of(target),
-		                               .content_type = STR("application/json"),
 		                               .body = str_of(content),
 		                               .peer = STR("192.0.2.8:1"),
 		                               .wake = wake_waiting};
+		add_field(&waiting, &waiting_fields, STR("Content-Type"), STR("application/json"));
 		fault_arm(nth);
 		enum api_result result = api_handle(api, &waiting, &answer);
 		while (result == API_PARKED)

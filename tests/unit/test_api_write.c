@@ -418,7 +418,7 @@ START_TEST(bad_requests_are_refused_and_change_nothing)
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		if (cases[i].type != NULL)
-			request.content_type = str_of(cases[i].type);
+			set_header("Content-Type", cases[i].type);
 		call(cases[i].method, cases[i].target, cases[i].content);
 		ck_assert_msg(response.status == cases[i].status &&
 		                      strcmp(text("code"), cases[i].code) == 0,
@@ -426,7 +426,7 @@ START_TEST(bad_requests_are_refused_and_change_nothing)
 		              (int)sent().len, sent().data);
 		ck_assert_uint_eq(response.revision, 0);
 	}
-	request.content_type = STR("application/json");
+	set_header("Content-Type", "application/json");
 	call("PUT", WEB_A, "");
 	ck_assert_ptr_nonnull(strstr(text("detail"), "it is empty"));
 	call("GET", "/v1/services", NULL);
@@ -480,7 +480,7 @@ START_TEST(a_client_that_left_leaves_nothing_behind)
 	request.method = API_PUT;
 	request.target = STR(WEB_A);
 	request.body = STR("{\"host\":\"a\",\"port\":1}");
-	request.content_type = STR("application/json");
+	set_header("Content-Type", "application/json");
 	ck_assert_int_eq(api_handle(api, &request, &response), API_PARKED);
 	wait_woken();
 	api_abandon(api, &request);
@@ -503,7 +503,7 @@ START_TEST(who_did_it_is_kept_without_the_port)
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		request.peer = str_of(cases[i].peer);
-		request.user_agent = i == 0 ? STR("bad\x01") : STR("curl/7.88");
+		set_header("User-Agent", i == 0 ? "bad\x01" : "curl/7.88");
 		(void)snprintf(target, sizeof(target), "/v1/services/web/instances/%zu", i);
 		call("PUT", target, "{\"host\":\"a\",\"port\":1}");
 		ck_status(201);
