@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DEPTH_MAX 8 /* one more than any route has */
+#define DEPTH_MAX 8 /* no route has more segments, but for its tail */
 
 static const char *const method_names[API_METHOD_COUNT] = {
 	[API_GET] = "GET",   [API_HEAD] = "HEAD",     [API_PUT] = "PUT",
@@ -64,75 +64,123 @@ static const char *skip_segment(const char *pattern, struct str segment)
 	return i == segment.len && (pattern[i] == '/' || pattern[i] == '\0') ? pattern + i : NULL;
 }
 
-/** Compares segments with a pattern; fills the parameters, which are what stands for braces. */
-static bool matches(const struct route *route, const struct str *segment, unsigned depth,
-                    struct route_match *match)
+struct path {
+	struct str whole; /* from its first '/' on, without the query */
+	unsigned depth;   /* segments; DEPTH_MAX + 1: more, which are not split */
+	unsigned sound;   /* so many of them before the first empty one */
+	struct segment {
+		struct str text;  /* decoded */
+		const char *from; /* where it begins, undecoded */
+		size_t used;      /* of the scratch, before it was decoded */
+	} segment[DEPTH_MAX];
+};
+
+/** Splits at '/' first, and decodes each segment afterwards. */
+static int split(struct str path, struct scratch *scratch, struct path *ret)
 {
+	bool plain = memchr(path.data, '%', path.len) == NULL;
+	unsigned depth = 0;
+
+	ret->whole = path;
+	ret->sound = DEPTH_MAX + 1;
+	while (path.len > 0 && depth < DEPTH_MAX) {
+		struct segment *segment = &ret->segment[depth];
+
+		segment->from = path.data + 1;
+		segment->used = scratch->used;
+		segment->text = next_segment(&path);
+		if (segment->text.len == 0 && depth < ret->sound)
+			ret->sound = depth;
+		int r = plain ? 0 : scratch_decode(scratch, segment->text, false, &segment->text);
+		if (r < 0)
+			return r;
+		depth++;
+	}
+	ret->depth = path.len > 0 ? DEPTH_MAX + 1 : depth;
+	return 0;
+}
+
+/** Are there as many segments as a route has, and is none empty that must not be? */
+static bool fits(const struct path *path, unsigned depth, bool has_tail)
+{
+	if (has_tail)
+		return path->depth >= depth && path->sound >= depth - 1;
+	return path->depth == depth && (path->sound >= depth || depth == 1);
+}
+
+/** What begins with segment @p first, decoded in place of its segments. */
+static int take_tail(const struct path *path, unsigned first, struct scratch *scratch,
+                     struct str *ret)
+{
+	const struct segment *segment = &path->segment[first];
+	size_t before = (size_t)(segment->from - path->whole.data);
+
+	scratch->used = segment->used;
+	return scratch_decode(scratch, (struct str){segment->from, path->whole.len - before}, false,
+	                      ret);
+}
+
+/**
+ * Compares segments with a pattern; fills the parameters, which are what stands for braces.
+ * @return 0; -ENOENT: it is another; the error of scratch_decode()
+ */
+static int match_route(const struct route *route, const struct path *path, struct scratch *scratch,
+                       struct route_match *match)
+{
+	bool has_tail = (route->depth & ROUTE_TAIL) != 0;
+	unsigned depth = route->depth & ~ROUTE_TAIL;
+	unsigned whole = has_tail ? depth - 1 : depth;
 	const char *pattern = route->pattern;
 	unsigned params = 0;
 
-	for (unsigned i = 0; i < depth; i++) {
+	if (!fits(path, depth, has_tail))
+		return -ENOENT;
+	for (unsigned i = 0; i < whole; i++) {
 		pattern++; /* the '/' */
 		if (*pattern == '{')
-			match->param[params++] = segment[i];
-		pattern = skip_segment(pattern, segment[i]);
+			match->param[params++] = path->segment[i].text;
+		pattern = skip_segment(pattern, path->segment[i].text);
 		if (pattern == NULL)
-			return false;
+			return -ENOENT;
 	}
 	match->route = route;
-	return true;
+	return has_tail ? take_tail(path, whole, scratch, &match->param[params]) : 0;
 }
 
-static bool find_in(const struct route_table *table, const struct str *segment, unsigned depth,
-                    struct route_match *match)
+static int find_in(const struct route_table *table, const struct path *path,
+                   struct scratch *scratch, struct route_match *match)
 {
-	for (size_t i = 0; i < table->count; i++) {
-		if (table->routes[i].depth == depth &&
-		    matches(&table->routes[i], segment, depth, match)) {
-			match->table = table;
-			return true;
-		}
-	}
-	return false;
+	int r = -ENOENT;
+
+	for (size_t i = 0; i < table->count && r == -ENOENT; i++)
+		r = match_route(&table->routes[i], path, scratch, match);
+	match->table = table;
+	return r;
 }
 
 int router_find(const struct route_table *const *tables, size_t count, struct str target,
                 struct scratch *scratch, struct route_match *ret_match)
 {
 	struct route_match match = {0};
-	struct str segment[DEPTH_MAX];
-	unsigned depth = 0;
+	struct path path;
 
-	struct str path = target;
-	if (path.len == 0 || path.data[0] != '/')
+	if (target.len == 0 || target.data[0] != '/')
 		return -EINVAL;
-	const char *mark = memchr(path.data, '?', path.len);
+	const char *mark = memchr(target.data, '?', target.len);
 	if (mark != NULL) {
-		size_t len = (size_t)(mark - path.data);
-		match.query = (struct str){mark + 1, path.len - len - 1};
-		path.len = len;
+		size_t len = (size_t)(mark - target.data);
+		match.query = (struct str){mark + 1, target.len - len - 1};
+		target.len = len;
 	}
-
-	bool plain = memchr(path.data, '%', path.len) == NULL;
-	while (path.len > 0) {
-		if (depth == DEPTH_MAX)
-			return -ENOENT;
-		segment[depth] = next_segment(&path);
-		int r = plain ? 0 : scratch_decode(scratch, segment[depth], false, &segment[depth]);
-		if (r < 0)
-			return r;
-		depth++;
-	}
-	for (unsigned i = 0; i < depth && depth > 1; i++)
-		if (segment[i].len == 0)
-			return -ENOENT;
-	for (size_t i = 0; i < count; i++) {
-		if (find_in(tables[i], segment, depth, &match)) {
-			*ret_match = match;
-			return 0;
-		}
-	}
-	return -ENOENT;
+	int r = split(target, scratch, &path);
+	if (r < 0)
+		return r;
+	r = -ENOENT;
+	for (size_t i = 0; i < count && r == -ENOENT; i++)
+		r = find_in(tables[i], &path, scratch, &match);
+	if (r == 0)
+		*ret_match = match;
+	return r;
 }
 
 bool route_allows(const struct route *route, enum api_method method)

@@ -56,10 +56,17 @@ struct endpoint {
 	bool negotiates;   /* the form of its answer depends on Accept */
 };
 
+#define ROUTE_TAIL 0x100u
+
 struct route {
-	const char *pattern; /* as in the OpenAPI: "/v1/services/{service}"; braces match any one
-	                        segment */
-	unsigned depth;      /* segments in it */
+	/**
+	 * As in the OpenAPI: "/v1/services/{service}"; braces match any one segment. Or with a
+	 * tail:
+	 * "/ui/{path...}", whose last parameter is all that is left of the path, decoded as one. It
+	 * may be empty or hold empty segments, and an encoded '/' cannot be told from another.
+	 */
+	const char *pattern;
+	unsigned depth;                       /* segments in it */
 	struct endpoint on[API_METHOD_COUNT]; /* API_HEAD is left empty: it is served as API_GET */
 };
 

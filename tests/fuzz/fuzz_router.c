@@ -65,8 +65,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		memcpy(copy, data, size);
 	struct str target = {copy, size};
 	scratch.used = 0;
+	static const struct route tails[] = {
+		{"/ui/{path...}", 2 | ROUTE_TAIL, {{0}}},
+		{"/{node}/kv/{key...}", 3 | ROUTE_TAIL, {{0}}},
+	};
 	const struct route_table table = {.routes = v1_routes, .count = v1_route_count};
-	const struct route_table *tables[] = {&table};
+	const struct route_table more = {.routes = tails, .count = ARRAY_LEN(tails)};
+	const struct route_table *tables[] = {&table, &more};
 
 	int r = router_find(tables, ARRAY_LEN(tables), target, &scratch, &match);
 	CHECK(r == 0 || r == -ENOENT || r == -EINVAL || r == -EMSGSIZE);

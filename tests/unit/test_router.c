@@ -113,6 +113,97 @@ START_TEST(refuses_what_does_not_fit_the_scratch)
 }
 END_TEST
 
+static enum api_result unused(struct call *call)
+{
+	(void)call;
+	return API_DONE;
+}
+
+#define ANY                                                                   \
+	{                                                                     \
+		[API_GET] = { unused, {VERB_PUBLIC, SERVICE_NONE}, 0, false } \
+	}
+static const struct route first_routes[] = {
+	{"/ui", 1, ANY},
+	{"/ui/{path...}", 2 | ROUTE_TAIL, ANY},
+	{"/{node}/kv/{key...}", 3 | ROUTE_TAIL, ANY},
+};
+static const struct route second_routes[] = {
+	{"/ui/known", 2, ANY},
+	{"/other", 1, ANY},
+	{"/other/{all...}", 2 | ROUTE_TAIL, ANY},
+};
+
+static int find_in_two(struct str target, struct route_match *match)
+{
+	static const struct route_table first = {.routes = first_routes,
+	                                         .count = ARRAY_LEN(first_routes)};
+	static const struct route_table second = {.routes = second_routes,
+	                                          .count = ARRAY_LEN(second_routes)};
+	static const struct route_table *const tables[] = {&first, &second};
+
+	scratch.used = 0;
+	int r = router_find(tables, ARRAY_LEN(tables), target, &scratch, match);
+	if (r == 0)
+		ck_assert_ptr_eq(match->table->routes,
+		                 match->route >= second_routes && match->route < second_routes + 3
+		                         ? second_routes
+		                         : first_routes);
+	return r;
+}
+
+START_TEST(a_tail_is_all_that_is_left_of_the_path)
+{
+	static const struct {
+		const char *target, *pattern, *first, *second, *query;
+	} cases[] = {
+		{"/ui", "/ui", "", "", ""},
+		{"/ui/", "/ui/{path...}", "", "", ""},
+		{"/ui/index.html?a=b/c", "/ui/{path...}", "index.html", "", "a=b/c"},
+		{"/ui/known", "/ui/{path...}", "known", "", ""},
+		{"/ui/a/b/c/d/e/f/g/h/i/j/k/l", "/ui/{path...}", "a/b/c/d/e/f/g/h/i/j/k/l", "", ""},
+		{"/%75i/a%2Fb/%63//d/", "/ui/{path...}", "a/b/c//d/", "", ""},
+		{"/ui/../%2e%2e/x", "/ui/{path...}", "../../x", "", ""},
+		{"/n%20/kv/a/b%3Fc", "/{node}/kv/{key...}", "n ", "a/b?c", ""},
+		{"/other", "/other", "", "", ""},
+		{"/other/a", "/other/{all...}", "a", "", ""},
+	};
+	struct route_match match;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		ck_assert_msg(find_in_two(str_of(cases[i].target), &match) == 0, "%s",
+		              cases[i].target);
+		ck_assert_str_eq(match.route->pattern, cases[i].pattern);
+		ck_assert_msg(str_equal(match.param[0], str_of(cases[i].first)), "%s: %.*s",
+		              cases[i].target, (int)match.param[0].len, match.param[0].data);
+		ck_assert(str_equal(match.param[1], str_of(cases[i].second)));
+		ck_assert(str_equal(match.query, str_of(cases[i].query)));
+	}
+	ck_fails(find_in_two(STR("/"), &match), ENOENT);
+	ck_fails(find_in_two(STR("/uix/a"), &match), ENOENT);
+	ck_fails(find_in_two(STR("/n/kv"), &match), ENOENT);
+	ck_fails(find_in_two(STR("//kv/a"), &match), ENOENT); /* a parameter is not empty */
+	ck_fails(find_in_two(STR("//ui/a"), &match), ENOENT);
+	ck_fails(find_in_two(STR("/ui/a%2"), &match), EINVAL);
+	ck_fails(find_in_two(STR("/ui/1/2/3/4/5/6/7/8/9/%00"), &match), EINVAL);
+}
+END_TEST
+
+/** The tail is decoded in place of its segments: it takes the scratch once. */
+START_TEST(a_tail_is_bounded_by_the_scratch)
+{
+	static char target[2 * SCRATCH_SIZE];
+	struct route_match match;
+	size_t len = (size_t)snprintf(target, sizeof(target), "/ui/%%41");
+
+	memset(target + len, 'a', SCRATCH_SIZE);
+	ck_fails(find_in_two(str_of(target), &match), EMSGSIZE);
+	target[len + SCRATCH_SIZE - 3] = '\0';
+	ck_ok(find_in_two(str_of(target), &match));
+	ck_assert_uint_eq(match.param[0].len, SCRATCH_SIZE - 2);
+}
+END_TEST
+
 START_TEST(says_which_methods_a_route_takes)
 {
 	struct route_match match;
@@ -139,7 +230,9 @@ START_TEST(every_pattern_is_as_deep_as_it_says)
 
 		for (const char *c = v1_routes[i].pattern; *c != '\0'; c++)
 			slashes += *c == '/';
-		ck_assert_uint_eq(v1_routes[i].depth, slashes);
+		ck_assert_uint_eq(v1_routes[i].depth & ~ROUTE_TAIL, slashes);
+		ck_assert_int_eq((v1_routes[i].depth & ROUTE_TAIL) != 0,
+		                 strstr(v1_routes[i].pattern, "...}") != NULL);
 	}
 }
 END_TEST
@@ -164,6 +257,7 @@ START_TEST(every_route_says_what_right_it_needs)
 END_TEST
 
 SUITE("router", NULL, NULL, finds_the_route_of_each_target,
-      refuses_what_is_no_path_or_leads_nowhere, refuses_what_does_not_fit_the_scratch,
+      refuses_what_is_no_path_or_leads_nowhere, a_tail_is_all_that_is_left_of_the_path,
+      a_tail_is_bounded_by_the_scratch, refuses_what_does_not_fit_the_scratch,
       says_which_methods_a_route_takes, every_pattern_is_as_deep_as_it_says,
       every_route_says_what_right_it_needs)
