@@ -149,13 +149,13 @@ $(B)/schema/migrations.c: $(addprefix $(srcdir)/,$(MIGRATIONS)) $(B)/.migrations
 $(B)/.migrations: FORCE
 	@mkdir -p $(@D); echo '$(MIGRATIONS)' | cmp -s - $@ || echo '$(MIGRATIONS)' >$@
 
-# What api/ serves at /openapi.json.
+# What v1/ serves at /openapi.json: the file and an empty line.
 $(B)/schema/openapi.c: $(addprefix $(srcdir)/,$(OPENAPI))
 	$(call say,GEN,$@)
 	@mkdir -p $(@D)
 	$(Q){ printf '#include <stddef.h>\nextern const char schema_openapi[];\nextern const size_t schema_openapi_len;\n'; \
 	  printf 'const char schema_openapi[] =\n'; $(if $^,$(C_STRING) $^;) \
-	  printf '\t"";\nconst size_t schema_openapi_len = sizeof(schema_openapi) - 1;\n'; } >$@
+	  printf '\t"\\n";\nconst size_t schema_openapi_len = sizeof(schema_openapi) - 1;\n'; } >$@
 
 $(B)/version.c: FORCE
 	@mkdir -p $(@D)

@@ -69,6 +69,7 @@ void api_response_init(struct api_response *response)
 	response->status = 0;
 	response->content_type = NULL;
 	response->blob = NULL;
+	response->lent = (struct str){NULL, 0};
 	buf_init(&response->body, ANSWER_MAX);
 	response->etag[0] = '\0';
 	response->revision = 0;

@@ -126,7 +126,8 @@ struct refusal;
 struct api_response {
 	unsigned status;
 	const char *content_type; /* static; NULL: no body */
-	struct blob *blob;        /* one reference is the response's; NULL: the bytes are in body */
+	struct blob *blob; /* one reference is the response's; NULL: the bytes are elsewhere */
+	struct str lent;   /* static bytes; NULL data: they are in body */
 	struct buf body;
 	char etag[48];     /* with quotes; empty: none */
 	uint64_t revision; /* X-Rollcall-Revision, on every answer */
@@ -161,6 +162,16 @@ struct api_options {
 	void *arg;
 	struct api_limits limits;
 };
+
+/** The bytes of an answer that is no stream, wherever they are. */
+static inline struct str api_response_bytes(const struct api_response *response)
+{
+	if (response->blob != NULL)
+		return (struct str){response->blob->data, response->blob->len};
+	if (response->lent.data != NULL)
+		return response->lent;
+	return (struct str){response->body.data, response->body.len};
+}
 
 /** @return 0 or -ENOMEM */
 int api_open(const struct api_options *options, struct api **ret_api) MUST_USE;

@@ -115,8 +115,9 @@ bool call_body_is_json(struct call *call)
 enum api_result call_answer(struct call *call, unsigned status, const char *content_type)
 {
 	/* What is JSON ends in a newline, for those who read it at a terminal. */
-	if (call->response->blob == NULL && call->response->stream == NULL &&
-	    content_type != NULL && strcmp(content_type, TYPE_JSON) == 0)
+	if (call->response->blob == NULL && call->response->lent.data == NULL &&
+	    call->response->stream == NULL && content_type != NULL &&
+	    strcmp(content_type, TYPE_JSON) == 0)
 		buf_put_char(&call->response->body, '\n');
 	call->response->status = status;
 	call->response->content_type = content_type;

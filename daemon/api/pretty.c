@@ -121,13 +121,11 @@ void pretty_put(struct buf *out, struct str json)
 void pretty_response(struct api_response *response)
 {
 	const char *type = response->content_type;
-	struct str json = {response->body.data, response->body.len};
+	struct str json = api_response_bytes(response);
 	struct buf out;
 
 	if (type == NULL || strstr(type, "json") == NULL)
 		return;
-	if (response->blob != NULL)
-		json = (struct str){response->blob->data, response->blob->len};
 	buf_init(&out, response->body.most);
 	pretty_put(&out, json);
 	if (buf_error(&out) < 0) {
@@ -136,6 +134,7 @@ void pretty_response(struct api_response *response)
 	}
 	blob_unref(response->blob);
 	response->blob = NULL;
+	response->lent = (struct str){NULL, 0};
 	buf_fini(&response->body);
 	response->body = out;
 }

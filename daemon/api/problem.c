@@ -120,6 +120,7 @@ static void drop_answer(struct api_response *response)
 {
 	blob_unref(response->blob);
 	response->blob = NULL;
+	response->lent = (struct str){NULL, 0};
 	free(response->location);
 	response->location = NULL;
 	response->etag[0] = '\0';

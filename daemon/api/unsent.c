@@ -20,7 +20,7 @@
 
 /* Smaller ones fit the socket's buffer: counting them would cost more than they do. */
 #define COUNTED_BODY 4096
-#define COUNTED_BLOB 65536
+#define COUNTED_BLOB 65536 /* of a blob, or lent */
 
 enum bound { BOUND_NONE, BOUND_ALL, BOUND_PEER };
 
@@ -125,8 +125,9 @@ void call_hold_response(struct call *call)
 
 	if (response->stream != NULL)
 		return; /* counts itself */
-	if (response->blob != NULL && response->blob->len > COUNTED_BLOB)
-		unsent += response->blob->len;
+	size_t shared = api_response_bytes(response).len;
+	if ((response->blob != NULL || response->lent.data != NULL) && shared > COUNTED_BLOB)
+		unsent += shared;
 	enum bound bound = bound_passed(call->api, call->request, held, unsent);
 	/* A change was made, and its answer must say so. */
 	if (bound != BOUND_NONE && (method == API_GET || method == API_HEAD)) {

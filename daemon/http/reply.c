@@ -44,14 +44,12 @@ static bool add_headers(struct MHD_Response *mhd, const struct api_response *res
 	return added;
 }
 
-/* The body: borrowed, of the blob or of the exchange, which both outlive the sending. */
+/* The body: borrowed, of the blob or of the exchange, which both outlive the sending, or static. */
 static struct str body_of(const struct api_response *response)
 {
 	if (response->content_type == NULL)
 		return STR("");
-	if (response->blob != NULL)
-		return (struct str){response->blob->data, response->blob->len};
-	return (struct str){response->body.data, response->body.len};
+	return api_response_bytes(response);
 }
 
 static struct MHD_Response *make(const struct api_response *response, struct str body)

@@ -150,7 +150,7 @@ enum api_result openapi_get(struct call *call)
 {
 	if (!call_no_query(call))
 		return API_DONE;
-	buf_add(&call->response->body, schema_openapi, schema_openapi_len);
+	call->response->lent = (struct str){schema_openapi, schema_openapi_len};
 	return call_answer(call, 200, TYPE_JSON);
 }
 
@@ -158,7 +158,6 @@ enum api_result problem_get(struct call *call)
 {
 	const struct problem_code *code =
 		problem_find(path_service(call)); /* the path's only word */
-	struct buf *out = &call->response->body;
 
 	if (!call_no_query(call))
 		return API_DONE;
@@ -166,7 +165,7 @@ enum api_result problem_get(struct call *call)
 		problem(call->response, PROBLEM_NOT_FOUND, "there is no problem of this name");
 		return API_DONE;
 	}
-	buf_put_str(out, code->page);
+	call->response->lent = code->page;
 	return call_answer(call, 200, TYPE_TEXT);
 }
 

@@ -175,9 +175,7 @@ static struct str sent(void)
 {
 	if (response.stream != NULL && response.stream->is_whole)
 		return (struct str){sliced.data, sliced.len};
-	if (response.blob != NULL)
-		return (struct str){response.blob->data, response.blob->len};
-	return (struct str){response.body.data, response.body.len};
+	return api_response_bytes(&response);
 }
 
 static enum api_method method_of(const char *name)

@@ -182,6 +182,8 @@ enum api_result api_handle(struct api *api, struct api_request *request,
 	} else if (is(request, "/blob")) {
 		response->blob = blob_ref(api->blob);
 		memcpy(response->etag, "\"17\"", 5);
+	} else if (is(request, "/lent")) {
+		response->lent = STR("{\"lent\":true}");
 	} else if (is(request, "/count")) {
 		buf_printf(&response->body, "%08u", nth);
 	} else if (is(request, "/large")) {

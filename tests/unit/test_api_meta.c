@@ -91,6 +91,7 @@ START_TEST(each_problem_has_a_page)
 		call("GET", target, NULL);
 		ck_status(200);
 		ck_assert(body_has(problem_codes[i].advice));
+		ck_assert_ptr_eq(sent().data, problem_codes[i].page.data);
 	}
 }
 END_TEST

@@ -20,6 +20,11 @@ START_TEST(an_answer_says_type_etag_revision_and_body)
 	ck_assert_ptr_nonnull(strstr(answer->head, "X-Rollcall-Revision: 17\r\n"));
 	ck_assert_str_eq(answer->body, "{\"shared\":true}");
 
+	for (int i = 0; i < 2; i++) { /* made, then as it was prepared */
+		get(fd, "/lent");
+		ck_assert_str_eq(hear(fd)->body, "{\"lent\":true}");
+	}
+
 	get(fd, "/created");
 	answer = hear(fd);
 	ck_assert_int_eq(answer->status, 201);

@@ -186,6 +186,27 @@ START_TEST(a_field_comes_without_the_blanks_around_it)
 }
 END_TEST
 
+START_TEST(every_field_is_handed_over)
+{
+	static char text[API_HEAD_MAX];
+	int len = snprintf(text, sizeof(text), "GET /echo HTTP/1.1\r\nHost: x\r\n");
+
+	for (unsigned i = 0; i < 100; i++) /* nearly as many as the head may have */
+		len += snprintf(text + len, sizeof(text) - (size_t)len, "X-%u: a\r\n", i);
+	snprintf(text + len, sizeof(text) - (size_t)len,
+	         "Accept: first\r\nACCEPT: second\r\nUser-Agent: last\r\n\r\n");
+	serve();
+	int fd = dial();
+	for (int i = 0; i < 3; i++) {
+		say(fd, text);
+		ck_assert_ptr_nonnull(strstr(hear(fd)->body, "accept=first agent=last body="));
+		get(fd, "/echo"); /* nothing of the request before is in the next one */
+		ck_assert_ptr_nonnull(strstr(hear(fd)->body, "type= accept= agent= body="));
+	}
+	close(fd);
+}
+END_TEST
+
 static const struct {
 	const char *field;
 	int status;
@@ -474,6 +495,7 @@ int main(void)
 {
 	const TTest *cases[] = {
 		a_field_comes_without_the_blanks_around_it,
+		every_field_is_handed_over,
 		neither_parameters_nor_cookies_cost_memory_of_their_own,
 		a_head_of_any_size_gets_an_answer,
 		the_largest_head_is_what_is_said,
