@@ -9,8 +9,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define ANSWER_MAX (256u << 20) /* bytes of one answer */
-
 int api_open(const struct api_options *options, struct api **ret_api)
 {
 	struct api *api = calloc(1, sizeof(*api));
@@ -62,44 +60,6 @@ void api_stopping(struct api *api)
 bool api_is_stopping(const struct api *api)
 {
 	return atomic_load_explicit(&api->stopping, memory_order_relaxed);
-}
-
-void api_response_init(struct api_response *response)
-{
-	response->status = 0;
-	response->content_type = NULL;
-	response->blob = NULL;
-	response->lent = (struct str){NULL, 0};
-	buf_init(&response->body, ANSWER_MAX);
-	response->etag[0] = '\0';
-	response->revision = 0;
-	response->location = NULL;
-	response->cache = NULL;
-	response->varies = false;
-	response_drop_headers(response);
-	response->refuse = NULL;
-	response->close = false;
-	response->stream = NULL;
-}
-
-void api_response_fini(struct api_response *response)
-{
-	if (response->stream != NULL)
-		response->stream->close(response->stream);
-	blob_unref(response->blob);
-	buf_fini(&response->body);
-	free(response->location);
-}
-
-void api_response_renew(struct api_response *response)
-{
-	struct buf kept = response->body;
-
-	response->body = (struct buf){0};
-	api_response_fini(response);
-	api_response_init(response);
-	response->body.data = kept.data;
-	response->body.size = kept.size;
 }
 
 /** A request is routed before its body is read, to be handled, and after each time it was parked:

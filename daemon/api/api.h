@@ -13,134 +13,17 @@
 #pragma once
 
 #include "api/problem_codes.h"
+#include "api/request.h"
+#include "api/response.h"
 #include "base/attr.h"
-#include "base/blob.h"
-#include "base/buf.h"
-#include "base/str.h"
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct api;
 
-enum api_method { API_GET, API_HEAD, API_PUT, API_POST, API_DELETE, API_OTHER, API_METHOD_COUNT };
 enum api_result { API_DONE, API_PARKED };
-
-#define API_HEAD_MAX 7168  /* bytes of a request's line and headers; http/ enforces it */
-#define API_BODY_MAX 65536 /* bytes that most requests may have; a route may allow more */
-
-struct route;
-struct route_table;
-#define ROUTE_PARAMS_MAX 2
-
-/** Where a target leads; see router.h. */
-struct route_match {
-	const struct route_table *table;
-	const struct route *route;
-	struct str param[ROUTE_PARAMS_MAX]; /* decoded; in the target or in the scratch */
-	struct str query;                   /* raw, without the '?' */
-};
-
-/** A header of a request. */
-struct api_field {
-	struct str name; /* as it was sent: case does not count */
-	struct str value;
-};
-#define API_FIELDS_MAX 149 /* API_HEAD_MAX allows no more; http/ enforces it */
-
-/** All zero but for what http/ fills in. All strings are borrowed until the answer has been sent.
- */
-struct api_request {
-	enum api_method method;
-	struct str target; /* raw request target, undecoded: "/v1/services/a%2Fb?x=y" */
-	struct str body;
-	const struct api_field *fields; /* in the order of the request */
-	size_t field_count;
-	struct str peer; /* "127.0.0.1:51234", "unix:pid=17,uid=0" */
-	/** Given by http/: brings a parked request back to its http thread. Any thread; once; must
-	 * not block. */
-	void (*wake)(struct api_request *request);
-	/** api/'s: where the target leads, once it was found without decoding anything. */
-	struct route_match match;
-	void *park; /* api/'s while parked; freed by api_finish() or api_abandon() */
-	/** api/'s: what was decoded of the target of a request that was parked, until
-	 * api_release(). */
-	char *kept;
-	/** Given by http/: bytes of answers that the request's peer has not read, of all its
-	 * connections; NULL when its peers cannot be told apart. */
-	_Atomic(uint64_t) *peer_unsent;
-	/** api/'s: what the answer counts for until api_release(). */
-	uint64_t held;   /* bytes of memory, against max_unsent_bytes */
-	uint64_t unsent; /* bytes of the answer, against max_unsent_bytes_per_peer */
-	/** api/'s: not NULL when http/ is to call api_sent() once the answer has been sent. */
-	void *sending;
-	/** Set with API_PARKED: clock_ms() at which http/ calls api_expire(); 0: it waits until
-	 * woken. */
-	int64_t park_until_ms;
-};
-
-/**
- * An answer that goes on: http/ reads it piece by piece, as its client takes it. Made and closed on
- * the http thread, and used there only.
- */
-#define API_STREAM_END    (-1)
-#define API_STREAM_BROKEN (-2)
-struct api_stream {
-	/**
-	 * Copies what comes next.
-	 * @return bytes; 0: nothing now: request->wake() will be called once, as after API_PARKED,
-	 * then read again; or, with a park_until_ms, http/ calls expire() at that time;
-	 * API_STREAM_END; API_STREAM_BROKEN: it cannot go on, so the connection is to be closed
-	 */
-	long (*read)(struct api_stream *stream, char *to, size_t most);
-	/** As api_expire(): after true, read again. Only after a read() that gave 0. */
-	bool (*expire)(struct api_stream *stream);
-	/** Frees it. Not between a read() that gave 0 and its wake(). */
-	void (*close)(struct api_stream *stream);
-	bool ending; /* set by http/: it should end with what it has begun to send */
-	/** It never waits: its client has the time of one answer for all of it. */
-	bool is_whole;
-	uint64_t length; /* of all that read() gives; 0: not known before its end */
-};
-
-/* Each header has a place of its own, so that setting one again replaces it, and none lacks room.
- */
-enum api_header_place {
-	HEADER_ALLOW,
-	HEADER_RETRY_AFTER,
-	HEADER_EXPIRY_HELD,
-	HEADER_ACCEL_BUFFERING,
-	HEADER_COUNT
-};
-struct api_header {
-	const char *name; /* static; NULL: the answer does not have it */
-	char value[104];
-};
-
-#define CACHE_NEVER "no-store"
-#define CACHE_ASK   "no-cache" /* may be kept, and is asked for again by its ETag each time */
-
-struct refusal;
-struct api_response {
-	unsigned status;
-	const char *content_type; /* static; NULL: no body */
-	struct blob *blob; /* one reference is the response's; NULL: the bytes are elsewhere */
-	struct str lent;   /* static bytes; NULL data: they are in body */
-	struct buf body;
-	char etag[48];     /* with quotes; empty: none */
-	uint64_t revision; /* X-Rollcall-Revision, on every answer */
-	char *location;    /* owned; Location of what was created, or NULL */
-	const char *cache; /* Cache-Control: one of CACHE_..., or NULL */
-	bool varies;       /* Vary: Accept: the route negotiates the form */
-	struct api_header header[HEADER_COUNT];
-	/** How a refusal is rendered; NULL: problem_render(). Status, Cache-Control and Retry-After
-	 * are set already, or will be. */
-	void (*refuse)(struct api_response *response, const struct refusal *refusal);
-	bool close;                /* close the connection afterwards */
-	struct api_stream *stream; /* owned; in place of blob and body, or NULL */
-};
 
 struct api_limits {
 	int64_t watchers;              /* requests that wait for a change, streams among them */
@@ -163,16 +46,6 @@ struct api_options {
 	struct api_limits limits;
 };
 
-/** The bytes of an answer that is no stream, wherever they are. */
-static inline struct str api_response_bytes(const struct api_response *response)
-{
-	if (response->blob != NULL)
-		return (struct str){response->blob->data, response->blob->len};
-	if (response->lent.data != NULL)
-		return response->lent;
-	return (struct str){response->body.data, response->body.len};
-}
-
 /** @return 0 or -ENOMEM */
 int api_open(const struct api_options *options, struct api **ret_api) MUST_USE;
 /** Takes NULL. */
@@ -184,19 +57,11 @@ struct api_limits api_limits(const struct api *api);
 void api_stopping(struct api *api);
 bool api_is_stopping(const struct api *api);
 
-/** The first header of @p name; its data is NULL when there is none. */
-struct str api_header(const struct api_request *request, struct str name);
-
 /**
  * Before the body is read: may this request have one, and how long?
  * @return the most bytes; 0: a body is not allowed
  */
 uint64_t api_body_max(const struct api *api, struct api_request *request);
-
-void api_response_init(struct api_response *response);
-void api_response_fini(struct api_response *response);
-/** Empties it for another answer; keeps the memory of its body. */
-void api_response_renew(struct api_response *response);
 
 /** Thread: an http thread (registered with RCU). Never blocks. */
 enum api_result api_handle(struct api *api, struct api_request *request,

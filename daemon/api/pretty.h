@@ -2,7 +2,7 @@
 /** For people: indented JSON, and tables. Any thread. */
 #pragma once
 
-#include "api/api.h"
+#include "api/response.h"
 #include "base/buf.h"
 #include "base/str.h"
 

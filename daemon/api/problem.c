@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/problem.h"
 
+#include "api/api.h"
 #include "api/router.h"
 #include "base/check.h"
 #include "base/parse.h"
@@ -89,30 +90,6 @@ void field_error(struct field_errors *errors, struct str field, const char *form
 		buf_reset(&errors->list);
 		errors->list.len = before;
 	}
-}
-
-void response_header(struct api_response *response, enum api_header_place place, const char *format,
-                     ...)
-{
-	static const char *const names[HEADER_COUNT] = {
-		[HEADER_ALLOW] = "Allow",
-		[HEADER_RETRY_AFTER] = "Retry-After",
-		[HEADER_EXPIRY_HELD] = "X-Rollcall-Expiry-Held",
-		[HEADER_ACCEL_BUFFERING] = "X-Accel-Buffering",
-	};
-	struct api_header *header = &response->header[place];
-	va_list args;
-
-	header->name = names[place];
-	va_start(args, format);
-	(void)vsnprintf(header->value, sizeof(header->value), format, args);
-	va_end(args);
-}
-
-void response_drop_headers(struct api_response *response)
-{
-	for (size_t i = 0; i < HEADER_COUNT; i++)
-		response->header[i].name = NULL;
 }
 
 /** Empties the response of all that an answer has, but for what every answer tells. */
@@ -225,4 +202,46 @@ void problem_fields(struct api_response *response, struct field_errors *errors)
 	             errors->count, errors->count == 1 ? "" : "s",
 	             errors->count == 1 ? "is" : "are");
 	buf_fini(&members);
+}
+
+void problem_errno(struct api_response *response, int error)
+{
+	static const struct {
+		int error;
+		enum problem code;
+		const char *detail;
+	} map[] = {
+		{ENOENT, PROBLEM_NOT_REGISTERED,
+	         "the instance is not registered: register it again"},
+		{ESTALE, PROBLEM_PRECONDITION_FAILED,
+	         "the instance is not registered, or has changed since that revision"},
+		{EEXIST, PROBLEM_ANOTHER_INCARNATION,
+	         "the instance was registered anew since that incarnation"},
+		{EAGAIN, PROBLEM_QUEUE_FULL, "too many changes are waiting for the disk"},
+		{ENOSPC, PROBLEM_DISK_FULL, "the disk is full: only deregistrations are accepted"},
+		{EDQUOT, PROBLEM_TOO_MANY_INSTANCES,
+	         "the registry already holds as many instances as max_instances allows"},
+		{ENOBUFS, PROBLEM_TOO_MUCH_UNSENT,
+	         "answers that their clients have not read hold as much as "
+	         "max_unsent_bytes or max_unsent_bytes_per_peer allows"},
+		{EOVERFLOW, PROBLEM_TOO_MANY_BYTES,
+	         "the registry would hold more bytes than max_registry_bytes allows"},
+		{EMSGSIZE, PROBLEM_ANSWER_TOO_LARGE,
+	         "the answer would be too large: ask for less with 'limit'"},
+		{ENOTRECOVERABLE, PROBLEM_OUTCOME_UNKNOWN,
+	         "the disk failed while this change was written: it may have been made or "
+	         "not"},
+		{EBUSY, PROBLEM_STORAGE_LOCKED,
+	         "another process has locked the database: nothing was changed, try again"},
+		{ESHUTDOWN, PROBLEM_SHUTTING_DOWN, "the daemon is stopping"},
+		{ENOMEM, PROBLEM_OUT_OF_MEMORY, "the daemon has no memory for this request"},
+		/* EIO, and whatever else a disk may answer */
+		{0, PROBLEM_STORAGE_FAILED,
+	         "the journal cannot be read or written: the log of the daemon says why"},
+	};
+	size_t i = 0;
+
+	while (map[i].error != 0 && map[i].error != -error)
+		i++;
+	problem(response, map[i].code, "%s", map[i].detail);
 }

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/** Refusals: what they say, how they are rendered, and the one map from errors to them. */
+/**
+ * Refusals: what they say, how they are rendered, and the one map from errors to them.
+ * api_problem() is in api.h.
+ */
 #pragma once
 
-#include "api/api.h"
 #include "api/problem_codes.h"
+#include "api/request.h"
+#include "api/response.h"
 #include "base/attr.h"
 #include "base/str.h"
 
@@ -45,8 +49,3 @@ void problem_with(struct api_response *response, enum problem code, const struct
 void problem_fields(struct api_response *response, struct field_errors *errors);
 /** The problem that stands for a negative errno of the registry: the only such map. */
 void problem_errno(struct api_response *response, int error);
-
-/** Sets a header, in place of what it was before; the value is cut at sizeof(value). */
-void response_header(struct api_response *response, enum api_header_place place, const char *format,
-                     ...) PRINTF_LIKE(3, 4);
-void response_drop_headers(struct api_response *response);

@@ -10,8 +10,8 @@
  */
 #pragma once
 
-#include "api/api.h"
 #include "api/pretty.h"
+#include "api/response.h"
 #include "base/buf.h"
 
 #include <stdbool.h>

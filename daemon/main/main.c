@@ -92,7 +92,7 @@ static int act(enum config_action action, struct config *config, struct config_s
 	case CONFIG_VERIFY:
 		return finish_output(verify(config));
 	case CONFIG_RUN:
-		return run(config, sources);
+		return run_daemon(config, sources);
 	}
 	return finish_output(EX_OK);
 }
@@ -104,7 +104,8 @@ int main(int argc, char **argv)
 	enum config_action action;
 	int code;
 
-	(void)umask(0077); /* run() gives the group more where it may read the state directory */
+	(void)umask(
+		0077); /* run_daemon() gives the group more where it may read the state directory */
 	if (thread_set_stacks() < 0) {
 		complain("the stack is too small: 'ulimit -s' must be at least 512");
 		return EX_OSERR;

@@ -344,7 +344,7 @@ static void log_library_notes(void)
 		log_line(LOG_INFO, "%s", note);
 }
 
-int run(struct config *config, struct config_sources *sources)
+int run_daemon(struct config *config, struct config_sources *sources)
 {
 	struct daemon *daemon = calloc(1, sizeof(*daemon));
 	int code;

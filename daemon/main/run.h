@@ -6,4 +6,4 @@ struct config;
 struct config_sources;
 
 /** @return the exit code (sysexits.h) */
-int run(struct config *config, struct config_sources *sources);
+int run_daemon(struct config *config, struct config_sources *sources);

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/** An answer as http/ sends it: bytes, wherever they stand, or a stream. */
+#pragma once
+
+#include "base/attr.h"
+#include "base/blob.h"
+#include "base/buf.h"
+#include "base/str.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * An answer that goes on: http/ reads it piece by piece, as its client takes it. Made and closed on
+ * the http thread, and used there only.
+ */
+#define API_STREAM_END    (-1)
+#define API_STREAM_BROKEN (-2)
+struct api_stream {
+	/**
+	 * Copies what comes next.
+	 * @return bytes; 0: nothing now: request->wake() will be called once, as after API_PARKED,
+	 * then read again; or, with a park_until_ms, http/ calls expire() at that time;
+	 * API_STREAM_END; API_STREAM_BROKEN: it cannot go on, so the connection is to be closed
+	 */
+	long (*read)(struct api_stream *stream, char *to, size_t most);
+	/** As api_expire(): after true, read again. Only after a read() that gave 0. */
+	bool (*expire)(struct api_stream *stream);
+	/** Frees it. Not between a read() that gave 0 and its wake(). */
+	void (*close)(struct api_stream *stream);
+	bool ending; /* set by http/: it should end with what it has begun to send */
+	/** It never waits: its client has the time of one answer for all of it. */
+	bool is_whole;
+	uint64_t length; /* of all that read() gives; 0: not known before its end */
+};
+
+/* Each header has a place of its own, so that setting one again replaces it, and none lacks room.
+ */
+enum api_header_place {
+	HEADER_ALLOW,
+	HEADER_RETRY_AFTER,
+	HEADER_EXPIRY_HELD,
+	HEADER_ACCEL_BUFFERING,
+	HEADER_COUNT
+};
+struct api_header {
+	const char *name; /* static; NULL: the answer does not have it */
+	char value[104];
+};
+
+#define CACHE_NEVER "no-store"
+#define CACHE_ASK   "no-cache" /* may be kept, and is asked for again by its ETag each time */
+
+struct refusal;
+struct api_response {
+	unsigned status;
+	const char *content_type; /* static; NULL: no body */
+	struct blob *blob; /* one reference is the response's; NULL: the bytes are elsewhere */
+	struct str lent;   /* static bytes; NULL data: they are in body */
+	struct buf body;
+	char etag[48];     /* with quotes; empty: none */
+	uint64_t revision; /* X-Rollcall-Revision, on every answer */
+	char *location;    /* owned; Location of what was created, or NULL */
+	const char *cache; /* Cache-Control: one of CACHE_..., or NULL */
+	bool varies;       /* Vary: Accept: the route negotiates the form */
+	struct api_header header[HEADER_COUNT];
+	/** How a refusal is rendered; NULL: problem_render(). Status, Cache-Control and Retry-After
+	 * are set already, or will be. */
+	void (*refuse)(struct api_response *response, const struct refusal *refusal);
+	bool close;                /* close the connection afterwards */
+	struct api_stream *stream; /* owned; in place of blob and body, or NULL */
+};
+
+void api_response_init(struct api_response *response);
+void api_response_fini(struct api_response *response);
+/** Empties it for another answer; keeps the memory of its body. */
+void api_response_renew(struct api_response *response);
+
+/** The bytes of an answer that is no stream, wherever they are. */
+static inline struct str api_response_bytes(const struct api_response *response)
+{
+	if (response->blob != NULL)
+		return (struct str){response->blob->data, response->blob->len};
+	if (response->lent.data != NULL)
+		return response->lent;
+	return (struct str){response->body.data, response->body.len};
+}
+
+/** Sets a header, in place of what it was before; the value is cut at sizeof(value). */
+void response_header(struct api_response *response, enum api_header_place place, const char *format,
+                     ...) PRINTF_LIKE(3, 4);
+void response_drop_headers(struct api_response *response);
