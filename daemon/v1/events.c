@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include "v1/events.h"
+#include "v1/follow.h"
 
 #include "api/pretty.h"
 #include "base/clock.h"
 #include "base/parse.h"
 #include "model/event.h"
-#include "v1/travel.h"
+#include "v1/wait.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -181,6 +181,16 @@ static void put_events(struct buf *out, const struct history *history)
 	buf_put_char(out, '}');
 }
 
+/** A reading of the log while it is parked, for the history thread or for a change. */
+struct events_request {
+	struct wait wait;
+	struct api *api;
+	struct events_query query; /* its log is history's query now */
+	struct history history;
+	struct buf out; /* history's */
+	unsigned tries;
+};
+
 static struct events_request *request_of(struct parked *parked)
 {
 	return container_of(wait_of(parked), struct events_request, wait);
@@ -220,21 +230,6 @@ static void wake(struct history *history)
 static bool begins_at_oldest(const struct events_request *events)
 {
 	return events->history.error == -ESTALE && events->tries < 3 && !events->query.has_since;
-}
-
-bool events_are_after(struct v1 *v1, struct str service, uint64_t since, uint64_t *ret_now)
-{
-	const struct snapshot *now = snapshot_enter(v1->store);
-	const struct service *found = service.len > 0 ? snapshot_service(now, service) : NULL;
-	uint64_t revision = snapshot_revision(now);
-
-	*ret_now = revision;
-	if (found != NULL)
-		revision = found->revision;
-	else if (service.len > 0)
-		revision = registry_removed_revision(v1->registry, service);
-	snapshot_leave(v1->store);
-	return revision > since;
 }
 
 static enum api_result events_read(struct call *call, struct parked *parked);
@@ -301,8 +296,12 @@ static enum api_result events_read(struct call *call, struct parked *parked)
 	}
 
 	int r = history->error < 0 ? history->error : buf_error(history->out);
-	if (r == 0 && events_stream(query))
-		return follow_answer(call, events);
+	if (r == 0 && events_stream(query)) {
+		enum api_result result = follow_answer(call, query, history, &events->out);
+
+		parked_free(parked);
+		return result;
+	}
 	if (r == 0 && history->count == 0 && query->wait_ms > 0 && !parked->expired)
 		return wait_for_events(call, events);
 	if (r == 0 && query->form == EVENTS_TEXT)

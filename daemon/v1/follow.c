@@ -4,8 +4,8 @@
  * only when there is no more it waits for the next commit. So a slow reader costs one page of
  * memory, and nothing is ever skipped: who is slower than retention is told so.
  */
+#include "v1/follow.h"
 #include "base/clock.h"
-#include "v1/events.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -90,6 +90,21 @@ static void take_page(struct follow *follow)
 	if (history->count > 0)
 		follow->told = history->last;
 	metrics_count(METRIC_STREAMED_EVENTS, history->count);
+}
+
+bool events_are_after(struct v1 *v1, struct str service, uint64_t since, uint64_t *ret_now)
+{
+	const struct snapshot *now = snapshot_enter(v1->store);
+	const struct service *found = service.len > 0 ? snapshot_service(now, service) : NULL;
+	uint64_t revision = snapshot_revision(now);
+
+	*ret_now = revision;
+	if (found != NULL)
+		revision = found->revision;
+	else if (service.len > 0)
+		revision = registry_removed_revision(v1->registry, service);
+	snapshot_leave(v1->store);
+	return revision > since;
 }
 
 static bool has_news(const struct follow *follow, uint64_t *ret_now)
@@ -211,25 +226,21 @@ static struct str copy_to(char **end, struct str text)
 	return copy;
 }
 
-enum api_result follow_answer(struct call *call, struct events_request *request)
+enum api_result follow_answer(struct call *call, const struct events_query *query,
+                              const struct history *first, struct buf *page)
 {
-	struct parked *parked = &request->wait.parked;
-	const struct events_query *query = &request->query;
-	const struct journal_query *log = &request->history.query;
+	const struct journal_query *log = &first->query;
 
-	if (!call_waiting_enter(call)) {
-		parked_free(parked);
+	if (!call_waiting_enter(call))
 		return API_DONE;
-	}
 	struct follow *follow = calloc(1, sizeof(*follow) + log->service.len + log->id.len);
 	if (follow == NULL) {
 		waiting_leave(call->api);
-		parked_free(parked);
 		problem_errno(call->response, -ENOMEM);
 		return API_DONE;
 	}
 	char *end = follow->memory;
-	follow->history = request->history;
+	follow->history = *first;
 	follow->history.query.service = copy_to(&end, log->service);
 	follow->history.query.id = copy_to(&end, log->id);
 	follow->history.out = &follow->live.stream.page;
@@ -239,14 +250,13 @@ enum api_result follow_answer(struct call *call, struct events_request *request)
 	follow->left = query->has_limit ? log->limit : UINT64_MAX;
 	follow->told = log->since;
 	follow->wait_ms = (int64_t)query->wait_ms;
-	follow->live.stream.page = request->out;
-	buf_init(&request->out, 0);
+	follow->live.stream.page = *page;
+	buf_init(page, 0);
 	follow->live.watcher.topic = follow->history.query.service;
 	follow->live.watcher.aspects = ALL_ASPECTS;
 	atomic_init(&follow->live.position, log->since);
 	take_page(follow);
 	uint64_t has = follow->live.page_has ? log->since : follow->live.page_end;
-	parked_free(parked);
 	return live_answer(call, &follow->live, &follow_kind, has,
 	                   follow->form == EVENTS_SSE ? TYPE_SSE : TYPE_JSONL);
 }

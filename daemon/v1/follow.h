@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/** What the two ways to read the event log share: the list (events.c) and the stream (follow.c). */
+/** The event log as a stream, and what its reading at once (events.c) shares with it. */
 #pragma once
 
-#include "v1/wait.h"
-
-#include "registry/registry.h"
+#include "v1/internal.h"
 
 /** What was asked for. Its strings are the request's. */
 struct events_query {
@@ -13,16 +11,6 @@ struct events_query {
 	uint64_t wait_ms;
 	bool has_since;
 	bool has_limit;
-};
-
-/** A reading of the log while it is parked, for the history thread or for a change. */
-struct events_request {
-	struct wait wait;
-	struct api *api;
-	struct events_query query; /* its log is history's query now */
-	struct history history;
-	struct buf out; /* history's */
-	unsigned tries;
 };
 
 static inline bool events_stream(const struct events_query *query)
@@ -36,5 +24,7 @@ bool events_are_after(struct v1 *v1, struct str service, uint64_t since, uint64_
 
 /** Makes @p history read the first page of a stream. */
 void follow_prepare(struct history *history, const struct events_query *query);
-/** The first page has been read: goes on from there. Owns @p request. */
-enum api_result follow_answer(struct call *call, struct events_request *request);
+/** @p first has read the first page: goes on from there. Takes the bytes of @p page, and copies all
+ * else. */
+enum api_result follow_answer(struct call *call, const struct events_query *query,
+                              const struct history *first, struct buf *page);
