@@ -62,8 +62,8 @@ bool api_is_stopping(const struct api *api)
 	return atomic_load_explicit(&api->stopping, memory_order_relaxed);
 }
 
-/** A request is routed before its body is read, to be handled, and after each time it was parked:
- * what refers to nothing but the target is found once. */
+/** A request is routed before its body is read, and to be handled: what refers to nothing but the
+ * target is found once. */
 static int find_route(const struct api *api, struct api_request *request, struct scratch *scratch,
                       struct route_match *ret_match)
 {
@@ -192,6 +192,7 @@ enum api_result api_handle(struct api *api, struct api_request *request,
 	const struct route *found = route(&call);
 	if (found == NULL)
 		return end(&call, API_DONE);
+	request->is_pretty = call.match.query.len > 0 && pretty_is_wanted(call.match.query);
 	return end(&call, found->on[method_of(request)].handle(&call));
 }
 

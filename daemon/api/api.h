@@ -35,8 +35,8 @@ struct api_limits {
 };
 
 struct api_options {
-	const struct route_table *const
-		*tables; /* borrowed until api_close(); the first match wins */
+	/** Borrowed until api_close(). The first route that matches wins. */
+	const struct route_table *const *tables;
 	size_t table_count;
 	/** The revision that an answer shows which shows none in particular. Any thread. */
 	uint64_t (*revision)(void *arg);

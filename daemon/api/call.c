@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/call.h"
 
-#include "api/pretty.h"
 #include "base/parse.h"
 
 #include <errno.h>
@@ -36,7 +35,7 @@ bool call_no_query(struct call *call)
 
 bool call_is_pretty(const struct call *call)
 {
-	return call->match.query.len > 0 && pretty_is_wanted(call->match.query);
+	return call->request->is_pretty;
 }
 
 bool call_text(struct call *call, const struct query_item *item, struct str *ret)

@@ -5,6 +5,7 @@
 #include "base/str.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,8 +22,9 @@ struct route_table;
 struct route_match {
 	const struct route_table *table;
 	const struct route *route;
-	struct str param[ROUTE_PARAMS_MAX]; /* decoded; in the target or in the scratch */
-	struct str query;                   /* raw, without the '?' */
+	struct str
+		param[ROUTE_PARAMS_MAX]; /* decoded: in the target, the scratch, or what was kept */
+	struct str query;                /* raw, without the '?' */
 };
 
 /** A header of a request. */
@@ -44,9 +46,11 @@ struct api_request {
 	/** Given by http/: brings a parked request back to its http thread. Any thread; once; must
 	 * not block. */
 	void (*wake)(struct api_request *request);
-	/** api/'s: where the target leads, once it was found without decoding anything. */
+	/** api/'s: where the target leads. Its route is NULL while that is not known, or is to be
+	 * found again since parameters had to be decoded. */
 	struct route_match match;
-	void *park; /* api/'s while parked; freed by api_finish() or api_abandon() */
+	bool is_pretty; /* api/'s: ?pretty is given */
+	void *park;     /* api/'s while parked; freed by api_finish() or api_abandon() */
 	/** api/'s: what was decoded of the target of a request that was parked, until
 	 * api_release(). */
 	char *kept;
