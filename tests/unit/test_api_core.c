@@ -47,9 +47,13 @@ static enum api_result json_get(struct call *call)
 	return call_answer(call, 200, TYPE_JSON);
 }
 
+static char large[100000]; /* beyond what an answer may have without being counted */
+
 static enum api_result lent_get(struct call *call)
 {
 	call->response->lent = STR("{\"a\":1}\n");
+	if (str_equal(call->match.query, STR("large")))
+		call->response->lent = (struct str){large, sizeof(large)};
 	return call_answer(call, 200, TYPE_JSON);
 }
 
@@ -338,6 +342,9 @@ START_TEST(what_is_lent_is_not_copied)
 	ck_assert(says("{\n  \"a\": 1\n}\n"));
 	problem(&response, PROBLEM_NOT_FOUND, "nothing");
 	ck_assert_ptr_null(response.lent.data);
+	ck_assert_int_eq(ask(API_GET, "/lent?large"), API_DONE);
+	ck_assert_uint_eq(request.unsent, sizeof(large)); /* its client must read it */
+	ck_assert_uint_eq(request.held, 0);               /* but it takes no memory */
 }
 END_TEST
 

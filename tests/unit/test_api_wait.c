@@ -356,6 +356,33 @@ START_TEST(what_was_decoded_stays_while_it_waits_for_a_change)
 }
 END_TEST
 
+START_TEST(a_drain_waits_for_watchers_once)
+{
+	static const char untold[] = "\"watchers_told\":0,\"watchers_untold\":1";
+	enum api_result result;
+
+	put("web", "a", NULL);
+	ask("/v1/services/web?revision=1&wait_ms=20000", "");
+	request_reset();
+	request.method = API_PUT;
+	request.target = STR("/v1/services/web/instances/a/status");
+	request.body = STR("{\"status\":\"draining\",\"wait_ms\":1000}");
+	set_header("Content-Type", "application/json");
+	ck_assert_int_eq(api_handle(api, &request, &response), API_PARKED);
+	wait_woken(); /* it is made; the watcher is woken, but not answered yet */
+	ck_assert_int_eq(api_finish(api, &request, &response), API_PARKED);
+	ck_assert_int_eq(request.park_until_ms, clock_ms() + 1000);
+	ck_assert(api_expire(api, &request));
+	ck_assert_int_eq(api_finish(api, &request, &response), API_DONE);
+	ck_assert_ptr_nonnull(memmem(sent().data, sent().len, untold, strlen(untold)));
+	api_release(api, &request);
+	do
+		result = resume();
+	while (result == API_PARKED);
+	end_waiting();
+}
+END_TEST
+
 SUITE("api_wait", setup, teardown, a_listing_is_resumed_by_what_it_shows_and_by_nothing_else,
       a_lookup_whose_filter_leaves_out_what_woke_it_is_answered_once,
       events_that_the_filter_leaves_out_leave_nothing_in_the_answer,
@@ -363,4 +390,5 @@ SUITE("api_wait", setup, teardown, a_listing_is_resumed_by_what_it_shows_and_by_
       events_that_retention_overtakes_are_begun_anew_after_each_wait,
       without_memory_a_body_is_refused_with_503,
       what_was_decoded_before_the_wait_takes_no_room_after_it,
-      what_was_decoded_stays_while_it_is_parked, what_was_decoded_stays_while_it_waits_for_a_change)
+      what_was_decoded_stays_while_it_is_parked, what_was_decoded_stays_while_it_waits_for_a_change,
+      a_drain_waits_for_watchers_once)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** Request heads as they come over the wire, and what libmicrohttpd makes of them. */
+#include "fault.h"
 #include "http_time.h"
 #include "suite.h"
 
@@ -204,6 +205,36 @@ START_TEST(every_field_is_handed_over)
 		ck_assert_ptr_nonnull(strstr(hear(fd)->body, "type= accept= agent= body="));
 	}
 	close(fd);
+}
+END_TEST
+
+/* Each time with a new server, whose first request needs memory for all that is kept afterwards. */
+START_TEST(without_memory_no_field_is_lost)
+{
+	static const char text[] = GET HOST "User-Agent: me\r\n\r\n";
+	static struct answer answer;
+	unsigned refused = 0;
+	bool hit = true;
+
+	for (int nth = 0; hit; nth++) {
+		char c;
+
+		serve();
+		int fd = dial();
+		fault_arm(nth);
+		(void)!send(fd, text, strlen(text), MSG_NOSIGNAL);
+		(void)!recv(fd, &c, 1, MSG_PEEK); /* no ck_ before fault_hit(): they allocate */
+		hit = fault_hit();
+		bool answered = hear_method(fd, &answer, false);
+		refused += answered && answer.status == 503;
+		const char *agent = answered ? strstr(answer.body, "agent=") : NULL;
+		ck_assert(agent == NULL || strncmp(agent, "agent=me ", 9) == 0);
+		close(fd);
+		http_stop(server, 0);
+		http_free(server);
+		server = NULL;
+	}
+	ck_assert_uint_ge(refused, 1);
 }
 END_TEST
 
@@ -496,6 +527,7 @@ int main(void)
 	const TTest *cases[] = {
 		a_field_comes_without_the_blanks_around_it,
 		every_field_is_handed_over,
+		without_memory_no_field_is_lost,
 		neither_parameters_nor_cookies_cost_memory_of_their_own,
 		a_head_of_any_size_gets_an_answer,
 		the_largest_head_is_what_is_said,
