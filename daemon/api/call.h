@@ -57,7 +57,7 @@ enum api_result call_answer(struct call *call, unsigned status, const char *cont
  * @param held    bytes of memory that are this answer's own
  * @param unsent  bytes that its client must read
  * @return false: its peer has not read enough of its other answers, or all that are unsent hold too
- *         much (told); what was counted before stays
+ *         much (refused); what was counted before stays
  */
 bool call_hold(struct call *call, uint64_t held, uint64_t unsent) MUST_USE;
 /** The same for what stands in the response: when it is too much, a read becomes a problem. */

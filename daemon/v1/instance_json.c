@@ -32,7 +32,7 @@ static char *append(char *out, struct str text)
 	return out + text.len + 1;
 }
 
-/** Lists the entries, which are jansson's own strings. @return how many, or -EINVAL (told) */
+/** Lists the entries, which are jansson's own strings. @return how many, or -EINVAL (refused) */
 static int list_metadata(struct fields *fields, json_t *object, struct entry *entry)
 {
 	size_t count = json_object_size(object);

@@ -70,7 +70,7 @@ void meta_filter_keep(struct meta_filter *filter, const struct call *call);
 bool call_path_is_valid(struct call *call) MUST_USE;
 /**
  * If-Match: "REVISION" or *, as conditions of @p command.
- * @return false: it is neither (told)
+ * @return false: it is neither (refused)
  */
 bool call_conditions(struct call *call, struct command *command) MUST_USE;
 /** Refuses with what stands for the registry's @p error; names the instance that is not there. */

@@ -102,7 +102,7 @@ static uint64_t lookup_revision(const struct service *service, const struct look
 	return revision;
 }
 
-/** Where to begin. @return false when the instance to go on from is no longer there (told) */
+/** Where to begin. @return false when the instance to go on from is no longer there (refused) */
 static bool find_start(struct call *call, const struct service *service,
                        const struct lookup *lookup, uint32_t *ret_start)
 {
