@@ -202,6 +202,7 @@ def free_port():
 
 def own_terminal(follower):
     """In a child: the terminal becomes its controlling one, and the child's group its foreground."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # shells ignore it for what they run in the background
     os.setsid()
     os.close(os.open(os.ttyname(follower), os.O_RDWR))
 
