@@ -27,8 +27,8 @@ static const char *const statements[STMT_COUNT] = {
 		"REPLACE INTO instances (" ROW_INSTANCE ") VALUES (" ROW_INSTANCE_BIND ")",
 	[STMT_DROP_INSTANCE] = "DELETE FROM instances WHERE incarnation = ?",
 	/* The newest is not among them: it always stays. */
-	[STMT_OLDEST_EVENTS] = "SELECT " ROW_EVENT " FROM events WHERE revision <"
-			       " (SELECT max(revision) FROM events) ORDER BY revision LIMIT ?",
+	[STMT_OLDEST_EVENTS] = ("SELECT " ROW_EVENT " FROM events WHERE revision <"
+                                " (SELECT max(revision) FROM events) ORDER BY revision LIMIT ?"),
 	[STMT_COUNT_EVENTS] = "SELECT count(*), max(revision) FROM (SELECT revision FROM events"
 			      " WHERE revision > ? ORDER BY revision LIMIT ?)",
 	[STMT_REMOVE_EVENTS] = "DELETE FROM events WHERE revision <= ?",
