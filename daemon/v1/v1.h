@@ -28,4 +28,4 @@ void v1_close(struct v1 *v1);
 void v1_reload(struct v1 *v1, const struct config *config);
 const struct route_table *v1_table(const struct v1 *v1);
 /** For struct api_options, with the v1 as its argument. Any thread. */
-uint64_t v1_revision(void *v1);
+uint64_t v1_revision(void *arg);
