@@ -67,7 +67,7 @@ static const char *skip_segment(const char *pattern, struct str segment)
 struct path {
 	struct str whole; /* from its first '/' on, without the query */
 	unsigned depth;   /* segments; DEPTH_MAX + 1: more, which are not split */
-	unsigned sound;   /* so many of them before the first empty one */
+	unsigned sound;   /* how many stand before the first empty one */
 	struct segment {
 		struct str text;  /* decoded */
 		const char *from; /* where it begins, undecoded */

@@ -100,7 +100,7 @@ static int draft_event(struct batch *batch, struct event *event)
 		.tenure = tenure,
 		.is_alive =
 			begins || event->kind == EVENT_UPDATED || event->kind == EVENT_RECOVERED,
-		/* who has been heard of here within its TTL is looked at again at once */
+		/* an instance heard of here within its TTL is looked at again at once */
 		.decided_on_ms = event->kind == EVENT_EXPIRED
 	                                 ? batch->now_lease_ms - instance->ttl_ms
 	                                 : NEVER,

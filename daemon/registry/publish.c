@@ -121,7 +121,7 @@ static struct watch_change change_of(const struct snapshot *now, struct str topi
 	return change;
 }
 
-/* Its author wants to know who has been sent the change of @p revision. */
+/* The command asks which watchers have been sent the change of @p revision. */
 static void tell_watchers(const struct snapshot *now, const struct command *command,
                           uint64_t revision)
 {
@@ -130,7 +130,8 @@ static void tell_watchers(const struct snapshot *now, const struct command *comm
 	watch_tell(command->receipt, &change, revision);
 }
 
-/* Those that wait for a listing are counted whatever it shows, so they must come and see. */
+/* Watchers of a listing count as told only once they have looked again, even if the listing shows
+ * the same. */
 static void wake_listings(struct registry *registry, const struct command *command,
                           uint64_t revision)
 {
@@ -164,12 +165,12 @@ static void notify_listings(struct registry *registry, const struct batch *batch
 	}
 }
 
-/* After publishing: who is woken looks at the snapshot. */
+/* After publishing, because a woken watcher reads the snapshot. */
 static void notify(struct registry *registry, const struct batch *batch)
 {
 	const struct snapshot *now = snapshot_enter(registry->store);
 
-	/* Before anybody is woken: who is may be sent it, and be gone, at once. */
+	/* Before any watcher is woken: a woken one may be answered, and freed, at once. */
 	for (size_t i = 0; i < batch->entry_count; i++) {
 		const struct entry *entry = &batch->entries[i];
 
@@ -191,8 +192,8 @@ static void notify(struct registry *registry, const struct batch *batch)
 	notify_listings(registry, batch);
 }
 
-/* Before publishing, so that who finds a service gone finds this too. Any removal may have been the
- * last. */
+/* Before publishing, so that a reader that no longer finds a service finds this mark. Any removal
+ * may have been the service's last. */
 static void note_removals(struct registry *registry, const struct batch *batch)
 {
 	for (size_t i = 0; i < batch->event_count; i++) {
@@ -247,7 +248,7 @@ void publish_again(struct registry *registry, const struct entry *entry)
 {
 	const struct snapshot *now = snapshot_enter(registry->store);
 
-	CHECK(entry->member != NULL); /* or it were an error */
+	CHECK(entry->member != NULL); /* a command without an error has one */
 	tell_watchers(now, entry->command, entry->member->value.revision);
 	wake_listings(registry, entry->command, entry->member->value.revision);
 	snapshot_leave(registry->store);

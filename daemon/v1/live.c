@@ -67,7 +67,8 @@ void live_leave(struct live_stream *live)
 
 void live_wait(struct live_stream *live, uint64_t seen, int64_t until_ms)
 {
-	watch_sent(&live->watcher, live->page_end, false); /* nothing of it was for its reader */
+	watch_sent(&live->watcher, live->page_end,
+	           false); /* the page held nothing that its filters let through */
 	stream_pause(&live->stream, until_ms);
 	atomic_store_explicit(&live->position, NOT_BEHIND, memory_order_relaxed);
 	live->watcher.seen = seen;
