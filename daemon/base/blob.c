@@ -61,7 +61,7 @@ void blob_retire(struct blob *blob)
 {
 	if (blob == NULL)
 		return;
-	blob->is_retired = true; /* seen by whoever drops the last reference after this one */
+	blob->is_retired = true; /* the thread that drops the last reference reads it */
 	atomic_fetch_add_explicit(&retired_bytes, blob->len, memory_order_relaxed);
 	blob_unref(blob);
 }

@@ -168,7 +168,7 @@ static int parse_once(struct parse *parse, const char *text, const struct file_s
 	return 0;
 }
 
-/* Whoever made a FIFO of the file must not be waited for: a reload runs in main(). */
+/* Opening a FIFO waits for its writer, and a reload runs in main(), which must not wait. */
 static int wait_readable(int fd)
 {
 	struct pollfd file = {.fd = fd, .events = POLLIN};

@@ -83,7 +83,7 @@ int age_open(struct age *age, sqlite3 *db)
 	r = find_first(db, newest_ms - AGE_DAY_MS, newest, &first, &first_ms);
 	if (r == 0)
 		r = read_event(db, select_before, first, &before, &before_ms);
-	if (r < 0 && r != -EBADMSG) /* damage to old events is for who reads them */
+	if (r < 0 && r != -EBADMSG) /* readers of old events report their damage */
 		return r;
 	age->now_ms = newest_ms;
 	if (r > 0 && first_ms - before_ms > AGE_DAY_MS)

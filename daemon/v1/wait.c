@@ -61,7 +61,7 @@ void wait_add(struct wait *wait, const struct watcher *watcher)
 		mine->wake = wake;
 		watch_join(wait->hub, mine, watcher->has);
 	}
-	watch_sent(mine, watcher->has, false); /* it was woken for nothing that it reads */
+	watch_sent(mine, watcher->has, false); /* the change that woke it is not in its result */
 	mine->seen = watcher->seen;
 	watch_add(wait->hub, mine);
 }

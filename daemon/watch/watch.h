@@ -100,7 +100,7 @@ size_t watch_notify_any(struct watch_hub *hub);
 bool watch_has_prefixes(const struct watch_hub *hub);
 /**
  * Wakes those who wait for a prefix of one of @p topics and have not seen @p revision. Costs a
- * binary search for each who waits. Thread: the writer.
+ * binary search for each watcher. Thread: the writer.
  * @param topics    in order of str_compare()
  * @param has_news  false: they are woken only to say that they have been sent all up to @p
  * revision, which a receipt waits for

@@ -66,7 +66,7 @@ static void called(struct subject *subject)
 	ck_assert(!atomic_load(&subject->over));
 	subject->calls++;
 	(void)sem_post(&posted);
-	/* Long enough for whoever does not wait for it, now and then for a heartbeat too. */
+	/* Widens the race: a function that does not wait for this callback returns meanwhile. */
 	(void)usleep(atomic_fetch_add(&all_calls, 1) % 32 == 0 ? 5000 : 20);
 	ck_assert(!atomic_load(&subject->over));
 }

@@ -2,7 +2,7 @@
 /**
  * A request's head as it comes: the request line, fields, an empty line. Lines end in LF here, with
  * or without CR, and lines without a colon are passed over, as libmicrohttpd takes them. What
- * passes the guard must be framed in one way only, whoever reads it.
+ * passes the guard must be framed in one way only, by every parser.
  */
 #include "base/check.h"
 #include "http/guard.h"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Nobody reads what the daemon writes to: a full pipe as standard error, a stopped systemd. It serves all the same."""
+"""The daemon serves while nothing reads its output: a full pipe as standard error, a stopped systemd."""
 
 import fcntl
 import json

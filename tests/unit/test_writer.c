@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** The writer on a disk that fails: what it decides twice counts once, who waits is answered. */
+/** The writer on a disk that fails: a decision made twice counts once, and waiting commands
+ * complete. */
 #include "faultvfs.h"
 #include "metrics/metrics.h"
 #include "registry_fixture.h"
