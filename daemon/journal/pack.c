@@ -5,108 +5,193 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <zlib.h>
 
-/* Little-endian on disk, so that a state directory can move to any machine. */
-enum number {
-	NUM_REVISION,
-	NUM_INCARNATION,
-	NUM_PORT,
-	NUM_WEIGHT,
-	NUM_TTL_MS,
-	NUM_REMOVE_AFTER_MS,
-	NUM_FLAGS,
-	NUM_DRAINED_UNTIL_MS,
-	NUM_STATUS_SINCE_MS,
-	NUM_REGISTERED_MS,
-	NUM_METADATA_COUNT,
-	NUM_TEXTS, /* from here on: the lengths of the strings */
+/* --- how many there are -------------------------------------------------------- */
+
+#define NUMBER_IS_NUMBER                                    1
+#define NUMBER_IS_FLAG                                      0
+#define NUMBER_IS_TEXT                                      0
+#define NUMBER_IS_BYTES                                     0
+#define FLAG_IS_NUMBER                                      0
+#define FLAG_IS_FLAG                                        1
+#define FLAG_IS_TEXT                                        0
+#define FLAG_IS_BYTES                                       0
+#define COUNT_NUMBER(type, member, place, part, json, name) +NUMBER_IS_##type
+#define COUNT_FLAG(type, member, place, part, json, name)   +FLAG_IS_##type
+#define COUNT_TEXT(type, member, place, part, json, name)   +!(NUMBER_IS_##type || FLAG_IS_##type)
+
+enum {
+	INSTANCE_NUMBERS = 1 INSTANCE_FIELDS(COUNT_NUMBER), /* one for all flags */
+	INSTANCE_TEXTS = 0 INSTANCE_FIELDS(COUNT_TEXT),
+	INSTANCE_FLAGS_ALL = (1 << (0 INSTANCE_FIELDS(COUNT_FLAG))) - 1,
+	EVENT_NUMBERS = 0 EVENT_FIELDS(COUNT_NUMBER),
+	EVENT_TEXTS = 0 EVENT_FIELDS(COUNT_TEXT),
 };
-#define TEXTS 6
-enum { FLAG_WANTS_DRAIN = 1, FLAG_LEASE_OUT = 2, FLAG_DRAINED = 4, FLAGS_ALL = 7 };
+_Static_assert(INSTANCE_NUMBERS <= PARTS_NUMBERS && INSTANCE_TEXTS <= PARTS_TEXTS, "they fit");
+_Static_assert(EVENT_NUMBERS <= PARTS_NUMBERS && EVENT_TEXTS <= PARTS_TEXTS, "they fit");
 
-void pack_instance(struct buf *out, const struct instance *i)
+void parts_for_instance(struct parts *ret_parts)
 {
-	const struct str texts[TEXTS] = {i->service,       i->id,        i->host,
-	                                 i->status_reason, i->status_by, i->metadata};
-	uint64_t numbers[NUM_TEXTS + TEXTS] = {
-		[NUM_REVISION] = i->revision,
-		[NUM_INCARNATION] = i->incarnation,
-		[NUM_PORT] = i->port,
-		[NUM_WEIGHT] = i->weight,
-		[NUM_TTL_MS] = (uint64_t)i->ttl_ms,
-		[NUM_REMOVE_AFTER_MS] = (uint64_t)i->remove_after_ms,
-		[NUM_FLAGS] = (i->wants_drain ? FLAG_WANTS_DRAIN : 0u) |
-	                      (i->lease_out ? FLAG_LEASE_OUT : 0u) |
-	                      (i->drained ? FLAG_DRAINED : 0u),
-		[NUM_DRAINED_UNTIL_MS] = (uint64_t)i->drained_until_ms,
-		[NUM_STATUS_SINCE_MS] = (uint64_t)i->status_since_ms,
-		[NUM_REGISTERED_MS] = (uint64_t)i->registered_ms,
-		[NUM_METADATA_COUNT] = i->metadata_count,
-	};
-
-	for (size_t t = 0; t < TEXTS; t++)
-		numbers[NUM_TEXTS + t] = texts[t].len;
-	for (size_t n = 0; n < ARRAY_LEN(numbers); n++)
-		numbers[n] = htole64(numbers[n]);
-	buf_add(out, numbers, sizeof(numbers));
-	for (size_t t = 0; t < TEXTS; t++)
-		buf_put_str(out, texts[t]);
+	ret_parts->number_count = INSTANCE_NUMBERS;
+	ret_parts->text_count = INSTANCE_TEXTS;
 }
 
-static bool fits(const uint64_t *numbers)
+void parts_for_event(struct parts *ret_parts)
 {
-	return numbers[NUM_INCARNATION] > 0 && numbers[NUM_INCARNATION] <= numbers[NUM_REVISION] &&
-	       numbers[NUM_REVISION] <= (uint64_t)ROW_REVISION_MAX &&
-	       numbers[NUM_PORT] <= UINT16_MAX && numbers[NUM_WEIGHT] <= UINT16_MAX &&
-	       numbers[NUM_METADATA_COUNT] <= UINT16_MAX && numbers[NUM_FLAGS] <= FLAGS_ALL;
+	ret_parts->number_count = EVENT_NUMBERS;
+	ret_parts->text_count = EVENT_TEXTS;
+}
+
+/* --- taking apart and putting together --------------------------------------------- */
+
+#define SPLIT_NUMBER(member, place) ret_parts->numbers[place] = (uint64_t)from->member;
+#define SPLIT_FLAG(member, place) \
+	ret_parts->numbers[INSTANCE_FLAGS_PLACE] |= (uint64_t)from->member << (place);
+#define SPLIT_TEXT(member, place)                    ret_parts->texts[place] = from->member;
+#define SPLIT_BYTES(member, place)                   SPLIT_TEXT(member, place)
+#define SPLIT(type, member, place, part, json, name) SPLIT_##type(member, place)
+
+#define JOIN_NUMBER(member, place)                  .member = (__typeof__(to.member))parts->numbers[place],
+#define JOIN_FLAG(member, place)                    .member = (parts->numbers[INSTANCE_FLAGS_PLACE] >> (place)&1) != 0,
+#define JOIN_TEXT(member, place)                    .member = parts->texts[place],
+#define JOIN_BYTES(member, place)                   JOIN_TEXT(member, place)
+#define JOIN(type, member, place, part, json, name) JOIN_##type(member, place)
+
+/* Does each number fit into its member? What does not was not written by us. */
+#define FITS_NUMBER(member, place) &&(uint64_t)to.member == parts->numbers[place]
+#define FITS_FLAG(member, place)
+#define FITS_TEXT(member, place)
+#define FITS_BYTES(member, place)
+#define FITS(type, member, place, part, json, name) FITS_##type(member, place)
+
+void parts_of_instance(const struct instance *from, struct parts *ret_parts)
+{
+	parts_for_instance(ret_parts);
+	ret_parts->numbers[INSTANCE_FLAGS_PLACE] = 0;
+	INSTANCE_FIELDS(SPLIT)
+}
+
+int parts_to_instance(const struct parts *parts, struct instance *ret_instance)
+{
+	struct instance to = {INSTANCE_FIELDS(JOIN)};
+	bool fits =
+		parts->numbers[INSTANCE_FLAGS_PLACE] <= INSTANCE_FLAGS_ALL INSTANCE_FIELDS(FITS);
+
+	if (!fits || to.incarnation == 0 || to.incarnation > to.revision ||
+	    to.revision > (uint64_t)ROW_REVISION_MAX ||
+	    !metadata_is_valid(to.metadata, to.metadata_count))
+		return -EBADMSG;
+	to.status = instance_status(&to);
+	*ret_instance = to;
+	return 0;
+}
+
+void parts_of_event(const struct event *from, struct parts *ret_parts)
+{
+	parts_for_event(ret_parts);
+	EVENT_FIELDS(SPLIT)
+}
+
+#define SET(type, member, place, part, json, name) event->member = to.member;
+
+int parts_to_event(const struct parts *parts, struct event *event)
+{
+	struct event to = {EVENT_FIELDS(JOIN)};
+	bool fits = true EVENT_FIELDS(FITS);
+
+	if (!fits || to.kind < EVENT_REGISTERED || to.kind >= EVENT_KIND_COUNT)
+		return -EBADMSG;
+	EVENT_FIELDS(SET)
+	return 0;
+}
+
+/* --- bytes ---------------------------------------------------------------------------- */
+
+/* Little-endian on disk, so that a state directory can move to any machine. */
+struct head {
+	uint64_t numbers[PARTS_NUMBERS + PARTS_TEXTS];
+};
+
+/** The numbers and the lengths of the strings. @return how many bytes */
+static size_t head_of(const struct parts *parts, struct head *ret_head)
+{
+	size_t count = parts->number_count;
+
+	for (size_t n = 0; n < count; n++)
+		ret_head->numbers[n] = htole64(parts->numbers[n]);
+	for (size_t t = 0; t < parts->text_count; t++)
+		ret_head->numbers[count++] = htole64(parts->texts[t].len);
+	return count * sizeof(ret_head->numbers[0]);
+}
+
+uint32_t parts_checksum(uint32_t crc, const struct parts *parts)
+{
+	struct head head;
+	size_t len = head_of(parts, &head);
+
+	crc = (uint32_t)crc32(crc, (const Bytef *)head.numbers, (uInt)len);
+	for (size_t t = 0; t < parts->text_count; t++) {
+		struct str text = parts->texts[t];
+
+		if (text.len > 0)
+			crc = (uint32_t)crc32(crc, (const Bytef *)text.data, (uInt)text.len);
+	}
+	return crc;
+}
+
+static void put_parts(struct buf *out, const struct parts *parts)
+{
+	struct head head;
+
+	buf_add(out, &head, head_of(parts, &head));
+	for (size_t t = 0; t < parts->text_count; t++)
+		buf_put_str(out, parts->texts[t]);
+}
+
+/** @param parts  in: how many it has of each. @return 0 or -EBADMSG */
+static int take_parts(struct str *rest, struct parts *parts)
+{
+	struct head head;
+	struct str left = *rest;
+	size_t len = (parts->number_count + parts->text_count) * sizeof(head.numbers[0]);
+
+	if (left.len < len)
+		return -EBADMSG;
+	memcpy(&head, left.data, len);
+	left = (struct str){left.data + len, left.len - len};
+	for (size_t n = 0; n < parts->number_count; n++)
+		parts->numbers[n] = le64toh(head.numbers[n]);
+	for (size_t t = 0; t < parts->text_count; t++) {
+		uint64_t text_len = le64toh(head.numbers[parts->number_count + t]);
+
+		if (text_len > left.len)
+			return -EBADMSG;
+		parts->texts[t] = (struct str){left.data, (size_t)text_len};
+		left = (struct str){left.data + text_len, left.len - (size_t)text_len};
+	}
+	*rest = left;
+	return 0;
+}
+
+void pack_instance(struct buf *out, const struct instance *instance)
+{
+	struct parts parts;
+
+	parts_of_instance(instance, &parts);
+	put_parts(out, &parts);
 }
 
 int unpack_instance(struct str *rest, struct instance *ret_instance)
 {
-	uint64_t numbers[NUM_TEXTS + TEXTS];
-	struct str texts[TEXTS];
+	struct parts parts;
 	struct str left = *rest;
 
-	if (left.len < sizeof(numbers))
-		return -EBADMSG;
-	memcpy(numbers, left.data, sizeof(numbers));
-	left = (struct str){left.data + sizeof(numbers), left.len - sizeof(numbers)};
-	for (size_t n = 0; n < ARRAY_LEN(numbers); n++)
-		numbers[n] = le64toh(numbers[n]);
-	if (!fits(numbers))
-		return -EBADMSG;
-	for (size_t t = 0; t < TEXTS; t++) {
-		uint64_t len = numbers[NUM_TEXTS + t];
-
-		if (len > left.len)
-			return -EBADMSG;
-		texts[t] = (struct str){left.data, (size_t)len};
-		left = (struct str){left.data + len, left.len - (size_t)len};
-	}
-	if (!metadata_is_valid(texts[5], (uint16_t)numbers[NUM_METADATA_COUNT]))
-		return -EBADMSG;
-	*ret_instance = (struct instance){
-		.service = texts[0],
-		.id = texts[1],
-		.host = texts[2],
-		.status_reason = texts[3],
-		.status_by = texts[4],
-		.metadata = texts[5],
-		.ttl_ms = (int64_t)numbers[NUM_TTL_MS],
-		.remove_after_ms = (int64_t)numbers[NUM_REMOVE_AFTER_MS],
-		.port = (uint16_t)numbers[NUM_PORT],
-		.weight = (uint16_t)numbers[NUM_WEIGHT],
-		.metadata_count = (uint16_t)numbers[NUM_METADATA_COUNT],
-		.wants_drain = (numbers[NUM_FLAGS] & FLAG_WANTS_DRAIN) != 0,
-		.lease_out = (numbers[NUM_FLAGS] & FLAG_LEASE_OUT) != 0,
-		.drained = (numbers[NUM_FLAGS] & FLAG_DRAINED) != 0,
-		.drained_until_ms = (int64_t)numbers[NUM_DRAINED_UNTIL_MS],
-		.status_since_ms = (int64_t)numbers[NUM_STATUS_SINCE_MS],
-		.registered_ms = (int64_t)numbers[NUM_REGISTERED_MS],
-		.incarnation = numbers[NUM_INCARNATION],
-		.revision = numbers[NUM_REVISION],
-	};
-	ret_instance->status = instance_status(ret_instance);
-	*rest = left;
-	return 0;
+	parts_for_instance(&parts);
+	int r = take_parts(&left, &parts);
+	if (r == 0)
+		r = parts_to_instance(&parts, ret_instance);
+	if (r == 0)
+		*rest = left;
+	return r;
 }

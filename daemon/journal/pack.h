@@ -1,11 +1,42 @@
 /* SPDX-License-Identifier: MIT */
-/** Instances as bytes, one after the other: what keyframes and past states are made of. */
+/**
+ * Values as numbers and strings, each at the place that model/fields.h gives it. One form for all
+ * that is stored: checksums of rows are computed over it, and one value after the other, as bytes,
+ * makes keyframes and past states.
+ */
 #pragma once
 
 #include "base/attr.h"
-#include "model/instance.h"
+#include "model/event.h"
 
-/** Appends the whole instance but its status, which follows from the rest. */
+#define PARTS_NUMBERS 16
+#define PARTS_TEXTS   8
+
+struct parts {
+	size_t number_count;
+	size_t text_count;
+	uint64_t numbers[PARTS_NUMBERS];
+	struct str texts[PARTS_TEXTS];
+};
+
+/** All of an instance but its status, which follows from the rest. */
+void parts_of_instance(const struct instance *instance, struct parts *ret_parts);
+/** How many numbers and strings an instance has: for parts that are read. */
+void parts_for_instance(struct parts *ret_parts);
+/** @param ret_instance  its strings are those of @p parts. @return 0; -EBADMSG: it is none */
+int parts_to_instance(const struct parts *parts, struct instance *ret_instance) MUST_USE;
+
+/** What an event has besides its instance. */
+void parts_of_event(const struct event *event, struct parts *ret_parts);
+void parts_for_event(struct parts *ret_parts);
+/** Leaves the revision and the instance alone. */
+int parts_to_event(const struct parts *parts, struct event *event) MUST_USE;
+
+/** CRC-32 of the numbers, the lengths of the strings and the strings, in this order; goes on from
+ * @p crc. The lengths see to it that no byte can move from one string to the next. */
+uint32_t parts_checksum(uint32_t crc, const struct parts *parts);
+
+/** Appends the whole instance but its status. */
 void pack_instance(struct buf *out, const struct instance *instance);
 /**
  * Reads the instance that @p rest begins with and moves on behind it.

@@ -47,9 +47,6 @@ static const char *const texts[PAST_STMT_COUNT] = {
 			 " ORDER BY revision DESC",
 	[PAST_CURRENT] = "SELECT " ROW_INSTANCE " FROM instances",
 };
-/* Of ROW_EVENT. */
-#define COL_CHECKSUM 1
-
 struct past {
 	struct magic magic;
 	int dir_fd;
@@ -171,7 +168,7 @@ static int read_mark(struct past *past, enum past_stmt which, uint64_t revision,
 		*ret = (struct keyframe_mark){
 			.revision = event.revision,
 			.time_ms = event.time_ms,
-			.checksum = (uint32_t)sqlite3_column_int64(stmt, COL_CHECKSUM),
+			.checksum = (uint32_t)sqlite3_column_int64(stmt, ROW_CHECKSUM),
 		};
 	(void)sqlite3_reset(stmt); /* it gave its row */
 	return r;

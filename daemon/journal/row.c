@@ -1,223 +1,129 @@
 /* SPDX-License-Identifier: MIT */
 #include "journal/row.h"
 
-#include <endian.h>
+#include "journal/pack.h"
+
 #include <errno.h>
-#include <zlib.h>
 
-enum column {
-	COL_REVISION,
-	COL_CHECKSUM,
-	COL_SERVICE,
-	COL_ID,
-	COL_INCARNATION,
-	COL_HOST,
-	COL_PORT,
-	COL_WEIGHT,
-	COL_TTL_MS,
-	COL_REMOVE_AFTER_MS,
-	COL_WANTS_DRAIN,
-	COL_LEASE_OUT,
-	COL_DRAINED,
-	COL_DRAINED_UNTIL_MS,
-	COL_STATUS_REASON,
-	COL_STATUS_BY,
-	COL_STATUS_SINCE_MS,
-	COL_REGISTERED_MS,
-	COL_METADATA_COUNT,
-	COL_METADATA,
-	/* of events only */
-	COL_TIME_MS,
-	COL_KIND,
-	COL_AUTHOR,
-	COL_AGENT,
-	COL_REASON,
+enum type { NUMBER, FLAG, TEXT, BYTES };
+
+/** Which part of a value a column holds. */
+struct column {
+	enum type type;
+	size_t place;
 };
+#define COLUMN(type, member, place, ...) {type, place},
+static const struct column instance_columns[] = {INSTANCE_FIELDS(COLUMN)};
+static const struct column event_columns[] = {EVENT_FIELDS(COLUMN)};
+#define FIRST_INSTANCE (ROW_CHECKSUM + 1)
+#define FIRST_EVENT    (FIRST_INSTANCE + (int)ARRAY_LEN(instance_columns))
 
-static uint32_t add_numbers(uint32_t crc, int64_t *numbers, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		numbers[i] = (int64_t)htole64((uint64_t)numbers[i]);
-	return (uint32_t)crc32(crc, (const Bytef *)numbers, (uInt)(count * sizeof(numbers[0])));
-}
-
-static uint32_t add_str(uint32_t crc, struct str text)
-{
-	return text.len == 0 ? crc : (uint32_t)crc32(crc, (const Bytef *)text.data, (uInt)text.len);
-}
-
-/* The lengths are among the numbers, so no byte can move from one string to the next. */
-static uint32_t instance_checksum(const struct instance *i)
-{
-	int64_t numbers[] = {
-		(int64_t)i->revision,
-		(int64_t)i->incarnation,
-		i->port,
-		i->weight,
-		i->ttl_ms,
-		i->remove_after_ms,
-		i->wants_drain | i->lease_out << 1 | i->drained << 2,
-		i->drained_until_ms,
-		i->status_since_ms,
-		i->registered_ms,
-		i->metadata_count,
-		(int64_t)i->service.len,
-		(int64_t)i->id.len,
-		(int64_t)i->host.len,
-		(int64_t)i->status_reason.len,
-		(int64_t)i->status_by.len,
-		(int64_t)i->metadata.len,
-	};
-	uint32_t crc = add_numbers(0, numbers, ARRAY_LEN(numbers));
-
-	crc = add_str(crc, i->service);
-	crc = add_str(crc, i->id);
-	crc = add_str(crc, i->host);
-	crc = add_str(crc, i->status_reason);
-	crc = add_str(crc, i->status_by);
-	return add_str(crc, i->metadata);
-}
-
-static uint32_t event_checksum(const struct event *e)
-{
-	int64_t numbers[] = {
-		e->time_ms,
-		(int64_t)e->kind,
-		(int64_t)e->author.len,
-		(int64_t)e->agent.len,
-		(int64_t)e->reason.len,
-	};
-	uint32_t crc = add_numbers(instance_checksum(&e->instance), numbers, ARRAY_LEN(numbers));
-
-	crc = add_str(crc, e->author);
-	crc = add_str(crc, e->agent);
-	return add_str(crc, e->reason);
-}
+/* --- writing ---------------------------------------------------------------------- */
 
 /* Parameters count from 1. A missing string is an empty one: SQLite would take it for NULL. */
-static int bind_text(sqlite3_stmt *stmt, enum column column, struct str text)
-{
-	return sqlite3_bind_text(stmt, (int)column + 1, text.len == 0 ? "" : text.data,
-	                         (int)text.len, SQLITE_STATIC);
-}
-
-static int bind_blob(sqlite3_stmt *stmt, enum column column, struct str bytes)
-{
-	return sqlite3_bind_blob(stmt, (int)column + 1, bytes.len == 0 ? "" : bytes.data,
-	                         (int)bytes.len, SQLITE_STATIC);
-}
-
-static int bind_int(sqlite3_stmt *stmt, enum column column, int64_t value)
-{
-	return sqlite3_bind_int64(stmt, (int)column + 1, value);
-}
-
-static int bind_content(sqlite3_stmt *stmt, const struct instance *i, uint32_t checksum)
+static int bind_parts(sqlite3_stmt *stmt, int first, const struct column *columns, size_t count,
+                      const struct parts *parts)
 {
 	int failed = 0;
 
-	failed |= bind_int(stmt, COL_REVISION, (int64_t)i->revision);
-	failed |= bind_int(stmt, COL_CHECKSUM, checksum);
-	failed |= bind_text(stmt, COL_SERVICE, i->service);
-	failed |= bind_text(stmt, COL_ID, i->id);
-	failed |= bind_int(stmt, COL_INCARNATION, (int64_t)i->incarnation);
-	failed |= bind_text(stmt, COL_HOST, i->host);
-	failed |= bind_int(stmt, COL_PORT, i->port);
-	failed |= bind_int(stmt, COL_WEIGHT, i->weight);
-	failed |= bind_int(stmt, COL_TTL_MS, i->ttl_ms);
-	failed |= bind_int(stmt, COL_REMOVE_AFTER_MS, i->remove_after_ms);
-	failed |= bind_int(stmt, COL_WANTS_DRAIN, i->wants_drain);
-	failed |= bind_int(stmt, COL_LEASE_OUT, i->lease_out);
-	failed |= bind_int(stmt, COL_DRAINED, i->drained);
-	failed |= bind_int(stmt, COL_DRAINED_UNTIL_MS, i->drained_until_ms);
-	failed |= bind_text(stmt, COL_STATUS_REASON, i->status_reason);
-	failed |= bind_text(stmt, COL_STATUS_BY, i->status_by);
-	failed |= bind_int(stmt, COL_STATUS_SINCE_MS, i->status_since_ms);
-	failed |= bind_int(stmt, COL_REGISTERED_MS, i->registered_ms);
-	failed |= bind_int(stmt, COL_METADATA_COUNT, i->metadata_count);
-	failed |= bind_blob(stmt, COL_METADATA, i->metadata);
-	return failed != 0 ? -ENOMEM : 0;
+	for (size_t i = 0; i < count; i++) {
+		size_t place = columns[i].place;
+		int at = first + (int)i + 1;
+
+		switch (columns[i].type) {
+		case NUMBER:
+			failed |= sqlite3_bind_int64(stmt, at, (int64_t)parts->numbers[place]);
+			break;
+		case FLAG:
+			failed |= sqlite3_bind_int(
+				stmt, at, parts->numbers[INSTANCE_FLAGS_PLACE] >> place & 1);
+			break;
+		case TEXT:
+			failed |= sqlite3_bind_text(
+				stmt, at,
+				parts->texts[place].len > 0 ? parts->texts[place].data : "",
+				(int)parts->texts[place].len, SQLITE_STATIC);
+			break;
+		case BYTES:
+			failed |= sqlite3_bind_blob(
+				stmt, at,
+				parts->texts[place].len > 0 ? parts->texts[place].data : "",
+				(int)parts->texts[place].len, SQLITE_STATIC);
+			break;
+		}
+	}
+	return failed;
+}
+
+static int bind_instance(sqlite3_stmt *stmt, const struct parts *parts)
+{
+	return bind_parts(stmt, FIRST_INSTANCE, instance_columns, ARRAY_LEN(instance_columns),
+	                  parts);
 }
 
 int row_bind_instance(sqlite3_stmt *stmt, const struct instance *instance)
 {
-	return bind_content(stmt, instance, instance_checksum(instance));
+	struct parts parts;
+
+	parts_of_instance(instance, &parts);
+	int failed = bind_instance(stmt, &parts);
+	failed |= sqlite3_bind_int64(stmt, ROW_CHECKSUM + 1, parts_checksum(0, &parts));
+	return failed != 0 ? -ENOMEM : 0;
 }
 
 int row_bind_event(sqlite3_stmt *stmt, const struct event *event)
 {
-	int failed = bind_content(stmt, &event->instance, event_checksum(event));
+	struct parts instance;
+	struct parts parts;
 
-	failed |= bind_int(stmt, COL_TIME_MS, event->time_ms);
-	failed |= bind_int(stmt, COL_KIND, (int64_t)event->kind);
-	failed |= bind_text(stmt, COL_AUTHOR, event->author);
-	failed |= bind_text(stmt, COL_AGENT, event->agent);
-	failed |= bind_text(stmt, COL_REASON, event->reason);
+	parts_of_instance(&event->instance, &instance);
+	parts_of_event(event, &parts);
+	int failed = bind_instance(stmt, &instance);
+	failed |= bind_parts(stmt, FIRST_EVENT, event_columns, ARRAY_LEN(event_columns), &parts);
+	failed |= sqlite3_bind_int64(stmt, ROW_CHECKSUM + 1,
+	                             parts_checksum(parts_checksum(0, &instance), &parts));
 	return failed != 0 ? -ENOMEM : 0;
 }
 
+/* --- reading ---------------------------------------------------------------------- */
+
 /* The bytes of a text are a blob's too, and then SQLite need not end them in NUL. */
-static struct str column_str(sqlite3_stmt *stmt, enum column column)
+static struct str column_str(sqlite3_stmt *stmt, int column)
 {
-	const void *data = sqlite3_column_blob(stmt, (int)column);
+	const void *data = sqlite3_column_blob(stmt, column);
 
 	/* of an empty one SQLite gives none */
-	return (struct str){data != NULL ? data : "",
-	                    (size_t)sqlite3_column_bytes(stmt, (int)column)};
+	return (struct str){data != NULL ? data : "", (size_t)sqlite3_column_bytes(stmt, column)};
 }
 
-static int64_t column_int(sqlite3_stmt *stmt, enum column column)
+static void read_parts(sqlite3_stmt *stmt, int first, const struct column *columns, size_t count,
+                       struct parts *parts)
 {
-	return sqlite3_column_int64(stmt, (int)column);
+	parts->numbers[INSTANCE_FLAGS_PLACE] = 0;
+	for (size_t i = 0; i < count; i++) {
+		size_t place = columns[i].place;
+		int at = first + (int)i;
+
+		if (columns[i].type == NUMBER)
+			parts->numbers[place] = (uint64_t)sqlite3_column_int64(stmt, at);
+		else if (columns[i].type == FLAG)
+			parts->numbers[INSTANCE_FLAGS_PLACE] |=
+				(uint64_t)(sqlite3_column_int64(stmt, at) != 0) << place;
+		else
+			parts->texts[place] = column_str(stmt, at);
+	}
 }
 
-static bool is_revision(int64_t value)
+static void read_instance(sqlite3_stmt *stmt, struct parts *ret_parts)
 {
-	return value > 0 && value <= ROW_REVISION_MAX;
-}
-
-/* What does not fit the types below was not written by us. */
-static bool fits(sqlite3_stmt *stmt)
-{
-	return is_revision(column_int(stmt, COL_REVISION)) &&
-	       is_revision(column_int(stmt, COL_INCARNATION)) &&
-	       column_int(stmt, COL_INCARNATION) <= column_int(stmt, COL_REVISION) &&
-	       (column_int(stmt, COL_PORT) & ~0xffffLL) == 0 &&
-	       (column_int(stmt, COL_WEIGHT) & ~0xffffLL) == 0 &&
-	       (column_int(stmt, COL_METADATA_COUNT) & ~0xffffLL) == 0;
-}
-
-static void read_content(sqlite3_stmt *stmt, struct instance *ret_instance)
-{
-	*ret_instance = (struct instance){
-		.service = column_str(stmt, COL_SERVICE),
-		.id = column_str(stmt, COL_ID),
-		.host = column_str(stmt, COL_HOST),
-		.metadata = column_str(stmt, COL_METADATA),
-		.ttl_ms = column_int(stmt, COL_TTL_MS),
-		.remove_after_ms = column_int(stmt, COL_REMOVE_AFTER_MS),
-		.port = (uint16_t)column_int(stmt, COL_PORT),
-		.weight = (uint16_t)column_int(stmt, COL_WEIGHT),
-		.metadata_count = (uint16_t)column_int(stmt, COL_METADATA_COUNT),
-		.wants_drain = column_int(stmt, COL_WANTS_DRAIN) != 0,
-		.lease_out = column_int(stmt, COL_LEASE_OUT) != 0,
-		.drained = column_int(stmt, COL_DRAINED) != 0,
-		.drained_until_ms = column_int(stmt, COL_DRAINED_UNTIL_MS),
-		.status_reason = column_str(stmt, COL_STATUS_REASON),
-		.status_by = column_str(stmt, COL_STATUS_BY),
-		.status_since_ms = column_int(stmt, COL_STATUS_SINCE_MS),
-		.registered_ms = column_int(stmt, COL_REGISTERED_MS),
-		.incarnation = (uint64_t)column_int(stmt, COL_INCARNATION),
-		.revision = (uint64_t)column_int(stmt, COL_REVISION),
-	};
-	ret_instance->status = instance_status(ret_instance);
+	parts_for_instance(ret_parts);
+	read_parts(stmt, FIRST_INSTANCE, instance_columns, ARRAY_LEN(instance_columns), ret_parts);
 }
 
 /* SQLite gives out empty values when memory ran out: that must not pass for damage. */
-static int judge(sqlite3_stmt *stmt, const struct instance *instance, uint32_t checksum)
+static int judge(sqlite3_stmt *stmt, int r, uint32_t checksum)
 {
-	if (column_int(stmt, COL_CHECKSUM) == (int64_t)checksum &&
-	    metadata_is_valid(instance->metadata, instance->metadata_count))
+	if (r == 0 && sqlite3_column_int64(stmt, ROW_CHECKSUM) == (int64_t)checksum)
 		return 0;
 	return sqlite3_errcode(sqlite3_db_handle(stmt)) == SQLITE_NOMEM ? -ENOMEM : -EBADMSG;
 }
@@ -225,12 +131,10 @@ static int judge(sqlite3_stmt *stmt, const struct instance *instance, uint32_t c
 int row_instance(sqlite3_stmt *stmt, struct instance *ret_instance)
 {
 	struct instance instance;
+	struct parts parts;
 
-	if (!fits(stmt))
-		return -EBADMSG;
-	read_content(stmt, &instance);
-
-	int r = judge(stmt, &instance, instance_checksum(&instance));
+	read_instance(stmt, &parts);
+	int r = judge(stmt, parts_to_instance(&parts, &instance), parts_checksum(0, &parts));
 	if (r == 0)
 		*ret_instance = instance;
 	return r;
@@ -238,23 +142,20 @@ int row_instance(sqlite3_stmt *stmt, struct instance *ret_instance)
 
 int row_event(sqlite3_stmt *stmt, struct event *ret_event)
 {
+	struct parts instance;
+	struct parts parts;
 	struct event event;
-	int64_t kind = column_int(stmt, COL_KIND);
 
-	if (!fits(stmt) || kind < EVENT_REGISTERED || kind >= EVENT_KIND_COUNT)
-		return -EBADMSG;
-	event = (struct event){
-		.revision = (uint64_t)column_int(stmt, COL_REVISION),
-		.time_ms = column_int(stmt, COL_TIME_MS),
-		.kind = (enum event_kind)kind,
-		.author = column_str(stmt, COL_AUTHOR),
-		.agent = column_str(stmt, COL_AGENT),
-		.reason = column_str(stmt, COL_REASON),
-	};
-	read_content(stmt, &event.instance);
-
-	int r = judge(stmt, &event.instance, event_checksum(&event));
+	read_instance(stmt, &instance);
+	parts_for_event(&parts);
+	read_parts(stmt, FIRST_EVENT, event_columns, ARRAY_LEN(event_columns), &parts);
+	int r = parts_to_instance(&instance, &event.instance);
 	if (r == 0)
-		*ret_event = event;
-	return r;
+		r = parts_to_event(&parts, &event);
+	r = judge(stmt, r, parts_checksum(parts_checksum(0, &instance), &parts));
+	if (r < 0)
+		return r;
+	event.revision = event.instance.revision;
+	*ret_event = event;
+	return 0;
 }

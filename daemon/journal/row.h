@@ -10,16 +10,18 @@
 
 #include <sqlite3.h>
 
-/* Columns in the order in which row_bind_x() and row_x() use them: 20 of an instance, and of an
- * event the same and five more. */
-#define ROW_INSTANCE                                                         \
-	"revision, checksum, service, id, incarnation, host, port, weight, " \
-	"ttl_ms, remove_after_ms, wants_drain, lease_out, drained, "         \
-	"drained_until_ms, status_reason, status_by, status_since_ms, "      \
-	"registered_ms, metadata_count, metadata"
-#define ROW_EVENT         ROW_INSTANCE ", time_ms, kind, author, agent, reason"
-#define ROW_INSTANCE_BIND "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?"
-#define ROW_EVENT_BIND    ROW_INSTANCE_BIND ",?,?,?,?,?"
+/* Columns in the order in which row_bind_x() and row_x() use them: the checksum, the fields of an
+ * instance in the order of their list, and of an event its own fields behind them. */
+#define ROW_NAME(type, member, ...) ", " #member
+#define ROW_PLACEHOLDER(...)        ",?"
+#define ROW_INSTANCE                "checksum" INSTANCE_FIELDS(ROW_NAME)
+#define ROW_EVENT                   ROW_INSTANCE EVENT_FIELDS(ROW_NAME)
+#define ROW_INSTANCE_BIND           "?" INSTANCE_FIELDS(ROW_PLACEHOLDER)
+#define ROW_EVENT_BIND              ROW_INSTANCE_BIND EVENT_FIELDS(ROW_PLACEHOLDER)
+
+/* Where each column stands: ROW_revision, ... */
+#define ROW_COLUMN(type, member, ...) ROW_##member,
+enum row_column { ROW_CHECKSUM, INSTANCE_FIELDS(ROW_COLUMN) EVENT_FIELDS(ROW_COLUMN) };
 
 /** Whatever carries a revision has at most this one: exact in JSON readers that use doubles. */
 #define ROW_REVISION_MAX ((int64_t)1 << 53)

@@ -330,7 +330,7 @@ static int copy(struct salvage *salvage, int dir_fd, const char *path, uint64_t 
 		r = read_reachable(salvage,
 		                   "SELECT " ROW_INSTANCE " FROM instances WHERE incarnation > ?1"
 		                   " ORDER BY incarnation",
-		                   4, take_instance);
+		                   ROW_incarnation, take_instance);
 	if (r == 0 && (salvage->incomplete || !salvage->is_open))
 		r = take_keyframe(salvage, dir_fd, ret_keyframe);
 	/* When it is the events that are damaged, they must not bring back whom they saw arrive
@@ -340,7 +340,7 @@ static int copy(struct salvage *salvage, int dir_fd, const char *path, uint64_t 
 		r = read_reachable(salvage,
 		                   "SELECT " ROW_EVENT " FROM events WHERE revision > ?1"
 		                   " ORDER BY revision",
-		                   0, use);
+		                   ROW_revision, use);
 	return r;
 }
 

@@ -19,9 +19,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Of ROW_INSTANCE. */
-enum { COL_SERVICE = 2, COL_ID = 3, COL_INCARNATION = 4 };
-
 /* One damaged page may bring thousands of findings; the first say enough. */
 #define FINDINGS_MAX 100
 
@@ -113,7 +110,7 @@ static int check_events(struct verify *verify)
 		r = sql_prepare(verify->db, "SELECT " ROW_EVENT " FROM events ORDER BY revision",
 		                &stmt);
 	while (r == 0 && (r = sql_step(stmt)) > 0) {
-		long long revision = sqlite3_column_int64(stmt, 0);
+		long long revision = sqlite3_column_int64(stmt, ROW_revision);
 
 		if (!scan_order_next(&order, (uint64_t)revision))
 			find(verify, "event %lld: the event before it is missing, or comes later",
@@ -144,16 +141,24 @@ static int check_instances(struct verify *verify)
 		if (r == -EBADMSG) {
 			find(verify,
 			     "instance '%s' of '%s': its content does not match its checksum",
-			     text_of(stmt, COL_ID), text_of(stmt, COL_SERVICE));
+			     text_of(stmt, ROW_id), text_of(stmt, ROW_service));
 			r = 0;
 		}
 		if (r == 0 &&
-		    !keys_next(verify, &keys, sqlite3_column_int64(stmt, COL_INCARNATION)))
+		    !keys_next(verify, &keys, sqlite3_column_int64(stmt, ROW_incarnation)))
 			break;
 	}
 	(void)sqlite3_finalize(stmt); /* its error is known */
 	return ended(verify, keys.table, r);
 }
+
+#define OF_ROW(type, member, ...)   ", i." #member
+#define OF_EVENT(type, member, ...) ", e." #member
+/* The kinds after which the instance is gone; no kind is 0. */
+#define KIND_STAYS(number)
+#define KIND_GONE(number)                    ", " #number
+#define KIND_IF_GONE(name, number, text, is) KIND_##is(number)
+#define GONE                                 "0" EVENT_KINDS(KIND_IF_GONE)
 
 /* Each gives a row for whatever is wrong: what, service, id, and the revision at fault. */
 static const char *const relations[] = {
@@ -161,31 +166,26 @@ static const char *const relations[] = {
 	"SELECT 'is there twice', service, id, max(revision) FROM instances GROUP BY service, id"
 	" HAVING count(*) > 1",
 	/* an instance's row against its latest event */
-	"SELECT CASE WHEN e.kind IN (3, 8) THEN 'was removed by event' ELSE 'lags behind event' "
+	"SELECT CASE WHEN e.kind IN (" GONE
+	") THEN 'was removed by event' ELSE 'lags behind event' "
 	"END,"
 	" i.service, i.id, e.revision"
 	" FROM (SELECT incarnation, max(revision) AS revision, kind FROM events"
 	"  GROUP BY incarnation) e JOIN instances i USING (incarnation)"
-	" WHERE e.kind IN (3, 8) OR e.revision > i.revision",
+	" WHERE e.kind IN (" GONE ") OR e.revision > i.revision",
 	/* an event that is neither there nor removed by age */
 	"SELECT 'has no event', service, id, revision FROM instances"
 	" WHERE revision > (SELECT value FROM counters WHERE name = 'removed_through')"
 	" AND revision NOT IN (SELECT revision FROM events)",
 	/* an event that left no instance */
 	"SELECT 'is missing after event', service, id, max(revision) FROM events"
-	" GROUP BY incarnation HAVING kind NOT IN (3, 8)"
+	" GROUP BY incarnation HAVING kind NOT IN (" GONE ")"
 	" AND incarnation NOT IN (SELECT incarnation FROM instances)",
 	/* the same revision, another content */
 	"SELECT 'differs from event', i.service, i.id, i.revision"
 	" FROM instances i JOIN events e USING (revision)"
-	" WHERE (i.service, i.id, i.incarnation, i.host, i.port, i.weight, i.ttl_ms,"
-	"  i.remove_after_ms, i.wants_drain, i.lease_out, i.drained, i.drained_until_ms,"
-	"  i.metadata) IS NOT (e.service, e.id, e.incarnation, e.host, e.port, e.weight, e.ttl_ms,"
-	"  e.remove_after_ms, e.wants_drain, e.lease_out, e.drained, e.drained_until_ms,"
-	"  e.metadata)",
+	" WHERE (0" INSTANCE_FIELDS(OF_ROW) ") IS NOT (0" INSTANCE_FIELDS(OF_EVENT) ")",
 };
-
-_Static_assert(EVENT_DEREGISTERED == 3 && EVENT_REMOVED == 8, "the kinds in relations[]");
 
 static int check_relation(struct verify *verify, const char *relation)
 {

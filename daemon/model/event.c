@@ -3,12 +3,8 @@
 
 #include <errno.h>
 
-static const char *const kind_names[EVENT_KIND_COUNT] = {
-	[EVENT_REGISTERED] = "registered",     [EVENT_UPDATED] = "updated",
-	[EVENT_DEREGISTERED] = "deregistered", [EVENT_EXPIRED] = "expired",
-	[EVENT_RECOVERED] = "recovered",       [EVENT_DRAINED] = "drained",
-	[EVENT_RESUMED] = "resumed",           [EVENT_REMOVED] = "removed",
-};
+#define KIND_NAME(name, number, text, ...) [EVENT_##name] = (text),
+static const char *const kind_names[EVENT_KIND_COUNT] = {EVENT_KINDS(KIND_NAME)};
 
 const char *event_kind_name(enum event_kind kind)
 {
@@ -28,31 +24,49 @@ int event_kind_parse(struct str text, enum event_kind *ret_kind)
 
 bool event_removes(enum event_kind kind)
 {
-	return kind == EVENT_DEREGISTERED || kind == EVENT_REMOVED;
+#define STAYS                                   false
+#define GONE                                    true
+#define KIND_REMOVES(name, number, text, after) [EVENT_##name] = (after),
+	static const bool removes[EVENT_KIND_COUNT] = {EVENT_KINDS(KIND_REMOVES)};
+
+	return removes[kind];
+}
+
+#define PUT_TEXT(member, name)                  \
+	do {                                    \
+		buf_put(out, ",\"" name "\":"); \
+		buf_put_json(out, member);      \
+	} while (0);
+#define PUT_OPTIONAL(member, name) \
+	if ((member).len > 0)      \
+	PUT_TEXT(member, name)
+#define PUT_TIME(member, name)                  \
+	do {                                    \
+		buf_put(out, ",\"" name "\":"); \
+		buf_put_time(out, member);      \
+	} while (0);
+/* And of what: the service and the id. */
+#define PUT_KIND(member, name)                         \
+	do {                                           \
+		buf_put(out, ",\"" name "\":\"");      \
+		buf_put(out, event_kind_name(member)); \
+		put_subject(out, event);               \
+	} while (0);
+#define PUT_FIELD(type, member, place, part, json, name) PUT_##json(event->member, name)
+
+static void put_subject(struct buf *out, const struct event *event)
+{
+	buf_put(out, "\",\"service\":");
+	buf_put_json(out, event->instance.service);
+	buf_put(out, ",\"id\":");
+	buf_put_json(out, event->instance.id);
 }
 
 void event_put_json(struct buf *out, const struct event *event)
 {
 	buf_put(out, "{\"revision\":");
 	buf_put_u64(out, event->revision);
-	buf_put(out, ",\"time\":");
-	buf_put_time(out, event->time_ms);
-	buf_put(out, ",\"kind\":\"");
-	buf_put(out, event_kind_name(event->kind));
-	buf_put(out, "\",\"service\":");
-	buf_put_json(out, event->instance.service);
-	buf_put(out, ",\"id\":");
-	buf_put_json(out, event->instance.id);
-	buf_put(out, ",\"author\":");
-	buf_put_json(out, event->author);
-	if (event->agent.len > 0) {
-		buf_put(out, ",\"agent\":");
-		buf_put_json(out, event->agent);
-	}
-	if (event->reason.len > 0) {
-		buf_put(out, ",\"reason\":");
-		buf_put_json(out, event->reason);
-	}
+	EVENT_FIELDS(PUT_FIELD)
 	buf_put(out, ",\"instance\":");
 	instance_put_json_open(out, &event->instance);
 	instance_put_json_close(out, &event->instance);

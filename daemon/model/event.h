@@ -3,20 +3,32 @@
  * changes state. */
 #pragma once
 
+#include "model/fields.h"
 #include "model/instance.h"
 
-/* The numbers are stored: never change or reuse one. */
-enum event_kind {
-	EVENT_REGISTERED = 1, /* begins an incarnation */
-	EVENT_UPDATED = 2,    /* the owner changed its record */
-	EVENT_DEREGISTERED = 3,
-	EVENT_EXPIRED = 4, /* the lease ran out: unhealthy */
-	EVENT_RECOVERED = 5,
-	EVENT_DRAINED = 6,
-	EVENT_RESUMED = 7, /* the operator's drain ended, by word or by time */
-	EVENT_REMOVED = 8, /* by the sweeper, remove_after after it expired */
-	EVENT_KIND_COUNT
-};
+/*
+ * X(NAME, number, "name", whether the instance STAYS or is GONE after it). The numbers are stored:
+ * never change or reuse one.
+ */
+/* clang-format off */
+#define EVENT_KINDS(X)                                                                             \
+	X(REGISTERED,   1, "registered",   STAYS) /* begins an incarnation */                      \
+	X(UPDATED,      2, "updated",      STAYS) /* the owner changed its record */               \
+	X(DEREGISTERED, 3, "deregistered", GONE)                                                   \
+	X(EXPIRED,      4, "expired",      STAYS) /* the lease ran out: unhealthy */               \
+	X(RECOVERED,    5, "recovered",    STAYS)                                                  \
+	X(DRAINED,      6, "drained",      STAYS)                                                  \
+	X(RESUMED,      7, "resumed",      STAYS) /* the operator's drain ended, by word or time */ \
+	X(REMOVED,      8, "removed",      GONE)  /* by the sweeper, remove_after after it expired */
+/* clang-format on */
+
+#define EVENT_KIND(name, number, ...) EVENT_##name = (number),
+enum event_kind { EVENT_KINDS(EVENT_KIND) EVENT_KIND_COUNT };
+#undef EVENT_KIND
+
+/* All names, each with a comma and a space behind it. */
+#define EVENT_KIND_COMMA(name, number, text, ...) text ", "
+#define EVENT_KIND_NAMES                          EVENT_KINDS(EVENT_KIND_COMMA)
 
 struct event {
 	uint64_t revision; /* given by the journal on commit; ascending, may have gaps */

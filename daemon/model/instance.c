@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "model/instance.h"
 
+#include "model/fields.h"
+
 #include <errno.h>
 
 static const char *const status_names[STATUS_COUNT] = {
@@ -16,12 +18,26 @@ enum status instance_status(const struct instance *instance)
 	return instance->wants_drain || instance->drained ? STATUS_DRAINING : STATUS_HEALTHY;
 }
 
+#define SAME_NUMBER(member)       &&a->member == b->member
+#define SAME_FLAG(member)         &&a->member == b->member
+#define SAME_TEXT(member)         &&str_equal(a->member, b->member)
+#define SAME_BYTES(member)        SAME_TEXT(member)
+#define SAME_RECORD(type, member) SAME_##type(member)
+#define SAME_STATE(type, member)
+#define SAME_FIELD(type, member, place, part, json, name) SAME_##part(type, member)
+
 bool instance_same_record(const struct instance *a, const struct instance *b)
 {
-	return a->port == b->port && a->weight == b->weight && a->wants_drain == b->wants_drain &&
-	       a->ttl_ms == b->ttl_ms && a->remove_after_ms == b->remove_after_ms &&
-	       str_equal(a->host, b->host) && str_equal(a->metadata, b->metadata) &&
-	       str_equal(a->id, b->id) && str_equal(a->service, b->service);
+	return true INSTANCE_FIELDS(SAME_FIELD);
+}
+
+#define COPY_RECORD(member) instance->member = record->member;
+#define COPY_STATE(member)
+#define COPY_FIELD(type, member, place, part, json, name) COPY_##part(member)
+
+void instance_set_record(struct instance *instance, const struct instance *record)
+{
+	INSTANCE_FIELDS(COPY_FIELD)
 }
 
 const char *status_name(enum status status)
@@ -124,40 +140,52 @@ static void put_metadata(struct buf *out, struct str metadata)
 	buf_put_char(out, '}');
 }
 
-void instance_put_json_open(struct buf *out, const struct instance *instance)
+static void put_status(struct buf *out, const struct instance *instance)
 {
-	buf_put(out, "{\"service\":");
-	buf_put_json(out, instance->service);
-	buf_put(out, ",\"id\":");
-	buf_put_json(out, instance->id);
-	buf_put(out, ",\"host\":");
-	buf_put_json(out, instance->host);
-	buf_put(out, ",\"port\":");
-	buf_put_u64(out, instance->port);
-	buf_put(out, ",\"address\":\"");
-	instance_put_address(out, instance); /* a valid host holds nothing to escape */
-	buf_put(out, "\",\"weight\":");
-	buf_put_u64(out, instance->weight);
-	buf_put(out, ",\"metadata\":");
-	put_metadata(out, instance->metadata);
-	buf_put(out, ",\"ttl_ms\":");
-	buf_put_i64(out, instance->ttl_ms);
-	buf_put(out, ",\"remove_after_ms\":");
-	buf_put_i64(out, instance->remove_after_ms);
 	buf_put(out, ",\"status\":\"");
 	buf_put(out, status_name(instance->status));
-	buf_put(out, "\",\"status_reason\":");
-	buf_put_json(out, instance->status_reason);
-	buf_put(out, ",\"status_by\":");
-	buf_put_json(out, instance->status_by);
-	buf_put(out, ",\"status_since\":");
-	buf_put_time(out, instance->status_since_ms);
-	if (instance->drained && instance->drained_until_ms != 0) {
-		buf_put(out, ",\"draining_until\":");
-		buf_put_time(out, instance->drained_until_ms);
-	}
-	buf_put(out, ",\"registered_at\":");
-	buf_put_time(out, instance->registered_ms);
+	buf_put_char(out, '"');
+}
+
+static void put_until(struct buf *out, const struct instance *instance, const char *name)
+{
+	if (!instance->drained || instance->drained_until_ms == 0)
+		return;
+	buf_put(out, name);
+	buf_put_time(out, instance->drained_until_ms);
+}
+
+#define PUT_NONE(member, name)
+#define PUT_FIRST(member, name)         \
+	buf_put(out, "{\"" name "\":"); \
+	buf_put_json(out, member);
+#define PUT_TEXT(member, name)          \
+	buf_put(out, ",\"" name "\":"); \
+	buf_put_json(out, member);
+#define PUT_NUMBER(member, name)        \
+	buf_put(out, ",\"" name "\":"); \
+	buf_put_i64(out, member);
+#define PUT_TIME(member, name)          \
+	buf_put(out, ",\"" name "\":"); \
+	buf_put_time(out, member);
+/* And what follows from it and the host, which holds nothing to escape when it is valid. */
+#define PUT_PORT(member, name)               \
+	PUT_NUMBER(member, name)             \
+	buf_put(out, ",\"address\":\"");     \
+	instance_put_address(out, instance); \
+	buf_put_char(out, '"');
+#define PUT_METADATA(member, name)      \
+	buf_put(out, ",\"" name "\":"); \
+	put_metadata(out, member);
+/* What follows from all flags. */
+#define PUT_STATUS(member, name) put_status(out, instance);
+#define PUT_UNTIL(member, name)  put_until(out, instance, ",\"" name "\":");
+#define PUT_CLOSE(member, name)
+#define PUT_FIELD(type, member, place, part, json, name) PUT_##json(instance->member, name)
+
+void instance_put_json_open(struct buf *out, const struct instance *instance)
+{
+	INSTANCE_FIELDS(PUT_FIELD)
 }
 
 void instance_put_json_close(struct buf *out, const struct instance *instance)

@@ -64,6 +64,9 @@ enum status instance_status(const struct instance *instance);
 /** Did the owner say the same? Compares the record: all that a PUT can set. */
 bool instance_same_record(const struct instance *a, const struct instance *b);
 
+/** Takes over the record: all that a PUT can set. Its strings are borrowed from @p record. */
+void instance_set_record(struct instance *instance, const struct instance *record);
+
 /** "healthy", "unhealthy", "draining". */
 const char *status_name(enum status status);
 /** @return 0 or -EINVAL */

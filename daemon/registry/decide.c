@@ -60,14 +60,7 @@ static struct instance with_record(const struct instance *current, const struct 
 {
 	struct instance next = *current;
 
-	next.host = record->host;
-	next.port = record->port;
-	next.weight = record->weight;
-	next.metadata = record->metadata;
-	next.metadata_count = record->metadata_count;
-	next.ttl_ms = record->ttl_ms;
-	next.remove_after_ms = record->remove_after_ms;
-	next.wants_drain = record->wants_drain;
+	instance_set_record(&next, record);
 	next.lease_out = false;
 	return next;
 }

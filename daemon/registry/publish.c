@@ -20,12 +20,8 @@
 /* Events of one batch that are logged one by one. */
 #define LOG_PER_BATCH 20
 
-static const enum metric_counter event_metric[EVENT_KIND_COUNT] = {
-	[EVENT_REGISTERED] = METRIC_EVENTS_REGISTERED,     [EVENT_UPDATED] = METRIC_EVENTS_UPDATED,
-	[EVENT_DEREGISTERED] = METRIC_EVENTS_DEREGISTERED, [EVENT_EXPIRED] = METRIC_EVENTS_EXPIRED,
-	[EVENT_RECOVERED] = METRIC_EVENTS_RECOVERED,       [EVENT_DRAINED] = METRIC_EVENTS_DRAINED,
-	[EVENT_RESUMED] = METRIC_EVENTS_RESUMED,           [EVENT_REMOVED] = METRIC_EVENTS_REMOVED,
-};
+#define EVENT_METRIC(name, ...) [EVENT_##name] = METRIC_EVENTS_##name,
+static const enum metric_counter event_metric[EVENT_KIND_COUNT] = {EVENT_KINDS(EVENT_METRIC)};
 
 static int event_level(enum event_kind kind)
 {

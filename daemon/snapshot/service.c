@@ -53,15 +53,29 @@ static const char *share(struct str json, char **at, struct str part)
 	return found != NULL ? found : copy(at, part);
 }
 
+/* X of INSTANCE_FIELDS, for its strings only. */
+#define COUNT_NUMBER(of)
+#define COUNT_FLAG(of)
+#define COUNT_TEXT(of)                copied += find(json, of) == NULL ? (of).len : 0;
+#define COUNT_BYTES(of)               copied += (of).len;
+#define COUNT_COPIED(type, name, ...) COUNT_##type(instance->name)
+#define SHARE_NUMBER(to)
+#define SHARE_FLAG(to)
+#define SHARE_TEXT(to)                 (to).data = share(member->json, &at, to);
+#define SHARE_BYTES(to)                (to).data = copy(&at, to);
+#define SHARE_STRINGS(type, name, ...) SHARE_##type(member->value.name)
+#define SUM_NUMBER(of)
+#define SUM_FLAG(of)
+#define SUM_TEXT(of)                 +(of).len
+#define SUM_BYTES(of)                SUM_TEXT(of)
+#define SUM_STRINGS(type, name, ...) SUM_##type(instance->name)
+
 /* Of the strings that member_new() makes: what does not stand in the JSON. */
 static size_t copied_bytes(struct str json, const struct instance *instance)
 {
-	struct str parts[] = {instance->id, instance->host, instance->status_reason,
-	                      instance->status_by};
-	size_t copied = instance->metadata.len;
+	size_t copied = 0;
 
-	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
-		copied += find(json, parts[i]) == NULL ? parts[i].len : 0;
+	INSTANCE_FIELDS(COUNT_COPIED)
 	return copied;
 }
 
@@ -86,13 +100,8 @@ struct member *member_new(const struct instance *instance, struct str service_na
 		member->json = (struct str){copy(&at, text), json.len};
 		member->lease = lease;
 		member->value = *instance;
+		INSTANCE_FIELDS(SHARE_STRINGS)
 		member->value.service = service_name;
-		member->value.id.data = share(member->json, &at, instance->id);
-		member->value.host.data = share(member->json, &at, instance->host);
-		member->value.metadata.data = copy(&at, instance->metadata);
-		member->value.status_reason.data =
-			share(member->json, &at, instance->status_reason);
-		member->value.status_by.data = share(member->json, &at, instance->status_by);
 	}
 	buf_fini(&json);
 	return member;
@@ -127,9 +136,9 @@ uint64_t instance_cost_most(const struct instance *instance)
 {
 	static const unsigned escape = 6;  /* the JSON of one byte at most: \u001f */
 	static const unsigned fixed = 600; /* the names of all members, numbers and times */
-	size_t strings = instance->service.len + instance->id.len + 2 * instance->host.len +
-	                 instance->metadata.len + (size_t)4 * instance->metadata_count +
-	                 instance->status_reason.len + instance->status_by.len;
+	/* the host stands in the address too */
+	size_t strings =
+		instance->host.len + 4 * instance->metadata_count INSTANCE_FIELDS(SUM_STRINGS);
 
 	return cost_of(fixed + escape * strings, strings);
 }

@@ -43,9 +43,7 @@ static bool read_kinds(struct call *call, struct str list, unsigned *ret_kinds)
 
 		if (event_kind_parse(word, &kind) < 0) {
 			problem(call->response, PROBLEM_INVALID_PARAMETER,
-			        "kind must be a list of registered, updated, deregistered, "
-			        "expired, "
-			        "recovered, drained, resumed and removed, not '%.*s'",
+			        "kind must be a list of " EVENT_KIND_NAMES "not '%.*s'",
 			        (int)(word.len < 40 ? word.len : 40), word.len ? word.data : "");
 			return false;
 		}

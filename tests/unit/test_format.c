@@ -316,7 +316,54 @@ START_TEST(the_keyframe_of_the_first_release_reads_as_it_did)
 }
 END_TEST
 
+static long long count_columns(const char *table, const char *of)
+{
+	char sql[512];
+
+	(void)snprintf(
+		sql, sizeof(sql),
+		"SELECT count(*) FROM pragma_table_info('%s') WHERE '%s' = '' OR name = '%s'",
+		table, of, of);
+	return statedir_number(sql);
+}
+
+START_TEST(the_tables_have_the_columns_of_the_lists_and_no_others)
+{
+#define NAME(type, member, ...) #member,
+	static const char *const instance[] = {"checksum", INSTANCE_FIELDS(NAME)};
+	static const char *const event[] = {EVENT_FIELDS(NAME)};
+
+	journal_close(statedir_open());
+	for (size_t i = 0; i < ARRAY_LEN(instance); i++) {
+		ck_assert_msg(count_columns("instances", instance[i]) == 1, "%s", instance[i]);
+		ck_assert_msg(count_columns("events", instance[i]) == 1, "%s", instance[i]);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(event); i++)
+		ck_assert_msg(count_columns("events", event[i]) == 1, "%s", event[i]);
+	ck_assert_int_eq(count_columns("instances", ""), ARRAY_LEN(instance));
+	ck_assert_int_eq(count_columns("events", ""), ARRAY_LEN(instance) + ARRAY_LEN(event));
+}
+END_TEST
+
+START_TEST(the_view_names_each_kind)
+{
+	struct journal *journal = statedir_open();
+	char sql[256];
+
+	make_events(journal);
+	journal_close(journal);
+	for (int kind = EVENT_REGISTERED; kind < EVENT_KIND_COUNT; kind++) {
+		(void)snprintf(sql, sizeof(sql),
+		               "SELECT count(*) FROM history JOIN events e USING (revision)"
+		               " WHERE e.kind = %d AND history.kind = '%s'",
+		               kind, event_kind_name((enum event_kind)kind));
+		ck_assert_msg(statedir_number(sql) > 0, "%s", sql);
+	}
+}
+END_TEST
+
 SUITE("format", setup, teardown, the_rows_that_are_written_are_those_of_the_first_release,
       the_keyframe_that_is_written_is_that_of_the_first_release,
       the_rows_of_the_first_release_read_as_they_did,
-      the_keyframe_of_the_first_release_reads_as_it_did)
+      the_keyframe_of_the_first_release_reads_as_it_did,
+      the_tables_have_the_columns_of_the_lists_and_no_others, the_view_names_each_kind)
