@@ -54,6 +54,7 @@ struct journal {
 	/* writer only */
 	sqlite3 *db;
 	sqlite3_stmt *stmt[STMT_COUNT];
+	uint64_t history;
 	uint64_t revision;
 	struct journal_options retention; /* its dir is not kept */
 	struct age age;
@@ -109,5 +110,7 @@ int journal_open_file(const char *path, sqlite3 **ret_db, bool *ret_is_new,
 /** Is it a database of ours, of a version that we know? @param ret_version  0: it is empty */
 int journal_identify(sqlite3 *db, const char *path, int64_t *ret_version,
                      struct journal_error *ret_error) MUST_USE;
+/** Of a file that has been migrated. @return 0; -EBADMSG: it has none */
+int journal_read_history(sqlite3 *db, uint64_t *ret_history) MUST_USE;
 /** The greatest of all revisions in the file. */
 int journal_last_revision(sqlite3 *db, uint64_t *ret_revision) MUST_USE;

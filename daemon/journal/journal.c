@@ -136,6 +136,8 @@ static int start(struct journal *journal, struct journal_error *ret_error)
 	if (r == 0)
 		r = journal_last_revision(journal->db, &journal->revision);
 	if (r == 0)
+		r = journal_read_history(journal->db, &journal->history);
+	if (r == 0)
 		r = age_open(&journal->age, journal->db);
 	if (r < 0)
 		return journal_error_set(ret_error, r, "cannot read '%s': %s", journal->path,
@@ -323,6 +325,11 @@ int journal_failure(const struct journal *journal)
 int64_t journal_now_ms(struct journal *journal, int64_t now_real_ms)
 {
 	return age_now(&journal->age, now_real_ms);
+}
+
+uint64_t journal_history_id(const struct journal *journal)
+{
+	return journal->history;
 }
 
 uint64_t journal_revision(const struct journal *journal)

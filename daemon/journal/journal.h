@@ -72,6 +72,9 @@ const char *journal_trouble(const struct journal *journal);
 /** Why it has failed: -EIO, -ETXTBSY: another process writes the database; 0 while it has not. Any
  * thread. */
 int journal_failure(const struct journal *journal);
+/** 64 random bits, never 0, made with the database and anew by a salvage: a revision means the same
+ * only within one history. */
+uint64_t journal_history_id(const struct journal *journal);
 /** The latest revision ever given, 0 in a new journal. */
 uint64_t journal_revision(const struct journal *journal);
 

@@ -57,6 +57,9 @@ static int migrate_one(sqlite3 *db, size_t done)
 	               JOURNAL_APPLICATION_ID, done + 1);
 	if (r == 0)
 		r = sql_exec(db, schema_migrations[done]);
+	if (r < 0 && sqlite3_errcode(db) == SQLITE_ERROR)
+		r = -EBADMSG; /* our text is right, so a table is missing, or one is there that is
+		                 new */
 	if (r == 0)
 		r = sql_exec(db, number);
 	if (r == 0)
@@ -128,6 +131,19 @@ int journal_open_file(const char *path, sqlite3 **ret_db, bool *ret_is_new,
 	}
 	*ret_is_new = version == 0;
 	*ret_db = db;
+	return 0;
+}
+
+int journal_read_history(sqlite3 *db, uint64_t *ret_history)
+{
+	int64_t history = 0;
+	int r = sql_integer(db, "SELECT value FROM counters WHERE name = 'history'", &history);
+
+	if (r < 0)
+		return r;
+	if (history == 0)
+		return -EBADMSG;
+	*ret_history = (uint64_t)history;
 	return 0;
 }
 

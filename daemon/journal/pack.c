@@ -9,38 +9,37 @@
 
 /* --- how many there are -------------------------------------------------------- */
 
-#define NUMBER_IS_NUMBER                                    1
-#define NUMBER_IS_FLAG                                      0
-#define NUMBER_IS_TEXT                                      0
-#define NUMBER_IS_BYTES                                     0
-#define FLAG_IS_NUMBER                                      0
-#define FLAG_IS_FLAG                                        1
-#define FLAG_IS_TEXT                                        0
-#define FLAG_IS_BYTES                                       0
-#define COUNT_NUMBER(type, member, place, part, json, name) +NUMBER_IS_##type
-#define COUNT_FLAG(type, member, place, part, json, name)   +FLAG_IS_##type
-#define COUNT_TEXT(type, member, place, part, json, name)   +!(NUMBER_IS_##type || FLAG_IS_##type)
+#define NUMBER_IS_NUMBER 1
+#define NUMBER_IS_FLAG   0
+#define NUMBER_IS_TEXT   0
+#define NUMBER_IS_BYTES  0
+#define FLAG_IS_NUMBER   0
+#define FLAG_IS_FLAG     1
+#define FLAG_IS_TEXT     0
+#define FLAG_IS_BYTES    0
+/* How many there are up to a version. */
+#define COUNT_NUMBER(type, member, place, since, ...) \
+	+(NUMBER_IS_##type && (since) <= version ? 1u : 0u)
+#define COUNT_FLAG(type, member, place, since, ...) \
+	+(FLAG_IS_##type && (since) <= version ? 1u : 0u)
+#define COUNT_TEXT(type, member, place, since, ...) \
+	+(!(NUMBER_IS_##type || FLAG_IS_##type) && (since) <= version ? 1u : 0u)
 
-enum {
-	INSTANCE_NUMBERS = 1 INSTANCE_FIELDS(COUNT_NUMBER), /* one for all flags */
-	INSTANCE_TEXTS = 0 INSTANCE_FIELDS(COUNT_TEXT),
-	INSTANCE_FLAGS_ALL = (1 << (0 INSTANCE_FIELDS(COUNT_FLAG))) - 1,
-	EVENT_NUMBERS = 0 EVENT_FIELDS(COUNT_NUMBER),
-	EVENT_TEXTS = 0 EVENT_FIELDS(COUNT_TEXT),
-};
-_Static_assert(INSTANCE_NUMBERS <= PARTS_NUMBERS && INSTANCE_TEXTS <= PARTS_TEXTS, "they fit");
-_Static_assert(EVENT_NUMBERS <= PARTS_NUMBERS && EVENT_TEXTS <= PARTS_TEXTS, "they fit");
+/* What an older version does not have is empty. */
+static const struct parts no_parts;
 
-void parts_for_instance(struct parts *ret_parts)
+void parts_for_instance(struct parts *ret_parts, unsigned version)
 {
-	ret_parts->number_count = INSTANCE_NUMBERS;
-	ret_parts->text_count = INSTANCE_TEXTS;
+	*ret_parts = no_parts;
+	ret_parts->number_count = 1 INSTANCE_FIELDS(COUNT_NUMBER);
+	ret_parts->text_count = 0 INSTANCE_FIELDS(COUNT_TEXT);
 }
 
-void parts_for_event(struct parts *ret_parts)
+void parts_for_event(struct parts *ret_parts, unsigned version)
 {
-	ret_parts->number_count = EVENT_NUMBERS;
-	ret_parts->text_count = EVENT_TEXTS;
+	*ret_parts = no_parts;
+	ret_parts->number_count = 0 EVENT_FIELDS(COUNT_NUMBER);
+	ret_parts->text_count = 0 EVENT_FIELDS(COUNT_TEXT);
 }
 
 /* --- taking apart and putting together --------------------------------------------- */
@@ -48,35 +47,40 @@ void parts_for_event(struct parts *ret_parts)
 #define SPLIT_NUMBER(member, place) ret_parts->numbers[place] = (uint64_t)from->member;
 #define SPLIT_FLAG(member, place) \
 	ret_parts->numbers[INSTANCE_FLAGS_PLACE] |= (uint64_t)from->member << (place);
-#define SPLIT_TEXT(member, place)                    ret_parts->texts[place] = from->member;
-#define SPLIT_BYTES(member, place)                   SPLIT_TEXT(member, place)
-#define SPLIT(type, member, place, part, json, name) SPLIT_##type(member, place)
+#define SPLIT_TEXT(member, place)                           ret_parts->texts[place] = from->member;
+#define SPLIT_BYTES(member, place)                          SPLIT_TEXT(member, place)
+#define SPLIT(type, member, place, since, part, json, name) SPLIT_##type(member, place)
 
-#define JOIN_NUMBER(member, place)                  .member = (__typeof__(to.member))parts->numbers[place],
-#define JOIN_FLAG(member, place)                    .member = (parts->numbers[INSTANCE_FLAGS_PLACE] >> (place)&1) != 0,
-#define JOIN_TEXT(member, place)                    .member = parts->texts[place],
-#define JOIN_BYTES(member, place)                   JOIN_TEXT(member, place)
-#define JOIN(type, member, place, part, json, name) JOIN_##type(member, place)
+#define JOIN_NUMBER(member, place) .member = (__typeof__(to.member))parts->numbers[place],
+#define JOIN_FLAG(member, place) \
+	.member = ((parts->numbers[INSTANCE_FLAGS_PLACE] >> (place)) & 1) != 0,
+#define JOIN_TEXT(member, place)                           .member = parts->texts[place],
+#define JOIN_BYTES(member, place)                          JOIN_TEXT(member, place)
+#define JOIN(type, member, place, since, part, json, name) JOIN_##type(member, place)
 
 /* Does each number fit into its member? What does not was not written by us. */
 #define FITS_NUMBER(member, place) &&(uint64_t)to.member == parts->numbers[place]
 #define FITS_FLAG(member, place)
 #define FITS_TEXT(member, place)
 #define FITS_BYTES(member, place)
-#define FITS(type, member, place, part, json, name) FITS_##type(member, place)
+#define FITS(type, member, place, since, part, json, name) FITS_##type(member, place)
 
 void parts_of_instance(const struct instance *from, struct parts *ret_parts)
 {
-	parts_for_instance(ret_parts);
-	ret_parts->numbers[INSTANCE_FLAGS_PLACE] = 0;
+	enum { version = FIELDS_VERSION };
+
+	_Static_assert((1 INSTANCE_FIELDS(COUNT_NUMBER)) <= PARTS_NUMBERS, "they fit");
+	_Static_assert((0 INSTANCE_FIELDS(COUNT_TEXT)) <= PARTS_TEXTS, "they fit");
+	parts_for_instance(ret_parts, version);
 	INSTANCE_FIELDS(SPLIT)
 }
 
 int parts_to_instance(const struct parts *parts, struct instance *ret_instance)
 {
+	enum { version = FIELDS_VERSION };
+	static const uint64_t flags_all = (1u << (0 INSTANCE_FIELDS(COUNT_FLAG))) - 1;
 	struct instance to = {INSTANCE_FIELDS(JOIN)};
-	bool fits =
-		parts->numbers[INSTANCE_FLAGS_PLACE] <= INSTANCE_FLAGS_ALL INSTANCE_FIELDS(FITS);
+	bool fits = parts->numbers[INSTANCE_FLAGS_PLACE] <= flags_all INSTANCE_FIELDS(FITS);
 
 	if (!fits || to.incarnation == 0 || to.incarnation > to.revision ||
 	    to.revision > (uint64_t)ROW_REVISION_MAX ||
@@ -89,11 +93,15 @@ int parts_to_instance(const struct parts *parts, struct instance *ret_instance)
 
 void parts_of_event(const struct event *from, struct parts *ret_parts)
 {
-	parts_for_event(ret_parts);
+	enum { version = FIELDS_VERSION };
+
+	_Static_assert((0 EVENT_FIELDS(COUNT_NUMBER)) <= PARTS_NUMBERS, "they fit");
+	_Static_assert((0 EVENT_FIELDS(COUNT_TEXT)) <= PARTS_TEXTS, "they fit");
+	parts_for_event(ret_parts, version);
 	EVENT_FIELDS(SPLIT)
 }
 
-#define SET(type, member, place, part, json, name) event->member = to.member;
+#define SET(type, member, place, since, part, json, name) event->member = to.member;
 
 int parts_to_event(const struct parts *parts, struct event *event)
 {
@@ -140,13 +148,37 @@ uint32_t parts_checksum(uint32_t crc, const struct parts *parts)
 	return crc;
 }
 
+/*
+ * The first number is a revision, whose top byte is free: it holds the version. The first version
+ * had no such thing, so there it is 0.
+ */
+#define VERSION_SHIFT 56
+#define VERSION_NONE  1
+
 static void put_parts(struct buf *out, const struct parts *parts)
 {
 	struct head head;
+	size_t len = head_of(parts, &head);
 
-	buf_add(out, &head, head_of(parts, &head));
+	head.numbers[0] |= htole64((uint64_t)FIELDS_VERSION << VERSION_SHIFT);
+	buf_add(out, &head, len);
 	for (size_t t = 0; t < parts->text_count; t++)
 		buf_put_str(out, parts->texts[t]);
+}
+
+/** Which version does a value have that was put? @return 0 or -EBADMSG */
+static int look_at_version(struct str bytes, unsigned *ret_version)
+{
+	uint64_t first;
+
+	if (bytes.len < sizeof(first))
+		return -EBADMSG;
+	memcpy(&first, bytes.data, sizeof(first));
+	first = le64toh(first) >> VERSION_SHIFT;
+	if (first == VERSION_NONE || first > FIELDS_VERSION)
+		return -EBADMSG;
+	*ret_version = first == 0 ? VERSION_NONE : (unsigned)first;
+	return 0;
 }
 
 /** @param parts  in: how many it has of each. @return 0 or -EBADMSG */
@@ -162,6 +194,7 @@ static int take_parts(struct str *rest, struct parts *parts)
 	left = (struct str){left.data + len, left.len - len};
 	for (size_t n = 0; n < parts->number_count; n++)
 		parts->numbers[n] = le64toh(head.numbers[n]);
+	parts->numbers[0] &= ((uint64_t)1 << VERSION_SHIFT) - 1;
 	for (size_t t = 0; t < parts->text_count; t++) {
 		uint64_t text_len = le64toh(head.numbers[parts->number_count + t]);
 
@@ -186,9 +219,13 @@ int unpack_instance(struct str *rest, struct instance *ret_instance)
 {
 	struct parts parts;
 	struct str left = *rest;
+	unsigned version = 0;
+	int r = look_at_version(left, &version);
 
-	parts_for_instance(&parts);
-	int r = take_parts(&left, &parts);
+	if (r < 0)
+		return r;
+	parts_for_instance(&parts, version);
+	r = take_parts(&left, &parts);
 	if (r == 0)
 		r = parts_to_instance(&parts, ret_instance);
 	if (r == 0)

@@ -21,14 +21,14 @@ struct parts {
 
 /** All of an instance but its status, which follows from the rest. */
 void parts_of_instance(const struct instance *instance, struct parts *ret_parts);
-/** How many numbers and strings an instance has: for parts that are read. */
-void parts_for_instance(struct parts *ret_parts);
+/** Empty ones, as many as an instance of that version has: for parts that are read. */
+void parts_for_instance(struct parts *ret_parts, unsigned version);
 /** @param ret_instance  its strings are those of @p parts. @return 0; -EBADMSG: it is none */
 int parts_to_instance(const struct parts *parts, struct instance *ret_instance) MUST_USE;
 
 /** What an event has besides its instance. */
 void parts_of_event(const struct event *event, struct parts *ret_parts);
-void parts_for_event(struct parts *ret_parts);
+void parts_for_event(struct parts *ret_parts, unsigned version);
 /** Leaves the revision and the instance alone. */
 int parts_to_event(const struct parts *parts, struct event *event) MUST_USE;
 

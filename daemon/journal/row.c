@@ -11,11 +11,12 @@ enum type { NUMBER, FLAG, TEXT, BYTES };
 struct column {
 	enum type type;
 	size_t place;
+	unsigned since;
 };
-#define COLUMN(type, member, place, ...) {type, place},
+#define COLUMN(type, member, place, since, ...) {type, place, since},
 static const struct column instance_columns[] = {INSTANCE_FIELDS(COLUMN)};
 static const struct column event_columns[] = {EVENT_FIELDS(COLUMN)};
-#define FIRST_INSTANCE (ROW_CHECKSUM + 1)
+#define FIRST_INSTANCE (ROW_VERSION + 1)
 #define FIRST_EVENT    (FIRST_INSTANCE + (int)ARRAY_LEN(instance_columns))
 
 /* --- writing ---------------------------------------------------------------------- */
@@ -55,10 +56,14 @@ static int bind_parts(sqlite3_stmt *stmt, int first, const struct column *column
 	return failed;
 }
 
-static int bind_instance(sqlite3_stmt *stmt, const struct parts *parts)
+static int bind_instance(sqlite3_stmt *stmt, const struct parts *parts, uint32_t checksum)
 {
-	return bind_parts(stmt, FIRST_INSTANCE, instance_columns, ARRAY_LEN(instance_columns),
-	                  parts);
+	int failed = bind_parts(stmt, FIRST_INSTANCE, instance_columns, ARRAY_LEN(instance_columns),
+	                        parts);
+
+	failed |= sqlite3_bind_int64(stmt, ROW_CHECKSUM + 1, checksum);
+	failed |= sqlite3_bind_int(stmt, ROW_VERSION + 1, FIELDS_VERSION);
+	return failed;
 }
 
 int row_bind_instance(sqlite3_stmt *stmt, const struct instance *instance)
@@ -66,9 +71,7 @@ int row_bind_instance(sqlite3_stmt *stmt, const struct instance *instance)
 	struct parts parts;
 
 	parts_of_instance(instance, &parts);
-	int failed = bind_instance(stmt, &parts);
-	failed |= sqlite3_bind_int64(stmt, ROW_CHECKSUM + 1, parts_checksum(0, &parts));
-	return failed != 0 ? -ENOMEM : 0;
+	return bind_instance(stmt, &parts, parts_checksum(0, &parts)) != 0 ? -ENOMEM : 0;
 }
 
 int row_bind_event(sqlite3_stmt *stmt, const struct event *event)
@@ -78,10 +81,9 @@ int row_bind_event(sqlite3_stmt *stmt, const struct event *event)
 
 	parts_of_instance(&event->instance, &instance);
 	parts_of_event(event, &parts);
-	int failed = bind_instance(stmt, &instance);
+	int failed = bind_instance(stmt, &instance,
+	                           parts_checksum(parts_checksum(0, &instance), &parts));
 	failed |= bind_parts(stmt, FIRST_EVENT, event_columns, ARRAY_LEN(event_columns), &parts);
-	failed |= sqlite3_bind_int64(stmt, ROW_CHECKSUM + 1,
-	                             parts_checksum(parts_checksum(0, &instance), &parts));
 	return failed != 0 ? -ENOMEM : 0;
 }
 
@@ -96,14 +98,27 @@ static struct str column_str(sqlite3_stmt *stmt, int column)
 	return (struct str){data != NULL ? data : "", (size_t)sqlite3_column_bytes(stmt, column)};
 }
 
-static void read_parts(sqlite3_stmt *stmt, int first, const struct column *columns, size_t count,
-                       struct parts *parts)
+static int read_version(sqlite3_stmt *stmt, unsigned *ret_version)
 {
-	parts->numbers[INSTANCE_FLAGS_PLACE] = 0;
+	int64_t version = sqlite3_column_int64(stmt, ROW_VERSION);
+
+	if (version < 1 || version > FIELDS_VERSION)
+		return -EBADMSG;
+	*ret_version = (unsigned)version;
+	return 0;
+}
+
+/** Columns that the row's version does not have stay empty, as its checksum proves nothing of them.
+ */
+static void read_parts(sqlite3_stmt *stmt, int first, const struct column *columns, size_t count,
+                       unsigned version, struct parts *parts)
+{
 	for (size_t i = 0; i < count; i++) {
 		size_t place = columns[i].place;
 		int at = first + (int)i;
 
+		if (columns[i].since > version)
+			continue;
 		if (columns[i].type == NUMBER)
 			parts->numbers[place] = (uint64_t)sqlite3_column_int64(stmt, at);
 		else if (columns[i].type == FLAG)
@@ -114,10 +129,16 @@ static void read_parts(sqlite3_stmt *stmt, int first, const struct column *colum
 	}
 }
 
-static void read_instance(sqlite3_stmt *stmt, struct parts *ret_parts)
+static int read_instance(sqlite3_stmt *stmt, unsigned *ret_version, struct parts *ret_parts)
 {
-	parts_for_instance(ret_parts);
-	read_parts(stmt, FIRST_INSTANCE, instance_columns, ARRAY_LEN(instance_columns), ret_parts);
+	int r = read_version(stmt, ret_version);
+
+	if (r < 0)
+		return r;
+	parts_for_instance(ret_parts, *ret_version);
+	read_parts(stmt, FIRST_INSTANCE, instance_columns, ARRAY_LEN(instance_columns),
+	           *ret_version, ret_parts);
+	return 0;
 }
 
 /* SQLite gives out empty values when memory ran out: that must not pass for damage. */
@@ -132,9 +153,12 @@ int row_instance(sqlite3_stmt *stmt, struct instance *ret_instance)
 {
 	struct instance instance;
 	struct parts parts;
+	unsigned version = 0;
+	int r = read_instance(stmt, &version, &parts);
 
-	read_instance(stmt, &parts);
-	int r = judge(stmt, parts_to_instance(&parts, &instance), parts_checksum(0, &parts));
+	if (r < 0)
+		return r;
+	r = judge(stmt, parts_to_instance(&parts, &instance), parts_checksum(0, &parts));
 	if (r == 0)
 		*ret_instance = instance;
 	return r;
@@ -144,12 +168,15 @@ int row_event(sqlite3_stmt *stmt, struct event *ret_event)
 {
 	struct parts instance;
 	struct parts parts;
-	struct event event;
+	struct event event = {.revision = 0};
+	unsigned version = 0;
+	int r = read_instance(stmt, &version, &instance);
 
-	read_instance(stmt, &instance);
-	parts_for_event(&parts);
-	read_parts(stmt, FIRST_EVENT, event_columns, ARRAY_LEN(event_columns), &parts);
-	int r = parts_to_instance(&instance, &event.instance);
+	if (r < 0)
+		return r;
+	parts_for_event(&parts, version);
+	read_parts(stmt, FIRST_EVENT, event_columns, ARRAY_LEN(event_columns), version, &parts);
+	r = parts_to_instance(&instance, &event.instance);
 	if (r == 0)
 		r = parts_to_event(&parts, &event);
 	r = judge(stmt, r, parts_checksum(parts_checksum(0, &instance), &parts));

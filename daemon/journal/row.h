@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Events and instances as rows. Each carries a checksum (CRC-32) over all its content, made when it
- * is written and compared when it is read.
+ * Events and instances as rows. Each carries a version, which says what fields it has, and a
+ * checksum (CRC-32) over all of them, made when it is written and compared when it is read.
  */
 #pragma once
 
@@ -10,18 +10,25 @@
 
 #include <sqlite3.h>
 
-/* Columns in the order in which row_bind_x() and row_x() use them: the checksum, the fields of an
- * instance in the order of their list, and of an event its own fields behind them. */
+/* Columns in the order in which row_bind_x() and row_x() use them: the checksum, the version, the
+ * fields of an instance in the order of their list, and of an event its own fields behind them. */
 #define ROW_NAME(type, member, ...) ", " #member
 #define ROW_PLACEHOLDER(...)        ",?"
-#define ROW_INSTANCE                "checksum" INSTANCE_FIELDS(ROW_NAME)
+#define ROW_INSTANCE                "checksum, version" INSTANCE_FIELDS(ROW_NAME)
 #define ROW_EVENT                   ROW_INSTANCE EVENT_FIELDS(ROW_NAME)
-#define ROW_INSTANCE_BIND           "?" INSTANCE_FIELDS(ROW_PLACEHOLDER)
+#define ROW_INSTANCE_BIND           "?,?" INSTANCE_FIELDS(ROW_PLACEHOLDER)
 #define ROW_EVENT_BIND              ROW_INSTANCE_BIND EVENT_FIELDS(ROW_PLACEHOLDER)
 
 /* Where each column stands: ROW_revision, ... */
 #define ROW_COLUMN(type, member, ...) ROW_##member,
-enum row_column { ROW_CHECKSUM, INSTANCE_FIELDS(ROW_COLUMN) EVENT_FIELDS(ROW_COLUMN) };
+enum row_column { ROW_CHECKSUM, ROW_VERSION, INSTANCE_FIELDS(ROW_COLUMN) EVENT_FIELDS(ROW_COLUMN) };
+
+/* The same of a file that has not been migrated from the first schema. */
+#define ROW_NAME_001(type, member, place, since, ...) ROW_SINCE_##since(member)
+#define ROW_SINCE_1(member)                           ", " #member
+#define ROW_SINCE_2(member)                           ", NULL"
+#define ROW_INSTANCE_001                              "checksum, 1" INSTANCE_FIELDS(ROW_NAME_001)
+#define ROW_EVENT_001                                 ROW_INSTANCE_001 EVENT_FIELDS(ROW_NAME_001)
 
 /** Whatever carries a revision has at most this one: exact in JSON readers that use doubles. */
 #define ROW_REVISION_MAX ((int64_t)1 << 53)

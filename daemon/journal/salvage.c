@@ -30,6 +30,7 @@ struct salvage {
 	uint64_t events;   /* of those, how many were read */
 	uint64_t astray;   /* rows out of order that may still come, so that it ends */
 	bool is_open;      /* from is a database that has counters */
+	bool is_old;       /* from has the first schema */
 	bool incomplete;   /* instances are missing: rows were damaged or out of reach */
 };
 
@@ -271,14 +272,16 @@ static uint64_t revision_to_go_on_from(uint64_t seen)
  */
 static int conclude(struct salvage *salvage, struct salvage_result *ret_result)
 {
-	char text[128];
+	char text[160];
 	int64_t instances = 0;
 	int r;
 
 	ret_result->revision = revision_to_go_on_from(salvage->revision);
 	if (salvage->is_open && salvage->revision > salvage->begins + salvage->events)
 		ret_result->events_lost = salvage->revision - salvage->begins - salvage->events;
-	(void)snprintf(text, sizeof(text), "UPDATE counters SET value = %lld",
+	(void)snprintf(text, sizeof(text),
+	               "UPDATE counters SET value = %lld"
+	               " WHERE name IN ('revision_floor', 'removed_through')",
 	               (long long)ret_result->revision);
 	r = sql_exec(salvage->to, "DELETE FROM instances WHERE incarnation NOT IN"
 	                          " (SELECT max(incarnation) FROM instances GROUP BY service, id)");
@@ -296,7 +299,8 @@ static int conclude(struct salvage *salvage, struct salvage_result *ret_result)
 static int read_counters(struct salvage *salvage)
 {
 	int64_t begins = 0;
-	int r = sql_integer(salvage->from, "SELECT max(value) FROM counters", &begins);
+	int r = sql_integer(salvage->from, "SELECT max(value) FROM counters"
+	                    " WHERE name IN ('revision_floor', 'removed_through')", &begins);
 
 	if (r == 0 && begins >= 0 && begins < ROW_REVISION_MAX / 2) {
 		salvage->is_open = true;
@@ -321,15 +325,33 @@ static int open_from(struct salvage *salvage, const char *path)
 	return r == -EBADMSG ? 0 : r;
 }
 
+/** Sets is_old: the file was damaged before it could be migrated. */
+static int read_version(struct salvage *salvage)
+{
+	static const char has_version[] =
+		"SELECT count(*) FROM sqlite_schema s, pragma_table_info(s.name) i"
+		" WHERE s.type = 'table' AND i.name = 'version'";
+	int64_t version = 0;
+	int r = sql_integer(salvage->from, has_version, &version);
+
+	salvage->is_old = r == 0 && version == 0;
+	return r == -EBADMSG ? 0 : r;
+}
+
+#define FROM_INSTANCES " FROM instances WHERE incarnation > ?1 ORDER BY incarnation"
+#define FROM_EVENTS    " FROM events WHERE revision > ?1 ORDER BY revision"
+
 /** @param path  of what can be read; NULL: nothing */
 static int copy(struct salvage *salvage, int dir_fd, const char *path, uint64_t *ret_keyframe)
 {
 	int r = path != NULL ? open_from(salvage, path) : 0;
 
 	if (r == 0 && salvage->from != NULL)
+		r = read_version(salvage);
+	if (r == 0 && salvage->from != NULL)
 		r = read_reachable(salvage,
-		                   "SELECT " ROW_INSTANCE " FROM instances WHERE incarnation > ?1"
-		                   " ORDER BY incarnation",
+		                   salvage->is_old ? "SELECT " ROW_INSTANCE_001 FROM_INSTANCES
+		                                   : "SELECT " ROW_INSTANCE FROM_INSTANCES,
 		                   ROW_incarnation, take_instance);
 	if (r == 0 && (salvage->incomplete || !salvage->is_open))
 		r = take_keyframe(salvage, dir_fd, ret_keyframe);
@@ -338,8 +360,8 @@ static int copy(struct salvage *salvage, int dir_fd, const char *path, uint64_t 
 	row_fn use = salvage->incomplete ? take_event : count_event;
 	if (r == 0 && salvage->from != NULL)
 		r = read_reachable(salvage,
-		                   "SELECT " ROW_EVENT " FROM events WHERE revision > ?1"
-		                   " ORDER BY revision",
+		                   salvage->is_old ? "SELECT " ROW_EVENT_001 FROM_EVENTS
+		                                   : "SELECT " ROW_EVENT FROM_EVENTS,
 		                   ROW_revision, use);
 	return r;
 }

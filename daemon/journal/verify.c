@@ -25,6 +25,7 @@
 struct verify {
 	sqlite3 *db;
 	int dir_fd;
+	bool is_old; /* of the first schema */
 	verify_fn say;
 	void *arg;
 	uint64_t findings;
@@ -107,7 +108,10 @@ static int check_events(struct verify *verify)
 		return 0;
 	}
 	if (r == 0)
-		r = sql_prepare(verify->db, "SELECT " ROW_EVENT " FROM events ORDER BY revision",
+		r = sql_prepare(verify->db,
+		                verify->is_old ? "SELECT " ROW_EVENT_001
+		                                 " FROM events ORDER BY revision"
+		                               : "SELECT " ROW_EVENT " FROM events ORDER BY revision",
 		                &stmt);
 	while (r == 0 && (r = sql_step(stmt)) > 0) {
 		long long revision = sqlite3_column_int64(stmt, ROW_revision);
@@ -134,7 +138,11 @@ static int check_instances(struct verify *verify)
 	struct instance instance;
 	sqlite3_stmt *stmt = NULL;
 	int r = sql_prepare(verify->db,
-	                    "SELECT " ROW_INSTANCE " FROM instances ORDER BY incarnation", &stmt);
+	                    verify->is_old ? "SELECT " ROW_INSTANCE_001
+	                                     " FROM instances ORDER BY incarnation"
+	                                   : "SELECT " ROW_INSTANCE
+	                                     " FROM instances ORDER BY incarnation",
+	                    &stmt);
 
 	while (r == 0 && (r = sql_step(stmt)) > 0) {
 		r = row_instance(stmt, &instance);
@@ -152,8 +160,14 @@ static int check_instances(struct verify *verify)
 	return ended(verify, keys.table, r);
 }
 
-#define OF_ROW(type, member, ...)   ", i." #member
-#define OF_EVENT(type, member, ...) ", e." #member
+#define OF_ROW(type, member, ...)                     ", i." #member
+#define OF_EVENT(type, member, ...)                   ", e." #member
+#define OF_ROW_001(type, member, place, since, ...)   OF_ROW_SINCE_##since(member)
+#define OF_EVENT_001(type, member, place, since, ...) OF_EVENT_SINCE_##since(member)
+#define OF_ROW_SINCE_1(member)                        ", i." #member
+#define OF_ROW_SINCE_2(member)
+#define OF_EVENT_SINCE_1(member) ", e." #member
+#define OF_EVENT_SINCE_2(member)
 /* The kinds after which the instance is gone; no kind is 0. */
 #define KIND_STAYS(number)
 #define KIND_GONE(number)                    ", " #number
@@ -181,11 +195,15 @@ static const char *const relations[] = {
 	"SELECT 'is missing after event', service, id, max(revision) FROM events"
 	" GROUP BY incarnation HAVING kind NOT IN (" GONE ")"
 	" AND incarnation NOT IN (SELECT incarnation FROM instances)",
-	/* the same revision, another content */
-	"SELECT 'differs from event', i.service, i.id, i.revision"
-	" FROM instances i JOIN events e USING (revision)"
-	" WHERE (0" INSTANCE_FIELDS(OF_ROW) ") IS NOT (0" INSTANCE_FIELDS(OF_EVENT) ")",
 };
+/* The same revision, another content. */
+#define DIFFERS                                                    \
+	"SELECT 'differs from event', i.service, i.id, i.revision" \
+	" FROM instances i JOIN events e USING (revision) WHERE "
+static const char differs[] =
+	DIFFERS "(0" INSTANCE_FIELDS(OF_ROW) ") IS NOT (0" INSTANCE_FIELDS(OF_EVENT) ")";
+static const char differs_001[] =
+	DIFFERS "(0" INSTANCE_FIELDS(OF_ROW_001) ") IS NOT (0" INSTANCE_FIELDS(OF_EVENT_001) ")";
 
 static int check_relation(struct verify *verify, const char *relation)
 {
@@ -311,7 +329,7 @@ static int check_keyframe(struct verify *verify)
 		            revision, &here);
 	if (r == 0)
 		r = collect(verify,
-		            "SELECT incarnation FROM events WHERE revision > ?1 AND kind IN (3, 8)",
+		            "SELECT incarnation FROM events WHERE revision > ?1 AND kind IN (" GONE ")",
 		            revision, &gone);
 	if (r == 0)
 		r = compare_keyframe(verify, revision, (struct str){rows.data, rows.len}, &here,
@@ -325,9 +343,21 @@ static int check_keyframe(struct verify *verify)
 	return ended(verify, "instances against the keyframe", r);
 }
 
-int verify_file(sqlite3 *db, int dir_fd, verify_fn say, void *arg)
+static int check_history(struct verify *verify)
 {
-	struct verify verify = {.db = db, .dir_fd = dir_fd, .say = say, .arg = arg};
+	uint64_t history;
+	int r = journal_read_history(verify->db, &history);
+
+	if (r != -EBADMSG)
+		return r;
+	find(verify, "counters: the id of the history is missing");
+	return 0;
+}
+
+int verify_file(sqlite3 *db, int64_t version, int dir_fd, verify_fn say, void *arg)
+{
+	struct verify verify = {
+		.db = db, .dir_fd = dir_fd, .is_old = version == 1, .say = say, .arg = arg};
 	uint64_t revision;
 	int r = check_pages(&verify);
 
@@ -337,9 +367,13 @@ int verify_file(sqlite3 *db, int dir_fd, verify_fn say, void *arg)
 		r = check_instances(&verify);
 	if (r == 0)
 		r = ended(&verify, "counters", journal_last_revision(db, &revision));
+	if (r == 0 && !verify.is_old)
+		r = check_history(&verify);
 	/* Rows that are damaged contradict each other anyway. */
 	for (size_t i = 0; r == 0 && verify.findings == 0 && i < ARRAY_LEN(relations); i++)
 		r = check_relation(&verify, relations[i]);
+	if (r == 0 && verify.findings == 0)
+		r = check_relation(&verify, verify.is_old ? differs_001 : differs);
 	if (r == 0 && verify.findings == 0)
 		r = check_keyframe(&verify);
 	if (verify.findings > FINDINGS_MAX) {
@@ -375,7 +409,7 @@ static int verify_path(int dir_fd, const char *path, verify_fn say, void *arg,
 	if (r == -EBADMSG)
 		say(arg, ret_error->text);
 	if (r == 0 && version > 0) {
-		r = verify_file(db, dir_fd, say, arg);
+		r = verify_file(db, version, dir_fd, say, arg);
 		if (r < 0)
 			(void)journal_error_set(ret_error, r, "cannot read '%s': %s", path,
 			                        strerror(-r));

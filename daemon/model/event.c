@@ -32,6 +32,7 @@ bool event_removes(enum event_kind kind)
 	return removes[kind];
 }
 
+#define PUT_NONE(member, name)
 #define PUT_TEXT(member, name)                  \
 	do {                                    \
 		buf_put(out, ",\"" name "\":"); \
@@ -52,7 +53,7 @@ bool event_removes(enum event_kind kind)
 		buf_put(out, event_kind_name(member)); \
 		put_subject(out, event);               \
 	} while (0);
-#define PUT_FIELD(type, member, place, part, json, name) PUT_##json(event->member, name)
+#define PUT_FIELD(type, member, place, since, part, json, name) PUT_##json(event->member, name)
 
 static void put_subject(struct buf *out, const struct event *event)
 {

@@ -37,6 +37,9 @@ struct event {
 	struct str author; /* who caused it: peer address, "sweeper", a token's name */
 	struct str agent;  /* the User-Agent, if any */
 	struct str reason; /* what an operator said, if anything */
+	struct str peer;   /* the address that asked for it, ... */
+	struct str via;    /* ... what proved who asked: "token:ID", ..., ... */
+	struct str trace;  /* ... and the trace id of its request. Each may be empty */
 	/*
 	 * The instance after the event (before it, when the event removes it). Its revision is the
 	 * event's; its incarnation too when the kind is EVENT_REGISTERED: both are 0 here until the

@@ -24,7 +24,7 @@ enum status instance_status(const struct instance *instance)
 #define SAME_BYTES(member)        SAME_TEXT(member)
 #define SAME_RECORD(type, member) SAME_##type(member)
 #define SAME_STATE(type, member)
-#define SAME_FIELD(type, member, place, part, json, name) SAME_##part(type, member)
+#define SAME_FIELD(type, member, place, since, part, json, name) SAME_##part(type, member)
 
 bool instance_same_record(const struct instance *a, const struct instance *b)
 {
@@ -33,7 +33,7 @@ bool instance_same_record(const struct instance *a, const struct instance *b)
 
 #define COPY_RECORD(member) instance->member = record->member;
 #define COPY_STATE(member)
-#define COPY_FIELD(type, member, place, part, json, name) COPY_##part(member)
+#define COPY_FIELD(type, member, place, since, part, json, name) COPY_##part(member)
 
 void instance_set_record(struct instance *instance, const struct instance *record)
 {
@@ -181,7 +181,7 @@ static void put_until(struct buf *out, const struct instance *instance, const ch
 #define PUT_STATUS(member, name) put_status(out, instance);
 #define PUT_UNTIL(member, name)  put_until(out, instance, ",\"" name "\":");
 #define PUT_CLOSE(member, name)
-#define PUT_FIELD(type, member, place, part, json, name) PUT_##json(instance->member, name)
+#define PUT_FIELD(type, member, place, since, part, json, name) PUT_##json(instance->member, name)
 
 void instance_put_json_open(struct buf *out, const struct instance *instance)
 {

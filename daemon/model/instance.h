@@ -53,6 +53,7 @@ struct instance {
 		status_reason; /* "registered", "heartbeat", "lease expired", an operator's words */
 	struct str status_by;  /* "instance", "sweeper", "operator:NAME" */
 	int64_t status_since_ms; /* real time */
+	struct str owner;        /* the principal that registered this incarnation; may be empty */
 	int64_t registered_ms;   /* real time */
 	uint64_t incarnation;    /* revision of the event that registered this life of the id */
 	uint64_t revision;       /* of its latest event */

@@ -96,6 +96,7 @@ static void give_instance(struct command *command, const struct member *member)
 	out.id = in->id;
 	out.host = in->host;
 	out.metadata = in->metadata;
+	out.owner = (struct str){NULL, 0}; /* nothing reads it there */
 	CHECK(out.status_reason.len <= sizeof(command->status_reason) &&
 	      out.status_by.len <= sizeof(command->status_by));
 	memcpy(command->status_reason, out.status_reason.data, out.status_reason.len);

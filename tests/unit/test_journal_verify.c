@@ -78,7 +78,7 @@ START_TEST(verify_compares_instances_with_events)
 	static const char *const columns =
 		"service, id, host, port, weight, ttl_ms, remove_after_ms, wants_drain, lease_out,"
 		" drained, drained_until_ms, status_reason, status_by, status_since_ms,"
-		" registered_ms, metadata_count, metadata, checksum, revision";
+		" registered_ms, metadata_count, metadata, owner, version, checksum, revision";
 	char sql[1024];
 
 	/* the row of an instance as it was before its update */
