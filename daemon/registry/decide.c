@@ -24,7 +24,7 @@ void set_status_by_owner(struct instance *instance, struct str reason, int64_t n
 		set_status(instance, reason, STR("instance"), now_real_ms);
 }
 
-int decide_event(struct batch *batch, struct entry *entry, enum event_kind kind,
+int decide_event(struct batch *batch, struct batch_entry *entry, enum event_kind kind,
                  const struct instance *instance, struct tenure *tenure)
 {
 	struct event *event = &batch->events[batch->event_count];
@@ -84,7 +84,7 @@ static int check_bytes(const struct registry *registry, const struct batch *batc
 	return cost > before && bytes - before + cost > most ? -EOVERFLOW : 0;
 }
 
-static int register_new(struct registry *registry, struct batch *batch, struct entry *entry)
+static int register_new(struct registry *registry, struct batch *batch, struct batch_entry *entry)
 {
 	struct snapshot_counts counts = snapshot_draft_counts(batch->draft);
 	struct instance instance = entry->command->instance;
@@ -116,7 +116,7 @@ static int register_new(struct registry *registry, struct batch *batch, struct e
 }
 
 /* What the owner's sign of life makes of an instance that may have been unhealthy. */
-static int update(struct registry *registry, struct batch *batch, struct entry *entry,
+static int update(struct registry *registry, struct batch *batch, struct batch_entry *entry,
                   const struct member *member, struct instance *next, enum event_kind kind)
 {
 	if (kind == EVENT_UPDATED && atomic_load_explicit(&registry->is_full, memory_order_relaxed))
@@ -128,14 +128,14 @@ static int update(struct registry *registry, struct batch *batch, struct entry *
 }
 
 /* renew_senders() has renewed its lease. */
-static void renewed(struct entry *entry, const struct member *member)
+static void renewed(struct batch_entry *entry, const struct member *member)
 {
 	entry->member = member;
 	entry->outcome = OUTCOME_RENEWED;
 }
 
-static int decide_register(struct registry *registry, struct batch *batch, struct entry *entry,
-                           const struct member *member)
+static int decide_register(struct registry *registry, struct batch *batch,
+                           struct batch_entry *entry, const struct member *member)
 {
 	if (member == NULL)
 		return register_new(registry, batch, entry);
@@ -154,8 +154,8 @@ static int decide_register(struct registry *registry, struct batch *batch, struc
 	return 0;
 }
 
-static int decide_heartbeat(struct registry *registry, struct batch *batch, struct entry *entry,
-                            const struct member *member)
+static int decide_heartbeat(struct registry *registry, struct batch *batch,
+                            struct batch_entry *entry, const struct member *member)
 {
 	const struct command *command = entry->command;
 
@@ -175,7 +175,8 @@ static int decide_heartbeat(struct registry *registry, struct batch *batch, stru
 	return 0;
 }
 
-static int decide_status(struct batch *batch, struct entry *entry, const struct member *member)
+static int decide_status(struct batch *batch, struct batch_entry *entry,
+                         const struct member *member)
 {
 	const struct command *command = entry->command;
 	char text[AUTHOR_MAX + 16] = "operator:";
@@ -211,7 +212,8 @@ static int decide_status(struct batch *batch, struct entry *entry, const struct 
 	                    tenure_of(member));
 }
 
-static int decide_deregister(struct batch *batch, struct entry *entry, const struct member *member)
+static int decide_deregister(struct batch *batch, struct batch_entry *entry,
+                             const struct member *member)
 {
 	if (member == NULL)
 		return 0;
@@ -250,7 +252,7 @@ void renew_senders(struct registry *registry, const struct batch *batch)
 	snapshot_leave(registry->store);
 }
 
-void decide_command(struct registry *registry, struct batch *batch, struct entry *entry)
+void decide_command(struct registry *registry, struct batch *batch, struct batch_entry *entry)
 {
 	const struct instance *named = &entry->command->instance;
 	const struct member *member =

@@ -128,13 +128,13 @@ void silences_log(const struct batch *batch)
 	}
 }
 
-static void postpone(struct entry *entry, int64_t at_ms)
+static void postpone(struct batch_entry *entry, int64_t at_ms)
 {
 	entry->is_postponed = true;
 	entry->again_ms = at_ms;
 }
 
-static int recover(struct batch *batch, struct entry *entry, const struct member *member)
+static int recover(struct batch *batch, struct batch_entry *entry, const struct member *member)
 {
 	struct instance next = member->value;
 
@@ -143,7 +143,7 @@ static int recover(struct batch *batch, struct entry *entry, const struct member
 	return decide_event(batch, entry, EVENT_RECOVERED, &next, entry->due.tenure);
 }
 
-static int expire(const struct registry *registry, struct batch *batch, struct entry *entry,
+static int expire(const struct registry *registry, struct batch *batch, struct batch_entry *entry,
                   const struct member *member)
 {
 	struct instance next = member->value;
@@ -158,7 +158,7 @@ static int expire(const struct registry *registry, struct batch *batch, struct e
 	return decide_event(batch, entry, EVENT_EXPIRED, &next, entry->due.tenure);
 }
 
-static int resume(struct batch *batch, struct entry *entry, const struct member *member)
+static int resume(struct batch *batch, struct batch_entry *entry, const struct member *member)
 {
 	struct instance next = member->value;
 
@@ -170,7 +170,7 @@ static int resume(struct batch *batch, struct entry *entry, const struct member 
 	return decide_event(batch, entry, EVENT_RESUMED, &next, entry->due.tenure);
 }
 
-void decide_due(const struct registry *registry, struct batch *batch, struct entry *entry)
+void decide_due(const struct registry *registry, struct batch *batch, struct batch_entry *entry)
 {
 	const struct due_lease *due = &entry->due;
 	const struct instance *instance = &due->member->value;

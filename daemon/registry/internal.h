@@ -32,7 +32,7 @@
 #define BATCH_DUE 64
 
 /** One command or due lease in a batch, and what was decided about it. */
-struct entry {
+struct batch_entry {
 	struct command *command;     /* NULL: a due lease */
 	struct due_lease due;        /* then */
 	struct tenure *tenure;       /* of the event's instance */
@@ -68,7 +68,7 @@ struct silence {
 
 struct batch {
 	struct snapshot_draft *draft;
-	struct entry *entries;
+	struct batch_entry *entries;
 	size_t entry_count;
 	struct event *events;
 	struct change *changes; /* of each event */
@@ -150,16 +150,16 @@ void registry_wake(struct registry *registry);
 void renew_senders(struct registry *registry, const struct batch *batch);
 /** Decides what @p command does to the draft; fills @p entry and, when something changes, the
  * batch's next event. */
-void decide_command(struct registry *registry, struct batch *batch, struct entry *entry);
+void decide_command(struct registry *registry, struct batch *batch, struct batch_entry *entry);
 /** Adds the event that makes @p instance of @p kind to the draft. @return 0 or -ENOMEM */
-int decide_event(struct batch *batch, struct entry *entry, enum event_kind kind,
+int decide_event(struct batch *batch, struct batch_entry *entry, enum event_kind kind,
                  const struct instance *instance, struct tenure *tenure) MUST_USE;
 /** The status that follows from an owner's sign of life; @p reason when that is healthy. */
 void set_status_by_owner(struct instance *instance, struct str reason, int64_t now_real_ms);
 void set_status(struct instance *instance, struct str reason, struct str by, int64_t now_real_ms);
 
 /* expiry.c */
-void decide_due(const struct registry *registry, struct batch *batch, struct entry *entry);
+void decide_due(const struct registry *registry, struct batch *batch, struct batch_entry *entry);
 /** The decisions about due leases are durable: counts what ran out, begins holds. Before
  * publishing. */
 void silences_commit(struct registry *registry, struct batch *batch);
@@ -174,7 +174,7 @@ void holds_update(struct registry *registry);
 void publish_batch(struct registry *registry, struct batch *batch);
 /** @p entry changed nothing, but its receipt counts the watchers that have not yet been sent the
  * revision that made it so. */
-void publish_again(struct registry *registry, const struct entry *entry);
+void publish_again(struct registry *registry, const struct batch_entry *entry);
 /** Logs the events of a committed batch. */
 void publish_log(const struct batch *batch);
 

@@ -153,7 +153,7 @@ static void notify_listings(struct registry *registry, const struct batch *batch
 	                                    batch->recounted_count,
 	                                    journal_revision(registry->journal), true));
 	for (size_t i = 0; i < batch->entry_count; i++) {
-		const struct entry *entry = &batch->entries[i];
+		const struct batch_entry *entry = &batch->entries[i];
 
 		if (entry->event != NULL && entry->command != NULL &&
 		    entry->command->receipt != NULL)
@@ -168,7 +168,7 @@ static void notify(struct registry *registry, const struct batch *batch)
 
 	/* Before any watcher is woken: a woken one may be answered, and freed, at once. */
 	for (size_t i = 0; i < batch->entry_count; i++) {
-		const struct entry *entry = &batch->entries[i];
+		const struct batch_entry *entry = &batch->entries[i];
 
 		if (entry->event != NULL && entry->command != NULL &&
 		    entry->command->receipt != NULL)
@@ -240,7 +240,7 @@ void publish_batch(struct registry *registry, struct batch *batch)
 	reader_hint(registry->reader, journal_revision(registry->journal));
 }
 
-void publish_again(struct registry *registry, const struct entry *entry)
+void publish_again(struct registry *registry, const struct batch_entry *entry)
 {
 	const struct snapshot *now = snapshot_enter(registry->store);
 

@@ -42,9 +42,9 @@ static int prepare(struct registry *registry, struct batch *batch)
 	if (batch->draft == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < batch->entry_count; i++) {
-		struct entry *entry = &batch->entries[i];
+		struct batch_entry *entry = &batch->entries[i];
 
-		*entry = (struct entry){.command = entry->command, .due = entry->due};
+		*entry = (struct batch_entry){.command = entry->command, .due = entry->due};
 		if (entry->command != NULL)
 			decide_command(registry, batch, entry);
 		else
@@ -121,7 +121,7 @@ static void build_indexes(struct registry *registry, struct command *command)
 static void complete(struct registry *registry, struct batch *batch)
 {
 	for (size_t i = 0; i < batch->entry_count; i++) {
-		const struct entry *entry = &batch->entries[i];
+		const struct batch_entry *entry = &batch->entries[i];
 		struct command *command = entry->command;
 
 		if (command == NULL)
@@ -214,7 +214,7 @@ static void try_reserve(struct registry *registry)
 static void postpone_due(struct registry *registry, const struct batch *batch)
 {
 	for (size_t i = 0; i < batch->entry_count; i++) {
-		const struct entry *entry = &batch->entries[i];
+		const struct batch_entry *entry = &batch->entries[i];
 
 		if (entry->command != NULL)
 			continue;
@@ -301,7 +301,7 @@ static void take_options(struct registry *registry)
 static void add_commands(struct batch *batch, struct mail *mail)
 {
 	for (; mail != NULL; mail = mail->next)
-		batch->entries[batch->entry_count++] = (struct entry){
+		batch->entries[batch->entry_count++] = (struct batch_entry){
 			.command = container_of(mail, struct command, mail),
 		};
 }
@@ -313,7 +313,7 @@ static void add_due(struct registry *registry, struct batch *batch)
 	size_t count = leases_take_due(registry->leases, leases, ARRAY_LEN(leases));
 
 	for (size_t i = 0; i < count; i++)
-		batch->entries[batch->entry_count++] = (struct entry){.due = leases[i]};
+		batch->entries[batch->entry_count++] = (struct batch_entry){.due = leases[i]};
 	if (count == ARRAY_LEN(leases))
 		registry_wake(registry);
 }
