@@ -5,16 +5,31 @@
 
 #include <errno.h>
 
-/** The life that an instance began earlier in the same batch, before its number was known. */
-static uint64_t registered_before(const struct event *events, size_t i)
+static bool is_of_same_subject(const struct event *a, const struct event *b)
 {
-	const struct instance *instance = &events[i].instance;
+	if (event_subject(a->kind) != event_subject(b->kind))
+		return false;
+	return event_subject(a->kind) == SUBJECT_ENTRY
+	               ? entry_compare(&a->entry, &b->entry) == 0
+	               : str_equal(a->instance.id, b->instance.id) &&
+	                         str_equal(a->instance.service, b->instance.service);
+}
+
+static uint64_t *incarnation_of(struct event *event)
+{
+	return event_subject(event->kind) == SUBJECT_ENTRY ? &event->entry.incarnation
+	                                                   : &event->instance.incarnation;
+}
+
+/** The life that the subject of an event began earlier in the same batch, before its number was
+ * known; 0: none, or it has ended. */
+static uint64_t begun_before(struct event *events, size_t i)
+{
+	const struct event *event = &events[i];
 
 	while (i-- > 0) {
-		if (events[i].kind == EVENT_REGISTERED &&
-		    str_equal(events[i].instance.id, instance->id) &&
-		    str_equal(events[i].instance.service, instance->service))
-			return events[i].revision;
+		if (is_of_same_subject(&events[i], event))
+			return event_removes(events[i].kind) ? 0 : *incarnation_of(&events[i]);
 	}
 	return 0;
 }
@@ -22,14 +37,23 @@ static uint64_t registered_before(const struct event *events, size_t i)
 static void number_event(struct event *events, size_t i, uint64_t revision)
 {
 	struct event *event = &events[i];
+	uint64_t *incarnation = incarnation_of(event);
 
 	event->revision = revision;
-	event->instance.revision = revision;
+	if (event_subject(event->kind) == SUBJECT_ENTRY) {
+		event->entry.revision = revision;
+		event->entry.author = event->author;
+		event->entry.time_ms = event->time_ms;
+	} else {
+		event->instance.revision = revision;
+	}
 	if (event->kind == EVENT_REGISTERED)
-		event->instance.incarnation = revision;
-	else if (event->instance.incarnation == 0)
-		event->instance.incarnation = registered_before(events, i);
-	CHECK(event->instance.incarnation != 0);
+		*incarnation = revision;
+	else if (*incarnation == 0)
+		*incarnation = begun_before(events, i);
+	if (*incarnation == 0 && event->kind == EVENT_ENTRY_PUT)
+		*incarnation = revision;
+	CHECK(*incarnation != 0);
 }
 
 void journal_number(struct event *events, size_t count, uint64_t first)
@@ -44,14 +68,15 @@ static void unnumber_events(struct event *events, size_t count, uint64_t revisio
 	for (size_t i = 0; i < count; i++) {
 		events[i].revision = 0;
 		events[i].instance.revision = 0;
-		if (events[i].instance.incarnation > revision)
-			events[i].instance.incarnation = 0;
+		events[i].entry.revision = 0;
+		if (*incarnation_of(&events[i]) > revision)
+			*incarnation_of(&events[i]) = 0;
 	}
 }
 
-static int drop_instance(struct journal *journal, uint64_t incarnation)
+static int drop_row(struct journal *journal, enum journal_stmt which, uint64_t incarnation)
 {
-	sqlite3_stmt *stmt = journal->stmt[STMT_DROP_INSTANCE];
+	sqlite3_stmt *stmt = journal->stmt[which];
 	int r = sql_error(journal->db, sqlite3_bind_int64(stmt, 1, (int64_t)incarnation));
 
 	if (r == 0)
@@ -60,6 +85,26 @@ static int drop_instance(struct journal *journal, uint64_t incarnation)
 	if (r == 0 && sqlite3_changes(journal->db) != 1)
 		r = journal->is_touched ? -ETXTBSY : -EBADMSG;
 	return r;
+}
+
+static int put_instance(struct journal *journal, const struct event *event)
+{
+	sqlite3_stmt *stmt = journal->stmt[STMT_PUT_INSTANCE];
+
+	if (event_removes(event->kind))
+		return drop_row(journal, STMT_DROP_INSTANCE, event->instance.incarnation);
+	int r = row_bind_instance(stmt, &event->instance);
+	return r < 0 ? r : sql_run(stmt);
+}
+
+static int put_entry(struct journal *journal, const struct event *event)
+{
+	sqlite3_stmt *stmt = journal->stmt[STMT_PUT_ENTRY];
+
+	if (event_removes(event->kind))
+		return drop_row(journal, STMT_DROP_ENTRY, event->entry.incarnation);
+	int r = row_bind_entry(stmt, &event->entry);
+	return r < 0 ? r : sql_run(stmt);
 }
 
 static int put(struct journal *journal, const struct event *event)
@@ -71,12 +116,8 @@ static int put(struct journal *journal, const struct event *event)
 		r = sql_run(stmt);
 	if (r < 0)
 		return r;
-	if (event_removes(event->kind))
-		return drop_instance(journal, event->instance.incarnation);
-
-	stmt = journal->stmt[STMT_PUT_INSTANCE];
-	r = row_bind_instance(stmt, &event->instance);
-	return r < 0 ? r : sql_run(stmt);
+	return event_subject(event->kind) == SUBJECT_ENTRY ? put_entry(journal, event)
+	                                                   : put_instance(journal, event);
 }
 
 int journal_write(struct journal *journal, const struct event *events, size_t count)
@@ -145,6 +186,32 @@ int journal_restore(struct journal *journal,
 		if (r < 0)
 			break;
 		r = each(arg, &instance);
+		if (r < 0) {
+			(void)sqlite3_finalize(stmt); /* only read */
+			return r;
+		}
+	}
+	(void)sqlite3_finalize(stmt); /* its error is known */
+	return journal_fail(journal, r);
+}
+
+int journal_restore_entries(struct journal *journal,
+                            int (*each)(void *arg, const struct entry *entry), void *arg)
+{
+	struct entry entry;
+	sqlite3_stmt *stmt = NULL;
+	int r;
+
+	CHECK_MAGIC(journal, journal);
+	r = sql_prepare(journal->db, "SELECT " ROW_ENTRY " FROM entries ORDER BY incarnation",
+	                &stmt);
+	if (r < 0)
+		return journal_fail(journal, r);
+	while ((r = sql_step(stmt)) > 0) {
+		r = row_entry(stmt, &entry);
+		if (r < 0)
+			break;
+		r = each(arg, &entry);
 		if (r < 0) {
 			(void)sqlite3_finalize(stmt); /* only read */
 			return r;

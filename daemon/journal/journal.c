@@ -26,6 +26,8 @@ static const char *const statements[STMT_COUNT] = {
 	[STMT_PUT_INSTANCE] =
 		"REPLACE INTO instances (" ROW_INSTANCE ") VALUES (" ROW_INSTANCE_BIND ")",
 	[STMT_DROP_INSTANCE] = "DELETE FROM instances WHERE incarnation = ?",
+	[STMT_PUT_ENTRY] = "REPLACE INTO entries (" ROW_ENTRY ") VALUES (" ROW_ENTRY_BIND ")",
+	[STMT_DROP_ENTRY] = "DELETE FROM entries WHERE incarnation = ?",
 	/* The newest is not among them: it always stays. */
 	[STMT_OLDEST_EVENTS] = ("SELECT " ROW_EVENT " FROM events WHERE revision <"
                                 " (SELECT max(revision) FROM events) ORDER BY revision LIMIT ?"),

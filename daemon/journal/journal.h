@@ -90,12 +90,17 @@ int64_t journal_now_ms(struct journal *journal, int64_t now_real_ms);
 int journal_restore(struct journal *journal,
                     int (*each)(void *arg, const struct instance *instance), void *arg) MUST_USE;
 
+/** The same with every current entry. */
+int journal_restore_entries(struct journal *journal,
+                            int (*each)(void *arg, const struct entry *entry), void *arg) MUST_USE;
+
 /**
- * Appends @p count events in one durable transaction, and brings the current instances up to date
- * in the same. On success each event, and its instance, carries its revision (and incarnation);
- * otherwise nothing has changed, but for -ENOTRECOVERABLE. An incarnation of 0 in any kind but
- * EVENT_REGISTERED stands for the life that the same service and id began earlier in this batch.
- * The caller sees to it that an id has one life at a time.
+ * Appends @p count events in one durable transaction, and brings the current instances and
+ * entries up to date in the same. On success each event, and its subject, carries its revision (and
+ * incarnation); otherwise nothing has changed, but for -ENOTRECOVERABLE. An incarnation of 0 in any
+ * kind but EVENT_REGISTERED stands for the life that the same subject began earlier in this batch;
+ * in an EVENT_ENTRY_PUT without one it begins one. The caller sees to it that a subject has one
+ * life at a time.
  *
  * @return 0; -ENOSPC: disk or quota full, may be tried again later; -EBUSY: another process has had
  * the write lock for JOURNAL_LOCKED_MS, may be tried again at once; -EIO: the disk failed, this

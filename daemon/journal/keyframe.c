@@ -36,13 +36,13 @@ _Static_assert(sizeof(struct header) == 56, "no holes");
 static const char magic[8] = "rcKeyfr1";
 
 /* The name follows. */
-struct entry {
+struct index_entry {
 	uint64_t at; /* in the rows */
 	uint64_t len;
 	uint32_t crc;
 	uint32_t name_len;
 };
-_Static_assert(sizeof(struct entry) == 24, "no holes");
+_Static_assert(sizeof(struct index_entry) == 24, "no holes");
 
 /** zlib counts in 32 bits. */
 static uint32_t crc_of(const void *data, size_t len)
@@ -83,7 +83,7 @@ void keyframe_fini(struct keyframe_draft *draft)
 /** Completes the entry of the service whose rows end here. */
 void keyframe_end(struct keyframe_draft *draft)
 {
-	struct entry entry;
+	struct index_entry entry;
 
 	if (draft->service.data == NULL || buf_error(&draft->rows) < 0 ||
 	    buf_error(&draft->index) < 0)
@@ -98,7 +98,7 @@ void keyframe_end(struct keyframe_draft *draft)
 
 static void begin_service(struct keyframe_draft *draft, struct str service)
 {
-	struct entry entry = {
+	struct index_entry entry = {
 		.at = htole64(draft->rows.len),
 		.name_len = htole32((uint32_t)service.len),
 	};
@@ -117,6 +117,13 @@ void keyframe_add(struct keyframe_draft *draft, const struct instance *instance)
 	if (draft->service.data == NULL || !str_equal(draft->service, instance->service))
 		begin_service(draft, instance->service);
 	pack_instance(&draft->rows, instance);
+}
+
+void keyframe_add_entry(struct keyframe_draft *draft, const struct entry *entry)
+{
+	if (draft->service.data == NULL || !str_equal(draft->service, entry->service))
+		begin_service(draft, entry->service);
+	pack_entry(&draft->rows, entry);
 }
 
 static int write_all(int fd, const void *data, size_t len)
@@ -326,10 +333,10 @@ static int open_one(int dir_fd, uint64_t revision, int *ret_fd, struct header *r
 	return 0;
 }
 
-static int read_rows(int fd, const struct header *header, const struct entry *entry,
+static int read_rows(int fd, const struct header *header, const struct index_entry *entry,
                      struct buf *rows)
 {
-	/* A service without instances is never written. */
+	/* A service without instances and entries is never written. */
 	if (entry->len == 0 || entry->len > header->rows_len ||
 	    entry->at > header->rows_len - entry->len)
 		return -EBADMSG;
@@ -350,7 +357,7 @@ static int read_entries(int fd, const struct header *header, struct str index, s
                         struct buf *rows)
 {
 	for (uint32_t i = 0; i < header->services; i++) {
-		struct entry entry;
+		struct index_entry entry;
 
 		if (index.len < sizeof(entry))
 			return -EBADMSG;
@@ -421,6 +428,7 @@ int keyframe_read(int dir_fd, uint64_t revision, struct str service, struct buf 
 int keyframe_check(int dir_fd, uint64_t revision, struct keyframe_mark *ret_mark)
 {
 	struct instance instance;
+	struct entry entry;
 	struct buf rows;
 	int r = keyframe_mark(dir_fd, revision, ret_mark);
 
@@ -429,7 +437,8 @@ int keyframe_check(int dir_fd, uint64_t revision, struct keyframe_mark *ret_mark
 		r = keyframe_read(dir_fd, revision, (struct str){NULL, 0}, &rows);
 	struct str rest = {rows.data, rows.len};
 	while (r == 0 && rest.len > 0)
-		r = unpack_instance(&rest, &instance);
+		r = pack_is_entry(rest) ? unpack_entry(&rest, &entry)
+		                        : unpack_instance(&rest, &instance);
 	buf_fini(&rows);
 	return r;
 }

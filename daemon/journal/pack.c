@@ -25,6 +25,9 @@
 #define COUNT_TEXT(type, member, place, since, ...) \
 	+(!(NUMBER_IS_##type || FLAG_IS_##type) && (since) <= version ? 1u : 0u)
 
+/* Of an event: its entry's kind, or document. */
+#define ENTRY_COUNT (EVENT_ENTRY_SINCE <= version ? 1u : 0u)
+
 /* What an older version does not have is empty. */
 static const struct parts no_parts;
 
@@ -38,8 +41,15 @@ void parts_for_instance(struct parts *ret_parts, unsigned version)
 void parts_for_event(struct parts *ret_parts, unsigned version)
 {
 	*ret_parts = no_parts;
-	ret_parts->number_count = 0 EVENT_FIELDS(COUNT_NUMBER);
-	ret_parts->text_count = 0 EVENT_FIELDS(COUNT_TEXT);
+	ret_parts->number_count = ENTRY_COUNT EVENT_FIELDS(COUNT_NUMBER);
+	ret_parts->text_count = ENTRY_COUNT EVENT_FIELDS(COUNT_TEXT);
+}
+
+void parts_for_entry(struct parts *ret_parts, unsigned version)
+{
+	*ret_parts = no_parts;
+	ret_parts->number_count = 0 ENTRY_FIELDS(COUNT_NUMBER);
+	ret_parts->text_count = 0 ENTRY_FIELDS(COUNT_TEXT);
 }
 
 /* --- taking apart and putting together --------------------------------------------- */
@@ -95,10 +105,14 @@ void parts_of_event(const struct event *from, struct parts *ret_parts)
 {
 	enum { version = FIELDS_VERSION };
 
-	_Static_assert((0 EVENT_FIELDS(COUNT_NUMBER)) <= PARTS_NUMBERS, "they fit");
-	_Static_assert((0 EVENT_FIELDS(COUNT_TEXT)) <= PARTS_TEXTS, "they fit");
+	_Static_assert((0 EVENT_FIELDS(COUNT_NUMBER)) < PARTS_NUMBERS, "they fit");
+	_Static_assert((0 EVENT_FIELDS(COUNT_TEXT)) < PARTS_TEXTS, "they fit");
 	parts_for_event(ret_parts, version);
 	EVENT_FIELDS(SPLIT)
+	if (event_subject(from->kind) == SUBJECT_ENTRY) {
+		ret_parts->numbers[EVENT_ENTRY_PLACE] = (uint64_t)from->entry.kind;
+		ret_parts->texts[EVENT_DOCUMENT_PLACE] = from->entry.document;
+	}
 }
 
 #define SET(type, member, place, since, part, json, name) event->member = to.member;
@@ -111,6 +125,36 @@ int parts_to_event(const struct parts *parts, struct event *event)
 	if (!fits || to.kind < EVENT_REGISTERED || to.kind >= EVENT_KIND_COUNT)
 		return -EBADMSG;
 	EVENT_FIELDS(SET)
+	bool has_entry = parts->numbers[EVENT_ENTRY_PLACE] != 0;
+	if (has_entry != (event_subject(to.kind) == SUBJECT_ENTRY) ||
+	    parts->numbers[EVENT_ENTRY_PLACE] >= ENTRY_KIND_COUNT)
+		return -EBADMSG;
+	event->entry = (struct entry){
+		.kind = (enum entry_kind)parts->numbers[EVENT_ENTRY_PLACE],
+		.document = parts->texts[EVENT_DOCUMENT_PLACE],
+	};
+	return 0;
+}
+
+void parts_of_entry(const struct entry *from, struct parts *ret_parts)
+{
+	enum { version = FIELDS_VERSION };
+
+	_Static_assert((0 ENTRY_FIELDS(COUNT_NUMBER)) <= PARTS_NUMBERS, "they fit");
+	_Static_assert((0 ENTRY_FIELDS(COUNT_TEXT)) <= PARTS_TEXTS, "they fit");
+	parts_for_entry(ret_parts, version);
+	ENTRY_FIELDS(SPLIT)
+}
+
+int parts_to_entry(const struct parts *parts, struct entry *ret_entry)
+{
+	struct entry to = {ENTRY_FIELDS(JOIN)};
+	bool fits = true ENTRY_FIELDS(FITS);
+
+	if (!fits || to.kind <= 0 || to.kind >= ENTRY_KIND_COUNT || to.incarnation == 0 ||
+	    to.incarnation > to.revision || to.revision > (uint64_t)ROW_REVISION_MAX)
+		return -EBADMSG;
+	*ret_entry = to;
 	return 0;
 }
 
@@ -149,36 +193,31 @@ uint32_t parts_checksum(uint32_t crc, const struct parts *parts)
 }
 
 /*
- * The first number is a revision, whose top byte is free: it holds the version. The first version
- * had no such thing, so there it is 0.
+ * The first number is a revision, whose top byte is free: it holds the version, and whether it is
+ * an entry. The first version of an instance had no such thing, so there it is 0.
  */
-#define VERSION_SHIFT 56
-#define VERSION_NONE  1
+#define TAG_SHIFT 56
+#define TAG_ENTRY 0x80u
 
-static void put_parts(struct buf *out, const struct parts *parts)
+static void put_parts(struct buf *out, const struct parts *parts, uint64_t tag)
 {
 	struct head head;
 	size_t len = head_of(parts, &head);
 
-	head.numbers[0] |= htole64((uint64_t)FIELDS_VERSION << VERSION_SHIFT);
+	head.numbers[0] |= htole64(tag << TAG_SHIFT);
 	buf_add(out, &head, len);
 	for (size_t t = 0; t < parts->text_count; t++)
 		buf_put_str(out, parts->texts[t]);
 }
 
-/** Which version does a value have that was put? @return 0 or -EBADMSG */
-static int look_at_version(struct str bytes, unsigned *ret_version)
+static unsigned tag_of(struct str bytes)
 {
-	uint64_t first;
+	uint64_t first = 0;
 
 	if (bytes.len < sizeof(first))
-		return -EBADMSG;
+		return 0;
 	memcpy(&first, bytes.data, sizeof(first));
-	first = le64toh(first) >> VERSION_SHIFT;
-	if (first == VERSION_NONE || first > FIELDS_VERSION)
-		return -EBADMSG;
-	*ret_version = first == 0 ? VERSION_NONE : (unsigned)first;
-	return 0;
+	return (unsigned)(le64toh(first) >> TAG_SHIFT);
 }
 
 /** @param parts  in: how many it has of each. @return 0 or -EBADMSG */
@@ -194,7 +233,7 @@ static int take_parts(struct str *rest, struct parts *parts)
 	left = (struct str){left.data + len, left.len - len};
 	for (size_t n = 0; n < parts->number_count; n++)
 		parts->numbers[n] = le64toh(head.numbers[n]);
-	parts->numbers[0] &= ((uint64_t)1 << VERSION_SHIFT) - 1;
+	parts->numbers[0] &= ((uint64_t)1 << TAG_SHIFT) - 1;
 	for (size_t t = 0; t < parts->text_count; t++) {
 		uint64_t text_len = le64toh(head.numbers[parts->number_count + t]);
 
@@ -212,22 +251,51 @@ void pack_instance(struct buf *out, const struct instance *instance)
 	struct parts parts;
 
 	parts_of_instance(instance, &parts);
-	put_parts(out, &parts);
+	put_parts(out, &parts, FIELDS_VERSION);
 }
 
 int unpack_instance(struct str *rest, struct instance *ret_instance)
 {
 	struct parts parts;
 	struct str left = *rest;
-	unsigned version = 0;
-	int r = look_at_version(left, &version);
+	unsigned tag = tag_of(left);
 
-	if (r < 0)
-		return r;
-	parts_for_instance(&parts, version);
-	r = take_parts(&left, &parts);
+	if (tag == 1 || tag > FIELDS_VERSION)
+		return -EBADMSG;
+	parts_for_instance(&parts, tag == 0 ? 1 : tag);
+	int r = take_parts(&left, &parts);
 	if (r == 0)
 		r = parts_to_instance(&parts, ret_instance);
+	if (r == 0)
+		*rest = left;
+	return r;
+}
+
+bool pack_is_entry(struct str bytes)
+{
+	return (tag_of(bytes) & TAG_ENTRY) != 0;
+}
+
+void pack_entry(struct buf *out, const struct entry *entry)
+{
+	struct parts parts;
+
+	parts_of_entry(entry, &parts);
+	put_parts(out, &parts, TAG_ENTRY | FIELDS_VERSION);
+}
+
+int unpack_entry(struct str *rest, struct entry *ret_entry)
+{
+	struct parts parts;
+	struct str left = *rest;
+	unsigned version = tag_of(left) & ~TAG_ENTRY;
+
+	if (!pack_is_entry(left) || version < EVENT_ENTRY_SINCE || version > FIELDS_VERSION)
+		return -EBADMSG;
+	parts_for_entry(&parts, version);
+	int r = take_parts(&left, &parts);
+	if (r == 0)
+		r = parts_to_entry(&parts, ret_entry);
 	if (r == 0)
 		*rest = left;
 	return r;

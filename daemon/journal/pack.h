@@ -26,10 +26,14 @@ void parts_for_instance(struct parts *ret_parts, unsigned version);
 /** @param ret_instance  its strings are those of @p parts. @return 0; -EBADMSG: it is none */
 int parts_to_instance(const struct parts *parts, struct instance *ret_instance) MUST_USE;
 
+void parts_of_entry(const struct entry *entry, struct parts *ret_parts);
+void parts_for_entry(struct parts *ret_parts, unsigned version);
+int parts_to_entry(const struct parts *parts, struct entry *ret_entry) MUST_USE;
+
 /** What an event has besides its instance. */
 void parts_of_event(const struct event *event, struct parts *ret_parts);
 void parts_for_event(struct parts *ret_parts, unsigned version);
-/** Leaves the revision and the instance alone. */
+/** Leaves the revision and the instance alone, and of the entry all but its kind and document. */
 int parts_to_event(const struct parts *parts, struct event *event) MUST_USE;
 
 /** CRC-32 of the numbers, the lengths of the strings and the strings, in this order; goes on from
@@ -44,3 +48,8 @@ void pack_instance(struct buf *out, const struct instance *instance);
  * @return 0; -EBADMSG: it is none
  */
 int unpack_instance(struct str *rest, struct instance *ret_instance) MUST_USE;
+
+/** Is it an entry that @p bytes begin with? */
+bool pack_is_entry(struct str bytes);
+void pack_entry(struct buf *out, const struct entry *entry);
+int unpack_entry(struct str *rest, struct entry *ret_entry) MUST_USE;

@@ -7,6 +7,7 @@
 #include "journal/keyframe.h"
 #include "journal/numbers.h"
 #include "journal/pack.h"
+#include "journal/past_state.h"
 #include "journal/sql.h"
 
 #include <errno.h>
@@ -15,8 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define BYTES_MAX ((size_t)1 << 33)
 
 enum { BIND_AFTER = 1, BIND_THROUGH };
 
@@ -27,6 +26,7 @@ enum past_stmt {
 	PAST_NEXT,
 	PAST_CHANGES,
 	PAST_CURRENT,
+	PAST_CURRENT_ENTRIES,
 	PAST_STMT_COUNT
 };
 /* What a query asks for is compared after a row is proved: one that is damaged in its service or
@@ -46,6 +46,7 @@ static const char *const texts[PAST_STMT_COUNT] = {
 	[PAST_CHANGES] = "SELECT " ROW_EVENT " FROM events WHERE revision > ?1 AND revision <= ?2"
 			 " ORDER BY revision DESC",
 	[PAST_CURRENT] = "SELECT " ROW_INSTANCE " FROM instances",
+	[PAST_CURRENT_ENTRIES] = "SELECT " ROW_ENTRY " FROM entries",
 };
 struct past {
 	struct magic magic;
@@ -55,18 +56,6 @@ struct past {
 	char path[PATH_MAX];
 };
 MAGIC(past, 0x70617374);
-
-struct past_item {
-	uint64_t incarnation;
-	size_t at; /* of its packed instance in the rows */
-};
-
-struct past_state {
-	struct buf rows; /* packed instances */
-	struct past_item *items;
-	size_t count;
-	size_t size;
-};
 
 /** One state while it is rebuilt. */
 struct rebuild {
@@ -202,35 +191,13 @@ static int find_revision(struct rebuild *rebuild, int64_t time_ms, uint64_t *ret
 
 /* --- the state ---------------------------------------------------------------------- */
 
-static int add_item(struct past_state *state, uint64_t incarnation, size_t at)
-{
-	if (state->count == state->size) {
-		size_t size = state->size > 0 ? state->size * 2 : 64;
-		struct past_item *items = realloc(state->items, size * sizeof(*items));
-
-		if (items == NULL)
-			return -ENOMEM;
-		state->items = items;
-		state->size = size;
-	}
-	state->items[state->count++] = (struct past_item){incarnation, at};
-	return 0;
-}
-
-static int add_instance(struct past_state *state, const struct instance *instance)
-{
-	size_t at = state->rows.len;
-
-	pack_instance(&state->rows, instance);
-	return buf_error(&state->rows) < 0 ? -ENOMEM : add_item(state, instance->incarnation, at);
-}
-
-static bool is_asked_for(const struct rebuild *rebuild, const struct instance *instance)
+/** @param id  of the instance that it is about */
+static bool is_asked_for(const struct rebuild *rebuild, struct str service, struct str id)
 {
 	const struct past_query *query = rebuild->query;
 
-	return (query->service.len == 0 || str_equal(query->service, instance->service)) &&
-	       (query->id.len == 0 || str_equal(query->id, instance->id));
+	return (query->service.len == 0 || str_equal(query->service, service)) &&
+	       (query->id.len == 0 || str_equal(query->id, id));
 }
 
 /** Are the events from rebuild->next on down to before @p revision rightly not there? */
@@ -251,12 +218,15 @@ static int apply_event(struct rebuild *rebuild, sqlite3_stmt *stmt)
 	if (!is_gap(rebuild, event.revision))
 		return -EBADMSG;
 	rebuild->next = event.revision - 1;
-	if (!is_asked_for(rebuild, &event.instance) ||
-	    numbers_has(&rebuild->decided, event.instance.incarnation))
+	if (!is_asked_for(rebuild, event_service(&event), event_instance_id(&event)) ||
+	    numbers_has(&rebuild->decided, event_incarnation(&event)))
 		return 0;
-	r = numbers_add(&rebuild->decided, event.instance.incarnation);
-	return r < 0 || event_removes(event.kind) ? r
-	                                          : add_instance(rebuild->state, &event.instance);
+	r = numbers_add(&rebuild->decided, event_incarnation(&event));
+	if (r < 0 || event_removes(event.kind))
+		return r;
+	return event_subject(event.kind) == SUBJECT_ENTRY
+	               ? past_state_put_entry(rebuild->state, &event.entry)
+	               : past_state_put_instance(rebuild->state, &event.instance);
 }
 
 static int apply_current(struct rebuild *rebuild, sqlite3_stmt *stmt)
@@ -264,8 +234,19 @@ static int apply_current(struct rebuild *rebuild, sqlite3_stmt *stmt)
 	struct instance instance;
 	int r = row_instance(stmt, &instance);
 
-	return r < 0 || !is_asked_for(rebuild, &instance) ? r
-	                                                  : add_instance(rebuild->state, &instance);
+	return r < 0 || !is_asked_for(rebuild, instance.service, instance.id)
+	               ? r
+	               : past_state_put_instance(rebuild->state, &instance);
+}
+
+static int apply_current_entry(struct rebuild *rebuild, sqlite3_stmt *stmt)
+{
+	struct entry entry;
+	int r = row_entry(stmt, &entry);
+
+	return r < 0 || !is_asked_for(rebuild, entry.service, entry_instance_id(&entry))
+	               ? r
+	               : past_state_put_entry(rebuild->state, &entry);
 }
 
 static int each_row(struct rebuild *rebuild, enum past_stmt which, uint64_t after,
@@ -293,29 +274,37 @@ static int each_row(struct rebuild *rebuild, enum past_stmt which, uint64_t afte
 	return r;
 }
 
+/** Reads one packed value from @p rest. */
+static int apply_packed(struct rebuild *rebuild, struct str *rest, size_t at)
+{
+	bool is_entry = pack_is_entry(*rest);
+	struct instance instance = {.revision = 0};
+	struct entry entry = {.revision = 0};
+	int r = is_entry ? unpack_entry(rest, &entry) : unpack_instance(rest, &instance);
+	uint64_t incarnation = is_entry ? entry.incarnation : instance.incarnation;
+
+	if (r < 0 || numbers_has(&rebuild->decided, incarnation) ||
+	    !is_asked_for(rebuild, is_entry ? entry.service : instance.service,
+	                  is_entry ? entry_instance_id(&entry) : instance.id))
+		return r;
+	return past_state_add(rebuild->state, is_entry ? SUBJECT_ENTRY : SUBJECT_INSTANCE,
+	                      incarnation, at);
+}
+
 /** What the events after the keyframe left alone is as the keyframe has it. */
 static int apply_keyframe(struct rebuild *rebuild, size_t len)
 {
-	struct past_state *state = rebuild->state;
-	struct str rest = {state->rows.data, len};
-	struct instance instance;
+	struct str rest = {rebuild->state->rows.data, len};
 	int r = 0;
 
-	while (r == 0 && rest.len > 0) {
-		size_t at = len - rest.len;
-
-		r = unpack_instance(&rest, &instance);
-		if (r == 0 && !numbers_has(&rebuild->decided, instance.incarnation) &&
-		    is_asked_for(rebuild, &instance))
-			r = add_item(state, instance.incarnation, at);
-	}
+	while (r == 0 && rest.len > 0)
+		r = apply_packed(rebuild, &rest, len - rest.len);
 	return r;
 }
 
 static void forget(struct rebuild *rebuild)
 {
-	buf_reset(&rebuild->state->rows);
-	rebuild->state->count = 0;
+	past_state_reset(rebuild->state);
 	numbers_fini(&rebuild->decided);
 }
 
@@ -413,6 +402,8 @@ static int rebuild_state(struct rebuild *rebuild)
 	if (r == 0 && revision == rebuild->bounds.latest && !rebuild->is_before) {
 		forget(rebuild);
 		r = each_row(rebuild, PAST_CURRENT, 0, apply_current);
+		if (r == 0)
+			r = each_row(rebuild, PAST_CURRENT_ENTRIES, 0, apply_current_entry);
 		return r < 0 ? r : 0;
 	}
 	if (r != 0)
@@ -439,14 +430,6 @@ static int resolve(struct rebuild *rebuild)
 	return r;
 }
 
-static int by_incarnation(const void *a, const void *b)
-{
-	const struct past_item *x = a;
-	const struct past_item *y = b;
-
-	return (x->incarnation > y->incarnation) - (x->incarnation < y->incarnation);
-}
-
 int past_read(struct past *past, const struct past_query *query, struct past_state **ret_state,
               struct past_bounds *ret_bounds)
 {
@@ -454,10 +437,9 @@ int past_read(struct past *past, const struct past_query *query, struct past_sta
 	int r;
 
 	CHECK_MAGIC(past, past);
-	rebuild.state = calloc(1, sizeof(*rebuild.state));
+	rebuild.state = past_state_new();
 	if (rebuild.state == NULL)
 		return -ENOMEM;
-	buf_init(&rebuild.state->rows, BYTES_MAX);
 	r = sql_step(past->stmt[PAST_VIEW]);
 	if (r >= 0)
 		r = resolve(&rebuild);
@@ -471,33 +453,9 @@ int past_read(struct past *past, const struct past_query *query, struct past_sta
 		past_state_free(rebuild.state);
 		return damage_is_told(past, r);
 	}
-	if (rebuild.state->count > 0)
-		qsort(rebuild.state->items, rebuild.state->count, sizeof(*rebuild.state->items),
-		      by_incarnation);
+	past_state_sort(rebuild.state);
 	*ret_state = rebuild.state;
 	return 0;
-}
-
-size_t past_count(const struct past_state *state)
-{
-	return state->count;
-}
-
-void past_get(const struct past_state *state, size_t i, struct instance *ret_instance)
-{
-	size_t at = state->items[i].at;
-	struct str rest = {state->rows.data + at, state->rows.len - at};
-
-	CHECK_OK(unpack_instance(&rest, ret_instance)); /* it was packed or proved before */
-}
-
-void past_state_free(struct past_state *state)
-{
-	if (state == NULL)
-		return;
-	buf_fini(&state->rows);
-	free(state->items);
-	free(state);
 }
 
 /* --- keyframes ------------------------------------------------------------------------ */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * What was registered at an earlier revision, rebuilt from the event log and keyframes.
+ * What was registered at an earlier revision, and which entries there were, rebuilt from the event
+ *log and keyframes.
  *
  *	past_open(dir, &past);
  *	past_read(past, &query, &state, &bounds);       // any retained revision
@@ -57,6 +58,9 @@ int past_read(struct past *past, const struct past_query *query, struct past_sta
 size_t past_count(const struct past_state *state);
 /** In order of registration. Strings are borrowed from the state. */
 void past_get(const struct past_state *state, size_t i, struct instance *ret_instance);
+/** The entries; with an id in the query, those about that instance. */
+size_t past_entry_count(const struct past_state *state);
+void past_get_entry(const struct past_state *state, size_t i, struct entry *ret_entry);
 /** Takes NULL. */
 void past_state_free(struct past_state *state);
 

@@ -91,8 +91,8 @@ void journal_reader_close(struct journal_reader *reader)
 static bool is_asked_for(const struct journal_query *query, const struct event *event)
 {
 	return (query->kinds == 0 || (query->kinds >> event->kind & 1) != 0) &&
-	       (query->service.len == 0 || str_equal(query->service, event->instance.service)) &&
-	       (query->id.len == 0 || str_equal(query->id, event->instance.id));
+	       (query->service.len == 0 || str_equal(query->service, event_service(event))) &&
+	       (query->id.len == 0 || str_equal(query->id, event_instance_id(event)));
 }
 
 /**

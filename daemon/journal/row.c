@@ -15,7 +15,11 @@ struct column {
 };
 #define COLUMN(type, member, place, since, ...) {type, place, since},
 static const struct column instance_columns[] = {INSTANCE_FIELDS(COLUMN)};
-static const struct column event_columns[] = {EVENT_FIELDS(COLUMN)};
+static const struct column entry_columns[] = {ENTRY_FIELDS(COLUMN)};
+static const struct column event_columns[] = {
+	EVENT_FIELDS(COLUMN){NUMBER, EVENT_ENTRY_PLACE, EVENT_ENTRY_SINCE},
+	{TEXT, EVENT_DOCUMENT_PLACE, EVENT_ENTRY_SINCE},
+};
 #define FIRST_INSTANCE (ROW_VERSION + 1)
 #define FIRST_EVENT    (FIRST_INSTANCE + (int)ARRAY_LEN(instance_columns))
 
@@ -56,14 +60,19 @@ static int bind_parts(sqlite3_stmt *stmt, int first, const struct column *column
 	return failed;
 }
 
+static int bind_proof(sqlite3_stmt *stmt, uint32_t checksum)
+{
+	int failed = sqlite3_bind_int64(stmt, ROW_CHECKSUM + 1, checksum);
+
+	return failed | sqlite3_bind_int(stmt, ROW_VERSION + 1, FIELDS_VERSION);
+}
+
 static int bind_instance(sqlite3_stmt *stmt, const struct parts *parts, uint32_t checksum)
 {
 	int failed = bind_parts(stmt, FIRST_INSTANCE, instance_columns, ARRAY_LEN(instance_columns),
 	                        parts);
 
-	failed |= sqlite3_bind_int64(stmt, ROW_CHECKSUM + 1, checksum);
-	failed |= sqlite3_bind_int(stmt, ROW_VERSION + 1, FIELDS_VERSION);
-	return failed;
+	return failed | bind_proof(stmt, checksum);
 }
 
 int row_bind_instance(sqlite3_stmt *stmt, const struct instance *instance)
@@ -74,12 +83,36 @@ int row_bind_instance(sqlite3_stmt *stmt, const struct instance *instance)
 	return bind_instance(stmt, &parts, parts_checksum(0, &parts)) != 0 ? -ENOMEM : 0;
 }
 
+int row_bind_entry(sqlite3_stmt *stmt, const struct entry *entry)
+{
+	struct parts parts;
+
+	parts_of_entry(entry, &parts);
+	int failed =
+		bind_parts(stmt, FIRST_INSTANCE, entry_columns, ARRAY_LEN(entry_columns), &parts);
+	failed |= bind_proof(stmt, parts_checksum(0, &parts));
+	return failed != 0 ? -ENOMEM : 0;
+}
+
+/** What stands in the columns of an instance when an event is about an entry. */
+static struct instance instance_of_entry(const struct entry *entry)
+{
+	return (struct instance){
+		.service = entry->service,
+		.id = entry->name,
+		.incarnation = entry->incarnation,
+		.revision = entry->revision,
+	};
+}
+
 int row_bind_event(sqlite3_stmt *stmt, const struct event *event)
 {
+	bool has_entry = event_subject(event->kind) == SUBJECT_ENTRY;
+	struct instance of_entry = instance_of_entry(&event->entry);
 	struct parts instance;
 	struct parts parts;
 
-	parts_of_instance(&event->instance, &instance);
+	parts_of_instance(has_entry ? &of_entry : &event->instance, &instance);
 	parts_of_event(event, &parts);
 	int failed = bind_instance(stmt, &instance,
 	                           parts_checksum(parts_checksum(0, &instance), &parts));
@@ -164,6 +197,37 @@ int row_instance(sqlite3_stmt *stmt, struct instance *ret_instance)
 	return r;
 }
 
+int row_entry(sqlite3_stmt *stmt, struct entry *ret_entry)
+{
+	struct entry entry;
+	struct parts parts;
+	unsigned version = 0;
+	int r = read_version(stmt, &version);
+
+	if (r < 0)
+		return r;
+	parts_for_entry(&parts, version);
+	read_parts(stmt, FIRST_INSTANCE, entry_columns, ARRAY_LEN(entry_columns), version, &parts);
+	r = judge(stmt, parts_to_entry(&parts, &entry), parts_checksum(0, &parts));
+	if (r == 0)
+		*ret_entry = entry;
+	return r;
+}
+
+/** Moves the entry from where the row has it. */
+static void take_entry(struct event *event)
+{
+	const struct instance *instance = &event->instance;
+
+	event->entry.service = instance->service;
+	event->entry.name = instance->id;
+	event->entry.incarnation = instance->incarnation;
+	event->entry.revision = instance->revision;
+	event->entry.author = event->author;
+	event->entry.time_ms = event->time_ms;
+	event->instance = (struct instance){.revision = 0};
+}
+
 int row_event(sqlite3_stmt *stmt, struct event *ret_event)
 {
 	struct parts instance;
@@ -183,6 +247,8 @@ int row_event(sqlite3_stmt *stmt, struct event *ret_event)
 	if (r < 0)
 		return r;
 	event.revision = event.instance.revision;
+	if (event_subject(event.kind) == SUBJECT_ENTRY)
+		take_entry(&event);
 	*ret_event = event;
 	return 0;
 }

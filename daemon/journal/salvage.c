@@ -22,16 +22,16 @@ static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
 struct salvage {
 	sqlite3 *from;
 	sqlite3 *to;
-	sqlite3_stmt *latest; /* of an incarnation in the new file: its revision */
-	sqlite3_stmt *put;
-	sqlite3_stmt *drop;
+	sqlite3_stmt *latest[SUBJECT_COUNT]; /* of an incarnation in the new file: its revision */
+	sqlite3_stmt *put[SUBJECT_COUNT];
+	sqlite3_stmt *drop[SUBJECT_COUNT];
 	uint64_t revision; /* greatest that was seen */
 	uint64_t begins;   /* events after this should all be there */
 	uint64_t events;   /* of those, how many were read */
 	uint64_t astray;   /* rows out of order that may still come, so that it ends */
 	bool is_open;      /* from is a database that has counters */
 	bool is_old;       /* from has the first schema */
-	bool incomplete;   /* instances are missing: rows were damaged or out of reach */
+	bool incomplete;   /* instances or entries are missing: rows were damaged or out of reach */
 };
 
 /* --- reading what can be read ---------------------------------------------- */
@@ -93,15 +93,18 @@ static int read_reachable(struct salvage *salvage, const char *text, int key, ro
 
 /* --- writing it to the new file -------------------------------------------- */
 
-static int find_latest(struct salvage *salvage, uint64_t incarnation, uint64_t *ret_revision)
+static int find_latest(struct salvage *salvage, enum event_subject subject, uint64_t incarnation,
+                       uint64_t *ret_revision)
 {
-	(void)sqlite3_bind_int64(salvage->latest, 1, (int64_t)incarnation);
-	int r = sql_step(salvage->latest); /* binding to an existing parameter cannot fail */
+	sqlite3_stmt *latest = salvage->latest[subject];
+
+	(void)sqlite3_bind_int64(latest, 1, (int64_t)incarnation);
+	int r = sql_step(latest); /* binding to an existing parameter cannot fail */
 
 	*ret_revision = 0;
 	if (r > 0) {
-		*ret_revision = (uint64_t)sqlite3_column_int64(salvage->latest, 0);
-		(void)sqlite3_reset(salvage->latest); /* it gave its row */
+		*ret_revision = (uint64_t)sqlite3_column_int64(latest, 0);
+		(void)sqlite3_reset(latest); /* it gave its row */
 	}
 	return r < 0 ? r : 0;
 }
@@ -112,17 +115,30 @@ static void note_revision(struct salvage *salvage, uint64_t revision)
 		salvage->revision = revision;
 }
 
-/** Unless what is there is newer: a page may be a stale one. */
+/** Keeps @p instance unless a newer state of it is kept: a page may be a stale one. */
 static int keep(struct salvage *salvage, const struct instance *instance)
 {
 	uint64_t latest;
-	int r = find_latest(salvage, instance->incarnation, &latest);
+	int r = find_latest(salvage, SUBJECT_INSTANCE, instance->incarnation, &latest);
 
 	note_revision(salvage, instance->revision);
 	if (r < 0 || latest >= instance->revision)
 		return r;
-	r = row_bind_instance(salvage->put, instance);
-	return r < 0 ? r : sql_run(salvage->put);
+	r = row_bind_instance(salvage->put[SUBJECT_INSTANCE], instance);
+	return r < 0 ? r : sql_run(salvage->put[SUBJECT_INSTANCE]);
+}
+
+/** The same for an entry. */
+static int keep_entry(struct salvage *salvage, const struct entry *entry)
+{
+	uint64_t latest;
+	int r = find_latest(salvage, SUBJECT_ENTRY, entry->incarnation, &latest);
+
+	note_revision(salvage, entry->revision);
+	if (r < 0 || latest >= entry->revision)
+		return r;
+	r = row_bind_entry(salvage->put[SUBJECT_ENTRY], entry);
+	return r < 0 ? r : sql_run(salvage->put[SUBJECT_ENTRY]);
 }
 
 static int take_instance(struct salvage *salvage, sqlite3_stmt *stmt)
@@ -134,6 +150,18 @@ static int take_instance(struct salvage *salvage, sqlite3_stmt *stmt)
 		r = keep(salvage, &instance);
 	else if (r == -EBADMSG)
 		salvage->incomplete = true; /* its events may bring it back */
+	return r == 0 ? 1 : r == -EBADMSG ? 0 : r;
+}
+
+static int take_entry(struct salvage *salvage, sqlite3_stmt *stmt)
+{
+	struct entry entry;
+	int r = row_entry(stmt, &entry);
+
+	if (r == 0)
+		r = keep_entry(salvage, &entry);
+	else if (r == -EBADMSG)
+		salvage->incomplete = true;
 	return r == 0 ? 1 : r == -EBADMSG ? 0 : r;
 }
 
@@ -156,7 +184,7 @@ static int count_event(struct salvage *salvage, sqlite3_stmt *stmt)
 	return read_event(salvage, stmt, &event);
 }
 
-/** Each event holds all of its instance: it counts when the row is damaged, or older. */
+/** Each event holds all of its subject: it counts when the row is damaged, or older. */
 static int take_event(struct salvage *salvage, sqlite3_stmt *stmt)
 {
 	struct event event;
@@ -165,15 +193,17 @@ static int take_event(struct salvage *salvage, sqlite3_stmt *stmt)
 
 	if (r <= 0)
 		return r;
+	enum event_subject subject = event_subject(event.kind);
 	if (!event_removes(event.kind)) {
-		r = keep(salvage, &event.instance);
+		r = subject == SUBJECT_ENTRY ? keep_entry(salvage, &event.entry)
+		                             : keep(salvage, &event.instance);
 		return r < 0 ? r : 1;
 	}
-	r = find_latest(salvage, event.instance.incarnation, &latest);
+	r = find_latest(salvage, subject, event_incarnation(&event), &latest);
 	if (r < 0 || latest > event.revision)
 		return r < 0 ? r : 1;
-	(void)sqlite3_bind_int64(salvage->drop, 1, (int64_t)event.instance.incarnation);
-	r = sql_run(salvage->drop);
+	(void)sqlite3_bind_int64(salvage->drop[subject], 1, (int64_t)event_incarnation(&event));
+	r = sql_run(salvage->drop[subject]);
 	return r < 0 ? r : 1;
 }
 
@@ -198,20 +228,28 @@ static int is_usable(struct salvage *salvage, const struct keyframe_mark *mark)
 	                                                  : checksum == (int64_t)mark->checksum;
 }
 
-static int keep_all(struct salvage *salvage, struct str rows)
+static int keep_packed(struct salvage *salvage, struct str *rows)
 {
 	struct instance instance;
+	struct entry entry;
+	bool is_entry = pack_is_entry(*rows);
+	int r = is_entry ? unpack_entry(rows, &entry) : unpack_instance(rows, &instance);
+
+	if (r < 0)
+		return r;
+	return is_entry ? keep_entry(salvage, &entry) : keep(salvage, &instance);
+}
+
+static int keep_all(struct salvage *salvage, struct str rows)
+{
 	int r = 0;
 
-	while (r == 0 && rows.len > 0) {
-		r = unpack_instance(&rows, &instance);
-		if (r == 0)
-			r = keep(salvage, &instance);
-	}
+	while (r == 0 && rows.len > 0)
+		r = keep_packed(salvage, &rows);
 	return r;
 }
 
-/** Adds the instances of one keyframe. @return 1; 0: it cannot be used; or an error */
+/** Adds the instances and entries of one keyframe. @return 1; 0: it cannot be used; or an error */
 static int try_keyframe(struct salvage *salvage, int dir_fd, uint64_t keyframe)
 {
 	struct keyframe_mark mark;
@@ -286,6 +324,10 @@ static int conclude(struct salvage *salvage, struct salvage_result *ret_result)
 	r = sql_exec(salvage->to, "DELETE FROM instances WHERE incarnation NOT IN"
 	                          " (SELECT max(incarnation) FROM instances GROUP BY service, id)");
 	if (r == 0)
+		r = sql_exec(salvage->to,
+		             "DELETE FROM entries WHERE incarnation NOT IN (SELECT"
+		             " max(incarnation) FROM entries GROUP BY service, kind, name)");
+	if (r == 0)
 		r = sql_exec(salvage->to, text);
 	if (r == 0)
 		r = sql_exec(salvage->to, "COMMIT");
@@ -339,6 +381,7 @@ static int read_version(struct salvage *salvage)
 }
 
 #define FROM_INSTANCES " FROM instances WHERE incarnation > ?1 ORDER BY incarnation"
+#define FROM_ENTRIES   " FROM entries WHERE incarnation > ?1 ORDER BY incarnation"
 #define FROM_EVENTS    " FROM events WHERE revision > ?1 ORDER BY revision"
 
 /** @param path  of what can be read; NULL: nothing */
@@ -353,6 +396,9 @@ static int copy(struct salvage *salvage, int dir_fd, const char *path, uint64_t 
 		                   salvage->is_old ? "SELECT " ROW_INSTANCE_001 FROM_INSTANCES
 		                                   : "SELECT " ROW_INSTANCE FROM_INSTANCES,
 		                   ROW_incarnation, take_instance);
+	if (r == 0 && salvage->from != NULL && !salvage->is_old)
+		r = read_reachable(salvage, "SELECT " ROW_ENTRY FROM_ENTRIES, ROW_ENTRY_incarnation,
+		                   take_entry);
 	if (r == 0 && (salvage->incomplete || !salvage->is_open))
 		r = take_keyframe(salvage, dir_fd, ret_keyframe);
 	/* When it is the events that are damaged, they must not bring back whom they saw arrive
@@ -366,6 +412,20 @@ static int copy(struct salvage *salvage, int dir_fd, const char *path, uint64_t 
 	return r;
 }
 
+static const char *const select_latest[SUBJECT_COUNT] = {
+	[SUBJECT_INSTANCE] = "SELECT revision FROM instances WHERE incarnation = ?1",
+	[SUBJECT_ENTRY] = "SELECT revision FROM entries WHERE incarnation = ?1",
+};
+static const char *const put_row[SUBJECT_COUNT] = {
+	[SUBJECT_INSTANCE] =
+		"REPLACE INTO instances (" ROW_INSTANCE ") VALUES (" ROW_INSTANCE_BIND ")",
+	[SUBJECT_ENTRY] = "REPLACE INTO entries (" ROW_ENTRY ") VALUES (" ROW_ENTRY_BIND ")",
+};
+static const char *const drop_row[SUBJECT_COUNT] = {
+	[SUBJECT_INSTANCE] = "DELETE FROM instances WHERE incarnation = ?1",
+	[SUBJECT_ENTRY] = "DELETE FROM entries WHERE incarnation = ?1",
+};
+
 /** @param path  of the file that is built */
 static int build(struct salvage *salvage, const char *path, struct journal_error *ret_error)
 {
@@ -375,18 +435,13 @@ static int build(struct salvage *salvage, const char *path, struct journal_error
 	if (r < 0)
 		return r;
 	r = sql_exec(salvage->to, "BEGIN IMMEDIATE");
-	if (r == 0)
-		r = sql_prepare(salvage->to,
-		                "SELECT revision FROM instances WHERE incarnation = ?1",
-		                &salvage->latest);
-	if (r == 0)
-		r = sql_prepare(salvage->to,
-		                "REPLACE INTO instances (" ROW_INSTANCE
-		                ") VALUES (" ROW_INSTANCE_BIND ")",
-		                &salvage->put);
-	if (r == 0)
-		r = sql_prepare(salvage->to, "DELETE FROM instances WHERE incarnation = ?1",
-		                &salvage->drop);
+	for (size_t i = 0; r == 0 && i < SUBJECT_COUNT; i++) {
+		r = sql_prepare(salvage->to, select_latest[i], &salvage->latest[i]);
+		if (r == 0)
+			r = sql_prepare(salvage->to, put_row[i], &salvage->put[i]);
+		if (r == 0)
+			r = sql_prepare(salvage->to, drop_row[i], &salvage->drop[i]);
+	}
 	return r;
 }
 
@@ -395,9 +450,11 @@ static int close_both(struct salvage *salvage)
 {
 	int r = 0;
 
-	(void)sqlite3_finalize(salvage->latest); /* take NULL; their errors were seen */
-	(void)sqlite3_finalize(salvage->put);
-	(void)sqlite3_finalize(salvage->drop);
+	for (size_t i = 0; i < SUBJECT_COUNT; i++) {
+		(void)sqlite3_finalize(salvage->latest[i]); /* take NULL; their errors were seen */
+		(void)sqlite3_finalize(salvage->put[i]);
+		(void)sqlite3_finalize(salvage->drop[i]);
+	}
 	(void)sqlite3_close(salvage->from); /* only read */
 	if (salvage->to != NULL) {
 		/* All of it has to be in the one file that is renamed. */

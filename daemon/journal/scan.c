@@ -59,6 +59,27 @@ static int scan_instances(sqlite3 *db, uint64_t *ret_latest)
 	return r;
 }
 
+static int scan_entries(sqlite3 *db, uint64_t *ret_latest)
+{
+	struct entry entry;
+	sqlite3_stmt *stmt = NULL;
+	uint64_t before = 0;
+	int r = sql_prepare(db, "SELECT " ROW_ENTRY " FROM entries ORDER BY incarnation", &stmt);
+
+	while (r == 0 && (r = sql_step(stmt)) > 0) {
+		r = row_entry(stmt, &entry);
+		if (r == 0 && entry.incarnation <= before)
+			r = -EBADMSG;
+		if (r < 0)
+			break;
+		before = entry.incarnation;
+		if (entry.revision > *ret_latest)
+			*ret_latest = entry.revision;
+	}
+	(void)sqlite3_finalize(stmt); /* its error is known */
+	return r;
+}
+
 /** Only their keys: two pages that took each other's place, or a lost one, show in their order. */
 static int scan_events(sqlite3 *db, uint64_t *ret_latest)
 {
@@ -114,6 +135,8 @@ int scan_file(sqlite3 *db)
 
 	if (r == 0)
 		r = scan_instances(db, &changed);
+	if (r == 0)
+		r = scan_entries(db, &changed);
 	if (r == 0)
 		r = scan_events(db, &latest);
 	return r == 0 && changed > latest ? -EBADMSG : r;

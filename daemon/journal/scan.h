@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * What a start looks at before anyone acts on it: each instance, and that no event is missing or
- * out of its place. Events are proved only when they are read: there may be millions.
+ * What a start looks at before anyone acts on it: each instance and entry, and that no event is
+ * missing or out of its place. Events are proved only when they are read: there may be millions.
  */
 #pragma once
 

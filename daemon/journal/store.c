@@ -16,8 +16,9 @@ int journal_store(struct journal *journal, const struct event *events, size_t co
 	for (size_t i = 0; i < count; i++) {
 		if (events[i].revision != journal->revision + i + 1)
 			return -ERANGE;
-		if (events[i].instance.incarnation == 0 ||
-		    events[i].instance.incarnation > events[i].revision)
+		uint64_t incarnation = event_incarnation(&events[i]);
+
+		if (incarnation == 0 || incarnation > events[i].revision)
 			return -EINVAL;
 	}
 	return journal_write(journal, events, count);

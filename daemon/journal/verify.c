@@ -160,6 +160,29 @@ static int check_instances(struct verify *verify)
 	return ended(verify, keys.table, r);
 }
 
+static int check_entries(struct verify *verify)
+{
+	struct keys keys = {.table = "entries"};
+	struct entry entry;
+	sqlite3_stmt *stmt = NULL;
+	int r = sql_prepare(verify->db, "SELECT " ROW_ENTRY " FROM entries ORDER BY incarnation",
+	                    &stmt);
+
+	while (r == 0 && (r = sql_step(stmt)) > 0) {
+		r = row_entry(stmt, &entry);
+		if (r == -EBADMSG) {
+			find(verify, "entry '%s' of '%s': its content does not match its checksum",
+			     text_of(stmt, ROW_ENTRY_name), text_of(stmt, ROW_ENTRY_service));
+			r = 0;
+		}
+		if (r == 0 &&
+		    !keys_next(verify, &keys, sqlite3_column_int64(stmt, ROW_ENTRY_incarnation)))
+			break;
+	}
+	(void)sqlite3_finalize(stmt); /* its error is known */
+	return ended(verify, keys.table, r);
+}
+
 #define OF_ROW(type, member, ...)                     ", i." #member
 #define OF_EVENT(type, member, ...)                   ", e." #member
 #define OF_ROW_001(type, member, place, since, ...)   OF_ROW_SINCE_##since(member)
@@ -168,34 +191,56 @@ static int check_instances(struct verify *verify)
 #define OF_ROW_SINCE_2(member)
 #define OF_EVENT_SINCE_1(member) ", e." #member
 #define OF_EVENT_SINCE_2(member)
-/* The kinds after which the instance is gone; no kind is 0. */
+/* clang-format off */
+/* Lists of kinds for SQL; no kind is 0. */
 #define KIND_STAYS(number)
-#define KIND_GONE(number)                    ", " #number
-#define KIND_IF_GONE(name, number, text, is) KIND_##is(number)
-#define GONE                                 "0" EVENT_KINDS(KIND_IF_GONE)
+#define KIND_GONE(number)                             ", " #number
+#define KIND_IF_GONE(name, number, text, after, of)   KIND_##after(number)
+#define OF_INSTANCE_INSTANCE(number)                  ", " #number
+#define OF_INSTANCE_ENTRY(number)
+#define KIND_IF_INSTANCE(name, number, text, after, of) OF_INSTANCE_##of(number)
+#define OF_ENTRY_ENTRY(number)                        ", " #number
+#define OF_ENTRY_INSTANCE(number)
+#define KIND_IF_ENTRY(name, number, text, after, of)  OF_ENTRY_##of(number)
+#define GONE "(0" EVENT_KINDS(KIND_IF_GONE) ")"
+#define EVENTS_OF_INSTANCES "(SELECT * FROM events WHERE kind IN (0" EVENT_KINDS(KIND_IF_INSTANCE) "))"
+#define EVENTS_OF_ENTRIES "(SELECT * FROM events WHERE kind IN (0" EVENT_KINDS(KIND_IF_ENTRY) "))"
 
-/* Each gives a row for whatever is wrong: what, service, id, and the revision at fault. */
-static const char *const relations[] = {
-	/* two current instances of one id */
-	"SELECT 'is there twice', service, id, max(revision) FROM instances GROUP BY service, id"
-	" HAVING count(*) > 1",
-	/* an instance's row against its latest event */
-	"SELECT CASE WHEN e.kind IN (" GONE
-	") THEN 'was removed by event' ELSE 'lags behind event' "
-	"END,"
-	" i.service, i.id, e.revision"
-	" FROM (SELECT incarnation, max(revision) AS revision, kind FROM events"
-	"  GROUP BY incarnation) e JOIN instances i USING (incarnation)"
-	" WHERE e.kind IN (" GONE ") OR e.revision > i.revision",
-	/* an event that is neither there nor removed by age */
-	"SELECT 'has no event', service, id, revision FROM instances"
-	" WHERE revision > (SELECT value FROM counters WHERE name = 'removed_through')"
-	" AND revision NOT IN (SELECT revision FROM events)",
-	/* an event that left no instance */
-	"SELECT 'is missing after event', service, id, max(revision) FROM events"
-	" GROUP BY incarnation HAVING kind NOT IN (" GONE ")"
-	" AND incarnation NOT IN (SELECT incarnation FROM instances)",
-};
+/*
+ * Each query gives a row for each fault: what, service, id, and the revision at fault.
+ *
+ *	table   of the current state
+ *	events  those about it
+ *	id      its column that has the name
+ *	key     columns of which no two rows may be equal
+ */
+#define IS_TWICE(table, id, key) \
+	"SELECT 'is there twice', service, " id ", max(revision) FROM " table \
+	" GROUP BY " key " HAVING count(*) > 1"
+#define LAGS_BEHIND(table, events, id) \
+	"SELECT CASE WHEN e.kind IN " GONE " THEN 'was removed by event'" \
+	" ELSE 'lags behind event' END, i.service, i." id ", e.revision" \
+	" FROM (SELECT incarnation, max(revision) AS revision, kind FROM " events \
+	"  GROUP BY incarnation) e JOIN " table " i USING (incarnation)" \
+	" WHERE e.kind IN " GONE " OR e.revision > i.revision"
+/* The event is neither there nor removed by age. */
+#define HAS_NO_EVENT(table, events, id) \
+	"SELECT 'has no event', service, " id ", revision FROM " table " WHERE revision >" \
+	" (SELECT value FROM counters WHERE name = 'removed_through')" \
+	" AND revision NOT IN (SELECT revision FROM " events ")"
+#define IS_MISSING(table, events) \
+	"SELECT 'is missing after event', service, id, max(revision) FROM " events \
+	" GROUP BY incarnation HAVING kind NOT IN " GONE \
+	" AND incarnation NOT IN (SELECT incarnation FROM " table ")"
+#define RELATIONS(table, events, id, key) \
+	IS_TWICE(table, id, key), LAGS_BEHIND(table, events, id), HAS_NO_EVENT(table, events, id), \
+	IS_MISSING(table, events)
+/* clang-format on */
+static const char *const instance_relations[] = {
+	RELATIONS("instances", EVENTS_OF_INSTANCES, "id", "service, id")};
+static const char *const entry_relations[] = {
+	RELATIONS("entries", EVENTS_OF_ENTRIES, "name", "service, kind, name")};
+
 /* The same revision, another content. */
 #define DIFFERS                                                    \
 	"SELECT 'differs from event', i.service, i.id, i.revision" \
@@ -204,22 +249,43 @@ static const char differs[] =
 	DIFFERS "(0" INSTANCE_FIELDS(OF_ROW) ") IS NOT (0" INSTANCE_FIELDS(OF_EVENT) ")";
 static const char differs_001[] =
 	DIFFERS "(0" INSTANCE_FIELDS(OF_ROW_001) ") IS NOT (0" INSTANCE_FIELDS(OF_EVENT_001) ")";
+static const char entry_differs[] =
+	"SELECT 'differs from event', i.service, i.name, i.revision"
+	" FROM entries i JOIN events e USING (revision)"
+	" WHERE (i.incarnation, i.kind, i.service, i.name, i.document, i.author, i.time_ms)"
+	" IS NOT (e.incarnation, e.entry, e.service, e.id, e.document, e.author, e.time_ms)";
 
-static int check_relation(struct verify *verify, const char *relation)
+/** @param what  the relation compares: instances or entries */
+static int check_relation(struct verify *verify, const char *what, const char *relation)
 {
 	sqlite3_stmt *stmt = NULL;
 	int r = sql_prepare(verify->db, relation, &stmt);
 
 	while (r == 0 && (r = sql_step(stmt)) > 0) {
-		find(verify, "instance '%s' of '%s': %s (revision %lld)", text_of(stmt, 2),
+		find(verify, "%s '%s' of '%s': %s (revision %lld)", what, text_of(stmt, 2),
 		     text_of(stmt, 1), text_of(stmt, 0), (long long)sqlite3_column_int64(stmt, 3));
 		r = 0;
 	}
 	(void)sqlite3_finalize(stmt); /* its error is known */
-	return ended(verify, "instances against events", r);
+	return ended(verify, "relations", r);
 }
 
-/* --- instances against the newest keyframe -------------------------------------- */
+static int check_relations(struct verify *verify)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(instance_relations); i++)
+		r = check_relation(verify, "instance", instance_relations[i]);
+	if (r == 0 && verify->findings == 0)
+		r = check_relation(verify, "instance", verify->is_old ? differs_001 : differs);
+	for (size_t i = 0; r == 0 && !verify->is_old && i < ARRAY_LEN(entry_relations); i++)
+		r = check_relation(verify, "entry", entry_relations[i]);
+	if (r == 0 && !verify->is_old && verify->findings == 0)
+		r = check_relation(verify, "entry", entry_differs);
+	return r;
+}
+
+/* --- the current state against the newest keyframe -------------------------------------- */
 
 /** Every number that @p text gives with ?1 bound to @p revision. */
 static int collect(struct verify *verify, const char *text, uint64_t revision, struct numbers *out)
@@ -263,9 +329,30 @@ static int find_keyframe(struct verify *verify, uint64_t *ret_revision)
 	return r;
 }
 
+/** What a row of a keyframe is about. */
+struct packed {
+	const char *what;
+	struct str service;
+	struct str name;
+	uint64_t incarnation;
+};
+
+static int unpack(struct str *rows, struct packed *ret)
+{
+	struct instance instance = {.revision = 0};
+	struct entry entry = {.revision = 0};
+	bool is_entry = pack_is_entry(*rows);
+	int r = is_entry ? unpack_entry(rows, &entry) : unpack_instance(rows, &instance);
+
+	*ret = is_entry ? (struct packed){"entry", entry.service, entry.name, entry.incarnation}
+	                : (struct packed){"instance", instance.service, instance.id,
+	                                  instance.incarnation};
+	return r;
+}
+
 /**
- * Finds instances of the keyframe that are neither there nor removed.
- * @param here  incarnations in the table
+ * Finds instances and entries of the keyframe that are neither there nor removed.
+ * @param here  incarnations in the tables
  * @param gone  incarnations that events after the keyframe removed
  * @param there  is filled with the incarnations in the keyframe
  */
@@ -273,37 +360,40 @@ static int compare_keyframe(struct verify *verify, uint64_t revision, struct str
                             const struct numbers *here, const struct numbers *gone,
                             struct numbers *there)
 {
-	struct instance instance;
+	struct packed of;
 	int r = 0;
 
 	while (r == 0 && rows.len > 0) {
-		r = unpack_instance(&rows, &instance);
+		r = unpack(&rows, &of);
 		if (r == 0)
-			r = numbers_add(there, instance.incarnation);
-		if (r == 0 && !numbers_has(here, instance.incarnation) &&
-		    !numbers_has(gone, instance.incarnation))
+			r = numbers_add(there, of.incarnation);
+		if (r == 0 && !numbers_has(here, of.incarnation) &&
+		    !numbers_has(gone, of.incarnation))
 			find(verify,
-			     "instance '%.*s' of '%.*s': is missing after the keyframe of revision "
-			     "%llu",
-			     (int)instance.id.len, instance.id.data, (int)instance.service.len,
-			     instance.service.data, (unsigned long long)revision);
+			     "%s '%.*s' of '%.*s': is missing after the keyframe of revision %llu",
+			     of.what, (int)of.name.len, of.name.data, (int)of.service.len,
+			     of.service.data, (unsigned long long)revision);
 	}
 	return r;
 }
 
-/** Which instances there are that no keyframe saw, though they were registered before it. */
-static int compare_instances(struct verify *verify, uint64_t revision, const struct numbers *there)
+/* What is current, of a file of the first schema and of this one. */
+#define CURRENT_001 "SELECT incarnation, service, id, 'instance' FROM instances"
+#define CURRENT     CURRENT_001 " UNION ALL SELECT incarnation, service, name, 'entry' FROM entries"
+
+/** Finds what is current but not in the keyframe, though it began before it. */
+static int compare_current(struct verify *verify, uint64_t revision, const struct numbers *there)
 {
 	sqlite3_stmt *stmt = NULL;
-	int r = sql_prepare(verify->db, "SELECT incarnation, service, id FROM instances", &stmt);
+	int r = sql_prepare(verify->db, verify->is_old ? CURRENT_001 : CURRENT, &stmt);
 
 	while (r == 0 && (r = sql_step(stmt)) > 0) {
 		uint64_t incarnation = (uint64_t)sqlite3_column_int64(stmt, 0);
 
 		if (incarnation <= revision && !numbers_has(there, incarnation))
-			find(verify,
-			     "instance '%s' of '%s': is not in the keyframe of revision %llu",
-			     text_of(stmt, 2), text_of(stmt, 1), (unsigned long long)revision);
+			find(verify, "%s '%s' of '%s': is not in the keyframe of revision %llu",
+			     text_of(stmt, 3), text_of(stmt, 2), text_of(stmt, 1),
+			     (unsigned long long)revision);
 		r = 0;
 	}
 	(void)sqlite3_finalize(stmt); /* its error is known */
@@ -325,22 +415,25 @@ static int check_keyframe(struct verify *verify)
 	buf_init(&rows, KEYFRAME_BYTES_MAX);
 	r = keyframe_read(verify->dir_fd, revision, (struct str){NULL, 0}, &rows);
 	if (r == 0)
-		r = collect(verify, "SELECT incarnation FROM instances WHERE incarnation <= ?1",
+		r = collect(verify,
+		            verify->is_old
+		                    ? "SELECT incarnation FROM (" CURRENT_001 ") WHERE incarnation <= ?1"
+		                    : "SELECT incarnation FROM (" CURRENT ") WHERE incarnation <= ?1",
 		            revision, &here);
 	if (r == 0)
 		r = collect(verify,
-		            "SELECT incarnation FROM events WHERE revision > ?1 AND kind IN (" GONE ")",
+		            "SELECT incarnation FROM events WHERE revision > ?1 AND kind IN " GONE,
 		            revision, &gone);
 	if (r == 0)
 		r = compare_keyframe(verify, revision, (struct str){rows.data, rows.len}, &here,
 		                     &gone, &there);
 	if (r == 0)
-		r = compare_instances(verify, revision, &there);
+		r = compare_current(verify, revision, &there);
 	buf_fini(&rows);
 	numbers_fini(&here);
 	numbers_fini(&gone);
 	numbers_fini(&there);
-	return ended(verify, "instances against the keyframe", r);
+	return ended(verify, "the state against the keyframe", r);
 }
 
 static int check_history(struct verify *verify)
@@ -365,15 +458,15 @@ int verify_file(sqlite3 *db, int64_t version, int dir_fd, verify_fn say, void *a
 		r = check_events(&verify);
 	if (r == 0)
 		r = check_instances(&verify);
+	if (r == 0 && !verify.is_old)
+		r = check_entries(&verify);
 	if (r == 0)
 		r = ended(&verify, "counters", journal_last_revision(db, &revision));
 	if (r == 0 && !verify.is_old)
 		r = check_history(&verify);
 	/* Rows that are damaged contradict each other anyway. */
-	for (size_t i = 0; r == 0 && verify.findings == 0 && i < ARRAY_LEN(relations); i++)
-		r = check_relation(&verify, relations[i]);
 	if (r == 0 && verify.findings == 0)
-		r = check_relation(&verify, verify.is_old ? differs_001 : differs);
+		r = check_relations(&verify);
 	if (r == 0 && verify.findings == 0)
 		r = check_keyframe(&verify);
 	if (verify.findings > FINDINGS_MAX) {

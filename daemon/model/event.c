@@ -22,14 +22,39 @@ int event_kind_parse(struct str text, enum event_kind *ret_kind)
 	return -EINVAL;
 }
 
+#define STAYS                                            false
+#define GONE                                             true
+#define KIND_REMOVES(name, number, text, after, ...)     [EVENT_##name] = (after),
+#define KIND_SUBJECT(name, number, text, after, subject) [EVENT_##name] = SUBJECT_##subject,
+static const bool kind_removes[EVENT_KIND_COUNT] = {EVENT_KINDS(KIND_REMOVES)};
+static const enum event_subject kind_subjects[EVENT_KIND_COUNT] = {EVENT_KINDS(KIND_SUBJECT)};
+
 bool event_removes(enum event_kind kind)
 {
-#define STAYS                                   false
-#define GONE                                    true
-#define KIND_REMOVES(name, number, text, after) [EVENT_##name] = (after),
-	static const bool removes[EVENT_KIND_COUNT] = {EVENT_KINDS(KIND_REMOVES)};
+	return kind_removes[kind];
+}
 
-	return removes[kind];
+enum event_subject event_subject(enum event_kind kind)
+{
+	return kind_subjects[kind];
+}
+
+struct str event_service(const struct event *event)
+{
+	return event_subject(event->kind) == SUBJECT_ENTRY ? event->entry.service
+	                                                   : event->instance.service;
+}
+
+struct str event_instance_id(const struct event *event)
+{
+	return event_subject(event->kind) == SUBJECT_ENTRY ? entry_instance_id(&event->entry)
+	                                                   : event->instance.id;
+}
+
+uint64_t event_incarnation(const struct event *event)
+{
+	return event_subject(event->kind) == SUBJECT_ENTRY ? event->entry.incarnation
+	                                                   : event->instance.incarnation;
 }
 
 #define PUT_NONE(member, name)
@@ -57,10 +82,14 @@ bool event_removes(enum event_kind kind)
 
 static void put_subject(struct buf *out, const struct event *event)
 {
+	struct str id = event_instance_id(event);
+
 	buf_put(out, "\",\"service\":");
-	buf_put_json(out, event->instance.service);
+	buf_put_json(out, event_service(event));
+	if (id.len == 0 && event_subject(event->kind) == SUBJECT_ENTRY)
+		return;
 	buf_put(out, ",\"id\":");
-	buf_put_json(out, event->instance.id);
+	buf_put_json(out, id);
 }
 
 void event_put_json(struct buf *out, const struct event *event)
@@ -68,8 +97,13 @@ void event_put_json(struct buf *out, const struct event *event)
 	buf_put(out, "{\"revision\":");
 	buf_put_u64(out, event->revision);
 	EVENT_FIELDS(PUT_FIELD)
-	buf_put(out, ",\"instance\":");
-	instance_put_json_open(out, &event->instance);
-	instance_put_json_close(out, &event->instance);
+	if (event_subject(event->kind) == SUBJECT_ENTRY) {
+		buf_put(out, ",\"entry\":");
+		entry_put_json(out, &event->entry);
+	} else {
+		buf_put(out, ",\"instance\":");
+		instance_put_json_open(out, &event->instance);
+		instance_put_json_close(out, &event->instance);
+	}
 	buf_put_char(out, '}');
 }

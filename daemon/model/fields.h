@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * The one list of the stored fields of an instance and of an event. From it follow the columns and
- * checksums of rows (journal/row.c), the packed bytes of keyframes (journal/pack.c), JSON and
- * comparison (model/instance.c, model/event.c) and what a verification compares. A new field is one
+ * The one list of the stored fields of an instance, an entry and an event. From it follow the
+ *columns and checksums of rows (journal/row.c), the packed bytes of keyframes (journal/pack.c),
+ *JSON and comparison (model/instance.c, ...) and what a verification compares. A new field is one
  * line here, the member of the struct, and the column in a migration.
  *
  *	X(type, member, place, since, part, json, name)
@@ -45,7 +45,25 @@
 	X(NUMBER, incarnation,       1, 1, STATE,  CLOSE,    "incarnation")       \
 	X(NUMBER, revision,          0, 1, STATE,  CLOSE,    "revision")
 
-/* Of an event besides its instance and its revision, which is the instance's. */
+/* The lists of an event and of an entry have no flags. */
+#define ENTRY_FIELDS(X)                                                           \
+	X(NUMBER, kind,              2, 2, STATE,  FIRST,    "kind")              \
+	X(TEXT,   service,           0, 2, STATE,  TEXT,     "service")           \
+	X(TEXT,   name,              1, 2, STATE,  TEXT,     "name")              \
+	X(TEXT,   document,          2, 2, STATE,  DOCUMENT, "document")          \
+	X(TEXT,   author,            3, 2, STATE,  TEXT,     "author")            \
+	X(NUMBER, time_ms,           3, 2, STATE,  TIME,     "time")              \
+	X(NUMBER, incarnation,       1, 2, STATE,  NUMBER,   "incarnation")       \
+	X(NUMBER, revision,          0, 2, STATE,  NUMBER,   "revision")
+
+/*
+ * Of an event besides its subject and its revision, which is the subject's. The row of an event about
+ * an entry has the entry's service, name, incarnation and revision in the columns of an instance,
+ * whose others are empty, its author and time in those below, and its kind and document in two more.
+ */
+#define EVENT_ENTRY_PLACE    2 /* among the numbers: the entry's kind; 0: about an instance */
+#define EVENT_DOCUMENT_PLACE 6 /* among the strings */
+#define EVENT_ENTRY_SINCE    2
 #define EVENT_FIELDS(X)                                                           \
 	X(NUMBER, time_ms,           0, 1, STATE,  TIME,     "time")              \
 	X(NUMBER, kind,              1, 1, STATE,  KIND,     "kind")              \

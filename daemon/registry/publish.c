@@ -31,6 +31,8 @@ static int event_level(enum event_kind kind)
 	case EVENT_RECOVERED:
 	case EVENT_DRAINED:
 	case EVENT_RESUMED:
+	case EVENT_ENTRY_PUT:
+	case EVENT_ENTRY_REMOVED:
 		return LOG_INFO;
 	case EVENT_REGISTERED:
 	case EVENT_UPDATED:
@@ -61,10 +63,11 @@ void publish_log(const struct batch *batch)
 		}
 		logged++;
 		(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)event->revision);
-		(void)snprintf(service, sizeof(service), "%.*s", (int)event->instance.service.len,
-		               event->instance.service.data);
-		(void)snprintf(id, sizeof(id), "%.*s", (int)event->instance.id.len,
-		               event->instance.id.data);
+		struct str of = event_service(event);
+		struct str name = event_instance_id(event);
+
+		(void)snprintf(service, sizeof(service), "%.*s", (int)of.len, of.data);
+		(void)snprintf(id, sizeof(id), "%.*s", (int)name.len, name.len > 0 ? name.data : "");
 		log_event(level, event_kind_name(event->kind), "service", service, "id", id,
 		          "revision", text, NULL);
 	}
@@ -80,6 +83,8 @@ static void settle(struct registry *registry, const struct event *event,
 	struct leases *leases = registry->leases;
 
 	metrics_count(event_metric[event->kind], 1);
+	if (event_subject(event->kind) != SUBJECT_INSTANCE)
+		return;
 	if (event_removes(event->kind)) {
 		leases_end(leases, change->tenure);
 		return;
@@ -177,10 +182,9 @@ static void notify(struct registry *registry, const struct batch *batch)
 	for (size_t i = 0; i < batch->event_count && watch_count(registry->watch) > 0; i++) {
 		const struct event *event = &batch->events[i];
 
-		if (!watch_is_wanted(registry->watch, event->instance.service))
+		if (!watch_is_wanted(registry->watch, event_service(event)))
 			continue;
-		struct watch_change change =
-			change_of(now, event->instance.service, event->revision);
+		struct watch_change change = change_of(now, event_service(event), event->revision);
 		metrics_count(METRIC_WAKEUPS_SERVICE, watch_notify(registry->watch, &change));
 	}
 	snapshot_leave(registry->store);
@@ -194,9 +198,9 @@ static void note_removals(struct registry *registry, const struct batch *batch)
 {
 	for (size_t i = 0; i < batch->event_count; i++) {
 		const struct event *event = &batch->events[i];
-		uint64_t hash = hash_str(event->instance.service);
+		uint64_t hash = hash_str(event_service(event));
 
-		if (!event_removes(event->kind))
+		if (!event_removes(event->kind) || event_subject(event->kind) != SUBJECT_INSTANCE)
 			continue;
 		atomic_store_explicit(&registry->removed_any, event->revision,
 		                      memory_order_release);
@@ -212,7 +216,7 @@ static void note_recounts(struct registry *registry, struct batch *batch)
 
 	batch->recounted_count = 0;
 	for (size_t i = 0; i < batch->event_count; i++) {
-		struct str name = batch->events[i].instance.service;
+		struct str name = event_service(&batch->events[i]);
 		const struct service *before = snapshot_service(now, name);
 		uint32_t none[STATUS_COUNT] = {0};
 		uint32_t after[STATUS_COUNT];

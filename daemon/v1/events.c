@@ -122,7 +122,7 @@ static bool read_query(struct call *call, struct events_query *query)
 /** On the history thread. */
 static void put_row(struct history *history, const struct event *event)
 {
-	const struct instance *instance = &event->instance;
+	bool is_entry = event_subject(event->kind) == SUBJECT_ENTRY;
 	struct buf *rows = history->out;
 	char time[CLOCK_RFC3339_SIZE];
 	unsigned len = clock_rfc3339(event->time_ms, time);
@@ -130,9 +130,12 @@ static void put_row(struct history *history, const struct event *event)
 	table_put_number(rows, event->revision, false);
 	table_put_cell(rows, (struct str){time, len}, false);
 	table_put_cell(rows, str_of(event_kind_name(event->kind)), false);
-	table_put_cell(rows, instance->service, false);
-	table_put_cell(rows, instance->id, false);
-	table_put_cell(rows, str_of(status_name(instance->status)), false);
+	table_put_cell(rows, event_service(event), false);
+	table_put_cell(rows, is_entry ? event->entry.name : event->instance.id, false);
+	table_put_cell(rows,
+	               str_of(is_entry ? entry_kind_name(event->entry.kind)
+	                               : status_name(event->instance.status)),
+	               false);
 	table_put_cell(rows, event->author, false);
 	table_put_cell(rows, event->reason, true);
 }

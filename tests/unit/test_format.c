@@ -5,6 +5,7 @@
  *
  * tests/cases/format_001.sql holds the rows of both tables, format_events.jsonl and
  * format_instances.jsonl what they read as, format_keyframe.hex the keyframe after the last event.
+ * format_002.sql and format_keyframe_002.hex are what is written now.
  */
 #include "base/check.h"
 #include "faultvfs.h"
@@ -73,6 +74,27 @@ static void agree_with(const char *name)
 
 /* --- what they hold -------------------------------------------------------------- */
 
+static void make_entries(struct journal *journal)
+{
+	struct event put = {
+		.time_ms = 1790000000300,
+		.kind = EVENT_ENTRY_PUT,
+		.author = STR("operator:ann"),
+		.reason = STR("because"),
+		.entry = {.kind = ENTRY_INTENT,
+	                  .service = STR("none"),
+	                  .name = STR("1"),
+	                  .document = STR("{\"n\":1}")},
+	};
+
+	ck_ok(journal_append(journal, &put, 1));
+	put.kind = EVENT_ENTRY_REMOVED;
+	ck_ok(journal_append(journal, &put, 1));
+	put.kind = EVENT_ENTRY_PUT;
+	put.entry.incarnation = 0;
+	ck_ok(journal_append(journal, &put, 1));
+}
+
 /** Each kind of event, each field empty and at its most, what JSON must escape. */
 static void make_events(struct journal *journal)
 {
@@ -119,6 +141,48 @@ static void make_events(struct journal *journal)
 		ck_ok(journal_append(journal, &event, 1));
 		of->instance = event.instance;
 	}
+	a = statedir_event(EVENT_REGISTERED, "owned", "1");
+	a.instance.owner = STR("ann");
+	a.peer = STR("192.0.2.1");
+	a.via = STR("token:ann-1");
+	a.trace = STR("0af7651916cd43dd8448eb211c80319c");
+	ck_ok(journal_append(journal, &a, 1));
+	make_entries(journal);
+}
+
+/** All columns, in the order of the table. */
+static void put_rows(const char *table)
+{
+	sqlite3 *db = NULL;
+	sqlite3_stmt *stmt = NULL;
+	char sql[64];
+
+	(void)snprintf(sql, sizeof(sql), "SELECT * FROM %s ORDER BY revision", table);
+	ck_assert_int_eq(sqlite3_open(statedir_file("rollcall.db"), &db), SQLITE_OK);
+	ck_assert_int_eq(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
+	while (sqlite3_step(stmt) == SQLITE_ROW) {
+		buf_printf(&text, "INSERT INTO %s (", table);
+		for (int i = 0; i < sqlite3_column_count(stmt); i++)
+			buf_printf(&text, "%s%s", i > 0 ? ", " : "", sqlite3_column_name(stmt, i));
+		buf_put(&text, ") VALUES (");
+		for (int i = 0; i < sqlite3_column_count(stmt); i++) {
+			int type = sqlite3_column_type(stmt, i);
+			const char *value = type == SQLITE_BLOB
+			                            ? sqlite3_column_blob(stmt, i)
+			                            : (const char *)sqlite3_column_text(stmt, i);
+			int len = sqlite3_column_bytes(stmt, i);
+
+			buf_put(&text, i > 0 ? ", " : "");
+			buf_put(&text, type == SQLITE_BLOB ? "x'" : type == SQLITE_TEXT ? "'" : "");
+			for (int n = 0; n < len && type == SQLITE_BLOB; n++)
+				buf_printf(&text, "%02x", (unsigned char)value[n]);
+			buf_put(&text, type == SQLITE_BLOB ? "" : value);
+			buf_put(&text, type == SQLITE_INTEGER ? "" : "'");
+		}
+		buf_put(&text, ");\n");
+	}
+	ck_assert_int_eq(sqlite3_finalize(stmt), SQLITE_OK);
+	ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
 }
 
 /** A journal of schema 001 with the rows of format_001.sql. */
@@ -154,7 +218,63 @@ static int put_instance(void *arg, const struct instance *instance)
 	return 0;
 }
 
+static int add_instance(void *arg, const struct instance *instance)
+{
+	keyframe_add(arg, instance);
+	return 0;
+}
+
+static int add_entry(void *arg, const struct entry *entry)
+{
+	keyframe_add_entry(arg, entry);
+	return 0;
+}
+
+/** Of all that is there. */
+static void write_keyframe(struct journal *journal, int dir_fd)
+{
+	struct keyframe_draft draft;
+	const struct keyframe_mark mark = {
+		.revision = journal_revision(journal), .time_ms = 1790000000300, .checksum = 77};
+
+	keyframe_init(&draft);
+	ck_ok(journal_restore(journal, add_instance, &draft));
+	ck_ok(journal_restore_entries(journal, add_entry, &draft));
+	ck_ok(keyframe_write(&draft, dir_fd, &mark));
+	keyframe_fini(&draft);
+}
+
+static void put_hex(const char *name)
+{
+	unsigned char bytes[4096];
+	int fd = open(statedir_file(name), O_RDONLY | O_CLOEXEC);
+	ssize_t len = read(fd, bytes, sizeof(bytes));
+
+	ck_assert_int_gt(len, 0);
+	(void)close(fd);
+	for (ssize_t i = 0; i < len; i++)
+		buf_printf(&text, "%02x%s", bytes[i], i % 32 == 31 || i == len - 1 ? "\n" : "");
+}
+
 /* --- cases ------------------------------------------------------------------------- */
+
+START_TEST(what_is_written_is_version_2)
+{
+	int dir_fd = open(statedir_path(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct journal *journal = statedir_open();
+
+	make_events(journal);
+	write_keyframe(journal, dir_fd);
+	journal_close(journal);
+	put_rows("events");
+	put_rows("instances");
+	put_rows("entries");
+	agree_with("format_002.sql");
+	put_hex(statedir_find(KEYFRAME_PREFIX));
+	agree_with("format_keyframe_002.hex");
+	(void)close(dir_fd);
+}
+END_TEST
 
 /** Does the journal hold what the first release wrote? */
 static void agree_with_001(struct journal *journal)
@@ -553,7 +673,8 @@ START_TEST(the_view_names_each_kind)
 }
 END_TEST
 
-SUITE("format", setup, teardown, the_rows_of_the_first_release_read_as_they_did,
+SUITE("format", setup, teardown, what_is_written_is_version_2,
+      the_rows_of_the_first_release_read_as_they_did,
       the_keyframe_of_the_first_release_reads_as_it_did,
       the_tables_have_the_columns_of_the_lists_and_no_others, the_view_names_each_kind,
       a_journal_of_the_first_release_goes_on, a_journal_of_the_first_release_verifies_as_it_is,
