@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "snapshot/draft_service.h"
+#include "snapshot/entries.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@ struct snapshot_draft {
 	size_t table_size;
 	uint32_t bucket_growth[BUCKET_COUNT]; /* services that may be new, by bucket */
 
+	struct entries_draft *entries; /* NULL: none has changed */
 	struct fixup *fixups;
 	size_t fixup_count;
 	size_t fixup_size;
@@ -281,6 +283,38 @@ const struct member *snapshot_draft_apply(struct snapshot_draft *draft, const st
 	                                  : put(draft, service, event, lease);
 }
 
+const struct entry *snapshot_draft_entry(const struct snapshot_draft *draft, enum entry_kind kind,
+                                         struct str service, struct str name)
+{
+	struct entry key = {.kind = kind, .service = service, .name = name};
+
+	return entries_draft_find(draft->entries, draft->latest->entries, &key);
+}
+
+const struct entry *snapshot_draft_apply_entry(struct snapshot_draft *draft,
+                                               const struct event *event)
+{
+	const struct entry *before;
+	const struct entry *entry;
+
+	if (draft->entries == NULL)
+		draft->entries = calloc(1, sizeof(*draft->entries));
+	if (draft->entries == NULL)
+		return NULL;
+	entry = entries_draft_apply(draft->entries, draft->latest->entries, event, &before);
+	if (entry == NULL)
+		return NULL;
+	if (before != NULL) {
+		draft->counts.entries--;
+		draft->counts.bytes -= entry_cost(before);
+	}
+	if (!event_removes(event->kind)) {
+		draft->counts.entries++;
+		draft->counts.bytes += entry_cost(entry);
+	}
+	return entry;
+}
+
 /* --- finishing -------------------------------------------------------------- */
 
 static int freeze(struct snapshot_draft *draft, struct draft_service *service)
@@ -371,6 +405,30 @@ static bool names_change(const struct snapshot_draft *draft)
 	return false;
 }
 
+static int finish_entries(struct snapshot_draft *draft)
+{
+	const struct entries_draft *entries = draft->entries;
+	const struct entries *latest = draft->latest->entries;
+	int r = 0;
+
+	if (entries == NULL)
+		return 0;
+	for (size_t i = 0; r == 0 && i < entries->replaced_count; i++)
+		r = discard_later(draft, entries->replaced[i], free);
+	for (size_t b = 0; r == 0 && b < ENTRY_BUCKETS; b++)
+		if (entries->own[b] != NULL && latest->buckets[b] != NULL)
+			r = discard_later(draft, latest->buckets[b], free);
+	if (r == 0)
+		r = discard_later(draft, latest, free);
+	if (r == 0)
+		draft->next->entries = entries_draft_next(entries, latest);
+	if (r == 0 && draft->next->entries == NULL) {
+		draft->next->entries = latest;
+		r = -ENOMEM;
+	}
+	return r;
+}
+
 int snapshot_draft_finish(struct snapshot_draft *draft)
 {
 	int r = 0;
@@ -390,6 +448,8 @@ int snapshot_draft_finish(struct snapshot_draft *draft)
 			r = draft->next->names != NULL ? 0 : -ENOMEM;
 		}
 	}
+	if (r == 0)
+		r = finish_entries(draft);
 	draft->next->counts = draft->counts;
 	return r;
 }
@@ -460,6 +520,14 @@ void snapshot_draft_publish(struct snapshot_draft *draft)
 
 	CHECK(old == draft->latest && draft->next != NULL);
 	apply_fixups(draft);
+	if (draft->entries != NULL) {
+		uint64_t revision = entries_draft_settle(
+			draft->entries, (struct entries *)(uintptr_t)draft->next->entries);
+
+		if (draft->next->revision < revision)
+			draft->next->revision = revision;
+		entries_draft_free(draft->entries);
+	}
 	for (size_t i = 0; i < draft->service_count; i++) {
 		uint32_t number = bucket_of(draft->services[i]->build.hash);
 		const struct bucket *bucket = draft->next->buckets[number];
@@ -501,6 +569,9 @@ void snapshot_draft_discard(struct snapshot_draft *draft)
 		if (service->old == NULL)
 			free(service->build.life);
 	}
+	if (draft->next != NULL && draft->next->entries != draft->latest->entries)
+		free((void *)(uintptr_t)draft->next->entries);
+	entries_draft_discard(draft->entries);
 	if (draft->next != NULL && draft->next->names != draft->latest->names)
 		free(draft->next->names);
 	free(draft->next);

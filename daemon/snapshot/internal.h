@@ -29,11 +29,24 @@ struct garbage {
 	void (*free)(void *object);
 };
 
+/** All entries: by hash of the service, each bucket sorted. */
+#define ENTRY_BUCKETS 256
+struct entry_bucket {
+	uint32_t count;
+	uint32_t size;
+	const struct entry *items[];
+};
+struct entries {
+	uint64_t revision;
+	const struct entry_bucket *buckets[ENTRY_BUCKETS]; /* NULL: empty */
+};
+
 struct snapshot {
 	struct retired retired;
 	uint64_t revision;
 	struct snapshot_counts counts;
 	struct names *names;
+	const struct entries *entries;              /* shared until one of them changes */
 	const struct bucket *buckets[BUCKET_COUNT]; /* NULL: empty */
 
 	/* set when it is replaced */
@@ -54,6 +67,10 @@ const struct service *snapshot_find(const struct snapshot *snapshot, uint64_t ha
                                     struct str name);
 /** Index of the first service in @p bucket that is not before (hash, name). */
 uint32_t bucket_position(const struct bucket *bucket, uint64_t hash, struct str name);
+
+struct entries *entries_new(uint64_t revision) MUST_USE;
+/** With all buckets and entries in them. Takes NULL. */
+void entries_free(struct entries *entries);
 
 /** What the freezing of a service needs. */
 struct service_build {

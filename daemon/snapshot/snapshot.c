@@ -11,11 +11,15 @@ struct snapshot_store *snapshot_store_new(uint64_t revision)
 	struct snapshot_store *store = calloc(1, sizeof(*store));
 	struct snapshot *empty = calloc(1, sizeof(*empty));
 
-	if (empty != NULL)
+	if (empty != NULL) {
 		empty->names = calloc(1, sizeof(*empty->names));
-	if (store == NULL || empty == NULL || empty->names == NULL) {
-		if (empty != NULL)
+		empty->entries = entries_new(revision);
+	}
+	if (store == NULL || empty == NULL || empty->names == NULL || empty->entries == NULL) {
+		if (empty != NULL) {
 			free(empty->names);
+			free((void *)(uintptr_t)empty->entries);
+		}
 		free(empty);
 		free(store);
 		return NULL;
@@ -58,6 +62,7 @@ void snapshot_store_drop(struct snapshot_store *store)
 	struct snapshot *last = atomic_load_explicit(&store->latest, memory_order_acquire);
 	free_services(last);
 	names_free(last->names);
+	entries_free((struct entries *)(uintptr_t)last->entries);
 	free(last);
 	free(store);
 }

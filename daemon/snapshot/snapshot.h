@@ -117,7 +117,9 @@ struct snapshot_store;
 struct snapshot_counts {
 	uint64_t services;
 	uint64_t instances[STATUS_COUNT];
-	uint64_t bytes; /* what all of them cost: instance_cost(), and SERVICE_COST each */
+	uint64_t entries;
+	uint64_t
+		bytes; /* what all of them cost: instance_cost(), entry_cost(), SERVICE_COST each */
 };
 
 /**
@@ -132,6 +134,8 @@ uint64_t instance_cost(const struct instance *instance);
 /** At least instance_cost(), without rendering. */
 uint64_t instance_cost_most(const struct instance *instance);
 uint64_t member_cost(const struct member *member);
+/** An entry, in the same way. */
+uint64_t entry_cost(const struct entry *entry);
 
 /** @param revision  of the first, empty snapshot */
 struct snapshot_store *snapshot_store_new(uint64_t revision) MUST_USE;
@@ -149,6 +153,18 @@ uint64_t snapshot_revision(const struct snapshot *snapshot);
 struct snapshot_counts snapshot_counts(const struct snapshot *snapshot);
 /** @return borrowed until snapshot_leave(); NULL when it has no instance */
 const struct service *snapshot_service(const struct snapshot *snapshot, struct str name);
+
+/** @return borrowed until snapshot_leave(); NULL: there is none */
+const struct entry *snapshot_entry(const struct snapshot *snapshot, enum entry_kind kind,
+                                   struct str service, struct str name);
+/** Each entry of a service, by kind and name. @param pos  0 at first. @return NULL at the end */
+const struct entry *snapshot_entry_next(const struct snapshot *snapshot, struct str service,
+                                        size_t *pos);
+/** Each entry, those of a service together, in no order of services. */
+const struct entry *snapshot_entries_next(const struct snapshot *snapshot, uint64_t *pos);
+/** The latest event about any entry. After a restart it is the journal's latest revision. */
+uint64_t snapshot_entries_revision(const struct snapshot *snapshot);
+
 /** @return the member with this id, NULL when there is none. O(1). */
 const struct member *service_member(const struct service *service, struct str id);
 
@@ -213,6 +229,16 @@ struct snapshot_counts snapshot_draft_counts(const struct snapshot_draft *draft)
  */
 const struct member *snapshot_draft_apply(struct snapshot_draft *draft, const struct event *event,
                                           struct lease *lease) MUST_USE;
+/** The entry as it is after what was applied so far. @return borrowed until the draft ends, NULL
+ * when there is none */
+const struct entry *snapshot_draft_entry(const struct snapshot_draft *draft, enum entry_kind kind,
+                                         struct str service, struct str name);
+/**
+ * Applies an event about an entry: as snapshot_draft_apply(). A removal needs that there is one.
+ * @return the entry after the event, or the one that it removed; NULL: out of memory
+ */
+const struct entry *snapshot_draft_apply_entry(struct snapshot_draft *draft,
+                                               const struct event *event) MUST_USE;
 /** Freezes it. @return 0 or -ENOMEM (discard it) */
 int snapshot_draft_finish(struct snapshot_draft *draft) MUST_USE;
 /** After finish: visits each service that has changed and still has instances. @return NULL at the
