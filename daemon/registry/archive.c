@@ -79,11 +79,21 @@ static void plan(struct archive *archive)
 	metrics_set(METRIC_KEYFRAME, (int64_t)archive->newest);
 }
 
-/** Copies all instances, in one visit. @return 0 or -ENOMEM */
+static void collect_entries(const struct snapshot *now, struct keyframe_draft *draft,
+                            struct str service)
+{
+	const struct entry *entry;
+
+	for (size_t pos = 0; (entry = snapshot_entry_next(now, service, &pos)) != NULL;)
+		keyframe_add_entry(draft, entry);
+}
+
+/** Copies all instances and entries, in one visit. @return 0 or -ENOMEM */
 static int collect(struct archive *archive, struct keyframe_draft *draft, uint64_t *ret_revision)
 {
 	const struct snapshot *now = snapshot_enter(archive->registry->store);
 	const struct directory *directory = snapshot_directory(now);
+	const struct entry *entry;
 
 	*ret_revision = snapshot_revision(now);
 	for (size_t i = 0; directory != NULL && i < directory->count; i++) {
@@ -91,7 +101,12 @@ static int collect(struct archive *archive, struct keyframe_draft *draft, uint64
 
 		for (uint32_t m = 0; m < service->count; m++)
 			keyframe_add(draft, &service->members[m]->value);
+		collect_entries(now, draft, service->name);
 	}
+	/* and those of services without instances */
+	for (uint64_t pos = 0; (entry = snapshot_entries_next(now, &pos)) != NULL;)
+		if (snapshot_service(now, entry->service) == NULL)
+			keyframe_add_entry(draft, entry);
 	keyframe_end(draft);
 	snapshot_leave(archive->registry->store);
 	return directory != NULL ? 0 : -ENOMEM;

@@ -20,6 +20,13 @@ static int fill(struct snapshot_draft *draft, const struct past_state *state, ui
 		if (snapshot_draft_apply(draft, &event, &no_lease) == NULL)
 			return -ENOMEM;
 	}
+	for (size_t i = 0; i < past_entry_count(state); i++) {
+		struct event event = {.revision = revision, .kind = EVENT_ENTRY_PUT};
+
+		past_get_entry(state, i, &event.entry);
+		if (snapshot_draft_apply_entry(draft, &event) == NULL)
+			return -ENOMEM;
+	}
 	return snapshot_draft_finish(draft);
 }
 

@@ -52,6 +52,18 @@ static int restore_one(void *arg, const struct instance *instance)
 	return 0;
 }
 
+static int restore_entry(void *arg, const struct entry *entry)
+{
+	const struct restore *restore = arg;
+	struct event event = {
+		.revision = restore->revision,
+		.kind = EVENT_ENTRY_PUT,
+		.entry = *entry,
+	};
+
+	return snapshot_draft_apply_entry(restore->draft, &event) != NULL ? 0 : -ENOMEM;
+}
+
 static int restore(struct registry *registry)
 {
 	struct restore restore = {
@@ -67,6 +79,8 @@ static int restore(struct registry *registry)
 
 	restore.now_journal_ms = journal_now_ms(registry->journal, restore.now_real_ms);
 	int r = journal_restore(registry->journal, restore_one, &restore);
+	if (r == 0)
+		r = journal_restore_entries(registry->journal, restore_entry, &restore);
 	if (r == 0)
 		r = snapshot_draft_finish(restore.draft);
 	if (r < 0) {
