@@ -5,6 +5,7 @@
 import json
 import os
 import re
+import sqlite3
 import unittest
 
 import jsonschema
@@ -124,6 +125,30 @@ class OpenApi(rt.TestCase):
         self.read_stream('/v1/events', lambda: None, lambda: self.rollcall.deregister('web', 'a'))
         lines = self.ask(200, 'GET', '/v1/events?limit=1', headers={'Accept': 'application/jsonl'})
         self.assertEqual(lines.headers['Content-Type'], 'application/jsonl')
+
+    def test_events_about_entries_are_what_is_described(self):
+        self.rollcall.stop()
+        for name in os.listdir(self.rollcall.state_dir):
+            os.unlink(os.path.join(self.rollcall.state_dir, name))
+        # what the unit test of the format has written: each kind of event
+        database = sqlite3.connect(os.path.join(self.rollcall.state_dir, 'rollcall.db'))
+        for script in ('schema/sql/001_init.sql', 'schema/sql/002_entries.sql', 'tests/cases/format_002.sql'):
+            with open(os.path.join(rt.ROOT, script), encoding='utf-8') as file:
+                database.executescript(file.read())
+        database.executescript('PRAGMA application_id=1919904876; PRAGMA user_version=2')
+        database.close()
+        self.rollcall.start()
+        # some of its instances have a port or a TTL that could not be registered
+        events = self.rollcall.get('/v1/events').json()['events']
+        kinds = {event['kind'] for event in events}
+        self.assertEqual(kinds, set(self.contract.document['components']['schemas']['EventKind']['enum']))
+        about = self.ask(200, 'GET', '/v1/events?kind=entry-put,entry-removed').json()['events']
+        self.assertEqual([event['kind'] for event in about], ['entry-put', 'entry-removed', 'entry-put'])
+        self.assertEqual(about[0]['entry']['document'], {'n': 1})
+        self.assertNotIn('instance', about[0])
+        text = self.ask(200, 'GET', '/v1/events?kind=entry-put&format=text').body.decode()
+        self.assertRegex(text, r'entry-put +none +1 +intent +operator:ann +because')
+        self.read_stream('/v1/events?since=13', *[lambda: None] * 2)
 
     def test_the_document_is_the_one_in_the_source(self):
         with open(os.path.join(rt.ROOT, 'schema', 'openapi.json'), encoding='utf-8') as file:
