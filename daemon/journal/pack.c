@@ -260,7 +260,7 @@ int unpack_instance(struct str *rest, struct instance *ret_instance)
 	struct str left = *rest;
 	unsigned tag = tag_of(left);
 
-	if (tag == 1 || tag > FIELDS_VERSION)
+	if (tag > FIELDS_VERSION)
 		return -EBADMSG;
 	parts_for_instance(&parts, tag == 0 ? 1 : tag);
 	int r = take_parts(&left, &parts);
@@ -290,7 +290,7 @@ int unpack_entry(struct str *rest, struct entry *ret_entry)
 	struct str left = *rest;
 	unsigned version = tag_of(left) & ~TAG_ENTRY;
 
-	if (!pack_is_entry(left) || version < EVENT_ENTRY_SINCE || version > FIELDS_VERSION)
+	if (!pack_is_entry(left) || version > FIELDS_VERSION)
 		return -EBADMSG;
 	parts_for_entry(&parts, version);
 	int r = take_parts(&left, &parts);

@@ -147,6 +147,25 @@ START_TEST(an_entry_is_valid_within_its_limits)
 }
 END_TEST
 
+START_TEST(entries_are_in_order_of_service_kind_and_name)
+{
+	static const struct entry in_order[] = {
+		{.kind = 2, .service = {"a", 1}, .name = {"b", 1}},
+		{.kind = 1, .service = {"b", 1}, .name = {"b", 1}},
+		{.kind = 1, .service = {"b", 1}, .name = {"c", 1}},
+		{.kind = 2, .service = {"b", 1}, .name = {"a", 1}},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(in_order); i++) {
+		for (size_t k = 0; k < ARRAY_LEN(in_order); k++) {
+			int order = entry_compare(&in_order[i], &in_order[k]);
+
+			ck_assert_int_eq((order > 0) - (order < 0), (i > k) - (i < k));
+		}
+	}
+}
+END_TEST
+
 START_TEST(an_event_about_an_entry_reads_as_json)
 {
 	struct event event =
@@ -459,9 +478,12 @@ START_TEST(a_packed_entry_is_read_or_refused)
 		ck_fails(unpack_entry(&rest, &entry), EBADMSG);
 	}
 	text.data[7] = '\x82';
-	text.data[16] = ENTRY_KIND_COUNT;
-	rest = (struct str){text.data, text.len};
-	ck_fails(unpack_entry(&rest, &entry), EBADMSG);
+	for (int kind = 0; kind <= ENTRY_KIND_COUNT; kind++) {
+		text.data[16] = (char)kind;
+		rest = (struct str){text.data, text.len};
+		ck_assert_int_eq(unpack_entry(&rest, &entry),
+		                 kind == 0 || kind == ENTRY_KIND_COUNT ? -EBADMSG : 0);
+	}
 }
 END_TEST
 
@@ -592,6 +614,27 @@ START_TEST(entries_are_salvaged_from_rows_and_from_events)
 }
 END_TEST
 
+START_TEST(an_entry_that_is_newer_than_the_events_is_damage)
+{
+	fill();
+	journal_close(journal);
+	statedir_sql("DELETE FROM events WHERE revision = 6");
+	journal = statedir_open();
+	ck_assert_int_eq(journal_found(journal), JOURNAL_FOUND_CORRUPT);
+	ck_assert_str_eq(entries(), "web/a={\"n\":1}@1-1 web/b={\"n\":4}@2-6 ");
+}
+END_TEST
+
+START_TEST(an_event_must_be_about_what_its_kind_says)
+{
+	struct event event = entry_event(EVENT_ENTRY_PUT, "web", "a", "{}");
+
+	event.entry.kind = 0;
+	append(&event);
+	ck_assert_ptr_nonnull(strstr(findings(), "event 1: its content"));
+}
+END_TEST
+
 START_TEST(of_two_lives_of_an_entry_a_salvage_keeps_the_later)
 {
 	struct event put = entry_event(EVENT_ENTRY_PUT, "web", "a", "{\"n\":1}");
@@ -609,12 +652,14 @@ START_TEST(of_two_lives_of_an_entry_a_salvage_keeps_the_later)
 END_TEST
 
 SUITE("entry", setup, teardown, kinds_have_names, an_entry_is_valid_within_its_limits,
-      an_event_about_an_entry_reads_as_json, an_entry_is_put_replaced_and_removed,
-      a_batch_knows_the_lives_that_began_in_it, a_commit_that_fails_takes_the_numbers_back,
+      entries_are_in_order_of_service_kind_and_name, an_event_about_an_entry_reads_as_json,
+      an_entry_is_put_replaced_and_removed, a_batch_knows_the_lives_that_began_in_it,
+      a_commit_that_fails_takes_the_numbers_back,
       an_entry_that_the_file_does_not_have_cannot_be_removed,
       events_about_entries_are_found_by_what_they_are_about,
       each_state_has_the_entries_of_the_model_with_and_without_keyframes,
       a_state_holds_the_entries_that_were_asked_for, a_packed_entry_is_read_or_refused,
       verify_finds_what_is_wrong_with_entries, verify_compares_entries_with_events,
       entries_are_salvaged_from_rows_and_from_events,
+      an_entry_that_is_newer_than_the_events_is_damage, an_event_must_be_about_what_its_kind_says,
       of_two_lives_of_an_entry_a_salvage_keeps_the_later)

@@ -357,6 +357,28 @@ START_TEST(a_journal_of_the_first_release_goes_on)
 }
 END_TEST
 
+static int see_no_owner(void *arg, const struct instance *instance)
+{
+	ck_assert_uint_eq(instance->owner.len, 0);
+	(*(int *)arg)++;
+	return 0;
+}
+
+/** No checksum covers what its version does not have. */
+START_TEST(a_row_of_the_first_release_has_no_later_fields)
+{
+	int count = 0;
+
+	make_001();
+	journal_close(statedir_open());
+	statedir_sql("UPDATE instances SET owner = 'x'");
+	struct journal *journal = statedir_open();
+	ck_ok(journal_restore(journal, see_no_owner, &count));
+	ck_assert_int_eq(count, 3);
+	journal_close(journal);
+}
+END_TEST
+
 START_TEST(a_journal_of_the_first_release_verifies_as_it_is)
 {
 	static const struct {
@@ -530,7 +552,7 @@ START_TEST(who_asked_for_an_event_is_kept_with_it)
 	struct str rest = {rows.data, rows.len};
 	ck_ok(unpack_instance(&rest, &instance));
 	ck_assert(str_equal(instance.owner, STR("ann")));
-	rows.data[7] = 3; /* the version, which is of a later release */
+	rows.data[7] = FIELDS_VERSION + 1; /* of a later release */
 	rest = (struct str){rows.data, rows.len};
 	ck_fails(unpack_instance(&rest, &instance), EBADMSG);
 	buf_fini(&rows);
@@ -677,7 +699,8 @@ SUITE("format", setup, teardown, what_is_written_is_version_2,
       the_rows_of_the_first_release_read_as_they_did,
       the_keyframe_of_the_first_release_reads_as_it_did,
       the_tables_have_the_columns_of_the_lists_and_no_others, the_view_names_each_kind,
-      a_journal_of_the_first_release_goes_on, a_journal_of_the_first_release_verifies_as_it_is,
+      a_journal_of_the_first_release_goes_on, a_row_of_the_first_release_has_no_later_fields,
+      a_journal_of_the_first_release_verifies_as_it_is,
       a_journal_that_was_damaged_before_its_migration_is_salvaged,
       a_migration_that_ends_anywhere_leaves_the_old_or_the_new,
       what_a_later_version_has_is_proved_as_well, who_asked_for_an_event_is_kept_with_it,

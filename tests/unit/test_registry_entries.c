@@ -113,6 +113,7 @@ START_TEST(a_keyframe_has_the_entries_of_services_with_and_without_instances)
 	struct entry entry;
 	struct instance instance;
 	struct buf rows;
+	int count;
 
 	options.journal.events_max_count = 10; /* so that a keyframe is due */
 	fill();
@@ -136,6 +137,12 @@ START_TEST(a_keyframe_has_the_entries_of_services_with_and_without_instances)
 	buf_reset(&rows);
 	ck_ok(keyframe_read(dir_fd, 6, STR("api"), &rows));
 	ck_assert_uint_eq(rows.len, 0);
+	ck_ok(keyframe_read(dir_fd, 6, STR(""), &rows));
+	rest = (struct str){rows.data, rows.len};
+	for (count = 0; rest.len > 0; count++)
+		ck_ok(pack_is_entry(rest) ? unpack_entry(&rest, &entry)
+		                          : unpack_instance(&rest, &instance));
+	ck_assert_int_eq(count, 4); /* nothing twice */
 	buf_fini(&rows);
 	(void)close(dir_fd);
 	registry_drop_past(registry, &query);
