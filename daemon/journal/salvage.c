@@ -6,6 +6,7 @@
 #include "journal/internal.h"
 #include "journal/keyframe.h"
 #include "journal/pack.h"
+#include "journal/salvage_swap.h"
 #include "journal/sql.h"
 
 #include <errno.h>
@@ -13,11 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
-
-/* SQLite's files beside the database go with it. */
-static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
 
 struct salvage {
 	sqlite3 *from;
@@ -341,8 +338,10 @@ static int conclude(struct salvage *salvage, struct salvage_result *ret_result)
 static int read_counters(struct salvage *salvage)
 {
 	int64_t begins = 0;
-	int r = sql_integer(salvage->from, "SELECT max(value) FROM counters"
-	                    " WHERE name IN ('revision_floor', 'removed_through')", &begins);
+	int r = sql_integer(salvage->from,
+	                    "SELECT max(value) FROM counters"
+	                    " WHERE name IN ('revision_floor', 'removed_through')",
+	                    &begins);
 
 	if (r == 0 && begins >= 0 && begins < ROW_REVISION_MAX / 2) {
 		salvage->is_open = true;
@@ -465,83 +464,7 @@ static int close_both(struct salvage *salvage)
 	return r;
 }
 
-/* --- taking its place ------------------------------------------------------ */
-
-/** The same name however often a crash makes us begin again: the time at which it was built. */
-static int name_kept(int dir_fd, char *out, size_t size)
-{
-	struct stat built;
-	struct tm utc;
-	char text[32];
-
-	if (fstatat(dir_fd, JOURNAL_FILE_SALVAGED, &built, 0) < 0)
-		return -errno;
-	if (gmtime_r(&built.st_mtime, &utc) == NULL)
-		return -EOVERFLOW;
-	(void)strftime(text, sizeof(text), "%Y%m%dT%H%M%SZ", &utc); /* always fits */
-	(void)snprintf(out, size, JOURNAL_FILE ".corrupt-%s", text);
-	return 0;
-}
-
-static int swap(int dir_fd)
-{
-	char kept[64];
-	char from[sizeof(JOURNAL_FILE) + 8];
-	char to[80];
-	int r = name_kept(dir_fd, kept, sizeof(kept));
-
-	for (size_t i = 0; r == 0 && i < ARRAY_LEN(suffixes); i++) {
-		(void)snprintf(from, sizeof(from), JOURNAL_FILE "%s", suffixes[i]);
-		(void)snprintf(to, sizeof(to), "%s%s", kept, suffixes[i]);
-		if (renameat(dir_fd, from, dir_fd, to) < 0 && errno != ENOENT)
-			r = -errno;
-	}
-	/* The new file must not meet the old one's WAL, whatever the order in which names reach
-	 * the disk. */
-	if (r == 0 && fsync(dir_fd) < 0)
-		r = -errno;
-	if (r == 0 && renameat(dir_fd, JOURNAL_FILE_SALVAGED, dir_fd, JOURNAL_FILE) < 0)
-		r = -errno;
-	if (r == 0 && fsync(dir_fd) < 0)
-		r = -errno;
-	return r;
-}
-
-/** Is there any file of that name? A database that was missing leaves none. */
-static bool was_kept(int dir_fd, const char *kept)
-{
-	char name[80];
-	bool found = false;
-
-	for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
-		(void)snprintf(name, sizeof(name), "%s%s", kept, suffixes[i]);
-		found = found || faccessat(dir_fd, name, F_OK, 0) == 0;
-	}
-	return found;
-}
-
-int salvage_finish(int dir_fd, struct journal_error *ret_error)
-{
-	int r;
-
-	if (faccessat(dir_fd, JOURNAL_FILE_SALVAGED, F_OK, 0) < 0)
-		return 0;
-	r = swap(dir_fd);
-	return r < 0 ? journal_error_set(ret_error, r, "cannot put the salvaged file in place: %s",
-	                                 strerror(-r))
-	             : 0;
-}
-
-static void remove_unfinished(int dir_fd)
-{
-	char name[sizeof(JOURNAL_FILE_BUILDING) + 8];
-
-	for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
-		(void)snprintf(name, sizeof(name), JOURNAL_FILE_BUILDING "%s", suffixes[i]);
-		(void)unlinkat(dir_fd, name, 0); /* mostly not there */
-	}
-	(void)unlinkat(dir_fd, JOURNAL_FILE_IMAGE, 0);
-}
+/* --- the files ------------------------------------------------------------------ */
 
 /** The name of @p file beside the database at @p path. */
 static void path_beside(const char *path, const char *file, char out[PATH_MAX + 16])
@@ -620,20 +543,20 @@ int salvage_run(int dir_fd, const char *path, const struct survey *survey,
 	struct salvage_result result = {.instances = 0};
 	int r;
 
-	remove_unfinished(dir_fd);
+	salvage_remove_unfinished(dir_fd);
 	r = build_new(dir_fd, path, survey, &result, ret_error);
 	if (r == 0 && renameat(dir_fd, JOURNAL_FILE_BUILDING, dir_fd, JOURNAL_FILE_SALVAGED) < 0)
 		r = -errno;
 	if (r == 0 && fsync(dir_fd) < 0)
 		r = -errno;
 	if (r == 0)
-		r = name_kept(dir_fd, result.kept_as, sizeof(result.kept_as));
+		r = salvage_name_kept(dir_fd, result.kept_as, sizeof(result.kept_as));
 	if (r == 0)
-		r = swap(dir_fd);
-	if (r == 0 && !was_kept(dir_fd, result.kept_as))
+		r = salvage_swap(dir_fd);
+	if (r == 0 && !salvage_was_kept(dir_fd, result.kept_as))
 		result.kept_as[0] = '\0';
 	if (r < 0) {
-		remove_unfinished(dir_fd);
+		salvage_remove_unfinished(dir_fd);
 		return journal_error_set(ret_error, r, "'%s' is damaged and cannot be salvaged: %s",
 		                         path, strerror(-r));
 	}

@@ -1,23 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "journal/verify.h"
 
-#include "journal/holder.h"
 #include "journal/internal.h"
 #include "journal/keyframe.h"
-#include "journal/lockfile.h"
 #include "journal/numbers.h"
 #include "journal/pack.h"
-#include "journal/salvage.h"
 #include "journal/scan.h"
 #include "journal/sql.h"
-#include "journal/survey.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 /* One damaged page may bring thousands of findings; the first say enough. */
 #define FINDINGS_MAX 100
@@ -109,9 +103,9 @@ static int check_events(struct verify *verify)
 	}
 	if (r == 0)
 		r = sql_prepare(verify->db,
-		                verify->is_old ? "SELECT " ROW_EVENT_001
-		                                 " FROM events ORDER BY revision"
-		                               : "SELECT " ROW_EVENT " FROM events ORDER BY revision",
+		                verify->is_old
+		                        ? "SELECT " ROW_EVENT_001 " FROM events ORDER BY revision"
+		                        : "SELECT " ROW_EVENT " FROM events ORDER BY revision",
 		                &stmt);
 	while (r == 0 && (r = sql_step(stmt)) > 0) {
 		long long revision = sqlite3_column_int64(stmt, ROW_revision);
@@ -137,12 +131,11 @@ static int check_instances(struct verify *verify)
 	struct keys keys = {.table = "instances"};
 	struct instance instance;
 	sqlite3_stmt *stmt = NULL;
-	int r = sql_prepare(verify->db,
-	                    verify->is_old ? "SELECT " ROW_INSTANCE_001
-	                                     " FROM instances ORDER BY incarnation"
-	                                   : "SELECT " ROW_INSTANCE
-	                                     " FROM instances ORDER BY incarnation",
-	                    &stmt);
+	int r = sql_prepare(
+		verify->db,
+		verify->is_old ? "SELECT " ROW_INSTANCE_001 " FROM instances ORDER BY incarnation"
+			       : "SELECT " ROW_INSTANCE " FROM instances ORDER BY incarnation",
+		&stmt);
 
 	while (r == 0 && (r = sql_step(stmt)) > 0) {
 		r = row_instance(stmt, &instance);
@@ -416,9 +409,10 @@ static int check_keyframe(struct verify *verify)
 	r = keyframe_read(verify->dir_fd, revision, (struct str){NULL, 0}, &rows);
 	if (r == 0)
 		r = collect(verify,
-		            verify->is_old
-		                    ? "SELECT incarnation FROM (" CURRENT_001 ") WHERE incarnation <= ?1"
-		                    : "SELECT incarnation FROM (" CURRENT ") WHERE incarnation <= ?1",
+		            verify->is_old ? "SELECT incarnation FROM (" CURRENT_001
+		                             ") WHERE incarnation <= ?1"
+		                           : "SELECT incarnation FROM (" CURRENT
+		                             ") WHERE incarnation <= ?1",
 		            revision, &here);
 	if (r == 0)
 		r = collect(verify,
@@ -477,127 +471,4 @@ int verify_file(sqlite3 *db, int64_t version, int dir_fd, verify_fn say, void *a
 		say(arg, line);
 	}
 	return r == 0 && verify.findings > 0 ? -EBADMSG : r;
-}
-
-static void ignore(void *arg, const char *line)
-{
-	(void)arg;
-	(void)line;
-}
-
-/** @return 1: nothing has been written to it yet */
-static int verify_path(int dir_fd, const char *path, verify_fn say, void *arg,
-                       struct journal_error *ret_error)
-{
-	sqlite3 *db = NULL;
-	int64_t version = 0;
-	char reason[JOURNAL_HOLDER_SIZE + 32];
-	int r = sql_open_alone(path, &db);
-
-	if (r < 0)
-		(void)journal_error_set(ret_error, r, "cannot open '%s': %s", path,
-		                        holder_reason(path, r, reason, sizeof(reason)));
-	else
-		r = journal_identify(db, path, &version, ret_error);
-	if (r == -EBADMSG)
-		say(arg, ret_error->text);
-	if (r == 0 && version > 0) {
-		r = verify_file(db, version, dir_fd, say, arg);
-		if (r < 0)
-			(void)journal_error_set(ret_error, r, "cannot read '%s': %s", path,
-			                        strerror(-r));
-	}
-	(void)sqlite3_close(db); /* nothing was written */
-	return r == 0 && version == 0 ? 1 : r;
-}
-
-int salvage_examine(int dir_fd, const char *path, struct journal_error *ret_error)
-{
-	int r = verify_path(dir_fd, path, ignore, NULL, ret_error);
-
-	return r == -ENOENT || r > 0 ? 0 : r; /* moved away by hand: it is as good as new */
-}
-
-/** Keyframes are caches: a damaged one is worth a word, but no reason to doubt the database. */
-static int check_keyframes(int dir_fd, verify_fn say, void *arg)
-{
-	uint64_t list[KEYFRAMES_MAX];
-	struct keyframe_mark mark;
-	char line[128];
-	size_t count = 0;
-	int r = keyframe_list(dir_fd, list, &count);
-
-	for (size_t i = 0; r == 0 && i < count; i++) {
-		int checked = keyframe_check(dir_fd, list[i], &mark);
-
-		if (checked == 0)
-			continue;
-		(void)snprintf(line, sizeof(line),
-		               "keyframe %llu: %s; it is a cache and may be deleted",
-		               (unsigned long long)list[i],
-		               checked == -EBADMSG ? "damaged" : strerror(-checked));
-		say(arg, line);
-	}
-	return r;
-}
-
-/** What SQLite would pass over, then what it reads. */
-static int verify_dir(int dir_fd, const char *path, verify_fn say, void *arg,
-                      struct journal_error *ret_error)
-{
-	struct survey survey;
-	int r = survey_files(dir_fd, &survey);
-
-	if (r < 0)
-		return journal_error_set(ret_error, r, "cannot read '%s' or its log: %s", path,
-		                         strerror(-r));
-	if (survey.note[0] != '\0')
-		say(arg, survey.note);
-	if (survey.finding[0] != '\0') {
-		say(arg, survey.finding);
-		r = -EBADMSG; /* without its log the database cannot be read */
-	} else {
-		r = verify_path(dir_fd, path, say, arg, ret_error);
-	}
-	survey_fini(&survey);
-	return r;
-}
-
-int journal_verify(const char *dir, verify_fn say, void *arg)
-{
-	char path[PATH_MAX];
-	struct journal_error error = {""};
-	int lock_fd = -1;
-	int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r;
-
-	if (dir_fd < 0) {
-		r = -errno;
-		(void)journal_error_set(&error, r, "cannot open '%s': %s", dir, strerror(-r));
-		goto out;
-	}
-	r = lockfile_take(dir_fd, dir, &lock_fd, &error);
-	if (r < 0)
-		goto out;
-	if ((size_t)snprintf(path, sizeof(path), "%s/" JOURNAL_FILE, dir) >= sizeof(path))
-		r = journal_error_set(&error, -ENAMETOOLONG,
-		                      "the path of the state directory is too long");
-	else
-		r = verify_dir(dir_fd, path, say, arg, &error);
-	if (r >= 0) {
-		int listed = check_keyframes(dir_fd, say, arg);
-
-		if (listed < 0)
-			r = journal_error_set(&error, listed, "cannot read the keyframes: %s",
-			                      strerror(-listed));
-	}
-
-out:
-	if (r < 0 && r != -EBADMSG)
-		say(arg, error.text);
-	if (lock_fd >= 0)
-		(void)close(lock_fd); /* releases the lock */
-	if (dir_fd >= 0)
-		(void)close(dir_fd); /* only read */
-	return r;
 }

@@ -71,16 +71,37 @@ static int reserve(struct batch *batch, size_t count)
 	return 0;
 }
 
+/* @return 0; -ENOMEM; -EBADMSG: it cannot follow the entries that there are */
+static int draft_entry(struct batch *batch, const struct event *event)
+{
+	const struct entry *entry = &event->entry;
+	const struct entry *before =
+		snapshot_draft_entry(batch->draft, entry->kind, entry->service, entry->name);
+
+	if (!entry_is_valid(entry) ||
+	    (before != NULL ? before->incarnation != entry->incarnation
+	                    : event_removes(event->kind) || entry->incarnation != event->revision))
+		return -EBADMSG;
+	if (snapshot_draft_apply_entry(batch->draft, event) == NULL)
+		return -ENOMEM;
+	batch->changes[batch->event_count++] = (struct change){.decided_on_ms = NEVER};
+	return 0;
+}
+
 /* @return 0; -ENOMEM; -EBADMSG: it cannot follow what is registered */
 static int draft_event(struct batch *batch, struct event *event)
 {
+	if (event->kind < EVENT_REGISTERED || event->kind >= EVENT_KIND_COUNT)
+		return -EBADMSG;
+	if (event_subject(event->kind) == SUBJECT_ENTRY)
+		return draft_entry(batch, event);
+
 	struct instance *instance = &event->instance;
 	const struct member *member =
 		snapshot_draft_member(batch->draft, instance->service, instance->id);
 	bool begins = event->kind == EVENT_REGISTERED;
 
-	if (event->kind < EVENT_REGISTERED || event->kind >= EVENT_KIND_COUNT ||
-	    begins != (member == NULL) ||
+	if (begins != (member == NULL) ||
 	    (!begins && member->value.incarnation != instance->incarnation))
 		return -EBADMSG;
 

@@ -67,7 +67,8 @@ void publish_log(const struct batch *batch)
 		struct str name = event_instance_id(event);
 
 		(void)snprintf(service, sizeof(service), "%.*s", (int)of.len, of.data);
-		(void)snprintf(id, sizeof(id), "%.*s", (int)name.len, name.len > 0 ? name.data : "");
+		(void)snprintf(id, sizeof(id), "%.*s", (int)name.len,
+		               name.len > 0 ? name.data : "");
 		log_event(level, event_kind_name(event->kind), "service", service, "id", id,
 		          "revision", text, NULL);
 	}

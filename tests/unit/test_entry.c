@@ -524,7 +524,8 @@ START_TEST(verify_finds_what_is_wrong_with_entries)
 	         "entry 'b' of 'web': its content"},
 		{"DELETE FROM entries WHERE name = 'a'",
 	         "entry 'a' of 'web': is missing after event"},
-		{"DELETE FROM events WHERE revision = 1", "event 2: the event before it is missing"},
+		{"DELETE FROM events WHERE revision = 1",
+	         "event 2: the event before it is missing"},
 		{"DELETE FROM events WHERE revision = 6", "entry 'b' of 'web': has no event"},
 		{"DROP TABLE entries", "entries: unreadable"},
 	};

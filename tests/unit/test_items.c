@@ -47,6 +47,23 @@ static struct event foreign(enum event_kind kind, const char *id, uint64_t revis
 	return event;
 }
 
+static struct event foreign_entry(enum event_kind kind, const char *id, uint64_t revision,
+                                  uint64_t incarnation)
+{
+	return (struct event){
+		.revision = revision,
+		.time_ms = clock_real_ms(),
+		.kind = kind,
+		.author = STR("192.0.2.7:1"),
+		.entry = {.kind = ENTRY_INTENT,
+	                  .service = STR("web"),
+	                  .name = str_of(id),
+	                  .document = STR("{}"),
+	                  .incarnation = incarnation,
+	                  .revision = revision},
+	};
+}
+
 /* One event of others, taken. */
 static void others(struct event event)
 {
@@ -223,6 +240,31 @@ START_TEST(what_others_committed_is_there_after_a_restart)
 	ck_assert_uint_eq(revision_now(), 3);
 	ck_assert_int_eq(count_status("web", STATUS_HEALTHY), 2);
 	put_here("c", 4);
+}
+END_TEST
+
+static bool has_entry(const char *id)
+{
+	const struct snapshot *now = snapshot_enter(registry_store(registry));
+	bool has = snapshot_entry(now, ENTRY_INTENT, STR("web"), str_of(id)) != NULL;
+
+	snapshot_leave(registry_store(registry));
+	return has;
+}
+
+START_TEST(foreign_entries_come_and_go_and_are_there_after_a_restart)
+{
+	others(foreign_entry(EVENT_ENTRY_PUT, "a", 1, 1));
+	others(foreign_entry(EVENT_ENTRY_PUT, "b", 2, 2));
+	others(foreign_entry(EVENT_ENTRY_PUT, "a", 3, 1));
+	ck_assert(has_entry("a") && has_entry("b"));
+	others(foreign_entry(EVENT_ENTRY_REMOVED, "b", 4, 2));
+	ck_assert(has_entry("a") && !has_entry("b"));
+
+	close_registry();
+	open_registry();
+	ck_assert(has_entry("a") && !has_entry("b"));
+	ck_assert_uint_eq(revision_now(), 4);
 }
 END_TEST
 
@@ -635,6 +677,30 @@ START_TEST(an_event_that_is_not_possible_ends_it_and_does_not_abort)
 }
 END_TEST
 
+static const struct impossible impossible_entries[] = {
+	{EVENT_ENTRY_REMOVED, "b", 2, 1}, /* that is not there */
+	{EVENT_ENTRY_PUT, "b", 2, 1},     /* begins its life earlier than now */
+	{EVENT_ENTRY_PUT, "a", 2, 2},     /* of another life */
+	{EVENT_ENTRY_REMOVED, "a", 2, 2}, {EVENT_ENTRY_PUT, "a b", 2, 2}, /* its name is none */
+};
+
+START_TEST(an_entry_that_is_not_possible_ends_it_and_does_not_abort)
+{
+	const struct impossible *of = &impossible_entries[0];
+
+	for (size_t i = 0; i < ARRAY_LEN(impossible_entries); i++, of++) {
+		char command[128];
+
+		others(foreign_entry(EVENT_ENTRY_PUT, "a", 1, 1));
+		check_refused(foreign_entry(of->kind, of->id, of->revision, of->incarnation));
+		close_registry();
+		(void)snprintf(command, sizeof(command), "rm -rf %s/*", dir);
+		ck_assert_int_eq(system(command), 0);
+		open_registry();
+	}
+}
+END_TEST
+
 START_TEST(what_wins_after_others_came_first_is_not_possible)
 {
 	struct command command = registration("web", "a");
@@ -653,8 +719,10 @@ SUITE("items", setup_fake, teardown_fake,
       a_command_completes_when_its_proposal_has_won_and_not_before,
       commands_wait_while_a_proposal_is_open,
       a_foreign_registration_is_in_the_snapshot_the_log_the_metrics_and_wakes,
-      what_others_committed_is_there_after_a_restart, the_lease_of_a_foreign_registration_runs_out,
-      a_foreign_update_is_a_sign_of_life, a_foreign_recovery_is_one_too,
+      what_others_committed_is_there_after_a_restart,
+      foreign_entries_come_and_go_and_are_there_after_a_restart,
+      the_lease_of_a_foreign_registration_runs_out, a_foreign_update_is_a_sign_of_life,
+      a_foreign_recovery_is_one_too,
       an_instance_that_others_expire_and_that_was_heard_of_here_recovers,
       no_lease_runs_out_beyond_the_horizon,
       a_drain_that_ends_before_the_horizon_lets_no_lease_run_out_beyond_it,
@@ -668,4 +736,5 @@ SUITE("items", setup_fake, teardown_fake,
       what_has_won_waits_for_room_too, stopping_does_not_wait_for_room,
       without_memory_it_is_taken_later_and_once,
       an_event_that_is_not_possible_ends_it_and_does_not_abort,
+      an_entry_that_is_not_possible_ends_it_and_does_not_abort,
       what_wins_after_others_came_first_is_not_possible)
