@@ -62,7 +62,7 @@ LINK_SHARED = $(CC) $(ROLLCALL_LDFLAGS) -shared $(LDFLAGS)
 # --- what there is ----------------------------------------------------------
 find_c = $(sort $(patsubst $(srcdir)/%,%,$(wildcard $(addprefix $(srcdir)/,$(1)))))
 DAEMON_SRCS := $(call find_c,daemon/*/*.c)
-CLIENT_LIB_SRCS := $(call find_c,client/lib/*.c)
+CLIENT_LIB_SRCS := $(call find_c,client/lib/*/*.c)
 TOOL_SRCS := $(call find_c,client/tool/*.c)
 TOOL_FILES := $(call find_c,client/tool/templates/*.mustache client/tool/completion/*)
 EXAMPLE_SRCS := $(call find_c,client/examples/*.c)
@@ -76,7 +76,7 @@ FUZZ_SRCS := $(call find_c,tests/fuzz/fuzz_*.c)
 BENCH_SRCS := $(call find_c,tests/bench/*.c)
 INTEGRATION := $(call find_c,tests/integration/test_*.py)
 HEADERS := $(call find_c,daemon/*/*.h)
-CLIENT_HEADERS := $(call find_c,client/*/*.h)
+CLIENT_HEADERS := $(call find_c,client/*/*.h client/lib/*/*.h)
 MIGRATIONS := $(call find_c,schema/sql/[0-9]*.sql)
 OPENAPI := $(call find_c,schema/openapi.json)
 MAN := $(call find_c,docs/man/*.[1-9])
@@ -181,7 +181,7 @@ $(B)/rollcalld: $(B)/daemon/main/main.o $(LIB)
 # --- client: nothing of daemon/ ---------------------------------------------
 $(B)/client/version.c: FORCE
 	@mkdir -p $(@D)
-	@printf '#include "lib/version.h"\nconst char client_version_text[] = "%s";\n' "$$(cd $(srcdir) && sh tests/lint/version)" >$@.new
+	@printf '#include "lib/base/version.h"\nconst char client_version_text[] = "%s";\n' "$$(cd $(srcdir) && sh tests/lint/version)" >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 $(B)/client/version.o: $(B)/client/version.c
 	$(Q)$(COMPILE_CLIENT) -c -o $@ $<

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "instant.h"
 
-#include "lib/env.h"
-#include "lib/util.h"
+#include "lib/base/env.h"
+#include "lib/base/util.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "lib/transport.h"
+#include "lib/transport/transport.h"
 
 /** For client_open(). */
 int instant_transport(const struct transport_options *options, void *arg,

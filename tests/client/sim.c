@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "sim.h"
 
-#include "lib/env.h"
+#include "lib/base/env.h"
 #include "suite.h"
 
 #include <errno.h>

@@ -10,8 +10,8 @@
  */
 #pragma once
 
-#include "lib/client.h"
-#include "lib/transport.h"
+#include "lib/core/client.h"
+#include "lib/transport/transport.h"
 #include "rollcall.h"
 
 #include <stdbool.h>

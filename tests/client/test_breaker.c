@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "lib/breaker.h"
+#include "lib/policy/breaker.h"
 #include "suite.h"
 
 #include <pthread.h>

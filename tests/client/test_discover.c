@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Discovery and its cache in virtual time. */
-#include "lib/service.h"
+#include "lib/service/service.h"
 #include "sim.h"
 #include "suite.h"
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Backoff, retry budget, bulkhead, rate limit, throttle, ejection: each alone. */
-#include "lib/backoff.h"
-#include "lib/budget.h"
-#include "lib/bulkhead.h"
-#include "lib/health.h"
-#include "lib/limiter.h"
-#include "lib/util.h"
+#include "lib/base/util.h"
+#include "lib/policy/backoff.h"
+#include "lib/policy/budget.h"
+#include "lib/policy/bulkhead.h"
+#include "lib/policy/health.h"
+#include "lib/policy/limiter.h"
 #include "suite.h"
 
 #include <math.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "lib/env.h"
-#include "lib/strategy.h"
-#include "lib/util.h"
+#include "lib/base/env.h"
+#include "lib/base/util.h"
+#include "lib/policy/strategy.h"
 #include "suite.h"
 
 #include <md5.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** A traceparent and a tracestate of any bytes: what is taken over reads the same again. */
-#include "lib/trace.h"
+#include "lib/call/trace.h"
 
 #include <stdint.h>
 #include <stdio.h>

@@ -1,0 +1,537 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One attempt of a call, through its layers in this order: rate, throttle, breaker, bulkhead, pick,
+ * timeout, fault, transport. What it takes on the way it gives back in end(), on every path.
+ */
+#include "lib/call/call.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+static struct breaker_rule rule_of(const struct call *call)
+{
+	return (struct breaker_rule){&call->route->policy, &call->client->env};
+}
+
+static int64_t now_us(const struct attempt *attempt)
+{
+	return env_now(&attempt->call->client->env);
+}
+
+/* --- the end -------------------------------------------------------------------------------- */
+
+static void count_latency(struct attempt *attempt, int64_t latency_us, int64_t now)
+{
+	struct service *service = attempt->call->service;
+	struct route *route = attempt->call->route;
+	unsigned bucket = 0;
+	unsigned quarter = 0;
+
+	while (bucket < ROLLCALL_LATENCY_BUCKETS - 1 && latency_us >= (int64_t)100 << bucket)
+		bucket++;
+	service->latency[bucket]++;
+	if (!route->policy.hedge.on)
+		return;
+
+	if (now - route->latency_turn_us > (int64_t)10 * US_PER_S) {
+		memcpy(route->latency_before, route->latency, sizeof(route->latency));
+		memset(route->latency, 0, sizeof(route->latency));
+		route->latency_turn_us = now;
+	}
+	for (double edge = 100; quarter < 63 && (double)latency_us >= edge; edge *= 1.189207)
+		quarter++;
+	route->latency[quarter]++;
+}
+
+static bool is_drop(const struct attempt *attempt)
+{
+	return attempt->error == -ETIMEDOUT || attempt->exchange.status == 503 ||
+	       attempt->exchange.status == 429;
+}
+
+static enum breaker_result breaker_result_of(rollcall_class outcome)
+{
+	if (outcome == ROLLCALL_OK || outcome == ROLLCALL_CLIENT_ERR)
+		return BREAKER_SUCCESS;
+	return outcome <= ROLLCALL_UNKNOWN ? BREAKER_FAILURE : BREAKER_IGNORED;
+}
+
+/* Locked. @param counts  it tells something about the service */
+static void give_back(struct attempt *attempt, bool counts, int64_t latency_us, int64_t now)
+{
+	struct call *call = attempt->call;
+	struct route *route = call->route;
+	struct breaker_rule rule = rule_of(call);
+
+	if (attempt->admitted)
+		breaker_report(&route->breaker, &rule, &attempt->ticket,
+		               counts ? breaker_result_of(attempt->outcome) : BREAKER_IGNORED,
+		               latency_us, now);
+	if (attempt->member != NULL) {
+		attempt->member->health.pending--;
+		if (counts)
+			service_observe(call->service, attempt->member, attempt->outcome,
+			                latency_us);
+	}
+	if (attempt->placed) {
+		enum bulkhead_result result = !counts            ? BULKHEAD_NOTHING
+		                              : is_drop(attempt) ? BULKHEAD_DROP
+		                                                 : BULKHEAD_OK;
+
+		bulkhead_leave(&route->bulkhead, &route->policy, result, latency_us);
+	}
+	if (counts && route->throttle != NULL && attempt->outcome <= ROLLCALL_CLIENT_ERR)
+		throttle_accepted(route->throttle, now);
+	attempt->admitted = false;
+	attempt->placed = false;
+}
+
+static void end(struct attempt *attempt, rollcall_class outcome, int error)
+{
+	struct call *call = attempt->call;
+	int64_t now = now_us(attempt);
+	bool counts = outcome <= ROLLCALL_UNKNOWN && !attempt->local;
+	int64_t latency_us = now - attempt->began_us;
+
+	attempt->outcome = outcome;
+	attempt->error = error;
+	attempt->state = ATTEMPT_IDLE;
+	loop_clear_timer(call->loop, &attempt->timer);
+
+	service_lock(call->service);
+	give_back(attempt, counts, latency_us, now);
+	call->service->attempts[outcome]++;
+	if (counts)
+		count_latency(attempt, latency_us, now);
+	service_unlock(call->service);
+	call_attempt_ended(call, attempt);
+}
+
+/* --- transport ------------------------------------------------------------------------------ */
+
+static rollcall_class class_of(struct attempt *attempt)
+{
+	const struct call *call = attempt->call;
+	const struct exchange *exchange = &attempt->exchange;
+
+	if (exchange->error < 0)
+		return exchange->sent ? ROLLCALL_UNKNOWN : ROLLCALL_NOT_SENT;
+	if (call->policy.classify != NULL) {
+		rollcall_response seen = {
+			.size = sizeof(seen),
+			.body = exchange->answer.data,
+			.body_len = exchange->answer.len,
+			.headers = exchange->head.data,
+			.status = exchange->status,
+		};
+		rollcall_class outcome = call->policy.classify(&seen, call->policy.user);
+
+		return outcome <= ROLLCALL_UNKNOWN ? outcome : ROLLCALL_SERVER_ERR;
+	}
+	if (exchange->status >= 500)
+		return ROLLCALL_SERVER_ERR;
+	return exchange->status >= 400 ? ROLLCALL_CLIENT_ERR : ROLLCALL_OK;
+}
+
+/* @return what the caller will be told when this is the last attempt */
+static int error_told(const struct exchange *exchange)
+{
+	switch (exchange->error) {
+	case 0:
+	case -ENOMEM:
+	case -EMSGSIZE:
+	case -EINVAL:
+	case -EMFILE:
+	case -ETIMEDOUT:
+		return exchange->sent || exchange->error != -ETIMEDOUT ? exchange->error
+		                                                       : -ECONNREFUSED;
+	default:
+		return exchange->sent ? -ECONNRESET : -ECONNREFUSED;
+	}
+}
+
+static void exchanged(struct exchange *exchange)
+{
+	struct attempt *attempt = container_of(exchange, struct attempt, exchange);
+
+	attempt->local = exchange->error == -ENOMEM || exchange->error == -EMSGSIZE ||
+	                 exchange->error == -EINVAL || exchange->error == -EMFILE;
+	end(attempt, class_of(attempt), error_told(exchange));
+}
+
+static void timed_out(struct attempt *attempt)
+{
+	struct call *call = attempt->call;
+
+	if (attempt->state == ATTEMPT_SENT)
+		call->loop->transport->cancel(call->loop->transport, &attempt->exchange);
+	attempt->exchange.error = -ETIMEDOUT;
+	attempt->exchange.status = 0;
+	end(attempt, attempt->exchange.sent ? ROLLCALL_UNKNOWN : ROLLCALL_NOT_SENT, -ETIMEDOUT);
+}
+
+static void make_url(struct attempt *attempt)
+{
+	const rollcall_instance *info = &attempt->member->info;
+	struct bytes *url = &attempt->url;
+	const char *scheme = "http";
+	char port[16];
+
+	for (size_t i = 0; i < info->metadata_count; i++)
+		if (strcmp(info->metadata[i].name, "scheme") == 0 &&
+		    strcmp(info->metadata[i].value, "https") == 0)
+			scheme = "https";
+	bool bracket = strchr(info->host, ':') != NULL;
+
+	bytes_reset(url);
+	bytes_put(url, scheme);
+	bytes_put(url, bracket ? "://[" : "://");
+	bytes_put(url, info->host);
+	(void)snprintf(port, sizeof(port), "%s:%u", bracket ? "]" : "", info->port);
+	bytes_put(url, port);
+	bytes_put(url, attempt->call->request->path);
+}
+
+/* @return how many headers of ours come first */
+static size_t make_our_headers(struct attempt *attempt, int64_t now)
+{
+	const struct call *call = attempt->call;
+	const rollcall_request *request = call->request;
+	int64_t left_ms = max_i64(1, (attempt->due_us - now) / US_PER_MS);
+	unsigned tries = request->retry_attempt + call->number - 1;
+	size_t n = 0;
+
+	if (attempt->due_us != NO_DEADLINE) {
+		(void)snprintf(attempt->timeout_text, sizeof(attempt->timeout_text), "%lld",
+		               (long long)left_ms);
+		attempt->headers[n++] =
+			(rollcall_pair){"Request-Timeout-Ms", attempt->timeout_text};
+	}
+	trace_attempt(call, attempt->traceparent);
+	attempt->headers[n++] = (rollcall_pair){"traceparent", attempt->traceparent};
+	if (call->tracestate != NULL)
+		attempt->headers[n++] = (rollcall_pair){"tracestate", call->tracestate};
+	if (tries > 0) {
+		(void)snprintf(attempt->number_text, sizeof(attempt->number_text), "%u", tries);
+		attempt->headers[n++] = (rollcall_pair){"X-Retry-Attempt", attempt->number_text};
+	}
+	if (request->key != NULL)
+		attempt->headers[n++] = (rollcall_pair){"Idempotency-Key", request->key};
+	return n;
+}
+
+static bool is_replaced(const struct attempt *attempt, size_t ours, const char *name)
+{
+	for (size_t i = 0; i < ours; i++)
+		if (strcasecmp(attempt->headers[i].name, name) == 0)
+			return true;
+	return strcasecmp(name, "tracestate") == 0; /* goes on with its traceparent or not at all */
+}
+
+static void make_headers(struct attempt *attempt, int64_t now)
+{
+	const rollcall_request *request = attempt->call->request;
+	size_t ours = make_our_headers(attempt, now);
+	size_t n = ours;
+
+	for (size_t i = 0; i < request->header_count; i++)
+		if (!is_replaced(attempt, ours, request->headers[i].name))
+			attempt->headers[n++] = request->headers[i];
+	attempt->exchange.headers = attempt->headers;
+	attempt->exchange.header_count = n;
+}
+
+static void send(struct attempt *attempt)
+{
+	struct call *call = attempt->call;
+	struct exchange *exchange = &attempt->exchange;
+	int64_t now = now_us(attempt);
+
+	make_url(attempt);
+	make_headers(attempt, now);
+	exchange->method = call->request->method;
+	exchange->url = attempt->url.data;
+	exchange->body = call->request->body;
+	exchange->body_len = call->request->body_len;
+	exchange->connect_ms = call->policy.time.connect_ms;
+	exchange->once = !call->safe;
+	attempt->state = ATTEMPT_SENT;
+	call->sent++;
+	int r = attempt->url.error < 0
+	                ? attempt->url.error
+	                : call->loop->transport->start(call->loop->transport, exchange);
+	if (r < 0) {
+		attempt->local = true;
+		exchange->error = r;
+		end(attempt, ROLLCALL_NOT_SENT, r);
+		return;
+	}
+	loop_set_timer(call->loop, &attempt->timer, attempt->due_us);
+}
+
+/* --- fault ---------------------------------------------------------------------------------- */
+
+static double fault_uniform(struct route *route)
+{
+	return (double)(random_step(&route->fault_state) >> 11) * 0x1p-53;
+}
+
+/* Locked: the sequence belongs to the route. Always draws as often, so that a seed repeats. */
+static void draw_fault(struct attempt *attempt, int64_t *ret_delay_us)
+{
+	struct route *route = attempt->call->route;
+	const rollcall_policy *policy = &attempt->call->policy;
+
+	attempt->fault_status = -1;
+	*ret_delay_us = 0;
+	if (!policy->fault.armed)
+		return;
+	double abort = fault_uniform(route);
+	double delay = fault_uniform(route);
+	double spread = 2 * fault_uniform(route) - 1;
+
+	if (abort < policy->fault.abort_p)
+		attempt->fault_status = policy->fault.abort_status;
+	if (delay < policy->fault.delay_p)
+		*ret_delay_us = max_i64(
+			0, us_of_ms(policy->fault.delay_ms) +
+				   (int64_t)(spread * 1000.0 * policy->fault.delay_spread_ms));
+}
+
+static void go_out(struct attempt *attempt)
+{
+	if (attempt->fault_status < 0) {
+		send(attempt);
+		return;
+	}
+	attempt->exchange.sent = true;
+	attempt->exchange.status = attempt->fault_status;
+	attempt->exchange.error = attempt->fault_status == 0 ? -ECONNRESET : 0;
+	attempt->call->sent++;
+	end(attempt, class_of(attempt), attempt->exchange.error);
+}
+
+/* --- pick ----------------------------------------------------------------------------------- */
+
+/* Locked. @return 0, or the class of the refusal with @p ret_error */
+static rollcall_class choose(struct attempt *attempt, int64_t now, int *ret_error)
+{
+	struct call *call = attempt->call;
+	struct service *service = call->service;
+	struct breaker_rule rule = rule_of(call);
+	struct pick pick = {.key = call->request->sticky, .now_us = now};
+
+	*ret_error = -EBUSY;
+	if (!breaker_current(&call->route->breaker, &attempt->ticket)) {
+		attempt->admitted =
+			breaker_admit(&call->route->breaker, &rule, now, &attempt->ticket);
+		if (!attempt->admitted)
+			return ROLLCALL_REJECT_OPEN; /* it opened while we queued */
+	}
+	if (call->policy.retry.avoid_tried || attempt->hedge) {
+		pick.tried = call->tried;
+		pick.tried_count = call->tried_count;
+	}
+	size_t index = service->answer == 0 ? service_pick(service, &pick) : ROLLCALL_NONE;
+	if (index == ROLLCALL_NONE) {
+		*ret_error = service->answer == 0         ? -EHOSTUNREACH
+		             : service->answer == -EAGAIN ? -ENOTCONN
+		                                          : service->answer;
+		return ROLLCALL_NO_INSTANCE;
+	}
+	attempt->member = member_ref(service->set->members[index]);
+	attempt->member->health.pending++;
+	if (call->route->throttle != NULL)
+		throttle_sent(call->route->throttle, now);
+	return ROLLCALL_OK;
+}
+
+static void remember_tried(struct call *call, struct member *member)
+{
+	if (call->tried_count < TRIED_MOST)
+		call->tried[call->tried_count++] = member_ref(member);
+}
+
+/* It has its place in the bulkhead. */
+static void proceed(struct attempt *attempt)
+{
+	struct call *call = attempt->call;
+	int64_t now = now_us(attempt);
+	int64_t delay_us = 0;
+	int error;
+
+	if (call->deadline_us - now < us_of_ms(call->policy.time.min_start_ms)) {
+		end(attempt, ROLLCALL_REJECT_DEADLINE, -ETIMEDOUT);
+		return;
+	}
+	service_lock(call->service);
+	rollcall_class refusal = choose(attempt, now, &error);
+	if (refusal == ROLLCALL_OK)
+		draw_fault(attempt, &delay_us);
+	service_unlock(call->service);
+	if (refusal != ROLLCALL_OK) {
+		end(attempt, refusal, error);
+		return;
+	}
+
+	remember_tried(call, attempt->member);
+	attempt->began_us = now;
+	attempt->due_us = min_i64(now + us_of_ms(call->policy.time.attempt_ms), call->deadline_us);
+	if (delay_us == 0) {
+		go_out(attempt);
+		return;
+	}
+	attempt->exchange.sent = true; /* for all the caller can tell */
+	attempt->state = ATTEMPT_DELAYED;
+	loop_set_timer(call->loop, &attempt->timer, min_i64(now + delay_us, attempt->due_us));
+}
+
+/* --- admission ------------------------------------------------------------------------------ */
+
+static void on_grant(struct bulkhead_waiter *waiter)
+{
+	struct attempt *attempt = container_of(waiter, struct attempt, waiter);
+
+	loop_post(attempt->call->loop, &attempt->granted);
+}
+
+static void on_granted(struct post *post)
+{
+	struct attempt *attempt = container_of(post, struct attempt, granted);
+
+	loop_clear_timer(attempt->call->loop, &attempt->timer);
+	attempt->placed = true;
+	proceed(attempt);
+}
+
+static void queue_timed_out(struct attempt *attempt)
+{
+	struct call *call = attempt->call;
+
+	service_lock(call->service);
+	bool granted = attempt->waiter.granted; /* just now, by another thread */
+	if (!granted)
+		bulkhead_abandon(&call->route->bulkhead, &attempt->waiter);
+	service_unlock(call->service);
+	if (granted) {
+		loop_unpost(call->loop, &attempt->granted);
+		on_granted(&attempt->granted);
+		return;
+	}
+	end(attempt, ROLLCALL_REJECT_BULKHEAD, -EBUSY);
+}
+
+static void on_timer(struct timer *timer)
+{
+	struct attempt *attempt = container_of(timer, struct attempt, timer);
+
+	if (attempt->state == ATTEMPT_QUEUED)
+		queue_timed_out(attempt);
+	else if (attempt->state == ATTEMPT_DELAYED && now_us(attempt) < attempt->due_us)
+		go_out(attempt);
+	else
+		timed_out(attempt);
+}
+
+/* Locked. @return ROLLCALL_OK, or who refuses */
+static rollcall_class admit(struct attempt *attempt, int64_t now)
+{
+	struct call *call = attempt->call;
+	struct route *route = call->route;
+	const rollcall_policy *policy = &route->policy;
+	struct breaker_rule rule = rule_of(call);
+
+	if (!rate_limit_take(&route->rate, policy->rate.rate, policy->rate.burst, now))
+		return ROLLCALL_REJECT_RATE;
+	if (policy->throttle.k > 0 &&
+	    env_uniform(&call->client->env) <
+	            throttle_probability(route->throttle, policy->throttle.k, now))
+		return ROLLCALL_REJECT_THROTTLE;
+	if (!breaker_admit(&route->breaker, &rule, now, &attempt->ticket))
+		return ROLLCALL_REJECT_OPEN;
+	attempt->admitted = true;
+
+	switch (bulkhead_enter(&route->bulkhead, policy, &attempt->waiter)) {
+	case BULKHEAD_ENTERED:
+		attempt->placed = true;
+		return ROLLCALL_OK;
+	case BULKHEAD_QUEUED:
+		attempt->state = ATTEMPT_QUEUED;
+		return ROLLCALL_OK;
+	case BULKHEAD_REJECTED:
+	default:
+		return ROLLCALL_REJECT_BULKHEAD;
+	}
+}
+
+void attempt_start(struct attempt *attempt, bool hedge)
+{
+	struct call *call = attempt->call;
+	int64_t now = now_us(attempt);
+
+	exchange_reset(&attempt->exchange);
+	member_unref(attempt->member);
+	attempt->member = NULL;
+	attempt->hedge = hedge;
+	attempt->local = false;
+	attempt->began_us = now;
+
+	service_lock(call->service);
+	rollcall_class refusal = admit(attempt, now);
+	int64_t patience_us = us_of_ms(call->route->policy.bulkhead.max_wait_ms);
+	service_unlock(call->service);
+	if (refusal != ROLLCALL_OK)
+		end(attempt, refusal, -EBUSY);
+	else if (attempt->placed)
+		proceed(attempt);
+	else
+		loop_set_timer(call->loop, &attempt->timer,
+		               min_i64(now + patience_us, call->deadline_us));
+}
+
+/* --- life ----------------------------------------------------------------------------------- */
+
+void attempt_init(struct attempt *attempt, struct call *call)
+{
+	attempt->call = call;
+	attempt->timer.fire = on_timer;
+	attempt->waiter.grant = on_grant;
+	attempt->granted.fn = on_granted;
+	exchange_init(&attempt->exchange, call->request->max_response);
+	attempt->exchange.done = exchanged;
+	bytes_init(&attempt->url, 64U << 10);
+}
+
+void attempt_cancel(struct attempt *attempt)
+{
+	struct call *call = attempt->call;
+
+	if (attempt->state == ATTEMPT_IDLE)
+		return;
+	loop_clear_timer(call->loop, &attempt->timer);
+	if (attempt->state == ATTEMPT_SENT)
+		call->loop->transport->cancel(call->loop->transport, &attempt->exchange);
+
+	service_lock(call->service);
+	if (attempt->state == ATTEMPT_QUEUED && attempt->waiter.granted)
+		attempt->placed = true;
+	else if (attempt->state == ATTEMPT_QUEUED)
+		bulkhead_abandon(&call->route->bulkhead, &attempt->waiter);
+	attempt->outcome = ROLLCALL_CANCELLED;
+	give_back(attempt, false, 0, now_us(attempt));
+	call->service->attempts[ROLLCALL_CANCELLED]++;
+	service_unlock(call->service);
+	loop_unpost(call->loop, &attempt->granted);
+	attempt->state = ATTEMPT_IDLE;
+}
+
+void attempt_fini(struct attempt *attempt)
+{
+	attempt_cancel(attempt);
+	member_unref(attempt->member);
+	attempt->member = NULL;
+	exchange_fini(&attempt->exchange);
+	bytes_fini(&attempt->url);
+}

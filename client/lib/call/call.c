@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: MIT */
+/* A call around its attempts: fallback, deadline, retries with budget, hedge. */
+#include "lib/call/call.h"
+
+#include "lib/policy/backoff.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RETRY_AFTER_MOST_S  86400
+#define HEDGE_SAMPLES_LEAST 20
+
+/* --- requests ------------------------------------------------------------------------------- */
+
+static bool plain(const char *text, bool blanks)
+{
+	for (; *text != '\0'; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c < ' ' || c == 0x7f || (c == ' ' && !blanks))
+			return false;
+	}
+	return true;
+}
+
+static bool valid_headers(const rollcall_request *request)
+{
+	if (request->header_count > HEADERS_MOST)
+		return false;
+	for (size_t i = 0; i < request->header_count; i++) {
+		const rollcall_pair *header = &request->headers[i];
+
+		if (header->name == NULL || header->value == NULL || header->name[0] == '\0' ||
+		    !plain(header->name, false) || strpbrk(header->name, ":;") != NULL ||
+		    !plain(header->value, true))
+			return false;
+	}
+	return true;
+}
+
+int call_check_request(const rollcall_request *given, rollcall_request *request)
+{
+	rollcall_request_init(request);
+	if (given == NULL)
+		return -EINVAL;
+	int r = sized_in(request, sizeof(*request), given, given->size);
+	if (r < 0)
+		return r;
+	if (request->method == NULL)
+		request->method = "GET";
+	if (request->path == NULL)
+		request->path = "/";
+	if (request->max_response == 0 || request->path[0] != '/' || !plain(request->path, false) ||
+	    request->method[0] == '\0' || !plain(request->method, false) ||
+	    (request->key != NULL && !plain(request->key, true)) ||
+	    (request->body == NULL && request->body_len > 0) ||
+	    request->idempotent > ROLLCALL_IDEMPOTENT_NO || !valid_headers(request))
+		return -EINVAL;
+	return 0;
+}
+
+static bool may_repeat(const rollcall_request *request)
+{
+	static const char *const idempotent[] = {"GET",    "HEAD",    "PUT",
+	                                         "DELETE", "OPTIONS", "TRACE"};
+
+	if (request->key != NULL)
+		return true;
+	if (request->idempotent != ROLLCALL_IDEMPOTENT_AUTO)
+		return request->idempotent == ROLLCALL_IDEMPOTENT_YES;
+	for (size_t i = 0; i < ARRAY_LEN(idempotent); i++)
+		if (strcmp(request->method, idempotent[i]) == 0)
+			return true;
+	return false;
+}
+
+int64_t call_deadline(struct service *service, const rollcall_request *request, int64_t now_us)
+{
+	service_lock(service);
+	uint32_t total_ms = service_route(service, request->path)->policy.time.total_ms;
+	service_unlock(service);
+	if (request->timeout_ms > 0 && (total_ms == 0 || request->timeout_ms < total_ms))
+		total_ms = request->timeout_ms;
+	return total_ms == 0 ? NO_DEADLINE : now_us + us_of_ms(total_ms);
+}
+
+/* --- the end -------------------------------------------------------------------------------- */
+
+static void fini(struct call *call)
+{
+	loop_clear_timer(call->loop, &call->timer);
+	for (size_t i = 0; i < ARRAY_LEN(call->attempts); i++)
+		attempt_fini(&call->attempts[i]);
+	for (size_t i = 0; i < call->tried_count; i++)
+		member_unref(call->tried[i]);
+	call->tried_count = 0;
+	free(call->tracestate);
+	call->tracestate = NULL;
+	call->has_ended = true;
+}
+
+void call_fall_back(struct call *call)
+{
+	rollcall_response *response = call->response;
+
+	if (response->outcome <= ROLLCALL_CLIENT_ERR || call->policy.fallback == NULL)
+		return;
+	service_lock(call->service);
+	call->service->fallbacks++;
+	service_unlock(call->service);
+	int r = call->policy.fallback(response->outcome, call->request, response,
+	                              call->policy.user);
+	response->from_fallback = r >= 0;
+	response->error = r < 0 ? r : 0;
+}
+
+static void finish(struct call *call)
+{
+	rollcall_response *response = call->response;
+
+	fini(call);
+	response->attempts = call->sent;
+	response->elapsed_us = env_now(&call->client->env) - call->began_us;
+	service_lock(call->service);
+	call->service->calls[response->outcome]++;
+	service_unlock(call->service);
+	call->ended(call);
+}
+
+void call_cancel(struct call *call)
+{
+	if (!call->has_ended)
+		fini(call);
+}
+
+/* --- results -------------------------------------------------------------------------------- */
+
+static void keep_result(struct call *call, struct attempt *attempt)
+{
+	rollcall_response *response = call->response;
+	struct exchange *exchange = &attempt->exchange;
+	size_t len = 0;
+
+	free(response->body);
+	free(response->headers);
+	response->body_len = 0;
+	response->body = bytes_take(&exchange->answer, &response->body_len);
+	response->headers = bytes_take(&exchange->head, &len);
+	response->status = exchange->error == 0 ? exchange->status : 0;
+	response->outcome = attempt->outcome;
+	response->error = attempt->error;
+	response->instance[0] = '\0';
+	if (attempt->member != NULL)
+		memcpy(response->instance, attempt->member->info.id,
+		       strlen(attempt->member->info.id) + 1);
+}
+
+static void set_refused(rollcall_response *response, rollcall_class refused)
+{
+	if (response->size >= offsetof(rollcall_response, refused) + sizeof(response->refused))
+		response->refused = refused;
+}
+
+/* What this client refused to send says less than how an attempt before it ended. */
+static void take_result(struct call *call, struct attempt *attempt)
+{
+	bool refused = attempt->outcome > ROLLCALL_UNKNOWN;
+
+	if (!refused || !call->has_result)
+		keep_result(call, attempt);
+	call->has_result |= !refused;
+	set_refused(call->response, refused ? attempt->outcome : ROLLCALL_OK);
+}
+
+static bool is_good(const struct attempt *attempt)
+{
+	return attempt->outcome == ROLLCALL_OK ||
+	       (attempt->outcome == ROLLCALL_CLIENT_ERR && attempt->exchange.status != 429 &&
+	        attempt->exchange.status != 408);
+}
+
+/* --- retries -------------------------------------------------------------------------------- */
+
+static bool is_retryable(const struct call *call, const struct attempt *attempt)
+{
+	const rollcall_policy *policy = &call->policy;
+
+	if (attempt->local || call->request->retry_attempt > 0 || call->pausing ||
+	    call->number > policy->retry.max_retries ||
+	    head_number(call->response->headers, "X-No-Retry") == 1)
+		return false;
+	switch (attempt->outcome) {
+	case ROLLCALL_NOT_SENT:
+		return true;
+	case ROLLCALL_SERVER_ERR:
+		return call->safe && policy->retry.retry_5xx;
+	case ROLLCALL_UNKNOWN:
+		return call->safe && policy->retry.retry_unknown;
+	case ROLLCALL_CLIENT_ERR: /* 429 and 408: refused before anything was done */
+		return true;
+	case ROLLCALL_OK:
+	case ROLLCALL_REJECT_OPEN:
+	case ROLLCALL_REJECT_BULKHEAD:
+	case ROLLCALL_REJECT_RATE:
+	case ROLLCALL_REJECT_THROTTLE:
+	case ROLLCALL_REJECT_DEADLINE:
+	case ROLLCALL_NO_INSTANCE:
+	case ROLLCALL_CANCELLED:
+	default:
+		return false;
+	}
+}
+
+/* @return whether a pause before a retry was found that the call has time for */
+static bool pause_before_retry(struct call *call, int64_t now, int64_t *ret_pause_us)
+{
+	const rollcall_policy *policy = &call->policy;
+	int64_t asked = head_number(call->response->headers, "Retry-After");
+	struct backoff rule = {
+		.base_ms = policy->retry.base_ms,
+		.max_ms = policy->retry.max_ms,
+		.jitter = policy->retry.jitter,
+		.recap = policy->retry.recap != 0,
+	};
+
+	if (asked >= 0) {
+		*ret_pause_us = min_i64(asked, RETRY_AFTER_MOST_S) * US_PER_S;
+	} else {
+		call->pause_us =
+			backoff_us(&rule, call->number - 1, call->pause_us, &call->client->env);
+		*ret_pause_us = call->pause_us;
+	}
+	if (call->deadline_us != NO_DEADLINE)
+		return *ret_pause_us + us_of_ms(policy->time.min_start_ms) <=
+		       call->deadline_us - now;
+	/* Without a deadline of ours, an answer must not set one of hours. */
+	return asked < 0 || *ret_pause_us <= us_of_ms(policy->retry.max_ms);
+}
+
+/* @return whether a retry is under way */
+static bool retry(struct call *call, const struct attempt *attempt)
+{
+	const rollcall_policy *policy = &call->policy;
+	struct service *service = call->service;
+	int64_t now = env_now(&call->client->env);
+
+	if (!is_retryable(call, attempt))
+		return false;
+	int64_t pause_us;
+	bool in_time = pause_before_retry(call, now, &pause_us);
+
+	service_lock(service);
+	bool allowed = in_time && budget_retry(&call->route->budget, policy->retry.budget_ratio,
+	                                       policy->retry.budget_min_per_s, now);
+	service->retries += allowed;
+	service->denied_deadline += !in_time;
+	service->denied_budget += in_time && !allowed;
+	service_unlock(service);
+	if (!allowed)
+		return false;
+	call->pausing = true;
+	loop_set_timer(call->loop, &call->timer, now + pause_us);
+	return true;
+}
+
+/* --- hedging -------------------------------------------------------------------------------- */
+
+/* Locked. The latency that @p share of the attempts of late stayed below; -1: too few to tell. */
+static int64_t latency_at(const struct route *route, double share)
+{
+	uint64_t total = 0;
+	uint64_t below = 0;
+	double edge = 100;
+
+	for (size_t i = 0; i < ARRAY_LEN(route->latency); i++)
+		total += route->latency[i] + route->latency_before[i];
+	if (total < HEDGE_SAMPLES_LEAST)
+		return -1;
+	for (size_t i = 0; i < ARRAY_LEN(route->latency); i++, edge *= 1.189207) {
+		below += route->latency[i] + route->latency_before[i];
+		if ((double)below >= share * (double)total)
+			break;
+	}
+	return (int64_t)edge;
+}
+
+/* Locked. */
+static bool may_hedge(struct call *call, int64_t now)
+{
+	const rollcall_policy *policy = &call->policy;
+	struct route *route = call->route;
+
+	return breaker_state(&route->breaker) == ROLLCALL_BREAKER_CLOSED &&
+	       (route->throttle == NULL || policy->throttle.k <= 0 ||
+	        throttle_probability(route->throttle, policy->throttle.k, now) <= 0) &&
+	       budget_has(&route->budget, policy->retry.budget_ratio,
+	                  policy->retry.budget_min_per_s, now) &&
+	       call->service->set != NULL && call->service->set->count > 1;
+}
+
+/* @return whether the second copy is on its way */
+static bool hedge(struct call *call)
+{
+	const rollcall_policy *policy = &call->policy;
+	int64_t now = env_now(&call->client->env);
+
+	if (!policy->hedge.on || call->hedged || !call->safe || call->request->retry_attempt > 0)
+		return false;
+	service_lock(call->service);
+	bool allowed = may_hedge(call, now) &&
+	               budget_retry(&call->route->hedges, policy->hedge.max_extra, 0, now);
+	call->service->hedges += allowed;
+	service_unlock(call->service);
+	if (!allowed)
+		return false;
+	call->hedged = true;
+	loop_clear_timer(call->loop, &call->timer);
+	attempt_start(&call->attempts[1], true);
+	return true;
+}
+
+static void plan_hedge(struct call *call)
+{
+	const rollcall_policy *policy = &call->policy;
+	int64_t delay_us;
+
+	if (!policy->hedge.on || call->hedged || !call->safe)
+		return;
+	service_lock(call->service);
+	delay_us = latency_at(call->route, policy->hedge.percentile);
+	service_unlock(call->service);
+	if (delay_us < 0)
+		return;
+	delay_us = max_i64(delay_us, us_of_ms(policy->hedge.min_delay_ms));
+	loop_set_timer(call->loop, &call->timer, env_now(&call->client->env) + delay_us);
+}
+
+/* --- attempts ------------------------------------------------------------------------------- */
+
+static void next_attempt(struct call *call)
+{
+	call->pausing = false;
+	call->number++;
+	plan_hedge(call);
+	attempt_start(&call->attempts[0], false); /* may end the call */
+}
+
+static void on_timer(struct timer *timer)
+{
+	struct call *call = container_of(timer, struct call, timer);
+
+	if (call->pausing)
+		next_attempt(call);
+	else
+		(void)hedge(call);
+}
+
+void call_attempt_ended(struct call *call, struct attempt *attempt)
+{
+	struct attempt *other = &call->attempts[attempt == &call->attempts[0]];
+	bool other_runs = other->state != ATTEMPT_IDLE;
+
+	if (is_good(attempt)) {
+		loop_clear_timer(call->loop, &call->timer);
+		attempt_cancel(other);
+		take_result(call, attempt);
+		if (attempt->hedge) {
+			service_lock(call->service);
+			call->service->hedges_won++;
+			service_unlock(call->service);
+		}
+		finish(call);
+		return;
+	}
+	take_result(call, attempt);
+	if (other_runs)
+		return; /* it may do better */
+	if (attempt->hedge && attempt->outcome > ROLLCALL_UNKNOWN)
+		attempt = other; /* which decides whether there is a retry */
+	loop_clear_timer(call->loop, &call->timer);
+	if (is_retryable(call, attempt) && hedge(call))
+		return;
+	if (!retry(call, attempt))
+		finish(call);
+}
+
+void call_begin(struct call *call)
+{
+	struct service *service = call->service;
+
+	service_lock(service);
+	call->route = service_route(service, call->request->path);
+	call->policy = call->route->policy;
+	budget_request(&call->route->budget, call->began_us);
+	budget_request(&call->route->hedges, call->began_us);
+	service_unlock(service);
+
+	call->safe = may_repeat(call->request);
+	call->timer.fire = on_timer;
+	trace_begin(call);
+	for (size_t i = 0; i < ARRAY_LEN(call->attempts); i++)
+		attempt_init(&call->attempts[i], call);
+	next_attempt(call);
+}

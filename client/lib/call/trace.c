@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/* W3C Trace Context: "00-<32 hex: trace>-<16 hex: span>-<2 hex: flags>". */
+#include "lib/call/trace.h"
+
+#include "lib/call/call.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define SAMPLED            1
+#define STATE_MOST         4096
+#define STATE_ENTRIES_MOST 32
+
+/* --- traceparent ---------------------------------------------------------------------------- */
+
+/* So many lower-case hex digits, and then @p end? Reads nothing behind a shorter text. */
+static bool is_field(const char *text, size_t len, char end)
+{
+	return strspn(text, "0123456789abcdef") == len && text[len] == end;
+}
+
+static bool is_zero(const char *text, size_t len)
+{
+	return strspn(text, "0") >= len;
+}
+
+bool trace_parse(const char *text, struct trace_parent *ret_parent)
+{
+	if (!is_field(text, 2, '-') || !is_field(text + 3, 32, '-') ||
+	    !is_field(text + 36, 16, '-') || is_zero(text + 3, 32) || is_zero(text + 36, 16))
+		return false;
+	/* A higher version may go on after what this one knows, version 00 may not. */
+	bool ends = is_field(text + 53, 2, '\0');
+	bool goes_on = is_field(text + 53, 2, '-') && strncmp(text, "00", 2) != 0;
+	if ((!ends && !goes_on) || strncmp(text, "ff", 2) == 0)
+		return false;
+
+	memcpy(ret_parent->trace, text + 3, 32);
+	memcpy(ret_parent->span, text + 36, 16);
+	ret_parent->trace[32] = ret_parent->span[16] = '\0';
+	ret_parent->sampled = (strtoul(text + 53, NULL, 16) & SAMPLED) != 0;
+	return true;
+}
+
+const char *trace_parent_of(const rollcall_request *request)
+{
+	const char *found = NULL;
+
+	if (request->traceparent != NULL)
+		return request->traceparent;
+	for (size_t i = 0; i < request->header_count; i++) {
+		if (strcasecmp(request->headers[i].name, "traceparent") != 0)
+			continue;
+		if (found != NULL)
+			return NULL;
+		found = request->headers[i].value;
+	}
+	return found;
+}
+
+/* --- tracestate ----------------------------------------------------------------------------- */
+
+/* It goes on as it came, so only that it may stand in a header and is within its limits. */
+static bool valid_state(const char *text)
+{
+	unsigned entries = 0;
+
+	for (const char *c = text; *c != '\0'; c++)
+		if ((*c < ' ' || *c > '~') && *c != '\t')
+			return false;
+	while (*text != '\0') {
+		size_t len = strcspn(text, ",");
+
+		entries += strspn(text, " \t") < len;
+		text += len;
+		text += *text == ',';
+	}
+	return entries > 0 && entries <= STATE_ENTRIES_MOST;
+}
+
+char *trace_state_of(const rollcall_request *request)
+{
+	struct bytes joined;
+	bool first = true;
+	size_t len;
+
+	bytes_init(&joined, STATE_MOST);
+	if (request->tracestate != NULL)
+		bytes_put(&joined, request->tracestate);
+	for (size_t i = 0; i < request->header_count && request->tracestate == NULL; i++) {
+		if (strcasecmp(request->headers[i].name, "tracestate") != 0)
+			continue;
+		bytes_put(&joined, first ? "" : ",");
+		bytes_put(&joined, request->headers[i].value);
+		first = false;
+	}
+	char *state = bytes_take(&joined, &len);
+	bytes_fini(&joined);
+	if (state != NULL && !valid_state(state)) {
+		free(state);
+		state = NULL;
+	}
+	return state;
+}
+
+/* --- the trace of a call -------------------------------------------------------------------- */
+
+/* A 64-bit number in hex; snprintf() would cost more than all else here. */
+static void put_hex(char *out, uint64_t value)
+{
+	for (int i = 15; i >= 0; i--) {
+		out[i] = "0123456789abcdef"[value & 15];
+		value >>= 4;
+	}
+}
+
+void trace_begin(struct call *call)
+{
+	const char *text = trace_parent_of(call->request);
+	struct trace_parent parent;
+
+	if (text != NULL && trace_parse(text, &parent)) {
+		memcpy(call->trace, parent.trace, sizeof(call->trace));
+		call->sampled = parent.sampled;
+		call->tracestate = trace_state_of(call->request);
+		return;
+	}
+	put_hex(call->trace, env_random(&call->client->env) | 1); /* all zero is not valid */
+	put_hex(call->trace + 16, env_random(&call->client->env));
+}
+
+void trace_attempt(const struct call *call, char *out)
+{
+	memcpy(out, "00-", sizeof("00-"));
+	memcpy(out + 3, call->trace, 32);
+	out[35] = '-';
+	put_hex(out + 36, env_random(&call->client->env) | 1);
+	memcpy(out + 52, call->sampled ? "-01" : "-00", 4);
+}

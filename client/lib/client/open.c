@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+#include "lib/core/client.h"
+
+#include "lib/base/version.h"
+#include "lib/policy/policy.h"
+#include "lib/policy/strategy.h"
+#include "lib/service/service.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define IDLE_LOOPS_MOST 64
+
+bool client_valid_service(const char *name)
+{
+	if (name == NULL || isalnum((unsigned char)name[0]) == 0)
+		return false;
+	size_t len =
+		strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
+	return name[len] == '\0' && len <= SERVICE_NAME_MOST;
+}
+
+/* --- loops of blocking calls ---------------------------------------------------------------- */
+
+static struct transport *make_transport(rollcall_client *client)
+{
+	struct transport_options options = {
+		.env = &client->env,
+		.ca_file = client->ca_file,
+		.user_agent = client->user_agent,
+	};
+	struct transport *transport = NULL;
+
+	if (client->make_transport != NULL)
+		(void)client->make_transport(&options, client->transport_arg, &transport);
+	else
+		(void)transport_curl_new(&options, &transport);
+	return transport;
+}
+
+struct call_loop *client_borrow_loop(rollcall_client *client)
+{
+	(void)pthread_mutex_lock(&client->pool_lock);
+	struct call_loop *loop = client->pool;
+	if (loop != NULL) {
+		client->pool = loop->next;
+		client->pool_count--;
+	}
+	(void)pthread_mutex_unlock(&client->pool_lock);
+	if (loop != NULL)
+		return loop;
+
+	loop = calloc(1, sizeof(*loop));
+	if (loop == NULL)
+		return NULL;
+	if (loop_init(&loop->loop, &client->env, make_transport(client)) < 0) {
+		free(loop);
+		return NULL;
+	}
+	return loop;
+}
+
+void client_return_loop(rollcall_client *client, struct call_loop *loop)
+{
+	bool kept;
+
+	(void)pthread_mutex_lock(&client->pool_lock);
+	kept = client->pool_count < IDLE_LOOPS_MOST;
+	if (kept) {
+		loop->next = client->pool;
+		client->pool = loop;
+		client->pool_count++;
+	}
+	(void)pthread_mutex_unlock(&client->pool_lock);
+	if (!kept) {
+		loop_fini(&loop->loop);
+		free(loop);
+	}
+}
+
+static void free_pool(rollcall_client *client)
+{
+	bool forked = client_forked(client);
+
+	while (client->pool != NULL) {
+		struct call_loop *loop = client->pool;
+
+		client->pool = loop->next;
+		if (forked)
+			loop->loop.transport->free(loop->loop.transport, true);
+		else
+			loop_fini(&loop->loop);
+		free(loop);
+	}
+}
+
+/* --- open ----------------------------------------------------------------------------------- */
+
+void rollcall_options_init_sized(rollcall_options *options, size_t size)
+{
+	rollcall_options defaults = {
+		.size = size,
+		.registry = "http://127.0.0.1:7655",
+		.cache_ttl_ms = 30000,
+		.discover_timeout_ms = 3000,
+		.registry_timeout_ms = 2000,
+		.registry_connect_ms = 1000,
+		.retry_base_ms = 500,
+		.retry_max_ms = 15000,
+		.max_services = 4096,
+		.max_watches = 32,
+	};
+
+	memset(options, 0, size);
+	memcpy(options, &defaults, size < sizeof(defaults) ? size : sizeof(defaults));
+}
+
+static bool valid(const rollcall_options *options)
+{
+	return options->cache_ttl_ms >= 10 && options->cache_ttl_ms <= 3600000 &&
+	       options->registry_timeout_ms >= 1 && options->registry_timeout_ms <= 600000 &&
+	       options->registry_connect_ms >= 1 && options->retry_base_ms >= 1 &&
+	       options->retry_base_ms <= options->retry_max_ms &&
+	       options->retry_max_ms <= 3600000 &&
+	       (options->token == NULL || strpbrk(options->token, "\r\n") == NULL);
+}
+
+static void client_free(rollcall_client *client)
+{
+	registry_fini(&client->registry);
+	free(client->ca_file);
+	free(client->user_agent);
+	free(client);
+}
+
+static int copy_texts(rollcall_client *client)
+{
+	char agent[64];
+	const char *given = client->options.user_agent;
+
+	(void)snprintf(agent, sizeof(agent), "librollcall/%s", client_version_text);
+	client->user_agent = text_copy(given != NULL ? given : agent);
+	client->ca_file = text_copy(client->options.ca_file);
+	if (client->user_agent == NULL ||
+	    (client->options.ca_file != NULL && client->ca_file == NULL))
+		return -ENOMEM;
+	return 0;
+}
+
+static int start_engine(rollcall_client *client)
+{
+	struct transport_options options = {
+		.env = &client->env,
+		.ca_file = client->ca_file,
+		.user_agent = client->user_agent,
+	};
+	struct transport *transport = NULL;
+
+	int r = client->make_transport != NULL
+	                ? client->make_transport(&options, client->transport_arg, &transport)
+	                : transport_curl_new(&options, &transport);
+	if (r < 0)
+		return r;
+	return engine_init(&client->engine, &client->env, transport);
+}
+
+int client_open(const rollcall_options *given, transport_fn make, void *arg,
+                rollcall_client **ret_client)
+{
+	rollcall_client *client = calloc(1, sizeof(*client));
+	int r;
+
+	if (client == NULL)
+		return -ENOMEM;
+	rollcall_options_init(&client->options);
+	r = given == NULL ? 0
+	                  : sized_in(&client->options, sizeof(client->options), given, given->size);
+	if (r == 0 && !valid(&client->options))
+		r = -EINVAL;
+	if (r < 0)
+		goto fail;
+	if (client->options.registry == NULL)
+		client->options.registry = "http://127.0.0.1:7655";
+	if (client->options.strategy == NULL)
+		client->options.strategy = &strategy_p2c;
+	env_init(&client->env, &client->options.env);
+	client->make_transport = make;
+	client->transport_arg = arg;
+	rollcall_policy_default(&client->default_policy);
+	r = copy_texts(client);
+	if (r < 0)
+		goto fail;
+	r = registry_init(&client->registry, &client->engine,
+	                  &(struct registry_options){
+				  .addresses = client->options.registry,
+				  .token = client->options.token,
+				  .timeout_ms = client->options.registry_timeout_ms,
+				  .connect_ms = client->options.registry_connect_ms,
+			  });
+	if (r < 0)
+		goto fail;
+	r = start_engine(client);
+	if (r < 0)
+		goto fail;
+	(void)pthread_mutex_init(&client->pool_lock,
+	                         NULL); /* cannot fail with default attributes */
+	if (client->options.thread)
+		r = engine_thread_start(&client->engine);
+	if (r < 0) {
+		(void)rollcall_close(client, 0);
+		return r;
+	}
+	*ret_client = client;
+	return 0;
+
+fail:
+	client_free(client);
+	return r;
+}
+
+int rollcall_open(const rollcall_options *options, rollcall_client **ret_client)
+{
+	return ret_client == NULL ? -EINVAL : client_open(options, NULL, NULL, ret_client);
+}
+
+/* @return whether the calling thread is in a callback, which cannot outlive its client */
+static bool in_callback(rollcall_client *client)
+{
+	engine_lock(&client->engine);
+	bool inside = engine_in_callback(&client->engine);
+	engine_unlock(&client->engine);
+	return inside;
+}
+
+int rollcall_close(rollcall_client *client, uint32_t timeout_ms)
+{
+	int r = 0;
+
+	if (client == NULL)
+		return 0;
+	if (!client_forked(client)) {
+		if (in_callback(client))
+			return -EDEADLK;
+		engine_lock(&client->engine);
+		engine_silence(&client->engine);
+		r = registrations_close(client, env_now(&client->env) + us_of_ms(timeout_ms));
+		engine_unlock(&client->engine);
+		engine_thread_stop(&client->engine);
+		engine_lock(&client->engine);
+		async_calls_free(client);
+		registrations_free(client);
+		watches_free(client);
+		engine_unlock(&client->engine);
+	} else {
+		async_calls_free(client);
+		registrations_free(client);
+		watches_free(client);
+	}
+	services_free(client);
+	free_pool(client);
+	engine_fini(&client->engine);
+	client_free(client);
+	return r;
+}
+
+/* --- running -------------------------------------------------------------------------------- */
+
+int rollcall_thread_start(rollcall_client *client)
+{
+	return client_forked(client) ? -ECHILD : engine_thread_start(&client->engine);
+}
+
+int rollcall_thread_stop(rollcall_client *client)
+{
+	if (client_forked(client))
+		return -ECHILD;
+	if (in_callback(client))
+		return -EDEADLK;
+	engine_thread_stop(&client->engine);
+	return 0;
+}
+
+int rollcall_get_fd(rollcall_client *client)
+{
+	struct engine *engine = &client->engine;
+
+	if (client_forked(client))
+		return -ECHILD;
+	engine_lock(engine);
+	int fd = engine->loop.transport->fd(engine->loop.transport);
+	if (fd >= 0 && !engine->polled) {
+		engine->polled = true;
+		loop_wake(&engine->loop); /* so that the first process() sets the alarm */
+	}
+	engine_unlock(engine);
+	return fd;
+}
+
+int rollcall_get_timeout(rollcall_client *client)
+{
+	struct engine *engine = &client->engine;
+
+	if (client_forked(client))
+		return -ECHILD;
+	engine_lock(engine);
+	int64_t due = engine_next_due(engine);
+	engine_unlock(engine);
+	if (due < 0)
+		return -1;
+	int64_t wait_us = max_i64(0, due - env_now(&client->env));
+	return (int)min_i64((wait_us + 999) / US_PER_MS, INT32_MAX);
+}
+
+int rollcall_process(rollcall_client *client)
+{
+	return client_forked(client) ? -ECHILD : engine_process(&client->engine);
+}
+
+static bool never(void *arg)
+{
+	(void)arg;
+	return false;
+}
+
+int rollcall_wait(rollcall_client *client, uint32_t timeout_ms)
+{
+	if (client_forked(client))
+		return -ECHILD;
+	engine_lock(&client->engine);
+	(void)engine_run(&client->engine, never, NULL,
+	                 env_now(&client->env) + us_of_ms(timeout_ms));
+	engine_unlock(&client->engine);
+	return 0;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/** How long to pause before a retry. Pure. */
+#pragma once
+
+#include "lib/base/env.h"
+#include "rollcall.h"
+
+#include <stdbool.h>
+
+struct backoff {
+	uint32_t base_ms;
+	uint32_t max_ms;
+	rollcall_jitter jitter;
+	bool recap; /* max_ms holds after jitter too */
+};
+
+/**
+ * @param n  0 for the first retry
+ * @param previous_us  the pause before; 0 at first. Read for ROLLCALL_J_DECORR only
+ */
+int64_t backoff_us(const struct backoff *rule, unsigned n, int64_t previous_us,
+                   const struct env *env);

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+#include "lib/policy/bulkhead.h"
+
+#include "lib/base/util.h"
+
+static double clamp(double value, double least, double most)
+{
+	return value < least ? least : value > most ? most : value;
+}
+
+uint32_t bulkhead_limit(const struct bulkhead *bulkhead, const rollcall_policy *policy)
+{
+	if (policy->bulkhead.max_inflight == 0)
+		return UINT32_MAX;
+	if (policy->bulkhead.limit == ROLLCALL_L_FIXED || bulkhead->limit == 0)
+		return policy->bulkhead.max_inflight;
+	return (uint32_t)bulkhead->limit;
+}
+
+enum bulkhead_entry bulkhead_enter(struct bulkhead *bulkhead, const rollcall_policy *policy,
+                                   struct bulkhead_waiter *waiter)
+{
+	if (bulkhead->inflight < bulkhead_limit(bulkhead, policy) && bulkhead->first == NULL) {
+		bulkhead->inflight++;
+		return BULKHEAD_ENTERED;
+	}
+	if (bulkhead->queued >= policy->bulkhead.max_queue || policy->bulkhead.max_wait_ms == 0)
+		return BULKHEAD_REJECTED;
+
+	waiter->next = NULL;
+	waiter->prev = bulkhead->last;
+	waiter->queued = true;
+	waiter->granted = false;
+	if (bulkhead->last != NULL)
+		bulkhead->last->next = waiter;
+	else
+		bulkhead->first = waiter;
+	bulkhead->last = waiter;
+	bulkhead->queued++;
+	return BULKHEAD_QUEUED;
+}
+
+void bulkhead_abandon(struct bulkhead *bulkhead, struct bulkhead_waiter *waiter)
+{
+	if (!waiter->queued)
+		return;
+	if (waiter->prev != NULL)
+		waiter->prev->next = waiter->next;
+	else
+		bulkhead->first = waiter->next;
+	if (waiter->next != NULL)
+		waiter->next->prev = waiter->prev;
+	else
+		bulkhead->last = waiter->prev;
+	waiter->queued = false;
+	bulkhead->queued--;
+}
+
+/* Grows by one only while the limit is being used, so that it does not creep up when idle. */
+static double aimd(const struct bulkhead *bulkhead, double limit, bool drop)
+{
+	if (drop)
+		return limit * 0.9;
+	return 2.0 * bulkhead->inflight >= limit ? limit + 1 : limit;
+}
+
+/* The allowance for a queue is given only while latency does not grow: otherwise the limit would
+ * creep up under mild overload. A drop counts whatever its latency: a constant timeout shows none.
+ */
+static double gradient2(struct bulkhead *bulkhead, double limit, bool drop, double latency)
+{
+	if (drop)
+		return limit * 0.9;
+
+	bulkhead->short_us += (latency - bulkhead->short_us) * 0.1;
+	bulkhead->long_us += (latency - bulkhead->long_us) * (1.0 / 600);
+	if (bulkhead->long_us == 0 || bulkhead->short_us == 0)
+		return limit;
+	if (bulkhead->long_us > 2 * bulkhead->short_us)
+		bulkhead->long_us *= 0.95; /* recovers from a long slow time */
+
+	double gradient = clamp(1.5 * bulkhead->long_us / bulkhead->short_us, 0.5, 1);
+	double queue = gradient < 1 ? 0 : 4;
+
+	if (2.0 * bulkhead->inflight < limit)
+		return limit; /* not what holds it back */
+	return 0.8 * limit + 0.2 * (gradient * limit + queue);
+}
+
+static void learn(struct bulkhead *bulkhead, const rollcall_policy *policy, bool drop,
+                  int64_t latency_us)
+{
+	double latency = (double)latency_us;
+
+	if (bulkhead->limit == 0)
+		bulkhead->limit = policy->bulkhead.max_inflight;
+	if (bulkhead->long_us == 0)
+		bulkhead->long_us = bulkhead->short_us = latency;
+	bulkhead->limit = policy->bulkhead.limit == ROLLCALL_L_AIMD
+	                          ? aimd(bulkhead, bulkhead->limit, drop)
+	                          : gradient2(bulkhead, bulkhead->limit, drop, latency);
+	bulkhead->limit =
+		clamp(bulkhead->limit, policy->bulkhead.lim_min, policy->bulkhead.lim_max);
+}
+
+void bulkhead_leave(struct bulkhead *bulkhead, const rollcall_policy *policy,
+                    enum bulkhead_result result, int64_t latency_us)
+{
+	if (policy->bulkhead.limit != ROLLCALL_L_FIXED && result != BULKHEAD_NOTHING)
+		learn(bulkhead, policy, result == BULKHEAD_DROP, latency_us);
+	bulkhead->inflight--;
+
+	while (bulkhead->first != NULL && bulkhead->inflight < bulkhead_limit(bulkhead, policy)) {
+		struct bulkhead_waiter *waiter = bulkhead->first;
+
+		bulkhead_abandon(bulkhead, waiter);
+		bulkhead->inflight++;
+		waiter->granted = true;
+		waiter->grant(waiter);
+	}
+}

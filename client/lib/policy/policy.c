@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+#include "lib/policy/policy.h"
+
+#include "lib/service/service.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const rollcall_policy safe = {
+	.time = {.total_ms = 10000, .attempt_ms = 3000, .connect_ms = 1000, .min_start_ms = 5},
+	.retry = {.max_retries = 2,
+                  .base_ms = 50,
+                  .max_ms = 2000,
+                  .jitter = ROLLCALL_J_FULL,
+                  .recap = 1,
+                  .budget_ratio = 0.2,
+                  .budget_min_per_s = 3,
+                  .retry_unknown = 1,
+                  .retry_5xx = 1,
+                  .avoid_tried = 1},
+	.breaker = {.mode = ROLLCALL_B_CONSEC,
+                    .failure_threshold = 5,
+                    .recovery_ms = 30000,
+                    .probes = 1,
+                    .window_ms = 10000,
+                    .min_calls = 20,
+                    .ratio = 0.5,
+                    .open_jitter = 0.1},
+	.bulkhead = {.max_inflight = 100,
+                     .max_queue = 100,
+                     .max_wait_ms = 100,
+                     .lim_min = 1,
+                     .lim_max = 1000},
+	.outlier = {.consec_5xx = 5,
+                    .consec_local = 5,
+                    .interval_ms = 10000,
+                    .base_ms = 30000,
+                    .max_ms = 300000,
+                    .max_percent = 10,
+                    .panic_percent = 50,
+                    .stdev_factor = 1.9,
+                    .min_hosts = 5,
+                    .min_volume = 100,
+                    .jitter = 0.1},
+	.throttle = {.window_ms = 120000},
+	.hedge = {.percentile = 0.95, .max_extra = 0.05, .min_delay_ms = 10},
+};
+
+static void hand_out(rollcall_policy *to, size_t size, rollcall_policy from)
+{
+	from.size = size;
+	memset(to, 0, size);
+	memcpy(to, &from, size < sizeof(from) ? size : sizeof(from));
+}
+
+void rollcall_policy_default_sized(rollcall_policy *policy, size_t size)
+{
+	hand_out(policy, size, safe);
+}
+
+void rollcall_policy_classic_sized(rollcall_policy *policy, size_t size)
+{
+	rollcall_policy classic = safe;
+
+	classic.time.total_ms = 0;
+	classic.time.attempt_ms = 30000;
+	classic.retry.max_retries = 3;
+	classic.retry.base_ms = 1000;
+	classic.retry.max_ms = 60000;
+	classic.retry.jitter = ROLLCALL_J_CLASSIC;
+	classic.retry.recap = 0;
+	classic.retry.budget_ratio = -1;
+	classic.retry.avoid_tried = 0;
+	classic.breaker.open_jitter = 0;
+	classic.bulkhead.max_inflight = ROLLCALL_CLASSIC_POOL_1;
+	classic.bulkhead.max_queue = 0;
+	classic.bulkhead.max_wait_ms = 0;
+	classic.outlier.consec_5xx = 0;
+	classic.outlier.consec_local = 0;
+	classic.outlier.stdev_factor = 0;
+	hand_out(policy, size, classic);
+}
+
+static bool share(double value)
+{
+	return value >= 0 && value <= 1;
+}
+
+static bool valid_retry(const rollcall_policy *policy)
+{
+	return policy->retry.max_retries <= 100 && policy->retry.base_ms <= policy->retry.max_ms &&
+	       policy->retry.max_ms <= 86400000 && policy->retry.jitter <= ROLLCALL_J_NONE &&
+	       policy->retry.budget_ratio <= 100 && policy->retry.budget_ratio >= -1;
+}
+
+static bool valid_breaker(const rollcall_policy *policy)
+{
+	return policy->breaker.mode <= ROLLCALL_B_RATIO && policy->breaker.failure_threshold >= 1 &&
+	       policy->breaker.probes >= 1 && policy->breaker.recovery_ms <= 86400000 &&
+	       policy->breaker.open_max_ms <= 86400000 && policy->breaker.window_ms >= 10 &&
+	       share(policy->breaker.ratio) && share(policy->breaker.slow_ratio) &&
+	       share(policy->breaker.open_jitter);
+}
+
+static bool valid_rest(const rollcall_policy *policy)
+{
+	return policy->bulkhead.limit <= ROLLCALL_L_GRADIENT2 && policy->bulkhead.lim_min >= 1 &&
+	       policy->bulkhead.lim_min <= policy->bulkhead.lim_max &&
+	       policy->outlier.max_percent <= 100 && policy->outlier.panic_percent <= 100 &&
+	       share(policy->outlier.jitter) && policy->outlier.stdev_factor >= 0 &&
+	       policy->rate.rate >= 0 && policy->rate.burst >= 0 && policy->throttle.k >= 0 &&
+	       (policy->throttle.k <= 0 || policy->throttle.window_ms >= 120) &&
+	       share(policy->hedge.percentile) && share(policy->hedge.max_extra) &&
+	       share(policy->fault.abort_p) && share(policy->fault.delay_p) &&
+	       policy->fault.abort_status >= 0 && policy->fault.abort_status <= 599;
+}
+
+bool policy_valid(const rollcall_policy *policy)
+{
+	return policy->time.attempt_ms >= 1 && policy->time.attempt_ms <= 86400000 &&
+	       policy->time.total_ms <= 86400000 && valid_retry(policy) && valid_breaker(policy) &&
+	       valid_rest(policy);
+}
+
+/* --- setting them --------------------------------------------------------------------------- */
+
+static struct route *route_named(struct service *service, const char *prefix)
+{
+	if (prefix[0] == '\0')
+		return &service->base;
+	for (struct route *route = service->routes; route != NULL; route = route->next)
+		if (strcmp(route->prefix, prefix) == 0)
+			return route;
+	return NULL;
+}
+
+static int add_route(struct service *service, const char *prefix, const rollcall_policy *policy)
+{
+	struct route **at = &service->routes;
+	struct route *route;
+
+	if (service->route_count >= ROUTES_MOST)
+		return -ENOSPC;
+	route = malloc(sizeof(*route));
+	if (route == NULL)
+		return -ENOMEM;
+	int r = route_init(route, prefix, policy);
+	if (r < 0) {
+		route_fini(route);
+		free(route);
+		return r;
+	}
+	while (*at != NULL && strlen((*at)->prefix) >= strlen(prefix))
+		at = &(*at)->next;
+	route->next = *at;
+	*at = route;
+	service->route_count++;
+	return 0;
+}
+
+static int set_service_policy(rollcall_client *client, const char *name, const char *prefix,
+                              const rollcall_policy *policy)
+{
+	struct service *service = NULL;
+	int r = service_get(client, name, &service);
+
+	if (service == NULL)
+		return r;
+	service_lock(service);
+	struct route *route = route_named(service, prefix);
+	r = route != NULL ? route_set_policy(route, policy) : add_route(service, prefix, policy);
+	service_unlock(service);
+	return r;
+}
+
+int rollcall_set_policy(rollcall_client *client, const char *service, const char *route_prefix,
+                        const rollcall_policy *given)
+{
+	rollcall_policy policy;
+
+	if (client == NULL || given == NULL)
+		return -EINVAL;
+	if (client_forked(client))
+		return -ECHILD;
+	rollcall_policy_default(&policy);
+	int r = sized_in(&policy, sizeof(policy), given, given->size);
+	if (r < 0)
+		return r;
+	if (!policy_valid(&policy))
+		return -EINVAL;
+	if (service != NULL)
+		return set_service_policy(client, service, route_prefix == NULL ? "" : route_prefix,
+		                          &policy);
+	if (route_prefix != NULL)
+		return -EINVAL;
+	engine_lock(&client->engine);
+	client->default_policy = policy;
+	engine_unlock(&client->engine);
+	return 0;
+}
+
+int rollcall_breaker_force(rollcall_client *client, const char *name, rollcall_force force)
+{
+	struct service *service;
+
+	if (client == NULL || name == NULL || force > ROLLCALL_FORCE_CLOSED)
+		return -EINVAL;
+	if (client_forked(client))
+		return -ECHILD;
+	int r = service_get(client, name, &service);
+	if (r < 0)
+		return r;
+	service_lock(service);
+	breaker_force(&service->base.breaker, force);
+	for (struct route *route = service->routes; route != NULL; route = route->next)
+		breaker_force(&route->breaker, force);
+	service_unlock(service);
+	return 0;
+}

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One registration's life. A single timer drives it and at most one request is under way:
+ *
+ *	no host known   GET /healthz, for the local address of that connection
+ *	not registered  PUT the record
+ *	drain wanted    tell the registry
+ *	else            heartbeat, on a fixed grid with jitter, so that many stay spread out
+ *
+ * Whatever fails is tried again after a pause, for ever; 404 to a heartbeat leads back to PUT.
+ *
+ * The registry renews the lease for a record and for a heartbeat, not for a status, at a time
+ * between the request and its answer: so a second timer runs from when the request was sent.
+ */
+#include "lib/registration/registration.h"
+
+#include "lib/policy/backoff.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void advance(rollcall_registration *registration);
+
+static struct engine *engine_of(const rollcall_registration *registration)
+{
+	return &registration->client->engine;
+}
+
+static int64_t now_us(const rollcall_registration *registration)
+{
+	return env_now(&registration->client->env);
+}
+
+static void set_state(rollcall_registration *registration, rollcall_state state)
+{
+	if (registration->state == state)
+		return;
+	registration->state = state;
+	if (registration->on_state != NULL)
+		engine_notify(engine_of(registration), &registration->notice);
+}
+
+static void deliver_state(struct notice *notice)
+{
+	rollcall_registration *registration =
+		container_of(notice, struct rollcall_registration, notice);
+	struct engine *engine = engine_of(registration);
+	void (*on_state)(rollcall_registration *, rollcall_state, void *) = registration->on_state;
+	rollcall_state state = registration->state;
+	void *arg = registration->arg;
+
+	engine_unlock(engine);
+	on_state(registration, state, arg); /* may free it */
+	engine_lock(engine);
+}
+
+rollcall_state registration_state(const rollcall_registration *registration)
+{
+	bool leased = registration->state == ROLLCALL_REGISTERED ||
+	              registration->state == ROLLCALL_DRAINING;
+
+	return leased && now_us(registration) >= registration->lease_until_us ? ROLLCALL_UNCONFIRMED
+	                                                                      : registration->state;
+}
+
+static void on_lease(struct timer *timer)
+{
+	rollcall_registration *registration =
+		container_of(timer, struct rollcall_registration, lease);
+
+	set_state(registration, registration_state(registration));
+}
+
+static void take_lease(rollcall_registration *registration)
+{
+	registration->lease_until_us = registration->sent_us + us_of_ms(registration->ttl_ms);
+	loop_set_timer(&engine_of(registration)->loop, &registration->lease,
+	               registration->lease_until_us);
+}
+
+void registration_schedule(rollcall_registration *registration, int64_t due_us)
+{
+	loop_set_timer(&engine_of(registration)->loop, &registration->timer, due_us);
+	engine_kick(engine_of(registration));
+}
+
+static void pause_then_retry(rollcall_registration *registration, bool longest)
+{
+	const rollcall_client *client = registration->client;
+	struct backoff rule = {
+		.base_ms = client->options.retry_base_ms,
+		.max_ms = client->options.retry_max_ms,
+		.jitter = ROLLCALL_J_EQUAL,
+		.recap = true,
+	};
+	unsigned n = longest ? 31 : registration->failures;
+
+	registration->failures++;
+	registration->pause_us = backoff_us(&rule, n, registration->pause_us, &client->env);
+	if (!longest && registration->pause_us > registration->interval_us)
+		registration->pause_us = registration->interval_us;
+	registration_schedule(
+		registration,
+		now_us(registration) +
+			max_i64(registration->pause_us, registry_pause_us(&registration->request)));
+}
+
+static void schedule_heartbeat(rollcall_registration *registration)
+{
+	int64_t interval = registration->interval_us;
+	int64_t now = now_us(registration);
+	int64_t beats = (now - registration->grid_us) / interval + 1;
+	double jitter = 0.2 * env_uniform(&registration->client->env) - 0.1;
+	int64_t due =
+		registration->grid_us + beats * interval + (int64_t)(jitter * (double)interval);
+
+	/* One that came late because of its jitter is not followed by another at once. */
+	if (due < now + interval / 4)
+		due += interval;
+	registration->beat_us = due;
+	registration_schedule(registration, due);
+}
+
+/* The golden ratio spreads any number of registrations evenly over the interval. */
+static void lay_grid(rollcall_registration *registration)
+{
+	double whole;
+	double phase = modf(
+		0.5 + (double)registration->client->registered_ever++ * 0.6180339887498949, &whole);
+
+	registration->grid_us =
+		now_us(registration) - (int64_t)((1 - phase) * (double)registration->interval_us);
+	registration->beat_us = registration->grid_us + registration->interval_us;
+	registration_schedule(registration, registration->beat_us);
+}
+
+/* --- requests ------------------------------------------------------------------------------- */
+
+static char *make_path(const rollcall_registration *registration, const char *tail)
+{
+	struct bytes path;
+	size_t len;
+
+	bytes_init(&path, 4096);
+	bytes_put(&path, "/v1/services/");
+	bytes_put_segment(&path, registration->service);
+	bytes_put(&path, "/instances/");
+	bytes_put_segment(&path, registration->id);
+	bytes_put(&path, tail);
+	char *text = bytes_take(&path, &len);
+	bytes_fini(&path);
+	return text;
+}
+
+static char *make_record(const rollcall_registration *registration)
+{
+	struct bytes body;
+	size_t len;
+
+	bytes_init(&body, 256U << 10);
+	bytes_put(&body, "{\"host\":");
+	bytes_put_json(&body, registration->host);
+	bytes_printf(&body, ",\"port\":%u,\"weight\":%u,\"ttl_ms\":%u", registration->port,
+	             registration->weight, registration->ttl_ms);
+	if (registration->remove_after_ms >= 0)
+		bytes_printf(&body, ",\"remove_after_ms\":%lld",
+		             (long long)registration->remove_after_ms);
+	if (registration->draining)
+		bytes_put(&body, ",\"status\":\"draining\"");
+	bytes_put(&body, ",\"metadata\":{");
+	for (size_t i = 0; i < registration->metadata_count; i++) {
+		bytes_put(&body, i > 0 ? "," : "");
+		bytes_put_json(&body, registration->metadata[i].name);
+		bytes_put(&body, ":");
+		bytes_put_json(&body, registration->metadata[i].value);
+	}
+	bytes_put(&body, "}}");
+	char *text = bytes_take(&body, &len);
+	bytes_fini(&body);
+	return text;
+}
+
+static char *make_heartbeat(const rollcall_registration *registration)
+{
+	struct bytes body;
+	size_t len;
+
+	bytes_init(&body, 256);
+	bytes_put(&body, "{");
+	if (registration->load >= 0)
+		bytes_printf(&body, "\"load\":%.4f", registration->load);
+	bytes_put(&body, "}");
+	char *text = bytes_take(&body, &len);
+	bytes_fini(&body);
+	return text;
+}
+
+static void send(rollcall_registration *registration, enum doing doing, const char *method,
+                 const char *tail, char *body)
+{
+	registration->doing = doing;
+	registration->sent_us = now_us(registration);
+	registration->sent_draining = registration->draining;
+	registry_send(&registration->request, method, make_path(registration, tail), body, 0);
+}
+
+static void send_or_retry(rollcall_registration *registration, enum doing doing, const char *method,
+                          const char *tail, char *body)
+{
+	if (body == NULL) {
+		pause_then_retry(registration, false);
+		return;
+	}
+	send(registration, doing, method, tail, body);
+}
+
+static int make_id(rollcall_registration *registration)
+{
+	struct bytes id;
+	size_t len;
+
+	bytes_init(&id, ROLLCALL_ID_MAX);
+	bytes_put(&id, registration->host);
+	bytes_printf(&id, ":%u:%08x", registration->port,
+	             (unsigned)(env_random(&registration->client->env) >> 32));
+	registration->id = bytes_take(&id, &len);
+	bytes_fini(&id);
+	return registration->id == NULL ? -ENOMEM : 0;
+}
+
+static void advance(rollcall_registration *registration)
+{
+	if (registration->request.busy || registration->left)
+		return;
+	if (registration->leaving) {
+		if (!registration->put_sent)
+			registration->left = true;
+		else
+			send(registration, DOING_DELETE, "DELETE", "", NULL);
+	} else if (registration->host == NULL) {
+		registration->doing = DOING_LOCATE;
+		registry_send(&registration->request, "GET", text_copy("/healthz"), NULL, 0);
+	} else if (registration->id == NULL && make_id(registration) < 0) {
+		pause_then_retry(registration, false);
+	} else if (registration->state == ROLLCALL_PENDING ||
+	           registration->state == ROLLCALL_REFUSED) {
+		registration->put_sent = true;
+		send_or_retry(registration, DOING_PUT, "PUT", "", make_record(registration));
+	} else if (!registration->told) {
+		send_or_retry(registration, DOING_STATUS, "PUT", "/status",
+		              text_copy(registration->draining ? "{\"status\":\"draining\"}"
+		                                               : "{\"status\":\"healthy\"}"));
+	} else if (registration->load >= 0) {
+		send_or_retry(registration, DOING_HEARTBEAT, "POST", "/heartbeat",
+		              make_heartbeat(registration));
+	} else {
+		send(registration, DOING_HEARTBEAT, "POST", "/heartbeat", NULL);
+	}
+}
+
+static void on_timer(struct timer *timer)
+{
+	advance(container_of(timer, struct rollcall_registration, timer));
+}
+
+/* --- answers -------------------------------------------------------------------------------- */
+
+static bool says_draining(const struct exchange *exchange)
+{
+	json_t *answer = json_loadb(exchange->answer.data, exchange->answer.len, 0, NULL);
+	const char *status = json_string_value(json_object_get(answer, "status"));
+	bool draining = status != NULL && strcmp(status, "draining") == 0;
+
+	json_decref(answer);
+	return draining;
+}
+
+static void take_status(rollcall_registration *registration)
+{
+	bool draining = registration->request.exchange.answer.len > 0 &&
+	                says_draining(&registration->request.exchange);
+
+	set_state(registration, draining ? ROLLCALL_DRAINING : ROLLCALL_REGISTERED);
+}
+
+static void succeeded(rollcall_registration *registration)
+{
+	registration->failures = 0;
+	registration->pause_us = 0;
+	registration->refused = 0;
+}
+
+static void located(rollcall_registration *registration)
+{
+	const struct exchange *exchange = &registration->request.exchange;
+
+	if (exchange->local_ip[0] != '\0')
+		registration->host = text_copy(exchange->local_ip);
+	if (registration->host == NULL)
+		pause_then_retry(registration, false);
+	else
+		advance(registration);
+}
+
+static bool passing(int status)
+{
+	return status == 0 || status == 404 || status == 408 || status == 429 || status >= 500;
+}
+
+static void refuse(rollcall_registration *registration, int status)
+{
+	registration->refused = status == 401 || status == 403 ? -EACCES : -EPERM;
+	set_state(registration, ROLLCALL_REFUSED);
+	pause_then_retry(registration, true);
+}
+
+static void put_done(rollcall_registration *registration, int status)
+{
+	if (status == 200 || status == 201) {
+		succeeded(registration);
+		take_lease(registration);
+		take_status(registration);
+		registration->told =
+			registration->sent_draining == registration->draining &&
+			(!registration->draining || registration->state == ROLLCALL_DRAINING);
+		lay_grid(registration);
+		if (!registration->told)
+			advance(registration);
+	} else if (passing(status)) {
+		pause_then_retry(registration, false);
+	} else {
+		refuse(registration, status);
+	}
+}
+
+/* Of a heartbeat or a status. */
+static void update_failed(rollcall_registration *registration, int status)
+{
+	if (status == 404) {
+		registration->client->reregistrations++;
+		registration->told = !registration->draining;
+		set_state(registration, ROLLCALL_PENDING);
+		advance(registration);
+	} else if (passing(status)) {
+		pause_then_retry(registration, false);
+	} else {
+		refuse(registration, status);
+	}
+}
+
+static void heartbeat_done(rollcall_registration *registration, int status)
+{
+	if (status < 200 || status >= 300) {
+		update_failed(registration, status);
+		return;
+	}
+	registration->client->heartbeats++;
+	succeeded(registration);
+	take_lease(registration);
+	take_status(registration);
+	if (registration->told)
+		schedule_heartbeat(registration);
+	else
+		advance(registration);
+}
+
+static void status_done(rollcall_registration *registration, int status)
+{
+	if (status < 200 || status >= 300) {
+		update_failed(registration, status);
+		return;
+	}
+	succeeded(registration);
+	if (registration_state(registration) != ROLLCALL_UNCONFIRMED)
+		take_status(registration);
+	registration->told = registration->sent_draining == registration->draining;
+	if (registration->told)
+		registration_schedule(registration, registration->beat_us);
+	else
+		advance(registration);
+}
+
+static void delete_done(rollcall_registration *registration, int status)
+{
+	if (status == 404 || (status >= 200 && status < 300))
+		registration->left = true;
+	else if (passing(status))
+		pause_then_retry(registration, false);
+	else {
+		registration->left = true;
+		registration->refused = -EACCES;
+	}
+}
+
+static void on_done(struct registry_request *request)
+{
+	rollcall_registration *registration =
+		container_of(request, struct rollcall_registration, request);
+	enum doing doing = registration->doing;
+	int status = request->exchange.error < 0 ? 0 : request->exchange.status;
+
+	registration_note_failure(registration);
+	registration->doing = DOING_NOTHING;
+	if (doing == DOING_DELETE)
+		delete_done(registration, status);
+	else if (registration->leaving)
+		advance(registration);
+	else if (doing == DOING_LOCATE)
+		located(registration);
+	else if (doing == DOING_PUT)
+		put_done(registration, status);
+	else if (doing == DOING_STATUS)
+		status_done(registration, status);
+	else
+		heartbeat_done(registration, status);
+	if (!request->busy)
+		registry_request_trim(request); /* a thousand that idle must be small */
+}
+
+void registration_init(rollcall_registration *registration, rollcall_client *client)
+{
+	registration->client = client;
+	registration->load = -1;
+	registration->told = true;
+	registration->timer.fire = on_timer;
+	registration->lease.fire = on_lease;
+	registration->notice.deliver = deliver_state;
+	registry_request_init(&registration->request, &client->registry, on_done);
+}

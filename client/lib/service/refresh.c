@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Keeps one service's cache current. First a plain lookup; then, as long as the registry answers
+ * them late, one long poll after another; else a lookup each TTL. While the registry fails, the
+ * last good answer stays and is marked stale.
+ */
+#include "lib/policy/backoff.h"
+#include "lib/service/service.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define POLL_GAP_US     (50 * US_PER_MS) /* between long polls that each bring a change */
+#define UNKNOWN_POLL_US (1 * US_PER_S)   /* between lookups of a service that is not known */
+
+static void ask(struct service *service);
+
+static struct refresh *refresh_of(struct service *service)
+{
+	return &service->refresh;
+}
+
+static int64_t ttl_us(const struct service *service)
+{
+	return us_of_ms(service->client->options.cache_ttl_ms);
+}
+
+static void schedule(struct service *service, int64_t due_us)
+{
+	loop_set_timer(&service->client->engine.loop, &refresh_of(service)->timer, due_us);
+	engine_kick(&service->client->engine);
+}
+
+static void on_timer(struct timer *timer)
+{
+	struct refresh *refresh = container_of(timer, struct refresh, timer);
+
+	ask(container_of(refresh, struct service, refresh));
+}
+
+static void schedule_lookup(struct service *service)
+{
+	double jitter = 0.9 + 0.2 * env_uniform(&service->client->env);
+
+	schedule(service,
+	         env_now(&service->client->env) + (int64_t)((double)ttl_us(service) * jitter));
+}
+
+/* --- asking --------------------------------------------------------------------------------- */
+
+static bool may_poll(struct service *service)
+{
+	struct refresh *refresh = refresh_of(service);
+	rollcall_client *client = service->client;
+
+	if (service->answer != 0 || refresh->failures > 0 || refresh->holds ||
+	    env_now(&client->env) < refresh->no_poll_until_us)
+		return false;
+	if (!refresh->holds_poll && client->long_polls < client->options.max_watches) {
+		refresh->holds_poll = true;
+		client->long_polls++;
+	}
+	return refresh->holds_poll;
+}
+
+static char *make_path(const struct service *service, bool poll)
+{
+	struct bytes path;
+	size_t len;
+
+	bytes_init(&path, 1024);
+	bytes_put(&path, "/v1/services/");
+	bytes_put_segment(&path, service->name);
+	if (poll)
+		bytes_printf(&path, "?revision=%llu&wait_ms=%u",
+		             (unsigned long long)service->set->revision,
+		             service->client->options.cache_ttl_ms);
+	char *text = bytes_take(&path, &len);
+	bytes_fini(&path);
+	return text;
+}
+
+/* service->set and ->answer are written with the engine's lock held, as it is here: so they may be
+ * read without the service's. */
+static void ask(struct service *service)
+{
+	struct refresh *refresh = refresh_of(service);
+
+	refresh->polling = may_poll(service);
+	refresh->asked_us = env_now(&service->client->env);
+	registry_send(&refresh->request, "GET", make_path(service, refresh->polling), NULL,
+	              refresh->polling ? service->client->options.cache_ttl_ms : 0);
+}
+
+/* --- answers -------------------------------------------------------------------------------- */
+
+static void set_answer(struct service *service, int answer, bool fresh)
+{
+	service_lock(service);
+	service->answer = answer;
+	service->stale = !fresh;
+	if (fresh)
+		service->confirmed_us = env_now(&service->client->env);
+	service_unlock(service);
+	if (answer != -EAGAIN && answer != -ENOTCONN)
+		async_calls_go_on(service);
+}
+
+static void failed(struct service *service)
+{
+	struct refresh *refresh = refresh_of(service);
+	const rollcall_client *client = service->client;
+	struct backoff rule = {
+		.base_ms = client->options.retry_base_ms,
+		.max_ms = client->options.retry_max_ms,
+		.jitter = ROLLCALL_J_EQUAL,
+		.recap = true,
+	};
+
+	set_answer(service, service->answer == -EAGAIN ? -ENOTCONN : service->answer, false);
+	refresh->pause_us = backoff_us(&rule, refresh->failures++, refresh->pause_us, &client->env);
+	schedule(service, env_now(&client->env) +
+	                          max_i64(refresh->pause_us, registry_pause_us(&refresh->request)));
+}
+
+/*
+ * A registry that names a lower revision than one we have seen has lost its past: that it knows no
+ * instances then says nothing about them, and they need one TTL to come back to it. After that its
+ * new history counts.
+ */
+static bool registry_forgot(struct service *service, size_t count)
+{
+	struct refresh *refresh = refresh_of(service);
+	rollcall_client *client = service->client;
+	int64_t revision = head_number(refresh->request.exchange.head.data, "X-Rollcall-Revision");
+	int64_t now = env_now(&client->env);
+	bool lower = revision >= 0 && (uint64_t)revision < client->seen_revision;
+
+	refresh->holds = false;
+	if (lower && client->went_back_us == 0)
+		client->went_back_us = now;
+	if (revision >= 0 && (!lower || now >= client->went_back_us + ttl_us(service))) {
+		client->seen_revision = (uint64_t)revision;
+		client->went_back_us = 0;
+		return false;
+	}
+	if (revision < 0 || count > 0 || service->set == NULL || service->set->count == 0)
+		return false;
+	refresh->holds = true;
+	return true;
+}
+
+static void install(struct service *service, rollcall_instances *set)
+{
+	if (service->set != NULL && set_same(service->set, set) &&
+	    service->set->strategy == service->strategy) {
+		atomic_store(&service->set->revision, atomic_load(&set->revision));
+		set_unref(set);
+		return;
+	}
+	if (set_balance(set, service->strategy, &service->client->env) < 0) {
+		set_unref(set); /* the old one serves until the next answer */
+		return;
+	}
+	service_install(service, set);
+	watches_notify(service);
+}
+
+static void next_question(struct service *service, bool changed)
+{
+	struct refresh *refresh = refresh_of(service);
+	int64_t now = env_now(&service->client->env);
+	int64_t took = now - refresh->asked_us;
+
+	refresh->failures = 0;
+	refresh->pause_us = 0;
+	if (refresh->polling && !changed && took < ttl_us(service) / 2)
+		refresh->no_poll_until_us = now + 10 * ttl_us(service);
+	if (may_poll(service))
+		schedule(service, refresh->polling ? now + POLL_GAP_US : now);
+	else
+		schedule_lookup(service);
+}
+
+static void hold(struct service *service)
+{
+	set_answer(service, service->answer, false);
+	schedule(service, env_now(&service->client->env) + UNKNOWN_POLL_US);
+}
+
+static void known(struct service *service)
+{
+	const struct exchange *exchange = &refresh_of(service)->request.exchange;
+	uint64_t before = service->set != NULL ? service->set->revision : 0;
+	rollcall_instances *set;
+
+	int r = set_parse(exchange->answer.data, exchange->answer.len, service->set, &set);
+	if (r < 0) {
+		failed(service);
+		return;
+	}
+	if (registry_forgot(service, set->count)) {
+		set_unref(set);
+		hold(service);
+		return;
+	}
+	bool changed = service->set == NULL || set->revision != before;
+	install(service, set);
+	if (service->set == NULL) { /* no memory for the very first */
+		failed(service);
+		return;
+	}
+	set_answer(service, 0, true);
+	next_question(service, changed);
+}
+
+static void unknown(struct service *service)
+{
+	if (registry_forgot(service, 0)) {
+		hold(service);
+		return;
+	}
+	rollcall_instances *set = set_new_empty(0);
+	if (set == NULL) {
+		failed(service);
+		return;
+	}
+	install(service, set);
+	set_answer(service, -ENOENT, true);
+	refresh_of(service)->failures = 0;
+	schedule(service,
+	         env_now(&service->client->env) + min_i64(UNKNOWN_POLL_US, ttl_us(service)));
+}
+
+static void refused(struct service *service, int status)
+{
+	struct refresh *refresh = refresh_of(service);
+
+	if (refresh->polling && status != 401 && status != 403) {
+		/* It knows no such parameters: ask without. */
+		refresh->no_poll_until_us = env_now(&service->client->env) + 10 * ttl_us(service);
+		schedule(service, env_now(&service->client->env));
+		return;
+	}
+	set_answer(service, service->set != NULL ? service->answer : -EACCES, false);
+	schedule_lookup(service);
+}
+
+static void on_done(struct registry_request *request)
+{
+	struct refresh *refresh = container_of(request, struct refresh, request);
+	struct service *service = container_of(refresh, struct service, refresh);
+	int status = request->exchange.status;
+
+	if (registry_failed(request) || status == 408 || status == 429) {
+		failed(service);
+	} else if (status == 200) {
+		known(service);
+	} else if (status == 304 && service->set != NULL) {
+		set_answer(service, service->answer, true);
+		next_question(service, false);
+	} else if (status == 404) {
+		unknown(service);
+	} else {
+		refused(service, status);
+	}
+	if (refresh->holds_poll && !may_poll(service)) {
+		refresh->holds_poll = false; /* another service may poll instead */
+		service->client->long_polls--;
+	}
+	if (!request->busy)
+		registry_request_trim(request);
+}
+
+/* --- life ----------------------------------------------------------------------------------- */
+
+void refresh_init(struct service *service)
+{
+	struct refresh *refresh = refresh_of(service);
+
+	registry_request_init(&refresh->request, &service->client->registry, on_done);
+	refresh->timer.fire = on_timer;
+}
+
+void refresh_start(struct service *service)
+{
+	if (refresh_of(service)->started)
+		return;
+	refresh_of(service)->started = true;
+	ask(service);
+}
+
+void refresh_fini(struct service *service)
+{
+	if (client_forked(service->client)) {
+		registry_request_trim(&refresh_of(service)->request);
+		return;
+	}
+	loop_clear_timer(&service->client->engine.loop, &refresh_of(service)->timer);
+	registry_request_fini(&refresh_of(service)->request);
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * One service as this client sees it: the cached instances, what calls learnt of them, and the
+ * state of its policies. Made on first use, freed with the client, so pointers to it stay valid.
+ *
+ * service->lock guards all of it but the name and the refresh. It is held for a pick or a report,
+ * never while anything waits.
+ */
+#pragma once
+
+#include "lib/core/client.h"
+#include "lib/policy/breaker.h"
+#include "lib/policy/budget.h"
+#include "lib/policy/bulkhead.h"
+#include "lib/policy/limiter.h"
+#include "lib/service/set.h"
+
+#define ROUTES_MOST        64
+#define FAULT_SEED_DEFAULT 1
+
+/** The state of one policy. */
+struct route {
+	struct route *next;
+	char *prefix; /* "" for the service's own */
+	rollcall_policy policy;
+	struct breaker breaker;
+	struct bulkhead bulkhead;
+	struct budget budget;
+	struct rate_limit rate;
+	struct throttle *throttle; /* NULL until a policy wants one */
+	uint64_t fault_state;      /* of its random sequence */
+	struct budget hedges;      /* retries here are hedges */
+	uint32_t latency[64]; /* of this interval, in quarters of octaves, for the hedge's delay */
+	uint32_t latency_before[64];
+	int64_t latency_turn_us;
+};
+
+/** How a service's cache is kept current. Guarded by the engine's lock. */
+struct refresh {
+	struct registry_request request;
+	struct timer timer;
+	bool started;
+	bool polling;    /* the request under way is a long poll */
+	bool holds_poll; /* counted in client->long_polls */
+	int64_t asked_us;
+	int64_t no_poll_until_us; /* the registry answered a long poll at once: it has none */
+	bool holds;               /* the registry forgot: keep what we have for now */
+	unsigned failures;
+	int64_t pause_us;
+	struct async_call *waiting; /* calls that need the first answer */
+};
+
+struct service {
+	struct service *next; /* in its bucket */
+	rollcall_client *client;
+	char *name;
+	struct refresh refresh;
+
+	pthread_mutex_t lock;
+	rollcall_instances *set; /* NULL before the first answer */
+	int answer;              /* 0, or why there is nothing to pick from: see service_answer() */
+	int64_t confirmed_us;
+	bool stale;
+	const rollcall_strategy *strategy;
+	struct ejector ejector;
+	struct route base;
+	struct route *routes; /* longest prefix first */
+	unsigned route_count;
+
+	/* statistics */
+	uint64_t calls[ROLLCALL_CLASS_COUNT];
+	uint64_t attempts[ROLLCALL_CLASS_COUNT];
+	uint64_t retries;
+	uint64_t denied_budget;
+	uint64_t denied_deadline;
+	uint64_t hedges;
+	uint64_t hedges_won;
+	uint64_t fallbacks;
+	uint64_t latency[ROLLCALL_LATENCY_BUCKETS];
+};
+
+/** @return the service, or NULL: not used yet. Any thread, no lock. */
+struct service *service_find(rollcall_client *client, const char *name);
+/** Finds or makes it. Takes the engine's lock. @return 0, -EINVAL (no such name can be), -ENOMEM,
+ * -ENOSPC */
+int service_get(rollcall_client *client, const char *name, struct service **ret_service) MUST_USE;
+void services_free(rollcall_client *client);
+
+void service_lock(struct service *service);
+void service_unlock(struct service *service);
+
+/** What a pick is told. */
+struct pick {
+	const char *key;
+	struct member *const *tried; /* to be avoided */
+	size_t tried_count;
+	int64_t now_us;
+};
+
+/** Locked. @return the index in service->set, or ROLLCALL_NONE */
+size_t service_pick(struct service *service, const struct pick *pick);
+/** Locked. Counts how a call of @p member ended, for strategy and ejection. */
+void service_observe(struct service *service, struct member *member, rollcall_class outcome,
+                     int64_t latency_us);
+/** Locked. The route of @p path. */
+struct route *service_route(struct service *service, const char *path);
+
+/** Makes @p set the current one; takes it over. Takes the service's lock. */
+void service_install(struct service *service, rollcall_instances *set);
+
+int route_init(struct route *route, const char *prefix, const rollcall_policy *policy) MUST_USE;
+/** Keeps the state. @return 0 or -ENOMEM (nothing changed) */
+int route_set_policy(struct route *route, const rollcall_policy *policy) MUST_USE;
+void route_fini(struct route *route);
+
+/* refresh.c, all with the engine's lock held */
+
+/** Begins to keep the cache current, if not begun yet. */
+void refresh_start(struct service *service);
+void refresh_init(struct service *service);
+void refresh_fini(struct service *service);
+/** In call_start.c: goes on with calls that waited for the first answer. */
+void async_calls_go_on(struct service *service);
+/** In discover.c: tells watches of @p service. */
+void watches_notify(struct service *service);

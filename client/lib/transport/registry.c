@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+#include "lib/transport/registry.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define AT_ONCE_MOST 8
+#define ANSWER_MOST  (16U << 20)
+#define PAUSE_MOST_S 60
+
+/* --- addresses ------------------------------------------------------------------------------ */
+
+static bool valid_address(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (text[i] <= ' ' || text[i] > '~')
+			return false;
+	return len > 0 && len < 256;
+}
+
+static int add_address(struct registry *registry, const char *text, size_t len)
+{
+	struct bytes address;
+	bool full = strncasecmp(text, "http://", 7) == 0 || strncasecmp(text, "https://", 8) == 0;
+	size_t address_len;
+
+	while (len > 0 && text[len - 1] == '/')
+		len--;
+	if (!valid_address(text, len) || registry->count == REGISTRY_ADDRESSES_MOST)
+		return -EINVAL;
+	if (!full && memmem(text, len, "://", 3) != NULL)
+		return -EINVAL;
+	bytes_init(&address, 512);
+	if (!full)
+		bytes_put(&address, "http://");
+	bytes_add(&address, text, len);
+	registry->addresses[registry->count] = bytes_take(&address, &address_len);
+	bytes_fini(&address);
+	if (registry->addresses[registry->count] == NULL)
+		return -ENOMEM;
+	registry->count++;
+	return 0;
+}
+
+static int add_addresses(struct registry *registry, const char *list)
+{
+	while (*list != '\0') {
+		size_t len = strcspn(list, ",");
+		size_t blanks = strspn(list, " ");
+
+		if (blanks < len) {
+			size_t end = len;
+
+			while (list[end - 1] == ' ')
+				end--;
+			int r = add_address(registry, list + blanks, end - blanks);
+			if (r < 0)
+				return r;
+		}
+		list += len;
+		list += *list == ',';
+	}
+	return registry->count > 0 ? 0 : -EINVAL;
+}
+
+int registry_init(struct registry *registry, struct engine *engine,
+                  const struct registry_options *options)
+{
+	*registry = (struct registry){
+		.engine = engine,
+		.timeout_ms = options->timeout_ms,
+		.connect_ms = options->connect_ms,
+	};
+	registry->queue_end = &registry->queue;
+
+	int r = add_addresses(registry, options->addresses);
+	if (r < 0 || options->token == NULL)
+		return r;
+
+	struct bytes line;
+	size_t len;
+	bytes_init(&line, 16U << 10);
+	bytes_put(&line, "Bearer ");
+	bytes_put(&line, options->token);
+	registry->authorization = bytes_take(&line, &len);
+	bytes_fini(&line);
+	return registry->authorization == NULL ? -ENOMEM : 0;
+}
+
+void registry_fini(struct registry *registry)
+{
+	for (size_t i = 0; i < registry->count; i++)
+		free(registry->addresses[i]);
+	free(registry->authorization);
+	registry->authorization = NULL;
+	registry->count = 0;
+}
+
+/* --- requests ------------------------------------------------------------------------------- */
+
+static void start(struct registry_request *request);
+
+static void dequeue(struct registry_request *request)
+{
+	struct registry *registry = request->registry;
+
+	for (struct registry_request **at = &registry->queue; *at != NULL; at = &(*at)->next) {
+		if (*at != request)
+			continue;
+		*at = request->next;
+		if (registry->queue_end == &request->next)
+			registry->queue_end = at;
+		break;
+	}
+	request->queued = false;
+}
+
+static void release_place(struct registry_request *request)
+{
+	struct registry *registry = request->registry;
+
+	if (request->wait_ms > 0)
+		return;
+	registry->inflight--;
+	if (registry->queue != NULL) {
+		struct registry_request *next = registry->queue;
+
+		dequeue(next);
+		registry->inflight++;
+		start(next);
+	}
+}
+
+static void end(struct registry_request *request)
+{
+	struct registry *registry = request->registry;
+
+	if (registry_failed(request))
+		registry->failures++;
+	request->busy = false;
+	release_place(request);
+	request->done(request);
+}
+
+bool registry_failed(const struct registry_request *request)
+{
+	return request->exchange.error < 0 || request->exchange.status >= 500;
+}
+
+static void exchanged(struct exchange *exchange)
+{
+	struct registry_request *request =
+		container_of(exchange, struct registry_request, exchange);
+	struct registry *registry = request->registry;
+
+	if (registry_failed(request) && registry->count > 1) {
+		if (registry->current == request->address) {
+			registry->current = (registry->current + 1) % registry->count;
+			registry->failovers++;
+		}
+		if (++request->tries < registry->count) {
+			start(request);
+			return;
+		}
+	}
+	end(request);
+}
+
+/* What could not even be started ends in the next step, as all others do. */
+static void could_not_start(struct timer *timer)
+{
+	end(container_of(timer, struct registry_request, failed));
+}
+
+static int prepare(struct registry_request *request)
+{
+	struct registry *registry = request->registry;
+	struct exchange *exchange = &request->exchange;
+	struct bytes url;
+	size_t len;
+
+	if (request->path == NULL)
+		return -ENOMEM;
+	request->address = registry->current;
+	bytes_init(&url, 16U << 10);
+	bytes_put(&url, registry->addresses[request->address]);
+	bytes_put(&url, request->path);
+	free(request->url);
+	request->url = bytes_take(&url, &len);
+	bytes_fini(&url);
+	if (request->url == NULL)
+		return -ENOMEM;
+
+	exchange->url = request->url;
+	exchange->headers = request->headers;
+	exchange->header_count = 0;
+	if (request->body != NULL)
+		request->headers[exchange->header_count++] =
+			(rollcall_pair){"Content-Type", "application/json"};
+	if (registry->authorization != NULL)
+		request->headers[exchange->header_count++] =
+			(rollcall_pair){"Authorization", registry->authorization};
+	exchange->body = request->body;
+	exchange->body_len = request->body == NULL ? 0 : strlen(request->body);
+	exchange->connect_ms = registry->connect_ms;
+	exchange->timeout_ms = registry->timeout_ms + request->wait_ms;
+	return 0;
+}
+
+static void start(struct registry_request *request)
+{
+	struct registry *registry = request->registry;
+	struct loop *loop = &registry->engine->loop;
+
+	exchange_reset(&request->exchange);
+	registry->requests++;
+	int r = prepare(request);
+	if (r == 0)
+		r = loop->transport->start(loop->transport, &request->exchange);
+	if (r < 0) {
+		request->exchange.error = r;
+		loop_set_timer(loop, &request->failed, env_now(loop->env));
+	}
+	engine_kick(registry->engine);
+}
+
+void registry_request_init(struct registry_request *request, struct registry *registry,
+                           void (*done)(struct registry_request *request))
+{
+	*request = (struct registry_request){.registry = registry, .done = done};
+	exchange_init(&request->exchange, ANSWER_MOST);
+	request->exchange.done = exchanged;
+	request->failed.fire = could_not_start;
+}
+
+void registry_request_fini(struct registry_request *request)
+{
+	struct registry *registry = request->registry;
+
+	if (registry == NULL)
+		return;
+	if (request->queued) {
+		dequeue(request);
+	} else if (request->busy) {
+		struct transport *transport = registry->engine->loop.transport;
+
+		loop_clear_timer(&registry->engine->loop, &request->failed);
+		transport->cancel(transport, &request->exchange);
+		release_place(request);
+	}
+	request->busy = false;
+	registry_request_trim(request);
+}
+
+void registry_request_trim(struct registry_request *request)
+{
+	exchange_fini(&request->exchange);
+	free(request->path);
+	free(request->url);
+	free(request->body);
+	request->path = request->url = request->body = NULL;
+}
+
+void registry_send(struct registry_request *request, const char *method, char *path, char *body,
+                   uint32_t wait_ms)
+{
+	struct registry *registry = request->registry;
+
+	free(request->path);
+	free(request->body);
+	request->path = path;
+	request->body = body;
+	request->exchange.method = method;
+	request->wait_ms = wait_ms;
+	request->tries = 0;
+	request->busy = true;
+	if (wait_ms == 0 && registry->inflight >= AT_ONCE_MOST) {
+		request->queued = true;
+		request->next = NULL;
+		*registry->queue_end = request;
+		registry->queue_end = &request->next;
+		return;
+	}
+	registry->inflight += wait_ms == 0;
+	start(request);
+}
+
+int64_t registry_pause_us(const struct registry_request *request)
+{
+	int64_t seconds = head_number(request->exchange.head.data, "Retry-After");
+
+	return seconds <= 0 ? 0 : min_i64(seconds, PAUSE_MOST_S) * US_PER_S;
+}
