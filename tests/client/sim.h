@@ -10,7 +10,7 @@
  */
 #pragma once
 
-#include "lib/core/client.h"
+#include "lib/client/open.h"
 #include "lib/transport/transport.h"
 #include "rollcall.h"
 

@@ -5,6 +5,7 @@
  * not over, and what both sides write without a lock must be ordered (the thread sanitizer checks).
  */
 #include "instant.h"
+#include "lib/client/open.h"
 #include "lib/registration/registration.h"
 #include "suite.h"
 

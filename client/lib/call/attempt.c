@@ -3,14 +3,14 @@
  * One attempt of a call, through its layers in this order: rate, throttle, breaker, bulkhead, pick,
  * timeout, fault, transport. What it takes on the way it gives back in end(), on every path.
  */
-#include "lib/call/call.h"
+#include "lib/call/attempt.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-static struct breaker_rule rule_of(const struct call *call)
+static struct breaker_rule rule_of(const struct call_context *call)
 {
 	return (struct breaker_rule){&call->route->policy, &call->client->env};
 }
@@ -27,22 +27,12 @@ static void count_latency(struct attempt *attempt, int64_t latency_us, int64_t n
 	struct service *service = attempt->call->service;
 	struct route *route = attempt->call->route;
 	unsigned bucket = 0;
-	unsigned quarter = 0;
 
 	while (bucket < ROLLCALL_LATENCY_BUCKETS - 1 && latency_us >= (int64_t)100 << bucket)
 		bucket++;
 	service->latency[bucket]++;
-	if (!route->policy.hedge.on)
-		return;
-
-	if (now - route->latency_turn_us > (int64_t)10 * US_PER_S) {
-		memcpy(route->latency_before, route->latency, sizeof(route->latency));
-		memset(route->latency, 0, sizeof(route->latency));
-		route->latency_turn_us = now;
-	}
-	for (double edge = 100; quarter < 63 && (double)latency_us >= edge; edge *= 1.189207)
-		quarter++;
-	route->latency[quarter]++;
+	if (route->policy.hedge.on)
+		route_count_latency(route, latency_us, now);
 }
 
 static bool is_drop(const struct attempt *attempt)
@@ -61,7 +51,7 @@ static enum breaker_result breaker_result_of(rollcall_class outcome)
 /* Locked. @param counts  it tells something about the service */
 static void give_back(struct attempt *attempt, bool counts, int64_t latency_us, int64_t now)
 {
-	struct call *call = attempt->call;
+	struct call_context *call = attempt->call;
 	struct route *route = call->route;
 	struct breaker_rule rule = rule_of(call);
 
@@ -90,7 +80,7 @@ static void give_back(struct attempt *attempt, bool counts, int64_t latency_us, 
 
 static void end(struct attempt *attempt, rollcall_class outcome, int error)
 {
-	struct call *call = attempt->call;
+	struct call_context *call = attempt->call;
 	int64_t now = now_us(attempt);
 	bool counts = outcome <= ROLLCALL_UNKNOWN && !attempt->local;
 	int64_t latency_us = now - attempt->began_us;
@@ -106,14 +96,14 @@ static void end(struct attempt *attempt, rollcall_class outcome, int error)
 	if (counts)
 		count_latency(attempt, latency_us, now);
 	service_unlock(call->service);
-	call_attempt_ended(call, attempt);
+	attempt->ended(attempt);
 }
 
 /* --- transport ------------------------------------------------------------------------------ */
 
 static rollcall_class class_of(struct attempt *attempt)
 {
-	const struct call *call = attempt->call;
+	const struct call_context *call = attempt->call;
 	const struct exchange *exchange = &attempt->exchange;
 
 	if (exchange->error < 0)
@@ -163,7 +153,7 @@ static void exchanged(struct exchange *exchange)
 
 static void timed_out(struct attempt *attempt)
 {
-	struct call *call = attempt->call;
+	struct call_context *call = attempt->call;
 
 	if (attempt->state == ATTEMPT_SENT)
 		call->loop->transport->cancel(call->loop->transport, &attempt->exchange);
@@ -197,7 +187,7 @@ static void make_url(struct attempt *attempt)
 /* @return how many headers of ours come first */
 static size_t make_our_headers(struct attempt *attempt, int64_t now)
 {
-	const struct call *call = attempt->call;
+	const struct call_context *call = attempt->call;
 	const rollcall_request *request = call->request;
 	int64_t left_ms = max_i64(1, (attempt->due_us - now) / US_PER_MS);
 	unsigned tries = request->retry_attempt + call->number - 1;
@@ -209,10 +199,10 @@ static size_t make_our_headers(struct attempt *attempt, int64_t now)
 		attempt->headers[n++] =
 			(rollcall_pair){"Request-Timeout-Ms", attempt->timeout_text};
 	}
-	trace_attempt(call, attempt->traceparent);
+	trace_attempt(&call->trace, &call->client->env, attempt->traceparent);
 	attempt->headers[n++] = (rollcall_pair){"traceparent", attempt->traceparent};
-	if (call->tracestate != NULL)
-		attempt->headers[n++] = (rollcall_pair){"tracestate", call->tracestate};
+	if (call->trace.state != NULL)
+		attempt->headers[n++] = (rollcall_pair){"tracestate", call->trace.state};
 	if (tries > 0) {
 		(void)snprintf(attempt->number_text, sizeof(attempt->number_text), "%u", tries);
 		attempt->headers[n++] = (rollcall_pair){"X-Retry-Attempt", attempt->number_text};
@@ -245,7 +235,7 @@ static void make_headers(struct attempt *attempt, int64_t now)
 
 static void send(struct attempt *attempt)
 {
-	struct call *call = attempt->call;
+	struct call_context *call = attempt->call;
 	struct exchange *exchange = &attempt->exchange;
 	int64_t now = now_us(attempt);
 
@@ -318,7 +308,7 @@ static void go_out(struct attempt *attempt)
 /* Locked. @return 0, or the class of the refusal with @p ret_error */
 static rollcall_class choose(struct attempt *attempt, int64_t now, int *ret_error)
 {
-	struct call *call = attempt->call;
+	struct call_context *call = attempt->call;
 	struct service *service = call->service;
 	struct breaker_rule rule = rule_of(call);
 	struct pick pick = {.key = call->request->sticky, .now_us = now};
@@ -348,16 +338,16 @@ static rollcall_class choose(struct attempt *attempt, int64_t now, int *ret_erro
 	return ROLLCALL_OK;
 }
 
-static void remember_tried(struct call *call, struct member *member)
+static void remember_tried(struct call_context *call, struct member *member)
 {
-	if (call->tried_count < TRIED_MOST)
+	if (call->tried_count < TRIED_MAX)
 		call->tried[call->tried_count++] = member_ref(member);
 }
 
 /* It has its place in the bulkhead. */
 static void proceed(struct attempt *attempt)
 {
-	struct call *call = attempt->call;
+	struct call_context *call = attempt->call;
 	int64_t now = now_us(attempt);
 	int64_t delay_us = 0;
 	int error;
@@ -408,7 +398,7 @@ static void on_granted(struct post *post)
 
 static void queue_timed_out(struct attempt *attempt)
 {
-	struct call *call = attempt->call;
+	struct call_context *call = attempt->call;
 
 	service_lock(call->service);
 	bool granted = attempt->waiter.granted; /* just now, by another thread */
@@ -438,7 +428,7 @@ static void on_timer(struct timer *timer)
 /* Locked. @return ROLLCALL_OK, or who refuses */
 static rollcall_class admit(struct attempt *attempt, int64_t now)
 {
-	struct call *call = attempt->call;
+	struct call_context *call = attempt->call;
 	struct route *route = call->route;
 	const rollcall_policy *policy = &route->policy;
 	struct breaker_rule rule = rule_of(call);
@@ -468,7 +458,7 @@ static rollcall_class admit(struct attempt *attempt, int64_t now)
 
 void attempt_start(struct attempt *attempt, bool hedge)
 {
-	struct call *call = attempt->call;
+	struct call_context *call = attempt->call;
 	int64_t now = now_us(attempt);
 
 	exchange_reset(&attempt->exchange);
@@ -493,8 +483,10 @@ void attempt_start(struct attempt *attempt, bool hedge)
 
 /* --- life ----------------------------------------------------------------------------------- */
 
-void attempt_init(struct attempt *attempt, struct call *call)
+void attempt_init(struct attempt *attempt, struct call_context *call,
+                  void (*ended)(struct attempt *attempt))
 {
+	attempt->ended = ended;
 	attempt->call = call;
 	attempt->timer.fire = on_timer;
 	attempt->waiter.grant = on_grant;
@@ -506,7 +498,7 @@ void attempt_init(struct attempt *attempt, struct call *call)
 
 void attempt_cancel(struct attempt *attempt)
 {
-	struct call *call = attempt->call;
+	struct call_context *call = attempt->call;
 
 	if (attempt->state == ATTEMPT_IDLE)
 		return;

@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RETRY_AFTER_MOST_S  86400
-#define HEDGE_SAMPLES_LEAST 20
+#define RETRY_AFTER_MOST_S 86400
 
 /* --- requests ------------------------------------------------------------------------------- */
 
@@ -27,7 +26,7 @@ static bool plain(const char *text, bool blanks)
 
 static bool valid_headers(const rollcall_request *request)
 {
-	if (request->header_count > HEADERS_MOST)
+	if (request->header_count > HEADERS_MAX)
 		return false;
 	for (size_t i = 0; i < request->header_count; i++) {
 		const rollcall_pair *header = &request->headers[i];
@@ -76,28 +75,17 @@ static bool may_repeat(const rollcall_request *request)
 	return false;
 }
 
-int64_t call_deadline(struct service *service, const rollcall_request *request, int64_t now_us)
-{
-	service_lock(service);
-	uint32_t total_ms = service_route(service, request->path)->policy.time.total_ms;
-	service_unlock(service);
-	if (request->timeout_ms > 0 && (total_ms == 0 || request->timeout_ms < total_ms))
-		total_ms = request->timeout_ms;
-	return total_ms == 0 ? NO_DEADLINE : now_us + us_of_ms(total_ms);
-}
-
 /* --- the end -------------------------------------------------------------------------------- */
 
 static void fini(struct call *call)
 {
-	loop_clear_timer(call->loop, &call->timer);
+	loop_clear_timer(call->context.loop, &call->timer);
 	for (size_t i = 0; i < ARRAY_LEN(call->attempts); i++)
 		attempt_fini(&call->attempts[i]);
-	for (size_t i = 0; i < call->tried_count; i++)
-		member_unref(call->tried[i]);
-	call->tried_count = 0;
-	free(call->tracestate);
-	call->tracestate = NULL;
+	for (size_t i = 0; i < call->context.tried_count; i++)
+		member_unref(call->context.tried[i]);
+	call->context.tried_count = 0;
+	trace_fini(&call->context.trace);
 	call->has_ended = true;
 }
 
@@ -105,13 +93,13 @@ void call_fall_back(struct call *call)
 {
 	rollcall_response *response = call->response;
 
-	if (response->outcome <= ROLLCALL_CLIENT_ERR || call->policy.fallback == NULL)
+	if (response->outcome <= ROLLCALL_CLIENT_ERR || call->context.policy.fallback == NULL)
 		return;
-	service_lock(call->service);
-	call->service->fallbacks++;
-	service_unlock(call->service);
-	int r = call->policy.fallback(response->outcome, call->request, response,
-	                              call->policy.user);
+	service_lock(call->context.service);
+	call->context.service->fallbacks++;
+	service_unlock(call->context.service);
+	int r = call->context.policy.fallback(response->outcome, call->context.request, response,
+	                                      call->context.policy.user);
 	response->from_fallback = r >= 0;
 	response->error = r < 0 ? r : 0;
 }
@@ -121,17 +109,17 @@ static void finish(struct call *call)
 	rollcall_response *response = call->response;
 
 	fini(call);
-	response->attempts = call->sent;
-	response->elapsed_us = env_now(&call->client->env) - call->began_us;
-	service_lock(call->service);
-	call->service->calls[response->outcome]++;
-	service_unlock(call->service);
+	response->attempts = call->context.sent;
+	response->elapsed_us = env_now(&call->context.client->env) - call->context.began_us;
+	service_lock(call->context.service);
+	call->context.service->calls[response->outcome]++;
+	service_unlock(call->context.service);
 	call->ended(call);
 }
 
 void call_cancel(struct call *call)
 {
-	if (!call->has_ended)
+	if (call->begun && !call->has_ended)
 		fini(call);
 }
 
@@ -185,19 +173,19 @@ static bool is_good(const struct attempt *attempt)
 
 static bool is_retryable(const struct call *call, const struct attempt *attempt)
 {
-	const rollcall_policy *policy = &call->policy;
+	const rollcall_policy *policy = &call->context.policy;
 
-	if (attempt->local || call->request->retry_attempt > 0 || call->pausing ||
-	    call->number > policy->retry.max_retries ||
+	if (attempt->local || call->context.request->retry_attempt > 0 || call->pausing ||
+	    call->context.number > policy->retry.max_retries ||
 	    head_number(call->response->headers, "X-No-Retry") == 1)
 		return false;
 	switch (attempt->outcome) {
 	case ROLLCALL_NOT_SENT:
 		return true;
 	case ROLLCALL_SERVER_ERR:
-		return call->safe && policy->retry.retry_5xx;
+		return call->context.safe && policy->retry.retry_5xx;
 	case ROLLCALL_UNKNOWN:
-		return call->safe && policy->retry.retry_unknown;
+		return call->context.safe && policy->retry.retry_unknown;
 	case ROLLCALL_CLIENT_ERR: /* 429 and 408: refused before anything was done */
 		return true;
 	case ROLLCALL_OK:
@@ -216,7 +204,7 @@ static bool is_retryable(const struct call *call, const struct attempt *attempt)
 /* @return whether a pause before a retry was found that the call has time for */
 static bool pause_before_retry(struct call *call, int64_t now, int64_t *ret_pause_us)
 {
-	const rollcall_policy *policy = &call->policy;
+	const rollcall_policy *policy = &call->context.policy;
 	int64_t asked = head_number(call->response->headers, "Retry-After");
 	struct backoff rule = {
 		.base_ms = policy->retry.base_ms,
@@ -228,13 +216,13 @@ static bool pause_before_retry(struct call *call, int64_t now, int64_t *ret_paus
 	if (asked >= 0) {
 		*ret_pause_us = min_i64(asked, RETRY_AFTER_MOST_S) * US_PER_S;
 	} else {
-		call->pause_us =
-			backoff_us(&rule, call->number - 1, call->pause_us, &call->client->env);
+		call->pause_us = backoff_us(&rule, call->context.number - 1, call->pause_us,
+		                            &call->context.client->env);
 		*ret_pause_us = call->pause_us;
 	}
-	if (call->deadline_us != NO_DEADLINE)
+	if (call->context.deadline_us != NO_DEADLINE)
 		return *ret_pause_us + us_of_ms(policy->time.min_start_ms) <=
-		       call->deadline_us - now;
+		       call->context.deadline_us - now;
 	/* Without a deadline of ours, an answer must not set one of hours. */
 	return asked < 0 || *ret_pause_us <= us_of_ms(policy->retry.max_ms);
 }
@@ -242,9 +230,9 @@ static bool pause_before_retry(struct call *call, int64_t now, int64_t *ret_paus
 /* @return whether a retry is under way */
 static bool retry(struct call *call, const struct attempt *attempt)
 {
-	const rollcall_policy *policy = &call->policy;
-	struct service *service = call->service;
-	int64_t now = env_now(&call->client->env);
+	const rollcall_policy *policy = &call->context.policy;
+	struct service *service = call->context.service;
+	int64_t now = env_now(&call->context.client->env);
 
 	if (!is_retryable(call, attempt))
 		return false;
@@ -252,8 +240,9 @@ static bool retry(struct call *call, const struct attempt *attempt)
 	bool in_time = pause_before_retry(call, now, &pause_us);
 
 	service_lock(service);
-	bool allowed = in_time && budget_retry(&call->route->budget, policy->retry.budget_ratio,
-	                                       policy->retry.budget_min_per_s, now);
+	bool allowed =
+		in_time && budget_retry(&call->context.route->budget, policy->retry.budget_ratio,
+	                                policy->retry.budget_min_per_s, now);
 	service->retries += allowed;
 	service->denied_deadline += !in_time;
 	service->denied_budget += in_time && !allowed;
@@ -261,80 +250,63 @@ static bool retry(struct call *call, const struct attempt *attempt)
 	if (!allowed)
 		return false;
 	call->pausing = true;
-	loop_set_timer(call->loop, &call->timer, now + pause_us);
+	loop_set_timer(call->context.loop, &call->timer, now + pause_us);
 	return true;
 }
 
 /* --- hedging -------------------------------------------------------------------------------- */
 
-/* Locked. The latency that @p share of the attempts of late stayed below; -1: too few to tell. */
-static int64_t latency_at(const struct route *route, double share)
-{
-	uint64_t total = 0;
-	uint64_t below = 0;
-	double edge = 100;
-
-	for (size_t i = 0; i < ARRAY_LEN(route->latency); i++)
-		total += route->latency[i] + route->latency_before[i];
-	if (total < HEDGE_SAMPLES_LEAST)
-		return -1;
-	for (size_t i = 0; i < ARRAY_LEN(route->latency); i++, edge *= 1.189207) {
-		below += route->latency[i] + route->latency_before[i];
-		if ((double)below >= share * (double)total)
-			break;
-	}
-	return (int64_t)edge;
-}
-
 /* Locked. */
 static bool may_hedge(struct call *call, int64_t now)
 {
-	const rollcall_policy *policy = &call->policy;
-	struct route *route = call->route;
+	const rollcall_policy *policy = &call->context.policy;
+	struct route *route = call->context.route;
 
 	return breaker_state(&route->breaker) == ROLLCALL_BREAKER_CLOSED &&
 	       (route->throttle == NULL || policy->throttle.k <= 0 ||
 	        throttle_probability(route->throttle, policy->throttle.k, now) <= 0) &&
 	       budget_has(&route->budget, policy->retry.budget_ratio,
 	                  policy->retry.budget_min_per_s, now) &&
-	       call->service->set != NULL && call->service->set->count > 1;
+	       call->context.service->set != NULL && call->context.service->set->count > 1;
 }
 
 /* @return whether the second copy is on its way */
 static bool hedge(struct call *call)
 {
-	const rollcall_policy *policy = &call->policy;
-	int64_t now = env_now(&call->client->env);
+	const rollcall_policy *policy = &call->context.policy;
+	int64_t now = env_now(&call->context.client->env);
 
-	if (!policy->hedge.on || call->hedged || !call->safe || call->request->retry_attempt > 0)
+	if (!policy->hedge.on || call->hedged || !call->context.safe ||
+	    call->context.request->retry_attempt > 0)
 		return false;
-	service_lock(call->service);
+	service_lock(call->context.service);
 	bool allowed = may_hedge(call, now) &&
-	               budget_retry(&call->route->hedges, policy->hedge.max_extra, 0, now);
-	call->service->hedges += allowed;
-	service_unlock(call->service);
+	               budget_retry(&call->context.route->hedges, policy->hedge.max_extra, 0, now);
+	call->context.service->hedges += allowed;
+	service_unlock(call->context.service);
 	if (!allowed)
 		return false;
 	call->hedged = true;
-	loop_clear_timer(call->loop, &call->timer);
+	loop_clear_timer(call->context.loop, &call->timer);
 	attempt_start(&call->attempts[1], true);
 	return true;
 }
 
 static void plan_hedge(struct call *call)
 {
-	const rollcall_policy *policy = &call->policy;
+	const rollcall_policy *policy = &call->context.policy;
 	int64_t delay_us;
 
-	if (!policy->hedge.on || call->hedged || !call->safe)
+	if (!policy->hedge.on || call->hedged || !call->context.safe)
 		return;
-	service_lock(call->service);
-	delay_us = latency_at(call->route, policy->hedge.percentile);
-	service_unlock(call->service);
+	service_lock(call->context.service);
+	delay_us = route_latency_at(call->context.route, policy->hedge.percentile);
+	service_unlock(call->context.service);
 	if (delay_us < 0)
 		return;
 	delay_us = max_i64(delay_us, us_of_ms(policy->hedge.min_delay_ms));
-	loop_set_timer(call->loop, &call->timer, env_now(&call->client->env) + delay_us);
+	loop_set_timer(call->context.loop, &call->timer,
+	               env_now(&call->context.client->env) + delay_us);
 }
 
 /* --- attempts ------------------------------------------------------------------------------- */
@@ -342,7 +314,7 @@ static void plan_hedge(struct call *call)
 static void next_attempt(struct call *call)
 {
 	call->pausing = false;
-	call->number++;
+	call->context.number++;
 	plan_hedge(call);
 	attempt_start(&call->attempts[0], false); /* may end the call */
 }
@@ -357,19 +329,20 @@ static void on_timer(struct timer *timer)
 		(void)hedge(call);
 }
 
-void call_attempt_ended(struct call *call, struct attempt *attempt)
+static void attempt_ended(struct attempt *attempt)
 {
+	struct call *call = container_of(attempt->call, struct call, context);
 	struct attempt *other = &call->attempts[attempt == &call->attempts[0]];
 	bool other_runs = other->state != ATTEMPT_IDLE;
 
 	if (is_good(attempt)) {
-		loop_clear_timer(call->loop, &call->timer);
+		loop_clear_timer(call->context.loop, &call->timer);
 		attempt_cancel(other);
 		take_result(call, attempt);
 		if (attempt->hedge) {
-			service_lock(call->service);
-			call->service->hedges_won++;
-			service_unlock(call->service);
+			service_lock(call->context.service);
+			call->context.service->hedges_won++;
+			service_unlock(call->context.service);
 		}
 		finish(call);
 		return;
@@ -379,28 +352,55 @@ void call_attempt_ended(struct call *call, struct attempt *attempt)
 		return; /* it may do better */
 	if (attempt->hedge && attempt->outcome > ROLLCALL_UNKNOWN)
 		attempt = other; /* which decides whether there is a retry */
-	loop_clear_timer(call->loop, &call->timer);
+	loop_clear_timer(call->context.loop, &call->timer);
 	if (is_retryable(call, attempt) && hedge(call))
 		return;
 	if (!retry(call, attempt))
 		finish(call);
 }
 
+static int64_t deadline_of(struct service *service, const rollcall_request *request, int64_t now_us)
+{
+	service_lock(service);
+	uint32_t total_ms = service_route(service, request->path)->policy.time.total_ms;
+	service_unlock(service);
+	if (request->timeout_ms > 0 && (total_ms == 0 || request->timeout_ms < total_ms))
+		total_ms = request->timeout_ms;
+	return total_ms == 0 ? NO_DEADLINE : now_us + us_of_ms(total_ms);
+}
+
+void call_init(struct call *call, struct service *service, struct loop *loop,
+               const rollcall_request *request, rollcall_response *response,
+               void (*ended)(struct call *call))
+{
+	int64_t now = env_now(&service->client->env);
+
+	call->context.client = service->client;
+	call->context.service = service;
+	call->context.loop = loop;
+	call->context.request = request;
+	call->context.began_us = now;
+	call->context.deadline_us = deadline_of(service, request, now);
+	call->response = response;
+	call->ended = ended;
+}
+
 void call_begin(struct call *call)
 {
-	struct service *service = call->service;
+	struct service *service = call->context.service;
 
 	service_lock(service);
-	call->route = service_route(service, call->request->path);
-	call->policy = call->route->policy;
-	budget_request(&call->route->budget, call->began_us);
-	budget_request(&call->route->hedges, call->began_us);
+	call->context.route = service_route(service, call->context.request->path);
+	call->context.policy = call->context.route->policy;
+	budget_request(&call->context.route->budget, call->context.began_us);
+	budget_request(&call->context.route->hedges, call->context.began_us);
 	service_unlock(service);
 
-	call->safe = may_repeat(call->request);
+	call->begun = true;
+	call->context.safe = may_repeat(call->context.request);
 	call->timer.fire = on_timer;
-	trace_begin(call);
+	trace_begin(&call->context.trace, call->context.request, &call->context.client->env);
 	for (size_t i = 0; i < ARRAY_LEN(call->attempts); i++)
-		attempt_init(&call->attempts[i], call);
+		attempt_init(&call->attempts[i], &call->context, attempt_ended);
 	next_attempt(call);
 }

@@ -2,7 +2,7 @@
 /* W3C Trace Context: "00-<32 hex: trace>-<16 hex: span>-<2 hex: flags>". */
 #include "lib/call/trace.h"
 
-#include "lib/call/call.h"
+#include "lib/base/bytes.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -115,26 +115,34 @@ static void put_hex(char *out, uint64_t value)
 	}
 }
 
-void trace_begin(struct call *call)
+void trace_begin(struct trace_context *context, const rollcall_request *request,
+                 const struct env *env)
 {
-	const char *text = trace_parent_of(call->request);
+	const char *text = trace_parent_of(request);
 	struct trace_parent parent;
 
 	if (text != NULL && trace_parse(text, &parent)) {
-		memcpy(call->trace, parent.trace, sizeof(call->trace));
-		call->sampled = parent.sampled;
-		call->tracestate = trace_state_of(call->request);
+		memcpy(context->trace, parent.trace, sizeof(context->trace));
+		context->sampled = parent.sampled;
+		context->state = trace_state_of(request);
 		return;
 	}
-	put_hex(call->trace, env_random(&call->client->env) | 1); /* all zero is not valid */
-	put_hex(call->trace + 16, env_random(&call->client->env));
+	put_hex(context->trace, env_random(env) | 1); /* all zero is not valid */
+	put_hex(context->trace + 16, env_random(env));
 }
 
-void trace_attempt(const struct call *call, char *out)
+void trace_fini(struct trace_context *context)
+{
+	free(context->state);
+	context->state = NULL;
+}
+
+void trace_attempt(const struct trace_context *context, const struct env *env,
+                   char out[static TRACE_PARENT_SIZE])
 {
 	memcpy(out, "00-", sizeof("00-"));
-	memcpy(out + 3, call->trace, 32);
+	memcpy(out + 3, context->trace, 32);
 	out[35] = '-';
-	put_hex(out + 36, env_random(&call->client->env) | 1);
-	memcpy(out + 52, call->sampled ? "-01" : "-00", 4);
+	put_hex(out + 36, env_random(env) | 1);
+	memcpy(out + 52, context->sampled ? "-01" : "-00", 4);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/** W3C Trace Context: what the headers of a request say about the caller's span. */
+/** W3C Trace Context: the trace that a call belongs to, and the headers that carry it. Pure. */
 #pragma once
 
+#include "lib/base/env.h"
 #include "rollcall.h"
 
 #include <stdbool.h>
@@ -21,3 +22,20 @@ const char *trace_parent_of(const rollcall_request *request);
 /** The tracestate of @p request likewise, joined, for the caller to free(). NULL: none that may go
  * on, or out of memory */
 char *trace_state_of(const rollcall_request *request);
+
+/** The trace of one call. */
+struct trace_context {
+	char trace[33]; /* the trace id in hex */
+	bool sampled;   /* by the caller */
+	char *state;    /* the tracestate; owned; NULL: none */
+};
+
+#define TRACE_PARENT_SIZE 56
+
+/** Takes over the trace of a valid traceparent of @p request, else begins one. */
+void trace_begin(struct trace_context *context, const rollcall_request *request,
+                 const struct env *env);
+void trace_fini(struct trace_context *context);
+/** Writes the traceparent of one attempt, with a new span id. */
+void trace_attempt(const struct trace_context *context, const struct env *env,
+                   char out[static TRACE_PARENT_SIZE]);

@@ -1,101 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-#include "lib/core/client.h"
+#include "lib/client/open.h"
 
 #include "lib/base/version.h"
+#include "lib/call/async.h"
+#include "lib/core/client.h"
 #include "lib/policy/policy.h"
 #include "lib/policy/strategy.h"
+#include "lib/registration/registration.h"
+#include "lib/service/refresh.h"
 #include "lib/service/service.h"
+#include "lib/service/watch.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define IDLE_LOOPS_MOST 64
-
-bool client_valid_service(const char *name)
-{
-	if (name == NULL || isalnum((unsigned char)name[0]) == 0)
-		return false;
-	size_t len =
-		strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
-	return name[len] == '\0' && len <= SERVICE_NAME_MOST;
-}
-
-/* --- loops of blocking calls ---------------------------------------------------------------- */
-
-static struct transport *make_transport(rollcall_client *client)
-{
-	struct transport_options options = {
-		.env = &client->env,
-		.ca_file = client->ca_file,
-		.user_agent = client->user_agent,
-	};
-	struct transport *transport = NULL;
-
-	if (client->make_transport != NULL)
-		(void)client->make_transport(&options, client->transport_arg, &transport);
-	else
-		(void)transport_curl_new(&options, &transport);
-	return transport;
-}
-
-struct call_loop *client_borrow_loop(rollcall_client *client)
-{
-	(void)pthread_mutex_lock(&client->pool_lock);
-	struct call_loop *loop = client->pool;
-	if (loop != NULL) {
-		client->pool = loop->next;
-		client->pool_count--;
-	}
-	(void)pthread_mutex_unlock(&client->pool_lock);
-	if (loop != NULL)
-		return loop;
-
-	loop = calloc(1, sizeof(*loop));
-	if (loop == NULL)
-		return NULL;
-	if (loop_init(&loop->loop, &client->env, make_transport(client)) < 0) {
-		free(loop);
-		return NULL;
-	}
-	return loop;
-}
-
-void client_return_loop(rollcall_client *client, struct call_loop *loop)
-{
-	bool kept;
-
-	(void)pthread_mutex_lock(&client->pool_lock);
-	kept = client->pool_count < IDLE_LOOPS_MOST;
-	if (kept) {
-		loop->next = client->pool;
-		client->pool = loop;
-		client->pool_count++;
-	}
-	(void)pthread_mutex_unlock(&client->pool_lock);
-	if (!kept) {
-		loop_fini(&loop->loop);
-		free(loop);
-	}
-}
-
-static void free_pool(rollcall_client *client)
-{
-	bool forked = client_forked(client);
-
-	while (client->pool != NULL) {
-		struct call_loop *loop = client->pool;
-
-		client->pool = loop->next;
-		if (forked)
-			loop->loop.transport->free(loop->loop.transport, true);
-		else
-			loop_fini(&loop->loop);
-		free(loop);
-	}
-}
 
 /* --- open ----------------------------------------------------------------------------------- */
 
@@ -152,19 +71,10 @@ static int copy_texts(rollcall_client *client)
 
 static int start_engine(rollcall_client *client)
 {
-	struct transport_options options = {
-		.env = &client->env,
-		.ca_file = client->ca_file,
-		.user_agent = client->user_agent,
-	};
 	struct transport *transport = NULL;
 
-	int r = client->make_transport != NULL
-	                ? client->make_transport(&options, client->transport_arg, &transport)
-	                : transport_curl_new(&options, &transport);
-	if (r < 0)
-		return r;
-	return engine_init(&client->engine, &client->env, transport);
+	int r = transport_new(&client->transports, &transport);
+	return r < 0 ? r : engine_init(&client->engine, &client->env, transport);
 }
 
 int client_open(const rollcall_options *given, transport_fn make, void *arg,
@@ -187,12 +97,17 @@ int client_open(const rollcall_options *given, transport_fn make, void *arg,
 	if (client->options.strategy == NULL)
 		client->options.strategy = &strategy_p2c;
 	env_init(&client->env, &client->options.env);
-	client->make_transport = make;
-	client->transport_arg = arg;
 	rollcall_policy_default(&client->default_policy);
 	r = copy_texts(client);
 	if (r < 0)
 		goto fail;
+	client->transports = (struct transport_source){
+		.make = make != NULL ? make : transport_curl_new,
+		.arg = arg,
+		.options = {.env = &client->env,
+	                    .ca_file = client->ca_file,
+	                    .user_agent = client->user_agent},
+	};
 	r = registry_init(&client->registry, &client->engine,
 	                  &(struct registry_options){
 				  .addresses = client->options.registry,
@@ -205,8 +120,7 @@ int client_open(const rollcall_options *given, transport_fn make, void *arg,
 	r = start_engine(client);
 	if (r < 0)
 		goto fail;
-	(void)pthread_mutex_init(&client->pool_lock,
-	                         NULL); /* cannot fail with default attributes */
+	loop_pool_init(&client->loops, &client->transports);
 	if (client->options.thread)
 		r = engine_thread_start(&client->engine);
 	if (r < 0) {
@@ -259,8 +173,9 @@ int rollcall_close(rollcall_client *client, uint32_t timeout_ms)
 		registrations_free(client);
 		watches_free(client);
 	}
+	refreshes_fini(client);
 	services_free(client);
-	free_pool(client);
+	loop_pool_fini(&client->loops, client_forked(client));
 	engine_fini(&client->engine);
 	client_free(client);
 	return r;

@@ -6,16 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct engine *engine_of(const rollcall_registration *registration)
-{
-	return &registration->client->engine;
-}
-
-static int64_t now_us(const rollcall_registration *registration)
-{
-	return env_now(&registration->client->env);
-}
-
 /* --- making one ----------------------------------------------------------------------------- */
 
 void rollcall_registration_options_init_sized(rollcall_registration_options *options, size_t size)
@@ -36,7 +26,7 @@ static bool valid(const rollcall_registration_options *options)
 	if (!client_valid_service(options->service) || options->port < 1 ||
 	    options->port > UINT16_MAX || options->weight > UINT16_MAX || options->ttl_ms < 1000 ||
 	    options->ttl_ms > 86400000 || options->interval_ms >= options->ttl_ms ||
-	    options->metadata_count > METADATA_MOST)
+	    options->metadata_count > METADATA_MAX)
 		return false;
 	if (options->id != NULL &&
 	    (options->id[0] == '\0' || strlen(options->id) > ROLLCALL_ID_MAX))
@@ -173,6 +163,29 @@ int rollcall_registration_id(rollcall_registration *registration, char *out, siz
 	else
 		memcpy(out, registration->id, strlen(registration->id) + 1);
 	engine_unlock(engine_of(registration));
+	return r;
+}
+
+int rollcall_registration_failure(rollcall_registration *registration, char *out, size_t size)
+{
+	struct engine *engine = engine_of(registration);
+	int r = 0;
+
+	if (out == NULL || size == 0)
+		return -EINVAL;
+	if (client_forked(registration->client))
+		return -ECHILD;
+	engine_lock(engine);
+	if (registration->failure == NULL) {
+		r = -ENOENT;
+	} else {
+		size_t len = strlen(registration->failure);
+
+		len = len < size ? len : size - 1;
+		memcpy(out, registration->failure, len);
+		out[len] = '\0';
+	}
+	engine_unlock(engine);
 	return r;
 }
 

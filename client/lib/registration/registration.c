@@ -15,6 +15,7 @@
 #include "lib/registration/registration.h"
 
 #include "lib/policy/backoff.h"
+#include "lib/registration/failure.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -23,16 +24,6 @@
 #include <string.h>
 
 static void advance(rollcall_registration *registration);
-
-static struct engine *engine_of(const rollcall_registration *registration)
-{
-	return &registration->client->engine;
-}
-
-static int64_t now_us(const rollcall_registration *registration)
-{
-	return env_now(&registration->client->env);
-}
 
 static void set_state(rollcall_registration *registration, rollcall_state state)
 {
@@ -395,6 +386,22 @@ static void delete_done(rollcall_registration *registration, int status)
 	}
 }
 
+/* Keeps why the last request failed, for rollcall_registration_failure(). */
+static void note_failure(rollcall_registration *registration)
+{
+	const struct exchange *exchange = &registration->request.exchange;
+
+	free(registration->failure);
+	registration->failure = NULL;
+	if (exchange->error == 0 && exchange->status >= 200 && exchange->status < 300)
+		return;
+	/* An unknown registration is no failure: it registers again. */
+	if (exchange->error == 0 && exchange->status == 404 &&
+	    (registration->doing == DOING_HEARTBEAT || registration->doing == DOING_STATUS))
+		return;
+	registration->failure = failure_text(&registration->request);
+}
+
 static void on_done(struct registry_request *request)
 {
 	rollcall_registration *registration =
@@ -402,7 +409,7 @@ static void on_done(struct registry_request *request)
 	enum doing doing = registration->doing;
 	int status = request->exchange.error < 0 ? 0 : request->exchange.status;
 
-	registration_note_failure(registration);
+	note_failure(registration);
 	registration->doing = DOING_NOTHING;
 	if (doing == DOING_DELETE)
 		delete_done(registration, status);

@@ -4,6 +4,8 @@
 
 #include "lib/core/client.h"
 
+#define METADATA_MAX 64
+
 enum doing { DOING_NOTHING, DOING_LOCATE, DOING_PUT, DOING_STATUS, DOING_HEARTBEAT, DOING_DELETE };
 
 struct rollcall_registration {
@@ -57,5 +59,20 @@ rollcall_state registration_state(const rollcall_registration *registration);
 /** Looks at what is to be done next, at @p due_us. */
 void registration_schedule(rollcall_registration *registration, int64_t due_us);
 
-/** In failure.c, with the engine's lock held: notes how the request went that has just ended. */
-void registration_note_failure(rollcall_registration *registration);
+/* In register.c. */
+
+/** Ends all registrations of @p client; with the engine's lock held. @return 0, or -ETIMEDOUT at
+ * @p deadline_us */
+int registrations_close(rollcall_client *client, int64_t deadline_us);
+/** Frees all without a request. In a child of fork() without the engine's lock, else with it. */
+void registrations_free(rollcall_client *client);
+
+static inline struct engine *engine_of(const rollcall_registration *registration)
+{
+	return &registration->client->engine;
+}
+
+static inline int64_t now_us(const rollcall_registration *registration)
+{
+	return env_now(&registration->client->env);
+}

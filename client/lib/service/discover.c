@@ -2,20 +2,17 @@
 /* Discovery as callers see it: picks, lists, watches, reports. */
 #include "lib/service/discover.h"
 
+#include "lib/service/refresh.h"
+#include "lib/service/watch.h"
+
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* --- the first answer ----------------------------------------------------------------------- */
 
 static bool is_answered(void *arg)
 {
-	struct service *service = arg;
-
-	service_lock(service);
-	int answer = service->answer;
-	service_unlock(service);
-	return answer != -EAGAIN && answer != -ENOTCONN;
+	return service_is_answered(arg);
 }
 
 static void start_refresh(struct service *service)
@@ -31,6 +28,8 @@ void discover_await(struct service *service, int64_t deadline_us)
 {
 	struct engine *engine = &service->client->engine;
 
+	if (service_is_answered(service))
+		return;
 	engine_lock(engine);
 	refresh_start(service);
 	(void)engine_run(engine, is_answered, service, deadline_us); /* the answer tells */
@@ -133,12 +132,8 @@ int rollcall_get_instances(rollcall_client *client, const char *name, rollcall_i
 	int r = discover_prepare(client, name, &service);
 	if (r < 0)
 		return r;
-	service_lock(service);
-	r = service->answer;
-	service_unlock(service);
-	if (r == -EAGAIN || r == -ENOTCONN)
-		discover_await(service, env_now(&client->env) +
-		                                us_of_ms(client->options.discover_timeout_ms));
+	discover_await(service,
+	               env_now(&client->env) + us_of_ms(client->options.discover_timeout_ms));
 	service_lock(service);
 	r = service->answer == -EAGAIN ? -ENOTCONN : service->answer;
 	if (r == 0)
@@ -167,35 +162,7 @@ void rollcall_instances_free(rollcall_instances *list)
 	set_unref(list);
 }
 
-/* --- watches -------------------------------------------------------------------------------- */
-
-struct rollcall_watch {
-	rollcall_watch *next; /* in client->watches */
-	struct service *service;
-	struct notice notice;
-	void (*on_change)(rollcall_client *client, const char *service, void *arg);
-	void *arg;
-};
-
-static void deliver_change(struct notice *notice)
-{
-	rollcall_watch *watch = container_of(notice, struct rollcall_watch, notice);
-	rollcall_client *client = watch->service->client;
-	const char *service = watch->service->name;
-	void (*on_change)(rollcall_client *, const char *, void *) = watch->on_change;
-	void *arg = watch->arg;
-
-	engine_unlock(&client->engine);
-	on_change(client, service, arg); /* may free the watch */
-	engine_lock(&client->engine);
-}
-
-void watches_notify(struct service *service)
-{
-	for (rollcall_watch *one = service->client->watches; one != NULL; one = one->next)
-		if (one->service == service)
-			engine_notify(&service->client->engine, &one->notice);
-}
+/* --- watches and reports -------------------------------------------------------------------- */
 
 int rollcall_watch_start(rollcall_client *client, const char *name,
                          void (*on_change)(rollcall_client *client, const char *service, void *arg),
@@ -208,92 +175,16 @@ int rollcall_watch_start(rollcall_client *client, const char *name,
 	int r = discover_prepare(client, name, &service);
 	if (r < 0)
 		return r;
-	rollcall_watch *watch = calloc(1, sizeof(*watch));
-	if (watch == NULL)
-		return -ENOMEM;
-	watch->service = service;
-	watch->on_change = on_change;
-	watch->arg = arg;
-	watch->notice.deliver = deliver_change;
-
 	engine_lock(&client->engine);
-	watch->next = client->watches;
-	client->watches = watch;
-	*ret_watch = watch; /* before its callback can run */
-	refresh_start(service);
-	if (service->set != NULL)
-		engine_notify(&client->engine, &watch->notice);
-	engine_unlock(&client->engine);
-	return 0;
-}
-
-static void unlink_watch(rollcall_client *client, const rollcall_watch *watch)
-{
-	for (rollcall_watch **at = &client->watches; *at != NULL; at = &(*at)->next) {
-		if (*at == watch) {
-			*at = watch->next;
-			return;
-		}
-	}
-}
-
-void rollcall_watch_stop(rollcall_watch *watch)
-{
-	if (watch == NULL)
-		return;
-	rollcall_client *client = watch->service->client;
-	if (!client_forked(client)) {
-		engine_lock(&client->engine);
-		unlink_watch(client, watch);
-		engine_settle(&client->engine, &watch->notice);
-		engine_unlock(&client->engine);
-		free(watch);
-	}
-}
-
-void watches_free(rollcall_client *client)
-{
-	while (client->watches != NULL) {
-		rollcall_watch *next = client->watches->next;
-
-		free(client->watches);
-		client->watches = next;
-	}
-}
-
-/* --- the rest ------------------------------------------------------------------------------- */
-
-static bool usable_strategy(const rollcall_strategy *strategy)
-{
-	return strategy != NULL && strategy->size >= sizeof(*strategy) && strategy->name != NULL &&
-	       strategy->create != NULL && strategy->pick != NULL && strategy->destroy != NULL;
-}
-
-int rollcall_set_strategy(rollcall_client *client, const char *name,
-                          const rollcall_strategy *strategy)
-{
-	struct service *service;
-
-	if (!usable_strategy(strategy))
-		return -EINVAL;
-	int r = discover_prepare(client, name, &service);
-	if (r < 0)
-		return r;
-	engine_lock(&client->engine);
-	rollcall_instances *copy = NULL;
-	if (service->set != NULL) {
-		copy = set_copy(service->set);
-		r = copy == NULL ? -ENOMEM : set_balance(copy, strategy, &client->env);
-	}
-	if (r == 0) {
-		service->strategy = strategy;
-		if (copy != NULL)
-			service_install(service, copy);
-		copy = NULL;
+	rollcall_watch *watch = watch_add(client, service, service->name, on_change, arg);
+	if (watch != NULL) {
+		*ret_watch = watch; /* before its callback can run */
+		refresh_start(service);
+		if (service->set != NULL)
+			watch_notify(watch);
 	}
 	engine_unlock(&client->engine);
-	set_unref(copy);
-	return r;
+	return watch != NULL ? 0 : -ENOMEM;
 }
 
 int rollcall_report(rollcall_client *client, const char *name, const char *id,

@@ -4,8 +4,10 @@
  * them late, one long poll after another; else a lookup each TTL. While the registry fails, the
  * last good answer stays and is marked stale.
  */
+#include "lib/service/refresh.h"
+
 #include "lib/policy/backoff.h"
-#include "lib/service/service.h"
+#include "lib/service/watch.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -94,6 +96,22 @@ static void ask(struct service *service)
 
 /* --- answers -------------------------------------------------------------------------------- */
 
+/* The last to come is the first in the list: turned round, they begin in order. */
+static void wake_waiters(struct service *service)
+{
+	struct answer_waiter *first = NULL;
+	struct answer_waiter *next;
+
+	for (struct answer_waiter *one = refresh_of(service)->waiting; one != NULL; one = next) {
+		next = one->next;
+		one->next = first;
+		first = one;
+	}
+	refresh_of(service)->waiting = first;
+	for (struct answer_waiter *one = first; one != NULL; one = one->next)
+		one->answered(one);
+}
+
 static void set_answer(struct service *service, int answer, bool fresh)
 {
 	service_lock(service);
@@ -103,7 +121,7 @@ static void set_answer(struct service *service, int answer, bool fresh)
 		service->confirmed_us = env_now(&service->client->env);
 	service_unlock(service);
 	if (answer != -EAGAIN && answer != -ENOTCONN)
-		async_calls_go_on(service);
+		wake_waiters(service);
 }
 
 static void failed(struct service *service)
@@ -163,7 +181,7 @@ static void install(struct service *service, rollcall_instances *set)
 		return;
 	}
 	service_install(service, set);
-	watches_notify(service);
+	watches_notify(service->client, service);
 }
 
 static void next_question(struct service *service, bool changed)
@@ -274,28 +292,52 @@ static void on_done(struct registry_request *request)
 
 /* --- life ----------------------------------------------------------------------------------- */
 
-void refresh_init(struct service *service)
+void refresh_start(struct service *service)
 {
 	struct refresh *refresh = refresh_of(service);
 
+	if (refresh->started)
+		return;
+	refresh->started = true;
 	registry_request_init(&refresh->request, &service->client->registry, on_done);
 	refresh->timer.fire = on_timer;
-}
-
-void refresh_start(struct service *service)
-{
-	if (refresh_of(service)->started)
-		return;
-	refresh_of(service)->started = true;
 	ask(service);
 }
 
-void refresh_fini(struct service *service)
+void refresh_wait(struct service *service, struct answer_waiter *waiter)
 {
+	waiter->waiting = true;
+	waiter->next = refresh_of(service)->waiting;
+	refresh_of(service)->waiting = waiter;
+}
+
+void refresh_stop_waiting(struct service *service, struct answer_waiter *waiter)
+{
+	struct answer_waiter **at = &refresh_of(service)->waiting;
+
+	if (!waiter->waiting)
+		return;
+	while (*at != waiter)
+		at = &(*at)->next;
+	*at = waiter->next;
+	waiter->waiting = false;
+}
+
+static void refresh_fini(struct service *service)
+{
+	struct refresh *refresh = refresh_of(service);
+
+	if (!refresh->started)
+		return;
 	if (client_forked(service->client)) {
-		registry_request_trim(&refresh_of(service)->request);
+		registry_request_trim(&refresh->request);
 		return;
 	}
-	loop_clear_timer(&service->client->engine.loop, &refresh_of(service)->timer);
-	registry_request_fini(&refresh_of(service)->request);
+	loop_clear_timer(&service->client->engine.loop, &refresh->timer);
+	registry_request_fini(&refresh->request);
+}
+
+void refreshes_fini(rollcall_client *client)
+{
+	services_visit(client, refresh_fini);
 }

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/service/service.h"
 
-#include "lib/policy/policy.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +26,6 @@ static void service_free(struct service *service)
 {
 	if (service == NULL)
 		return;
-	refresh_fini(service);
 	set_unref(service->set);
 	while (service->routes != NULL) {
 		struct route *route = service->routes;
@@ -54,7 +51,6 @@ static struct service *service_new(rollcall_client *client, const char *name)
 	service->strategy = client->options.strategy;
 	service->name = text_copy(name);
 	(void)pthread_mutex_init(&service->lock, NULL); /* cannot fail with default attributes */
-	refresh_init(service);
 	if (service->name == NULL || route_init(&service->base, "", &client->default_policy) < 0) {
 		service_free(service);
 		return NULL;
@@ -112,6 +108,22 @@ void services_free(rollcall_client *client)
 			service = next;
 		}
 	}
+}
+
+void services_visit(rollcall_client *client, void (*visit)(struct service *service))
+{
+	for (size_t i = 0; i < SERVICE_BUCKETS; i++)
+		for (struct service *service = atomic_load(&client->services[i]); service != NULL;
+		     service = service->next)
+			visit(service);
+}
+
+bool service_is_answered(struct service *service)
+{
+	service_lock(service);
+	int answer = service->answer;
+	service_unlock(service);
+	return answer != -EAGAIN && answer != -ENOTCONN;
 }
 
 void service_lock(struct service *service)
@@ -262,41 +274,4 @@ struct route *service_route(struct service *service, const char *path)
 	while (route != NULL && strncmp(path, route->prefix, strlen(route->prefix)) != 0)
 		route = route->next;
 	return route != NULL ? route : &service->base;
-}
-
-int route_set_policy(struct route *route, const rollcall_policy *policy)
-{
-	if (policy->throttle.k > 0) {
-		if (route->throttle == NULL)
-			route->throttle = malloc(sizeof(*route->throttle));
-		if (route->throttle == NULL)
-			return -ENOMEM;
-		if (route->policy.throttle.k <= 0 ||
-		    route->policy.throttle.window_ms != policy->throttle.window_ms)
-			throttle_init(route->throttle, policy->throttle.window_ms);
-	}
-	if (policy->fault.seed != route->policy.fault.seed || route->fault_state == 0)
-		route->fault_state = policy->fault.seed;
-	route->policy = *policy;
-	return 0;
-}
-
-int route_init(struct route *route, const char *prefix, const rollcall_policy *policy)
-{
-	*route = (struct route){0};
-	breaker_init(&route->breaker);
-	budget_init(&route->budget);
-	budget_init(&route->hedges);
-	route->prefix = text_copy(prefix);
-	if (route->prefix == NULL)
-		return -ENOMEM;
-	return route_set_policy(route, policy);
-}
-
-void route_fini(struct route *route)
-{
-	free(route->prefix);
-	free(route->throttle);
-	route->prefix = NULL;
-	route->throttle = NULL;
 }

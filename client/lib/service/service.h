@@ -9,33 +9,19 @@
 #pragma once
 
 #include "lib/core/client.h"
-#include "lib/policy/breaker.h"
-#include "lib/policy/budget.h"
-#include "lib/policy/bulkhead.h"
-#include "lib/policy/limiter.h"
+#include "lib/service/route.h"
 #include "lib/service/set.h"
 
-#define ROUTES_MOST        64
-#define FAULT_SEED_DEFAULT 1
-
-/** The state of one policy. */
-struct route {
-	struct route *next;
-	char *prefix; /* "" for the service's own */
-	rollcall_policy policy;
-	struct breaker breaker;
-	struct bulkhead bulkhead;
-	struct budget budget;
-	struct rate_limit rate;
-	struct throttle *throttle; /* NULL until a policy wants one */
-	uint64_t fault_state;      /* of its random sequence */
-	struct budget hedges;      /* retries here are hedges */
-	uint32_t latency[64]; /* of this interval, in quarters of octaves, for the hedge's delay */
-	uint32_t latency_before[64];
-	int64_t latency_turn_us;
+/** Waits for the first answer about a service. Embedded; set up by refresh_wait(). */
+struct answer_waiter {
+	struct answer_waiter *next;
+	/** Called when there is an answer, with the engine's lock held. The waiter stays in the
+	 * list until refresh_stop_waiting(), which this must not call. */
+	void (*answered)(struct answer_waiter *waiter);
+	bool waiting;
 };
 
-/** How a service's cache is kept current. Guarded by the engine's lock. */
+/** How refresh.c keeps a service's cache current. Guarded by the engine's lock. */
 struct refresh {
 	struct registry_request request;
 	struct timer timer;
@@ -47,7 +33,7 @@ struct refresh {
 	bool holds;               /* the registry forgot: keep what we have for now */
 	unsigned failures;
 	int64_t pause_us;
-	struct async_call *waiting; /* calls that need the first answer */
+	struct answer_waiter *waiting; /* for the first answer; the last to come is the first */
 };
 
 struct service {
@@ -58,7 +44,8 @@ struct service {
 
 	pthread_mutex_t lock;
 	rollcall_instances *set; /* NULL before the first answer */
-	int answer;              /* 0, or why there is nothing to pick from: see service_answer() */
+	int answer; /* 0, or why there is nothing to pick from: -EAGAIN (not asked yet), -ENOTCONN,
+	               -ENOENT, -EACCES */
 	int64_t confirmed_us;
 	bool stale;
 	const rollcall_strategy *strategy;
@@ -84,7 +71,14 @@ struct service *service_find(rollcall_client *client, const char *name);
 /** Finds or makes it. Takes the engine's lock. @return 0, -EINVAL (no such name can be), -ENOMEM,
  * -ENOSPC */
 int service_get(rollcall_client *client, const char *name, struct service **ret_service) MUST_USE;
+/** Frees all services, whose refreshes must have ended; rollcall_close() only. */
 void services_free(rollcall_client *client);
+/** Calls @p visit with each service, in no order. */
+void services_visit(rollcall_client *client, void (*visit)(struct service *service));
+
+/** Has the registry answered a lookup of @p service at least once, or refused to? Takes the
+ * service's lock. */
+bool service_is_answered(struct service *service);
 
 void service_lock(struct service *service);
 void service_unlock(struct service *service);
@@ -107,19 +101,3 @@ struct route *service_route(struct service *service, const char *path);
 
 /** Makes @p set the current one; takes it over. Takes the service's lock. */
 void service_install(struct service *service, rollcall_instances *set);
-
-int route_init(struct route *route, const char *prefix, const rollcall_policy *policy) MUST_USE;
-/** Keeps the state. @return 0 or -ENOMEM (nothing changed) */
-int route_set_policy(struct route *route, const rollcall_policy *policy) MUST_USE;
-void route_fini(struct route *route);
-
-/* refresh.c, all with the engine's lock held */
-
-/** Begins to keep the cache current, if not begun yet. */
-void refresh_start(struct service *service);
-void refresh_init(struct service *service);
-void refresh_fini(struct service *service);
-/** In call_start.c: goes on with calls that waited for the first answer. */
-void async_calls_go_on(struct service *service);
-/** In discover.c: tells watches of @p service. */
-void watches_notify(struct service *service);

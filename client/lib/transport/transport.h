@@ -72,5 +72,23 @@ struct transport_options {
 	const char *user_agent;
 };
 
-/** Over libcurl. @return 0, -ENOMEM, -EMFILE, -ENFILE, -EIO */
-int transport_curl_new(const struct transport_options *options, struct transport **ret_transport);
+/** Makes one transport. @return 0 or negative errno */
+typedef int (*transport_fn)(const struct transport_options *options, void *arg,
+                            struct transport **ret_transport);
+
+/** Makes the transports of one client: one for its own loop, one for each loop of its pool. */
+struct transport_source {
+	transport_fn make;
+	void *arg; /* for make() */
+	struct transport_options options;
+};
+
+static inline int transport_new(const struct transport_source *source,
+                                struct transport **ret_transport)
+{
+	return source->make(&source->options, source->arg, ret_transport);
+}
+
+/** A transport_fn over libcurl; @p arg is not used. @return 0, -ENOMEM, -EMFILE, -ENFILE, -EIO */
+int transport_curl_new(const struct transport_options *options, void *arg,
+                       struct transport **ret_transport);

@@ -345,7 +345,8 @@ static int open_multi(struct curl_transport *curl)
 	return 0;
 }
 
-int transport_curl_new(const struct transport_options *options, struct transport **ret_transport)
+int transport_curl_new(const struct transport_options *options, void *arg,
+                       struct transport **ret_transport)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	static const struct transport vtable = {
@@ -362,6 +363,7 @@ int transport_curl_new(const struct transport_options *options, struct transport
 	struct curl_transport *curl;
 	int r;
 
+	(void)arg;
 	(void)pthread_once(&once, init_libcurl);
 	if (init_result < 0)
 		return init_result;

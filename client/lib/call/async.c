@@ -1,121 +1,39 @@
 /* SPDX-License-Identifier: MIT */
-/* Calls as callers see them: blocking on a borrowed loop, or asynchronous on the client's. */
+#include "lib/call/async.h"
+
 #include "lib/call/call.h"
 #include "lib/service/discover.h"
+#include "lib/service/refresh.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* --- blocking ------------------------------------------------------------------------------- */
-
-struct blocking_call {
-	struct call call;
-	bool ended;
-};
-
-static void blocking_ended(struct call *call)
-{
-	container_of(call, struct blocking_call, call)->ended = true;
-}
-
-static void await_first_answer(struct service *service, int64_t deadline_us)
-{
-	const rollcall_client *client = service->client;
-
-	service_lock(service);
-	int answer = service->answer;
-	service_unlock(service);
-	if (answer == -EAGAIN || answer == -ENOTCONN)
-		discover_await(service,
-		               min_i64(deadline_us,
-		                       env_now(&client->env) +
-		                               us_of_ms(client->options.discover_timeout_ms)));
-}
-
-static int run_blocking(struct service *service, const rollcall_request *request,
-                        rollcall_response *response)
-{
-	rollcall_client *client = service->client;
-	struct call_loop *borrowed = client_borrow_loop(client);
-	struct blocking_call blocking = {0};
-	struct call *call = &blocking.call;
-
-	if (borrowed == NULL)
-		return -ENOMEM;
-	struct loop *loop = &borrowed->loop;
-	call->client = client;
-	call->service = service;
-	call->loop = loop;
-	call->request = request;
-	call->response = response;
-	call->ended = blocking_ended;
-	call->began_us = env_now(&client->env);
-	call->deadline_us = call_deadline(service, request, call->began_us);
-	await_first_answer(service, call->deadline_us);
-	call_begin(call);
-	while (!blocking.ended) {
-		int64_t due = loop_due_us(loop);
-
-		if (due != 0) /* else something has ended already */
-			loop_wait(loop, due);
-		loop_step(loop);
-	}
-	client_return_loop(client, borrowed);
-	call_fall_back(call);
-	return response->error;
-}
-
-int rollcall_call(rollcall_client *client, const char *name, const rollcall_request *given,
-                  rollcall_response *response)
-{
-	rollcall_request request;
-	struct service *service;
-
-	if (response == NULL || response->size < offsetof(rollcall_response, refused))
-		return -EINVAL;
-	rollcall_response_clear(response);
-	int r = call_check_request(given, &request);
-	if (r == 0)
-		r = discover_prepare(client, name, &service);
-	if (r == 0)
-		r = run_blocking(service, &request, response);
-	response->error = r;
-	return r;
-}
-
 /* --- asynchronous --------------------------------------------------------------------------- */
 
 struct async_call {
 	struct call call;
-	struct async_call *next;         /* in client->calls */
-	struct async_call *next_waiting; /* in its service's refresh.waiting */
+	struct async_call *next;     /* in client->calls */
+	struct answer_waiter waiter; /* for the first answer of the registry */
 	uint64_t id;
-	bool waiting; /* for the first answer of the registry */
 	rollcall_request request;
 	rollcall_response response;
 	rollcall_done_fn done;
 	void *arg;
 	struct notice notice;
 	struct timer timer; /* begins, when it need not or must no longer wait */
-	rollcall_pair headers[HEADERS_MOST];
+	rollcall_pair headers[HEADERS_MAX];
 	char *text; /* owned: all that request points to */
 };
 
 static void unlink_call(struct async_call *async)
 {
-	struct async_call **at = &async->call.client->calls;
+	struct async_call **at = &async->call.context.client->calls;
 
 	while (*at != async)
 		at = &(*at)->next;
 	*at = async->next;
-	if (!async->waiting)
-		return;
-	at = &async->call.service->refresh.waiting;
-	while (*at != async)
-		at = &(*at)->next_waiting;
-	*at = async->next_waiting;
-	async->waiting = false;
+	refresh_stop_waiting(async->call.context.service, &async->waiter);
 }
 
 static void async_free(struct async_call *async)
@@ -128,7 +46,7 @@ static void async_free(struct async_call *async)
 static void deliver(struct notice *notice)
 {
 	struct async_call *async = container_of(notice, struct async_call, notice);
-	rollcall_client *client = async->call.client;
+	rollcall_client *client = async->call.context.client;
 
 	/* It stays in the list meanwhile, so that rollcall_call_cancel() finds what to wait for. */
 	engine_unlock(&client->engine);
@@ -143,19 +61,12 @@ static void async_ended(struct call *call)
 {
 	struct async_call *async = container_of(call, struct async_call, call);
 
-	engine_notify(&call->client->engine, &async->notice);
+	engine_notify(&call->context.client->engine, &async->notice);
 }
 
 static void begin(struct async_call *async)
 {
-	struct async_call **at = &async->call.service->refresh.waiting;
-
-	if (async->waiting) {
-		while (*at != async)
-			at = &(*at)->next_waiting;
-		*at = async->next_waiting;
-		async->waiting = false;
-	}
+	refresh_stop_waiting(async->call.context.service, &async->waiter);
 	call_begin(&async->call);
 }
 
@@ -164,21 +75,12 @@ static void on_timer(struct timer *timer)
 	begin(container_of(timer, struct async_call, timer));
 }
 
-void async_calls_go_on(struct service *service)
+static void on_answer(struct answer_waiter *waiter)
 {
-	struct engine *engine = &service->client->engine;
-	struct async_call *first = NULL;
-	struct async_call *next;
+	struct async_call *async = container_of(waiter, struct async_call, waiter);
+	struct engine *engine = &async->call.context.client->engine;
 
-	/* The last to come is the first in the list: turned round, they begin in order. */
-	for (struct async_call *one = service->refresh.waiting; one != NULL; one = next) {
-		next = one->next_waiting;
-		one->next_waiting = first;
-		first = one;
-	}
-	service->refresh.waiting = first;
-	for (struct async_call *one = first; one != NULL; one = one->next_waiting)
-		loop_set_timer(&engine->loop, &one->timer, env_now(engine->env));
+	loop_set_timer(&engine->loop, &async->timer, env_now(engine->env));
 }
 
 static size_t text_size(const char *text)
@@ -236,27 +138,26 @@ static int copy_request(struct async_call *async, const rollcall_request *from)
 static int64_t wait_for_answer_until(const struct async_call *async)
 {
 	const struct call *call = &async->call;
-	const struct service *service = call->service;
+	const struct service *service = call->context.service;
 
 	/* ->answer is written with the engine's lock held, as it is here. */
 	if (service->answer != -EAGAIN && service->answer != -ENOTCONN)
-		return call->began_us;
-	return min_i64(call->deadline_us,
-	               call->began_us + us_of_ms(call->client->options.discover_timeout_ms));
+		return call->context.began_us;
+	return min_i64(call->context.deadline_us,
+	               call->context.began_us +
+	                       us_of_ms(call->context.client->options.discover_timeout_ms));
 }
 
 static void start(struct async_call *async)
 {
 	struct call *call = &async->call;
-	rollcall_client *client = call->client;
+	rollcall_client *client = call->context.client;
 
 	async->id = ++client->next_call_id;
 	async->next = client->calls;
 	client->calls = async;
-	refresh_start(call->service);
-	async->waiting = true;
-	async->next_waiting = call->service->refresh.waiting;
-	call->service->refresh.waiting = async;
+	refresh_start(call->context.service);
+	refresh_wait(call->context.service, &async->waiter);
 	loop_set_timer(&client->engine.loop, &async->timer, wait_for_answer_until(async));
 	engine_kick(&client->engine);
 }
@@ -287,14 +188,9 @@ int rollcall_call_start(rollcall_client *client, const char *name, const rollcal
 	async->arg = arg;
 	async->notice.deliver = deliver;
 	async->timer.fire = on_timer;
-	async->call.client = client;
-	async->call.service = service;
-	async->call.loop = &client->engine.loop;
-	async->call.request = &async->request;
-	async->call.response = &async->response;
-	async->call.ended = async_ended;
-	async->call.began_us = env_now(&client->env);
-	async->call.deadline_us = call_deadline(service, &async->request, async->call.began_us);
+	async->waiter.answered = on_answer;
+	call_init(&async->call, service, &client->engine.loop, &async->request, &async->response,
+	          async_ended);
 
 	engine_lock(&client->engine);
 	start(async);
@@ -306,11 +202,10 @@ int rollcall_call_start(rollcall_client *client, const char *name, const rollcal
 
 static void drop(struct async_call *async)
 {
-	struct engine *engine = &async->call.client->engine;
+	struct engine *engine = &async->call.context.client->engine;
 
 	loop_clear_timer(&engine->loop, &async->timer);
-	if (async->call.route != NULL)
-		call_cancel(&async->call);
+	call_cancel(&async->call);
 	unlink_call(async);
 	async_free(async);
 }
