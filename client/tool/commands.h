@@ -49,11 +49,5 @@ int agent_run(struct tool *tool, const struct args *args);
 /* call.c */
 int call_run(struct tool *tool, const struct args *args);
 
-/* complete.c */
+/* completion.c */
 int completion_run(struct tool *tool, const struct args *args);
-/**
- * What may stand at the end of a command line, for completion scripts: one candidate a line, with a
- * tab and an explanation. words[0] is the tool's name; the last word is the one to be completed.
- * @return exit code
- */
-int complete(int count, char **words);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/** Completion: the shells' scripts ask the tool, so it knows all that the tool knows. */
+#include "tool/complete.h"
+
 #include "tool/api.h"
 #include "tool/builtin.h"
 #include "tool/commands.h"
+#include "tool/setup.h"
 #include "tool/terminal.h"
 
 #include <stdio.h>
@@ -201,19 +203,5 @@ int complete(int count, char **words)
 		offer_options(command, prefix);
 	else
 		offer_operand(command, &line, prefix);
-	return EXIT_OK;
-}
-
-int completion_run(struct tool *tool, const struct args *args)
-{
-	const char *script = builtin_find(BUILTIN_COMPLETION, args->operands[0]);
-
-	(void)tool; /* asks nobody */
-	if (script == NULL) {
-		tool_warn("there is completion for bash, zsh and fish, not for '%s'",
-		          args->operands[0]);
-		return EXIT_USAGE;
-	}
-	(void)fputs(script, stdout);
 	return EXIT_OK;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tool/memory.h"
 
-#include "tool/tool.h"
+#include "tool/exit.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -2,17 +2,10 @@
 /** What every command of `rollcall` is given, and how it ends. */
 #pragma once
 
+#include "tool/exit.h"
+
 #include <stdbool.h>
 #include <stdint.h>
-
-/** Exit codes; rollcall(1) documents them. */
-enum exit_code {
-	EXIT_OK = 0,
-	EXIT_ERROR = 1,
-	EXIT_USAGE = 2,       /* also: a value that the registry refuses */
-	EXIT_NOT_FOUND = 3,   /* no such service or instance, or none that is healthy */
-	EXIT_UNREACHABLE = 4, /* no registry answered in time */
-};
 
 enum format { FORMAT_TABLE, FORMAT_WIDE, FORMAT_JSON, FORMAT_JSONL, FORMAT_NAME, FORMAT_ADDRESS };
 
@@ -30,9 +23,6 @@ struct tool {
 	int64_t timeout_ms; /* for one request */
 	int64_t until_ms;   /* --wait is over then */
 };
-
-/** From options and environment. @return 0 or -EINVAL (told); http_close(tool->http) undoes it */
-int tool_set_up(struct tool *tool, const struct args *args);
 
 /** Writes "rollcall: ..." and a line feed to standard error; what may not reach a terminal is
  * escaped. */

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/** completion: prints a shell's completion script. */
+#include "tool/builtin.h"
+#include "tool/commands.h"
+
+#include <stdio.h>
+
+int completion_run(struct tool *tool, const struct args *args)
+{
+	const char *script = builtin_find(BUILTIN_COMPLETION, args->operands[0]);
+
+	(void)tool; /* asks nobody */
+	if (script == NULL) {
+		tool_warn("there is completion for bash, zsh and fish, not for '%s'",
+		          args->operands[0]);
+		return EXIT_USAGE;
+	}
+	(void)fputs(script, stdout);
+	return EXIT_OK;
+}

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: MIT */
+/** What every command is given, made from its options and the environment. */
+#pragma once
+
+#include "tool/tool.h"
+
+/** @return 0, or -EINVAL (reported); http_close(tool->http) undoes it */
+int tool_set_up(struct tool *tool, const struct args *args);
