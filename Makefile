@@ -370,15 +370,21 @@ coverage:
 	  gcovr --root $(srcdir) --filter '$(abspath $(srcdir))/daemon/' --filter '$(abspath $(srcdir))/client/' build/coverage && exit $$status
 
 # --- lint: cheap and exact first --------------------------------------------
-.PHONY: lint check-format check-layers check-headers check-banned check-sizes check-paths check-scripts check-options check-openapi check-units check-man tidy
-lint: check-format check-layers check-banned check-sizes check-paths check-scripts check-options check-openapi check-man check-headers check-units check-abi tidy
+.PHONY: lint check-format check-layers check-calls check-headers check-banned check-sizes check-paths check-scripts check-options check-openapi check-units check-man tidy
+lint: check-format check-layers check-banned check-sizes check-paths check-scripts check-options check-openapi check-man check-headers check-calls check-units check-abi tidy
 FILES = sh tests/lint/files
 check-format:
 	$(call say,LINT,format)
 	$(Q)cd $(srcdir) && $(FILES) '*.[ch]' | xargs clang-format --dry-run -Werror
 check-layers:
 	$(call say,LINT,layers)
-	$(Q)cd $(srcdir) && awk -f tests/lint/layers.awk daemon/layers daemon/*/*.[ch] $(CLIENT_SRCS) $(CLIENT_HEADERS)
+	$(Q)cd $(srcdir) && awk -f tests/lint/layers.awk daemon/layers daemon/*/*.[ch]
+	$(Q)cd $(srcdir) && awk -v circles=1 -f tests/lint/layers.awk client/layers $(CLIENT_SRCS) $(CLIENT_HEADERS)
+# Who calls whom in the library and the tool; includes do not show a function that is declared elsewhere.
+CALLERS = $(CLIENT_LIB_OBJS) $(TOOL_SRCS:%.c=$(B)/%.o) $(B)/client/tool_files.o
+check-calls: $(CALLERS)
+	$(call say,LINT,calls)
+	$(Q)nm -A -g $(CALLERS) | awk -f $(srcdir)/tests/lint/calls.awk $(srcdir)/client/layers -
 check-banned:
 	$(call say,LINT,banned)
 	$(Q)cd $(srcdir) && ! $(FILES) 'daemon/*.[ch]' 'client/*.[ch]' | xargs grep -nE '\<(strcpy|strcat|strncpy|strncat|strtok|sprintf|vsprintf|gets|atoi|atol|gmtime|localtime|ctime|asctime|rand|alloca|system|popen|signal)\('

@@ -1,5 +1,9 @@
-# Checks the includes of daemon/ against daemon/layers, the first file named.
+# Checks the includes of daemon/ or client/ against the layers file in it, the first file named.
+# -v circles=1 also refuses modules that include each other, whatever their folders: a module is a
+# header with its .c file, or a .c file that has no header.
 FILENAME ~ /layers$/ {
+	root = FILENAME
+	sub(/layers$/, "", root)
 	sub(/#.*/, "")
 	if (split($0, half, ":") < 2)
 		next
@@ -7,9 +11,10 @@ FILENAME ~ /layers$/ {
 	rank[area] = ++areas
 	n = split(half[2], word, " ")
 	for (i = 1; i <= n; i++) {
-		if (word[i] ~ /^</)
-			owner[word[i]] = area
-		else if (!(word[i] in rank))
+		if (word[i] ~ /^</) {
+			owned[word[i]] = owned[word[i]] (owned[word[i]] == "" ? "" : " or ") area
+			may[area, word[i]] = 1
+		} else if (!(word[i] in rank))
 			fail(FILENAME, FNR, area " may not use " word[i] ", which is not below it")
 		else
 			may[area, word[i]] = 1
@@ -17,27 +22,60 @@ FILENAME ~ /layers$/ {
 	next
 }
 FNR == 1 {
-	split(FILENAME, path, "/")
-	area = path[2]
-	client = path[1] == "client" # stands alone: nothing of the daemon, whatever libraries it likes
-	if (!client && !(area in rank))
-		fail(FILENAME, 1, "the folder " area " is not in daemon/layers")
+	path = substr(FILENAME, length(root) + 1)
+	area = folder(path)
+	module = path
+	sub(/\.[ch]$/, "", module)
+	modules[module] = 1
+	if (!(area in rank))
+		fail(FILENAME, 1, "the folder " area " is not in " root "layers")
 }
-/^[ \t]*#[ \t]*include[ \t]*"/ {
-	split($0, quoted, "\"")
-	split(quoted[2], part, "/")
-	if (client) {
-		if (part[1] in rank)
-			fail(FILENAME, FNR, "the client may not include from the daemon")
-	} else if (part[1] != area && !((area, part[1]) in may))
-		fail(FILENAME, FNR, area " may not include from " part[1])
+/^[ \t]*#[ \t]*include[ \t]*["<]/ {
+	split($0, quoted, "[\"<>]")
+	named = quoted[2]
+	if ($0 ~ /</ && named != "rollcall.h") {
+		word_ = "<" named ">"
+		if (word_ in owned && !((area, word_) in may))
+			fail(FILENAME, FNR, "only " owned[word_] " may include " word_)
+		next
+	}
+	from = folder(named)
+	if (from != area && !((area, from) in may))
+		fail(FILENAME, FNR, area " may not include from " (from == "" ? "no folder" : from))
+	sub(/\.h$/, "", named)
+	if (named != module) {
+		uses[module] = uses[module] " " named
+		at[module, named] = FILENAME ":" FNR
+	}
 }
-/^[ \t]*#[ \t]*include[ \t]*</ {
-	if (!client && $2 in owner && owner[$2] != area)
-		fail(FILENAME, FNR, "only " owner[$2] " may include " $2)
+# The folder of a header as it is named in an include; the public header stands in none.
+function folder(name) {
+	if (name == "rollcall.h")
+		return "include"
+	return sub(/\/[^\/]*$/, "", name) ? name : ""
 }
 function fail(file, line, text) {
 	printf "%s:%d: %s\n", file, line, text
 	failed = 1
 }
-END { exit failed }
+# Follows the includes of a module; trail is the way to it.
+function walk(module, trail,    n, i, next_, names) {
+	state[module] = "open"
+	n = split(uses[module], names, " ")
+	for (i = 1; i <= n; i++) {
+		next_ = names[i]
+		if (state[next_] == "open") {
+			print at[module, next_] ": a circle: " substr(trail, index(trail, next_)) " -> " next_
+			failed = 1
+		} else if (state[next_] == "")
+			walk(next_, trail " -> " next_)
+	}
+	state[module] = "done"
+}
+END {
+	if (circles)
+		for (module in modules)
+			if (state[module] == "")
+				walk(module, module)
+	exit failed
+}
