@@ -22,6 +22,18 @@ char *text_copy(const char *text)
 	return text == NULL ? NULL : text_copy_n(text, strlen(text));
 }
 
+const char *text_pack(char **at, const char *text)
+{
+	char *copy = *at;
+
+	if (text == NULL)
+		return NULL;
+	size_t size = strlen(text) + 1;
+	memcpy(copy, text, size);
+	*at += size;
+	return copy;
+}
+
 uint64_t hash_text(const char *text)
 {
 	uint64_t hash = 0xcbf29ce484222325;
@@ -42,4 +54,10 @@ int sized_in(void *to, size_t to_size, const void *from, size_t from_size)
 			return -E2BIG;
 	memcpy(to, from, from_size < to_size ? from_size : to_size);
 	return 0;
+}
+
+void sized_out(void *to, size_t to_size, const void *from, size_t from_size)
+{
+	memset(to, 0, to_size);
+	memcpy(to, from, to_size < from_size ? to_size : from_size);
 }

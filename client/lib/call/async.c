@@ -88,18 +88,6 @@ static size_t text_size(const char *text)
 	return text == NULL ? 0 : strlen(text) + 1;
 }
 
-static const char *put_text(char **at, const char *text)
-{
-	size_t size = text_size(text);
-	char *copy = *at;
-
-	if (text == NULL)
-		return NULL;
-	memcpy(copy, text, size);
-	*at += size;
-	return copy;
-}
-
 /* One allocation holds all that the request points to. */
 static int copy_request(struct async_call *async, const rollcall_request *from)
 {
@@ -122,15 +110,15 @@ static int copy_request(struct async_call *async, const rollcall_request *from)
 		to->body = at;
 		at += from->body_len;
 	}
-	to->method = put_text(&at, from->method);
-	to->path = put_text(&at, from->path);
-	to->key = put_text(&at, from->key);
-	to->sticky = put_text(&at, from->sticky);
-	to->traceparent = put_text(&at, from->traceparent);
-	to->tracestate = put_text(&at, from->tracestate);
+	to->method = text_pack(&at, from->method);
+	to->path = text_pack(&at, from->path);
+	to->key = text_pack(&at, from->key);
+	to->sticky = text_pack(&at, from->sticky);
+	to->traceparent = text_pack(&at, from->traceparent);
+	to->tracestate = text_pack(&at, from->tracestate);
 	for (size_t i = 0; i < from->header_count; i++)
-		async->headers[i] = (rollcall_pair){put_text(&at, from->headers[i].name),
-		                                    put_text(&at, from->headers[i].value)};
+		async->headers[i] = (rollcall_pair){text_pack(&at, from->headers[i].name),
+		                                    text_pack(&at, from->headers[i].value)};
 	to->headers = async->headers;
 	return 0;
 }

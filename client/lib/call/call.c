@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RETRY_AFTER_MOST_S 86400
+#define RETRY_AFTER_MAX_S (DAY_MS / 1000)
 
 /* --- requests ------------------------------------------------------------------------------- */
 
@@ -214,7 +214,7 @@ static bool pause_before_retry(struct call *call, int64_t now, int64_t *ret_paus
 	};
 
 	if (asked >= 0) {
-		*ret_pause_us = min_i64(asked, RETRY_AFTER_MOST_S) * US_PER_S;
+		*ret_pause_us = min_i64(asked, RETRY_AFTER_MAX_S) * US_PER_S;
 	} else {
 		call->pause_us = backoff_us(&rule, call->context.number - 1, call->pause_us,
 		                            &call->context.client->env);

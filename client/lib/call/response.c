@@ -12,8 +12,7 @@ void rollcall_request_init_sized(rollcall_request *request, size_t size)
 {
 	rollcall_request defaults = {.size = size, .max_response = MAX_RESPONSE};
 
-	memset(request, 0, size);
-	memcpy(request, &defaults, size < sizeof(defaults) ? size : sizeof(defaults));
+	sized_out(request, size, &defaults, sizeof(defaults));
 }
 
 void rollcall_response_init_sized(rollcall_response *response, size_t size)
@@ -81,7 +80,7 @@ static int64_t number_of(const char *text, int64_t most)
 int rollcall_request_inherit(rollcall_request *request,
                              const char *(*header)(const char *name, void *arg), void *arg)
 {
-	int64_t timeout_ms = number_of(header("Request-Timeout-Ms", arg), 86400000);
+	int64_t timeout_ms = number_of(header("Request-Timeout-Ms", arg), DAY_MS);
 	int64_t retry_attempt = number_of(header("X-Retry-Attempt", arg), 1000);
 
 	request->traceparent = header("traceparent", arg);

@@ -8,9 +8,9 @@
 #include <string.h>
 #include <strings.h>
 
-#define SAMPLED            1
-#define STATE_MOST         4096
-#define STATE_ENTRIES_MOST 32
+#define SAMPLED           1
+#define STATE_MAX         4096
+#define STATE_ENTRIES_MAX 32
 
 /* --- traceparent ---------------------------------------------------------------------------- */
 
@@ -76,7 +76,7 @@ static bool valid_state(const char *text)
 		text += len;
 		text += *text == ',';
 	}
-	return entries > 0 && entries <= STATE_ENTRIES_MOST;
+	return entries > 0 && entries <= STATE_ENTRIES_MAX;
 }
 
 char *trace_state_of(const rollcall_request *request)
@@ -85,7 +85,7 @@ char *trace_state_of(const rollcall_request *request)
 	bool first = true;
 	size_t len;
 
-	bytes_init(&joined, STATE_MOST);
+	bytes_init(&joined, STATE_MAX);
 	if (request->tracestate != NULL)
 		bytes_put(&joined, request->tracestate);
 	for (size_t i = 0; i < request->header_count && request->tracestate == NULL; i++) {

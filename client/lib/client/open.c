@@ -16,13 +16,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define REGISTRY_DEFAULT "http://127.0.0.1:7655"
+
 /* --- open ----------------------------------------------------------------------------------- */
 
 void rollcall_options_init_sized(rollcall_options *options, size_t size)
 {
 	rollcall_options defaults = {
 		.size = size,
-		.registry = "http://127.0.0.1:7655",
+		.registry = REGISTRY_DEFAULT,
 		.cache_ttl_ms = 30000,
 		.discover_timeout_ms = 3000,
 		.registry_timeout_ms = 2000,
@@ -33,17 +35,16 @@ void rollcall_options_init_sized(rollcall_options *options, size_t size)
 		.max_watches = 32,
 	};
 
-	memset(options, 0, size);
-	memcpy(options, &defaults, size < sizeof(defaults) ? size : sizeof(defaults));
+	sized_out(options, size, &defaults, sizeof(defaults));
 }
 
 static bool valid(const rollcall_options *options)
 {
-	return options->cache_ttl_ms >= 10 && options->cache_ttl_ms <= 3600000 &&
+	return options->cache_ttl_ms >= 10 && options->cache_ttl_ms <= HOUR_MS &&
 	       options->registry_timeout_ms >= 1 && options->registry_timeout_ms <= 600000 &&
 	       options->registry_connect_ms >= 1 && options->retry_base_ms >= 1 &&
 	       options->retry_base_ms <= options->retry_max_ms &&
-	       options->retry_max_ms <= 3600000 &&
+	       options->retry_max_ms <= HOUR_MS &&
 	       (options->token == NULL || strpbrk(options->token, "\r\n") == NULL);
 }
 
@@ -93,7 +94,7 @@ int client_open(const rollcall_options *given, transport_fn make, void *arg,
 	if (r < 0)
 		goto fail;
 	if (client->options.registry == NULL)
-		client->options.registry = "http://127.0.0.1:7655";
+		client->options.registry = REGISTRY_DEFAULT;
 	if (client->options.strategy == NULL)
 		client->options.strategy = &strategy_p2c;
 	env_init(&client->env, &client->options.env);

@@ -2,6 +2,7 @@
 /** The client itself: what its modules share. */
 #pragma once
 
+#include "lib/policy/backoff.h"
 #include "lib/transport/engine.h"
 #include "lib/transport/loops.h"
 #include "lib/transport/registry.h"
@@ -52,6 +53,10 @@ static inline bool client_forked(const rollcall_client *client)
 {
 	return engine_forked(&client->engine);
 }
+
+/** How long to pause between tries to reach the registry: options.retry_base_ms and retry_max_ms.
+ */
+struct backoff client_backoff(const rollcall_client *client);
 
 /** 1-128 of A-Z a-z 0-9 . _ -, beginning with a letter or digit? */
 bool client_valid_service(const char *name);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/policy/policy.h"
 
-#include <string.h>
+#include "lib/base/util.h"
 
 static const rollcall_policy safe = {
 	.time = {.total_ms = 10000, .attempt_ms = 3000, .connect_ms = 1000, .min_start_ms = 5},
@@ -43,22 +43,19 @@ static const rollcall_policy safe = {
 	.hedge = {.percentile = 0.95, .max_extra = 0.05, .min_delay_ms = 10},
 };
 
-static void hand_out(rollcall_policy *to, size_t size, rollcall_policy from)
-{
-	from.size = size;
-	memset(to, 0, size);
-	memcpy(to, &from, size < sizeof(from) ? size : sizeof(from));
-}
-
 void rollcall_policy_default_sized(rollcall_policy *policy, size_t size)
 {
-	hand_out(policy, size, safe);
+	rollcall_policy made = safe;
+
+	made.size = size;
+	sized_out(policy, size, &made, sizeof(made));
 }
 
 void rollcall_policy_classic_sized(rollcall_policy *policy, size_t size)
 {
 	rollcall_policy classic = safe;
 
+	classic.size = size;
 	classic.time.total_ms = 0;
 	classic.time.attempt_ms = 30000;
 	classic.retry.max_retries = 3;
@@ -75,7 +72,7 @@ void rollcall_policy_classic_sized(rollcall_policy *policy, size_t size)
 	classic.outlier.consec_5xx = 0;
 	classic.outlier.consec_local = 0;
 	classic.outlier.stdev_factor = 0;
-	hand_out(policy, size, classic);
+	sized_out(policy, size, &classic, sizeof(classic));
 }
 
 static bool share(double value)
@@ -86,15 +83,15 @@ static bool share(double value)
 static bool valid_retry(const rollcall_policy *policy)
 {
 	return policy->retry.max_retries <= 100 && policy->retry.base_ms <= policy->retry.max_ms &&
-	       policy->retry.max_ms <= 86400000 && policy->retry.jitter <= ROLLCALL_J_NONE &&
+	       policy->retry.max_ms <= DAY_MS && policy->retry.jitter <= ROLLCALL_J_NONE &&
 	       policy->retry.budget_ratio <= 100 && policy->retry.budget_ratio >= -1;
 }
 
 static bool valid_breaker(const rollcall_policy *policy)
 {
 	return policy->breaker.mode <= ROLLCALL_B_RATIO && policy->breaker.failure_threshold >= 1 &&
-	       policy->breaker.probes >= 1 && policy->breaker.recovery_ms <= 86400000 &&
-	       policy->breaker.open_max_ms <= 86400000 && policy->breaker.window_ms >= 10 &&
+	       policy->breaker.probes >= 1 && policy->breaker.recovery_ms <= DAY_MS &&
+	       policy->breaker.open_max_ms <= DAY_MS && policy->breaker.window_ms >= 10 &&
 	       share(policy->breaker.ratio) && share(policy->breaker.slow_ratio) &&
 	       share(policy->breaker.open_jitter);
 }
@@ -114,7 +111,7 @@ static bool valid_rest(const rollcall_policy *policy)
 
 bool policy_valid(const rollcall_policy *policy)
 {
-	return policy->time.attempt_ms >= 1 && policy->time.attempt_ms <= 86400000 &&
-	       policy->time.total_ms <= 86400000 && valid_retry(policy) && valid_breaker(policy) &&
+	return policy->time.attempt_ms >= 1 && policy->time.attempt_ms <= DAY_MS &&
+	       policy->time.total_ms <= DAY_MS && valid_retry(policy) && valid_breaker(policy) &&
 	       valid_rest(policy);
 }

@@ -17,15 +17,14 @@ void rollcall_registration_options_init_sized(rollcall_registration_options *opt
 		.remove_after_ms = -1,
 	};
 
-	memset(options, 0, size);
-	memcpy(options, &defaults, size < sizeof(defaults) ? size : sizeof(defaults));
+	sized_out(options, size, &defaults, sizeof(defaults));
 }
 
 static bool valid(const rollcall_registration_options *options)
 {
 	if (!client_valid_service(options->service) || options->port < 1 ||
 	    options->port > UINT16_MAX || options->weight > UINT16_MAX || options->ttl_ms < 1000 ||
-	    options->ttl_ms > 86400000 || options->interval_ms >= options->ttl_ms ||
+	    options->ttl_ms > DAY_MS || options->interval_ms >= options->ttl_ms ||
 	    options->metadata_count > METADATA_MAX)
 		return false;
 	if (options->id != NULL &&

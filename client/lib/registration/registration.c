@@ -14,7 +14,6 @@
  */
 #include "lib/registration/registration.h"
 
-#include "lib/policy/backoff.h"
 #include "lib/registration/failure.h"
 
 #include <errno.h>
@@ -81,12 +80,7 @@ void registration_schedule(rollcall_registration *registration, int64_t due_us)
 static void pause_then_retry(rollcall_registration *registration, bool longest)
 {
 	const rollcall_client *client = registration->client;
-	struct backoff rule = {
-		.base_ms = client->options.retry_base_ms,
-		.max_ms = client->options.retry_max_ms,
-		.jitter = ROLLCALL_J_EQUAL,
-		.recap = true,
-	};
+	struct backoff rule = client_backoff(client);
 	unsigned n = longest ? 31 : registration->failures;
 
 	registration->failures++;
@@ -136,8 +130,7 @@ static char *make_path(const rollcall_registration *registration, const char *ta
 	size_t len;
 
 	bytes_init(&path, 4096);
-	bytes_put(&path, "/v1/services/");
-	bytes_put_segment(&path, registration->service);
+	registry_put_service(&path, registration->service);
 	bytes_put(&path, "/instances/");
 	bytes_put_segment(&path, registration->id);
 	bytes_put(&path, tail);
@@ -296,6 +289,11 @@ static void located(rollcall_registration *registration)
 		advance(registration);
 }
 
+static bool is_success(int status)
+{
+	return status >= 200 && status < 300;
+}
+
 static bool passing(int status)
 {
 	return status == 0 || status == 404 || status == 408 || status == 429 || status >= 500;
@@ -344,7 +342,7 @@ static void update_failed(rollcall_registration *registration, int status)
 
 static void heartbeat_done(rollcall_registration *registration, int status)
 {
-	if (status < 200 || status >= 300) {
+	if (!is_success(status)) {
 		update_failed(registration, status);
 		return;
 	}
@@ -360,7 +358,7 @@ static void heartbeat_done(rollcall_registration *registration, int status)
 
 static void status_done(rollcall_registration *registration, int status)
 {
-	if (status < 200 || status >= 300) {
+	if (!is_success(status)) {
 		update_failed(registration, status);
 		return;
 	}
@@ -376,7 +374,7 @@ static void status_done(rollcall_registration *registration, int status)
 
 static void delete_done(rollcall_registration *registration, int status)
 {
-	if (status == 404 || (status >= 200 && status < 300))
+	if (status == 404 || is_success(status))
 		registration->left = true;
 	else if (passing(status))
 		pause_then_retry(registration, false);
@@ -393,7 +391,7 @@ static void note_failure(rollcall_registration *registration)
 
 	free(registration->failure);
 	registration->failure = NULL;
-	if (exchange->error == 0 && exchange->status >= 200 && exchange->status < 300)
+	if (exchange->error == 0 && is_success(exchange->status))
 		return;
 	/* An unknown registration is no failure: it registers again. */
 	if (exchange->error == 0 && exchange->status == 404 &&

@@ -6,7 +6,6 @@
  */
 #include "lib/service/refresh.h"
 
-#include "lib/policy/backoff.h"
 #include "lib/service/watch.h"
 
 #include <errno.h>
@@ -71,8 +70,7 @@ static char *make_path(const struct service *service, bool poll)
 	size_t len;
 
 	bytes_init(&path, 1024);
-	bytes_put(&path, "/v1/services/");
-	bytes_put_segment(&path, service->name);
+	registry_put_service(&path, service->name);
 	if (poll)
 		bytes_printf(&path, "?revision=%llu&wait_ms=%u",
 		             (unsigned long long)service->set->revision,
@@ -128,12 +126,7 @@ static void failed(struct service *service)
 {
 	struct refresh *refresh = refresh_of(service);
 	const rollcall_client *client = service->client;
-	struct backoff rule = {
-		.base_ms = client->options.retry_base_ms,
-		.max_ms = client->options.retry_max_ms,
-		.jitter = ROLLCALL_J_EQUAL,
-		.recap = true,
-	};
+	struct backoff rule = client_backoff(client);
 
 	set_answer(service, service->answer == -EAGAIN ? -ENOTCONN : service->answer, false);
 	refresh->pause_us = backoff_us(&rule, refresh->failures++, refresh->pause_us, &client->env);

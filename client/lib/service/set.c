@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INSTANCES_MOST 100000
+#define INSTANCES_MAX 100000
 
 /* --- members -------------------------------------------------------------------------------- */
 
@@ -21,16 +21,6 @@ void member_unref(struct member *member)
 	if (member != NULL &&
 	    atomic_fetch_sub_explicit(&member->refs, 1, memory_order_acq_rel) == 1)
 		free(member);
-}
-
-static const char *put_text(char **at, const char *text)
-{
-	size_t size = strlen(text) + 1;
-	char *copy = *at;
-
-	memcpy(copy, text, size);
-	*at += size;
-	return copy;
 }
 
 /* One allocation: the member, its metadata pairs, then all text. */
@@ -54,14 +44,14 @@ static struct member *member_new(const rollcall_instance *info, const json_t *me
 	atomic_init(&member->refs, 1);
 	member->info = *info;
 	member->info.metadata = pair;
-	member->info.id = put_text(&text, info->id);
-	member->info.host = put_text(&text, info->host);
+	member->info.id = text_pack(&text, info->id);
+	member->info.host = text_pack(&text, info->host);
 	json_object_foreach((json_t *)(uintptr_t)metadata, name, value)
 	{
 		if (!json_is_string(value))
 			continue;
-		*pair++ = (rollcall_pair){put_text(&text, name),
-		                          put_text(&text, json_string_value(value))};
+		*pair++ = (rollcall_pair){text_pack(&text, name),
+		                          text_pack(&text, json_string_value(value))};
 		member->info.metadata_count++;
 	}
 	return member;
@@ -260,7 +250,7 @@ int set_parse(const char *json, size_t len, const rollcall_instances *previous,
 	rollcall_instances *set = NULL;
 	int r = -EPROTO;
 
-	if (!json_is_array(items) || count > INSTANCES_MOST)
+	if (!json_is_array(items) || count > INSTANCES_MAX)
 		goto out;
 	r = -ENOMEM;
 	set = set_new((uint64_t)json_integer_value(json_object_get(answer, "revision")), count);

@@ -70,7 +70,7 @@ void carrier_rest(struct carrier *carrier)
 {
 	struct curl_transport *curl = carrier->curl;
 
-	if (curl->idle_count == IDLE_MOST) {
+	if (curl->idle_count == IDLE_MAX) {
 		carrier_free(carrier);
 		return;
 	}

@@ -12,14 +12,14 @@
 #include <sys/epoll.h>
 
 #define EVENTS_AT_ONCE 32
-#define IDLE_MOST      32
-#define AGENT_MOST     128
+#define IDLE_MAX       32
+#define AGENT_MAX      128
 
 struct curl_transport {
 	struct transport transport;
 	const struct env *env;
 	char *ca_file;
-	char user_agent[AGENT_MOST];
+	char user_agent[AGENT_MAX];
 	CURLM *multi;
 	int epoll_fd;
 	int event_fd;

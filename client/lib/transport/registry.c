@@ -6,9 +6,9 @@
 #include <string.h>
 #include <strings.h>
 
-#define AT_ONCE_MOST 8
-#define ANSWER_MOST  (16U << 20)
-#define PAUSE_MOST_S 60
+#define AT_ONCE_MAX 8
+#define ANSWER_MAX  (16U << 20)
+#define PAUSE_MAX_S 60
 
 /* --- addresses ------------------------------------------------------------------------------ */
 
@@ -28,7 +28,7 @@ static int add_address(struct registry *registry, const char *text, size_t len)
 
 	while (len > 0 && text[len - 1] == '/')
 		len--;
-	if (!valid_address(text, len) || registry->count == REGISTRY_ADDRESSES_MOST)
+	if (!valid_address(text, len) || registry->count == REGISTRY_ADDRESSES_MAX)
 		return -EINVAL;
 	if (!full && memmem(text, len, "://", 3) != NULL)
 		return -EINVAL;
@@ -230,7 +230,7 @@ void registry_request_init(struct registry_request *request, struct registry *re
                            void (*done)(struct registry_request *request))
 {
 	*request = (struct registry_request){.registry = registry, .done = done};
-	exchange_init(&request->exchange, ANSWER_MOST);
+	exchange_init(&request->exchange, ANSWER_MAX);
 	request->exchange.done = exchanged;
 	request->failed.fire = could_not_start;
 }
@@ -252,6 +252,12 @@ void registry_request_fini(struct registry_request *request)
 	}
 	request->busy = false;
 	registry_request_trim(request);
+}
+
+void registry_put_service(struct bytes *path, const char *service)
+{
+	bytes_put(path, "/v1/services/");
+	bytes_put_segment(path, service);
 }
 
 void registry_request_trim(struct registry_request *request)
@@ -276,7 +282,7 @@ void registry_send(struct registry_request *request, const char *method, char *p
 	request->wait_ms = wait_ms;
 	request->tries = 0;
 	request->busy = true;
-	if (wait_ms == 0 && registry->inflight >= AT_ONCE_MOST) {
+	if (wait_ms == 0 && registry->inflight >= AT_ONCE_MAX) {
 		request->queued = true;
 		request->next = NULL;
 		*registry->queue_end = request;
@@ -291,5 +297,5 @@ int64_t registry_pause_us(const struct registry_request *request)
 {
 	int64_t seconds = head_number(request->exchange.head.data, "Retry-After");
 
-	return seconds <= 0 ? 0 : min_i64(seconds, PAUSE_MOST_S) * US_PER_S;
+	return seconds <= 0 ? 0 : min_i64(seconds, PAUSE_MAX_S) * US_PER_S;
 }

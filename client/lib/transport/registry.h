@@ -8,12 +8,12 @@
 #include "lib/transport/engine.h"
 #include "lib/transport/transport.h"
 
-#define REGISTRY_ADDRESSES_MOST 16
+#define REGISTRY_ADDRESSES_MAX 16
 
 struct registry {
 	/* set in registry_init(), never changed */
 	struct engine *engine;
-	char *addresses[REGISTRY_ADDRESSES_MOST]; /* "http://host:port", no '/' at the end */
+	char *addresses[REGISTRY_ADDRESSES_MAX]; /* "http://host:port", no '/' at the end */
 	size_t count;
 	char *authorization; /* "Bearer ...", or NULL */
 	uint32_t timeout_ms;
@@ -72,6 +72,8 @@ void registry_request_fini(struct registry_request *request);
  */
 void registry_send(struct registry_request *request, const char *method, char *path, char *body,
                    uint32_t wait_ms);
+/** Appends the path of a service, "/v1/services/NAME". */
+void registry_put_service(struct bytes *path, const char *service);
 /** Frees the memory of the last result. */
 void registry_request_trim(struct registry_request *request);
 /** Did no address answer, or only with a failure of its own? */

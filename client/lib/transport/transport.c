@@ -4,13 +4,13 @@
 #include <string.h>
 #include <strings.h>
 
-#define HEAD_MOST (64U << 10)
+#define HEAD_MAX (64U << 10)
 
 void exchange_init(struct exchange *exchange, size_t most)
 {
 	*exchange = (struct exchange){0};
 	bytes_init(&exchange->answer, most);
-	bytes_init(&exchange->head, HEAD_MOST);
+	bytes_init(&exchange->head, HEAD_MAX);
 }
 
 void exchange_fini(struct exchange *exchange)
