@@ -52,7 +52,7 @@ struct agent {
 	bool ended;
 };
 
-static json_int_t number(const struct item *item, const char *key)
+static json_int_t item_number(const struct item *item, const char *key)
 {
 	return json_integer_value(json_object_get(item->record, key));
 }
@@ -81,18 +81,18 @@ static void item_leave(struct item *item)
 		item->agent->tidy_ms = tool_now_ms() + TIDY_MS;
 }
 
-static void decide(struct item *item, bool fine)
+static void agent_decide(struct item *item, bool fine)
 {
 	item->passes = fine ? item->passes + 1 : 0;
 	item->fails = fine ? 0 : item->fails + 1;
-	if (fine && item->verdict != FINE && item->passes >= number(item, "pass")) {
+	if (fine && item->verdict != FINE && item->passes >= item_number(item, "pass")) {
 		item->verdict = FINE;
 		tool_warn("%s %s: fine, registering", item->service, item->id);
 		item_join(item);
 	} else if (fine && item->verdict == FINE && item->registration == NULL) {
 		if (reminder_failed(&item->reminder, (int)ROLLCALL_PENDING))
 			item_join(item);
-	} else if (!fine && item->verdict != FAILING && item->fails >= number(item, "fail")) {
+	} else if (!fine && item->verdict != FAILING && item->fails >= item_number(item, "fail")) {
 		item->verdict = FAILING;
 		tool_warn("%s %s: failing (%s), not registered", item->service, item->id,
 		          item->check.why);
@@ -101,13 +101,13 @@ static void decide(struct item *item, bool fine)
 	}
 }
 
-static void checked(struct check *check, bool fine, void *arg)
+static void agent_checked(struct check *check, bool fine, void *arg)
 {
 	struct item *item = arg;
 
 	(void)check;
-	item->due_ms = tool_now_ms() + number(item, "interval_ms");
-	decide(item, fine);
+	item->due_ms = tool_now_ms() + item_number(item, "interval_ms");
+	agent_decide(item, fine);
 }
 
 static struct item *item_new(struct agent *agent, json_t *record)
@@ -121,9 +121,9 @@ static struct item *item_new(struct agent *agent, json_t *record)
 	item->id = api_text(record, "id");
 	/* The file was checked: it cannot be wrong. */
 	(void)check_read(&item->check, api_text(record, "check"), host != NULL ? host : "localhost",
-	                 (unsigned)number(item, "port"));
-	item->check.timeout_ms = number(item, "timeout_ms");
-	item->check.done = checked;
+	                 (unsigned)item_number(item, "port"));
+	item->check.timeout_ms = item_number(item, "timeout_ms");
+	item->check.done = agent_checked;
 	item->check.arg = item;
 	item->due_ms = tool_now_ms();
 	return item;
@@ -136,7 +136,7 @@ static void item_free(struct item *item)
 	free(item);
 }
 
-static struct item *find(const struct agent *agent, const char *service, const char *id)
+static struct item *agent_find(const struct agent *agent, const char *service, const char *id)
 {
 	for (size_t i = 0; i < agent->count; i++)
 		if (strcmp(agent->items[i]->service, service) == 0 &&
@@ -146,9 +146,9 @@ static struct item *find(const struct agent *agent, const char *service, const c
 }
 
 /** Is it rightly in the state file? */
-static bool belongs(const char *service, const char *id, void *arg)
+static bool agent_owns(const char *service, const char *id, void *arg)
 {
-	const struct item *item = find(arg, service, id);
+	const struct item *item = agent_find(arg, service, id);
 
 	return item != NULL && (item->registration != NULL || item->verdict == UNDECIDED);
 }
@@ -169,14 +169,14 @@ static void report_tidying(struct agent *agent, const char *service, const char 
 }
 
 /** Removes one that is remembered and should not be registered; the next turn takes the next. */
-static void tidy(struct agent *agent)
+static void agent_tidy(struct agent *agent)
 {
 	struct http_request request = {.method = "DELETE", .timeout_ms = LEAVE_MS};
 	struct http_answer answer;
 	char *service;
 	char *id;
 
-	if (!owned_find(&agent->owned, belongs, agent, &service, &id)) {
+	if (!owned_find(&agent->owned, agent_owns, agent, &service, &id)) {
 		agent->tidy_ms = INT64_MAX;
 		return;
 	}
@@ -202,7 +202,7 @@ static void tidy(struct agent *agent)
 }
 
 /** Takes over the services of a file: what is the same goes on as it is. */
-static void adopt(struct agent *agent, json_t *services)
+static void agent_adopt(struct agent *agent, json_t *services)
 {
 	struct item **before = agent->items;
 	size_t count = agent->count;
@@ -229,14 +229,14 @@ static void adopt(struct agent *agent, json_t *services)
 	agent->count = n;
 	json_array_foreach(services, i, record)
 	{
-		if (find(agent, api_text(record, "service"), api_text(record, "id")) == NULL)
+		if (agent_find(agent, api_text(record, "service"), api_text(record, "id")) == NULL)
 			agent->items[agent->count++] = item_new(agent, record);
 	}
 	free(before);
 	agent->tidy_ms = tool_now_ms();
 }
 
-static void reload(struct agent *agent)
+static void agent_reload(struct agent *agent)
 {
 	json_t *services;
 
@@ -244,11 +244,11 @@ static void reload(struct agent *agent)
 		tool_warn("the services stay as they are");
 		return;
 	}
-	adopt(agent, services);
+	agent_adopt(agent, services);
 	json_decref(services);
 }
 
-static void reap(struct agent *agent)
+static void agent_reap(struct agent *agent)
 {
 	int status;
 	pid_t pid;
@@ -260,12 +260,12 @@ static void reap(struct agent *agent)
 }
 
 /** Does what is due. @return milliseconds until more is */
-static int64_t work(struct agent *agent)
+static int64_t agent_work(struct agent *agent)
 {
 	int64_t next = -1;
 
 	if (tool_now_ms() >= agent->tidy_ms)
-		tidy(agent);
+		agent_tidy(agent);
 	for (size_t i = 0; i < agent->count; i++) {
 		struct item *item = agent->items[i];
 
@@ -289,7 +289,7 @@ static int64_t work(struct agent *agent)
 	return next;
 }
 
-static void report(struct agent *agent)
+static void agent_report(struct agent *agent)
 {
 	for (size_t i = 0; i < agent->count; i++) {
 		struct item *item = agent->items[i];
@@ -300,25 +300,25 @@ static void report(struct agent *agent)
 	}
 }
 
-static void go_on(struct agent *agent)
+static void agent_loop(struct agent *agent)
 {
 	struct signalfd_siginfo info;
 
 	while (!agent->ended) {
-		int number = pump_turn(&agent->pump, work(agent), &info);
+		int number = pump_turn(&agent->pump, agent_work(agent), &info);
 
 		if (number == SIGTERM || number == SIGINT)
 			agent->ended = true;
 		else if (number == SIGHUP)
-			reload(agent);
+			agent_reload(agent);
 		else if (number == SIGCHLD)
-			reap(agent);
-		report(agent);
+			agent_reap(agent);
+		agent_report(agent);
 	}
 }
 
 /** Deregisters all at once. What could not be told is remembered for the next start. */
-static void finish(struct agent *agent)
+static void agent_finish(struct agent *agent)
 {
 	for (size_t i = 0; i < agent->count; i++)
 		check_cancel(&agent->items[i]->check);
@@ -376,10 +376,10 @@ int agent_run(struct tool *tool, const struct args *args)
 	(void)sigaddset(&signals, SIGHUP);
 	pump_init(&agent.pump, &signals);
 	agent.pump.client = agent.client;
-	adopt(&agent, services);
+	agent_adopt(&agent, services);
 	json_decref(services);
-	go_on(&agent);
-	finish(&agent);
+	agent_loop(&agent);
+	agent_finish(&agent);
 	pump_fini(&agent.pump);
 	return EXIT_OK;
 }

@@ -43,8 +43,8 @@ struct place {
 	size_t index; /* of the service, from 0 */
 };
 
-__attribute__((format(printf, 2, 3))) static int fail(const struct place *place, const char *format,
-                                                      ...)
+__attribute__((format(printf, 2, 3))) static int agent_file_fail(const struct place *place,
+                                                                 const char *format, ...)
 {
 	struct text text = {NULL, 0, 0};
 	va_list args;
@@ -75,18 +75,19 @@ static int check_field(const struct place *place, const char *name, const json_t
 	const struct field *field = find_field(name);
 
 	if (field == NULL)
-		return fail(place, "unknown field '%s'", name);
+		return agent_file_fail(place, "unknown field '%s'", name);
 	if (json_typeof(value) != field->type)
-		return fail(place, "'%s' must be %s", name,
-		            field->type == JSON_STRING    ? "text"
-		            : field->type == JSON_INTEGER ? "an integer"
-		                                          : "an object of texts");
+		return agent_file_fail(place, "'%s' must be %s", name,
+		                       field->type == JSON_STRING    ? "text"
+		                       : field->type == JSON_INTEGER ? "an integer"
+		                                                     : "an object of texts");
 	if (field->type == JSON_INTEGER &&
 	    (json_integer_value(value) < field->least || json_integer_value(value) > field->most))
-		return fail(place, "'%s' must be %" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT,
-		            name, field->least, field->most);
+		return agent_file_fail(
+			place, "'%s' must be %" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT,
+			name, field->least, field->most);
 	if (field->type == JSON_STRING && *json_string_value(value) == '\0')
-		return fail(place, "'%s' is empty", name);
+		return agent_file_fail(place, "'%s' is empty", name);
 	return 0;
 }
 
@@ -98,7 +99,7 @@ static int check_metadata(const struct place *place, json_t *metadata)
 	json_object_foreach(metadata, key, value)
 	{
 		if (!json_is_string(value))
-			return fail(place, "metadata '%s' must be text", key);
+			return agent_file_fail(place, "metadata '%s' must be text", key);
 	}
 	return 0;
 }
@@ -110,7 +111,7 @@ static void set(json_t *object, const char *key, json_t *value)
 }
 
 /** The same after each restart, so that an agent finds again what it had registered. */
-static json_t *make_id(const json_t *service)
+static json_t *agent_file_make_id(const json_t *service)
 {
 	char host[65] = "";
 
@@ -125,7 +126,7 @@ static void set_defaults(json_t *service)
 		if (fields[i].otherwise >= 0 && json_object_get(service, fields[i].name) == NULL)
 			set(service, fields[i].name, json_integer(fields[i].otherwise));
 	if (json_object_get(service, "id") == NULL)
-		set(service, "id", make_id(service));
+		set(service, "id", agent_file_make_id(service));
 	if (json_object_get(service, "check") == NULL)
 		set(service, "check", json_string("tcp"));
 }
@@ -137,20 +138,21 @@ static int read_service(const struct place *place, json_t *service)
 	struct check check;
 
 	if (!json_is_object(service))
-		return fail(place, "a service is an object");
+		return agent_file_fail(place, "a service is an object");
 	json_object_foreach(service, name, value)
 	{
 		if (check_field(place, name, value) < 0)
 			return -EINVAL;
 	}
 	if (json_object_get(service, "service") == NULL || json_object_get(service, "port") == NULL)
-		return fail(place, "'service' and 'port' are needed");
+		return agent_file_fail(place, "'service' and 'port' are needed");
 	if (check_metadata(place, json_object_get(service, "metadata")) < 0)
 		return -EINVAL;
 	set_defaults(service);
 	if (check_read(&check, api_text(service, "check"), "localhost", 1) < 0)
-		return fail(place, "'check' must be tcp, tcp://HOST:PORT, http://URL, /PATH, "
-		                   "exec:COMMAND, pid:FILE or none");
+		return agent_file_fail(place,
+		                       "'check' must be tcp, tcp://HOST:PORT, http://URL, /PATH, "
+		                       "exec:COMMAND, pid:FILE or none");
 	check_fini(&check);
 	return 0;
 }
@@ -173,7 +175,7 @@ static int read_services(const char *path, json_t *services)
 		text_clear(&key);
 		text_printf(&key, "%s %s", api_text(service, "service"), api_text(service, "id"));
 		if (json_object_get(seen, key.data) != NULL) {
-			r = fail(&place, "service and id are there twice");
+			r = agent_file_fail(&place, "service and id are there twice");
 			break;
 		}
 		set(seen, key.data, json_true());

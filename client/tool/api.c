@@ -88,7 +88,7 @@ const char *api_code(const struct http_answer *answer)
 	return api_text(answer->json, "code");
 }
 
-static void tell_fields(const json_t *errors)
+static void api_report_fields(const json_t *errors)
 {
 	const json_t *error;
 	size_t i;
@@ -128,7 +128,7 @@ bool api_is_passing(const struct http_answer *answer)
 	       (!answer->ours && (answer->status == 502 || answer->status == 504));
 }
 
-static int judge_foreign(const struct http_answer *answer)
+static int api_judge_foreign(const struct http_answer *answer)
 {
 	tool_warn("%s: the answer is not a registry's (status %ld)", answer->address,
 	          answer->status);
@@ -143,12 +143,12 @@ int api_judge(const struct http_answer *answer)
 	if (answer->status >= 200 && answer->status < 300)
 		return EXIT_OK;
 	if (!answer->ours)
-		return judge_foreign(answer);
+		return api_judge_foreign(answer);
 	if (*detail != '\0')
 		tool_warn("%s", detail);
 	else
 		tool_warn("the registry answered with status %ld", answer->status);
-	tell_fields(json_object_get(answer->json, "errors"));
+	api_report_fields(json_object_get(answer->json, "errors"));
 	if (api_is_absent(answer) || strcmp(code, "no-healthy-instance") == 0)
 		return EXIT_NOT_FOUND;
 	return is_wrong_value(code) ? EXIT_USAGE : EXIT_ERROR;
@@ -225,7 +225,7 @@ static char *next_page(const json_t *page)
 }
 
 /** Joins what follows @p whole's first page to it. */
-static int read_on(struct tool *tool, const char *path, const char *key, json_t *whole)
+static int api_read_on(struct tool *tool, const char *path, const char *key, json_t *whole)
 {
 	char *next = next_page(whole);
 	int code = EXIT_OK;
@@ -272,7 +272,8 @@ static int read_first(struct tool *tool, const char *path, struct http_answer *r
 }
 
 /** @param quiet  an unknown service is not reported: it will be asked for again */
-static int list(struct tool *tool, const char *path, const char *key, bool quiet, json_t **ret_json)
+static int api_list_once(struct tool *tool, const char *path, const char *key, bool quiet,
+                         json_t **ret_json)
 {
 	struct http_answer answer;
 	json_t *whole = NULL;
@@ -287,7 +288,7 @@ static int list(struct tool *tool, const char *path, const char *key, bool quiet
 	if (code == EXIT_OK)
 		code = api_object(&answer, key, &whole);
 	if (code == EXIT_OK)
-		code = read_on(tool, path, key, whole);
+		code = api_read_on(tool, path, key, whole);
 	if (code == EXIT_OK)
 		*ret_json = whole;
 	else
@@ -298,7 +299,7 @@ static int list(struct tool *tool, const char *path, const char *key, bool quiet
 
 int api_list(struct tool *tool, const char *path, const char *key, json_t **ret_json)
 {
-	return list(tool, path, key, false, ret_json);
+	return api_list_once(tool, path, key, false, ret_json);
 }
 
 int api_lookup(struct tool *tool, const char *path, json_t **ret_json)
@@ -307,7 +308,7 @@ int api_lookup(struct tool *tool, const char *path, json_t **ret_json)
 		bool last = !may_wait(tool);
 
 		*ret_json = NULL;
-		int code = list(tool, path, "instances", !last, ret_json);
+		int code = api_list_once(tool, path, "instances", !last, ret_json);
 		bool empty = code == EXIT_OK &&
 		             json_array_size(json_object_get(*ret_json, "instances")) == 0;
 

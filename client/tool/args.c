@@ -51,7 +51,7 @@ static void make_spec(struct spec *spec, const struct command *command)
 	}
 }
 
-static int append(struct args_list *list, enum args_option option, const char *value)
+static int args_append(struct args_list *list, enum args_option option, const char *value)
 {
 	if (list->count == ARGS_REPEATED_MAX) {
 		tool_warn("--%s may be given %d times at most", args_options[option].name,
@@ -62,20 +62,20 @@ static int append(struct args_list *list, enum args_option option, const char *v
 	return 0;
 }
 
-static int keep(struct args *args, enum args_option option, const char *value)
+static int args_keep(struct args *args, enum args_option option, const char *value)
 {
 	const char *equals = value != NULL ? strchr(value, '=') : NULL;
 
 	args->value[option] = value != NULL ? value : "";
 	if (option == OPT_HEADER)
-		return append(&args->header, option, value);
+		return args_append(&args->header, option, value);
 	if (option != OPT_META && option != OPT_SET)
 		return 0;
 	if (equals == NULL || equals == value) {
 		tool_warn("--%s takes KEY=VALUE, not '%s'", args_options[option].name, value);
 		return -EINVAL;
 	}
-	return append(option == OPT_META ? &args->meta : &args->set, option, value);
+	return args_append(option == OPT_META ? &args->meta : &args->set, option, value);
 }
 
 static int check_operands(const struct args *args, const struct command *command)
@@ -118,7 +118,7 @@ int args_parse(struct args *args, const struct command *command, int argc, char 
 		}
 		enum args_option option =
 			c >= LONG_ONLY ? (enum args_option)(c - LONG_ONLY) : spec.by_letter[c];
-		if (keep(args, option, optarg) < 0)
+		if (args_keep(args, option, optarg) < 0)
 			return -EINVAL;
 	}
 	args->operands = argv + optind;

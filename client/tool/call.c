@@ -54,7 +54,7 @@ static void free_headers(rollcall_pair *pairs, size_t count)
 }
 
 /** The library takes any 404 for an unknown service: asks what is behind it. */
-static int judge_unknown(struct tool *tool, const char *service)
+static int call_judge_unknown(struct tool *tool, const char *service)
 {
 	struct text path = api_path(service, NULL, "");
 	json_t *json = NULL;
@@ -65,7 +65,8 @@ static int judge_unknown(struct tool *tool, const char *service)
 	return code != EXIT_OK ? code : EXIT_NOT_FOUND; /* it has come meanwhile */
 }
 
-static int judge(struct tool *tool, const char *service, int r, const rollcall_response *response)
+static int call_judge(struct tool *tool, const char *service, int r,
+                      const rollcall_response *response)
 {
 	if (r == 0 && response->status < 400)
 		return EXIT_OK;
@@ -74,7 +75,7 @@ static int judge(struct tool *tool, const char *service, int r, const rollcall_r
 		return EXIT_ERROR;
 	}
 	if (r == -ENOENT)
-		return judge_unknown(tool, service);
+		return call_judge_unknown(tool, service);
 	tool_warn("%s: %s", service, rollcall_error_text(r));
 	if (r == -EINVAL)
 		return EXIT_USAGE;
@@ -141,7 +142,7 @@ int call_run(struct tool *tool, const struct args *args)
 	if (r == 0 && response.body_len > 0)
 		(void)fwrite(response.body, 1, response.body_len, stdout);
 	if (r != -ECANCELED)
-		code = judge(tool, args->operands[0], r, &response);
+		code = call_judge(tool, args->operands[0], r, &response);
 
 out:
 	rollcall_response_clear(&response);

@@ -26,7 +26,7 @@ static bool starts(const char *text, const char *with, const char **ret_rest)
 	return true;
 }
 
-static bool is_url(const char *text)
+static bool check_is_url(const char *text)
 {
 	for (; *text != '\0'; text++)
 		if (!isgraph((unsigned char)*text))
@@ -40,8 +40,8 @@ static bool is_place(const char *text)
 	const char *colon = strrchr(text, ':');
 	uint64_t port;
 
-	return colon != NULL && colon > text && is_url(text) && strpbrk(text, "/?#@") == NULL &&
-	       args_read_number(colon + 1, 1, 65535, &port) == 0;
+	return colon != NULL && colon > text && check_is_url(text) &&
+	       strpbrk(text, "/?#@") == NULL && args_read_number(colon + 1, 1, 65535, &port) == 0;
 }
 
 static void set_url(struct check *check, const char *host, unsigned port, const char *path)
@@ -60,7 +60,7 @@ int check_read(struct check *check, const char *text, const char *host, unsigned
 	*check = (struct check){.kind = CHECK_NONE, .timeout_ms = TIMEOUT_MS};
 	if (strcmp(text, "none") == 0)
 		return 0;
-	if (host != NULL && (strcmp(text, "tcp") == 0 || (*text == '/' && is_url(text)))) {
+	if (host != NULL && (strcmp(text, "tcp") == 0 || (*text == '/' && check_is_url(text)))) {
 		check->kind = *text == '/' ? CHECK_HTTP : CHECK_TCP;
 		set_url(check, host, port, *text == '/' ? text : "/");
 	} else if (starts(text, "tcp://", &rest) && is_place(rest)) {
@@ -70,7 +70,7 @@ int check_read(struct check *check, const char *text, const char *host, unsigned
 		text_printf(&url, "http://%s/", rest);
 		check->target = url.data;
 	} else if ((starts(text, "http://", &rest) || starts(text, "https://", &rest)) &&
-	           *rest != '\0' && is_url(rest)) {
+	           *rest != '\0' && check_is_url(rest)) {
 		check->kind = CHECK_HTTP;
 		check->target = memory_copy(text);
 	} else if (starts(text, "exec:", &rest) && *rest != '\0') {
@@ -85,20 +85,20 @@ int check_read(struct check *check, const char *text, const char *host, unsigned
 	return 0;
 }
 
-static void end(struct check *check, const char *why)
+static void check_end(struct check *check, const char *why)
 {
 	(void)snprintf(check->why, sizeof(check->why), "%s", why);
 	check->done(check, *why == '\0', check->arg);
 }
 
-static size_t drop(char *data, size_t size, size_t count, void *arg)
+static size_t check_drop_body(char *data, size_t size, size_t count, void *arg)
 {
 	(void)data;
 	(void)arg;
 	return size * count;
 }
 
-static void transfer_done(struct pump_job *job, CURLcode code)
+static void check_transfer_done(struct pump_job *job, CURLcode code)
 {
 	struct check *check = (void *)((char *)job - offsetof(struct check, job));
 	char why[CHECK_WHY_SIZE] = "";
@@ -112,10 +112,10 @@ static void transfer_done(struct pump_job *job, CURLcode code)
 		(void)snprintf(why, sizeof(why), "status %ld", status);
 	curl_easy_cleanup(job->easy);
 	job->easy = NULL;
-	end(check, why);
+	check_end(check, why);
 }
 
-static void start_transfer(struct check *check)
+static void check_start_transfer(struct check *check)
 {
 	CURL *easy = curl_easy_init();
 
@@ -128,23 +128,23 @@ static void start_transfer(struct check *check)
 	(void)curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
 	(void)curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
 	(void)curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)check->timeout_ms);
-	(void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, drop);
+	(void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, check_drop_body);
 	(void)curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, check->kind == CHECK_TCP ? 1L : 0L);
 	check->job.easy = easy;
-	check->job.done = transfer_done;
+	check->job.done = check_transfer_done;
 	pump_add(check->pump, &check->job);
 }
 
-static void start_command(struct check *check)
+static void check_start_command(struct check *check)
 {
 	struct process process = {.mask = &check->pump->before, .input = -1};
 	int r = hook_start_shell(&check->hook, &process, check->target, check->timeout_ms);
 
 	if (r < 0)
-		end(check, strerror(-r));
+		check_end(check, strerror(-r));
 }
 
-static void end_command(struct check *check)
+static void check_end_command(struct check *check)
 {
 	char why[CHECK_WHY_SIZE] = "";
 	int status;
@@ -157,7 +157,7 @@ static void end_command(struct check *check)
 	else if (status != 0)
 		(void)snprintf(why, sizeof(why), "the command ended with %d",
 		               process_exit_code(status));
-	end(check, why);
+	check_end(check, why);
 }
 
 static void look_at_pid_file(struct check *check)
@@ -172,13 +172,13 @@ static void look_at_pid_file(struct check *check)
 	}
 	text_free(&text);
 	if (r < 0)
-		end(check, r == -EINVAL    ? "the file holds no process id"
-		           : r == -ENOTSUP ? "it is not a regular file"
-		                           : strerror(-r));
+		check_end(check, r == -EINVAL    ? "the file holds no process id"
+		                 : r == -ENOTSUP ? "it is not a regular file"
+		                                 : strerror(-r));
 	else if (kill((pid_t)pid, 0) < 0 && errno != EPERM)
-		end(check, "the process does not live");
+		check_end(check, "the process does not live");
 	else
-		end(check, "");
+		check_end(check, "");
 }
 
 void check_start(struct check *check, struct pump *pump)
@@ -186,14 +186,14 @@ void check_start(struct check *check, struct pump *pump)
 	check->pump = pump;
 	switch (check->kind) {
 	case CHECK_NONE:
-		end(check, "");
+		check_end(check, "");
 		break;
 	case CHECK_TCP:
 	case CHECK_HTTP:
-		start_transfer(check);
+		check_start_transfer(check);
 		break;
 	case CHECK_COMMAND:
-		start_command(check);
+		check_start_command(check);
 		break;
 	case CHECK_PID_FILE:
 		look_at_pid_file(check);
@@ -220,7 +220,7 @@ bool check_reaped(struct check *check, pid_t pid, int wait_status)
 {
 	if (!hook_reaped(&check->hook, pid, wait_status))
 		return false;
-	end_command(check);
+	check_end_command(check);
 	return true;
 }
 
@@ -228,7 +228,7 @@ int64_t check_work(struct check *check)
 {
 	int64_t next = hook_work(&check->hook);
 
-	end_command(check);
+	check_end_command(check);
 	return hook_is_active(&check->hook) ? next : -1;
 }
 

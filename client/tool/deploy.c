@@ -17,7 +17,7 @@
 #define MARK_OLD  "a reload is owed; before it the file held:\n"
 #define MARK_NONE "a reload is owed; there was no file before\n"
 
-static void end(struct deploy *deploy, bool good)
+static void deploy_end(struct deploy *deploy, bool good)
 {
 	deploy->step = DEPLOY_ENDED;
 	deploy->good = good;
@@ -60,8 +60,8 @@ static struct text fill_in_path(const char *command, const char *path)
 }
 
 /** @return false: it could not be started, which was reported */
-static bool start_command(struct deploy *deploy, enum deploy_step step, const char *command,
-                          const char *path)
+static bool deploy_start_command(struct deploy *deploy, enum deploy_step step, const char *command,
+                                 const char *path)
 {
 	struct text variable = {NULL, 0, 0};
 
@@ -78,10 +78,10 @@ static bool start_command(struct deploy *deploy, enum deploy_step step, const ch
 	return true;
 }
 
-static void reload(struct deploy *deploy, enum deploy_step step)
+static void deploy_run_reload(struct deploy *deploy, enum deploy_step step)
 {
-	if (!start_command(deploy, step, deploy->reload, deploy->target))
-		end(deploy, false);
+	if (!deploy_start_command(deploy, step, deploy->reload, deploy->target))
+		deploy_end(deploy, false);
 }
 
 /** Keeps the content in use and notes that a reload is owed. @return 0, -EINVAL (reported) or
@@ -104,7 +104,7 @@ static int write_mark(struct deploy *deploy)
 	return r;
 }
 
-static void install(struct deploy *deploy)
+static void deploy_install(struct deploy *deploy)
 {
 	int r = 0;
 
@@ -114,7 +114,7 @@ static void install(struct deploy *deploy)
 	if (r < 0) {
 		report_write(deploy->mark, r);
 		drop_made(deploy);
-		end(deploy, false);
+		deploy_end(deploy, false);
 		return;
 	}
 	r = replace_install(deploy->made, deploy->path);
@@ -122,15 +122,15 @@ static void install(struct deploy *deploy)
 	deploy->made = NULL;
 	if (r < 0) {
 		report_write(deploy->path, r);
-		end(deploy, false);
+		deploy_end(deploy, false);
 	} else if (deploy->reload != NULL) {
-		reload(deploy, DEPLOY_RELOAD);
+		deploy_run_reload(deploy, DEPLOY_RELOAD);
 	} else {
-		end(deploy, true);
+		deploy_end(deploy, true);
 	}
 }
 
-static void settle(struct deploy *deploy)
+static void deploy_settle(struct deploy *deploy)
 {
 	if (unlink(deploy->mark) < 0 && errno != ENOENT)
 		tool_warn("cannot remove '%s': %s", deploy->mark, strerror(errno));
@@ -152,7 +152,7 @@ static bool read_old(const struct deploy *deploy, struct text *old)
 }
 
 /** After a failed reload: what was in use before, and a reload of that. */
-static void put_back(struct deploy *deploy)
+static void deploy_put_back(struct deploy *deploy)
 {
 	struct text old = {NULL, 0, 0};
 	char *made;
@@ -160,7 +160,7 @@ static void put_back(struct deploy *deploy)
 	if (!read_old(deploy, &old)) {
 		tool_warn("'%s' stays: there is no other content to put back", deploy->target);
 		text_free(&old);
-		end(deploy, false);
+		deploy_end(deploy, false);
 		return;
 	}
 	int r = replace_prepare(deploy->path, &old, FILE_MODE, &made);
@@ -171,14 +171,14 @@ static void put_back(struct deploy *deploy)
 	}
 	if (r < 0) {
 		report_write(deploy->path, r);
-		end(deploy, false);
+		deploy_end(deploy, false);
 		return;
 	}
 	tool_warn("'%s' has its old content again, which is reloaded", deploy->target);
-	reload(deploy, DEPLOY_PUT_BACK);
+	deploy_run_reload(deploy, DEPLOY_PUT_BACK);
 }
 
-static void report(const struct deploy *deploy, const char *what, int status)
+static void deploy_report(const struct deploy *deploy, const char *what, int status)
 {
 	if (status == -ETIMEDOUT)
 		tool_warn("the %s took longer than %lld ms and was ended", what,
@@ -187,32 +187,32 @@ static void report(const struct deploy *deploy, const char *what, int status)
 		tool_warn("the %s ended with %d", what, process_exit_code(status));
 }
 
-static void command_ended(struct deploy *deploy, int status)
+static void deploy_command_ended(struct deploy *deploy, int status)
 {
-	report(deploy, deploy->step == DEPLOY_CHECK ? "check" : "reload", status);
+	deploy_report(deploy, deploy->step == DEPLOY_CHECK ? "check" : "reload", status);
 	if (deploy->step == DEPLOY_CHECK && status == 0) {
-		install(deploy);
+		deploy_install(deploy);
 	} else if (deploy->step == DEPLOY_CHECK) {
 		tool_warn("'%s' stays as it is", deploy->target);
 		drop_made(deploy);
-		end(deploy, false);
+		deploy_end(deploy, false);
 	} else if (status == 0) {
-		settle(deploy);
-		end(deploy, deploy->step == DEPLOY_RELOAD);
+		deploy_settle(deploy);
+		deploy_end(deploy, deploy->step == DEPLOY_RELOAD);
 	} else if (deploy->step == DEPLOY_RELOAD) {
-		put_back(deploy);
+		deploy_put_back(deploy);
 	} else {
-		end(deploy, false);
+		deploy_end(deploy, false);
 	}
 }
 
-static void check(struct deploy *deploy)
+static void deploy_run_check(struct deploy *deploy)
 {
 	struct text command = fill_in_path(deploy->check, deploy->made);
 
-	if (!start_command(deploy, DEPLOY_CHECK, command.data, deploy->made)) {
+	if (!deploy_start_command(deploy, DEPLOY_CHECK, command.data, deploy->made)) {
 		drop_made(deploy);
-		end(deploy, false);
+		deploy_end(deploy, false);
 	}
 	text_free(&command);
 }
@@ -222,26 +222,26 @@ void deploy_start(struct deploy *deploy, const struct text *content)
 	int r = replace_resolve(deploy->target, &deploy->path);
 	if (r < 0) {
 		report_write(deploy->target, r);
-		end(deploy, false);
+		deploy_end(deploy, false);
 		return;
 	}
 	deploy->mark = replace_hidden(deploy->path, ".reload");
 	deploy->owed = deploy->reload != NULL && access(deploy->mark, F_OK) == 0;
 	if (replace_holds(deploy->path, content)) {
 		if (deploy->owed)
-			reload(deploy, DEPLOY_RELOAD);
+			deploy_run_reload(deploy, DEPLOY_RELOAD);
 		else
-			end(deploy, true);
+			deploy_end(deploy, true);
 		return;
 	}
 	r = replace_prepare(deploy->path, content, FILE_MODE, &deploy->made);
 	if (r < 0) {
 		report_write(deploy->path, r);
-		end(deploy, false);
+		deploy_end(deploy, false);
 	} else if (deploy->check != NULL) {
-		check(deploy);
+		deploy_run_check(deploy);
 	} else {
-		install(deploy);
+		deploy_install(deploy);
 	}
 }
 
@@ -258,11 +258,11 @@ int64_t deploy_work(struct deploy *deploy)
 	int64_t next = hook_work(&deploy->hook);
 	if (!hook_take(&deploy->hook, &status))
 		return deploy->step == DEPLOY_ENDED ? 0 : next;
-	command_ended(deploy, status);
+	deploy_command_ended(deploy, status);
 	return deploy->step == DEPLOY_ENDED ? 0 : hook_work(&deploy->hook);
 }
 
-static void forget(struct deploy *deploy)
+static void deploy_forget(struct deploy *deploy)
 {
 	drop_made(deploy);
 	free(deploy->path);
@@ -276,12 +276,12 @@ bool deploy_take(struct deploy *deploy, bool *ret_good)
 	if (deploy->step != DEPLOY_ENDED)
 		return false;
 	*ret_good = deploy->good;
-	forget(deploy);
+	deploy_forget(deploy);
 	return true;
 }
 
 void deploy_cancel(struct deploy *deploy)
 {
 	hook_end(&deploy->hook, HOOK_GRACE_MS);
-	forget(deploy);
+	deploy_forget(deploy);
 }

@@ -25,7 +25,7 @@ struct reading {
 	struct reminder reminder;
 };
 
-static struct text make_path(const struct reading *reading, uint64_t limit, bool wait)
+static struct text events_make_path(const struct reading *reading, uint64_t limit, bool wait)
 {
 	struct text path = {NULL, 0, 0};
 
@@ -40,7 +40,7 @@ static struct text make_path(const struct reading *reading, uint64_t limit, bool
 	return path;
 }
 
-static void advance(struct reading *reading, const json_t *json)
+static void events_advance(struct reading *reading, const json_t *json)
 {
 	json_int_t last = json_integer_value(json_object_get(json, "revision"));
 
@@ -56,9 +56,10 @@ static struct http_request make_request(const struct tool *tool, const struct te
 }
 
 /** Reads one page from reading->since on, and moves it. */
-static int read_page(struct tool *tool, struct reading *reading, uint64_t limit, json_t **ret_json)
+static int events_read_page(struct tool *tool, struct reading *reading, uint64_t limit,
+                            json_t **ret_json)
 {
-	struct text path = make_path(reading, limit, false);
+	struct text path = events_make_path(reading, limit, false);
 	struct http_request request = make_request(tool, &path, false);
 	struct http_answer answer;
 
@@ -70,7 +71,7 @@ static int read_page(struct tool *tool, struct reading *reading, uint64_t limit,
 	if (code == EXIT_OK)
 		code = api_object(&answer, "events", ret_json);
 	if (code == EXIT_OK)
-		advance(reading, *ret_json);
+		events_advance(reading, *ret_json);
 	http_answer_free(&answer);
 	return code;
 }
@@ -91,8 +92,8 @@ static bool skip_gap(struct reading *reading, const struct http_answer *answer)
 }
 
 /** @return EXIT_OK: *@p ret_json holds events, or is NULL when there is to be another try */
-static int read_answer(struct reading *reading, const struct http_answer *answer, bool waited,
-                       json_t **ret_json)
+static int events_read_answer(struct reading *reading, const struct http_answer *answer,
+                              bool waited, json_t **ret_json)
 {
 	bool foreign = !answer->ours && reading->follows;
 
@@ -112,11 +113,11 @@ static int read_answer(struct reading *reading, const struct http_answer *answer
 	return code == EXIT_OK ? api_object(answer, "events", ret_json) : code;
 }
 
-/** As read_answer(), for the next request. */
+/** As events_read_answer(), for the next request. */
 static int read_next(struct tool *tool, struct reading *reading, json_t **ret_json)
 {
 	bool wait = reading->may_wait && reading->follows;
-	struct text path = make_path(reading, PAGE_MAX, wait);
+	struct text path = events_make_path(reading, PAGE_MAX, wait);
 	struct http_request request = make_request(tool, &path, wait);
 	struct http_answer answer;
 	int code = EXIT_OK;
@@ -129,12 +130,12 @@ static int read_next(struct tool *tool, struct reading *reading, json_t **ret_js
 		(void)poll(NULL, 0, POLL_MS);
 		return EXIT_OK;
 	}
-	code = read_answer(reading, &answer, wait, ret_json);
+	code = events_read_answer(reading, &answer, wait, ret_json);
 	http_answer_free(&answer);
 	return code;
 }
 
-static int follow(struct tool *tool, struct reading *reading)
+static int events_follow(struct tool *tool, struct reading *reading)
 {
 	while (ferror(stdout) == 0) {
 		json_t *json = NULL;
@@ -146,7 +147,7 @@ static int follow(struct tool *tool, struct reading *reading)
 			continue;
 		const json_t *events = json_object_get(json, "events");
 		size_t count = json_array_size(events);
-		advance(reading, json);
+		events_advance(reading, json);
 		(void)reminder_succeeded(&reading->reminder);
 		if (count > 0 || !reading->follows)
 			output_part(tool, &view_events, json_object_get(json, "events"),
@@ -160,7 +161,8 @@ static int follow(struct tool *tool, struct reading *reading)
 }
 
 /** At most @p limit events, in pages that the registry gives. @param ret_count  may be NULL */
-static int read_all(struct tool *tool, struct reading *reading, uint64_t limit, size_t *ret_count)
+static int events_read_all(struct tool *tool, struct reading *reading, uint64_t limit,
+                           size_t *ret_count)
 {
 	json_t *whole = NULL;
 	json_t *page = NULL;
@@ -169,7 +171,7 @@ static int read_all(struct tool *tool, struct reading *reading, uint64_t limit, 
 	do {
 		uint64_t ask = limit < PAGE_MAX ? limit : PAGE_MAX;
 
-		code = read_page(tool, reading, ask, &page);
+		code = events_read_page(tool, reading, ask, &page);
 		if (code != EXIT_OK) {
 			json_decref(whole);
 			return code;
@@ -198,8 +200,8 @@ static int read_all(struct tool *tool, struct reading *reading, uint64_t limit, 
 	return EXIT_OK;
 }
 
-static int read_options(struct tool *tool, const struct args *args, struct reading *reading,
-                        uint64_t *limit)
+static int events_read_options(struct tool *tool, const struct args *args, struct reading *reading,
+                               uint64_t *limit)
 {
 	*limit = UINT64_MAX;
 	reading->may_wait = true;
@@ -220,16 +222,16 @@ int events_run(struct tool *tool, const struct args *args)
 	};
 	uint64_t limit;
 
-	int code = read_options(tool, args, &reading, &limit);
+	int code = events_read_options(tool, args, &reading, &limit);
 	if (code != EXIT_OK)
 		return code;
 	if (args->value[OPT_FOLLOW] != NULL)
-		return follow(tool, &reading);
-	return read_all(tool, &reading, limit, NULL);
+		return events_follow(tool, &reading);
+	return events_read_all(tool, &reading, limit, NULL);
 }
 
 /** No event was found: is there something else that the registry knows? @return exit code */
-static int judge_empty(struct tool *tool, struct reading *reading)
+static int events_judge_empty(struct tool *tool, struct reading *reading)
 {
 	struct text path = api_path(reading->service, reading->id, "");
 	struct http_request request = {.path = path.data, .timeout_ms = tool->timeout_ms};
@@ -248,7 +250,7 @@ static int judge_empty(struct tool *tool, struct reading *reading)
 	http_answer_free(&answer);
 	reading->kind = NULL;
 	reading->has_since = false;
-	code = read_page(tool, reading, 1, &page);
+	code = events_read_page(tool, reading, 1, &page);
 	if (code != EXIT_OK)
 		return code;
 	bool known = json_array_size(json_object_get(page, "events")) > 0;
@@ -273,8 +275,8 @@ int history_run(struct tool *tool, const struct args *args)
 	uint64_t limit;
 	size_t count = 0;
 
-	int code = read_options(tool, args, &reading, &limit);
+	int code = events_read_options(tool, args, &reading, &limit);
 	if (code == EXIT_OK)
-		code = read_all(tool, &reading, limit, &count);
-	return code == EXIT_OK && count == 0 ? judge_empty(tool, &reading) : code;
+		code = events_read_all(tool, &reading, limit, &count);
+	return code == EXIT_OK && count == 0 ? events_judge_empty(tool, &reading) : code;
 }

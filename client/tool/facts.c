@@ -36,7 +36,7 @@ static json_t *make_name(const char *id, json_t *taken)
 	return text;
 }
 
-static int by_id(const void *a, const void *b)
+static int facts_by_id(const void *a, const void *b)
 {
 	return strcmp(api_text(*(json_t *const *)a, "id"), api_text(*(json_t *const *)b, "id"));
 }
@@ -50,7 +50,7 @@ static json_t *sorted(const json_t *instances)
 
 	for (size_t i = 0; i < count; i++)
 		list[i] = json_array_get(instances, i);
-	qsort(list, count, sizeof(*list), by_id);
+	qsort(list, count, sizeof(*list), facts_by_id);
 	for (size_t i = 0; i < count; i++)
 		if (json_array_append_new(array, memory_json(json_deep_copy(list[i]))) < 0)
 			memory_lacks();
@@ -58,7 +58,7 @@ static json_t *sorted(const json_t *instances)
 	return array;
 }
 
-static json_int_t weight_of(const json_t *instance)
+static json_int_t facts_weight(const json_t *instance)
 {
 	return json_integer_value(json_object_get(instance, "weight"));
 }
@@ -81,10 +81,11 @@ static json_t *make_service(const struct watcher *watcher)
 	json_t *one;
 	size_t i;
 
-	json_array_foreach(instances, i, one) most = weight_of(one) > most ? weight_of(one) : most;
+	json_array_foreach(instances, i, one) most =
+		facts_weight(one) > most ? facts_weight(one) : most;
 	json_array_foreach(instances, i, one)
 	{
-		json_int_t weight = weight_of(one);
+		json_int_t weight = facts_weight(one);
 
 		set(one, "name", make_name(api_text(one, "id"), taken));
 		set(one, "share", json_integer(weight > 0 ? weight : 1));

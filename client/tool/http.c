@@ -45,7 +45,7 @@ static void put_host(struct text *base, const char *given)
 	            has_port ? "" : ":" DEFAULT_PORT);
 }
 
-static bool is_url(const char *text)
+static bool http_is_url(const char *text)
 {
 	CURLU *url = curl_url();
 	char *port = NULL;
@@ -83,7 +83,7 @@ static bool read_address(struct http *http, char *given)
 	} else {
 		return false;
 	}
-	if (!is_url(base.data)) {
+	if (!http_is_url(base.data)) {
 		text_free(&base);
 		return false;
 	}
@@ -160,7 +160,7 @@ char *http_urls(const struct http *http)
 	return text.data;
 }
 
-static size_t take_body(char *data, size_t size, size_t count, void *arg)
+static size_t http_take_body(char *data, size_t size, size_t count, void *arg)
 {
 	struct http_transfer *transfer = arg;
 	size_t len = size * count;
@@ -171,7 +171,7 @@ static size_t take_body(char *data, size_t size, size_t count, void *arg)
 	return len;
 }
 
-static size_t take_header(char *data, size_t size, size_t count, void *arg)
+static size_t http_take_header(char *data, size_t size, size_t count, void *arg)
 {
 	struct http_transfer *transfer = arg;
 	size_t len = size * count;
@@ -188,7 +188,7 @@ static size_t take_header(char *data, size_t size, size_t count, void *arg)
 	return len;
 }
 
-static void add_header(struct http_transfer *transfer, const char *line)
+static void http_add_header(struct http_transfer *transfer, const char *line)
 {
 	struct curl_slist *more = curl_slist_append(transfer->headers, line);
 
@@ -209,15 +209,15 @@ void http_prepare(struct http *http, struct http_transfer *transfer,
 	if (easy == NULL)
 		memory_lacks();
 	text_printf(&url, "%s%s", address->base, request->path);
-	add_header(transfer, "Accept: application/json");
+	http_add_header(transfer, "Accept: application/json");
 	if (http->authorization != NULL)
-		add_header(transfer, http->authorization);
+		http_add_header(transfer, http->authorization);
 	if (request->body != NULL) {
 		transfer->sent = json_dumps(request->body, JSON_COMPACT);
 		if (transfer->sent == NULL)
 			memory_lacks();
-		add_header(transfer, "Content-Type: application/json");
-		add_header(transfer, "Expect:");
+		http_add_header(transfer, "Content-Type: application/json");
+		http_add_header(transfer, "Expect:");
 	}
 
 	long timeout_ms = (long)request->timeout_ms;
@@ -238,9 +238,9 @@ void http_prepare(struct http *http, struct http_transfer *transfer,
 	(void)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
 	                       timeout_ms < CONNECT_MAX_MS ? timeout_ms : CONNECT_MAX_MS);
 	(void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->why);
-	(void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
+	(void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, http_take_body);
 	(void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
-	(void)curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
+	(void)curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, http_take_header);
 	(void)curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
 	if (transfer->sent != NULL) {
 		(void)curl_easy_setopt(easy, CURLOPT_POSTFIELDS, transfer->sent);
@@ -258,7 +258,7 @@ void http_transfer_free(struct http_transfer *transfer)
 	*transfer = (struct http_transfer){0};
 }
 
-static int fail(struct http *http, struct http_transfer *transfer, CURLcode code)
+static int http_fail(struct http *http, struct http_transfer *transfer, CURLcode code)
 {
 	text_clear(&http->error);
 	text_printf(&http->error, "%s: %s", http_address(http),
@@ -275,7 +275,7 @@ int http_finish(struct http *http, struct http_transfer *transfer, CURLcode code
 	const char *local = NULL;
 
 	if (code != CURLE_OK)
-		return fail(http, transfer, code);
+		return http_fail(http, transfer, code);
 	(void)curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &answer.status);
 	(void)curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_TYPE, &type);
 	(void)curl_easy_getinfo(transfer->easy, CURLINFO_LOCAL_IP, &local);

@@ -46,12 +46,12 @@ rollcall_client *library_open(const struct tool *tool, const char *strategy)
 	return client;
 }
 
-static const char *text_of(const json_t *record, const char *key)
+static const char *record_text(const json_t *record, const char *key)
 {
 	return json_string_value(json_object_get(record, key));
 }
 
-static json_int_t number_of(const json_t *record, const char *key, json_int_t otherwise)
+static json_int_t record_number(const json_t *record, const char *key, json_int_t otherwise)
 {
 	const json_t *value = json_object_get(record, key);
 
@@ -72,13 +72,13 @@ rollcall_registration *library_register(rollcall_client *client, const json_t *r
 	{
 		pairs[options.metadata_count++] = (rollcall_pair){key, json_string_value(value)};
 	}
-	options.service = text_of(record, "service");
-	options.id = text_of(record, "id");
-	options.host = text_of(record, "host");
-	options.port = (uint32_t)number_of(record, "port", 0);
-	options.weight = (uint32_t)number_of(record, "weight", options.weight);
-	options.ttl_ms = (uint32_t)number_of(record, "ttl_ms", options.ttl_ms);
-	options.remove_after_ms = number_of(record, "remove_after_ms", options.remove_after_ms);
+	options.service = record_text(record, "service");
+	options.id = record_text(record, "id");
+	options.host = record_text(record, "host");
+	options.port = (uint32_t)record_number(record, "port", 0);
+	options.weight = (uint32_t)record_number(record, "weight", options.weight);
+	options.ttl_ms = (uint32_t)record_number(record, "ttl_ms", options.ttl_ms);
+	options.remove_after_ms = record_number(record, "remove_after_ms", options.remove_after_ms);
 	options.metadata = pairs;
 	int r = rollcall_register(client, &options, &registration);
 	free(pairs);

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static int run(const struct command *command, int argc, char **argv)
+static int main_run_command(const struct command *command, int argc, char **argv)
 {
 	struct args args;
 	struct tool tool;
@@ -33,13 +33,13 @@ static int run(const struct command *command, int argc, char **argv)
 	return code;
 }
 
-static int dispatch(int argc, char **argv)
+static int dispatch_command(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
 	const struct command *command = command_find(name);
 
 	if (command != NULL)
-		return run(command, argc - 1, argv + 1);
+		return main_run_command(command, argc - 1, argv + 1);
 	if (strcmp(name, "__complete") == 0)
 		return complete(argc - 2, argv + 2);
 	if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
@@ -75,7 +75,7 @@ int main(int argc, char **argv)
 	(void)sigaction(SIGPIPE, &ignore, NULL); /* cannot fail; a closed output is told below */
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		memory_lacks();
-	int code = dispatch(argc, argv);
+	int code = dispatch_command(argc, argv);
 	curl_global_cleanup();
 	if (fflush(stdout) != 0 || ferror(stdout) != 0) {
 		if (errno != EPIPE)

@@ -64,7 +64,7 @@ int output_check(const struct tool *tool, const struct view *view)
 	return -EINVAL;
 }
 
-static const json_t *find(const json_t *object, const char *key)
+static const json_t *output_find(const json_t *object, const char *key)
 {
 	const char *dot = strchr(key, '.');
 	char outer[32];
@@ -75,7 +75,7 @@ static const json_t *find(const json_t *object, const char *key)
 	return json_object_get(json_object_get(object, outer), dot + 1);
 }
 
-static void put_value(struct text *cell, const json_t *value)
+static void output_put_value(struct text *cell, const json_t *value)
 {
 	if (json_is_string(value)) {
 		text_put(cell, json_string_value(value));
@@ -89,7 +89,7 @@ static void put_value(struct text *cell, const json_t *value)
 	}
 }
 
-static void put_duration(struct text *cell, const json_t *value)
+static void output_put_duration(struct text *cell, const json_t *value)
 {
 	static const struct {
 		json_int_t ms;
@@ -105,7 +105,7 @@ static void put_duration(struct text *cell, const json_t *value)
 	}
 }
 
-static void put_metadata(struct text *cell, const json_t *object)
+static void output_put_metadata(struct text *cell, const json_t *object)
 {
 	const char *key;
 	json_t *value;
@@ -115,29 +115,29 @@ static void put_metadata(struct text *cell, const json_t *object)
 	json_object_foreach((json_t *)(uintptr_t)object, key, value)
 	{
 		text_printf(cell, "%s%s=", between, key);
-		put_value(cell, value);
+		output_put_value(cell, value);
 		between = ",";
 	}
 }
 
-static void put_cell(struct text *cell, const struct column *column, const json_t *value)
+static void output_put_cell(struct text *cell, const struct column *column, const json_t *value)
 {
 	switch (column->kind) {
 	case COLUMN_DURATION:
-		put_duration(cell, value);
+		output_put_duration(cell, value);
 		break;
 	case COLUMN_METADATA:
-		put_metadata(cell, value);
+		output_put_metadata(cell, value);
 		break;
 	case COLUMN_TEXT:
 	case COLUMN_NUMBER:
 	case COLUMN_STATUS:
-		put_value(cell, value);
+		output_put_value(cell, value);
 		break;
 	}
 }
 
-static bool is_shown(const struct tool *tool, const struct column *column)
+static bool output_is_shown(const struct tool *tool, const struct column *column)
 {
 	return !column->wide || tool->format == FORMAT_WIDE;
 }
@@ -150,7 +150,7 @@ static void make_table(const struct tool *tool, const struct view *view, struct 
 		const struct column *column = &view->columns[i];
 		bool right = column->kind == COLUMN_NUMBER || column->kind == COLUMN_DURATION;
 
-		if (is_shown(tool, column))
+		if (output_is_shown(tool, column))
 			table->column[table->columns++] = (struct table_column){
 				column->title, right, column->kind == COLUMN_STATUS, 0};
 	}
@@ -164,11 +164,11 @@ static void add_row(const struct tool *tool, struct table *table, const struct v
 	for (size_t i = 0; i < view->count; i++) {
 		const struct column *column = &view->columns[i];
 
-		if (!is_shown(tool, column))
+		if (!output_is_shown(tool, column))
 			continue;
 		text_clear(&cell);
 		text_put(&cell, "");
-		put_cell(&cell, column, find(thing, column->key));
+		output_put_cell(&cell, column, output_find(thing, column->key));
 		table_add(table, cell.data);
 	}
 	text_free(&cell);
@@ -209,7 +209,7 @@ static void print_key(const json_t *array, const char *key)
 		struct text line = {NULL, 0, 0};
 
 		text_put(&value, "");
-		put_value(&value, find(thing, key));
+		output_put_value(&value, output_find(thing, key));
 		terminal_put(&line, value.data);
 		(void)puts(line.data);
 		text_free(&value);
@@ -250,7 +250,7 @@ void output_list(const struct tool *tool, const struct view *view, json_t *docum
 	}
 }
 
-static json_t *list_of(json_t *thing)
+static json_t *output_list_of(json_t *thing)
 {
 	json_t *array = memory_json(json_array());
 
@@ -268,7 +268,7 @@ void output_one(const struct tool *tool, const struct view *view, json_t *thing)
 		print_json(thing, JSON_INDENT(2));
 		return;
 	}
-	array = list_of(thing);
+	array = output_list_of(thing);
 	document = memory_json(json_pack("{s:o}", "things", array));
 	output_list(tool, view, document, "things");
 	json_decref(document);
@@ -286,7 +286,7 @@ static void print_part(const struct tool *tool, const struct view *view, const j
 	make_table(tool, view, &table);
 	json_array_foreach(array, i, thing) add_row(tool, &table, view, thing);
 	for (i = 0; i < view->count; i++)
-		if (is_shown(tool, &view->columns[i]))
+		if (output_is_shown(tool, &view->columns[i]))
 			table.column[n++].width = (size_t)view->columns[i].width;
 	if (first && tool->headers)
 		table_print_row(&table, NULL);
@@ -320,7 +320,7 @@ static void add_facts(struct table *table, const char *prefix, json_t *object)
 			add_facts(table, name.data, value);
 		} else {
 			text_put(&cell, "");
-			put_value(&cell, value);
+			output_put_value(&cell, value);
 			table_add(table, name.data);
 			table_add(table, cell.data);
 		}

@@ -71,7 +71,7 @@ static bool end_jobs(struct pump *pump)
 	return any;
 }
 
-static bool work(struct pump *pump)
+static bool pump_work(struct pump *pump)
 {
 	int running;
 
@@ -98,7 +98,7 @@ int pump_turn(struct pump *pump, int64_t timeout_ms, struct signalfd_siginfo *re
 	unsigned count = 1;
 
 	int number = read_signal(pump, ret_info);
-	if (number != 0 || work(pump))
+	if (number != 0 || pump_work(pump))
 		return number;
 	if (timeout_ms < 0 || timeout_ms > LONGEST_MS)
 		timeout_ms = LONGEST_MS;
@@ -112,7 +112,7 @@ int pump_turn(struct pump *pump, int64_t timeout_ms, struct signalfd_siginfo *re
 	}
 	if (curl_multi_poll(pump->multi, fds, count, (int)timeout_ms, NULL) != CURLM_OK)
 		memory_lacks();
-	(void)work(pump);
+	(void)pump_work(pump);
 	return read_signal(pump, ret_info);
 }
 

@@ -36,7 +36,7 @@ struct render {
 	int code;
 };
 
-static void changed(struct watcher *watcher, void *arg)
+static void render_changed(struct watcher *watcher, void *arg)
 {
 	struct render *render = arg;
 
@@ -95,7 +95,7 @@ static void retry_later(struct render *render)
 }
 
 /** The content is in use, or it failed. */
-static void deployed(struct render *render, bool good)
+static void render_deployed(struct render *render, bool good)
 {
 	render->code = good ? EXIT_OK : EXIT_ERROR;
 	if (good)
@@ -105,7 +105,7 @@ static void deployed(struct render *render, bool good)
 	render->ended = render->ended || render->args->value[OPT_ONCE] != NULL;
 }
 
-static void print(struct render *render, const struct text *made)
+static void render_print(struct render *render, const struct text *made)
 {
 	(void)fwrite(made->data, 1, made->len, stdout);
 	(void)fflush(stdout);
@@ -113,7 +113,7 @@ static void print(struct render *render, const struct text *made)
 }
 
 /** Writes what is due. */
-static void work(struct render *render)
+static void render_work(struct render *render)
 {
 	struct text made = {NULL, 0, 0};
 
@@ -125,7 +125,7 @@ static void work(struct render *render)
 	} else if (render->args->value[OPT_TARGET] != NULL) {
 		deploy_start(&render->deploy, &made);
 	} else {
-		print(render, &made);
+		render_print(render, &made);
 	}
 	text_free(&made);
 }
@@ -152,7 +152,7 @@ static int64_t write_in(const struct render *render)
 	return due > now ? due - now : 0;
 }
 
-static void turn(struct render *render)
+static void render_turn(struct render *render)
 {
 	struct signalfd_siginfo info;
 	int64_t timeout_ms = pump_sooner(write_in(render), deploy_work(&render->deploy));
@@ -174,9 +174,9 @@ static void turn(struct render *render)
 		render->first_ms = render->last_ms = tool_now_ms();
 	(void)deploy_work(&render->deploy);
 	if (!render->ended && write_in(render) == 0)
-		work(render);
+		render_work(render);
 	if (deploy_take(&render->deploy, &good))
-		deployed(render, good);
+		render_deployed(render, good);
 }
 
 static void set_up(struct render *render)
@@ -196,7 +196,7 @@ static void set_up(struct render *render)
 
 		api_query_meta(&path, render->args);
 		watcher_init(&render->watchers[i], render->tool, service, path.data);
-		render->watchers[i].changed = changed;
+		render->watchers[i].changed = render_changed;
 		render->watchers[i].arg = render;
 		render->watchers[i].once = render->args->value[OPT_ONCE] != NULL;
 		text_free(&path);
@@ -223,7 +223,7 @@ static int check_target(const struct args *args)
 	return r == 0 ? EXIT_OK : EXIT_USAGE;
 }
 
-static int read_options(struct render *render, const struct args *args)
+static int render_read_options(struct render *render, const struct args *args)
 {
 	int64_t command_ms = COMMAND_MS;
 
@@ -257,7 +257,7 @@ int render_run(struct tool *tool, const struct args *args)
 	struct render render = {
 		.tool = tool, .args = args, .debounce_ms = 200, .first_ms = -1, .retry_ms = -1};
 
-	int code = read_options(&render, args);
+	int code = render_read_options(&render, args);
 	if (code != EXIT_OK)
 		return code;
 	render.source = read_template(args->value[OPT_TEMPLATE]);
@@ -270,7 +270,7 @@ int render_run(struct tool *tool, const struct args *args)
 	}
 	set_up(&render);
 	while (!render.ended)
-		turn(&render);
+		render_turn(&render);
 	deploy_cancel(&render.deploy);
 	for (size_t i = 0; i < render.count; i++)
 		watcher_fini(&render.watchers[i], &render.pump);

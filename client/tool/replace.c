@@ -15,7 +15,7 @@
 #define READ_MAX  (16u << 20)
 #define LINKS_MAX 40
 
-static int read_all(int fd, struct text *text)
+static int replace_read_fd(int fd, struct text *text)
 {
 	size_t begin = text->len;
 	char block[16384];
@@ -49,7 +49,7 @@ int replace_read(const char *path, struct text *text)
 	if (fstat(fd, &file) < 0)
 		r = -errno;
 	else
-		r = S_ISREG(file.st_mode) ? read_all(fd, text) : -ENOTSUP;
+		r = S_ISREG(file.st_mode) ? replace_read_fd(fd, text) : -ENOTSUP;
 	(void)close(fd);
 	return r;
 }
@@ -60,12 +60,12 @@ int replace_read_any(const char *path, struct text *text)
 
 	if (fd < 0)
 		return -errno;
-	int r = read_all(fd, text);
+	int r = replace_read_fd(fd, text);
 	(void)close(fd);
 	return r;
 }
 
-static int refuse(const char *path, mode_t mode)
+static int replace_refuse(const char *path, mode_t mode)
 {
 	const char *kind = S_ISDIR(mode)    ? "a directory"
 	                   : S_ISCHR(mode)  ? "a character device"
@@ -87,7 +87,7 @@ static size_t folder_len(const char *path)
 }
 
 /** Where the link at *@p path points to. @return 0 or -errno */
-static int follow(char **path)
+static int replace_follow_link(char **path)
 {
 	char target[PATH_MAX];
 	struct text text = {NULL, 0, 0};
@@ -115,10 +115,10 @@ int replace_resolve(const char *path, char **ret_path)
 			break;
 		}
 		if (!S_ISLNK(file.st_mode)) {
-			r = S_ISREG(file.st_mode) ? 0 : refuse(path, file.st_mode);
+			r = S_ISREG(file.st_mode) ? 0 : replace_refuse(path, file.st_mode);
 			break;
 		}
-		r = links < LINKS_MAX ? follow(&at) : -ELOOP;
+		r = links < LINKS_MAX ? replace_follow_link(&at) : -ELOOP;
 	}
 	if (r < 0)
 		free(at);
@@ -164,7 +164,7 @@ static int keep_owner(int fd, const char *path, const struct stat *old)
 }
 
 /** Writes and syncs. @return 0 or -errno */
-static int fill(int fd, const struct text *content)
+static int replace_fill(int fd, const struct text *content)
 {
 	size_t done = 0;
 
@@ -212,7 +212,7 @@ int replace_prepare(const char *path, const struct text *content, mode_t mode, c
 	if (r == 0 && fchmod(fd, mode) < 0)
 		r = -errno;
 	if (r == 0)
-		r = fill(fd, content);
+		r = replace_fill(fd, content);
 	(void)close(fd);
 	if (r < 0) {
 		(void)unlink(made.data);

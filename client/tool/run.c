@@ -63,7 +63,7 @@ static void send_signal(const struct run *run, int number)
 	(void)kill(run->own_group ? -run->child : run->child, number);
 }
 
-static void give_up(struct run *run)
+static void run_give_up(struct run *run)
 {
 	run->gave_up = true;
 	run->signalled = true;
@@ -71,7 +71,7 @@ static void give_up(struct run *run)
 	send_signal(run, SIGTERM);
 }
 
-static void checked(struct check *check, bool fine, void *arg)
+static void run_checked(struct check *check, bool fine, void *arg)
 {
 	struct run *run = arg;
 
@@ -81,10 +81,10 @@ static void checked(struct check *check, bool fine, void *arg)
 		return;
 	run->registration = library_register(run->client, run->record);
 	if (run->registration == NULL)
-		give_up(run);
+		run_give_up(run);
 }
 
-static void leave(struct run *run)
+static void run_leave(struct run *run)
 {
 	int r = rollcall_deregister(run->registration, REGISTRY_MS);
 
@@ -93,10 +93,10 @@ static void leave(struct run *run)
 		tool_warn("cannot deregister: %s; the lease will run out", rollcall_error_text(r));
 }
 
-static void pass_on(struct run *run)
+static void run_pass_on(struct run *run)
 {
 	run->drained_ms = -1;
-	leave(run);
+	run_leave(run);
 	run->signalled = true;
 	if (!run->has_it)
 		send_signal(run, run->stop_signal);
@@ -111,7 +111,7 @@ static void begin_stop(struct run *run, int number, bool has_it)
 	run->stop_signal = number;
 	run->has_it = has_it;
 	if (!first || run->registration == NULL) {
-		pass_on(run);
+		run_pass_on(run);
 		return;
 	}
 	rollcall_state state = rollcall_registration_state(run->registration);
@@ -121,12 +121,12 @@ static void begin_stop(struct run *run, int number, bool has_it)
 	if (r < 0)
 		tool_warn("the registry does not answer: nobody knows that this instance drains");
 	if (r < 0 || state == ROLLCALL_PENDING || state == ROLLCALL_REFUSED)
-		pass_on(run);
+		run_pass_on(run);
 	else
 		run->drained_ms = tool_now_ms() + run->drain_for_ms;
 }
 
-static void reap(struct run *run)
+static void run_reap(struct run *run)
 {
 	int status;
 	pid_t pid;
@@ -148,7 +148,7 @@ static void take_signal(struct run *run, int number, const struct signalfd_sigin
 	bool has_it = info->ssi_code == SI_KERNEL;
 
 	if (number == SIGCHLD)
-		reap(run);
+		run_reap(run);
 	else if (number == SIGTERM || number == SIGINT)
 		begin_stop(run, number, has_it);
 	else if (number != 0 && !has_it)
@@ -186,13 +186,13 @@ static int64_t end_rest(struct run *run)
 }
 
 /** Does what is due. @return milliseconds until more is; below 0: never */
-static int64_t work(struct run *run)
+static int64_t run_work(struct run *run)
 {
 	int64_t now = tool_now_ms();
 	int64_t next = pump_sooner(check_work(&run->check), end_rest(run));
 
 	if (run->drained_ms >= 0 && now >= run->drained_ms)
-		pass_on(run);
+		run_pass_on(run);
 	if (run->drained_ms >= 0)
 		next = pump_sooner(next, run->drained_ms - now);
 	if (!is_starting(run))
@@ -200,7 +200,7 @@ static int64_t work(struct run *run)
 	if (run->start_within_ms > 0 && now - run->began_ms >= run->start_within_ms) {
 		tool_warn("'%s' was not ready in time: %s", run->args->operands[0], run->check.why);
 		check_cancel(&run->check);
-		give_up(run);
+		run_give_up(run);
 		return pump_sooner(next, KILL_MS);
 	}
 	if (run->start_within_ms > 0)
@@ -242,7 +242,7 @@ static int end_as(int wait_status)
 	return process_exit_code(wait_status);
 }
 
-static int read_options(struct run *run, const struct args *args)
+static int run_read_options(struct run *run, const struct args *args)
 {
 	const char *check = args->value[OPT_CHECK];
 	const char *host = args->value[OPT_HOST];
@@ -265,7 +265,7 @@ static int read_options(struct run *run, const struct args *args)
 		          check);
 		return -EINVAL;
 	}
-	run->check.done = checked;
+	run->check.done = run_checked;
 	run->check.arg = run;
 	return 0;
 }
@@ -285,7 +285,7 @@ static int supervise(struct run *run)
 	}
 	run->began_ms = tool_now_ms();
 	while (!run->ended) {
-		int64_t next = work(run);
+		int64_t next = run_work(run);
 
 		if (!run->ended)
 			take_signal(run, pump_turn(&run->pump, next, &info), &info);
@@ -308,7 +308,7 @@ int run_run(struct tool *tool, const struct args *args)
 	sigset_t signals;
 	int code = EXIT_USAGE;
 
-	if (read_options(&run, args) < 0)
+	if (run_read_options(&run, args) < 0)
 		goto out;
 	run.client = library_open(tool, NULL);
 	if (run.client == NULL)

@@ -17,7 +17,7 @@ static const char *cell_of(const struct table *table, char *const *cells, size_t
 	return cells != NULL ? cells[i] : table->column[i].title;
 }
 
-static size_t width_of(const struct table *table, char *const *cells, size_t i)
+static size_t table_cell_width(const struct table *table, char *const *cells, size_t i)
 {
 	const struct table_column *column = &table->column[i];
 	size_t width = terminal_width(cell_of(table, cells, i));
@@ -31,7 +31,7 @@ static size_t row_width(const struct table *table, char *const *cells)
 	size_t width = 0;
 
 	for (size_t i = 0; i < table->columns; i++)
-		width += width_of(table, cells, i) + (i > 0 ? GAP : 0);
+		width += table_cell_width(table, cells, i) + (i > 0 ? GAP : 0);
 	return width;
 }
 
@@ -48,7 +48,7 @@ struct line {
 	size_t left; /* columns */
 };
 
-static void put_blanks(struct line *line, size_t count)
+static void line_put_blanks(struct line *line, size_t count)
 {
 	count = count < line->left ? count : line->left;
 	line->left -= count;
@@ -56,7 +56,7 @@ static void put_blanks(struct line *line, size_t count)
 		text_put(&line->text, " ");
 }
 
-static void put_text(struct line *line, const char *text)
+static void line_put_text(struct line *line, const char *text)
 {
 	size_t len = terminal_fit(text, line->left);
 	size_t width = terminal_width(text);
@@ -66,7 +66,8 @@ static void put_text(struct line *line, const char *text)
 	line->left = text[len] != '\0' ? 0 : line->left - width;
 }
 
-static void put_cell(const struct table *table, struct line *line, char *const *cells, size_t i)
+static void table_put_cell(const struct table *table, struct line *line, char *const *cells,
+                           size_t i)
 {
 	const struct table_column *column = &table->column[i];
 	const char *text = cell_of(table, cells, i);
@@ -74,15 +75,15 @@ static void put_cell(const struct table *table, struct line *line, char *const *
 	size_t fill = column->width > width ? column->width - width : 0;
 
 	if (i > 0)
-		put_blanks(line, GAP);
+		line_put_blanks(line, GAP);
 	bool colored = table->color && column->colored && cells != NULL && line->left > 0;
 	if (colored)
 		text_put(&line->text, status_color(text));
 	if (column->right)
-		put_blanks(line, fill);
-	put_text(line, text);
+		line_put_blanks(line, fill);
+	line_put_text(line, text);
 	if (!column->right && i + 1 < table->columns)
-		put_blanks(line, fill);
+		line_put_blanks(line, fill);
 	if (colored)
 		text_put(&line->text, NO_COLOR);
 }
@@ -95,7 +96,7 @@ void table_print_row(const struct table *table, char *const *cells)
 
 	text_put(&line.text, "");
 	for (size_t i = 0; i < table->columns; i++)
-		put_cell(table, &line, cells, i);
+		table_put_cell(table, &line, cells, i);
 	(void)printf("%s%s\n", line.text.data, cut ? CUT : "");
 	text_free(&line.text);
 }

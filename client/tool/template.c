@@ -29,8 +29,9 @@ struct render {
 	size_t depth;
 };
 
-__attribute__((format(printf, 3, 4))) static int fail(struct render *render, const char *at,
-                                                      const char *format, ...)
+__attribute__((format(printf, 3, 4))) static int template_fail(struct render *render,
+                                                               const char *at, const char *format,
+                                                               ...)
 {
 	va_list args;
 
@@ -61,7 +62,8 @@ static void take_line(const struct render *render, struct tag *tag)
 	tag->end = *end == '\n' ? end + 1 : end;
 }
 
-static int read_name(struct render *render, struct tag *tag, const char *from, const char *to)
+static int template_read_name(struct render *render, struct tag *tag, const char *from,
+                              const char *to)
 {
 	while (from < to && isspace((unsigned char)*from))
 		from++;
@@ -69,8 +71,8 @@ static int read_name(struct render *render, struct tag *tag, const char *from, c
 		to--;
 	size_t len = (size_t)(to - from);
 	if (len == 0 || len >= sizeof(tag->name))
-		return fail(render, from, "a tag needs a name of 1-%d characters",
-		            NAME_MAX_BYTES - 1);
+		return template_fail(render, from, "a tag needs a name of 1-%d characters",
+		                     NAME_MAX_BYTES - 1);
 	memcpy(tag->name, from, len);
 	tag->name[len] = '\0';
 	return 0;
@@ -90,16 +92,18 @@ static int next_tag(struct render *render, const char *at, struct tag *tag)
 	const char *from = open + (raw ? 3 : 2);
 	const char *close = strstr(from, raw ? "}}}" : "}}");
 	if (close == NULL)
-		return fail(render, open, "'%s' is never closed", raw ? "{{{" : "{{");
+		return template_fail(render, open, "'%s' is never closed", raw ? "{{{" : "{{");
 	const char *mark = *from != '\0' && !raw ? strchr(marks, *from) : NULL;
 	tag->kind = raw ? TAG_RAW : mark != NULL ? kinds[mark - marks] : TAG_VALUE;
 	tag->begin = open;
 	tag->end = close + (raw ? 3 : 2);
 	take_line(render, tag);
-	return tag->kind == TAG_COMMENT ? 0 : read_name(render, tag, from + (mark != NULL), close);
+	return tag->kind == TAG_COMMENT
+	               ? 0
+	               : template_read_name(render, tag, from + (mark != NULL), close);
 }
 
-static const json_t *find(const struct render *render, const char *name)
+static const json_t *template_find(const struct render *render, const char *name)
 {
 	char copy[NAME_MAX_BYTES];
 	const json_t *value = NULL;
@@ -144,7 +148,7 @@ static bool is_true(const json_t *value)
 	return false;
 }
 
-static void put_safe(struct text *out, const char *text)
+static void template_put_safe(struct text *out, const char *text)
 {
 	for (; *text != '\0'; text++) {
 		bool safe = isalnum((unsigned char)*text) || strchr("._:-[]", *text) != NULL;
@@ -153,9 +157,9 @@ static void put_safe(struct text *out, const char *text)
 	}
 }
 
-static void put_value(struct render *render, const struct tag *tag)
+static void template_put_value(struct render *render, const struct tag *tag)
 {
-	const json_t *value = find(render, tag->name);
+	const json_t *value = template_find(render, tag->name);
 
 	if (value == NULL || json_is_null(value))
 		return;
@@ -163,7 +167,7 @@ static void put_value(struct render *render, const struct tag *tag)
 		if (tag->kind == TAG_RAW)
 			text_put(render->out, json_string_value(value));
 		else
-			put_safe(render->out, json_string_value(value));
+			template_put_safe(render->out, json_string_value(value));
 		return;
 	}
 	char *dump = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
@@ -172,7 +176,7 @@ static void put_value(struct render *render, const struct tag *tag)
 	if (tag->kind == TAG_RAW)
 		text_put(render->out, dump);
 	else
-		put_safe(render->out, dump);
+		template_put_safe(render->out, dump);
 	free(dump);
 }
 
@@ -186,8 +190,8 @@ static int render_once(struct render *render, const struct tag *tag, const json_
 	struct text *before = render->out;
 
 	if (render->depth == TEMPLATE_DEPTH_MAX)
-		return fail(render, tag->begin, "sections are nested more than %d deep",
-		            TEMPLATE_DEPTH_MAX);
+		return template_fail(render, tag->begin, "sections are nested more than %d deep",
+		                     TEMPLATE_DEPTH_MAX);
 	render->scope[++render->depth] = scope;
 	render->out = out;
 	int r = render_part(render, tag->end, tag, ret_end);
@@ -198,7 +202,7 @@ static int render_once(struct render *render, const struct tag *tag, const json_
 
 static int render_section(struct render *render, const struct tag *tag, const char **ret_end)
 {
-	const json_t *value = find(render, tag->name);
+	const json_t *value = template_find(render, tag->name);
 	bool holds = value != NULL && is_true(value);
 	bool shown = holds == (tag->kind == TAG_OPEN);
 	size_t count = 1;
@@ -223,7 +227,8 @@ static int render_section(struct render *render, const struct tag *tag, const ch
 static int check_close(struct render *render, const struct tag *tag, const struct tag *section)
 {
 	if (section == NULL || strcmp(section->name, tag->name) != 0)
-		return fail(render, tag->begin, "'{{/%s}}' closes nothing here", tag->name);
+		return template_fail(render, tag->begin, "'{{/%s}}' closes nothing here",
+		                     tag->name);
 	return 0;
 }
 
@@ -250,12 +255,13 @@ static int render_part(struct render *render, const char *at, const struct tag *
 		if (tag.kind == TAG_OPEN || tag.kind == TAG_INVERTED)
 			r = render_section(render, &tag, &at);
 		else if (tag.kind != TAG_COMMENT && render->out != NULL)
-			put_value(render, &tag);
+			template_put_value(render, &tag);
 		if (r < 0)
 			return r;
 	}
 	if (section != NULL)
-		return fail(render, section->begin, "'{{#%s}}' is never closed", section->name);
+		return template_fail(render, section->begin, "'{{#%s}}' is never closed",
+		                     section->name);
 	if (render->out != NULL)
 		text_put(render->out, at);
 	return 0;

@@ -44,7 +44,7 @@ static const struct view view_changes = {change_columns,
                                          sizeof(change_columns) / sizeof(change_columns[0]),
                                          "instance.id", "instance.address"};
 
-static json_t *by_id(const json_t *instances)
+static json_t *watch_by_id(const json_t *instances)
 {
 	json_t *object = memory_json(json_object());
 	json_t *one;
@@ -71,8 +71,8 @@ static void add_change(json_t *changes, const char *what, uint64_t revision, jso
 static json_t *find_changes(const struct watch *watch)
 {
 	json_t *changes = memory_json(json_array());
-	json_t *before = by_id(watch->told);
-	json_t *after = by_id(watch->watcher.instances);
+	json_t *before = watch_by_id(watch->told);
+	json_t *after = watch_by_id(watch->watcher.instances);
 	uint64_t revision = watch->watcher.revision;
 	const char *id;
 	json_t *one;
@@ -110,7 +110,8 @@ static void add_env(char ***env, size_t *count, const char *name, struct text *v
 }
 
 /** The values of @p key, with blanks between: none of ours contains one. */
-static struct text list(const json_t *array, const char *inner, const char *key, const char *change)
+static struct text watch_list(const json_t *array, const char *inner, const char *key,
+                              const char *change)
 {
 	struct text text = {NULL, 0, 0};
 	const json_t *one;
@@ -140,20 +141,20 @@ static char **make_env(const struct watch *watch, const json_t *changes)
 	add_env(&env, &count, "ROLLCALL_REVISION", &value);
 	text_printf(&value, "%zu", json_array_size(instances));
 	add_env(&env, &count, "ROLLCALL_COUNT", &value);
-	value = list(instances, NULL, "id", NULL);
+	value = watch_list(instances, NULL, "id", NULL);
 	add_env(&env, &count, "ROLLCALL_IDS", &value);
-	value = list(instances, NULL, "address", NULL);
+	value = watch_list(instances, NULL, "address", NULL);
 	add_env(&env, &count, "ROLLCALL_ADDRESSES", &value);
-	value = list(changes, "instance", "id", "added");
+	value = watch_list(changes, "instance", "id", "added");
 	add_env(&env, &count, "ROLLCALL_ADDED", &value);
-	value = list(changes, "instance", "id", "changed");
+	value = watch_list(changes, "instance", "id", "changed");
 	add_env(&env, &count, "ROLLCALL_CHANGED", &value);
-	value = list(changes, "instance", "id", "removed");
+	value = watch_list(changes, "instance", "id", "removed");
 	add_env(&env, &count, "ROLLCALL_REMOVED", &value);
 	return env;
 }
 
-static void run_command(struct watch *watch, const json_t *changes)
+static void watch_run_command(struct watch *watch, const json_t *changes)
 {
 	json_t *facts =
 		memory_json(json_pack("{s:s, s:I, s:O, s:O}", "service", watch->watcher.service,
@@ -182,7 +183,7 @@ static void run_command(struct watch *watch, const json_t *changes)
 	free(env);
 }
 
-static void tell(struct watch *watch)
+static void watch_report(struct watch *watch)
 {
 	bool first = watch->told == NULL;
 	json_t *changes = find_changes(watch);
@@ -196,7 +197,7 @@ static void tell(struct watch *watch)
 	}
 	if (watch->command != NULL) {
 		if (first || json_array_size(changes) > 0)
-			run_command(watch, changes);
+			watch_run_command(watch, changes);
 	} else {
 		output_part(watch->tool, &view_changes, changes, !watch->headed);
 		watch->headed = true;
@@ -205,7 +206,7 @@ static void tell(struct watch *watch)
 	json_decref(changes);
 }
 
-static void changed(struct watcher *watcher, void *arg)
+static void watch_changed(struct watcher *watcher, void *arg)
 {
 	struct watch *watch = arg;
 
@@ -213,7 +214,7 @@ static void changed(struct watcher *watcher, void *arg)
 	watch->dirty = true;
 }
 
-static void command_ended(struct watch *watch)
+static void watch_command_ended(struct watch *watch)
 {
 	int status;
 
@@ -230,7 +231,7 @@ static void command_ended(struct watch *watch)
 }
 
 /** Ends, once the command that runs has ended. The second signal kills that. */
-static void stop(struct watch *watch, int number)
+static void watch_stop(struct watch *watch, int number)
 {
 	hook_stop(&watch->hook, number);
 	watch->stopping = true;
@@ -238,7 +239,7 @@ static void stop(struct watch *watch, int number)
 	watch->code = 128 + number;
 }
 
-static void turn(struct watch *watch)
+static void watch_turn(struct watch *watch)
 {
 	struct signalfd_siginfo info;
 
@@ -246,11 +247,11 @@ static void turn(struct watch *watch)
 	int64_t next = pump_sooner(watcher_timeout(&watch->watcher), hook_work(&watch->hook));
 	int number = pump_turn(&watch->pump, next, &info);
 	if (number == SIGTERM || number == SIGINT)
-		stop(watch, number);
+		watch_stop(watch, number);
 	hook_reap(&watch->hook);
-	command_ended(watch);
+	watch_command_ended(watch);
 	if (!watch->ended && !watch->stopping && watch->dirty && !hook_is_active(&watch->hook))
-		tell(watch);
+		watch_report(watch);
 }
 
 int watch_run(struct tool *tool, const struct args *args)
@@ -271,13 +272,13 @@ int watch_run(struct tool *tool, const struct args *args)
 	(void)sigaddset(&signals, SIGTERM);
 	pump_init(&watch.pump, &signals);
 	watcher_init(&watch.watcher, tool, args->operands[0], path.data);
-	watch.watcher.changed = changed;
+	watch.watcher.changed = watch_changed;
 	watch.watcher.arg = &watch;
 	watch.watcher.once = watch.once;
 	text_free(&path);
 
 	while (!watch.ended && watch.watcher.error == EXIT_OK)
-		turn(&watch);
+		watch_turn(&watch);
 	hook_end(&watch.hook, HOOK_GRACE_MS);
 	int code = watch.watcher.error != EXIT_OK ? watch.watcher.error : watch.code;
 	watcher_fini(&watch.watcher, &watch.pump);

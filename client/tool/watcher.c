@@ -33,7 +33,7 @@ void watcher_fini(struct watcher *watcher, struct pump *pump)
 }
 
 /** Takes over @p instances. */
-static void take(struct watcher *watcher, json_t *instances, uint64_t revision)
+static void watcher_take(struct watcher *watcher, json_t *instances, uint64_t revision)
 {
 	bool same = watcher->instances != NULL && json_equal(watcher->instances, instances);
 
@@ -47,7 +47,7 @@ static void take(struct watcher *watcher, json_t *instances, uint64_t revision)
 	watcher->changed(watcher, watcher->arg);
 }
 
-static void tell_away(struct watcher *watcher, const char *why)
+static void watcher_report_away(struct watcher *watcher, const char *why)
 {
 	if (watcher->once && watcher->instances == NULL) {
 		if (tool_now_ms() + POLL_MS > watcher->tool->until_ms) {
@@ -62,7 +62,7 @@ static void tell_away(struct watcher *watcher, const char *why)
 	watcher->away = true;
 }
 
-static void read_answer(struct watcher *watcher, const struct http_answer *answer)
+static void watcher_read_answer(struct watcher *watcher, const struct http_answer *answer)
 {
 	json_t *instances = json_object_get(answer->json, "instances");
 	const json_t *revision = json_object_get(answer->json, "revision");
@@ -71,12 +71,13 @@ static void read_answer(struct watcher *watcher, const struct http_answer *answe
 
 	if (answer->status == 200 && json_is_array(instances)) {
 		watcher->away = false;
-		take(watcher, json_incref(instances), (uint64_t)json_integer_value(revision));
+		watcher_take(watcher, json_incref(instances),
+		             (uint64_t)json_integer_value(revision));
 	} else if (api_is_absent(answer)) {
 		watcher->away = false;
-		take(watcher, memory_json(json_array()), answer->revision);
+		watcher_take(watcher, memory_json(json_array()), answer->revision);
 	} else if (api_is_passing(answer) || foreign) {
-		tell_away(watcher, "the registry cannot answer now");
+		watcher_report_away(watcher, "the registry cannot answer now");
 	} else if (answer->status == 200) {
 		watcher->error = api_object(answer, "instances", &instances);
 	} else {
@@ -85,7 +86,7 @@ static void read_answer(struct watcher *watcher, const struct http_answer *answe
 }
 
 /** An answer that came at once says nothing about when to ask again. */
-static int64_t next_due(const struct watcher *watcher, bool failed)
+static int64_t watcher_next_due(const struct watcher *watcher, bool failed)
 {
 	int64_t now = tool_now_ms();
 
@@ -96,7 +97,7 @@ static int64_t next_due(const struct watcher *watcher, bool failed)
 	return now;
 }
 
-static void done(struct pump_job *job, CURLcode code)
+static void watcher_done(struct pump_job *job, CURLcode code)
 {
 	struct watcher *watcher = (void *)((char *)job - offsetof(struct watcher, job));
 	struct http *http = watcher->tool->http;
@@ -105,16 +106,16 @@ static void done(struct pump_job *job, CURLcode code)
 	int r = http_finish(http, &watcher->transfer, code, &answer);
 	http_transfer_free(&watcher->transfer);
 	if (r < 0) {
-		tell_away(watcher, http_error(http));
-		watcher->due_ms = next_due(watcher, true);
+		watcher_report_away(watcher, http_error(http));
+		watcher->due_ms = watcher_next_due(watcher, true);
 		return;
 	}
 	bool refused = watcher->waits && answer.ours && answer.status == 400;
 	if (refused)
 		watcher->may_wait = false;
 	else
-		read_answer(watcher, &answer);
-	watcher->due_ms = next_due(watcher, answer.status == 404);
+		watcher_read_answer(watcher, &answer);
+	watcher->due_ms = watcher_next_due(watcher, answer.status == 404);
 	http_answer_free(&answer);
 }
 
@@ -142,7 +143,7 @@ void watcher_work(struct watcher *watcher, struct pump *pump)
 	text_free(&path);
 	watcher->asked_ms = tool_now_ms();
 	watcher->job.easy = watcher->transfer.easy;
-	watcher->job.done = done;
+	watcher->job.done = watcher_done;
 	pump_add(pump, &watcher->job);
 }
 

@@ -28,7 +28,7 @@ void bytes_reset(struct bytes *bytes)
 		bytes->data[0] = '\0'; /* it may be read as text before anything is added */
 }
 
-static bool reserve(struct bytes *bytes, size_t more)
+static bool bytes_reserve(struct bytes *bytes, size_t more)
 {
 	if (bytes->error < 0)
 		return false;
@@ -59,7 +59,7 @@ static bool reserve(struct bytes *bytes, size_t more)
 
 void bytes_add(struct bytes *bytes, const void *data, size_t len)
 {
-	if (!reserve(bytes, len))
+	if (!bytes_reserve(bytes, len))
 		return;
 	if (len > 0)
 		memcpy(bytes->data + bytes->len, data, len);

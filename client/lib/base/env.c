@@ -28,7 +28,7 @@ uint64_t random_step(uint64_t *state)
 static _Thread_local uint64_t generator;
 static _Thread_local bool seeded;
 
-static void seed(void)
+static void env_seed(void)
 {
 	uint64_t fresh;
 
@@ -43,7 +43,7 @@ static uint64_t thread_random(void *arg)
 {
 	(void)arg;
 	if (!seeded)
-		seed();
+		env_seed();
 	return random_step(&generator);
 }
 
@@ -54,7 +54,7 @@ void env_init(struct env *env, const rollcall_env *from)
 		env->now_us = monotonic_us;
 	if (env->random_u64 == NULL)
 		env->random_u64 = thread_random;
-	seed();
+	env_seed();
 }
 
 double env_uniform(const struct env *env)

@@ -26,7 +26,7 @@ struct async_call {
 	char *text; /* owned: all that request points to */
 };
 
-static void unlink_call(struct async_call *async)
+static void async_unlink(struct async_call *async)
 {
 	struct async_call **at = &async->call.context.client->calls;
 
@@ -43,7 +43,7 @@ static void async_free(struct async_call *async)
 	free(async);
 }
 
-static void deliver(struct notice *notice)
+static void async_deliver(struct notice *notice)
 {
 	struct async_call *async = container_of(notice, struct async_call, notice);
 	rollcall_client *client = async->call.context.client;
@@ -53,7 +53,7 @@ static void deliver(struct notice *notice)
 	call_fall_back(&async->call);
 	async->done(client, async->response.error, &async->response, async->arg);
 	engine_lock(&client->engine);
-	unlink_call(async);
+	async_unlink(async);
 	async_free(async);
 }
 
@@ -64,18 +64,18 @@ static void async_ended(struct call *call)
 	engine_notify(&call->context.client->engine, &async->notice);
 }
 
-static void begin(struct async_call *async)
+static void async_begin(struct async_call *async)
 {
 	refresh_stop_waiting(async->call.context.service, &async->waiter);
 	call_begin(&async->call);
 }
 
-static void on_timer(struct timer *timer)
+static void async_on_timer(struct timer *timer)
 {
-	begin(container_of(timer, struct async_call, timer));
+	async_begin(container_of(timer, struct async_call, timer));
 }
 
-static void on_answer(struct answer_waiter *waiter)
+static void async_on_answer(struct answer_waiter *waiter)
 {
 	struct async_call *async = container_of(waiter, struct async_call, waiter);
 	struct engine *engine = &async->call.context.client->engine;
@@ -136,7 +136,7 @@ static int64_t wait_for_answer_until(const struct async_call *async)
 	                       us_of_ms(call->context.client->options.discover_timeout_ms));
 }
 
-static void start(struct async_call *async)
+static void async_start(struct async_call *async)
 {
 	struct call *call = &async->call;
 	rollcall_client *client = call->context.client;
@@ -174,27 +174,27 @@ int rollcall_call_start(rollcall_client *client, const char *name, const rollcal
 	}
 	async->done = done;
 	async->arg = arg;
-	async->notice.deliver = deliver;
-	async->timer.fire = on_timer;
-	async->waiter.answered = on_answer;
+	async->notice.deliver = async_deliver;
+	async->timer.fire = async_on_timer;
+	async->waiter.answered = async_on_answer;
 	call_init(&async->call, service, &client->engine.loop, &async->request, &async->response,
 	          async_ended);
 
 	engine_lock(&client->engine);
-	start(async);
+	async_start(async);
 	if (ret_id != NULL)
 		*ret_id = async->id; /* before done() can look for it */
 	engine_unlock(&client->engine);
 	return 0;
 }
 
-static void drop(struct async_call *async)
+static void async_drop(struct async_call *async)
 {
 	struct engine *engine = &async->call.context.client->engine;
 
 	loop_clear_timer(&engine->loop, &async->timer);
 	call_cancel(&async->call);
-	unlink_call(async);
+	async_unlink(async);
 	async_free(async);
 }
 
@@ -212,9 +212,10 @@ int rollcall_call_cancel(rollcall_client *client, uint64_t id)
 			continue;
 		bool called = client->engine.delivering == &one->notice;
 
-		engine_settle(&client->engine, &one->notice); /* deliver() frees what it calls */
+		engine_settle(&client->engine,
+		              &one->notice); /* async_deliver() frees what it calls */
 		if (!called) {
-			drop(one);
+			async_drop(one);
 			r = 0;
 		}
 		break;
@@ -232,7 +233,7 @@ void async_calls_free(rollcall_client *client)
 		if (client_forked(client))
 			async_free(one);
 		else
-			drop(one);
+			async_drop(one);
 	}
 	client->calls = NULL;
 }

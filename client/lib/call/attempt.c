@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One attempt of a call, through its layers in this order: rate, throttle, breaker, bulkhead, pick,
- * timeout, fault, transport. What it takes on the way it gives back in end(), on every path.
+ * timeout, fault, transport. What it takes on the way it gives back in attempt_end(), on every
+ * path.
  */
 #include "lib/call/attempt.h"
 
@@ -15,7 +16,7 @@ static struct breaker_rule rule_of(const struct call_context *call)
 	return (struct breaker_rule){&call->route->policy, &call->client->env};
 }
 
-static int64_t now_us(const struct attempt *attempt)
+static int64_t attempt_now_us(const struct attempt *attempt)
 {
 	return env_now(&attempt->call->client->env);
 }
@@ -49,7 +50,7 @@ static enum breaker_result breaker_result_of(rollcall_class outcome)
 }
 
 /* Locked. @param counts  it tells something about the service */
-static void give_back(struct attempt *attempt, bool counts, int64_t latency_us, int64_t now)
+static void attempt_give_back(struct attempt *attempt, bool counts, int64_t latency_us, int64_t now)
 {
 	struct call_context *call = attempt->call;
 	struct route *route = call->route;
@@ -78,10 +79,10 @@ static void give_back(struct attempt *attempt, bool counts, int64_t latency_us, 
 	attempt->placed = false;
 }
 
-static void end(struct attempt *attempt, rollcall_class outcome, int error)
+static void attempt_end(struct attempt *attempt, rollcall_class outcome, int error)
 {
 	struct call_context *call = attempt->call;
-	int64_t now = now_us(attempt);
+	int64_t now = attempt_now_us(attempt);
 	bool counts = outcome <= ROLLCALL_UNKNOWN && !attempt->local;
 	int64_t latency_us = now - attempt->began_us;
 
@@ -91,7 +92,7 @@ static void end(struct attempt *attempt, rollcall_class outcome, int error)
 	loop_clear_timer(call->loop, &attempt->timer);
 
 	service_lock(call->service);
-	give_back(attempt, counts, latency_us, now);
+	attempt_give_back(attempt, counts, latency_us, now);
 	call->service->attempts[outcome]++;
 	if (counts)
 		count_latency(attempt, latency_us, now);
@@ -101,7 +102,7 @@ static void end(struct attempt *attempt, rollcall_class outcome, int error)
 
 /* --- transport ------------------------------------------------------------------------------ */
 
-static rollcall_class class_of(struct attempt *attempt)
+static rollcall_class attempt_class_of(struct attempt *attempt)
 {
 	const struct call_context *call = attempt->call;
 	const struct exchange *exchange = &attempt->exchange;
@@ -126,7 +127,7 @@ static rollcall_class class_of(struct attempt *attempt)
 }
 
 /* @return what the caller will be told when this is the last attempt */
-static int error_told(const struct exchange *exchange)
+static int attempt_error_of(const struct exchange *exchange)
 {
 	switch (exchange->error) {
 	case 0:
@@ -142,16 +143,16 @@ static int error_told(const struct exchange *exchange)
 	}
 }
 
-static void exchanged(struct exchange *exchange)
+static void attempt_exchanged(struct exchange *exchange)
 {
 	struct attempt *attempt = container_of(exchange, struct attempt, exchange);
 
 	attempt->local = exchange->error == -ENOMEM || exchange->error == -EMSGSIZE ||
 	                 exchange->error == -EINVAL || exchange->error == -EMFILE;
-	end(attempt, class_of(attempt), error_told(exchange));
+	attempt_end(attempt, attempt_class_of(attempt), attempt_error_of(exchange));
 }
 
-static void timed_out(struct attempt *attempt)
+static void attempt_timed_out(struct attempt *attempt)
 {
 	struct call_context *call = attempt->call;
 
@@ -159,10 +160,11 @@ static void timed_out(struct attempt *attempt)
 		call->loop->transport->cancel(call->loop->transport, &attempt->exchange);
 	attempt->exchange.error = -ETIMEDOUT;
 	attempt->exchange.status = 0;
-	end(attempt, attempt->exchange.sent ? ROLLCALL_UNKNOWN : ROLLCALL_NOT_SENT, -ETIMEDOUT);
+	attempt_end(attempt, attempt->exchange.sent ? ROLLCALL_UNKNOWN : ROLLCALL_NOT_SENT,
+	            -ETIMEDOUT);
 }
 
-static void make_url(struct attempt *attempt)
+static void attempt_make_url(struct attempt *attempt)
 {
 	const rollcall_instance *info = &attempt->member->info;
 	struct bytes *url = &attempt->url;
@@ -220,7 +222,7 @@ static bool is_replaced(const struct attempt *attempt, size_t ours, const char *
 	return strcasecmp(name, "tracestate") == 0; /* goes on with its traceparent or not at all */
 }
 
-static void make_headers(struct attempt *attempt, int64_t now)
+static void attempt_make_headers(struct attempt *attempt, int64_t now)
 {
 	const rollcall_request *request = attempt->call->request;
 	size_t ours = make_our_headers(attempt, now);
@@ -233,14 +235,14 @@ static void make_headers(struct attempt *attempt, int64_t now)
 	attempt->exchange.header_count = n;
 }
 
-static void send(struct attempt *attempt)
+static void attempt_send(struct attempt *attempt)
 {
 	struct call_context *call = attempt->call;
 	struct exchange *exchange = &attempt->exchange;
-	int64_t now = now_us(attempt);
+	int64_t now = attempt_now_us(attempt);
 
-	make_url(attempt);
-	make_headers(attempt, now);
+	attempt_make_url(attempt);
+	attempt_make_headers(attempt, now);
 	exchange->method = call->request->method;
 	exchange->url = attempt->url.data;
 	exchange->body = call->request->body;
@@ -255,7 +257,7 @@ static void send(struct attempt *attempt)
 	if (r < 0) {
 		attempt->local = true;
 		exchange->error = r;
-		end(attempt, ROLLCALL_NOT_SENT, r);
+		attempt_end(attempt, ROLLCALL_NOT_SENT, r);
 		return;
 	}
 	loop_set_timer(call->loop, &attempt->timer, attempt->due_us);
@@ -269,7 +271,7 @@ static double fault_uniform(struct route *route)
 }
 
 /* Locked: the sequence belongs to the route. Always draws as often, so that a seed repeats. */
-static void draw_fault(struct attempt *attempt, int64_t *ret_delay_us)
+static void attempt_draw_fault(struct attempt *attempt, int64_t *ret_delay_us)
 {
 	struct route *route = attempt->call->route;
 	const rollcall_policy *policy = &attempt->call->policy;
@@ -290,23 +292,23 @@ static void draw_fault(struct attempt *attempt, int64_t *ret_delay_us)
 				   (int64_t)(spread * 1000.0 * policy->fault.delay_spread_ms));
 }
 
-static void go_out(struct attempt *attempt)
+static void attempt_go_out(struct attempt *attempt)
 {
 	if (attempt->fault_status < 0) {
-		send(attempt);
+		attempt_send(attempt);
 		return;
 	}
 	attempt->exchange.sent = true;
 	attempt->exchange.status = attempt->fault_status;
 	attempt->exchange.error = attempt->fault_status == 0 ? -ECONNRESET : 0;
 	attempt->call->sent++;
-	end(attempt, class_of(attempt), attempt->exchange.error);
+	attempt_end(attempt, attempt_class_of(attempt), attempt->exchange.error);
 }
 
 /* --- pick ----------------------------------------------------------------------------------- */
 
 /* Locked. @return 0, or the class of the refusal with @p ret_error */
-static rollcall_class choose(struct attempt *attempt, int64_t now, int *ret_error)
+static rollcall_class attempt_choose(struct attempt *attempt, int64_t now, int *ret_error)
 {
 	struct call_context *call = attempt->call;
 	struct service *service = call->service;
@@ -345,24 +347,24 @@ static void remember_tried(struct call_context *call, struct member *member)
 }
 
 /* It has its place in the bulkhead. */
-static void proceed(struct attempt *attempt)
+static void attempt_proceed(struct attempt *attempt)
 {
 	struct call_context *call = attempt->call;
-	int64_t now = now_us(attempt);
+	int64_t now = attempt_now_us(attempt);
 	int64_t delay_us = 0;
 	int error;
 
 	if (call->deadline_us - now < us_of_ms(call->policy.time.min_start_ms)) {
-		end(attempt, ROLLCALL_REJECT_DEADLINE, -ETIMEDOUT);
+		attempt_end(attempt, ROLLCALL_REJECT_DEADLINE, -ETIMEDOUT);
 		return;
 	}
 	service_lock(call->service);
-	rollcall_class refusal = choose(attempt, now, &error);
+	rollcall_class refusal = attempt_choose(attempt, now, &error);
 	if (refusal == ROLLCALL_OK)
-		draw_fault(attempt, &delay_us);
+		attempt_draw_fault(attempt, &delay_us);
 	service_unlock(call->service);
 	if (refusal != ROLLCALL_OK) {
-		end(attempt, refusal, error);
+		attempt_end(attempt, refusal, error);
 		return;
 	}
 
@@ -370,7 +372,7 @@ static void proceed(struct attempt *attempt)
 	attempt->began_us = now;
 	attempt->due_us = min_i64(now + us_of_ms(call->policy.time.attempt_ms), call->deadline_us);
 	if (delay_us == 0) {
-		go_out(attempt);
+		attempt_go_out(attempt);
 		return;
 	}
 	attempt->exchange.sent = true; /* for all the caller can tell */
@@ -380,23 +382,23 @@ static void proceed(struct attempt *attempt)
 
 /* --- admission ------------------------------------------------------------------------------ */
 
-static void on_grant(struct bulkhead_waiter *waiter)
+static void attempt_on_grant(struct bulkhead_waiter *waiter)
 {
 	struct attempt *attempt = container_of(waiter, struct attempt, waiter);
 
 	loop_post(attempt->call->loop, &attempt->granted);
 }
 
-static void on_granted(struct post *post)
+static void attempt_on_granted(struct post *post)
 {
 	struct attempt *attempt = container_of(post, struct attempt, granted);
 
 	loop_clear_timer(attempt->call->loop, &attempt->timer);
 	attempt->placed = true;
-	proceed(attempt);
+	attempt_proceed(attempt);
 }
 
-static void queue_timed_out(struct attempt *attempt)
+static void attempt_queue_timed_out(struct attempt *attempt)
 {
 	struct call_context *call = attempt->call;
 
@@ -407,26 +409,26 @@ static void queue_timed_out(struct attempt *attempt)
 	service_unlock(call->service);
 	if (granted) {
 		loop_unpost(call->loop, &attempt->granted);
-		on_granted(&attempt->granted);
+		attempt_on_granted(&attempt->granted);
 		return;
 	}
-	end(attempt, ROLLCALL_REJECT_BULKHEAD, -EBUSY);
+	attempt_end(attempt, ROLLCALL_REJECT_BULKHEAD, -EBUSY);
 }
 
-static void on_timer(struct timer *timer)
+static void attempt_on_timer(struct timer *timer)
 {
 	struct attempt *attempt = container_of(timer, struct attempt, timer);
 
 	if (attempt->state == ATTEMPT_QUEUED)
-		queue_timed_out(attempt);
-	else if (attempt->state == ATTEMPT_DELAYED && now_us(attempt) < attempt->due_us)
-		go_out(attempt);
+		attempt_queue_timed_out(attempt);
+	else if (attempt->state == ATTEMPT_DELAYED && attempt_now_us(attempt) < attempt->due_us)
+		attempt_go_out(attempt);
 	else
-		timed_out(attempt);
+		attempt_timed_out(attempt);
 }
 
 /* Locked. @return ROLLCALL_OK, or who refuses */
-static rollcall_class admit(struct attempt *attempt, int64_t now)
+static rollcall_class attempt_admit(struct attempt *attempt, int64_t now)
 {
 	struct call_context *call = attempt->call;
 	struct route *route = call->route;
@@ -459,7 +461,7 @@ static rollcall_class admit(struct attempt *attempt, int64_t now)
 void attempt_start(struct attempt *attempt, bool hedge)
 {
 	struct call_context *call = attempt->call;
-	int64_t now = now_us(attempt);
+	int64_t now = attempt_now_us(attempt);
 
 	exchange_reset(&attempt->exchange);
 	member_unref(attempt->member);
@@ -469,13 +471,13 @@ void attempt_start(struct attempt *attempt, bool hedge)
 	attempt->began_us = now;
 
 	service_lock(call->service);
-	rollcall_class refusal = admit(attempt, now);
+	rollcall_class refusal = attempt_admit(attempt, now);
 	int64_t patience_us = us_of_ms(call->route->policy.bulkhead.max_wait_ms);
 	service_unlock(call->service);
 	if (refusal != ROLLCALL_OK)
-		end(attempt, refusal, -EBUSY);
+		attempt_end(attempt, refusal, -EBUSY);
 	else if (attempt->placed)
-		proceed(attempt);
+		attempt_proceed(attempt);
 	else
 		loop_set_timer(call->loop, &attempt->timer,
 		               min_i64(now + patience_us, call->deadline_us));
@@ -488,11 +490,11 @@ void attempt_init(struct attempt *attempt, struct call_context *call,
 {
 	attempt->ended = ended;
 	attempt->call = call;
-	attempt->timer.fire = on_timer;
-	attempt->waiter.grant = on_grant;
-	attempt->granted.fn = on_granted;
+	attempt->timer.fire = attempt_on_timer;
+	attempt->waiter.grant = attempt_on_grant;
+	attempt->granted.fn = attempt_on_granted;
 	exchange_init(&attempt->exchange, call->request->max_response);
-	attempt->exchange.done = exchanged;
+	attempt->exchange.done = attempt_exchanged;
 	bytes_init(&attempt->url, 64U << 10);
 }
 
@@ -512,7 +514,7 @@ void attempt_cancel(struct attempt *attempt)
 	else if (attempt->state == ATTEMPT_QUEUED)
 		bulkhead_abandon(&call->route->bulkhead, &attempt->waiter);
 	attempt->outcome = ROLLCALL_CANCELLED;
-	give_back(attempt, false, 0, now_us(attempt));
+	attempt_give_back(attempt, false, 0, attempt_now_us(attempt));
 	call->service->attempts[ROLLCALL_CANCELLED]++;
 	service_unlock(call->service);
 	loop_unpost(call->loop, &attempt->granted);

@@ -77,7 +77,7 @@ static bool may_repeat(const rollcall_request *request)
 
 /* --- the end -------------------------------------------------------------------------------- */
 
-static void fini(struct call *call)
+static void call_fini(struct call *call)
 {
 	loop_clear_timer(call->context.loop, &call->timer);
 	for (size_t i = 0; i < ARRAY_LEN(call->attempts); i++)
@@ -104,11 +104,11 @@ void call_fall_back(struct call *call)
 	response->error = r < 0 ? r : 0;
 }
 
-static void finish(struct call *call)
+static void call_finish(struct call *call)
 {
 	rollcall_response *response = call->response;
 
-	fini(call);
+	call_fini(call);
 	response->attempts = call->context.sent;
 	response->elapsed_us = env_now(&call->context.client->env) - call->context.began_us;
 	service_lock(call->context.service);
@@ -120,7 +120,7 @@ static void finish(struct call *call)
 void call_cancel(struct call *call)
 {
 	if (call->begun && !call->has_ended)
-		fini(call);
+		call_fini(call);
 }
 
 /* --- results -------------------------------------------------------------------------------- */
@@ -228,7 +228,7 @@ static bool pause_before_retry(struct call *call, int64_t now, int64_t *ret_paus
 }
 
 /* @return whether a retry is under way */
-static bool retry(struct call *call, const struct attempt *attempt)
+static bool call_retry(struct call *call, const struct attempt *attempt)
 {
 	const rollcall_policy *policy = &call->context.policy;
 	struct service *service = call->context.service;
@@ -271,7 +271,7 @@ static bool may_hedge(struct call *call, int64_t now)
 }
 
 /* @return whether the second copy is on its way */
-static bool hedge(struct call *call)
+static bool call_hedge(struct call *call)
 {
 	const rollcall_policy *policy = &call->context.policy;
 	int64_t now = env_now(&call->context.client->env);
@@ -292,7 +292,7 @@ static bool hedge(struct call *call)
 	return true;
 }
 
-static void plan_hedge(struct call *call)
+static void call_plan_hedge(struct call *call)
 {
 	const rollcall_policy *policy = &call->context.policy;
 	int64_t delay_us;
@@ -311,25 +311,25 @@ static void plan_hedge(struct call *call)
 
 /* --- attempts ------------------------------------------------------------------------------- */
 
-static void next_attempt(struct call *call)
+static void call_next_attempt(struct call *call)
 {
 	call->pausing = false;
 	call->context.number++;
-	plan_hedge(call);
+	call_plan_hedge(call);
 	attempt_start(&call->attempts[0], false); /* may end the call */
 }
 
-static void on_timer(struct timer *timer)
+static void call_on_timer(struct timer *timer)
 {
 	struct call *call = container_of(timer, struct call, timer);
 
 	if (call->pausing)
-		next_attempt(call);
+		call_next_attempt(call);
 	else
-		(void)hedge(call);
+		(void)call_hedge(call);
 }
 
-static void attempt_ended(struct attempt *attempt)
+static void call_attempt_ended(struct attempt *attempt)
 {
 	struct call *call = container_of(attempt->call, struct call, context);
 	struct attempt *other = &call->attempts[attempt == &call->attempts[0]];
@@ -344,7 +344,7 @@ static void attempt_ended(struct attempt *attempt)
 			call->context.service->hedges_won++;
 			service_unlock(call->context.service);
 		}
-		finish(call);
+		call_finish(call);
 		return;
 	}
 	take_result(call, attempt);
@@ -353,10 +353,10 @@ static void attempt_ended(struct attempt *attempt)
 	if (attempt->hedge && attempt->outcome > ROLLCALL_UNKNOWN)
 		attempt = other; /* which decides whether there is a retry */
 	loop_clear_timer(call->context.loop, &call->timer);
-	if (is_retryable(call, attempt) && hedge(call))
+	if (is_retryable(call, attempt) && call_hedge(call))
 		return;
-	if (!retry(call, attempt))
-		finish(call);
+	if (!call_retry(call, attempt))
+		call_finish(call);
 }
 
 static int64_t deadline_of(struct service *service, const rollcall_request *request, int64_t now_us)
@@ -398,9 +398,9 @@ void call_begin(struct call *call)
 
 	call->begun = true;
 	call->context.safe = may_repeat(call->context.request);
-	call->timer.fire = on_timer;
+	call->timer.fire = call_on_timer;
 	trace_begin(&call->context.trace, call->context.request, &call->context.client->env);
 	for (size_t i = 0; i < ARRAY_LEN(call->attempts); i++)
-		attempt_init(&call->attempts[i], &call->context, attempt_ended);
-	next_attempt(call);
+		attempt_init(&call->attempts[i], &call->context, call_attempt_ended);
+	call_next_attempt(call);
 }

@@ -66,7 +66,7 @@ int rollcall_response_header(const rollcall_response *response, const char *name
 }
 
 /* @return at most @p most; -1: not a number */
-static int64_t number_of(const char *text, int64_t most)
+static int64_t header_number(const char *text, int64_t most)
 {
 	int64_t number = 0;
 
@@ -80,8 +80,8 @@ static int64_t number_of(const char *text, int64_t most)
 int rollcall_request_inherit(rollcall_request *request,
                              const char *(*header)(const char *name, void *arg), void *arg)
 {
-	int64_t timeout_ms = number_of(header("Request-Timeout-Ms", arg), DAY_MS);
-	int64_t retry_attempt = number_of(header("X-Retry-Attempt", arg), 1000);
+	int64_t timeout_ms = header_number(header("Request-Timeout-Ms", arg), DAY_MS);
+	int64_t retry_attempt = header_number(header("X-Retry-Attempt", arg), 1000);
 
 	request->traceparent = header("traceparent", arg);
 	if (request->size >= offsetof(rollcall_request, tracestate) + sizeof(request->tracestate))

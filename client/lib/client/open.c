@@ -38,7 +38,7 @@ void rollcall_options_init_sized(rollcall_options *options, size_t size)
 	sized_out(options, size, &defaults, sizeof(defaults));
 }
 
-static bool valid(const rollcall_options *options)
+static bool options_valid(const rollcall_options *options)
 {
 	return options->cache_ttl_ms >= 10 && options->cache_ttl_ms <= HOUR_MS &&
 	       options->registry_timeout_ms >= 1 && options->registry_timeout_ms <= 600000 &&
@@ -56,7 +56,7 @@ static void client_free(rollcall_client *client)
 	free(client);
 }
 
-static int copy_texts(rollcall_client *client)
+static int client_copy_texts(rollcall_client *client)
 {
 	char agent[64];
 	const char *given = client->options.user_agent;
@@ -70,7 +70,7 @@ static int copy_texts(rollcall_client *client)
 	return 0;
 }
 
-static int start_engine(rollcall_client *client)
+static int client_start_engine(rollcall_client *client)
 {
 	struct transport *transport = NULL;
 
@@ -89,7 +89,7 @@ int client_open(const rollcall_options *given, transport_fn make, void *arg,
 	rollcall_options_init(&client->options);
 	r = given == NULL ? 0
 	                  : sized_in(&client->options, sizeof(client->options), given, given->size);
-	if (r == 0 && !valid(&client->options))
+	if (r == 0 && !options_valid(&client->options))
 		r = -EINVAL;
 	if (r < 0)
 		goto fail;
@@ -99,7 +99,7 @@ int client_open(const rollcall_options *given, transport_fn make, void *arg,
 		client->options.strategy = &strategy_p2c;
 	env_init(&client->env, &client->options.env);
 	rollcall_policy_default(&client->default_policy);
-	r = copy_texts(client);
+	r = client_copy_texts(client);
 	if (r < 0)
 		goto fail;
 	client->transports = (struct transport_source){
@@ -118,7 +118,7 @@ int client_open(const rollcall_options *given, transport_fn make, void *arg,
 			  });
 	if (r < 0)
 		goto fail;
-	r = start_engine(client);
+	r = client_start_engine(client);
 	if (r < 0)
 		goto fail;
 	loop_pool_init(&client->loops, &client->transports);

@@ -4,14 +4,14 @@
 #include <errno.h>
 #include <string.h>
 
-static void add_route(rollcall_stats_view *view, const struct route *route)
+static void stats_add_route(rollcall_stats_view *view, const struct route *route)
 {
 	view->inflight += route->bulkhead.inflight;
 	view->queued += route->bulkhead.queued;
 	view->breaker_opened += route->breaker.opened;
 }
 
-static void fill(const struct service *service, rollcall_stats_view *view, int64_t now_us)
+static void stats_fill(const struct service *service, rollcall_stats_view *view, int64_t now_us)
 {
 	memcpy(view->calls, service->calls, sizeof(view->calls));
 	memcpy(view->attempts, service->attempts, sizeof(view->attempts));
@@ -32,9 +32,9 @@ static void fill(const struct service *service, rollcall_stats_view *view, int64
 	}
 	view->stale = service->stale;
 	view->breaker = breaker_state(&service->base.breaker);
-	add_route(view, &service->base);
+	stats_add_route(view, &service->base);
 	for (const struct route *route = service->routes; route != NULL; route = route->next)
-		add_route(view, route);
+		stats_add_route(view, route);
 }
 
 int rollcall_stats(rollcall_client *client, const char *name, rollcall_stats_view *ret_view)
@@ -49,7 +49,7 @@ int rollcall_stats(rollcall_client *client, const char *name, rollcall_stats_vie
 	if (service == NULL)
 		return -ENOENT;
 	service_lock(service);
-	fill(service, &view, env_now(&client->env));
+	stats_fill(service, &view, env_now(&client->env));
 	service_unlock(service);
 	view.size = ret_view->size;
 	memcpy(ret_view, &view, view.size < sizeof(view) ? view.size : sizeof(view));

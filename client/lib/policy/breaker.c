@@ -11,7 +11,7 @@ void breaker_init(struct breaker *breaker)
 	window_init(&breaker->window, breaker->slots, ARRAY_LEN(breaker->slots), US_PER_S);
 }
 
-static void move_to(struct breaker *breaker, rollcall_breaker_state state)
+static void breaker_move_to(struct breaker *breaker, rollcall_breaker_state state)
 {
 	breaker->state = state;
 	breaker->generation++;
@@ -21,7 +21,7 @@ static void move_to(struct breaker *breaker, rollcall_breaker_state state)
 	window_clear(&breaker->window);
 }
 
-static void open_up(struct breaker *breaker, const struct breaker_rule *rule, int64_t now_us)
+static void breaker_open(struct breaker *breaker, const struct breaker_rule *rule, int64_t now_us)
 {
 	int64_t pause = us_of_ms(rule->policy->breaker.recovery_ms);
 	int64_t most = us_of_ms(rule->policy->breaker.open_max_ms);
@@ -30,12 +30,12 @@ static void open_up(struct breaker *breaker, const struct breaker_rule *rule, in
 		pause = min_i64(pause * 2, most);
 	pause += (int64_t)((double)pause * rule->policy->breaker.open_jitter *
 	                   env_uniform(rule->env));
-	move_to(breaker, ROLLCALL_BREAKER_OPEN);
+	breaker_move_to(breaker, ROLLCALL_BREAKER_OPEN);
 	breaker->open_until_us = now_us + pause;
 	breaker->opened++;
 }
 
-static void lend(struct breaker *breaker, const struct breaker_rule *rule, int64_t now_us)
+static void breaker_lend(struct breaker *breaker, const struct breaker_rule *rule, int64_t now_us)
 {
 	uint32_t lease_ms = rule->policy->breaker.recovery_ms / 10;
 
@@ -62,11 +62,11 @@ bool breaker_admit(struct breaker *breaker, const struct breaker_rule *rule, int
 	if (breaker->state == ROLLCALL_BREAKER_OPEN) {
 		if (now_us < breaker->open_until_us)
 			return false;
-		move_to(breaker, ROLLCALL_BREAKER_HALF_OPEN);
+		breaker_move_to(breaker, ROLLCALL_BREAKER_HALF_OPEN);
 	}
 	if (breaker->leased && now_us < breaker->lease_until_us)
 		return false;
-	lend(breaker, rule, now_us);
+	breaker_lend(breaker, rule, now_us);
 	*ret_ticket = (struct breaker_ticket){breaker->generation, breaker->lease};
 	return true;
 }
@@ -83,11 +83,11 @@ static void report_probe(struct breaker *breaker, const struct breaker_rule *rul
 	breaker->leased = false;
 	if (result == BREAKER_FAILURE) {
 		breaker->reopened++;
-		open_up(breaker, rule, now_us);
+		breaker_open(breaker, rule, now_us);
 	} else if (result == BREAKER_SUCCESS &&
 	           ++breaker->successes >= rule->policy->breaker.probes) {
 		breaker->reopened = 0;
-		move_to(breaker, ROLLCALL_BREAKER_CLOSED);
+		breaker_move_to(breaker, ROLLCALL_BREAKER_CLOSED);
 	}
 }
 
@@ -146,7 +146,7 @@ void breaker_report(struct breaker *breaker, const struct breaker_rule *rule,
 		trip = breaker->failures >= policy->breaker.failure_threshold;
 	}
 	if (trip)
-		open_up(breaker, rule, now_us);
+		breaker_open(breaker, rule, now_us);
 }
 
 void breaker_force(struct breaker *breaker, rollcall_force force)
@@ -155,7 +155,7 @@ void breaker_force(struct breaker *breaker, rollcall_force force)
 		return;
 	breaker->force = force;
 	breaker->reopened = 0;
-	move_to(breaker, ROLLCALL_BREAKER_CLOSED);
+	breaker_move_to(breaker, ROLLCALL_BREAKER_CLOSED);
 }
 
 rollcall_breaker_state breaker_state(const struct breaker *breaker)

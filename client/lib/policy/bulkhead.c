@@ -3,7 +3,7 @@
 
 #include "lib/base/util.h"
 
-static double clamp(double value, double least, double most)
+static double bulkhead_clamp(double value, double least, double most)
 {
 	return value < least ? least : value > most ? most : value;
 }
@@ -79,7 +79,7 @@ static double gradient2(struct bulkhead *bulkhead, double limit, bool drop, doub
 	if (bulkhead->long_us > 2 * bulkhead->short_us)
 		bulkhead->long_us *= 0.95; /* recovers from a long slow time */
 
-	double gradient = clamp(1.5 * bulkhead->long_us / bulkhead->short_us, 0.5, 1);
+	double gradient = bulkhead_clamp(1.5 * bulkhead->long_us / bulkhead->short_us, 0.5, 1);
 	double queue = gradient < 1 ? 0 : 4;
 
 	if (2.0 * bulkhead->inflight < limit)
@@ -87,8 +87,8 @@ static double gradient2(struct bulkhead *bulkhead, double limit, bool drop, doub
 	return 0.8 * limit + 0.2 * (gradient * limit + queue);
 }
 
-static void learn(struct bulkhead *bulkhead, const rollcall_policy *policy, bool drop,
-                  int64_t latency_us)
+static void bulkhead_learn(struct bulkhead *bulkhead, const rollcall_policy *policy, bool drop,
+                           int64_t latency_us)
 {
 	double latency = (double)latency_us;
 
@@ -100,14 +100,14 @@ static void learn(struct bulkhead *bulkhead, const rollcall_policy *policy, bool
 	                          ? aimd(bulkhead, bulkhead->limit, drop)
 	                          : gradient2(bulkhead, bulkhead->limit, drop, latency);
 	bulkhead->limit =
-		clamp(bulkhead->limit, policy->bulkhead.lim_min, policy->bulkhead.lim_max);
+		bulkhead_clamp(bulkhead->limit, policy->bulkhead.lim_min, policy->bulkhead.lim_max);
 }
 
 void bulkhead_leave(struct bulkhead *bulkhead, const rollcall_policy *policy,
                     enum bulkhead_result result, int64_t latency_us)
 {
 	if (policy->bulkhead.limit != ROLLCALL_L_FIXED && result != BULKHEAD_NOTHING)
-		learn(bulkhead, policy, result == BULKHEAD_DROP, latency_us);
+		bulkhead_learn(bulkhead, policy, result == BULKHEAD_DROP, latency_us);
 	bulkhead->inflight--;
 
 	while (bulkhead->first != NULL && bulkhead->inflight < bulkhead_limit(bulkhead, policy)) {

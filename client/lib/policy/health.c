@@ -42,8 +42,8 @@ bool ejector_panic(const struct ejector *ejector, const rollcall_policy *policy,
 	return usable == 0 || usable * 100 < (size_t)policy->outlier.panic_percent * count;
 }
 
-static void eject(struct ejector *ejector, const rollcall_policy *policy, size_t count,
-                  struct health *health, const struct env *env)
+static void ejector_eject(struct ejector *ejector, const rollcall_policy *policy, size_t count,
+                          struct health *health, const struct env *env)
 {
 	size_t most = count * policy->outlier.max_percent / 100;
 
@@ -81,13 +81,13 @@ void ejector_report(struct ejector *ejector, const rollcall_policy *policy,
 		result == HEALTH_5XX ? policy->outlier.consec_5xx : policy->outlier.consec_local;
 	if (most == 0 || ++*bad < most)
 		return;
-	eject(ejector, policy, set->count, health, env);
+	ejector_eject(ejector, policy, set->count, health, env);
 	if (health->ejected_until_us != 0)
 		*bad = 0;
 }
 
-static void compare(struct ejector *ejector, const rollcall_policy *policy,
-                    const struct health_set *set, const struct env *env)
+static void ejector_compare(struct ejector *ejector, const rollcall_policy *policy,
+                            const struct health_set *set, const struct env *env)
 {
 	double sum = 0;
 	double squares = 0;
@@ -115,11 +115,11 @@ static void compare(struct ejector *ejector, const rollcall_policy *policy,
 
 		if (host->calls >= policy->outlier.min_volume && host->calls > 0 &&
 		    (double)host->good / host->calls < least)
-			eject(ejector, policy, set->count, host, env);
+			ejector_eject(ejector, policy, set->count, host, env);
 	}
 }
 
-static void end_interval(const struct health_set *set)
+static void ejector_end_interval(const struct health_set *set)
 {
 	for (size_t i = 0; i < set->count; i++) {
 		struct health *host = set->hosts[i];
@@ -148,8 +148,8 @@ void ejector_tick(struct ejector *ejector, const rollcall_policy *policy,
 		return;
 	if (ejector->sweep_us != 0) {
 		if (policy->outlier.stdev_factor > 0)
-			compare(ejector, policy, set, env);
-		end_interval(set);
+			ejector_compare(ejector, policy, set, env);
+		ejector_end_interval(set);
 	}
 	ejector->sweep_us = now_us + us_of_ms(policy->outlier.interval_ms);
 }

@@ -75,7 +75,7 @@ void rollcall_policy_classic_sized(rollcall_policy *policy, size_t size)
 	sized_out(policy, size, &classic, sizeof(classic));
 }
 
-static bool share(double value)
+static bool policy_is_share(double value)
 {
 	return value >= 0 && value <= 1;
 }
@@ -92,8 +92,9 @@ static bool valid_breaker(const rollcall_policy *policy)
 	return policy->breaker.mode <= ROLLCALL_B_RATIO && policy->breaker.failure_threshold >= 1 &&
 	       policy->breaker.probes >= 1 && policy->breaker.recovery_ms <= DAY_MS &&
 	       policy->breaker.open_max_ms <= DAY_MS && policy->breaker.window_ms >= 10 &&
-	       share(policy->breaker.ratio) && share(policy->breaker.slow_ratio) &&
-	       share(policy->breaker.open_jitter);
+	       policy_is_share(policy->breaker.ratio) &&
+	       policy_is_share(policy->breaker.slow_ratio) &&
+	       policy_is_share(policy->breaker.open_jitter);
 }
 
 static bool valid_rest(const rollcall_policy *policy)
@@ -101,12 +102,13 @@ static bool valid_rest(const rollcall_policy *policy)
 	return policy->bulkhead.limit <= ROLLCALL_L_GRADIENT2 && policy->bulkhead.lim_min >= 1 &&
 	       policy->bulkhead.lim_min <= policy->bulkhead.lim_max &&
 	       policy->outlier.max_percent <= 100 && policy->outlier.panic_percent <= 100 &&
-	       share(policy->outlier.jitter) && policy->outlier.stdev_factor >= 0 &&
+	       policy_is_share(policy->outlier.jitter) && policy->outlier.stdev_factor >= 0 &&
 	       policy->rate.rate >= 0 && policy->rate.burst >= 0 && policy->throttle.k >= 0 &&
 	       (policy->throttle.k <= 0 || policy->throttle.window_ms >= 120) &&
-	       share(policy->hedge.percentile) && share(policy->hedge.max_extra) &&
-	       share(policy->fault.abort_p) && share(policy->fault.delay_p) &&
-	       policy->fault.abort_status >= 0 && policy->fault.abort_status <= 599;
+	       policy_is_share(policy->hedge.percentile) &&
+	       policy_is_share(policy->hedge.max_extra) && policy_is_share(policy->fault.abort_p) &&
+	       policy_is_share(policy->fault.delay_p) && policy->fault.abort_status >= 0 &&
+	       policy->fault.abort_status <= 599;
 }
 
 bool policy_valid(const rollcall_policy *policy)

@@ -162,7 +162,7 @@ static void weighted_inherit(void *state, const void *previous)
 	}
 }
 
-static int64_t weight_of(const rollcall_choice *choice, size_t index, bool all_zero)
+static int64_t weighted_weight(const rollcall_choice *choice, size_t index, bool all_zero)
 {
 	return all_zero ? 1 : (int64_t)choice->instances[index].weight;
 }
@@ -179,7 +179,7 @@ static size_t weighted_pick(void *state, const rollcall_choice *choice)
 	for (size_t i = 0; i < choice->count; i++) {
 		if (!strategy_usable(choice, i))
 			continue;
-		int64_t weight = weight_of(choice, i, all_zero);
+		int64_t weight = weighted_weight(choice, i, all_zero);
 
 		weighted->current[i] += weight;
 		total += weight;

@@ -30,7 +30,7 @@ struct ring {
 	struct point points[];
 };
 
-static uint64_t big_endian(const uint8_t *bytes)
+static uint64_t ring_big_endian(const uint8_t *bytes)
 {
 	uint64_t value = 0;
 
@@ -39,7 +39,7 @@ static uint64_t big_endian(const uint8_t *bytes)
 	return value;
 }
 
-static struct place place_of(const char *text, size_t len)
+static struct place ring_place(const char *text, size_t len)
 {
 	uint8_t digest[MD5_DIGEST_LENGTH];
 	MD5_CTX md5;
@@ -47,7 +47,7 @@ static struct place place_of(const char *text, size_t len)
 	MD5Init(&md5);
 	MD5Update(&md5, (const uint8_t *)text, len);
 	MD5Final(digest, &md5);
-	return (struct place){big_endian(digest), big_endian(digest + 8)};
+	return (struct place){ring_big_endian(digest), ring_big_endian(digest + 8)};
 }
 
 static int compare_places(const struct place *a, const struct place *b)
@@ -81,7 +81,7 @@ static void *ring_create(const rollcall_instance *instances, size_t count, uint6
 			int len = snprintf(text, sizeof(text), "%s:%zu", instances[i].id, n);
 
 			ring->points[i * POINTS + n] =
-				(struct point){place_of(text, (size_t)len), i};
+				(struct point){ring_place(text, (size_t)len), i};
 		}
 	}
 	qsort(ring->points, ring->count, sizeof(struct point), compare_points);
@@ -110,7 +110,7 @@ static size_t ring_pick(void *state, const rollcall_choice *choice)
 	struct place place;
 
 	if (choice->key != NULL)
-		place = place_of(choice->key, strlen(choice->key));
+		place = ring_place(choice->key, strlen(choice->key));
 	else
 		place = (struct place){choice->random_below(choice, UINT64_MAX), 0};
 

@@ -15,7 +15,7 @@ void window_clear(struct window *window)
 	memset(window->sum, 0, sizeof(window->sum));
 }
 
-static void advance(struct window *window, int64_t now_us)
+static void window_advance(struct window *window, int64_t now_us)
 {
 	int64_t bucket = now_us / window->width_us;
 
@@ -39,13 +39,13 @@ static void advance(struct window *window, int64_t now_us)
 
 void window_add(struct window *window, int64_t now_us, unsigned column, uint32_t count)
 {
-	advance(window, now_us);
+	window_advance(window, now_us);
 	window->slots[(uint64_t)window->newest % window->buckets][column] += count;
 	window->sum[column] += count;
 }
 
 uint32_t window_sum(struct window *window, int64_t now_us, unsigned column)
 {
-	advance(window, now_us);
+	window_advance(window, now_us);
 	return window->sum[column];
 }

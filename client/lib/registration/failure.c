@@ -23,7 +23,7 @@ static const char *transport_text(int error)
 	}
 }
 
-static void put_text(struct bytes *text, const json_t *object, const char *key)
+static void failure_put_text(struct bytes *text, const json_t *object, const char *key)
 {
 	const char *value = json_string_value(json_object_get(object, key));
 
@@ -32,19 +32,19 @@ static void put_text(struct bytes *text, const json_t *object, const char *key)
 }
 
 /** What a problem answer says (RFC 9457), and what it says about each field. */
-static void put_problem(struct bytes *text, const struct exchange *exchange)
+static void failure_put_problem(struct bytes *text, const struct exchange *exchange)
 {
 	json_t *problem = json_loadb(exchange->answer.data, exchange->answer.len, 0, NULL);
 	const json_t *errors = json_object_get(problem, "errors");
 	size_t begin = text->len;
 
-	put_text(text, problem, "detail");
+	failure_put_text(text, problem, "detail");
 	bytes_printf(text, text->len > begin ? " (status %d)" : "status %d", exchange->status);
 	for (size_t i = 0; i < json_array_size(errors) && i < ERRORS_MAX; i++) {
 		bytes_put(text, "; ");
-		put_text(text, json_array_get(errors, i), "pointer");
+		failure_put_text(text, json_array_get(errors, i), "pointer");
 		bytes_put(text, ": ");
-		put_text(text, json_array_get(errors, i), "detail");
+		failure_put_text(text, json_array_get(errors, i), "detail");
 	}
 	json_decref(problem);
 }
@@ -61,7 +61,7 @@ char *failure_text(const struct registry_request *request)
 	if (exchange->error < 0)
 		bytes_put(&text, transport_text(exchange->error));
 	else
-		put_problem(&text, exchange);
+		failure_put_problem(&text, exchange);
 	char *failure = bytes_take(&text, &len);
 	bytes_fini(&text);
 	return failure;

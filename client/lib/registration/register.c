@@ -20,7 +20,7 @@ void rollcall_registration_options_init_sized(rollcall_registration_options *opt
 	sized_out(options, size, &defaults, sizeof(defaults));
 }
 
-static bool valid(const rollcall_registration_options *options)
+static bool registration_options_valid(const rollcall_registration_options *options)
 {
 	if (!client_valid_service(options->service) || options->port < 1 ||
 	    options->port > UINT16_MAX || options->weight > UINT16_MAX || options->ttl_ms < 1000 ||
@@ -58,8 +58,8 @@ static void registration_free(rollcall_registration *registration)
 	free(registration);
 }
 
-static int copy_texts(rollcall_registration *registration,
-                      const rollcall_registration_options *options)
+static int registration_copy_texts(rollcall_registration *registration,
+                                   const rollcall_registration_options *options)
 {
 	registration->service = text_copy(options->service);
 	registration->host = text_copy(options->host);
@@ -90,7 +90,7 @@ static int registration_new(rollcall_client *client, const rollcall_registration
 
 	if (registration == NULL)
 		return -ENOMEM;
-	if (copy_texts(registration, options) < 0) {
+	if (registration_copy_texts(registration, options) < 0) {
 		registration_free(registration);
 		return -ENOMEM;
 	}
@@ -120,7 +120,7 @@ int rollcall_register(rollcall_client *client, const rollcall_registration_optio
 	int r = sized_in(&options, sizeof(options), given, given->size);
 	if (r < 0)
 		return r;
-	if (!valid(&options))
+	if (!registration_options_valid(&options))
 		return -EINVAL;
 	r = registration_new(client, &options, &registration);
 	if (r < 0)
@@ -259,7 +259,7 @@ int rollcall_resume(rollcall_registration *registration, uint32_t timeout_ms)
 
 /* --- ending it ------------------------------------------------------------------------------ */
 
-static void leave(rollcall_registration *registration)
+static void registration_leave(rollcall_registration *registration)
 {
 	registration->leaving = true;
 	registration->failures = 0;
@@ -267,7 +267,7 @@ static void leave(rollcall_registration *registration)
 	registration_schedule(registration, now_us(registration));
 }
 
-static void unlink_and_fini(rollcall_registration *registration)
+static void registration_unlink(rollcall_registration *registration)
 {
 	rollcall_client *client = registration->client;
 
@@ -301,12 +301,12 @@ int rollcall_deregister(rollcall_registration *registration, uint32_t timeout_ms
 	engine_lock(engine);
 	registration->on_state = NULL;
 	engine_settle(engine, &registration->notice);
-	leave(registration);
+	registration_leave(registration);
 	int r = engine_run(engine, has_left, registration,
 	                   deadline_after(registration, timeout_ms));
 	if (r == 0)
 		r = registration->refused == -EACCES ? -EACCES : 0;
-	unlink_and_fini(registration);
+	registration_unlink(registration);
 	engine_unlock(engine);
 	registration_free(registration);
 	return r;
@@ -325,7 +325,7 @@ static bool all_left(void *arg)
 int registrations_close(rollcall_client *client, int64_t deadline_us)
 {
 	for (rollcall_registration *one = client->registrations; one != NULL; one = one->next)
-		leave(one);
+		registration_leave(one);
 	return engine_run(&client->engine, all_left, client, deadline_us);
 }
 
@@ -338,7 +338,7 @@ void registrations_free(rollcall_client *client)
 		if (client_forked(client))
 			registry_request_trim(&one->request);
 		else
-			unlink_and_fini(one);
+			registration_unlink(one);
 		registration_free(one);
 	}
 	client->registrations = NULL;

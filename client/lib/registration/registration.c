@@ -22,9 +22,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void advance(rollcall_registration *registration);
+static void registration_advance(rollcall_registration *registration);
 
-static void set_state(rollcall_registration *registration, rollcall_state state)
+static void registration_set_state(rollcall_registration *registration, rollcall_state state)
 {
 	if (registration->state == state)
 		return;
@@ -56,12 +56,12 @@ rollcall_state registration_state(const rollcall_registration *registration)
 	                                                                      : registration->state;
 }
 
-static void on_lease(struct timer *timer)
+static void registration_on_lease(struct timer *timer)
 {
 	rollcall_registration *registration =
 		container_of(timer, struct rollcall_registration, lease);
 
-	set_state(registration, registration_state(registration));
+	registration_set_state(registration, registration_state(registration));
 }
 
 static void take_lease(rollcall_registration *registration)
@@ -77,7 +77,7 @@ void registration_schedule(rollcall_registration *registration, int64_t due_us)
 	engine_kick(engine_of(registration));
 }
 
-static void pause_then_retry(rollcall_registration *registration, bool longest)
+static void registration_retry_later(rollcall_registration *registration, bool longest)
 {
 	const rollcall_client *client = registration->client;
 	struct backoff rule = client_backoff(client);
@@ -124,7 +124,7 @@ static void lay_grid(rollcall_registration *registration)
 
 /* --- requests ------------------------------------------------------------------------------- */
 
-static char *make_path(const rollcall_registration *registration, const char *tail)
+static char *registration_make_path(const rollcall_registration *registration, const char *tail)
 {
 	struct bytes path;
 	size_t len;
@@ -182,26 +182,27 @@ static char *make_heartbeat(const rollcall_registration *registration)
 	return text;
 }
 
-static void send(rollcall_registration *registration, enum doing doing, const char *method,
-                 const char *tail, char *body)
+static void registration_send(rollcall_registration *registration, enum doing doing,
+                              const char *method, const char *tail, char *body)
 {
 	registration->doing = doing;
 	registration->sent_us = now_us(registration);
 	registration->sent_draining = registration->draining;
-	registry_send(&registration->request, method, make_path(registration, tail), body, 0);
+	registry_send(&registration->request, method, registration_make_path(registration, tail),
+	              body, 0);
 }
 
-static void send_or_retry(rollcall_registration *registration, enum doing doing, const char *method,
-                          const char *tail, char *body)
+static void registration_send_or_retry(rollcall_registration *registration, enum doing doing,
+                                       const char *method, const char *tail, char *body)
 {
 	if (body == NULL) {
-		pause_then_retry(registration, false);
+		registration_retry_later(registration, false);
 		return;
 	}
-	send(registration, doing, method, tail, body);
+	registration_send(registration, doing, method, tail, body);
 }
 
-static int make_id(rollcall_registration *registration)
+static int registration_make_id(rollcall_registration *registration)
 {
 	struct bytes id;
 	size_t len;
@@ -215,7 +216,7 @@ static int make_id(rollcall_registration *registration)
 	return registration->id == NULL ? -ENOMEM : 0;
 }
 
-static void advance(rollcall_registration *registration)
+static void registration_advance(rollcall_registration *registration)
 {
 	if (registration->request.busy || registration->left)
 		return;
@@ -223,31 +224,33 @@ static void advance(rollcall_registration *registration)
 		if (!registration->put_sent)
 			registration->left = true;
 		else
-			send(registration, DOING_DELETE, "DELETE", "", NULL);
+			registration_send(registration, DOING_DELETE, "DELETE", "", NULL);
 	} else if (registration->host == NULL) {
 		registration->doing = DOING_LOCATE;
 		registry_send(&registration->request, "GET", text_copy("/healthz"), NULL, 0);
-	} else if (registration->id == NULL && make_id(registration) < 0) {
-		pause_then_retry(registration, false);
+	} else if (registration->id == NULL && registration_make_id(registration) < 0) {
+		registration_retry_later(registration, false);
 	} else if (registration->state == ROLLCALL_PENDING ||
 	           registration->state == ROLLCALL_REFUSED) {
 		registration->put_sent = true;
-		send_or_retry(registration, DOING_PUT, "PUT", "", make_record(registration));
+		registration_send_or_retry(registration, DOING_PUT, "PUT", "",
+		                           make_record(registration));
 	} else if (!registration->told) {
-		send_or_retry(registration, DOING_STATUS, "PUT", "/status",
-		              text_copy(registration->draining ? "{\"status\":\"draining\"}"
-		                                               : "{\"status\":\"healthy\"}"));
+		registration_send_or_retry(registration, DOING_STATUS, "PUT", "/status",
+		                           text_copy(registration->draining
+		                                             ? "{\"status\":\"draining\"}"
+		                                             : "{\"status\":\"healthy\"}"));
 	} else if (registration->load >= 0) {
-		send_or_retry(registration, DOING_HEARTBEAT, "POST", "/heartbeat",
-		              make_heartbeat(registration));
+		registration_send_or_retry(registration, DOING_HEARTBEAT, "POST", "/heartbeat",
+		                           make_heartbeat(registration));
 	} else {
-		send(registration, DOING_HEARTBEAT, "POST", "/heartbeat", NULL);
+		registration_send(registration, DOING_HEARTBEAT, "POST", "/heartbeat", NULL);
 	}
 }
 
-static void on_timer(struct timer *timer)
+static void registration_on_timer(struct timer *timer)
 {
-	advance(container_of(timer, struct rollcall_registration, timer));
+	registration_advance(container_of(timer, struct rollcall_registration, timer));
 }
 
 /* --- answers -------------------------------------------------------------------------------- */
@@ -267,26 +270,26 @@ static void take_status(rollcall_registration *registration)
 	bool draining = registration->request.exchange.answer.len > 0 &&
 	                says_draining(&registration->request.exchange);
 
-	set_state(registration, draining ? ROLLCALL_DRAINING : ROLLCALL_REGISTERED);
+	registration_set_state(registration, draining ? ROLLCALL_DRAINING : ROLLCALL_REGISTERED);
 }
 
-static void succeeded(rollcall_registration *registration)
+static void registration_succeeded(rollcall_registration *registration)
 {
 	registration->failures = 0;
 	registration->pause_us = 0;
 	registration->refused = 0;
 }
 
-static void located(rollcall_registration *registration)
+static void registration_located(rollcall_registration *registration)
 {
 	const struct exchange *exchange = &registration->request.exchange;
 
 	if (exchange->local_ip[0] != '\0')
 		registration->host = text_copy(exchange->local_ip);
 	if (registration->host == NULL)
-		pause_then_retry(registration, false);
+		registration_retry_later(registration, false);
 	else
-		advance(registration);
+		registration_advance(registration);
 }
 
 static bool is_success(int status)
@@ -299,17 +302,17 @@ static bool passing(int status)
 	return status == 0 || status == 404 || status == 408 || status == 429 || status >= 500;
 }
 
-static void refuse(rollcall_registration *registration, int status)
+static void registration_refuse(rollcall_registration *registration, int status)
 {
 	registration->refused = status == 401 || status == 403 ? -EACCES : -EPERM;
-	set_state(registration, ROLLCALL_REFUSED);
-	pause_then_retry(registration, true);
+	registration_set_state(registration, ROLLCALL_REFUSED);
+	registration_retry_later(registration, true);
 }
 
-static void put_done(rollcall_registration *registration, int status)
+static void registration_put_done(rollcall_registration *registration, int status)
 {
 	if (status == 200 || status == 201) {
-		succeeded(registration);
+		registration_succeeded(registration);
 		take_lease(registration);
 		take_status(registration);
 		registration->told =
@@ -317,67 +320,67 @@ static void put_done(rollcall_registration *registration, int status)
 			(!registration->draining || registration->state == ROLLCALL_DRAINING);
 		lay_grid(registration);
 		if (!registration->told)
-			advance(registration);
+			registration_advance(registration);
 	} else if (passing(status)) {
-		pause_then_retry(registration, false);
+		registration_retry_later(registration, false);
 	} else {
-		refuse(registration, status);
+		registration_refuse(registration, status);
 	}
 }
 
 /* Of a heartbeat or a status. */
-static void update_failed(rollcall_registration *registration, int status)
+static void registration_update_failed(rollcall_registration *registration, int status)
 {
 	if (status == 404) {
 		registration->client->reregistrations++;
 		registration->told = !registration->draining;
-		set_state(registration, ROLLCALL_PENDING);
-		advance(registration);
+		registration_set_state(registration, ROLLCALL_PENDING);
+		registration_advance(registration);
 	} else if (passing(status)) {
-		pause_then_retry(registration, false);
+		registration_retry_later(registration, false);
 	} else {
-		refuse(registration, status);
+		registration_refuse(registration, status);
 	}
 }
 
-static void heartbeat_done(rollcall_registration *registration, int status)
+static void registration_heartbeat_done(rollcall_registration *registration, int status)
 {
 	if (!is_success(status)) {
-		update_failed(registration, status);
+		registration_update_failed(registration, status);
 		return;
 	}
 	registration->client->heartbeats++;
-	succeeded(registration);
+	registration_succeeded(registration);
 	take_lease(registration);
 	take_status(registration);
 	if (registration->told)
 		schedule_heartbeat(registration);
 	else
-		advance(registration);
+		registration_advance(registration);
 }
 
-static void status_done(rollcall_registration *registration, int status)
+static void registration_status_done(rollcall_registration *registration, int status)
 {
 	if (!is_success(status)) {
-		update_failed(registration, status);
+		registration_update_failed(registration, status);
 		return;
 	}
-	succeeded(registration);
+	registration_succeeded(registration);
 	if (registration_state(registration) != ROLLCALL_UNCONFIRMED)
 		take_status(registration);
 	registration->told = registration->sent_draining == registration->draining;
 	if (registration->told)
 		registration_schedule(registration, registration->beat_us);
 	else
-		advance(registration);
+		registration_advance(registration);
 }
 
-static void delete_done(rollcall_registration *registration, int status)
+static void registration_delete_done(rollcall_registration *registration, int status)
 {
 	if (status == 404 || is_success(status))
 		registration->left = true;
 	else if (passing(status))
-		pause_then_retry(registration, false);
+		registration_retry_later(registration, false);
 	else {
 		registration->left = true;
 		registration->refused = -EACCES;
@@ -400,7 +403,7 @@ static void note_failure(rollcall_registration *registration)
 	registration->failure = failure_text(&registration->request);
 }
 
-static void on_done(struct registry_request *request)
+static void registration_on_done(struct registry_request *request)
 {
 	rollcall_registration *registration =
 		container_of(request, struct rollcall_registration, request);
@@ -410,17 +413,17 @@ static void on_done(struct registry_request *request)
 	note_failure(registration);
 	registration->doing = DOING_NOTHING;
 	if (doing == DOING_DELETE)
-		delete_done(registration, status);
+		registration_delete_done(registration, status);
 	else if (registration->leaving)
-		advance(registration);
+		registration_advance(registration);
 	else if (doing == DOING_LOCATE)
-		located(registration);
+		registration_located(registration);
 	else if (doing == DOING_PUT)
-		put_done(registration, status);
+		registration_put_done(registration, status);
 	else if (doing == DOING_STATUS)
-		status_done(registration, status);
+		registration_status_done(registration, status);
 	else
-		heartbeat_done(registration, status);
+		registration_heartbeat_done(registration, status);
 	if (!request->busy)
 		registry_request_trim(request); /* a thousand that idle must be small */
 }
@@ -430,8 +433,8 @@ void registration_init(rollcall_registration *registration, rollcall_client *cli
 	registration->client = client;
 	registration->load = -1;
 	registration->told = true;
-	registration->timer.fire = on_timer;
-	registration->lease.fire = on_lease;
+	registration->timer.fire = registration_on_timer;
+	registration->lease.fire = registration_on_lease;
 	registration->notice.deliver = deliver_state;
-	registry_request_init(&registration->request, &client->registry, on_done);
+	registry_request_init(&registration->request, &client->registry, registration_on_done);
 }

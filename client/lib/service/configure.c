@@ -20,7 +20,8 @@ static struct route *route_named(struct service *service, const char *prefix)
 	return NULL;
 }
 
-static int add_route(struct service *service, const char *prefix, const rollcall_policy *policy)
+static int configure_add_route(struct service *service, const char *prefix,
+                               const rollcall_policy *policy)
 {
 	struct route **at = &service->routes;
 	struct route *route;
@@ -54,7 +55,8 @@ static int set_service_policy(rollcall_client *client, const char *name, const c
 		return r;
 	service_lock(service);
 	struct route *route = route_named(service, prefix);
-	r = route != NULL ? route_set_policy(route, policy) : add_route(service, prefix, policy);
+	r = route != NULL ? route_set_policy(route, policy)
+	                  : configure_add_route(service, prefix, policy);
 	service_unlock(service);
 	return r;
 }

@@ -14,7 +14,7 @@
 #define POLL_GAP_US     (50 * US_PER_MS) /* between long polls that each bring a change */
 #define UNKNOWN_POLL_US (1 * US_PER_S)   /* between lookups of a service that is not known */
 
-static void ask(struct service *service);
+static void refresh_ask(struct service *service);
 
 static struct refresh *refresh_of(struct service *service)
 {
@@ -26,25 +26,25 @@ static int64_t ttl_us(const struct service *service)
 	return us_of_ms(service->client->options.cache_ttl_ms);
 }
 
-static void schedule(struct service *service, int64_t due_us)
+static void refresh_schedule(struct service *service, int64_t due_us)
 {
 	loop_set_timer(&service->client->engine.loop, &refresh_of(service)->timer, due_us);
 	engine_kick(&service->client->engine);
 }
 
-static void on_timer(struct timer *timer)
+static void refresh_on_timer(struct timer *timer)
 {
 	struct refresh *refresh = container_of(timer, struct refresh, timer);
 
-	ask(container_of(refresh, struct service, refresh));
+	refresh_ask(container_of(refresh, struct service, refresh));
 }
 
-static void schedule_lookup(struct service *service)
+static void refresh_schedule_lookup(struct service *service)
 {
 	double jitter = 0.9 + 0.2 * env_uniform(&service->client->env);
 
-	schedule(service,
-	         env_now(&service->client->env) + (int64_t)((double)ttl_us(service) * jitter));
+	refresh_schedule(service, env_now(&service->client->env) +
+	                                  (int64_t)((double)ttl_us(service) * jitter));
 }
 
 /* --- asking --------------------------------------------------------------------------------- */
@@ -64,7 +64,7 @@ static bool may_poll(struct service *service)
 	return refresh->holds_poll;
 }
 
-static char *make_path(const struct service *service, bool poll)
+static char *refresh_make_path(const struct service *service, bool poll)
 {
 	struct bytes path;
 	size_t len;
@@ -82,13 +82,13 @@ static char *make_path(const struct service *service, bool poll)
 
 /* service->set and ->answer are written with the engine's lock held, as it is here: so they may be
  * read without the service's. */
-static void ask(struct service *service)
+static void refresh_ask(struct service *service)
 {
 	struct refresh *refresh = refresh_of(service);
 
 	refresh->polling = may_poll(service);
 	refresh->asked_us = env_now(&service->client->env);
-	registry_send(&refresh->request, "GET", make_path(service, refresh->polling), NULL,
+	registry_send(&refresh->request, "GET", refresh_make_path(service, refresh->polling), NULL,
 	              refresh->polling ? service->client->options.cache_ttl_ms : 0);
 }
 
@@ -110,7 +110,7 @@ static void wake_waiters(struct service *service)
 		one->answered(one);
 }
 
-static void set_answer(struct service *service, int answer, bool fresh)
+static void refresh_set_answer(struct service *service, int answer, bool fresh)
 {
 	service_lock(service);
 	service->answer = answer;
@@ -122,16 +122,18 @@ static void set_answer(struct service *service, int answer, bool fresh)
 		wake_waiters(service);
 }
 
-static void failed(struct service *service)
+static void refresh_failed(struct service *service)
 {
 	struct refresh *refresh = refresh_of(service);
 	const rollcall_client *client = service->client;
 	struct backoff rule = client_backoff(client);
 
-	set_answer(service, service->answer == -EAGAIN ? -ENOTCONN : service->answer, false);
+	refresh_set_answer(service, service->answer == -EAGAIN ? -ENOTCONN : service->answer,
+	                   false);
 	refresh->pause_us = backoff_us(&rule, refresh->failures++, refresh->pause_us, &client->env);
-	schedule(service, env_now(&client->env) +
-	                          max_i64(refresh->pause_us, registry_pause_us(&refresh->request)));
+	refresh_schedule(service,
+	                 env_now(&client->env) +
+	                         max_i64(refresh->pause_us, registry_pause_us(&refresh->request)));
 }
 
 /*
@@ -161,7 +163,7 @@ static bool registry_forgot(struct service *service, size_t count)
 	return true;
 }
 
-static void install(struct service *service, rollcall_instances *set)
+static void refresh_install(struct service *service, rollcall_instances *set)
 {
 	if (service->set != NULL && set_same(service->set, set) &&
 	    service->set->strategy == service->strategy) {
@@ -177,7 +179,7 @@ static void install(struct service *service, rollcall_instances *set)
 	watches_notify(service->client, service);
 }
 
-static void next_question(struct service *service, bool changed)
+static void refresh_plan_next(struct service *service, bool changed)
 {
 	struct refresh *refresh = refresh_of(service);
 	int64_t now = env_now(&service->client->env);
@@ -188,18 +190,18 @@ static void next_question(struct service *service, bool changed)
 	if (refresh->polling && !changed && took < ttl_us(service) / 2)
 		refresh->no_poll_until_us = now + 10 * ttl_us(service);
 	if (may_poll(service))
-		schedule(service, refresh->polling ? now + POLL_GAP_US : now);
+		refresh_schedule(service, refresh->polling ? now + POLL_GAP_US : now);
 	else
-		schedule_lookup(service);
+		refresh_schedule_lookup(service);
 }
 
-static void hold(struct service *service)
+static void refresh_hold(struct service *service)
 {
-	set_answer(service, service->answer, false);
-	schedule(service, env_now(&service->client->env) + UNKNOWN_POLL_US);
+	refresh_set_answer(service, service->answer, false);
+	refresh_schedule(service, env_now(&service->client->env) + UNKNOWN_POLL_US);
 }
 
-static void known(struct service *service)
+static void refresh_known(struct service *service)
 {
 	const struct exchange *exchange = &refresh_of(service)->request.exchange;
 	uint64_t before = service->set != NULL ? service->set->revision : 0;
@@ -207,73 +209,73 @@ static void known(struct service *service)
 
 	int r = set_parse(exchange->answer.data, exchange->answer.len, service->set, &set);
 	if (r < 0) {
-		failed(service);
+		refresh_failed(service);
 		return;
 	}
 	if (registry_forgot(service, set->count)) {
 		set_unref(set);
-		hold(service);
+		refresh_hold(service);
 		return;
 	}
 	bool changed = service->set == NULL || set->revision != before;
-	install(service, set);
+	refresh_install(service, set);
 	if (service->set == NULL) { /* no memory for the very first */
-		failed(service);
+		refresh_failed(service);
 		return;
 	}
-	set_answer(service, 0, true);
-	next_question(service, changed);
+	refresh_set_answer(service, 0, true);
+	refresh_plan_next(service, changed);
 }
 
-static void unknown(struct service *service)
+static void refresh_unknown(struct service *service)
 {
 	if (registry_forgot(service, 0)) {
-		hold(service);
+		refresh_hold(service);
 		return;
 	}
 	rollcall_instances *set = set_new_empty(0);
 	if (set == NULL) {
-		failed(service);
+		refresh_failed(service);
 		return;
 	}
-	install(service, set);
-	set_answer(service, -ENOENT, true);
+	refresh_install(service, set);
+	refresh_set_answer(service, -ENOENT, true);
 	refresh_of(service)->failures = 0;
-	schedule(service,
-	         env_now(&service->client->env) + min_i64(UNKNOWN_POLL_US, ttl_us(service)));
+	refresh_schedule(service, env_now(&service->client->env) +
+	                                  min_i64(UNKNOWN_POLL_US, ttl_us(service)));
 }
 
-static void refused(struct service *service, int status)
+static void refresh_refused(struct service *service, int status)
 {
 	struct refresh *refresh = refresh_of(service);
 
 	if (refresh->polling && status != 401 && status != 403) {
 		/* It knows no such parameters: ask without. */
 		refresh->no_poll_until_us = env_now(&service->client->env) + 10 * ttl_us(service);
-		schedule(service, env_now(&service->client->env));
+		refresh_schedule(service, env_now(&service->client->env));
 		return;
 	}
-	set_answer(service, service->set != NULL ? service->answer : -EACCES, false);
-	schedule_lookup(service);
+	refresh_set_answer(service, service->set != NULL ? service->answer : -EACCES, false);
+	refresh_schedule_lookup(service);
 }
 
-static void on_done(struct registry_request *request)
+static void refresh_on_done(struct registry_request *request)
 {
 	struct refresh *refresh = container_of(request, struct refresh, request);
 	struct service *service = container_of(refresh, struct service, refresh);
 	int status = request->exchange.status;
 
 	if (registry_failed(request) || status == 408 || status == 429) {
-		failed(service);
+		refresh_failed(service);
 	} else if (status == 200) {
-		known(service);
+		refresh_known(service);
 	} else if (status == 304 && service->set != NULL) {
-		set_answer(service, service->answer, true);
-		next_question(service, false);
+		refresh_set_answer(service, service->answer, true);
+		refresh_plan_next(service, false);
 	} else if (status == 404) {
-		unknown(service);
+		refresh_unknown(service);
 	} else {
-		refused(service, status);
+		refresh_refused(service, status);
 	}
 	if (refresh->holds_poll && !may_poll(service)) {
 		refresh->holds_poll = false; /* another service may poll instead */
@@ -292,9 +294,9 @@ void refresh_start(struct service *service)
 	if (refresh->started)
 		return;
 	refresh->started = true;
-	registry_request_init(&refresh->request, &service->client->registry, on_done);
-	refresh->timer.fire = on_timer;
-	ask(service);
+	registry_request_init(&refresh->request, &service->client->registry, refresh_on_done);
+	refresh->timer.fire = refresh_on_timer;
+	refresh_ask(service);
 }
 
 void refresh_wait(struct service *service, struct answer_waiter *waiter)

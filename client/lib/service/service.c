@@ -145,14 +145,14 @@ struct choosing {
 	int64_t now_us;
 };
 
-static double load_of(const rollcall_choice *choice, size_t index)
+static double choosing_load(const rollcall_choice *choice, size_t index)
 {
 	const struct choosing *choosing = (const struct choosing *)(const void *)choice;
 
 	return health_load(choosing->set->healths[index], choosing->now_us);
 }
 
-static uint64_t random_below(const rollcall_choice *choice, uint64_t bound)
+static uint64_t choosing_random_below(const rollcall_choice *choice, uint64_t bound)
 {
 	return env_below(((const struct choosing *)(const void *)choice)->env, bound);
 }
@@ -194,8 +194,8 @@ size_t service_pick(struct service *service, const struct pick *pick)
 	struct choosing choosing = {
 		.choice = {.size = sizeof(rollcall_choice),
 	                   .key = pick->key,
-	                   .load = load_of,
-	                   .random_below = random_below},
+	                   .load = choosing_load,
+	                   .random_below = choosing_random_below},
 		.set = set,
 		.env = &service->client->env,
 		.now_us = pick->now_us,

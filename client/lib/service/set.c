@@ -131,7 +131,7 @@ rollcall_instances *set_new_empty(uint64_t revision)
 }
 
 /* The slot where @p id is, or where it would go. */
-static uint32_t *slot_of(const rollcall_instances *set, const char *id)
+static uint32_t *set_slot(const rollcall_instances *set, const char *id)
 {
 	size_t at = hash_text(id) & set->slot_mask;
 
@@ -142,18 +142,18 @@ static uint32_t *slot_of(const rollcall_instances *set, const char *id)
 
 size_t set_find(const rollcall_instances *set, const char *id)
 {
-	return (size_t)*slot_of(set, id) - 1; /* 0 wraps to ROLLCALL_NONE */
+	return (size_t)*set_slot(set, id) - 1; /* 0 wraps to ROLLCALL_NONE */
 }
 
 /* Takes the reference over. */
-static void add_member(rollcall_instances *set, struct member *member)
+static void set_add_member(rollcall_instances *set, struct member *member)
 {
 	size_t n = set->count++;
 
 	set->members[n] = member;
 	set->infos[n] = member->info;
 	set->healths[n] = &member->health;
-	*slot_of(set, member->info.id) = (uint32_t)n + 1;
+	*set_slot(set, member->info.id) = (uint32_t)n + 1;
 }
 
 rollcall_instances *set_copy(const rollcall_instances *set)
@@ -161,7 +161,7 @@ rollcall_instances *set_copy(const rollcall_instances *set)
 	rollcall_instances *copy = set_new(atomic_load(&set->revision), set->count);
 
 	for (size_t i = 0; copy != NULL && i < set->count; i++)
-		add_member(copy, member_ref(set->members[i]));
+		set_add_member(copy, member_ref(set->members[i]));
 	return copy;
 }
 
@@ -220,7 +220,8 @@ static bool read_info(const json_t *item, rollcall_instance *info)
 	       w >= 0 && w <= UINT16_MAX;
 }
 
-static int add_item(rollcall_instances *set, const json_t *item, const rollcall_instances *previous)
+static int set_add_item(rollcall_instances *set, const json_t *item,
+                        const rollcall_instances *previous)
 {
 	const json_t *metadata = json_object_get(item, "metadata");
 	struct member *member = NULL;
@@ -237,7 +238,7 @@ static int add_item(rollcall_instances *set, const json_t *item, const rollcall_
 		member = member_new(&info, metadata);
 	if (member == NULL)
 		return -ENOMEM;
-	add_member(set, member);
+	set_add_member(set, member);
 	return 0;
 }
 
@@ -258,7 +259,7 @@ int set_parse(const char *json, size_t len, const rollcall_instances *previous,
 		goto out;
 	r = 0;
 	for (size_t i = 0; i < count && r == 0; i++)
-		r = add_item(set, json_array_get(items, i), previous);
+		r = set_add_item(set, json_array_get(items, i), previous);
 	if (r < 0)
 		goto out;
 	*ret_set = set;

@@ -9,7 +9,8 @@
 
 /* --- what libcurl calls --------------------------------------------------------------------- */
 
-static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+static curl_socket_t carrier_open_socket(void *arg, curlsocktype purpose,
+                                         struct curl_sockaddr *address)
 {
 	struct carrier *carrier = arg;
 	int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
@@ -20,7 +21,7 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
 	return fd;
 }
 
-static size_t on_body(char *data, size_t size, size_t count, void *arg)
+static size_t carrier_on_body(char *data, size_t size, size_t count, void *arg)
 {
 	struct carrier *carrier = arg;
 	struct bytes *answer = &carrier->exchange->answer;
@@ -29,7 +30,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
 	return answer->error < 0 ? 0 : size * count;
 }
 
-static size_t on_header(char *data, size_t size, size_t count, void *arg)
+static size_t carrier_on_header(char *data, size_t size, size_t count, void *arg)
 {
 	struct carrier *carrier = arg;
 	struct bytes *head = &carrier->exchange->head;
@@ -44,7 +45,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
 
 /* For bodies that must not be sent twice: libcurl cannot rewind this, so it cannot repeat a request
  * by itself when a connection that was kept alive turns out to be dead. */
-static size_t on_upload(char *out, size_t size, size_t count, void *arg)
+static size_t carrier_on_upload(char *out, size_t size, size_t count, void *arg)
 {
 	struct carrier *carrier = arg;
 	size_t left = carrier->exchange->body_len - carrier->uploaded;
@@ -81,7 +82,7 @@ void carrier_rest(struct carrier *carrier)
 	curl->idle_count++;
 }
 
-static int add_header(struct carrier *carrier, const char *line)
+static int carrier_add_header(struct carrier *carrier, const char *line)
 {
 	struct curl_slist *longer = curl_slist_append(carrier->headers, line);
 
@@ -91,7 +92,7 @@ static int add_header(struct carrier *carrier, const char *line)
 	return 0;
 }
 
-static int make_headers(struct carrier *carrier)
+static int carrier_make_headers(struct carrier *carrier)
 {
 	const struct exchange *exchange = carrier->exchange;
 	bool typed = false;
@@ -108,12 +109,12 @@ static int make_headers(struct carrier *carrier)
 		/* How libcurl is told to send a header without a value. */
 		bytes_put(&line, header->value[0] == '\0' ? ";" : ": ");
 		bytes_put(&line, header->value);
-		r = line.error < 0 ? line.error : add_header(carrier, line.data);
+		r = line.error < 0 ? line.error : carrier_add_header(carrier, line.data);
 	}
 	if (r == 0 && exchange->body != NULL && !typed)
-		r = add_header(carrier, "Content-Type:");
+		r = carrier_add_header(carrier, "Content-Type:");
 	if (r == 0 && exchange->body != NULL)
-		r = add_header(carrier, "Expect:");
+		r = carrier_add_header(carrier, "Expect:");
 	bytes_fini(&line);
 	return r;
 }
@@ -130,7 +131,7 @@ static int set_body(struct carrier *carrier)
 	SET(CURLOPT_POST, 1L);
 	SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)exchange->body_len);
 	if (exchange->once && exchange->body_len > 0) {
-		SET(CURLOPT_READFUNCTION, on_upload);
+		SET(CURLOPT_READFUNCTION, carrier_on_upload);
 		SET(CURLOPT_READDATA, carrier);
 	} else {
 		SET(CURLOPT_POSTFIELDS, exchange->body_len > 0 ? exchange->body : "");
@@ -174,18 +175,18 @@ static int set_always(struct carrier *carrier)
 	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	SET(CURLOPT_PATH_AS_IS, 1L);
 	SET(CURLOPT_USERAGENT, curl->user_agent);
-	SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	SET(CURLOPT_OPENSOCKETFUNCTION, carrier_open_socket);
 	SET(CURLOPT_OPENSOCKETDATA, carrier);
-	SET(CURLOPT_WRITEFUNCTION, on_body);
+	SET(CURLOPT_WRITEFUNCTION, carrier_on_body);
 	SET(CURLOPT_WRITEDATA, carrier);
-	SET(CURLOPT_HEADERFUNCTION, on_header);
+	SET(CURLOPT_HEADERFUNCTION, carrier_on_header);
 	SET(CURLOPT_HEADERDATA, carrier);
 	if (curl->ca_file != NULL)
 		SET(CURLOPT_CAINFO, curl->ca_file);
 	return failed > 0 ? -ENOMEM : 0;
 }
 
-static int set_options(struct carrier *carrier)
+static int carrier_set_options(struct carrier *carrier)
 {
 	const struct exchange *exchange = carrier->exchange;
 	CURL *easy = carrier->easy;
@@ -233,6 +234,6 @@ int carrier_prepare(struct carrier *carrier, struct exchange *exchange)
 	carrier->exchange = exchange;
 	carrier->uploaded = 0;
 	carrier->exhausted = false;
-	int r = make_headers(carrier);
-	return r < 0 ? r : set_options(carrier);
+	int r = carrier_make_headers(carrier);
+	return r < 0 ? r : carrier_set_options(carrier);
 }

@@ -93,7 +93,7 @@ void engine_notify(struct engine *engine, struct notice *notice)
 	engine_kick(engine);
 }
 
-static void take_back(struct engine *engine, struct notice *notice)
+static void engine_take_back(struct engine *engine, struct notice *notice)
 {
 	for (struct notice **at = &engine->notices; *at != NULL; at = &(*at)->next) {
 		if (*at != notice)
@@ -114,7 +114,7 @@ bool engine_in_callback(const struct engine *engine)
 void engine_settle(struct engine *engine, struct notice *notice)
 {
 	if (notice->queued)
-		take_back(engine, notice);
+		engine_take_back(engine, notice);
 	while (engine->delivering == notice && !engine_in_callback(engine))
 		(void)pthread_cond_wait(&engine->changed, &engine->lock);
 }
@@ -123,12 +123,12 @@ void engine_silence(struct engine *engine)
 {
 	engine->silent = true;
 	while (engine->notices != NULL)
-		take_back(engine, engine->notices);
+		engine_take_back(engine, engine->notices);
 	while (engine->delivering != NULL)
 		(void)pthread_cond_wait(&engine->changed, &engine->lock);
 }
 
-static void deliver_all(struct engine *engine)
+static void engine_deliver_all(struct engine *engine)
 {
 	if (engine->delivering != NULL)
 		return; /* that thread, or this one further out, does the rest */
@@ -161,19 +161,19 @@ int64_t engine_next_due(const struct engine *engine)
 	                                                             : loop_due_us(&engine->loop);
 }
 
-static void step(struct engine *engine)
+static void engine_step(struct engine *engine)
 {
 	engine->stepping = true;
 	loop_step(&engine->loop);
 	engine->stepping = false;
 	/* First wake the threads that wait: one of them runs the loop during the callbacks. */
 	(void)pthread_cond_broadcast(&engine->changed);
-	deliver_all(engine);
+	engine_deliver_all(engine);
 	if (engine->polled)
 		engine->loop.transport->set_alarm(engine->loop.transport, engine_next_due(engine));
 }
 
-static void wait_for_other(struct engine *engine, int64_t wait_us)
+static void engine_wait_for_other(struct engine *engine, int64_t wait_us)
 {
 	struct timespec until;
 
@@ -196,7 +196,7 @@ int engine_run(struct engine *engine, bool (*until)(void *arg), void *arg, int64
 			break;
 		}
 		if (engine->running) {
-			wait_for_other(engine, deadline_us - now);
+			engine_wait_for_other(engine, deadline_us - now);
 			continue;
 		}
 		int64_t due = engine_next_due(engine);
@@ -207,7 +207,7 @@ int engine_run(struct engine *engine, bool (*until)(void *arg), void *arg, int64
 		loop_wait(&engine->loop, wait_until);
 		engine_lock(engine);
 		engine->running = false;
-		step(engine);
+		engine_step(engine);
 	}
 	return r; /* the last step told others, who run it from now on */
 }
@@ -217,7 +217,7 @@ int engine_process(struct engine *engine)
 	engine_lock(engine);
 	if (!engine->running) {
 		loop_wait(&engine->loop, 0);
-		step(engine);
+		engine_step(engine);
 	}
 	engine_unlock(engine);
 	return 0;
@@ -230,7 +230,7 @@ static bool is_stopping(void *arg)
 	return engine->stopping;
 }
 
-static void *thread_main(void *arg)
+static void *engine_thread_main(void *arg)
 {
 	struct engine *engine = arg;
 
@@ -253,7 +253,7 @@ int engine_thread_start(struct engine *engine)
 	} else {
 		(void)sigfillset(&all);
 		(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-		r = -pthread_create(&engine->thread, NULL, thread_main, engine);
+		r = -pthread_create(&engine->thread, NULL, engine_thread_main, engine);
 		(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 		engine->threaded = r == 0;
 	}

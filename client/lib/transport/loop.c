@@ -7,7 +7,7 @@
 
 /* --- timers: a pairing heap, so that setting one never needs memory ------------------------- */
 
-static struct timer *meld(struct timer *a, struct timer *b)
+static struct timer *timer_meld(struct timer *a, struct timer *b)
 {
 	if (a == NULL || b == NULL)
 		return a != NULL ? a : b;
@@ -28,7 +28,7 @@ static struct timer *meld(struct timer *a, struct timer *b)
 }
 
 /* First left to right in pairs, then right to left: that is what keeps it balanced. */
-static struct timer *meld_children(struct timer *first)
+static struct timer *timer_meld_children(struct timer *first)
 {
 	struct timer *pairs = NULL;
 	struct timer *all = NULL;
@@ -41,7 +41,7 @@ static struct timer *meld_children(struct timer *first)
 		a->next = a->prev = NULL;
 		if (b != NULL)
 			b->next = b->prev = NULL;
-		a = meld(a, b);
+		a = timer_meld(a, b);
 		a->next = pairs;
 		pairs = a;
 	}
@@ -49,7 +49,7 @@ static struct timer *meld_children(struct timer *first)
 		struct timer *next = pairs->next;
 
 		pairs->next = NULL;
-		all = meld(all, pairs);
+		all = timer_meld(all, pairs);
 		pairs = next;
 	}
 	return all;
@@ -61,7 +61,7 @@ void loop_clear_timer(struct loop *loop, struct timer *timer)
 		return;
 	timer->set = false;
 
-	struct timer *below = meld_children(timer->child);
+	struct timer *below = timer_meld_children(timer->child);
 	timer->child = NULL;
 	if (loop->timers == timer) {
 		loop->timers = below;
@@ -74,7 +74,7 @@ void loop_clear_timer(struct loop *loop, struct timer *timer)
 	if (timer->next != NULL)
 		timer->next->prev = timer->prev;
 	timer->next = timer->prev = NULL;
-	loop->timers = meld(loop->timers, below);
+	loop->timers = timer_meld(loop->timers, below);
 }
 
 void loop_set_timer(struct loop *loop, struct timer *timer, int64_t due_us)
@@ -84,7 +84,7 @@ void loop_set_timer(struct loop *loop, struct timer *timer, int64_t due_us)
 	timer->order = ++loop->timers_set;
 	timer->set = true;
 	timer->child = timer->next = timer->prev = NULL;
-	loop->timers = meld(loop->timers, timer);
+	loop->timers = timer_meld(loop->timers, timer);
 }
 
 int64_t loop_due_us(const struct loop *loop)
@@ -129,7 +129,7 @@ void loop_unpost(struct loop *loop, struct post *post)
 }
 
 /* One at a time, because what a message does may take back others. */
-static struct post *take_post(struct loop *loop)
+static struct post *loop_take_post(struct loop *loop)
 {
 	(void)pthread_mutex_lock(&loop->box_lock);
 	struct post *post = loop->box;
@@ -153,7 +153,7 @@ void loop_step(struct loop *loop)
 	struct post *post;
 
 	loop->transport->step(loop->transport);
-	while ((post = take_post(loop)) != NULL)
+	while ((post = loop_take_post(loop)) != NULL)
 		post->fn(post);
 
 	/* Only what was due when it began: a timer that sets itself again must not hold it up. */

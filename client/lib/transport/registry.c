@@ -100,9 +100,9 @@ void registry_fini(struct registry *registry)
 
 /* --- requests ------------------------------------------------------------------------------- */
 
-static void start(struct registry_request *request);
+static void registry_start(struct registry_request *request);
 
-static void dequeue(struct registry_request *request)
+static void registry_dequeue(struct registry_request *request)
 {
 	struct registry *registry = request->registry;
 
@@ -117,7 +117,7 @@ static void dequeue(struct registry_request *request)
 	request->queued = false;
 }
 
-static void release_place(struct registry_request *request)
+static void registry_release_place(struct registry_request *request)
 {
 	struct registry *registry = request->registry;
 
@@ -127,20 +127,20 @@ static void release_place(struct registry_request *request)
 	if (registry->queue != NULL) {
 		struct registry_request *next = registry->queue;
 
-		dequeue(next);
+		registry_dequeue(next);
 		registry->inflight++;
-		start(next);
+		registry_start(next);
 	}
 }
 
-static void end(struct registry_request *request)
+static void registry_end(struct registry_request *request)
 {
 	struct registry *registry = request->registry;
 
 	if (registry_failed(request))
 		registry->failures++;
 	request->busy = false;
-	release_place(request);
+	registry_release_place(request);
 	request->done(request);
 }
 
@@ -149,7 +149,7 @@ bool registry_failed(const struct registry_request *request)
 	return request->exchange.error < 0 || request->exchange.status >= 500;
 }
 
-static void exchanged(struct exchange *exchange)
+static void registry_exchanged(struct exchange *exchange)
 {
 	struct registry_request *request =
 		container_of(exchange, struct registry_request, exchange);
@@ -161,20 +161,20 @@ static void exchanged(struct exchange *exchange)
 			registry->failovers++;
 		}
 		if (++request->tries < registry->count) {
-			start(request);
+			registry_start(request);
 			return;
 		}
 	}
-	end(request);
+	registry_end(request);
 }
 
 /* What could not even be started ends in the next step, as all others do. */
-static void could_not_start(struct timer *timer)
+static void registry_could_not_start(struct timer *timer)
 {
-	end(container_of(timer, struct registry_request, failed));
+	registry_end(container_of(timer, struct registry_request, failed));
 }
 
-static int prepare(struct registry_request *request)
+static int registry_prepare(struct registry_request *request)
 {
 	struct registry *registry = request->registry;
 	struct exchange *exchange = &request->exchange;
@@ -209,14 +209,14 @@ static int prepare(struct registry_request *request)
 	return 0;
 }
 
-static void start(struct registry_request *request)
+static void registry_start(struct registry_request *request)
 {
 	struct registry *registry = request->registry;
 	struct loop *loop = &registry->engine->loop;
 
 	exchange_reset(&request->exchange);
 	registry->requests++;
-	int r = prepare(request);
+	int r = registry_prepare(request);
 	if (r == 0)
 		r = loop->transport->start(loop->transport, &request->exchange);
 	if (r < 0) {
@@ -231,8 +231,8 @@ void registry_request_init(struct registry_request *request, struct registry *re
 {
 	*request = (struct registry_request){.registry = registry, .done = done};
 	exchange_init(&request->exchange, ANSWER_MAX);
-	request->exchange.done = exchanged;
-	request->failed.fire = could_not_start;
+	request->exchange.done = registry_exchanged;
+	request->failed.fire = registry_could_not_start;
 }
 
 void registry_request_fini(struct registry_request *request)
@@ -242,13 +242,13 @@ void registry_request_fini(struct registry_request *request)
 	if (registry == NULL)
 		return;
 	if (request->queued) {
-		dequeue(request);
+		registry_dequeue(request);
 	} else if (request->busy) {
 		struct transport *transport = registry->engine->loop.transport;
 
 		loop_clear_timer(&registry->engine->loop, &request->failed);
 		transport->cancel(transport, &request->exchange);
-		release_place(request);
+		registry_release_place(request);
 	}
 	request->busy = false;
 	registry_request_trim(request);
@@ -290,7 +290,7 @@ void registry_send(struct registry_request *request, const char *method, char *p
 		return;
 	}
 	registry->inflight += wait_ms == 0;
-	start(request);
+	registry_start(request);
 }
 
 int64_t registry_pause_us(const struct registry_request *request)

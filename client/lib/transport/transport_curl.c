@@ -24,14 +24,14 @@ static void init_libcurl(void)
 	init_result = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? 0 : -EIO;
 }
 
-static struct curl_transport *self(struct transport *transport)
+static struct curl_transport *curl_of(struct transport *transport)
 {
 	return container_of(transport, struct curl_transport, transport);
 }
 
 /* --- what libcurl calls --------------------------------------------------------------------- */
 
-static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
+static int curl_on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
 {
 	struct curl_transport *curl = arg;
 	struct epoll_event event = {.data.fd = fd};
@@ -56,7 +56,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *kn
 	return epoll_ctl(curl->epoll_fd, other, fd, &event) == 0 ? 0 : -1;
 }
 
-static int on_timer(CURLM *multi, long timeout_ms, void *arg)
+static int curl_on_timer(CURLM *multi, long timeout_ms, void *arg)
 {
 	struct curl_transport *curl = arg;
 
@@ -68,7 +68,7 @@ static int on_timer(CURLM *multi, long timeout_ms, void *arg)
 
 /* --- one exchange --------------------------------------------------------------------------- */
 
-static int drive(struct curl_transport *curl, curl_socket_t fd, int events)
+static int curl_drive(struct curl_transport *curl, curl_socket_t fd, int events)
 {
 	int running;
 
@@ -78,7 +78,7 @@ static int drive(struct curl_transport *curl, curl_socket_t fd, int events)
 
 static int curl_start(struct transport *transport, struct exchange *exchange)
 {
-	struct curl_transport *curl = self(transport);
+	struct curl_transport *curl = curl_of(transport);
 	struct carrier *carrier = carrier_get(curl);
 
 	if (carrier == NULL)
@@ -92,7 +92,7 @@ static int curl_start(struct transport *transport, struct exchange *exchange)
 	}
 	exchange->carrier = carrier;
 	curl->curl_due_us = -1;
-	(void)drive(curl, CURL_SOCKET_TIMEOUT, 0); /* what goes wrong shows as its result */
+	(void)curl_drive(curl, CURL_SOCKET_TIMEOUT, 0); /* what goes wrong shows as its result */
 	return 0;
 }
 
@@ -103,7 +103,7 @@ static bool was_sent(CURL *easy)
 	return curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &bytes) != CURLE_OK || bytes > 0;
 }
 
-static void detach(struct curl_transport *curl, struct carrier *carrier)
+static void curl_detach(struct curl_transport *curl, struct carrier *carrier)
 {
 	struct exchange *exchange = carrier->exchange;
 	char *local = NULL;
@@ -120,7 +120,7 @@ static void detach(struct curl_transport *curl, struct carrier *carrier)
 static void curl_cancel(struct transport *transport, struct exchange *exchange)
 {
 	if (exchange->carrier != NULL)
-		detach(self(transport), exchange->carrier);
+		curl_detach(curl_of(transport), exchange->carrier);
 }
 
 static int error_of(CURLcode code, const struct carrier *carrier)
@@ -153,7 +153,7 @@ static int error_of(CURLcode code, const struct carrier *carrier)
 	return -ECONNRESET;
 }
 
-static void finish(struct curl_transport *curl, CURL *easy, CURLcode code)
+static void curl_finish(struct curl_transport *curl, CURL *easy, CURLcode code)
 {
 	struct carrier *carrier = NULL;
 	long status = 0;
@@ -164,11 +164,11 @@ static void finish(struct curl_transport *curl, CURL *easy, CURLcode code)
 	struct exchange *exchange = carrier->exchange;
 	exchange->error = code == CURLE_OK ? 0 : error_of(code, carrier);
 	exchange->status = code == CURLE_OK ? (int)status : 0;
-	detach(curl, carrier);
+	curl_detach(curl, carrier);
 	exchange->done(exchange);
 }
 
-static void finish_all(struct curl_transport *curl)
+static void curl_finish_all(struct curl_transport *curl)
 {
 	CURLMsg *message;
 	int left;
@@ -176,14 +176,14 @@ static void finish_all(struct curl_transport *curl)
 	curl->kicked = false;
 	while ((message = curl_multi_info_read(curl->multi, &left)) != NULL)
 		if (message->msg == CURLMSG_DONE)
-			finish(curl, message->easy_handle, message->data.result);
+			curl_finish(curl, message->easy_handle, message->data.result);
 }
 
 /* --- the loop's side ------------------------------------------------------------------------ */
 
 static void curl_wait(struct transport *transport, int64_t until_us)
 {
-	struct curl_transport *curl = self(transport);
+	struct curl_transport *curl = curl_of(transport);
 	int64_t wait_us = until_us < 0 ? -1 : max_i64(0, until_us - env_now(curl->env));
 	int wait_ms = wait_us < 0 ? -1 : (int)min_i64((wait_us + 999) / 1000, 60000);
 
@@ -191,24 +191,24 @@ static void curl_wait(struct transport *transport, int64_t until_us)
 	curl->ready = ready > 0 ? ready : 0; /* EINTR: as if nothing came */
 }
 
-static void drain(int fd)
+static void curl_drain_fd(int fd)
 {
 	uint64_t count;
 
 	(void)!read(fd, &count, sizeof(count)); /* non-blocking; nothing to read is fine */
 }
 
-static void handle(struct curl_transport *curl, const struct epoll_event *event)
+static void curl_handle(struct curl_transport *curl, const struct epoll_event *event)
 {
 	int events = 0;
 
 	if (event->data.fd == curl->event_fd) {
-		drain(curl->event_fd);
+		curl_drain_fd(curl->event_fd);
 		atomic_store(&curl->woken, false);
 		return;
 	}
 	if (event->data.fd == curl->timer_fd) {
-		drain(curl->timer_fd);
+		curl_drain_fd(curl->timer_fd);
 		curl->alarm_us = -1;
 		return;
 	}
@@ -218,28 +218,28 @@ static void handle(struct curl_transport *curl, const struct epoll_event *event)
 		events |= CURL_CSELECT_OUT;
 	if ((event->events & EPOLLERR) != 0)
 		events |= CURL_CSELECT_ERR;
-	(void)drive(curl, event->data.fd, events);
+	(void)curl_drive(curl, event->data.fd, events);
 }
 
 static void curl_step(struct transport *transport)
 {
-	struct curl_transport *curl = self(transport);
+	struct curl_transport *curl = curl_of(transport);
 	int ready = curl->ready;
 
 	curl->ready = 0;
 	for (int i = 0; i < ready; i++)
-		handle(curl, &curl->events[i]);
+		curl_handle(curl, &curl->events[i]);
 	if (curl->curl_due_us >= 0 && curl->curl_due_us <= env_now(curl->env)) {
 		curl->curl_due_us = -1;
-		(void)drive(curl, CURL_SOCKET_TIMEOUT, 0);
+		(void)curl_drive(curl, CURL_SOCKET_TIMEOUT, 0);
 	}
 	if (curl->kicked)
-		finish_all(curl);
+		curl_finish_all(curl);
 }
 
 static void curl_wake(struct transport *transport)
 {
-	struct curl_transport *curl = self(transport);
+	struct curl_transport *curl = curl_of(transport);
 	uint64_t one = 1;
 
 	if (!atomic_exchange(&curl->woken, true))
@@ -248,7 +248,7 @@ static void curl_wake(struct transport *transport)
 
 static void curl_set_alarm(struct transport *transport, int64_t due_us)
 {
-	struct curl_transport *curl = self(transport);
+	struct curl_transport *curl = curl_of(transport);
 	int64_t wait_us = due_us < 0 ? 0 : max_i64(1, due_us - env_now(curl->env));
 	struct itimerspec spec = {.it_value = {wait_us / US_PER_S, wait_us % US_PER_S * 1000}};
 
@@ -260,7 +260,7 @@ static void curl_set_alarm(struct transport *transport, int64_t due_us)
 
 static int curl_fd(struct transport *transport)
 {
-	struct curl_transport *curl = self(transport);
+	struct curl_transport *curl = curl_of(transport);
 	struct epoll_event event = {.events = EPOLLIN};
 
 	if (curl->timer_fd < 0) {
@@ -283,7 +283,7 @@ static int curl_fd(struct transport *transport)
 
 static int64_t curl_due(struct transport *transport)
 {
-	const struct curl_transport *curl = self(transport);
+	const struct curl_transport *curl = curl_of(transport);
 
 	return curl->kicked ? 0 : curl->curl_due_us;
 }
@@ -298,7 +298,7 @@ static void close_fd(int fd)
  * sockets, and taking them out of epoll would do so for the parent. */
 static void curl_free_transport(struct transport *transport, bool forked)
 {
-	struct curl_transport *curl = self(transport);
+	struct curl_transport *curl = curl_of(transport);
 
 	if (!forked) {
 		while (curl->idle != NULL) {
@@ -317,7 +317,7 @@ static void curl_free_transport(struct transport *transport, bool forked)
 	free(curl);
 }
 
-static int open_fds(struct curl_transport *curl)
+static int curl_open_fds(struct curl_transport *curl)
 {
 	struct epoll_event event = {.events = EPOLLIN};
 
@@ -331,14 +331,14 @@ static int open_fds(struct curl_transport *curl)
 	return epoll_ctl(curl->epoll_fd, EPOLL_CTL_ADD, curl->event_fd, &event) < 0 ? -errno : 0;
 }
 
-static int open_multi(struct curl_transport *curl)
+static int curl_open_multi(struct curl_transport *curl)
 {
 	curl->multi = curl_multi_init();
 	if (curl->multi == NULL)
 		return -ENOMEM;
-	if (curl_multi_setopt(curl->multi, CURLMOPT_SOCKETFUNCTION, on_socket) != CURLM_OK ||
+	if (curl_multi_setopt(curl->multi, CURLMOPT_SOCKETFUNCTION, curl_on_socket) != CURLM_OK ||
 	    curl_multi_setopt(curl->multi, CURLMOPT_SOCKETDATA, curl) != CURLM_OK ||
-	    curl_multi_setopt(curl->multi, CURLMOPT_TIMERFUNCTION, on_timer) != CURLM_OK ||
+	    curl_multi_setopt(curl->multi, CURLMOPT_TIMERFUNCTION, curl_on_timer) != CURLM_OK ||
 	    curl_multi_setopt(curl->multi, CURLMOPT_TIMERDATA, curl) != CURLM_OK ||
 	    curl_multi_setopt(curl->multi, CURLMOPT_MAXCONNECTS, CONNECTIONS) != CURLM_OK)
 		return -EIO;
@@ -376,9 +376,9 @@ int transport_curl_new(const struct transport_options *options, void *arg,
 	curl->curl_due_us = curl->alarm_us = -1;
 	memccpy(curl->user_agent, options->user_agent, '\0', sizeof(curl->user_agent) - 1);
 	curl->ca_file = text_copy(options->ca_file);
-	r = options->ca_file != NULL && curl->ca_file == NULL ? -ENOMEM : open_fds(curl);
+	r = options->ca_file != NULL && curl->ca_file == NULL ? -ENOMEM : curl_open_fds(curl);
 	if (r == 0)
-		r = open_multi(curl);
+		r = curl_open_multi(curl);
 	if (r < 0) {
 		curl_free_transport(&curl->transport, false);
 		return r;
