@@ -78,7 +78,7 @@ INTEGRATION := $(call find_c,tests/integration/test_*.py)
 HEADERS := $(call find_c,daemon/*/*.h)
 CLIENT_HEADERS := $(call find_c,client/*/*.h client/lib/*/*.h)
 MIGRATIONS := $(call find_c,schema/sql/[0-9]*.sql)
-OPENAPI := $(call find_c,schema/openapi.json)
+OPENAPI := schema/openapi.json
 MAN := $(call find_c,docs/man/*.[1-9])
 TEST_SRCS := $(UNIT_SRCS) $(FUZZ_SRCS) $(BENCH_SRCS) $(TEST_LIB_SRCS) $(PRELOAD_SRCS) tests/fuzz/replay.c
 ALL_SRCS := $(DAEMON_SRCS) $(CLIENT_SRCS) $(TEST_SRCS) $(CLIENT_TEST_SRCS) $(CLIENT_TEST_LIB_SRCS)
@@ -134,28 +134,18 @@ $(B)/client/%.o: $(srcdir)/client/%.c $(B)/.flags
 $(B)/%.o: $(B)/%.c
 	$(Q)$(COMPILE) -c -o $@ $<
 
-# A file as the lines of a C string.
-C_STRING = sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/?/\\?/g' -e 's/.*/\t"&\\n"/'
-
-# What journal/ migrates by: schema/sql/NNN_name.sql in order.
-$(B)/schema/migrations.c: $(addprefix $(srcdir)/,$(MIGRATIONS)) $(B)/.migrations
+# Text files that the programs contain. .migrations and .tool-files list them, so that removing a file rebuilds too.
+EMBED = sh $(srcdir)/schema/embed
+$(B)/schema/migrations.c: $(addprefix $(srcdir)/,$(MIGRATIONS)) $(B)/.migrations $(srcdir)/schema/embed
 	$(call say,GEN,$@)
 	@mkdir -p $(@D)
-	$(Q){ printf '#include <stddef.h>\n#if __has_include("journal/migrations.h")\n#include "journal/migrations.h"\n#endif\n'; \
-	  printf 'extern const char *const schema_migrations[];\nextern const size_t schema_migration_count;\n'; \
-	  printf 'const size_t schema_migration_count = %d;\nconst char *const schema_migrations[] = {\n' $(words $(MIGRATIONS)); \
-	  for f in $(addprefix $(srcdir)/,$(MIGRATIONS)); do echo "	/* $${f##*/} */"; $(C_STRING) $$f; echo '	,'; done; \
-	  printf '\tNULL,\n};\n'; } >$@
+	$(Q)$(EMBED) base/embedded.h schema_migrations $(filter %.sql,$^) >$@
 $(B)/.migrations: FORCE
 	@mkdir -p $(@D); echo '$(MIGRATIONS)' | cmp -s - $@ || echo '$(MIGRATIONS)' >$@
-
-# What v1/ serves at /openapi.json: the file and an empty line.
-$(B)/schema/openapi.c: $(addprefix $(srcdir)/,$(OPENAPI))
+$(B)/schema/openapi.c: $(srcdir)/$(OPENAPI) $(srcdir)/schema/embed
 	$(call say,GEN,$@)
 	@mkdir -p $(@D)
-	$(Q){ printf '#include <stddef.h>\nextern const char schema_openapi[];\nextern const size_t schema_openapi_len;\n'; \
-	  printf 'const char schema_openapi[] =\n'; $(if $^,$(C_STRING) $^;) \
-	  printf '\t"\\n";\nconst size_t schema_openapi_len = sizeof(schema_openapi) - 1;\n'; } >$@
+	$(Q)$(EMBED) base/embedded.h schema_openapi $< >$@
 
 $(B)/version.c: FORCE
 	@mkdir -p $(@D)
@@ -198,17 +188,12 @@ $(B)/librollcall.so.$(SOVERSION): $(CLIENT_LIB_OBJS) $(CLIENT_MAP)
 $(B)/librollcall.so: $(B)/librollcall.so.$(SOVERSION)
 	$(Q)ln -sf $(<F) $@
 
-# Files that the tool carries in itself: templates/NAME.mustache, completion/NAME.
 $(B)/.tool-files: FORCE
 	@mkdir -p $(@D); printf '%s\n' '$(TOOL_FILES)' | cmp -s - $@ || printf '%s\n' '$(TOOL_FILES)' >$@
-$(B)/client/tool_files.c: $(addprefix $(srcdir)/,$(TOOL_FILES)) $(B)/.tool-files
+$(B)/client/tool_files.c: $(addprefix $(srcdir)/,$(TOOL_FILES)) $(B)/.tool-files $(srcdir)/schema/embed
 	$(call say,GEN,$@)
 	@mkdir -p $(@D)
-	$(Q){ printf '#include "tool/builtin.h"\n\nconst struct builtin builtins[] = {\n'; \
-	  for f in $(TOOL_FILES); do n=$${f##*/}; \
-	  case $$f in */templates/*) k=TEMPLATE;; *) k=COMPLETION;; esac; \
-	  printf '\t{BUILTIN_%s, "%s",\n' $$k "$${n%.mustache}"; $(C_STRING) $(srcdir)/$$f; printf '\t},\n'; done; \
-	  printf '};\nconst size_t builtin_count = sizeof(builtins) / sizeof(builtins[0]);\n'; } >$@
+	$(Q)$(EMBED) tool/builtin.h builtins $(addprefix $(srcdir)/,$(TOOL_FILES)) >$@
 $(B)/client/tool_files.o: $(B)/client/tool_files.c $(srcdir)/client/tool/builtin.h
 	$(Q)$(COMPILE_CLIENT) -Wno-overlength-strings -c -o $@ $<
 

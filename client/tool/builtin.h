@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/** Files that the tool carries in itself; the build makes them from templates/ and completion/. */
+/** The text files in the tool; schema/embed makes the array from templates/ and completion/. */
 #pragma once
 
 #include <stddef.h>
 
 enum builtin_kind { BUILTIN_TEMPLATE, BUILTIN_COMPLETION };
 
-struct builtin {
-	enum builtin_kind kind;
-	const char *name; /* without the ending */
+struct embedded {
+	const char *name; /* its last folder and its name: "templates/nginx.mustache" */
 	const char *text;
 };
 
-extern const struct builtin builtins[];
-extern const size_t builtin_count;
+extern const struct embedded builtins[];
+extern const size_t builtins_count;
 
-/** @return NULL: there is none of that name */
+/** @param name  without folder and ending. @return its text; NULL: there is no such file */
 const char *builtin_find(enum builtin_kind kind, const char *name);

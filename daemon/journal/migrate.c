@@ -34,12 +34,12 @@ int journal_identify(sqlite3 *db, const char *path, int64_t *ret_version,
 			ret_error, -EPROTO,
 			"'%s' is a database of another program (application id %lld)", path,
 			(long long)id);
-	if (version > (int64_t)schema_migration_count)
+	if (version > (int64_t)schema_migrations_count)
 		return journal_error_set(
 			ret_error, -EPROTO,
 			"'%s' was written by a newer version of rollcall: its schema is %lld, this "
 			"one knows %zu",
-			path, (long long)version, schema_migration_count);
+			path, (long long)version, schema_migrations_count);
 	if (!is_empty && version < 1)
 		return journal_error_set(ret_error, -EBADMSG, "'%s' says schema %lld", path,
 		                         (long long)version);
@@ -56,10 +56,9 @@ static int migrate_one(sqlite3 *db, size_t done)
 	(void)snprintf(number, sizeof(number), "PRAGMA application_id=%d; PRAGMA user_version=%zu",
 	               JOURNAL_APPLICATION_ID, done + 1);
 	if (r == 0)
-		r = sql_exec(db, schema_migrations[done]);
+		r = sql_exec(db, schema_migrations[done].text);
 	if (r < 0 && sqlite3_errcode(db) == SQLITE_ERROR)
-		r = -EBADMSG; /* our text is right, so a table is missing, or one is there that is
-		                 new */
+		r = -EBADMSG; /* the script is right: a table is missing, or already there */
 	if (r == 0)
 		r = sql_exec(db, number);
 	if (r == 0)
@@ -99,7 +98,7 @@ static int open_checked(sqlite3 *db, const char *path, int64_t *ret_version,
 	/* A WAL that had to grow, because a reader held it, shrinks when it starts over. */
 	if (r == 0)
 		r = sql_exec(db, "PRAGMA journal_size_limit=33554432");
-	for (size_t done = (size_t)version; r == 0 && done < schema_migration_count; done++)
+	for (size_t done = (size_t)version; r == 0 && done < schema_migrations_count; done++)
 		r = migrate_one(db, done);
 	if (r == 0)
 		r = scan_file(db);

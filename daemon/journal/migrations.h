@@ -6,7 +6,9 @@
  */
 #pragma once
 
+#include "base/embedded.h"
+
 #include <stddef.h>
 
-extern const char *const schema_migrations[];
-extern const size_t schema_migration_count;
+extern const struct embedded schema_migrations[];
+extern const size_t schema_migrations_count;

@@ -3,6 +3,7 @@
 #include "api/scan.h"
 #include "balance/balance.h"
 #include "base/clock.h"
+#include "base/embedded.h"
 #include "base/version.h"
 #include "metrics/metrics.h"
 #include "v1/batch_json.h"
@@ -12,8 +13,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-extern const char schema_openapi[];
-extern const size_t schema_openapi_len;
+/* schema/openapi.json */
+extern const struct embedded schema_openapi[];
 
 static void put_limits(struct buf *out, const struct call *call)
 {
@@ -150,7 +151,7 @@ enum api_result openapi_get(struct call *call)
 {
 	if (!call_no_query(call))
 		return API_DONE;
-	call->response->lent = (struct str){schema_openapi, schema_openapi_len};
+	call->response->lent = str_of(schema_openapi[0].text);
 	return call_answer(call, 200, TYPE_JSON);
 }
 

@@ -191,7 +191,7 @@ static void make_001(void)
 	sqlite3 *db = NULL;
 
 	ck_assert_int_eq(sqlite3_open(statedir_file("rollcall.db"), &db), SQLITE_OK);
-	ck_assert_int_eq(sqlite3_exec(db, schema_migrations[0], NULL, NULL, NULL), SQLITE_OK);
+	ck_assert_int_eq(sqlite3_exec(db, schema_migrations[0].text, NULL, NULL, NULL), SQLITE_OK);
 	ck_assert_int_eq(sqlite3_exec(db, golden("format_001.sql"), NULL, NULL, NULL), SQLITE_OK);
 	ck_assert_int_eq(sqlite3_exec(db,
 	                              "PRAGMA application_id=1919904876; PRAGMA user_version=1;"
@@ -318,7 +318,7 @@ START_TEST(the_rows_of_the_first_release_read_as_they_did)
 	agree_with_001(journal);
 	journal_close(journal);
 	ck_assert_str_eq(findings(), "");
-	ck_assert_int_eq(statedir_number("PRAGMA user_version"), schema_migration_count);
+	ck_assert_int_eq(statedir_number("PRAGMA user_version"), schema_migrations_count);
 }
 END_TEST
 

@@ -162,7 +162,8 @@ START_TEST(the_file_carries_our_mark_and_the_number_of_migrations)
 	journal_close(journal);
 	journal = NULL;
 	ck_assert_int_eq(statedir_number("PRAGMA application_id"), 0x726f6c6c);
-	ck_assert_int_eq(statedir_number("PRAGMA user_version"), (long long)schema_migration_count);
+	ck_assert_int_eq(statedir_number("PRAGMA user_version"),
+	                 (long long)schema_migrations_count);
 }
 END_TEST
 
