@@ -149,7 +149,7 @@ $(B)/schema/openapi.c: $(srcdir)/$(OPENAPI) $(srcdir)/schema/embed
 
 $(B)/version.c: FORCE
 	@mkdir -p $(@D)
-	@printf 'extern const char rollcall_version[];\nconst char rollcall_version[] = "%s";\n' "$$(cd $(srcdir) && sh tests/lint/version)" >$@.new
+	@printf 'extern const char rollcall_version[];\nconst char rollcall_version[] = "%s";\n' "$$(cd $(srcdir) && sh debian/version)" >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 # What --sysconfdir and --localstatedir decide in the daemon.
@@ -171,7 +171,7 @@ $(B)/rollcalld: $(B)/daemon/main/main.o $(LIB)
 # --- client: nothing of daemon/ ---------------------------------------------
 $(B)/client/version.c: FORCE
 	@mkdir -p $(@D)
-	@printf '#include "lib/base/version.h"\nconst char client_version_text[] = "%s";\n' "$$(cd $(srcdir) && sh tests/lint/version)" >$@.new
+	@printf '#include "lib/base/version.h"\nconst char client_version_text[] = "%s";\n' "$$(cd $(srcdir) && sh debian/version)" >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 $(B)/client/version.o: $(B)/client/version.c
 	$(Q)$(COMPILE_CLIENT) -c -o $@ $<
@@ -282,8 +282,8 @@ $(PRELOADS): $(B)/%.so: $(srcdir)/tests/lib/%.c $(B)/.flags
 -include $(ALL_SRCS:%.c=$(B)/%.d)
 .PRECIOUS: $(B)/%.o $(B)/%.c
 
-# Any finding is a failure; what to ignore is in tests/lint/tsan.supp, with the reason.
-export TSAN_OPTIONS = suppressions=$(abspath $(srcdir)/tests/lint/tsan.supp)
+# Any finding is a failure; what to ignore is in tests/lib/tsan.supp, with the reason.
+export TSAN_OPTIONS = suppressions=$(abspath $(srcdir)/tests/lib/tsan.supp)
 export ASAN_OPTIONS = detect_stack_use_after_return=1
 export UBSAN_OPTIONS = print_stacktrace=1
 export CK_DEFAULT_TIMEOUT = $(if $(SAN)$(COVERAGE),120,60)
@@ -457,11 +457,11 @@ uninstall:
 
 # What git has, plus configure and the version, so that users need no autoconf.
 dist:
-	$(Q)sh $(srcdir)/tests/lint/dist $(srcdir)
+	$(Q)sh $(srcdir)/debian/dist $(srcdir)
 
 clean:
 	rm -rf build compile_commands.json tags
 distclean: clean
 	rm -rf config.mk config.status config.log configure configure~ aclocal.m4 autom4te.cache
 help:
-	@cat $(srcdir)/tests/lint/help
+	@cat $(srcdir)/docs/make.txt
