@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "http/connection.h"
 
-#include "http/loop.h"
+#include "http/internal.h"
+#include "metrics/metrics.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 bool connection_has_begun(const struct connection *connection)
 {
@@ -53,6 +58,39 @@ void connection_describe(struct connection *connection, const struct sockaddr_st
 		(void)getsockopt(connection->fd, SOL_SOCKET, SO_PEERCRED, &who, &len);
 		(void)snprintf(out, size, "unix:uid=%u", who.uid);
 	}
+}
+
+int connection_see_once(struct connection *connection, uint32_t events)
+{
+	struct epoll_event event = {.events = events | EPOLLONESHOT, .data.ptr = connection};
+	int op = connection->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+
+	if (connection->awaited == events)
+		return 0;
+	if (epoll_ctl(connection->loop->epoll_fd, op, connection->fd, &event) < 0)
+		return -errno;
+	connection->watched = true;
+	connection->awaited = events;
+	return 0;
+}
+
+void connection_watch_hangup(struct connection *connection)
+{
+	/* Without memory it is noticed later: when its time is over. */
+	(void)!connection_see_once(connection, EPOLLRDHUP);
+}
+
+void connection_end(struct connection *connection)
+{
+	struct loop *loop = connection->loop;
+
+	if (connection->lane == LANE_LINGER)
+		(void)close(connection->fd);
+	lanes_leave(&loop->lanes, connection);
+	loop->connections--;
+	metrics_move(METRIC_CONNECTIONS, -1);
+	peers_leave(&loop->http->peers, &connection->peer);
+	free(connection);
 }
 
 void lanes_enter(struct lanes *lanes, struct connection *connection, enum lane lane,

@@ -82,6 +82,15 @@ struct lanes {
 bool connection_has_begun(const struct connection *connection);
 /** From now on it may be closed in favour of a new one, or no longer: see peers.h. */
 void connection_silence(struct connection *connection, enum silence silence);
+/**
+ * Sees the next of these events, and no more, of a socket that libmicrohttpd may wait for too.
+ * @return 0; the error of epoll_ctl()
+ */
+int connection_see_once(struct connection *connection, uint32_t events) MUST_USE;
+/** Sees, once, when the peer hangs up. */
+void connection_watch_hangup(struct connection *connection);
+/** Frees @p connection, which libmicrohttpd has closed or never had. */
+void connection_end(struct connection *connection);
 /** Writes who the peer is into peer_text. */
 void connection_describe(struct connection *connection, const struct sockaddr_storage *address);
 

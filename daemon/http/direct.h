@@ -8,15 +8,7 @@
  */
 #pragma once
 
-#include <stdarg.h>
-
 struct exchange;
 
 /** Sends exchange->response and ends the sending side: what libmicrohttpd sends later is lost. */
 void direct_send(struct exchange *exchange);
-/**
- * Libmicrohttpd's log. It has a line before each error that libmicrohttpd answers itself, which is
- * when the answer can still be sent in its place.
- * @param cls  the loop
- */
-void direct_take_log(void *cls, const char *format, va_list args);

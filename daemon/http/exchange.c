@@ -2,10 +2,9 @@
 #include "http/exchange.h"
 
 #include "base/clock.h"
-#include "http/connection.h"
 #include "http/direct.h"
 #include "http/head.h"
-#include "http/loop.h"
+#include "http/internal.h"
 #include "metrics/metrics.h"
 
 #include <inttypes.h>
@@ -140,7 +139,7 @@ static enum MHD_Result answer(struct exchange *exchange)
 	 */
 	if (exchange->loop->stopping || exchange->guard.chunked)
 		response->close = true;
-	if (reply_queue(exchange) < 0)
+	if (reply_queue(exchange, exchange_read) < 0)
 		return MHD_NO;
 	exchange->state = EXCHANGE_ANSWERED;
 	move(exchange, LANE_REPLY);
@@ -173,6 +172,39 @@ void exchange_refuse_directly(struct exchange *exchange, enum guard_verdict verd
 	metrics_request(exchange->response.status);
 	exchange->state = EXCHANGE_ANSWERED;
 	direct_send(exchange);
+}
+
+/* Its head is complete, but has not been handed over. */
+static bool is_failing(const struct exchange *exchange)
+{
+	return exchange->state == EXCHANGE_BEGUN &&
+	       MHD_get_connection_info(exchange->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE) !=
+	               NULL;
+}
+
+static struct exchange *find_failing(const struct loop *loop)
+{
+	struct connection *connection = loop->lanes.lane[LANE_REQUEST].last;
+
+	for (; connection != NULL; connection = connection->previous)
+		if (connection->exchange != NULL && is_failing(connection->exchange))
+			return connection->exchange;
+	return NULL;
+}
+
+void exchange_take_log(void *cls, const char *format, va_list args)
+{
+	static const struct str error = STR("Error processing request (HTTP response code is %u ");
+	struct loop *loop = cls;
+
+	if (strncmp(format, error.data, error.len) != 0)
+		return;
+	unsigned status = va_arg(args, unsigned);
+	struct exchange *exchange = find_failing(loop);
+	if (exchange != NULL)
+		exchange_refuse_directly(exchange, status == 431   ? GUARD_TOO_LARGE
+		                                   : status == 413 ? GUARD_LENGTH_HUGE
+		                                                   : GUARD_LENGTH);
 }
 
 static enum MHD_Result refuse_long(struct exchange *exchange)
@@ -267,7 +299,7 @@ static void watch(struct exchange *exchange)
 	connection->watching = exchange;
 	timers_arm(&loop->timers, &exchange->timer,
 	           over ? loop->now_ms : exchange->request.park_until_ms);
-	loop_watch_hangup(loop, connection);
+	connection_watch_hangup(connection);
 }
 
 /* It may have been woken already: the loop will see that after this pass. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "http/head.h"
 
-#include "http/exchange.h"
+#include "http/internal.h"
 
 #include <microhttpd.h>
 #include <string.h>

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/thread.h"
+#include "http/internal.h"
 #include "http/loop.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "http/intake.h"
 
-#include "http/loop.h"
+#include "http/internal.h"
 #include "metrics/metrics.h"
 
 #include <errno.h>
@@ -43,7 +43,7 @@ bool intake_pass_on(struct loop *loop, struct connection *connection, struct sid
 	/* It has closed the socket and, if it had told of the start, told of the end too. */
 	if (loop->adding != NULL) {
 		loop->adding = NULL;
-		loop_end(loop, connection);
+		connection_end(connection);
 	}
 	return false;
 }
@@ -54,13 +54,13 @@ void intake_sort(struct loop *loop, struct connection *connection)
 	ssize_t n = recv(connection->fd, text, sizeof(text), MSG_PEEK | MSG_DONTWAIT);
 	bool silent = n < 0 && (errno == EAGAIN || errno == EINTR);
 
-	if (silent && loop_see_once(loop, connection, EPOLLIN | EPOLLRDHUP) == 0) {
+	if (silent && connection_see_once(connection, EPOLLIN | EPOLLRDHUP) == 0) {
 		connection_silence(connection, SILENT_NEW);
 		return;
 	}
 	bool waits = n > 0 && will_wait(text, (size_t)n);
 	if (intake_pass_on(loop, connection, &loop->side[waits ? SIDE_WAITERS : SIDE_ASKERS]))
-		loop_watch_hangup(loop, connection);
+		connection_watch_hangup(connection);
 }
 
 /* Takes @p fd in any case: keeps it, or closes it at a limit or without memory. */

@@ -3,10 +3,10 @@
 
 #include "base/clock.h"
 #include "base/thread.h"
-#include "http/direct.h"
 #include "http/exchange.h"
 #include "http/head.h"
 #include "http/intake.h"
+#include "http/internal.h"
 #include "metrics/metrics.h"
 
 #include <errno.h>
@@ -44,17 +44,6 @@ static void shut(struct loop *loop, struct connection *connection)
 	(void)shutdown(connection->fd, SHUT_RDWR); /* the peer may have left already */
 }
 
-void loop_end(struct loop *loop, struct connection *connection)
-{
-	if (connection->lane == LANE_LINGER)
-		(void)close(connection->fd);
-	lanes_leave(&loop->lanes, connection);
-	loop->connections--;
-	metrics_move(METRIC_CONNECTIONS, -1);
-	peers_leave(&loop->http->peers, &connection->peer);
-	free(connection);
-}
-
 static int unread_bytes(const struct connection *connection)
 {
 	int unread = 0;
@@ -87,7 +76,7 @@ static bool linger(struct loop *loop, struct connection *connection)
 	return true;
 }
 
-static void drain(struct loop *loop, struct connection *connection)
+static void drain(struct connection *connection)
 {
 	static const unsigned times = 8; /* then others have their turn */
 	char sink[16384];
@@ -98,7 +87,7 @@ static void drain(struct loop *loop, struct connection *connection)
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
 		if (n <= 0) {
-			loop_end(loop, connection);
+			connection_end(connection);
 			return;
 		}
 	}
@@ -123,7 +112,7 @@ static void notice_connection(void *cls, struct MHD_Connection *mhd, void **cont
 	if (connection->exchange != NULL)
 		exchange_forgotten(connection->exchange);
 	if (!linger(loop, connection))
-		loop_end(loop, connection);
+		connection_end(connection);
 	*context = NULL;
 }
 
@@ -135,39 +124,19 @@ static bool is_listener(const struct http *http, const void *pointer)
 	return offset < sizeof(http->listener);
 }
 
-int loop_see_once(struct loop *loop, struct connection *connection, uint32_t events)
-{
-	struct epoll_event event = {.events = events | EPOLLONESHOT, .data.ptr = connection};
-	int op = connection->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-
-	if (connection->awaited == events)
-		return 0;
-	if (epoll_ctl(loop->epoll_fd, op, connection->fd, &event) < 0)
-		return -errno;
-	connection->watched = true;
-	connection->awaited = events;
-	return 0;
-}
-
-void loop_watch_hangup(struct loop *loop, struct connection *connection)
-{
-	/* Without memory it is noticed later: when its time is over. */
-	(void)!loop_see_once(loop, connection, EPOLLRDHUP);
-}
-
 /*
  * The peer sends no more. Once libmicrohttpd has read all that came before, it is made to see the
  * end: that takes nothing away, but makes the socket ready once more. While it has not, it reads on
  * in this pass, unless it waits for something else; then it looks again by itself.
  */
-static void see_end(struct loop *loop, struct connection *connection)
+static void see_end(struct connection *connection)
 {
 	int unread = unread_bytes(connection);
 
 	if (unread == 0)
 		(void)shutdown(connection->fd, SHUT_RD);
 	else if (unread != connection->unread)
-		loop_watch_hangup(loop, connection);
+		connection_watch_hangup(connection);
 	connection->unread = unread;
 }
 
@@ -175,7 +144,7 @@ static void see_connection(struct loop *loop, struct connection *connection, uin
 {
 	CHECK_MAGIC(connection, connection);
 	if (connection->lane == LANE_LINGER) {
-		drain(loop, connection);
+		drain(connection);
 		return;
 	}
 	connection->awaited = 0;
@@ -188,11 +157,11 @@ static void see_connection(struct loop *loop, struct connection *connection, uin
 	connection_silence(connection, NOT_SILENT);
 	connection->side->due = true;
 	if ((events & HANGUP) == 0)
-		loop_watch_hangup(loop, connection);
+		connection_watch_hangup(connection);
 	else if (connection->watching != NULL)
 		exchange_expire(connection->watching, true);
 	else
-		see_end(loop, connection);
+		see_end(connection);
 }
 
 static void dispatch(struct loop *loop, const struct epoll_event *event)
@@ -238,11 +207,11 @@ static void settle(struct loop *loop, struct connection *connection)
 {
 	if (connection->side != NULL &&
 	    connection_has_begun(connection)) { /* or ended: that counts as a byte */
-		loop_watch_hangup(loop, connection);
+		connection_watch_hangup(connection);
 		lanes_move(&loop->lanes, connection, LANE_REQUEST, loop->now_ms);
 		return;
 	}
-	if (loop_see_once(loop, connection, EPOLLIN | EPOLLRDHUP) < 0) {
+	if (connection_see_once(connection, EPOLLIN | EPOLLRDHUP) < 0) {
 		shut(loop, connection);
 		return;
 	}
@@ -277,7 +246,7 @@ static void end_lingering(struct loop *loop, int64_t most_ms)
 
 	while ((connection = lanes_overdue(&loop->lanes, LANE_LINGER, most_ms, loop->now_ms)) !=
 	       NULL)
-		loop_end(loop, connection);
+		connection_end(connection);
 }
 
 static void check_deadlines(struct loop *loop)
@@ -451,13 +420,6 @@ static void loop_main(void *arg)
 	progress_remove(&loop->progress);
 }
 
-void loop_wake(struct loop *loop)
-{
-	uint64_t one = 1;
-
-	(void)!write(loop->wake_fd, &one, sizeof(one)); /* fails only when it is ready anyway */
-}
-
 /* The raw target is what we work on: see exchange_begin(). */
 static size_t leave_escaped(void *cls, struct MHD_Connection *mhd, char *text)
 {
@@ -483,7 +445,7 @@ static int start_side(struct loop *loop, struct side *side)
 
 	side->mhd = MHD_start_daemon(
 		flags, 0, NULL, NULL, exchange_handle, loop, MHD_OPTION_EXTERNAL_LOGGER,
-		direct_take_log, loop, MHD_OPTION_URI_LOG_CALLBACK, exchange_begin, loop,
+		exchange_take_log, loop, MHD_OPTION_URI_LOG_CALLBACK, exchange_begin, loop,
 		MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL, MHD_OPTION_NOTIFY_COMPLETED,
 		exchange_completed, loop, MHD_OPTION_NOTIFY_CONNECTION, notice_connection, loop,
 		MHD_OPTION_CONNECTION_LIMIT, UINT_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,

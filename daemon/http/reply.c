@@ -2,8 +2,7 @@
 #include "http/reply.h"
 
 #include "api/api.h"
-#include "http/exchange.h"
-#include "http/loop.h"
+#include "http/internal.h"
 
 #include <errno.h>
 #include <microhttpd.h>
@@ -69,12 +68,12 @@ static struct MHD_Response *make(const struct api_response *response, struct str
 	return mhd;
 }
 
-static struct MHD_Response *make_stream(struct exchange *exchange)
+static struct MHD_Response *make_stream(struct exchange *exchange, MHD_ContentReaderCallback read)
 {
 	uint64_t length = exchange->response.stream->length;
 	struct MHD_Response *mhd = MHD_create_response_from_callback(
 		length > 0 ? length : MHD_SIZE_UNKNOWN, length > 0 ? SLICE_BLOCK : STREAM_BLOCK,
-		exchange_read, exchange, NULL);
+		read, exchange, NULL);
 
 	/*
 	 * libmicrohttpd sends the last chunk even to HEAD. Without chunks it leaves an unknown
@@ -145,7 +144,7 @@ static struct MHD_Response *prepare(struct exchange *exchange, struct str body)
 	return mhd;
 }
 
-int reply_queue(struct exchange *exchange)
+int reply_queue(struct exchange *exchange, MHD_ContentReaderCallback read)
 {
 	const struct api_response *response = &exchange->response;
 	struct replies *replies = &exchange->loop->replies;
@@ -158,7 +157,7 @@ int reply_queue(struct exchange *exchange)
 
 	if (response->revision > replies->revision)
 		replies->revision = response->revision;
-	struct MHD_Response *mhd = streams ? make_stream(exchange)
+	struct MHD_Response *mhd = streams ? make_stream(exchange, read)
 	                           : once  ? make(response, body)
 	                                   : prepare(exchange, body);
 	if (mhd == NULL)

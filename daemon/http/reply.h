@@ -9,6 +9,7 @@
 
 #include "base/attr.h"
 
+#include <microhttpd.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -40,8 +41,13 @@ struct replies {
 	uint64_t revision; /* the latest seen */
 };
 
-/** Queues exchange->response on its connection. @return 0 or -ENOMEM */
-int reply_queue(struct exchange *exchange) MUST_USE;
+/**
+ * Queues exchange->response on its connection.
+ * @param read  returns the next bytes of a response that is a stream; its first argument is @p
+ * exchange
+ * @return 0 or -ENOMEM
+ */
+int reply_queue(struct exchange *exchange, MHD_ContentReaderCallback read) MUST_USE;
 /** Drops what was prepared before the latest revision: no answer says that any more. */
 void replies_sweep(struct replies *replies);
 void replies_clear(struct replies *replies);

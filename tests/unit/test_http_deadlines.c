@@ -3,7 +3,7 @@
 #include "http_time.h"
 #include "suite.h"
 
-#include "http/loop.h"
+#include "http/internal.h"
 #include "metrics/metrics.h"
 
 static void set_up(void)

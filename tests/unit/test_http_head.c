@@ -5,7 +5,7 @@
 #include "suite.h"
 
 #include "http/head.h"
-#include "http/loop.h"
+#include "http/internal.h"
 #include "metrics/metrics.h"
 
 #include <semaphore.h>

@@ -3,8 +3,7 @@
 #include "http_time.h"
 #include "suite.h"
 
-#include "http/exchange.h"
-#include "http/loop.h"
+#include "http/internal.h"
 #include "metrics/metrics.h"
 
 #define WAITING "GET /stream HTTP/1.1\r\n" HOST "Accept: text/event-stream\r\n\r\n"
