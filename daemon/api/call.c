@@ -21,8 +21,7 @@ bool call_query(struct call *call, const struct query_rule *rules, size_t count)
 	        r == -EMSGSIZE ? PROBLEM_TARGET_TOO_LONG
 	        : r == -ENOENT ? PROBLEM_UNKNOWN_PARAMETER
 	                       : PROBLEM_INVALID_PARAMETER,
-	        "'%.*s' %s", (int)(error.name.len < 100 ? error.name.len : 100), error.name.data,
-	        error.what);
+	        "'%.*s' %s", STR_SHOWN(error.name, 100), error.what);
 	return false;
 }
 
@@ -66,7 +65,7 @@ bool call_number(struct call *call, const struct query_rule *rules, unsigned rul
 		return true;
 	problem(call->response, PROBLEM_INVALID_PARAMETER,
 	        "%s must be a whole number from %" PRIu64 " to %" PRIu64 ", not '%.*s'",
-	        rules[rule].name, least, most, (int)(text.len < 40 ? text.len : 40), text.data);
+	        rules[rule].name, least, most, STR_SHOWN(text, 40));
 	return false;
 }
 
@@ -107,7 +106,7 @@ bool call_body_is_json(struct call *call)
 	problem(call->response, PROBLEM_UNSUPPORTED_MEDIA_TYPE,
 	        "the body must be sent with Content-Type: application/json, not '%.*s' (with curl: "
 	        "-H 'Content-Type: application/json')",
-	        (int)(type.len < 80 ? type.len : 80), type.len > 0 ? type.data : "");
+	        STR_SHOWN(type, 80));
 	return false;
 }
 

@@ -22,12 +22,7 @@ static bool next_element(struct str *list, char separator, struct str *ret_eleme
 {
 	if (list->len == 0)
 		return false;
-	const char *end = memchr(list->data, separator, list->len);
-	size_t len = end != NULL ? (size_t)(end - list->data) : list->len;
-
-	*ret_element = trim((struct str){list->data, len});
-	list->data += len + (end != NULL);
-	list->len -= len + (end != NULL);
+	*ret_element = trim(str_cut(list, separator));
 	return true;
 }
 
@@ -90,8 +85,7 @@ bool call_wants_text(struct call *call, const struct query_item *format, bool *r
 	if (*ret || str_equal(word, STR("json")))
 		return true;
 	problem(call->response, PROBLEM_INVALID_PARAMETER,
-	        "format must be 'json' or 'text', not '%.*s'", (int)(word.len < 40 ? word.len : 40),
-	        word.data);
+	        "format must be 'json' or 'text', not '%.*s'", STR_SHOWN(word, 40));
 	return false;
 }
 

@@ -29,13 +29,6 @@ static uint64_t hash_filter(const struct meta_filter *filter)
 	return hash;
 }
 
-static void put(char **at, struct str text)
-{
-	memcpy(*at, text.data, text.len);
-	(*at)[text.len] = '\0';
-	*at += text.len + 1;
-}
-
 /* Does the view's packed filter (as in instance metadata) say the same, in the same order? */
 static bool is_of(const struct view *view, const struct meta_filter *filter, uint64_t hash)
 {
@@ -82,8 +75,8 @@ static struct view *view_new(const struct service *service, const struct meta_fi
 	view->hash = hash;
 	view->filter = (struct str){at, text};
 	for (size_t i = 0; i < filter->count; i++) {
-		put(&at, filter->pair[i].key);
-		put(&at, filter->pair[i].value);
+		(void)str_copy_with_nul(&at, filter->pair[i].key);
+		(void)str_copy_with_nul(&at, filter->pair[i].value);
 	}
 	for (uint32_t i = 0; i < healthy; i++) {
 		if (!meta_filter_matches(filter, &service->healthy[i]->value))

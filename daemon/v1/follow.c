@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define PAGE_EVENTS 1000
 #define ALL_ASPECTS ((1u << WATCH_ASPECTS) - 1)
@@ -216,16 +215,6 @@ static const struct stream_kind follow_kind = {
 	.free = follow_free,
 };
 
-static struct str copy_to(char **end, struct str text)
-{
-	struct str copy = {*end, text.len};
-
-	if (text.len > 0)
-		memcpy(*end, text.data, text.len);
-	*end += text.len;
-	return copy;
-}
-
 enum api_result follow_answer(struct call *call, const struct events_query *query,
                               const struct history *first, struct buf *page)
 {
@@ -241,8 +230,8 @@ enum api_result follow_answer(struct call *call, const struct events_query *quer
 	}
 	char *end = follow->memory;
 	follow->history = *first;
-	follow->history.query.service = copy_to(&end, log->service);
-	follow->history.query.id = copy_to(&end, log->id);
+	follow->history.query.service = str_copy_to(&end, log->service);
+	follow->history.query.id = str_copy_to(&end, log->id);
 	follow->history.out = &follow->live.stream.page;
 	follow->history.done = wake;
 	follow->history.admit = admit;

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 struct entry {
 	struct str key;
@@ -19,17 +18,8 @@ static int compare_keys(const void *a, const void *b)
 {
 	const struct entry *x = a;
 	const struct entry *y = b;
-	size_t len = x->key.len < y->key.len ? x->key.len : y->key.len;
-	int order = len > 0 ? memcmp(x->key.data, y->key.data, len) : 0;
 
-	return order != 0 ? order : (x->key.len > y->key.len) - (x->key.len < y->key.len);
-}
-
-static char *append(char *out, struct str text)
-{
-	memcpy(out, text.data, text.len);
-	out[text.len] = '\0';
-	return out + text.len + 1;
+	return str_compare(x->key, y->key);
 }
 
 /** Lists the entries, which are jansson's own strings. @return how many, or -EINVAL (refused) */
@@ -81,8 +71,10 @@ static char *read_metadata(struct fields *fields, char *memory, struct instance 
 		return memory;
 	qsort(entry, (size_t)count, sizeof(entry[0]), compare_keys);
 	char *end = memory;
-	for (int i = 0; i < count; i++)
-		end = append(append(end, entry[i].key), entry[i].value);
+	for (int i = 0; i < count; i++) {
+		(void)str_copy_with_nul(&end, entry[i].key);
+		(void)str_copy_with_nul(&end, entry[i].value);
+	}
 	instance->metadata = (struct str){memory, (size_t)(end - memory)};
 	instance->metadata_count = (uint16_t)count;
 	return end;
@@ -99,8 +91,8 @@ static char *read_host(struct fields *fields, char *memory, struct instance *ins
 		field_error(fields->errors, STR("host"), "host %s, not '%.64s'", fault, host.data);
 		return memory;
 	}
-	instance->host = (struct str){memory, host.len};
-	return append(memory, host);
+	instance->host = str_copy_with_nul(&memory, host);
+	return memory;
 }
 
 /** "healthy" or "draining". @return is it there and right? */
@@ -189,13 +181,11 @@ int intent_from_json(struct str body, char *memory, struct intent *ret_intent,
 		field_error(errors, STR("for_ms"), "for_ms goes with 'draining' only");
 	if (fields_string(&fields, "reason", &reason, FIELD_OPTIONAL)) {
 		if (valid_text(reason, REASON_MAX))
-			read.reason = (struct str){memory, reason.len};
+			read.reason = str_copy_with_nul(&memory, reason);
 		else
 			field_error(errors, STR("reason"),
 			            "reason must be at most %d bytes without control characters",
 			            REASON_MAX);
-		if (read.reason.data != NULL)
-			(void)append(memory, reason);
 	}
 	r = fields_close(&fields);
 	if (r < 0)

@@ -6,7 +6,6 @@
 #include "v1/travel.h"
 
 #include <errno.h>
-#include <string.h>
 
 #define INDEX_TRIES 4 /* an index may be outdated again by the time it is built */
 
@@ -47,13 +46,8 @@ struct wish {
 static bool read_excluded(struct call *call, struct str list, struct pick *pick)
 {
 	while (list.len > 0) {
-		const char *comma = memchr(list.data, ',', list.len);
-		struct query_item id = {.raw = {list.data, list.len}};
+		struct query_item id = {.raw = str_cut(&list, ',')};
 
-		if (comma != NULL)
-			id.raw.len = (size_t)(comma - list.data);
-		list.data += id.raw.len + (comma != NULL);
-		list.len -= id.raw.len + (comma != NULL);
 		if (id.raw.len == 0)
 			continue;
 		if (pick->exclude_count == PICK_EXCLUDE_MAX) {
@@ -83,7 +77,7 @@ static bool read_strategy(struct call *call, struct pick *pick)
 			        "strategy must be round_robin, weighted_round_robin, "
 			        "consistent_hash, "
 			        "random or least_loaded, not '%.*s'",
-			        (int)(name.len < 40 ? name.len : 40), name.data);
+			        STR_SHOWN(name, 40));
 			return false;
 		}
 	}

@@ -10,7 +10,6 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 #define ALL_STATUSES ((1u << STATUS_COUNT) - 1)
 
@@ -18,9 +17,8 @@ bool call_statuses(struct call *call, struct str text, unsigned *ret_statuses)
 {
 	unsigned statuses = 0;
 
-	while (true) {
-		const char *comma = text.len > 0 ? memchr(text.data, ',', text.len) : NULL;
-		struct str word = {text.data, comma ? (size_t)(comma - text.data) : text.len};
+	do {
+		struct str word = str_cut(&text, ',');
 		enum status status;
 
 		if (str_equal(word, STR("any"))) {
@@ -31,13 +29,10 @@ bool call_statuses(struct call *call, struct str text, unsigned *ret_statuses)
 			problem(call->response, PROBLEM_INVALID_PARAMETER,
 			        "status must be any or a list of healthy, unhealthy and draining, "
 			        "not '%.*s'",
-			        (int)(word.len < 40 ? word.len : 40), word.len ? word.data : "");
+			        STR_SHOWN(word, 40));
 			return false;
 		}
-		if (comma == NULL)
-			break;
-		text = (struct str){comma + 1, text.len - word.len - 1};
-	}
+	} while (text.data != NULL);
 	*ret_statuses = statuses;
 	return true;
 }
@@ -70,26 +65,20 @@ bool call_meta_filter(struct call *call, unsigned rule, struct meta_filter *ret)
 	return true;
 }
 
-/** As much of a wrong name as is worth showing. */
-static int shown(struct str name)
-{
-	return (int)(name.len < 80 ? name.len : 80);
-}
-
 bool call_path_is_valid(struct call *call)
 {
 	if (!valid_service_name(path_service(call))) {
 		problem(call->response, PROBLEM_INVALID_SERVICE,
 		        "a service name is 1-%d of A-Z a-z 0-9 . _ - and starts with a letter or "
 		        "digit, not '%.*s'",
-		        SERVICE_NAME_MAX, shown(path_service(call)), path_service(call).data);
+		        SERVICE_NAME_MAX, STR_SHOWN(path_service(call), 80));
 		return false;
 	}
 	if (path_id(call).data != NULL && !valid_instance_id(path_id(call))) {
 		problem(call->response, PROBLEM_INVALID_ID,
 		        "an instance id is 1-%d printable ASCII characters without space, not "
 		        "'%.*s'",
-		        INSTANCE_ID_MAX, shown(path_id(call)), path_id(call).data);
+		        INSTANCE_ID_MAX, STR_SHOWN(path_id(call), 80));
 		return false;
 	}
 	return true;
@@ -112,7 +101,7 @@ void call_refuse(struct call *call, int error)
 		        "'%.*s' of service '%.*s' is not registered, or has changed since it was "
 		        "as If-Match says: %.*s",
 		        (int)path_id(call).len, path_id(call).data, (int)path_service(call).len,
-		        path_service(call).data, shown(if_match(call)), if_match(call).data);
+		        path_service(call).data, STR_SHOWN(if_match(call), 80));
 	else
 		problem_errno(call->response, error);
 }
@@ -132,7 +121,7 @@ bool call_conditions(struct call *call, struct command *command)
 		return true;
 	problem(call->response, PROBLEM_INVALID_CONDITION,
 	        "If-Match must be the instance's revision in double quotes, or *, not '%.*s'",
-	        (int)(tag.len < 80 ? tag.len : 80), tag.data);
+	        STR_SHOWN(tag, 80));
 	return false;
 }
 

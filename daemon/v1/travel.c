@@ -24,7 +24,7 @@ bool travel_moment(struct call *call, const char *name, const struct query_item 
 		return true;
 	problem(call->response, PROBLEM_INVALID_PARAMETER,
 	        "%s must be a revision or a time such as 2026-11-23T18:41:28Z, not '%.*s'", name,
-	        (int)(text.len < 40 ? text.len : 40), text.len > 0 ? text.data : "");
+	        STR_SHOWN(text, 40));
 	return false;
 }
 

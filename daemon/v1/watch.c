@@ -392,16 +392,6 @@ static bool read_query(struct call *call, unsigned *ret_statuses, struct meta_fi
 	       (call_text(call, item, &text) && call_statuses(call, text, ret_statuses));
 }
 
-static struct str copy_to(char **end, struct str text)
-{
-	struct str copy = {*end, text.len};
-
-	if (text.len > 0)
-		memcpy(*end, text.data, text.len);
-	*end += text.len;
-	return copy;
-}
-
 static struct view *view_new(const struct call *call, const struct meta_filter *filter)
 {
 	size_t bytes = path_service(call).len;
@@ -412,11 +402,11 @@ static struct view *view_new(const struct call *call, const struct meta_filter *
 	if (view == NULL)
 		return NULL;
 	char *end = view->memory;
-	view->service = copy_to(&end, path_service(call));
+	view->service = str_copy_to(&end, path_service(call));
 	view->filter.count = filter->count;
 	for (size_t i = 0; i < filter->count; i++) {
-		view->filter.pair[i].key = copy_to(&end, filter->pair[i].key);
-		view->filter.pair[i].value = copy_to(&end, filter->pair[i].value);
+		view->filter.pair[i].key = str_copy_to(&end, filter->pair[i].key);
+		view->filter.pair[i].value = str_copy_to(&end, filter->pair[i].value);
 	}
 	return view;
 }
