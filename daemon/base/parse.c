@@ -38,7 +38,7 @@ int parse_u64(struct str text, uint64_t least, uint64_t most, uint64_t *ret_valu
 	return 0;
 }
 
-static int hex_value(char c)
+int parse_hex_digit(char c)
 {
 	if (is_digit(c))
 		return c - '0';
@@ -59,8 +59,8 @@ long parse_percent(struct str text, char *out, size_t size)
 		if (c == '%') {
 			if (text.len - i < 3)
 				return -EINVAL;
-			int high = hex_value(text.data[i + 1]);
-			int low = hex_value(text.data[i + 2]);
+			int high = parse_hex_digit(text.data[i + 1]);
+			int low = parse_hex_digit(text.data[i + 2]);
 			if (high < 0 || low < 0)
 				return -EINVAL;
 			c = (char)(high * 16 + low);
@@ -312,7 +312,7 @@ static bool is_number(struct str label)
 	bool hex = label.len >= 2 && label.data[0] == '0' && (label.data[1] | 0x20) == 'x';
 
 	for (size_t i = hex ? 2 : 0; i < label.len; i++)
-		if (!is_digit(label.data[i]) && (!hex || hex_value(label.data[i]) < 0))
+		if (!is_digit(label.data[i]) && (!hex || parse_hex_digit(label.data[i]) < 0))
 			return false;
 	return true;
 }

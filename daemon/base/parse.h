@@ -14,6 +14,9 @@
  * least..most) */
 int parse_u64(struct str text, uint64_t least, uint64_t most, uint64_t *ret_value) MUST_USE;
 
+/** The value of a hexadecimal digit in either case; -1 for all other characters. */
+int parse_hex_digit(char c);
+
 /**
  * Percent-decodes one path segment or query part into @p out (which may be text.data itself when
  * writable).

@@ -2,6 +2,7 @@
 #include "http/guard.h"
 
 #include "base/check.h"
+#include "base/parse.h"
 
 #include <string.h>
 #include <strings.h>
@@ -190,14 +191,6 @@ enum guard_verdict guard_end(struct guard *guard, const char *end)
 	return guard->fault;
 }
 
-static int hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static enum guard_verdict check_characters(struct str target)
 {
 	for (size_t i = 0; i < target.len; i++) {
@@ -209,8 +202,8 @@ static enum guard_verdict check_characters(struct str target)
 			return GUARD_TARGET;
 		if (target.len - i < 3)
 			return GUARD_TARGET_ESCAPE;
-		int high = hex(target.data[i + 1]);
-		int low = hex(target.data[i + 2]);
+		int high = parse_hex_digit(target.data[i + 1]);
+		int low = parse_hex_digit(target.data[i + 2]);
 		if (high < 0 || low < 0 || high + low == 0)
 			return GUARD_TARGET_ESCAPE;
 	}

@@ -40,14 +40,6 @@ static bool accept(struct batch *batch, char c)
 	return true;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /** Four hex digits at @p at. @return -1 when they are not */
 static int hex4(struct str text, size_t at)
 {
@@ -56,7 +48,7 @@ static int hex4(struct str text, size_t at)
 	if (at + 4 > text.len)
 		return -1;
 	for (size_t i = at; i < at + 4; i++) {
-		int digit = hex_digit(text.data[i]);
+		int digit = parse_hex_digit(text.data[i]);
 
 		if (digit < 0)
 			return -1;
