@@ -127,10 +127,13 @@ void problem_render(struct api_response *response, const struct refusal *refusal
 	buf_put(out, "}\n");
 }
 
-static void refuse(struct api_response *response, enum problem code, struct str detail,
-                   struct str members)
+static void PRINTF_LIKE(4, 0) refuse(struct api_response *response, enum problem code,
+                                     struct str members, const char *format, va_list args)
 {
-	const struct refusal refusal = {&problem_codes[code], detail, members};
+	char text[DETAIL_SIZE];
+	int len = vsnprintf(text, sizeof(text), format, args);
+	const struct refusal refusal = {&problem_codes[code], presentable(text, sizeof(text), len),
+	                                members};
 
 	drop_answer(response);
 	response->status = refusal.code->status;
@@ -146,19 +149,16 @@ static void refuse(struct api_response *response, enum problem code, struct str 
 
 void problem(struct api_response *response, enum problem code, const char *format, ...)
 {
-	char text[DETAIL_SIZE];
 	va_list args;
 
 	va_start(args, format);
-	int len = vsnprintf(text, sizeof(text), format, args);
+	refuse(response, code, (struct str){NULL, 0}, format, args);
 	va_end(args);
-	refuse(response, code, presentable(text, sizeof(text), len), (struct str){NULL, 0});
 }
 
 void problem_with(struct api_response *response, enum problem code, const struct buf *members,
                   const char *format, ...)
 {
-	char text[DETAIL_SIZE];
 	va_list args;
 
 	if (buf_error(members) < 0) {
@@ -166,24 +166,20 @@ void problem_with(struct api_response *response, enum problem code, const struct
 		return;
 	}
 	va_start(args, format);
-	int len = vsnprintf(text, sizeof(text), format, args);
+	refuse(response, code, (struct str){members->data, members->len}, format, args);
 	va_end(args);
-	refuse(response, code, presentable(text, sizeof(text), len),
-	       (struct str){members->data, members->len});
 }
 
 void api_problem(const struct api_request *request, struct api_response *response,
                  enum problem code, const char *format, ...)
 {
-	char text[DETAIL_SIZE];
 	va_list args;
 
 	if (request->match.table != NULL)
 		response->refuse = request->match.table->refuse;
 	va_start(args, format);
-	int len = vsnprintf(text, sizeof(text), format, args);
+	refuse(response, code, (struct str){NULL, 0}, format, args);
 	va_end(args);
-	refuse(response, code, presentable(text, sizeof(text), len), (struct str){NULL, 0});
 }
 
 void problem_fields(struct api_response *response, struct field_errors *errors)

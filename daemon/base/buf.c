@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/buf.h"
 
+#include "base/check.h"
 #include "base/clock.h"
 
 #include <errno.h>
@@ -224,6 +225,14 @@ void buf_put_json(struct buf *buf, struct str text)
 		buf->len += width;
 	}
 	buf->data[buf->len++] = '"';
+}
+
+void buf_reopen_object(struct buf *buf)
+{
+	if (buf->error < 0)
+		return;
+	CHECK(buf->len > 0 && buf->data[buf->len - 1] == '}');
+	buf->len--;
 }
 
 void buf_put_time(struct buf *buf, int64_t real_ms)

@@ -49,6 +49,8 @@ void buf_put_i64(struct buf *buf, int64_t n);
 void buf_printf(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3);
 /** Appends @p text as a JSON string, quotes included (RFC 8259: `"`, `\` and controls escaped). */
 void buf_put_json(struct buf *buf, struct str text);
+/** Removes the last '}' of the JSON object that the buffer ends with: members can follow. */
+void buf_reopen_object(struct buf *buf);
 /** Appends @p real_ms as a JSON string in RFC 3339. */
 void buf_put_time(struct buf *buf, int64_t real_ms);
 

@@ -237,8 +237,7 @@ static void put_history(struct call *call, const struct travel *travel)
 static bool is_registered(struct call *call)
 {
 	const struct snapshot *now = snapshot_enter(v1_of(call)->store);
-	const struct service *service = snapshot_service(now, path_service(call));
-	bool found = service != NULL && service_member(service, path_id(call)) != NULL;
+	bool found = path_member(call, now) != NULL;
 
 	snapshot_leave(v1_of(call)->store);
 	return found;

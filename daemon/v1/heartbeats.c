@@ -27,8 +27,7 @@ static enum api_result beaten(struct call *call, struct parked *parked)
 
 	parked_free(parked);
 	const struct snapshot *now = snapshot_enter(v1_of(call)->store);
-	const struct service *service = snapshot_service(now, path_service(call));
-	const struct member *member = service ? service_member(service, path_id(call)) : NULL;
+	const struct member *member = path_member(call, now);
 	call_seen(call, now);
 	if (error == 0 && member != NULL)
 		(void)answer(call, &member->value);
@@ -89,8 +88,7 @@ enum api_result heartbeat_post(struct call *call)
 		return API_DONE;
 
 	const struct snapshot *now = snapshot_enter(v1->store);
-	const struct service *service = snapshot_service(now, path_service(call));
-	const struct member *member = service ? service_member(service, path_id(call)) : NULL;
+	const struct member *member = path_member(call, now);
 	call_seen(call, now);
 	if (member != NULL && incarnation != 0 && member->value.incarnation != incarnation) {
 		problem(call->response, PROBLEM_ANOTHER_INCARNATION,

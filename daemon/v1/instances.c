@@ -127,8 +127,7 @@ static int renew(struct call *call, const struct instance *record)
 	int r = 0;
 
 	const struct snapshot *now = snapshot_enter(v1->store);
-	const struct service *service = snapshot_service(now, path_service(call));
-	const struct member *member = service ? service_member(service, path_id(call)) : NULL;
+	const struct member *member = path_member(call, now);
 	if (member != NULL && member->value.status != STATUS_UNHEALTHY &&
 	    instance_same_record(&member->value, record)) {
 		r = registry_renew(v1->registry, member) < 0 ? -EAGAIN : 1;
@@ -234,8 +233,7 @@ static enum api_result put_past(struct call *call, struct travel *travel,
                                 const struct snapshot *then)
 {
 	bool text = container_of(travel, struct instance_travel, travel)->text;
-	const struct service *service = snapshot_service(then, path_service(call));
-	const struct member *member = service ? service_member(service, path_id(call)) : NULL;
+	const struct member *member = path_member(call, then);
 	struct buf *body = &call->response->body;
 
 	if (member == NULL) {
@@ -379,11 +377,8 @@ static void put_told(struct buf *out, struct watch_receipt *receipt)
 	unsigned sent;
 	unsigned open;
 
-	if (buf_error(out) < 0)
-		return;
-	CHECK(out->len > 0 && out->data[out->len - 1] == '}');
 	watch_receipt_count(receipt, &sent, &open);
-	out->len--;
+	buf_reopen_object(out);
 	buf_printf(out, ",\"watchers_told\":%u,\"watchers_untold\":%u}", sent, open);
 }
 
@@ -396,8 +391,7 @@ static enum api_result intended(struct call *call, struct parked *parked)
 	if (wait_for_watchers(call, intention))
 		return call_suspend(call, parked, 0);
 	const struct snapshot *now = snapshot_enter(v1_of(call)->store);
-	const struct service *service = snapshot_service(now, path_service(call));
-	const struct member *member = service ? service_member(service, path_id(call)) : NULL;
+	const struct member *member = path_member(call, now);
 	call_seen(call, now);
 	if (error == 0 && member == NULL)
 		error = -ENOENT; /* deregistered in the meantime */

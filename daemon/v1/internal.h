@@ -8,6 +8,7 @@
 #include "base/attr.h"
 #include "base/check.h"
 #include "registry/registry.h"
+#include "snapshot/snapshot.h"
 #include "v1/limits.h"
 #include "v1/live.h"
 #include "v1/v1.h"
@@ -53,6 +54,9 @@ static inline struct str path_id(const struct call *call)
 {
 	return call->match.param[1];
 }
+
+/** Inside a visit: the instance that the path names; NULL when @p snapshot does not have it. */
+const struct member *path_member(const struct call *call, const struct snapshot *snapshot);
 
 /** The routes (routes.c). */
 extern const struct route v1_routes[];

@@ -192,10 +192,7 @@ static void put_picked(struct buf *out, const struct wish *wish, const struct me
 /** Into the object that the answer is. */
 static void put_explanation(struct buf *out, const struct service *service, const struct wish *wish)
 {
-	if (buf_error(out) < 0)
-		return;
-	CHECK(out->len > 0 && out->data[out->len - 1] == '}');
-	out->len--;
+	buf_reopen_object(out);
 	buf_put(out, ",\"explain\":");
 	balance_explain(out, service, &wish->pick, &wish->trace);
 	buf_put_char(out, '}');

@@ -84,6 +84,13 @@ bool call_path_is_valid(struct call *call)
 	return true;
 }
 
+const struct member *path_member(const struct call *call, const struct snapshot *snapshot)
+{
+	const struct service *service = snapshot_service(snapshot, path_service(call));
+
+	return service != NULL ? service_member(service, path_id(call)) : NULL;
+}
+
 static struct str if_match(const struct call *call)
 {
 	return api_header(call->request, STR("if-match"));
