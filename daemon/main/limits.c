@@ -11,7 +11,7 @@
  */
 #define FILES_OF_OUR_OWN 80
 #define FILES_PER_THREAD 4  /* three epolls, a wake-up */
-#define CONNECTIONS_MIN  16 /* as the option max_connections has it */
+#define CONNECTIONS_MIN  16 /* the least max_connections: test_limits compares */
 
 #define TOP_PAD_BYTES        (1 << 20)
 #define TRIM_THRESHOLD_BYTES (64 << 20)

@@ -262,6 +262,30 @@ class OpenApi(rt.TestCase):
                                          (422, '/' + field))
         self.assertEqual(fields, 7)
 
+    def test_contract_and_daemon_agree_on_the_bounds_of_parameters(self):
+        self.rollcall.register('web', 'a')
+        with_it = {'cursor': '&at=1', 'wait_ms': '&revision=0', 'explain': '', 'limit': '&from=0'}
+        checked = []
+        for path, item in self.contract.document['paths'].items():
+            target = path.replace('{service}', 'web').replace('{id}', 'a')
+            for parameter in item.get('get', {}).get('parameters', ()):
+                parameter = jsonschema.resolve(self.contract.document, parameter.get('$ref')) \
+                    if '$ref' in parameter else parameter
+                name, schema = parameter['name'], parameter['schema']
+                if parameter['in'] != 'query' or 'maximum' not in schema:
+                    continue
+                more = with_it.get(name, '')
+                if name == 'limit' and path != '/v1/diff' or name == 'wait_ms' and path == '/v1/events':
+                    more = ''
+                for value, fits in ((schema['minimum'], True), (schema['maximum'], True),
+                                    (schema['minimum'] - 1, False), (schema['maximum'] + 1, False)):
+                    if fits and name in ('wait_ms', 'since'):
+                        continue  # it would be waited for, or is ahead
+                    answer = self.rollcall.get(f'{target}?{name}={value}{more}')
+                    self.assertEqual(answer.status != 400, fits, f'{target} {name}={value}: {answer}')
+                checked.append(f'{path} {name}')
+        self.assertGreaterEqual(len(checked), 11, checked)
+
     def test_the_limits_of_the_contract_are_those_of_the_daemon(self):
         limits = self.rollcall.status()['limits']
         schemas = self.contract.document['components']['schemas']
@@ -277,6 +301,16 @@ class OpenApi(rt.TestCase):
         self.assertEqual(limits['drain_for_ms'], schemas['Intent']['properties']['for_ms']['maximum'])
         self.assertEqual(limits['batch_entries'], schemas['Heartbeats']['properties']['instances']['maxItems'])
         self.assertEqual(limits['pick_count'], schemas['PickedMany']['properties']['instances']['maxItems'])
+        self.assertEqual(limits['batch_entries'], schemas['HeartbeatsAnswer']['properties']['renewed']['maximum'])
+        self.assertEqual(limits['reason_bytes'], schemas['Intent']['properties']['reason']['maxLength'])
+        self.assertEqual(limits['wait_ms'], schemas['Intent']['properties']['wait_ms']['maximum'])
+        self.assertEqual(limits['metadata_filters'],
+                         self.contract.document['components']['parameters']['meta']['schema']['maxProperties'])
+        for field in ('host', 'port', 'weight', 'ttl_ms', 'remove_after_ms'):
+            for bound in ('maxLength', 'minimum', 'maximum'):
+                self.assertEqual(record[field].get(bound), schemas['Instance']['properties'][field].get(bound), field)
+        for bound in ('minimum', 'maximum'):
+            self.assertEqual(record['ttl_ms'][bound], schemas['HeartbeatAnswer']['properties']['ttl_ms'][bound])
 
 
 class Validator(unittest.TestCase):

@@ -2,6 +2,7 @@
 #include "api_fixture.h"
 
 #include "api/problem.h"
+#include "api/scan.h"
 #include "base/version.h"
 #include "v1/internal.h"
 
@@ -125,6 +126,19 @@ START_TEST(the_contract_names_the_routes_and_no_others)
 }
 END_TEST
 
+START_TEST(what_a_page_says_of_a_limit_is_the_limit)
+{
+	char range[32];
+
+	(void)snprintf(range, sizeof(range), "Use 1-%d of ", SERVICE_NAME_MAX);
+	ck_assert_ptr_nonnull(strstr(problem_codes[PROBLEM_INVALID_SERVICE].page.data, range));
+	(void)snprintf(range, sizeof(range), "Use 1-%d printable", INSTANCE_ID_MAX);
+	ck_assert_ptr_nonnull(strstr(problem_codes[PROBLEM_INVALID_ID].page.data, range));
+	(void)snprintf(range, sizeof(range), "at most %d deep", JSON_DEPTH_MAX);
+	ck_assert_ptr_nonnull(strstr(problem_codes[PROBLEM_MALFORMED_JSON].page.data, range));
+}
+END_TEST
+
 START_TEST(the_contract_names_the_problems_and_no_others)
 {
 	size_t i;
@@ -244,4 +258,5 @@ SUITE("api_meta", api_fixture_setup, api_fixture_teardown,
       the_status_counts_and_tells_the_limits, readiness_ends_with_the_stop,
       metrics_are_of_the_present, a_reload_changes_the_defaults, the_root_lists_what_there_is,
       each_problem_has_a_page, the_contract_names_the_routes_and_no_others,
-      the_contract_names_the_problems_and_no_others, only_what_takes_a_body_may_have_one)
+      what_a_page_says_of_a_limit_is_the_limit, the_contract_names_the_problems_and_no_others,
+      only_what_takes_a_body_may_have_one)

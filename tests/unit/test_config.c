@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config_fixture.h"
 #include "fault.h"
+#include "model/instance.h"
 
 /* What --print-config would print. */
 static const char *printed(void)
@@ -31,6 +32,18 @@ START_TEST(without_any_source_every_option_has_its_default)
 	ck_assert_str_eq(config.listen[0], "127.0.0.1:7655");
 	ck_assert_int_eq(action, CONFIG_RUN);
 	ck_assert_str_eq(said, "");
+}
+END_TEST
+
+START_TEST(the_bounds_of_defaults_are_those_of_an_instance)
+{
+	const struct option *ttl = &option_table[OPTION_default_ttl_ms];
+	const struct option *remove = &option_table[OPTION_default_remove_after_ms];
+
+	ck_assert_int_eq(ttl->least, TTL_MS_MIN);
+	ck_assert_int_eq(ttl->most, TTL_MS_MAX);
+	ck_assert_int_eq(remove->least, 0);
+	ck_assert_int_eq(remove->most, REMOVE_AFTER_MS_MAX);
 }
 END_TEST
 
@@ -523,6 +536,7 @@ int main(void)
 	const TTest *cases[] = {
 		without_any_source_every_option_has_its_default,
 		every_default_is_a_value_that_is_allowed,
+		the_bounds_of_defaults_are_those_of_an_instance,
 		the_state_directory_of_the_unit_is_the_default,
 		the_file_wins_over_the_state_directory_of_the_unit,
 		a_state_directory_too_long_to_keep_is_an_error,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "main/limits.h"
 
+#include "config/option.h"
+
 #include <sys/resource.h>
 
 #include "suite.h"
@@ -25,8 +27,10 @@ END_TEST
 START_TEST(the_fewest_files_leave_a_few_connections)
 {
 	ck_assert_uint_eq(limits_files_needed(1), 100);
-	ck_assert_uint_eq(limits_connections(limits_files_needed(1), 1, 10000), 16);
-	ck_assert_uint_eq(limits_connections(limits_files_needed(64), 64, 10000), 16);
+	int64_t fewest = option_table[OPTION_max_connections].least;
+
+	ck_assert_uint_eq(limits_connections(limits_files_needed(1), 1, 10000), fewest);
+	ck_assert_uint_eq(limits_connections(limits_files_needed(64), 64, 10000), fewest);
 }
 END_TEST
 
