@@ -142,8 +142,8 @@ static const struct route *route(struct call *call)
 	return match->route;
 }
 
-static void begin(struct call *call, struct api *api, struct api_request *request,
-                  struct api_response *response)
+static void request_begin(struct call *call, struct api *api, struct api_request *request,
+                          struct api_response *response)
 {
 	CHECK_MAGIC(api, api);
 	call->api = api;
@@ -165,7 +165,7 @@ static void set_cache(struct call *call)
 }
 
 /** Every answer tells a revision, and none is cut short. */
-static enum api_result end(struct call *call, enum api_result result)
+static enum api_result request_end(struct call *call, enum api_result result)
 {
 	struct api_response *response = call->response;
 
@@ -188,12 +188,12 @@ enum api_result api_handle(struct api *api, struct api_request *request,
 {
 	struct call call;
 
-	begin(&call, api, request, response);
+	request_begin(&call, api, request, response);
 	const struct route *found = route(&call);
 	if (found == NULL)
-		return end(&call, API_DONE);
+		return request_end(&call, API_DONE);
 	request->is_pretty = call.match.query.len > 0 && pretty_is_wanted(call.match.query);
-	return end(&call, found->on[method_of(request)].handle(&call));
+	return request_end(&call, found->on[method_of(request)].handle(&call));
 }
 
 enum api_result api_finish(struct api *api, struct api_request *request,
@@ -203,10 +203,10 @@ enum api_result api_finish(struct api *api, struct api_request *request,
 	struct call call;
 
 	api_response_renew(response);
-	begin(&call, api, request, response);
+	request_begin(&call, api, request, response);
 	CHECK_MAGIC(parked, parked);
 	if (route(&call) == NULL) /* found before, so it is found again */
 		CHECK(!"a parked request has a route");
 	request->park = NULL;
-	return end(&call, parked->finish(&call, parked));
+	return request_end(&call, parked->finish(&call, parked));
 }

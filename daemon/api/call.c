@@ -69,7 +69,7 @@ bool call_number(struct call *call, const struct query_rule *rules, unsigned rul
 	return false;
 }
 
-static bool skip_word(struct str *text, const char *word)
+static bool type_skip_word(struct str *text, const char *word)
 {
 	size_t len = strlen(word);
 
@@ -87,13 +87,14 @@ static bool skip_word(struct str *text, const char *word)
 /** application/json, with no parameter but charset=utf-8. */
 static bool is_json(struct str type)
 {
-	if (!skip_word(&type, "application/json"))
+	if (!type_skip_word(&type, "application/json"))
 		return false;
-	if (skip_word(&type, ";")) {
-		if (!skip_word(&type, "charset=utf-8") && !skip_word(&type, "charset=\"utf-8\""))
+	if (type_skip_word(&type, ";")) {
+		if (!type_skip_word(&type, "charset=utf-8") &&
+		    !type_skip_word(&type, "charset=\"utf-8\""))
 			return false;
 	}
-	(void)skip_word(&type, ""); /* blanks at the end */
+	(void)type_skip_word(&type, ""); /* blanks at the end */
 	return type.len == 0;
 }
 

@@ -127,8 +127,8 @@ void problem_render(struct api_response *response, const struct refusal *refusal
 	buf_put(out, "}\n");
 }
 
-static void PRINTF_LIKE(4, 0) refuse(struct api_response *response, enum problem code,
-                                     struct str members, const char *format, va_list args)
+static void PRINTF_LIKE(4, 0) problem_make(struct api_response *response, enum problem code,
+                                           struct str members, const char *format, va_list args)
 {
 	char text[DETAIL_SIZE];
 	int len = vsnprintf(text, sizeof(text), format, args);
@@ -152,7 +152,7 @@ void problem(struct api_response *response, enum problem code, const char *forma
 	va_list args;
 
 	va_start(args, format);
-	refuse(response, code, (struct str){NULL, 0}, format, args);
+	problem_make(response, code, (struct str){NULL, 0}, format, args);
 	va_end(args);
 }
 
@@ -166,7 +166,7 @@ void problem_with(struct api_response *response, enum problem code, const struct
 		return;
 	}
 	va_start(args, format);
-	refuse(response, code, (struct str){members->data, members->len}, format, args);
+	problem_make(response, code, (struct str){members->data, members->len}, format, args);
 	va_end(args);
 }
 
@@ -178,7 +178,7 @@ void api_problem(const struct api_request *request, struct api_response *respons
 	if (request->match.table != NULL)
 		response->refuse = request->match.table->refuse;
 	va_start(args, format);
-	refuse(response, code, (struct str){NULL, 0}, format, args);
+	problem_make(response, code, (struct str){NULL, 0}, format, args);
 	va_end(args);
 }
 

@@ -4,19 +4,13 @@
 #include <errno.h>
 #include <string.h>
 
-/** Cuts what is before the next @p separator off @p rest. */
-static struct str cut(struct str *rest, char separator)
+/** As str_cut(), but what is left is empty text at the end, never NULL: an absent value is "". */
+static struct str query_cut(struct str *rest, char separator)
 {
-	const char *end = memchr(rest->data, separator, rest->len);
-	struct str head = *rest;
+	struct str head = str_cut(rest, separator);
 
-	if (end == NULL) {
-		*rest = (struct str){rest->data + rest->len, 0};
-		return head;
-	}
-	head.len = (size_t)(end - rest->data);
-	rest->data = end + 1;
-	rest->len -= head.len + 1;
+	if (rest->data == NULL)
+		rest->data = head.data + head.len;
 	return head;
 }
 
@@ -31,14 +25,14 @@ static bool rule_matches(const struct query_rule *rule, struct str name)
 	return (rule->flags & QUERY_PREFIX) != 0 ? name.len > len : name.len == len;
 }
 
-static int fail(struct query_error *error, int r, const char *what, struct str name)
+static int query_fail(struct query_error *error, int r, const char *what, struct str name)
 {
 	*error = (struct query_error){what, name};
 	return r;
 }
 
-static int add(struct query *query, const struct query_rule *rules, size_t rule_count,
-               const struct query_item *item, struct str name)
+static int query_add(struct query *query, const struct query_rule *rules, size_t rule_count,
+                     const struct query_item *item, struct str name)
 {
 	unsigned rule = 0;
 
@@ -80,8 +74,8 @@ int query_parse(struct str raw, const struct query_rule *rules, size_t rule_coun
 {
 	ret_query->count = 0;
 	while (raw.len > 0) {
-		struct str value = cut(&raw, '&');
-		struct str name = cut(&value, '=');
+		struct str value = query_cut(&raw, '&');
+		struct str name = query_cut(&value, '=');
 		struct query_item item = {.raw = value};
 
 		if (name.len == 0 && value.len == 0)
@@ -89,10 +83,10 @@ int query_parse(struct str raw, const struct query_rule *rules, size_t rule_coun
 		struct str decoded = {NULL, 0};
 		int r = scratch_decode(scratch, name, true, &decoded);
 		if (r < 0)
-			return fail(ret_error, r, explain(r), name);
-		r = add(ret_query, rules, rule_count, &item, decoded);
+			return query_fail(ret_error, r, explain(r), name);
+		r = query_add(ret_query, rules, rule_count, &item, decoded);
 		if (r < 0)
-			return fail(ret_error, r, explain(r), decoded);
+			return query_fail(ret_error, r, explain(r), decoded);
 	}
 	return 0;
 }

@@ -76,7 +76,7 @@ struct path {
 };
 
 /** Splits at '/' first, and decodes each segment afterwards. */
-static int split(struct str path, struct scratch *scratch, struct path *ret)
+static int target_split(struct str path, struct scratch *scratch, struct path *ret)
 {
 	bool plain = memchr(path.data, '%', path.len) == NULL;
 	unsigned depth = 0;
@@ -101,7 +101,7 @@ static int split(struct str path, struct scratch *scratch, struct path *ret)
 }
 
 /** Are there as many segments as a route has, and is none empty that must not be? */
-static bool fits(const struct path *path, unsigned depth, bool has_tail)
+static bool route_fits(const struct path *path, unsigned depth, bool has_tail)
 {
 	if (has_tail)
 		return path->depth >= depth && path->sound >= depth - 1;
@@ -133,7 +133,7 @@ static int match_route(const struct route *route, const struct path *path, struc
 	const char *pattern = route->pattern;
 	unsigned params = 0;
 
-	if (!fits(path, depth, has_tail))
+	if (!route_fits(path, depth, has_tail))
 		return -ENOENT;
 	for (unsigned i = 0; i < whole; i++) {
 		pattern++; /* the '/' */
@@ -172,7 +172,7 @@ int router_find(const struct route_table *const *tables, size_t count, struct st
 		match.query = (struct str){mark + 1, target.len - len - 1};
 		target.len = len;
 	}
-	int r = split(target, scratch, &path);
+	int r = target_split(target, scratch, &path);
 	if (r < 0)
 		return r;
 	r = -ENOENT;

@@ -4,7 +4,7 @@
 #include <errno.h>
 
 /** Of a string that begins at @p i: the index after its end. */
-static size_t skip_string(struct str text, size_t i)
+static size_t scan_skip_string(struct str text, size_t i)
 {
 	for (i++; i < text.len; i++) {
 		if (text.data[i] == '\\')
@@ -51,7 +51,7 @@ int json_scan(struct str text)
 			break;
 		case '"':
 			tokens++;
-			i = skip_string(text, i);
+			i = scan_skip_string(text, i);
 			break;
 		default: /* a number, true, false, null, or nonsense */
 			tokens++;

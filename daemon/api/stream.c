@@ -76,7 +76,7 @@ static void stream_close(struct api_stream *out)
 }
 
 /** The first page. @return false: there is no memory for it (refused) */
-static bool begin(struct call *call, struct stream *stream)
+static bool stream_begin(struct call *call, struct stream *stream)
 {
 	bool begins_full = stream->kind->begins_full;
 
@@ -100,7 +100,7 @@ enum api_result stream_answer(struct call *call, struct stream *stream,
 	stream->request = call->request;
 	stream->sent_ms = clock_ms_after(0);
 	metrics_move(kind->gauge, 1);
-	if (!begin(call, stream)) {
+	if (!stream_begin(call, stream)) {
 		stream_close(&stream->out);
 		return API_DONE;
 	}

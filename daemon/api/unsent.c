@@ -53,7 +53,8 @@ static enum bound bound_passed(const struct api *api, const struct api_request *
 	return others > 0 && others + unsent > most ? BOUND_PEER : BOUND_NONE;
 }
 
-static void count(struct api *api, struct api_request *request, uint64_t held, uint64_t unsent)
+static void unsent_count(struct api *api, struct api_request *request, uint64_t held,
+                         uint64_t unsent)
 {
 	atomic_fetch_add_explicit(&api->held, held - request->held, memory_order_relaxed);
 	if (request->peer_unsent != NULL)
@@ -69,14 +70,14 @@ bool api_hold(struct api *api, struct api_request *request, uint64_t held, uint6
 		metrics_count(METRIC_UNSENT_REFUSED, 1);
 		return false;
 	}
-	count(api, request, held, unsent);
+	unsent_count(api, request, held, unsent);
 	return true;
 }
 
 void api_unhold(struct api *api, struct api_request *request)
 {
 	if (request->held > 0 || request->unsent > 0)
-		count(api, request, 0, 0);
+		unsent_count(api, request, 0, 0);
 }
 
 void api_release(struct api *api, struct api_request *request)
@@ -86,7 +87,7 @@ void api_release(struct api *api, struct api_request *request)
 	request->kept = NULL;
 }
 
-static void refuse(struct call *call, enum bound bound)
+static void unsent_refuse(struct call *call, enum bound bound)
 {
 	const struct api *api = call->api;
 
@@ -109,10 +110,10 @@ bool call_hold(struct call *call, uint64_t held, uint64_t unsent)
 	enum bound bound = bound_passed(call->api, call->request, held, unsent);
 
 	if (bound != BOUND_NONE) {
-		refuse(call, bound);
+		unsent_refuse(call, bound);
 		return false;
 	}
-	count(call->api, call->request, held, unsent);
+	unsent_count(call->api, call->request, held, unsent);
 	return true;
 }
 
@@ -132,9 +133,9 @@ void call_hold_response(struct call *call)
 	/* A change was made, and its answer must say so. */
 	if (bound != BOUND_NONE && (method == API_GET || method == API_HEAD)) {
 		buf_fini(&response->body);
-		refuse(call, bound);
+		unsent_refuse(call, bound);
 		return;
 	}
 	if (held + unsent > 0)
-		count(call->api, call->request, held, unsent);
+		unsent_count(call->api, call->request, held, unsent);
 }

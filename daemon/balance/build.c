@@ -49,8 +49,8 @@ static _Atomic(bool) *used_flag(struct service_index *index, int which)
 	                               : &container_of(index, struct ring, base)->used;
 }
 
-static struct service_index *build(const struct service *service, const struct service *previous,
-                                   int which)
+static struct service_index *index_build(const struct service *service,
+                                         const struct service *previous, int which)
 {
 	if (which == INDEX_WEIGHTED) {
 		struct weighted *weighted = weighted_build(service);
@@ -89,7 +89,7 @@ int balance_build(struct service *next, const struct service *previous)
 		if (index_get(next, which) != NULL || !is_wanted(next, previous, which))
 			continue;
 
-		struct service_index *index = build(next, previous, which);
+		struct service_index *index = index_build(next, previous, which);
 		if (index == NULL)
 			return -ENOMEM;
 		/* built because a pick waits for it: that counts as a read */

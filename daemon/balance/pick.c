@@ -28,7 +28,7 @@ static const struct member *candidate(const struct picking *picking, uint64_t n)
 	return picking->service->healthy[picking->view != NULL ? picking->view->members[at] : at];
 }
 
-static bool holds(const struct member *const *list, size_t count, const struct member *member)
+static bool pick_holds(const struct member *const *list, size_t count, const struct member *member)
 {
 	for (size_t i = 0; i < count; i++) {
 		if (list[i] == member)
@@ -37,15 +37,15 @@ static bool holds(const struct member *const *list, size_t count, const struct m
 	return false;
 }
 
-static bool accepts(const struct picking *picking, const struct member *member)
+static bool pick_accepts(const struct picking *picking, const struct member *member)
 {
-	return !holds(picking->excluded, picking->excluded_count, member) &&
-	       !holds(picking->found, picking->found_count, member);
+	return !pick_holds(picking->excluded, picking->excluded_count, member) &&
+	       !pick_holds(picking->found, picking->found_count, member);
 }
 
-static void take(struct picking *picking, const struct member *member)
+static void pick_take(struct picking *picking, const struct member *member)
 {
-	if (accepts(picking, member))
+	if (pick_accepts(picking, member))
 		picking->found[picking->found_count++] = member;
 }
 
@@ -77,7 +77,7 @@ static void round_robin(struct picking *picking)
 	tell_cursor(picking, n);
 
 	for (uint32_t i = 0; i < picking->candidates && picking->found_count < picking->target; i++)
-		take(picking, candidate(picking, n + i));
+		pick_take(picking, candidate(picking, n + i));
 }
 
 /* From @p start on until all are found. @return how many steps that took */
@@ -91,7 +91,7 @@ static uint32_t weighted_steps(struct picking *picking, const struct weighted *w
 		uint32_t index = weighted->order[(start + steps) % weighted->period];
 
 		if (view_has(picking->view, index))
-			take(picking, picking->service->healthy[index]);
+			pick_take(picking, picking->service->healthy[index]);
 	}
 	return steps;
 }
@@ -162,7 +162,7 @@ static int consistent_hash(struct picking *picking)
 		uint32_t owner = ring->owner[at];
 
 		if (view_has(picking->view, owner))
-			take(picking, picking->service->healthy[owner]);
+			pick_take(picking, picking->service->healthy[owner]);
 		at = at + 1 == ring->count ? 0 : at + 1;
 	}
 	return 0;
@@ -184,18 +184,18 @@ static const struct member *draw(const struct picking *picking)
 
 		do {
 			member = candidate(picking, random_below(picking->candidates));
-		} while (!accepts(picking, member));
+		} while (!pick_accepts(picking, member));
 		return member;
 	}
 
 	uint64_t left = 0;
 	for (uint32_t i = 0; i < picking->candidates; i++)
-		left += accepts(picking, candidate(picking, i));
+		left += pick_accepts(picking, candidate(picking, i));
 	uint64_t skip = random_below(left);
 	for (uint32_t i = 0;; i++) {
 		const struct member *member = candidate(picking, i);
 
-		if (accepts(picking, member) && skip-- == 0)
+		if (pick_accepts(picking, member) && skip-- == 0)
 			return member;
 	}
 }
@@ -232,7 +232,7 @@ static void least_loaded(struct picking *picking)
 }
 
 /* Resolves the ids that are to be left out to members, and says how many can be found. */
-static void prepare(struct picking *picking)
+static void pick_prepare(struct picking *picking)
 {
 	const struct pick *pick = picking->pick;
 
@@ -241,7 +241,7 @@ static void prepare(struct picking *picking)
 
 		if (member != NULL && member->value.status == STATUS_HEALTHY &&
 		    meta_filter_matches(&pick->filter, &member->value) &&
-		    !holds(picking->excluded, picking->excluded_count, member))
+		    !pick_holds(picking->excluded, picking->excluded_count, member))
 			picking->excluded[picking->excluded_count++] = member;
 	}
 	picking->target = picking->candidates - picking->excluded_count;
@@ -249,9 +249,9 @@ static void prepare(struct picking *picking)
 		picking->target = pick->count;
 }
 
-static int choose(struct picking *picking)
+static int pick_choose(struct picking *picking)
 {
-	prepare(picking);
+	pick_prepare(picking);
 	if (picking->target == 0)
 		return 0;
 	switch (picking->pick->strategy) {
@@ -297,7 +297,7 @@ int balance_pick(const struct service *service, const struct pick *pick, const s
 		picking.candidates = view->count;
 	}
 
-	int r = choose(&picking);
+	int r = pick_choose(&picking);
 	if (owned)
 		free(view);
 	if (r == -EAGAIN)

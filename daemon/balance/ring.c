@@ -21,7 +21,7 @@ static uint64_t big_endian(const uint8_t *bytes)
 	return value;
 }
 
-static struct place place_of(MD5_CTX *md5)
+static struct place point_place(MD5_CTX *md5)
 {
 	uint8_t digest[MD5_DIGEST_LENGTH];
 
@@ -35,10 +35,10 @@ struct place ring_place(struct str key)
 
 	MD5Init(&md5);
 	MD5Update(&md5, (const uint8_t *)key.data, key.len);
-	return place_of(&md5);
+	return point_place(&md5);
 }
 
-static bool is_before(struct place a, struct place b)
+static bool point_is_before(struct place a, struct place b)
 {
 	return a.high < b.high || (a.high == b.high && a.low < b.low);
 }
@@ -48,9 +48,9 @@ static int by_place(const void *a, const void *b)
 	const struct point *left = a;
 	const struct point *right = b;
 
-	if (is_before(left->place, right->place))
+	if (point_is_before(left->place, right->place))
 		return -1;
-	if (is_before(right->place, left->place))
+	if (point_is_before(right->place, left->place))
 		return 1;
 	return (left->owner > right->owner) - (left->owner < right->owner);
 }
@@ -69,7 +69,7 @@ static void add_points(struct point *points, struct str id, uint32_t owner)
 		if (i < 10)
 			number[1] = number[2];
 		MD5Update(&md5, (const uint8_t *)number, i < 10 ? 2 : 3);
-		points[i] = (struct point){place_of(&md5), owner};
+		points[i] = (struct point){point_place(&md5), owner};
 	}
 }
 
@@ -99,8 +99,8 @@ static struct ring *ring_new(size_t count)
  * of the latter are new. Both are in order of incarnation, and one that is not committed yet (0) is
  * new and comes last.
  */
-static void match(const struct service *service, const struct service *previous, uint32_t *moved_to,
-                  bool *is_new)
+static void ring_match(const struct service *service, const struct service *previous,
+                       uint32_t *moved_to, bool *is_new)
 {
 	uint32_t count = service->status_count[STATUS_HEALTHY];
 	uint32_t old_count = previous != NULL ? previous->status_count[STATUS_HEALTHY] : 0;
@@ -122,8 +122,8 @@ static void match(const struct service *service, const struct service *previous,
 }
 
 /* Merges the old ring's points of members that stay with the sorted points of new ones. */
-static void merge(struct ring *ring, const struct ring *old, const uint32_t *moved_to,
-                  const struct point *points, size_t point_count)
+static void ring_merge(struct ring *ring, const struct ring *old, const uint32_t *moved_to,
+                       const struct point *points, size_t point_count)
 {
 	uint32_t *owner = (uint32_t *)(uintptr_t)ring->owner;
 	size_t old_count = old != NULL ? old->count : 0;
@@ -135,7 +135,7 @@ static void merge(struct ring *ring, const struct ring *old, const uint32_t *mov
 			next_old++;
 		if (next_old == old_count ||
 		    (next_point < point_count &&
-		     is_before(points[next_point].place, old->place[next_old]))) {
+		     point_is_before(points[next_point].place, old->place[next_old]))) {
 			ring->place[at] = points[next_point].place;
 			owner[at++] = points[next_point++].owner;
 		} else {
@@ -158,7 +158,7 @@ struct ring *ring_build(const struct service *service, const struct service *pre
 
 	if (ring == NULL || moved_to == NULL || is_new == NULL)
 		goto fail;
-	match(service, old != NULL ? previous : NULL, moved_to, is_new);
+	ring_match(service, old != NULL ? previous : NULL, moved_to, is_new);
 	for (uint32_t i = 0; i < count; i++)
 		point_count += is_new[i] ? RING_POINTS : 0;
 	points = malloc((point_count + 1) * sizeof(*points));
@@ -173,7 +173,7 @@ struct ring *ring_build(const struct service *service, const struct service *pre
 		}
 	}
 	qsort(points, point_count, sizeof(*points), by_place);
-	merge(ring, old, moved_to, points, point_count);
+	ring_merge(ring, old, moved_to, points, point_count);
 	goto out;
 
 fail:
@@ -194,14 +194,14 @@ out:
  * bits say: go on from there in growing steps. Halving the whole ring instead would miss the cache
  * at many a step.
  */
-static void narrow(const struct ring *ring, struct place place, uint32_t *low, uint32_t *high)
+static void ring_narrow(const struct ring *ring, struct place place, uint32_t *low, uint32_t *high)
 {
 	uint32_t guess = (uint32_t)((place.high >> 32) * ring->count >> 32);
 	uint32_t step = NEAR;
 
-	if (is_before(ring->place[guess], place)) {
+	if (point_is_before(ring->place[guess], place)) {
 		*low = guess + 1;
-		while (*high - *low > step && is_before(ring->place[*low + step], place)) {
+		while (*high - *low > step && point_is_before(ring->place[*low + step], place)) {
 			*low += step + 1;
 			step *= 2;
 		}
@@ -209,7 +209,7 @@ static void narrow(const struct ring *ring, struct place place, uint32_t *low, u
 			*high = *low + step;
 	} else {
 		*high = guess;
-		while (*high - *low > step && !is_before(ring->place[*high - step], place)) {
+		while (*high - *low > step && !point_is_before(ring->place[*high - step], place)) {
 			*high -= step;
 			step *= 2;
 		}
@@ -223,11 +223,11 @@ uint32_t ring_find(const struct ring *ring, struct place place)
 	uint32_t low = 0;
 	uint32_t high = ring->count;
 
-	narrow(ring, place, &low, &high);
+	ring_narrow(ring, place, &low, &high);
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
 
-		if (is_before(ring->place[middle], place))
+		if (point_is_before(ring->place[middle], place))
 			low = middle + 1;
 		else
 			high = middle;

@@ -47,13 +47,13 @@ static bool is_of(const struct view *view, const struct meta_filter *filter, uin
 	return i == filter->count;
 }
 
-static void view_free(struct service_index *index)
+static void filter_view_free(struct service_index *index)
 {
 	free(index);
 }
 
-static struct view *view_new(const struct service *service, const struct meta_filter *filter,
-                             uint64_t hash)
+static struct view *filter_view_new(const struct service *service, const struct meta_filter *filter,
+                                    uint64_t hash)
 {
 	uint32_t healthy = service->status_count[STATUS_HEALTHY];
 	size_t words = healthy / 64 + 1;
@@ -71,7 +71,7 @@ static struct view *view_new(const struct service *service, const struct meta_fi
 	uint32_t *members = (uint32_t *)(void *)(bits + words);
 	char *at = (char *)(members + healthy);
 
-	view->base.free = view_free;
+	view->base.free = filter_view_free;
 	view->hash = hash;
 	view->filter = (struct str){at, text};
 	for (size_t i = 0; i < filter->count; i++) {
@@ -103,7 +103,7 @@ int view_get(const struct service *service, const struct meta_filter *filter,
 
 		if (kept == NULL) {
 			if (mine == NULL)
-				mine = view_new(service, filter, hash);
+				mine = filter_view_new(service, filter, hash);
 			if (mine == NULL)
 				return -ENOMEM;
 			if (atomic_compare_exchange_strong_explicit(
@@ -123,7 +123,7 @@ int view_get(const struct service *service, const struct meta_filter *filter,
 		}
 	}
 	if (mine == NULL)
-		mine = view_new(service, filter, hash);
+		mine = filter_view_new(service, filter, hash);
 	if (mine == NULL)
 		return -ENOMEM;
 	*ret_view = mine;

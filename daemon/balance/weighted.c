@@ -38,8 +38,8 @@ static struct weighted *weighted_new(uint32_t period)
 }
 
 /* Smooth weighted round robin as nginx has it (commit 52327e0627f4): one period. */
-static struct weighted *smooth(const int64_t *weights, uint32_t count, int64_t total,
-                               uint32_t period)
+static struct weighted *weighted_smooth(const int64_t *weights, uint32_t count, int64_t total,
+                                        uint32_t period)
 {
 	struct weighted *weighted = weighted_new(period);
 	int64_t *current = calloc(count, sizeof(*current));
@@ -71,7 +71,7 @@ struct stride {
 	uint32_t index;
 };
 
-static bool is_before(const struct stride *a, const struct stride *b)
+static bool turn_is_before(const struct stride *a, const struct stride *b)
 {
 	return a->pass < b->pass || (a->pass <= b->pass && a->index < b->index);
 }
@@ -82,7 +82,7 @@ static void sift_down(struct stride *heap, uint32_t count, uint32_t at)
 		uint32_t first = at;
 
 		for (uint32_t child = 2 * at + 1; child <= 2 * at + 2 && child < count; child++) {
-			if (is_before(&heap[child], &heap[first]))
+			if (turn_is_before(&heap[child], &heap[first]))
 				first = child;
 		}
 		if (first == at)
@@ -96,7 +96,7 @@ static void sift_down(struct stride *heap, uint32_t count, uint32_t at)
 }
 
 /* Stride scheduling (Waldspurger and Weihl, 1995): cheap to compute for many instances. */
-static struct weighted *strided(const int64_t *weights, uint32_t count)
+static struct weighted *weighted_stride(const int64_t *weights, uint32_t count)
 {
 	struct weighted *weighted = weighted_new(WEIGHTED_APPROXIMATE);
 	struct stride *heap = malloc(count * sizeof(*heap));
@@ -157,9 +157,10 @@ struct weighted *weighted_build(const struct service *service)
 	if (equal) /* also when all are 0 */
 		weighted = in_order(count);
 	else if (total / divisor * count <= WEIGHTED_COST_MAX)
-		weighted = smooth(weights, count, (int64_t)total, (uint32_t)(total / divisor));
+		weighted = weighted_smooth(weights, count, (int64_t)total,
+		                           (uint32_t)(total / divisor));
 	else
-		weighted = strided(weights, count);
+		weighted = weighted_stride(weights, count);
 	free(weights);
 	return weighted;
 }

@@ -29,7 +29,7 @@ void buf_reset(struct buf *buf)
 	buf->error = 0;
 }
 
-static int grow(struct buf *buf, size_t more)
+static int buf_grow(struct buf *buf, size_t more)
 {
 	if (buf->error < 0)
 		return buf->error;
@@ -63,7 +63,7 @@ static inline int reserve(struct buf *buf, size_t more)
 {
 	if (buf->error == 0 && more <= buf->size - buf->len)
 		return 0;
-	return grow(buf, more);
+	return buf_grow(buf, more);
 }
 
 int buf_reserve(struct buf *buf, size_t more)

@@ -10,7 +10,7 @@ _Static_assert(LOCK_COUNT <= 32, "the ranks fit the mask");
 
 static _Thread_local uint32_t held; /* bit 1 << rank */
 
-static uint32_t bit(enum lock_rank rank)
+static uint32_t rank_bit(enum lock_rank rank)
 {
 	return UINT32_C(1) << rank;
 }
@@ -28,21 +28,21 @@ void lock_fini(struct lock *lock)
 
 void lock_take(struct lock *lock)
 {
-	CHECK(held < bit(lock->rank)); /* nothing of this rank or later is held */
+	CHECK(held < rank_bit(lock->rank)); /* nothing of this rank or later is held */
 	CHECK_OK(pthread_mutex_lock(&lock->mutex));
-	held |= bit(lock->rank);
+	held |= rank_bit(lock->rank);
 }
 
 void lock_release(struct lock *lock)
 {
 	CHECK(lock_held(lock));
-	held &= ~bit(lock->rank);
+	held &= ~rank_bit(lock->rank);
 	CHECK_OK(pthread_mutex_unlock(&lock->mutex));
 }
 
 bool lock_held(const struct lock *lock)
 {
-	return (held & bit(lock->rank)) != 0;
+	return (held & rank_bit(lock->rank)) != 0;
 }
 
 void lock_cond_init(pthread_cond_t *cond)
@@ -58,7 +58,7 @@ void lock_cond_init(pthread_cond_t *cond)
 /* Whoever waits keeps what else it holds from everybody, so it may hold nothing else. */
 void lock_wait(struct lock *lock, pthread_cond_t *cond)
 {
-	CHECK(held == bit(lock->rank));
+	CHECK(held == rank_bit(lock->rank));
 	CHECK_OK(pthread_cond_wait(cond, &lock->mutex));
 }
 
@@ -66,7 +66,7 @@ int lock_wait_until(struct lock *lock, pthread_cond_t *cond, int64_t deadline_ms
 {
 	struct timespec deadline = {.tv_sec = 0};
 
-	CHECK(held == bit(lock->rank));
+	CHECK(held == rank_bit(lock->rank));
 	if (deadline_ms > 0) {
 		deadline.tv_sec = deadline_ms / 1000;
 		deadline.tv_nsec = (long)(deadline_ms % 1000) * 1000000;

@@ -82,7 +82,7 @@ static bool is_journal_stream(void)
 	return strcmp(named, actual) == 0;
 }
 
-static enum log_format detect(void)
+static enum log_format log_detect(void)
 {
 	if (is_journal_stream())
 		return LOG_FORMAT_JOURNALD;
@@ -92,7 +92,7 @@ static enum log_format detect(void)
 void log_open(enum log_format format)
 {
 	if (format == LOG_FORMAT_AUTO)
-		format = detect();
+		format = log_detect();
 	/* libsystemd drops lines silently when there is no journal. */
 	if (format == LOG_FORMAT_JOURNALD && access(JOURNAL_SOCKET, W_OK) < 0)
 		format = LOG_FORMAT_TEXT;
@@ -116,7 +116,7 @@ uint64_t log_dropped(void)
 
 /* --- writing: may block as long as the reader likes ------------------------------------------- */
 
-static void write_all(const char *data, size_t len)
+static void log_write_all(const char *data, size_t len)
 {
 	while (len > 0) {
 		ssize_t n = write(STDERR_FILENO, data, len);
@@ -150,12 +150,12 @@ static void write_record(const struct record *record, const char *data)
 	char text[LOG_RECORD_BYTES];
 
 	if (record->format != LOG_FORMAT_JOURNALD) {
-		write_all(data, record->len);
+		log_write_all(data, record->len);
 		return;
 	}
 	if (send_journal(data, record->len) < 0)
-		write_all(text,
-		          log_format_fields_as_text(record->level, record->real_ms, data, text));
+		log_write_all(text, log_format_fields_as_text(record->level, record->real_ms, data,
+		                                              text));
 }
 
 /* --- the ring --------------------------------------------------------------------------------- */
@@ -188,7 +188,7 @@ static void drop_locked(void)
 
 /* Once a record was dropped, all are until the thread has emptied the ring: the line that reports
  * the gap then stands where the gap is. */
-static void enqueue(const struct record *record, const char *data)
+static void ring_put(const struct record *record, const char *data)
 {
 	lock_take(&log_lock);
 	if (dropped_new > 0 || sizeof(*record) + record->len > RING_BYTES - ring_used) {
@@ -236,7 +236,7 @@ static void emit_record(const struct record *record, const char *data)
 		lock_release(&log_lock);
 		break;
 	case MODE_QUEUED:
-		enqueue(record, data);
+		ring_put(record, data);
 		break;
 	case MODE_STUCK:
 		(void)atomic_fetch_add_explicit(&dropped_total, 1, memory_order_relaxed);
@@ -244,7 +244,7 @@ static void emit_record(const struct record *record, const char *data)
 	}
 }
 
-static void emit(struct log_message *message)
+static void log_emit(struct log_message *message)
 {
 	char data[LOG_RECORD_BYTES];
 	struct record record;
@@ -271,7 +271,7 @@ void log_event(int level, const char *text, ...)
 		message.pairs[message.count++] = (struct log_pair){key, value};
 	}
 	va_end(args);
-	emit(&message);
+	log_emit(&message);
 }
 
 void log_line(int level, const char *format, ...)
@@ -286,7 +286,7 @@ void log_line(int level, const char *format, ...)
 	int len = vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	if (len >= 0)
-		emit(&message);
+		log_emit(&message);
 }
 
 void log_plain(const char *text)
@@ -296,7 +296,7 @@ void log_plain(const char *text)
 	struct record record = {.level = LOG_NOTICE, .format = LOG_FORMAT_TEXT};
 
 	if (atomic_load_explicit(&format_now, memory_order_relaxed) == LOG_FORMAT_JSON) {
-		emit(&message);
+		log_emit(&message);
 		return;
 	}
 	(void)snprintf(line, sizeof(line), "%.*s\n", LOG_TEXT_MAX, text);
@@ -423,7 +423,7 @@ static void write_some(const char *data, size_t len)
 	struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
 
 	if (poll(&out, 1, FATAL_MS) == 1 && (out.revents & POLLOUT) != 0)
-		write_all(data, len < PIPE_BUF ? len : PIPE_BUF);
+		log_write_all(data, len < PIPE_BUF ? len : PIPE_BUF);
 }
 
 /* The caller may hold any lock, and may be the log thread: takes none. */

@@ -27,7 +27,7 @@ static const char *level_name(int level)
 }
 
 /* Cut to LOG_TEXT_MAX, and there not in the middle of a character. */
-static struct str cut(const char *text)
+static struct str text_cut(const char *text)
 {
 	struct str all = {text, strnlen(text, LOG_TEXT_MAX + 1)};
 
@@ -105,7 +105,7 @@ static bool needs_quotes(struct str value)
 
 static void put_pair_text(struct buf *out, const struct log_pair *pair)
 {
-	struct str value = cut(pair->value);
+	struct str value = text_cut(pair->value);
 
 	buf_put_char(out, ' ');
 	buf_put(out, pair->key);
@@ -124,7 +124,7 @@ static void put_pair_json(struct buf *out, const struct log_pair *pair)
 	buf_put_char(out, ',');
 	put_json(out, str_of(pair->key));
 	buf_put_char(out, ':');
-	put_json(out, cut(pair->value));
+	put_json(out, text_cut(pair->value));
 }
 
 /* As many pairs as fit, each whole. */
@@ -171,7 +171,7 @@ static void put_text_head(struct buf *out, int level, int64_t real_ms)
 
 static void put_message(struct buf *out, const struct log_message *message)
 {
-	put_text(out, cut(message->text), '\0');
+	put_text(out, text_cut(message->text), '\0');
 	put_pairs(out, message, put_pair_text);
 }
 
@@ -194,7 +194,7 @@ static void put_field(struct buf *out, const struct log_pair *pair)
 	for (const char *c = pair->key; *c != '\0'; c++)
 		buf_put_char(out, field_char(*c));
 	buf_put_char(out, '=');
-	put_text(out, cut(pair->value), '\0');
+	put_text(out, text_cut(pair->value), '\0');
 }
 
 size_t log_format_text(const struct log_message *message, char out[LOG_RECORD_BYTES])
@@ -214,7 +214,7 @@ size_t log_format_json(const struct log_message *message, char out[LOG_RECORD_BY
 	buf_put(&line, "{\"time\":");
 	buf_put_time(&line, message->real_ms);
 	buf_printf(&line, ",\"level\":\"%s\",\"message\":", level_name(message->level));
-	put_json(&line, cut(message->text));
+	put_json(&line, text_cut(message->text));
 	put_pairs(&line, message, put_pair_json);
 	put_tail(&line, "}\n");
 	return line.len;

@@ -50,7 +50,7 @@ static void put_locked(struct mailbox *box, struct mail *mail, bool first)
 	add_count_locked(box, 1);
 }
 
-static int put(struct mailbox *box, struct mail *mail, uint32_t most, bool first)
+static int mailbox_put_locked(struct mailbox *box, struct mail *mail, uint32_t most, bool first)
 {
 	int r = 0;
 
@@ -67,17 +67,17 @@ static int put(struct mailbox *box, struct mail *mail, uint32_t most, bool first
 
 int mailbox_put(struct mailbox *box, struct mail *mail)
 {
-	return put(box, mail, box->most, false);
+	return mailbox_put_locked(box, mail, box->most, false);
 }
 
 int mailbox_put_beyond(struct mailbox *box, struct mail *mail)
 {
-	return put(box, mail, UINT32_MAX, false);
+	return mailbox_put_locked(box, mail, UINT32_MAX, false);
 }
 
 int mailbox_put_first(struct mailbox *box, struct mail *mail)
 {
-	return put(box, mail, UINT32_MAX, true);
+	return mailbox_put_locked(box, mail, UINT32_MAX, true);
 }
 
 void mailbox_wake(struct mailbox *box)

@@ -100,7 +100,7 @@ static bool take_char(struct str text, size_t *at, char c)
 	return true;
 }
 
-static bool take_number(struct str text, size_t *at, unsigned digits, int most, int *ret_value)
+static bool time_number(struct str text, size_t *at, unsigned digits, int most, int *ret_value)
 {
 	*ret_value = take_digits(text, at, digits);
 	return *ret_value >= 0 && *ret_value <= most;
@@ -132,9 +132,9 @@ static bool take_date(struct str text, size_t *at, int64_t *ret_days)
 	int month = 0;
 	int day = 0;
 
-	if (!take_number(text, at, 4, 9999, &year) || !take_char(text, at, '-') ||
-	    !take_number(text, at, 2, 12, &month) || !take_char(text, at, '-') ||
-	    !take_number(text, at, 2, 31, &day))
+	if (!time_number(text, at, 4, 9999, &year) || !take_char(text, at, '-') ||
+	    !time_number(text, at, 2, 12, &month) || !take_char(text, at, '-') ||
+	    !time_number(text, at, 2, 31, &day))
 		return false;
 	if (month == 0 || day == 0 || day > days_in_month(year, month))
 		return false;
@@ -143,16 +143,16 @@ static bool take_date(struct str text, size_t *at, int64_t *ret_days)
 }
 
 /* hh:mm:ss and its fraction, of which milliseconds are kept. */
-static bool take_time(struct str text, size_t *at, int64_t *ret_ms)
+static bool time_clock(struct str text, size_t *at, int64_t *ret_ms)
 {
 	int hour = 0;
 	int minute = 0;
 	int second = 0;
 	int ms = 0;
 
-	if (!take_number(text, at, 2, 23, &hour) || !take_char(text, at, ':') ||
-	    !take_number(text, at, 2, 59, &minute) || !take_char(text, at, ':') ||
-	    !take_number(text, at, 2, 59, &second))
+	if (!time_number(text, at, 2, 23, &hour) || !take_char(text, at, ':') ||
+	    !time_number(text, at, 2, 59, &minute) || !take_char(text, at, ':') ||
+	    !time_number(text, at, 2, 59, &second))
 		return false;
 	if (take_char(text, at, '.')) {
 		size_t first = *at;
@@ -177,8 +177,8 @@ static bool take_zone(struct str text, size_t *at, int64_t *ret_ms)
 	bool west = take_char(text, at, '-');
 	if (!west && !take_char(text, at, '+'))
 		return false;
-	if (!take_number(text, at, 2, 23, &hours) || !take_char(text, at, ':') ||
-	    !take_number(text, at, 2, 59, &minutes))
+	if (!time_number(text, at, 2, 23, &hours) || !take_char(text, at, ':') ||
+	    !time_number(text, at, 2, 59, &minutes))
 		return false;
 	*ret_ms = (hours * 60 + minutes) * INT64_C(60000) * (west ? -1 : 1);
 	return true;
@@ -193,7 +193,7 @@ int parse_rfc3339(struct str text, int64_t *ret_real_ms)
 
 	if (!take_date(text, &at, &days) ||
 	    (!take_char(text, &at, 'T') && !take_char(text, &at, 't')) ||
-	    !take_time(text, &at, &time_ms) || !take_zone(text, &at, &zone_ms) || at != text.len)
+	    !time_clock(text, &at, &time_ms) || !take_zone(text, &at, &zone_ms) || at != text.len)
 		return -EINVAL;
 	*ret_real_ms = days * 86400000 + time_ms - zone_ms;
 	return 0;
@@ -318,7 +318,7 @@ static bool is_number(struct str label)
 }
 
 /* Labels with dots between, and perhaps one at the end. */
-static bool is_name(struct str text, struct str *ret_last)
+static bool is_label_list(struct str text, struct str *ret_last)
 {
 	if (text.len > 0 && text.data[text.len - 1] == '.')
 		text.len--;
@@ -336,12 +336,12 @@ bool parse_is_dns_name(struct str text)
 {
 	struct str last;
 
-	return is_name(text, &last) && !is_number(last);
+	return is_label_list(text, &last) && !is_number(last);
 }
 
 bool parse_is_number_name(struct str text)
 {
 	struct str last;
 
-	return is_name(text, &last) && is_number(last);
+	return is_label_list(text, &last) && is_number(last);
 }

@@ -38,7 +38,7 @@ void rcu_leave(void)
 	rcu_read_unlock();
 }
 
-static void reclaim(struct rcu_head *head)
+static void rcu_reclaim(struct rcu_head *head)
 {
 	struct retired *object = container_of(head, struct retired, head);
 
@@ -50,7 +50,7 @@ void rcu_retire(struct retired *object, void (*fn)(struct retired *))
 {
 	object->reclaim = fn;
 	HAPPENS_BEFORE_RECLAIM();
-	call_rcu(&object->head, reclaim);
+	call_rcu(&object->head, rcu_reclaim);
 }
 
 void rcu_prepare(void)

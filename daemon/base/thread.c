@@ -29,7 +29,7 @@ static void name_self(const char *name)
 	(void)pthread_setname_np(pthread_self(), shown); /* only for people */
 }
 
-static void *run(void *arg)
+static void *thread_main(void *arg)
 {
 	struct start start = *(struct start *)arg;
 
@@ -75,7 +75,7 @@ int thread_start(pthread_t *ret_thread, const char *name, void (*fn)(void *arg),
 	/* The thread inherits the mask, so no signal can reach it before it runs. */
 	CHECK_OK(sigfillset(&all));
 	CHECK_OK(pthread_sigmask(SIG_SETMASK, &all, &before));
-	int r = pthread_create(&thread, NULL, run, start);
+	int r = pthread_create(&thread, NULL, thread_main, start);
 	CHECK_OK(pthread_sigmask(SIG_SETMASK, &before, NULL));
 	if (r != 0) {
 		free(start);

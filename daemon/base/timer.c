@@ -23,7 +23,7 @@ static void list_init(struct timer_link *list)
 	list->prev = list;
 }
 
-static void append(struct timer_link *list, struct timer_link *link)
+static void slot_append(struct timer_link *list, struct timer_link *link)
 {
 	link->next = list;
 	link->prev = list->prev;
@@ -47,17 +47,17 @@ static void unlink_timer(struct timers *timers, struct timer_link *link)
 	}
 }
 
-static void place(struct timers *timers, struct timer *timer)
+static void timer_place(struct timers *timers, struct timer *timer)
 {
 	if (timer->due_ms <= timers->reached_ms) {
-		append(&timers->due, &timer->link);
+		slot_append(&timers->due, &timer->link);
 		return;
 	}
 
 	uint64_t differs = (uint64_t)timer->due_ms ^ (uint64_t)timers->reached_ms;
 	unsigned level = (63 - (unsigned)__builtin_clzll(differs)) / DIGIT_BITS;
 	unsigned digit = (unsigned)((uint64_t)timer->due_ms >> level * DIGIT_BITS) % TIMER_SLOTS;
-	append(&timers->slots[level * TIMER_SLOTS + digit], &timer->link);
+	slot_append(&timers->slots[level * TIMER_SLOTS + digit], &timer->link);
 	timers->busy[level] |= UINT64_C(1) << digit;
 }
 
@@ -75,7 +75,7 @@ void timers_arm(struct timers *timers, struct timer *timer, int64_t due_ms)
 {
 	timers_disarm(timers, timer);
 	timer->due_ms = due_ms;
-	place(timers, timer);
+	timer_place(timers, timer);
 }
 
 void timers_disarm(struct timers *timers, struct timer *timer)
@@ -107,7 +107,7 @@ static bool first_slot(const struct timers *timers, size_t *ret_slot, int64_t *r
 }
 
 /* Moves the wheel to the next slot with something in it. @return false when that is after now */
-static bool turn(struct timers *timers, int64_t now_ms)
+static bool wheel_turn(struct timers *timers, int64_t now_ms)
 {
 	size_t slot = 0;
 	int64_t start_ms = 0;
@@ -135,14 +135,14 @@ struct timer *timers_expired(struct timers *timers, int64_t now_ms)
 		if (!is_empty(&timers->moving)) {
 			struct timer *down = container_of(timers->moving.next, struct timer, link);
 			unlink_timer(timers, &down->link);
-			place(timers, down);
+			timer_place(timers, down);
 		} else if (!is_empty(&timers->due)) {
 			struct timer *first = container_of(timers->due.next, struct timer, link);
 			if (first->due_ms > now_ms) /* the caller's time went back */
 				return NULL;
 			unlink_timer(timers, &first->link);
 			return first;
-		} else if (!turn(timers, now_ms)) {
+		} else if (!wheel_turn(timers, now_ms)) {
 			return NULL;
 		}
 	}

@@ -104,7 +104,7 @@ static const char *take_value(struct parsing *parsing, struct word word, char **
 	return *(*next)++;
 }
 
-static void take(struct parsing *parsing, struct word word, char ***next)
+static void args_take(struct parsing *parsing, struct word word, char ***next)
 {
 	const struct option *option = NULL;
 	const char *value;
@@ -146,8 +146,9 @@ int args_parse(struct args *args, int argc, char **argv, config_say_fn say)
 		const char *text = *next++;
 		size_t len = strcspn(text, "=");
 
-		take(&parsing, (struct word){text, len, text[len] == '=' ? text + len + 1 : NULL},
-		     &next);
+		args_take(&parsing,
+		          (struct word){text, len, text[len] == '=' ? text + len + 1 : NULL},
+		          &next);
 	}
 	return parsing.failed ? -EINVAL : 0;
 }

@@ -64,8 +64,8 @@ static void variable_of(const struct option *option, char *out, size_t size)
 }
 
 /* A stronger source replaces a weaker one's list; within one source values are added. */
-static int set(struct reading *reading, const struct option *option, const char *text,
-               struct origin origin, char *why)
+static int source_set(struct reading *reading, const struct option *option, const char *text,
+                      struct origin origin, char *why)
 {
 	struct origin *known = &reading->origin[option - option_table];
 
@@ -94,7 +94,7 @@ static void on_file_value(void *arg, unsigned line, const struct option *option,
 	struct reading *reading = arg;
 	char why[OPTION_WHY_SIZE];
 
-	if (set(reading, option, text, (struct origin){ORIGIN_FILE, line}, why) < 0) {
+	if (source_set(reading, option, text, (struct origin){ORIGIN_FILE, line}, why) < 0) {
 		say_line(reading->say, "%s:%u: %s: %s", reading->file, line, option->name, why);
 		reading->others_wrong = true;
 	}
@@ -142,7 +142,8 @@ static void set_from_variable(struct reading *reading, const struct option *opti
 {
 	char why[OPTION_WHY_SIZE];
 
-	if (set(reading, option, text, (struct origin){.kind = ORIGIN_ENVIRONMENT}, why) < 0) {
+	if (source_set(reading, option, text, (struct origin){.kind = ORIGIN_ENVIRONMENT}, why) <
+	    0) {
 		say_line(reading->say, "environment: %s: %s", variable, why);
 		reading->others_wrong = true;
 	}
@@ -192,8 +193,8 @@ static void read_arguments(struct reading *reading, const struct args *args)
 	for (size_t i = 0; i < args->count; i++) {
 		const struct option *option = args->values[i].option;
 
-		if (set(reading, option, args->values[i].text,
-		        (struct origin){.kind = ORIGIN_COMMAND_LINE}, why) < 0) {
+		if (source_set(reading, option, args->values[i].text,
+		               (struct origin){.kind = ORIGIN_COMMAND_LINE}, why) < 0) {
 			option_spell(option, name, sizeof(name));
 			say_line(reading->say, "command line: --%s: %s", name, why);
 			reading->arguments_wrong = true;
@@ -214,7 +215,7 @@ static int read_state_directory(struct reading *reading)
 	first = strndup(dirs, strcspn(dirs, ":"));
 	if (first == NULL)
 		return -ENOMEM;
-	if (set(reading, option, first, (struct origin){.kind = ORIGIN_UNIT}, why) < 0) {
+	if (source_set(reading, option, first, (struct origin){.kind = ORIGIN_UNIT}, why) < 0) {
 		say_line(reading->say, "environment: STATE_DIRECTORY: %s", why);
 		reading->others_wrong = true;
 	}

@@ -205,7 +205,7 @@ static bool is_pipe(int fd)
 }
 
 /* @return the length of what was read into @p text, or an error */
-static ssize_t slurp(const char *path, char text[FILE_BYTES_MAX])
+static ssize_t file_slurp(const char *path, char text[FILE_BYTES_MAX])
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	size_t len = 0;
@@ -248,7 +248,7 @@ static int parse_all(const char *text, const struct file_sink *sink)
 /* --- comments --------------------------------------------------------------------------------- */
 
 /* @return what follows the string whose opening quote is at @p at */
-static char *skip_string(char *at)
+static char *file_skip_string(char *at)
 {
 	char quote = *at++;
 
@@ -265,7 +265,7 @@ static char *skip_string(char *at)
 }
 
 /* @return what follows the word at @p at: "a//b" is one, though "//" begins a comment elsewhere */
-static char *skip_word(char *at)
+static char *file_skip_word(char *at)
 {
 	char *brace = at[0] == '$' && at[1] == '{' ? strchr(at, '}') : NULL;
 	size_t len = strcspn(at, " \t\r\n#\"'={}()+,*");
@@ -275,7 +275,7 @@ static char *skip_word(char *at)
 	return at + (len > 0 ? len : 1);
 }
 
-static char *blank(char *at, const char *end)
+static char *file_blank_out(char *at, const char *end)
 {
 	for (; at < end; at++) {
 		if (*at != '\n')
@@ -304,23 +304,23 @@ static unsigned blank_comments(char *text)
 
 	while (*at != '\0') {
 		if (*at == '"' || *at == '\'') {
-			at = skip_string(at);
+			at = file_skip_string(at);
 		} else if (*at == '#' || (at[0] == '/' && at[1] == '/')) {
-			at = blank(at, at + strcspn(at, "\n"));
+			at = file_blank_out(at, at + strcspn(at, "\n"));
 		} else if (at[0] == '/' && at[1] == '*') {
 			const char *end = strstr(at + 2, "*/");
 
 			if (end == NULL)
 				return line_of(text, at);
-			at = blank(at, end + 2);
+			at = file_blank_out(at, end + 2);
 		} else {
-			at = skip_word(at);
+			at = file_skip_word(at);
 		}
 	}
 	return 0;
 }
 
-static int read_text(char *text, const struct file_sink *sink)
+static int file_read_text(char *text, const struct file_sink *sink)
 {
 	unsigned line = blank_comments(text);
 
@@ -339,14 +339,14 @@ int file_read(const char *path, const struct file_sink *sink)
 
 	if (text == NULL)
 		return -ENOMEM;
-	len = slurp(path, text);
+	len = file_slurp(path, text);
 	if (len < 0) {
 		r = (int)len;
 	} else if (memchr(text, '\0', (size_t)len) != NULL) {
 		sink->wrong(sink->arg, 0, "is not text: holds a NUL byte");
 	} else {
 		text[len] = '\0';
-		r = read_text(text, sink);
+		r = file_read_text(text, sink);
 	}
 	free(text);
 	return r;

@@ -73,7 +73,7 @@ const struct option *option_find(const char *name, size_t len, bool hyphens)
 #define GUESS_NAME_MAX 40
 
 /* Levenshtein's distance, which takes '-' and '_' for the same. */
-static unsigned distance(const char *name, size_t len, const char *option)
+static unsigned edit_distance(const char *name, size_t len, const char *option)
 {
 	unsigned row[GUESS_NAME_MAX + 1];
 
@@ -107,7 +107,7 @@ const struct option *option_guess(const char *name, size_t len)
 	if (len < 3 || len > GUESS_NAME_MAX)
 		return NULL;
 	for (size_t i = 0; i < OPTION_COUNT; i++) {
-		unsigned n = distance(name, len, option_table[i].name);
+		unsigned n = edit_distance(name, len, option_table[i].name);
 
 		if (n < least) {
 			least = n;
@@ -294,7 +294,7 @@ static bool is_mode(struct str text)
 	return text.len == 3;
 }
 
-static int wrong(const struct option *option, const char *text, const char *what, char *why)
+static int option_wrong(const struct option *option, const char *text, const char *what, char *why)
 {
 	char allowed[160];
 
@@ -310,9 +310,9 @@ static int set_number(const struct option *option, struct config *config, const 
 	int r = parse_u64(str_of(text), (uint64_t)option->least, (uint64_t)option->most, &number);
 
 	if (r == -ERANGE)
-		return wrong(option, text, "is out of range", why);
+		return option_wrong(option, text, "is out of range", why);
 	if (r < 0)
-		return wrong(option, text, "is not a number", why);
+		return option_wrong(option, text, "is not a number", why);
 	*number_of(option, config) = (int64_t)number;
 	return 0;
 }
@@ -324,17 +324,17 @@ static int set_text(const struct option *option, char *out, const char *text, ch
 	bool may_be_empty = option->kind == OPTION_TEXT && option->fallback[0] == '\0';
 
 	if (value.len == 0 && !may_be_empty)
-		return wrong(option, text, "is empty", why);
+		return option_wrong(option, text, "is empty", why);
 	if (value.len >= CONFIG_TEXT_MAX)
-		return wrong(option, text, "is too long", why);
+		return option_wrong(option, text, "is too long", why);
 	if (!is_printable(value))
-		return wrong(option, "(text)", "holds a control character", why);
+		return option_wrong(option, "(text)", "holds a control character", why);
 	if (option->words[0] != '\0' && !is_word(option->words, value))
-		return wrong(option, text, "is not known", why);
+		return option_wrong(option, text, "is not known", why);
 	if (option == &option_table[OPTION_socket_mode] && !is_mode(value))
-		return wrong(option, text, "is not a mode", why);
+		return option_wrong(option, text, "is not a mode", why);
 	if (option->kind == OPTION_LIST && !is_address(value))
-		return wrong(option, text, "is not an address", why);
+		return option_wrong(option, text, "is not an address", why);
 	(void)memset(out, 0, CONFIG_TEXT_MAX);
 	(void)memcpy(out, value.data, value.len);
 	return 0;

@@ -16,7 +16,7 @@
 #define EX_DAMAGED 1 /* --check has found something */
 
 /* Before the log is open, and for those actions that need none. */
-static void complain(const char *line)
+static void print_error(const char *line)
 {
 	(void)fprintf(stderr, "rollcalld: %s\n", line);
 }
@@ -38,7 +38,7 @@ static void print_notes(void)
 		(void)printf("note: %s\n", note);
 }
 
-static int verify(const struct config *config)
+static int verify_journal(const struct config *config)
 {
 	print_notes();
 	int r = journal_verify(config->state_dir, print_finding, NULL);
@@ -55,7 +55,7 @@ static int verify(const struct config *config)
 	case EBADMSG:
 		return EX_DAMAGED;
 	case EBUSY:
-		complain("the journal is in use, so it was not checked");
+		print_error("the journal is in use, so it was not checked");
 		return exit_code_of(r);
 	default:
 		(void)fprintf(stderr, "rollcalld: cannot verify '%s': %s\n", config->state_dir,
@@ -68,13 +68,14 @@ static int verify(const struct config *config)
 static int finish_output(int code)
 {
 	if (fflush(stdout) != 0 && code == EX_OK) {
-		complain("cannot write to standard output");
+		print_error("cannot write to standard output");
 		return EX_IOERR;
 	}
 	return code;
 }
 
-static int act(enum config_action action, struct config *config, struct config_sources *sources)
+static int run_action(enum config_action action, struct config *config,
+                      struct config_sources *sources)
 {
 	switch (action) {
 	case CONFIG_HELP:
@@ -90,7 +91,7 @@ static int act(enum config_action action, struct config *config, struct config_s
 		config_print(stdout, config, sources);
 		break;
 	case CONFIG_VERIFY:
-		return finish_output(verify(config));
+		return finish_output(verify_journal(config));
 	case CONFIG_RUN:
 		return run_daemon(config, sources);
 	}
@@ -107,11 +108,11 @@ int main(int argc, char **argv)
 	(void)umask(
 		0077); /* run_daemon() gives the group more where it may read the state directory */
 	if (thread_set_stacks() < 0) {
-		complain("the stack is too small: 'ulimit -s' must be at least 512");
+		print_error("the stack is too small: 'ulimit -s' must be at least 512");
 		return EX_OSERR;
 	}
 
-	int r = config_load(argc, argv, complain, &config, &action, &sources);
+	int r = config_load(argc, argv, print_error, &config, &action, &sources);
 
 	switch (-r) {
 	case 0:
@@ -121,12 +122,12 @@ int main(int argc, char **argv)
 	case EBADMSG:
 		return EX_CONFIG;
 	case ENOMEM:
-		complain("out of memory");
+		print_error("out of memory");
 		return EX_OSERR;
 	default:
 		return exit_code_of(r);
 	}
-	code = act(action, &config, sources);
+	code = run_action(action, &config, sources);
 	config_sources_free(sources);
 	return code;
 }

@@ -62,7 +62,7 @@ static int send_now(const char *text)
 	return error == EAGAIN || error == ENOBUFS || error == ENOMEM ? -EAGAIN : 0;
 }
 
-static int report(struct notify *notify, const char *text)
+static int notify_report(struct notify *notify, const char *text)
 {
 	int r = send_now(text);
 
@@ -77,7 +77,7 @@ static int report(struct notify *notify, const char *text)
 /* A report that systemd must get: notify_tick() repeats it until it has been sent. */
 static void report_state(struct notify *notify)
 {
-	if (report(notify, notify->state) == 0)
+	if (notify_report(notify, notify->state) == 0)
 		notify->state[0] = '\0';
 	notify->state_at_ms = clock_ms() + RETRY_MS;
 }
@@ -141,7 +141,7 @@ void notify_reloading(struct notify *notify)
 
 void notify_stopping(struct notify *notify)
 {
-	(void)report(notify, "STOPPING=1\nSTATUS=stopping");
+	(void)notify_report(notify, "STOPPING=1\nSTATUS=stopping");
 }
 
 static int64_t retry_ms(const struct notify *notify)
@@ -149,14 +149,14 @@ static int64_t retry_ms(const struct notify *notify)
 	return notify->half_ms < RETRY_MS ? notify->half_ms : RETRY_MS;
 }
 
-static void feed(struct notify *notify, int64_t now)
+static void notify_feed(struct notify *notify, int64_t now)
 {
 	const char *name = NULL;
 	int64_t oldest_ms = progress_oldest_ms(-1, &name);
 
 	if (oldest_ms <= notify->half_ms) {
 		notify->feed_at_ms = now + notify->half_ms;
-		if (report(notify, "WATCHDOG=1") < 0)
+		if (notify_report(notify, "WATCHDOG=1") < 0)
 			notify->feed_at_ms = now + retry_ms(notify);
 		if (notify->starving)
 			log_line(LOG_NOTICE, "every thread makes progress again");
@@ -204,7 +204,7 @@ static void send_status(struct notify *notify, int64_t now)
 	if (!status_changed(notify))
 		return;
 	(void)snprintf(text, sizeof(text), "STATUS=%s", notify->status);
-	if (report(notify, text) < 0)
+	if (notify_report(notify, text) < 0)
 		notify->status[0] = '\0'; /* so that it differs the next time */
 }
 
@@ -215,7 +215,7 @@ void notify_tick(struct notify *notify)
 	if (notify->state[0] != '\0' && now >= notify->state_at_ms)
 		report_state(notify);
 	if (notify->half_ms > 0 && now >= notify->feed_at_ms)
-		feed(notify, now);
+		notify_feed(notify, now);
 	if (now >= notify->disk_at_ms)
 		watch_disk(notify, now);
 	if (now >= notify->status_at_ms)

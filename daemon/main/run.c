@@ -30,7 +30,7 @@
 #define PARKED_MS     30000 /* a commit that takes longer is not coming any more */
 
 struct daemon {
-	/* set before serve() */
+	/* set before daemon_serve() */
 	struct config *config;
 	struct config_sources *sources;
 	struct signals signals;
@@ -220,7 +220,7 @@ static bool has_files_enough(const struct daemon *daemon)
 }
 
 /* @return an exit code, 0 for success */
-static int start(struct daemon *daemon)
+static int daemon_start(struct daemon *daemon)
 {
 	struct http_access access;
 
@@ -265,7 +265,7 @@ static void say_not_reloaded(const char *line)
 	log_line(LOG_ERR, "not reloaded, nothing was changed: %s", line);
 }
 
-static void reload(struct daemon *daemon)
+static void daemon_reload(struct daemon *daemon)
 {
 	struct registry_options registry_options;
 	struct http_options http_options;
@@ -291,14 +291,14 @@ static void reload(struct daemon *daemon)
 }
 
 /* @return an exit code */
-static int serve(struct daemon *daemon)
+static int daemon_serve(struct daemon *daemon)
 {
 	const char *name = NULL;
 
 	for (;;) {
 		switch (signals_wait(&daemon->signals, notify_timeout_ms(&daemon->notify), &name)) {
 		case SIGNALS_RELOAD:
-			reload(daemon);
+			daemon_reload(daemon);
 			break;
 		case SIGNALS_STOP:
 			log_event(LOG_NOTICE, "stopping", "signal", name, NULL);
@@ -316,7 +316,7 @@ static int serve(struct daemon *daemon)
 }
 
 /* Copes with a daemon that was started half. */
-static void stop(struct daemon *daemon)
+static void daemon_stop(struct daemon *daemon)
 {
 	if (daemon->api != NULL)
 		api_stopping(daemon->api);
@@ -359,18 +359,18 @@ int run_daemon(struct config *config, struct config_sources *sources)
 	hash_seed();
 	daemon->files = limits_raise_files();
 	thread_adopt();
-	code = start(daemon);
+	code = daemon_start(daemon);
 	if (code == 0) {
 		log_event(LOG_NOTICE, "started", "version", rollcall_version, "state_dir",
 		          config->state_dir, NULL);
 		log_library_notes();
 		sockets_announce(daemon->listeners, daemon->listener_count);
 		notify_ready(&daemon->notify);
-		code = serve(daemon);
+		code = daemon_serve(daemon);
 		notify_stopping(&daemon->notify);
 		signals_allow_interrupt();
 	}
-	stop(daemon);
+	daemon_stop(daemon);
 	if (code == 0)
 		log_line(LOG_NOTICE, "stopped");
 	log_stop();

@@ -12,14 +12,14 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-static void ignore(int number)
+static void signal_ignore(int number)
 {
 	struct sigaction action = {.sa_handler = SIG_IGN};
 
 	CHECK_OK(sigaction(number, &action, NULL));
 }
 
-static void block(sigset_t *ours)
+static void signal_block(sigset_t *ours)
 {
 	CHECK_OK(sigemptyset(ours));
 	CHECK_OK(sigaddset(ours, SIGTERM));
@@ -34,9 +34,9 @@ int signals_init(struct signals *signals)
 	int r;
 
 	*signals = (struct signals){-1, -1};
-	ignore(SIGPIPE);
-	ignore(SIGXFSZ); /* a file at RLIMIT_FSIZE is a full disk: write() says EFBIG */
-	block(&ours);
+	signal_ignore(SIGPIPE);
+	signal_ignore(SIGXFSZ); /* a file at RLIMIT_FSIZE is a full disk: write() says EFBIG */
+	signal_block(&ours);
 
 	signals->signal_fd = signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
 	r = signals->signal_fd < 0 ? -errno : 0;

@@ -17,7 +17,7 @@
 #error "not every --listen would find room"
 #endif
 
-static int adopt(int fd, struct http_listener *listener)
+static int socket_adopt(int fd, struct http_listener *listener)
 {
 	int r = http_adopt(fd, listener);
 
@@ -27,7 +27,7 @@ static int adopt(int fd, struct http_listener *listener)
 	return r;
 }
 
-static int adopt_all(unsigned given, struct http_listener *listeners, size_t *ret_count)
+static int sockets_adopt(unsigned given, struct http_listener *listeners, size_t *ret_count)
 {
 	size_t count = 0;
 	int r = 0;
@@ -38,7 +38,7 @@ static int adopt_all(unsigned given, struct http_listener *listeners, size_t *re
 		return -E2BIG;
 	}
 	for (; r == 0 && count < given; count++)
-		r = adopt(SD_LISTEN_FDS_START + (int)count, &listeners[count]);
+		r = socket_adopt(SD_LISTEN_FDS_START + (int)count, &listeners[count]);
 	if (r < 0)
 		return r; /* systemd's sockets stay open: they are the socket unit's */
 	*ret_count = count;
@@ -93,7 +93,7 @@ int sockets_open(const struct config *config, const struct http_access *access,
 		return given;
 	}
 	if (given > 0)
-		return adopt_all((unsigned)given, listeners, ret_count);
+		return sockets_adopt((unsigned)given, listeners, ret_count);
 
 	for (count = 0; count < config->listen_count; count++) {
 		int r = http_listen_as(config->listen[count], access, &listeners[count], text);
@@ -117,7 +117,7 @@ void sockets_close(const struct http_listener *listeners, size_t count)
 	}
 }
 
-static void announce(const struct http_listener *listener)
+static void socket_announce(const struct http_listener *listener)
 {
 	char line[sizeof(listener->url) + sizeof("ready on ")];
 
@@ -128,5 +128,5 @@ static void announce(const struct http_listener *listener)
 void sockets_announce(const struct http_listener *listeners, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		announce(&listeners[i]);
+		socket_announce(&listeners[i]);
 }

@@ -77,19 +77,19 @@ static struct shard *own_shard(void)
 	return own;
 }
 
-static void add(_Atomic(uint64_t) *counter, uint64_t n)
+static void cell_add(_Atomic(uint64_t) *counter, uint64_t n)
 {
 	(void)atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
-static uint64_t get(_Atomic(uint64_t) *counter)
+static uint64_t cell_get(_Atomic(uint64_t) *counter)
 {
 	return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
 void metrics_count(enum metric_counter counter, uint64_t n)
 {
-	add(&own_shard()->counters[counter], n);
+	cell_add(&own_shard()->counters[counter], n);
 }
 
 uint64_t metrics_counter(enum metric_counter counter)
@@ -97,7 +97,7 @@ uint64_t metrics_counter(enum metric_counter counter)
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < SHARDS; i++)
-		sum += get(&shards[i].counters[counter]);
+		sum += cell_get(&shards[i].counters[counter]);
 	return sum;
 }
 
@@ -129,14 +129,14 @@ void metrics_observe(enum metric_histogram histogram, uint64_t value)
 
 	while (bucket < bounds->count && value > bounds->most[bucket])
 		bucket++;
-	add(&own->buckets[bucket], 1);
-	add(&own->sum, value);
+	cell_add(&own->buckets[bucket], 1);
+	cell_add(&own->sum, value);
 }
 
 void metrics_request(unsigned status)
 {
 	CHECK(status >= STATUS_MIN && status <= STATUS_MAX);
-	add(&own_shard()->requests[status - STATUS_MIN], 1);
+	cell_add(&own_shard()->requests[status - STATUS_MIN], 1);
 }
 
 static void put_family(struct buf *out, const char *name, const char *type, const char *help)
@@ -192,7 +192,7 @@ static void put_histogram(struct buf *out, enum metric_histogram histogram)
 	put_family(out, series->name, "histogram", series->help);
 	for (size_t bucket = 0; bucket <= bounds->count; bucket++) {
 		for (size_t i = 0; i < SHARDS; i++)
-			count += get(&shards[i].histograms[histogram].buckets[bucket]);
+			count += cell_get(&shards[i].histograms[histogram].buckets[bucket]);
 		buf_printf(out, "%s_bucket{le=\"", series->name);
 		if (bucket < bounds->count)
 			put_value(out, bounds, bounds->most[bucket]);
@@ -204,7 +204,7 @@ static void put_histogram(struct buf *out, enum metric_histogram histogram)
 	}
 
 	for (size_t i = 0; i < SHARDS; i++)
-		sum += get(&shards[i].histograms[histogram].sum);
+		sum += cell_get(&shards[i].histograms[histogram].sum);
 	buf_printf(out, "%s_sum ", series->name);
 	put_value(out, bounds, sum);
 	buf_printf(out, "\n%s_count ", series->name);
@@ -221,7 +221,7 @@ static void put_requests(struct buf *out)
 		uint64_t sum = 0;
 
 		for (size_t i = 0; i < SHARDS; i++)
-			sum += get(&shards[i].requests[status - STATUS_MIN]);
+			sum += cell_get(&shards[i].requests[status - STATUS_MIN]);
 		if (sum == 0)
 			continue;
 		buf_printf(out, "%s{code=\"%u\"} ", name, status);

@@ -23,7 +23,7 @@ static int64_t now_us(clockid_t id)
 }
 
 /* One read of a short file, as text. @return false when it cannot be read */
-static bool read_text(const char *path, char *text, size_t size)
+static bool proc_read(const char *path, char *text, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
@@ -43,7 +43,7 @@ static int64_t started_real_ms(void)
 	char text[1024];
 	uint64_t ticks = 0;
 
-	if (!read_text("/proc/self/stat", text, sizeof(text)))
+	if (!proc_read("/proc/self/stat", text, sizeof(text)))
 		return 0;
 	/* The name, in parentheses, may hold anything; 20 fields later stands the start (proc(5)).
 	 */
@@ -61,7 +61,7 @@ static int64_t resident_bytes(void)
 	char text[128];
 	int64_t pages = 0;
 
-	if (!read_text("/proc/self/statm", text, sizeof(text)) ||
+	if (!proc_read("/proc/self/statm", text, sizeof(text)) ||
 	    sscanf(text, "%*d %" SCNd64, &pages) != 1)
 		return -1;
 	return pages * sysconf(_SC_PAGESIZE);

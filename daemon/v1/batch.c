@@ -150,7 +150,7 @@ static bool is_sound(struct call *call)
 }
 
 /** Counts what the commands have come to. @return the first error that is not one of an entry */
-static int settle(struct batch_work *work)
+static int batch_settle(struct batch_work *work)
 {
 	int error = 0;
 
@@ -167,11 +167,11 @@ static int settle(struct batch_work *work)
 	return error;
 }
 
-static void answer(struct call *call, struct batch_work *work)
+static void batch_answer(struct call *call, struct batch_work *work)
 {
 	struct buf *out = &call->response->body;
 
-	int r = settle(work);
+	int r = batch_settle(work);
 	if (r == 0)
 		r = buf_error(&work->list);
 	if (r < 0) {
@@ -191,14 +191,14 @@ static struct batch_work *work_of(struct parked *parked)
 	return container_of(parked, struct batch_work, parked);
 }
 
-static void free_parked(struct parked *parked)
+static void batch_free(struct parked *parked)
 {
 	work_free(work_of(parked));
 }
 
 static enum api_result batch_done(struct call *call, struct parked *parked)
 {
-	answer(call, work_of(parked));
+	batch_answer(call, work_of(parked));
 	parked_free(parked);
 	return API_DONE;
 }
@@ -206,7 +206,7 @@ static enum api_result batch_done(struct call *call, struct parked *parked)
 /** Sends the commands and parks, unless they are all done by then. */
 static enum api_result submit_all(struct call *call, struct batch_work *work)
 {
-	static const struct parked_kind kind = {.free = free_parked};
+	static const struct parked_kind kind = {.free = batch_free};
 
 	if (!parked_init(&work->parked, call, &kind, batch_done)) {
 		work_free(work);
@@ -252,7 +252,7 @@ enum api_result heartbeats_post(struct call *call)
 	if (r < 0)
 		problem_errno(call->response, r);
 	else
-		answer(call, work);
+		batch_answer(call, work);
 	work_free(work);
 	return API_DONE;
 }

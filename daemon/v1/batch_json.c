@@ -7,20 +7,20 @@
 #include <errno.h>
 #include <stdint.h>
 
-static int malformed(struct batch *batch, const char *what)
+static int batch_malformed(struct batch *batch, const char *what)
 {
 	batch->what = what;
 	return -EBADMSG;
 }
 
-static int wrong(struct batch *batch, const char *what)
+static int batch_wrong(struct batch *batch, const char *what)
 {
 	batch->what = what;
 	return -EINVAL;
 }
 
 /** The next character that is not blank; '\0' at the end. */
-static char peek(struct batch *batch)
+static char batch_peek(struct batch *batch)
 {
 	while (batch->pos < batch->text.len) {
 		char c = batch->text.data[batch->pos];
@@ -32,9 +32,9 @@ static char peek(struct batch *batch)
 	return '\0';
 }
 
-static bool accept(struct batch *batch, char c)
+static bool batch_accept(struct batch *batch, char c)
 {
-	if (peek(batch) != c)
+	if (batch_peek(batch) != c)
 		return false;
 	batch->pos++;
 	return true;
@@ -62,7 +62,7 @@ static int hex4(struct str text, size_t at)
  * above, and any control, stands for a character that they cannot have: 0x7f.
  * @return '\0' when it is none
  */
-static char unescape(struct str text, size_t *pos)
+static char batch_unescape(struct str text, size_t *pos)
 {
 	char c = text.data[(*pos)++];
 	int value;
@@ -90,7 +90,8 @@ static char unescape(struct str text, size_t *pos)
 }
 
 /** Copies what does not fit @p size not at all, but counts it. @return 0 or -EBADMSG */
-static int decode(struct batch *batch, struct str raw, char *out, size_t size, struct str *ret)
+static int batch_decode(struct batch *batch, struct str raw, char *out, size_t size,
+                        struct str *ret)
 {
 	size_t len = 0;
 
@@ -98,9 +99,9 @@ static int decode(struct batch *batch, struct str raw, char *out, size_t size, s
 		char c = raw.data[i++];
 
 		if (c == '\\')
-			c = unescape(raw, &i);
+			c = batch_unescape(raw, &i);
 		if (c == '\0' || i > raw.len)
-			return malformed(batch, "a wrong escape in a string");
+			return batch_malformed(batch, "a wrong escape in a string");
 		if (len < size)
 			out[len] = c;
 		len++;
@@ -118,7 +119,7 @@ static int read_raw(struct batch *batch, struct str *ret, bool *ret_escaped)
 	*ret_escaped = false;
 	while (i < text.len && text.data[i] != '"') {
 		if ((unsigned char)text.data[i] < ' ')
-			return malformed(batch, "a control character in a string");
+			return batch_malformed(batch, "a control character in a string");
 		if (text.data[i] == '\\') {
 			*ret_escaped = true;
 			i++;
@@ -126,10 +127,10 @@ static int read_raw(struct batch *batch, struct str *ret, bool *ret_escaped)
 		i++;
 	}
 	if (i >= text.len)
-		return malformed(batch, "a string has no end");
+		return batch_malformed(batch, "a string has no end");
 	*ret = (struct str){text.data + batch->pos, i - batch->pos};
 	if (!parse_is_utf8(*ret))
-		return malformed(batch, "not UTF-8");
+		return batch_malformed(batch, "not UTF-8");
 	batch->pos = i + 1;
 	return 0;
 }
@@ -140,15 +141,15 @@ static int read_string(struct batch *batch, char *out, size_t size, struct str *
 	struct str string;
 	bool escaped;
 
-	if (!accept(batch, '"'))
-		return wrong(batch, "a string was expected");
+	if (!batch_accept(batch, '"'))
+		return batch_wrong(batch, "a string was expected");
 	int r = read_raw(batch, &string, &escaped);
 	if (r == 0 && escaped)
-		r = decode(batch, string, out, size, &string);
+		r = batch_decode(batch, string, out, size, &string);
 	if (r < 0)
 		return r;
 	if (string.len > size)
-		return wrong(batch, "a service, an id or a field's name is too long");
+		return batch_wrong(batch, "a service, an id or a field's name is too long");
 	*ret = string;
 	return 0;
 }
@@ -158,9 +159,9 @@ static int read_key(struct batch *batch, char out[16], struct str *ret)
 	int r = read_string(batch, out, 16, ret);
 
 	if (r == -EINVAL)
-		return wrong(batch, "an unknown field: an entry has service and id");
-	if (r == 0 && !accept(batch, ':'))
-		return malformed(batch, "':' was expected");
+		return batch_wrong(batch, "an unknown field: an entry has service and id");
+	if (r == 0 && !batch_accept(batch, ':'))
+		return batch_malformed(batch, "':' was expected");
 	return r;
 }
 
@@ -174,10 +175,10 @@ static int read_member(struct batch *batch, struct batch_entry *entry)
 		return r;
 	bool is_id = str_equal(key, STR("id"));
 	if (!is_id && !str_equal(key, STR("service")))
-		return wrong(batch, "an unknown field: an entry has service and id");
+		return batch_wrong(batch, "an unknown field: an entry has service and id");
 	struct str *value = is_id ? &entry->id : &entry->service;
 	if (value->data != NULL)
-		return malformed(batch, "a field is given twice");
+		return batch_malformed(batch, "a field is given twice");
 	return is_id ? read_string(batch, batch->id, sizeof(batch->id), value)
 	             : read_string(batch, batch->service, sizeof(batch->service), value);
 }
@@ -186,23 +187,23 @@ static int read_entry(struct batch *batch, struct batch_entry *ret_entry)
 {
 	struct batch_entry entry = {0};
 
-	if (!accept(batch, '{'))
-		return wrong(batch, "an object was expected");
-	if (!accept(batch, '}')) {
+	if (!batch_accept(batch, '{'))
+		return batch_wrong(batch, "an object was expected");
+	if (!batch_accept(batch, '}')) {
 		do {
 			int r = read_member(batch, &entry);
 			if (r < 0)
 				return r;
-		} while (accept(batch, ','));
-		if (!accept(batch, '}'))
-			return malformed(batch, "',' or '}' was expected");
+		} while (batch_accept(batch, ','));
+		if (!batch_accept(batch, '}'))
+			return batch_malformed(batch, "',' or '}' was expected");
 	}
 	if (entry.service.data == NULL || entry.id.data == NULL)
-		return wrong(batch, "service and id are required");
+		return batch_wrong(batch, "service and id are required");
 	if (!valid_service_name(entry.service))
-		return wrong(batch, "the service name is not valid");
+		return batch_wrong(batch, "the service name is not valid");
 	if (!valid_instance_id(entry.id))
-		return wrong(batch, "the id is not valid");
+		return batch_wrong(batch, "the id is not valid");
 	*ret_entry = entry;
 	batch->count++;
 	return 1;
@@ -214,16 +215,17 @@ static int read_head(struct batch *batch)
 	char space[16];
 	struct str key;
 
-	if (!accept(batch, '{'))
-		return malformed(batch, "an object was expected");
-	if (peek(batch) == '}')
-		return wrong(batch, "instances is required");
+	if (!batch_accept(batch, '{'))
+		return batch_malformed(batch, "an object was expected");
+	if (batch_peek(batch) == '}')
+		return batch_wrong(batch, "instances is required");
 	int r = read_key(batch, space, &key);
 	if (r < 0 || !str_equal(key, STR("instances")))
-		return r == -EBADMSG ? r
-		                     : wrong(batch, "an unknown field: there is only instances");
-	if (!accept(batch, '['))
-		return wrong(batch, "instances must be an array");
+		return r == -EBADMSG
+		               ? r
+		               : batch_wrong(batch, "an unknown field: there is only instances");
+	if (!batch_accept(batch, '['))
+		return batch_wrong(batch, "instances must be an array");
 	batch->inside = true;
 	return 0;
 }
@@ -231,14 +233,14 @@ static int read_head(struct batch *batch)
 /** ]} */
 static int read_tail(struct batch *batch)
 {
-	if (!accept(batch, ']'))
-		return malformed(batch, "',' or ']' was expected");
-	if (peek(batch) == ',')
-		return wrong(batch, "an unknown field: there is only instances");
-	if (!accept(batch, '}'))
-		return malformed(batch, "'}' was expected");
-	if (peek(batch) != '\0' || batch->pos < batch->text.len)
-		return malformed(batch, "something follows the object");
+	if (!batch_accept(batch, ']'))
+		return batch_malformed(batch, "',' or ']' was expected");
+	if (batch_peek(batch) == ',')
+		return batch_wrong(batch, "an unknown field: there is only instances");
+	if (!batch_accept(batch, '}'))
+		return batch_malformed(batch, "'}' was expected");
+	if (batch_peek(batch) != '\0' || batch->pos < batch->text.len)
+		return batch_malformed(batch, "something follows the object");
 	return 0;
 }
 
@@ -257,12 +259,12 @@ int batch_next(struct batch *batch, struct batch_entry *ret_entry)
 		int r = read_head(batch);
 		if (r < 0)
 			return r;
-		if (peek(batch) == ']')
+		if (batch_peek(batch) == ']')
 			return read_tail(batch);
-	} else if (!accept(batch, ',')) {
+	} else if (!batch_accept(batch, ',')) {
 		return read_tail(batch);
 	}
 	if (batch->count == BATCH_ENTRIES_MAX)
-		return wrong(batch, "more than 10000 entries");
+		return batch_wrong(batch, "more than 10000 entries");
 	return read_entry(batch, ret_entry);
 }

@@ -7,14 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void wake(struct command *command)
+static void change_wake(struct command *command)
 {
 	struct change *change = container_of(command, struct change, command);
 
 	change->parked.request->wake(change->parked.request);
 }
 
-static void free_parked(struct parked *parked)
+static void change_free_parked(struct parked *parked)
 {
 	change_free(change_of(parked));
 }
@@ -22,7 +22,7 @@ static void free_parked(struct parked *parked)
 struct change *change_new(struct call *call, size_t size, enum command_kind kind,
                           enum api_result (*finish)(struct call *, struct parked *))
 {
-	static const struct parked_kind plain = {.free = free_parked};
+	static const struct parked_kind plain = {.free = change_free_parked};
 
 	return change_new_kind(call, size, kind, finish, &plain);
 }
@@ -44,7 +44,7 @@ struct change *change_new_kind(struct call *call, size_t size, enum command_kind
 	change->command.kind = kind;
 	change->command.instance.service = path_service(call);
 	change->command.instance.id = path_id(call);
-	change->command.done = wake;
+	change->command.done = change_wake;
 	return change;
 }
 

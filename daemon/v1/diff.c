@@ -36,7 +36,7 @@ struct diff_travel {
 };
 
 /** The number before the next '-', which is taken off too. */
-static bool take_number(struct str *text, uint64_t *ret)
+static bool cursor_number(struct str *text, uint64_t *ret)
 {
 	const char *dash = text->len > 0 ? memchr(text->data, '-', text->len) : NULL;
 	struct str number = {text->data, dash ? (size_t)(dash - text->data) : text->len};
@@ -65,8 +65,8 @@ static bool go_on(struct call *call, struct str cursor, struct difference *ret)
 	uint64_t from = 0;
 	uint64_t to = 0;
 
-	if (!take_number(&cursor, &from) || !take_number(&cursor, &to) ||
-	    !take_number(&cursor, &ret->skip)) {
+	if (!cursor_number(&cursor, &from) || !cursor_number(&cursor, &to) ||
+	    !cursor_number(&cursor, &ret->skip)) {
 		problem(call->response, PROBLEM_INVALID_PARAMETER,
 		        "after must be the next of an earlier answer");
 		return false;
@@ -137,7 +137,7 @@ static bool is_past(const struct past_query *asked, const struct past_bounds *bo
 	                      : asked->revision <= bounds->latest;
 }
 
-static enum api_result put_diff(struct call *call, struct parked *parked)
+static enum api_result diff_put(struct call *call, struct parked *parked)
 {
 	const struct diff_travel *diff =
 		container_of(travel_of(parked), struct diff_travel, travel);
@@ -178,7 +178,7 @@ enum api_result diff_get(struct call *call)
 
 	if (!read_diff(call, &asked))
 		return API_DONE;
-	diff = (struct diff_travel *)travel_new(call, sizeof(*diff), ARCHIVE_DIFF, put_diff);
+	diff = (struct diff_travel *)travel_new(call, sizeof(*diff), ARCHIVE_DIFF, diff_put);
 	if (diff == NULL)
 		return API_DONE;
 	struct archive_query *query = &diff->travel.query;
@@ -243,7 +243,7 @@ static bool is_registered(struct call *call)
 	return found;
 }
 
-static enum api_result lived(struct call *call, struct parked *parked)
+static enum api_result history_answer(struct call *call, struct parked *parked)
 {
 	struct life_travel *life = container_of(travel_of(parked), struct life_travel, travel);
 	struct archive_query *query = &life->travel.query;
@@ -288,7 +288,7 @@ enum api_result history_get(struct call *call)
 	    !call_number(call, history_rules, HISTORY_LIMIT, 1, HISTORY_MAX, &limit) ||
 	    !call_path_is_valid(call))
 		return API_DONE;
-	life = (struct life_travel *)travel_new(call, sizeof(*life), ARCHIVE_LIFE, lived);
+	life = (struct life_travel *)travel_new(call, sizeof(*life), ARCHIVE_LIFE, history_answer);
 	if (life == NULL)
 		return API_DONE;
 	query.limit = (uint32_t)limit;

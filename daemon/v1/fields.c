@@ -63,7 +63,7 @@ int fields_close(struct fields *fields)
 	return fields->errors->count > 0 ? -EINVAL : 0;
 }
 
-static json_t *get(struct fields *fields, const char *name, enum field_need need)
+static json_t *fields_get(struct fields *fields, const char *name, enum field_need need)
 {
 	json_t *value = json_object_get(fields->root, name);
 
@@ -110,7 +110,7 @@ static bool to_integer(const json_t *value, int64_t *ret)
 void fields_int(struct fields *fields, const char *name, int64_t least, int64_t most, int64_t *ret,
                 enum field_need need)
 {
-	json_t *value = get(fields, name, need);
+	json_t *value = fields_get(fields, name, need);
 	char text[FIELD_TEXT_SIZE];
 	int64_t number = 0;
 
@@ -126,7 +126,7 @@ void fields_int(struct fields *fields, const char *name, int64_t least, int64_t 
 
 bool fields_string(struct fields *fields, const char *name, struct str *ret, enum field_need need)
 {
-	json_t *value = get(fields, name, need);
+	json_t *value = fields_get(fields, name, need);
 	char text[FIELD_TEXT_SIZE];
 
 	if (value == NULL)
@@ -142,7 +142,7 @@ bool fields_string(struct fields *fields, const char *name, struct str *ret, enu
 
 bool fields_number(struct fields *fields, const char *name, double least, double most, double *ret)
 {
-	json_t *value = get(fields, name, FIELD_OPTIONAL);
+	json_t *value = fields_get(fields, name, FIELD_OPTIONAL);
 	char text[FIELD_TEXT_SIZE];
 
 	if (value == NULL)
@@ -160,7 +160,7 @@ bool fields_number(struct fields *fields, const char *name, double least, double
 
 json_t *fields_object(struct fields *fields, const char *name)
 {
-	json_t *value = get(fields, name, FIELD_OPTIONAL);
+	json_t *value = fields_get(fields, name, FIELD_OPTIONAL);
 	char text[FIELD_TEXT_SIZE];
 
 	if (value == NULL || json_is_object(value))

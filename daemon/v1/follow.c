@@ -139,7 +139,7 @@ static void break_silence(struct follow *follow)
 	buf_put_char(&stream->page, '\n');
 }
 
-static bool read_on(struct follow *follow)
+static bool follow_read_on(struct follow *follow)
 {
 	struct history *history = &follow->history;
 	struct stream *stream = &follow->live.stream;
@@ -154,7 +154,7 @@ static bool read_on(struct follow *follow)
 	return true;
 }
 
-static bool fill(struct stream *stream)
+static bool follow_fill(struct stream *stream)
 {
 	struct follow *follow = container_of(live_of(stream), struct follow, live);
 	uint64_t now;
@@ -172,7 +172,7 @@ static bool fill(struct stream *stream)
 		return true;
 	}
 	if (follow->more || has_news(follow, &now))
-		return read_on(follow);
+		return follow_read_on(follow);
 	if (follow->form == EVENTS_LINES && follow->wait_ms == 0) {
 		stream->is_over = true;
 		return true;
@@ -182,17 +182,17 @@ static bool fill(struct stream *stream)
 	                                     : stream->sent_ms + follow->wait_ms);
 	if (!has_news(follow, &now) || !live_unwait(&follow->live))
 		return false;
-	return read_on(follow);
+	return follow_read_on(follow);
 }
 
-static void wake(struct history *history)
+static void follow_wake(struct history *history)
 {
 	struct follow *follow = container_of(history, struct follow, history);
 
 	follow->live.stream.request->wake(follow->live.stream.request);
 }
 
-static bool admit(struct history *history, size_t bytes)
+static bool follow_admit(struct history *history, size_t bytes)
 {
 	const struct follow *follow = container_of(history, struct follow, history);
 
@@ -209,7 +209,7 @@ static void follow_free(struct stream *stream)
 
 static const struct stream_kind follow_kind = {
 	.gauge = METRIC_EVENT_STREAMS,
-	.fill = fill,
+	.fill = follow_fill,
 	.sent = live_sent,
 	.cancel = live_cancel,
 	.free = follow_free,
@@ -233,8 +233,8 @@ enum api_result follow_answer(struct call *call, const struct events_query *quer
 	follow->history.query.service = str_copy_to(&end, log->service);
 	follow->history.query.id = str_copy_to(&end, log->id);
 	follow->history.out = &follow->live.stream.page;
-	follow->history.done = wake;
-	follow->history.admit = admit;
+	follow->history.done = follow_wake;
+	follow->history.admit = follow_admit;
 	follow->form = query->form;
 	follow->left = query->has_limit ? log->limit : UINT64_MAX;
 	follow->told = log->since;

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
-static enum api_result answer(struct call *call, const struct instance *value)
+static enum api_result heartbeat_answer(struct call *call, const struct instance *value)
 {
 	struct buf *out = &call->response->body;
 
@@ -21,7 +21,7 @@ static enum api_result answer(struct call *call, const struct instance *value)
 }
 
 /** After the command: the instance as it stands now. */
-static enum api_result beaten(struct call *call, struct parked *parked)
+static enum api_result heartbeat_done(struct call *call, struct parked *parked)
 {
 	int error = change_of(parked)->command.error;
 
@@ -30,7 +30,7 @@ static enum api_result beaten(struct call *call, struct parked *parked)
 	const struct member *member = path_member(call, now);
 	call_seen(call, now);
 	if (error == 0 && member != NULL)
-		(void)answer(call, &member->value);
+		(void)heartbeat_answer(call, &member->value);
 	snapshot_leave(v1_of(call)->store);
 
 	if (error < 0 || member == NULL) /* it was deregistered in the meantime */
@@ -39,10 +39,11 @@ static enum api_result beaten(struct call *call, struct parked *parked)
 }
 
 /** What the lease takes is done here; what the status takes is the writer's. */
-static enum api_result command(struct call *call, const struct heartbeat *heartbeat,
-                               uint64_t incarnation)
+static enum api_result heartbeat_command(struct call *call, const struct heartbeat *heartbeat,
+                                         uint64_t incarnation)
 {
-	struct change *change = change_new(call, sizeof(*change), COMMAND_HEARTBEAT, beaten);
+	struct change *change =
+		change_new(call, sizeof(*change), COMMAND_HEARTBEAT, heartbeat_done);
 
 	if (change == NULL)
 		return API_DONE;
@@ -113,9 +114,9 @@ enum api_result heartbeat_post(struct call *call)
 		return API_DONE;
 	}
 	if (settled)
-		return answer(call, &value);
+		return heartbeat_answer(call, &value);
 	if (member != NULL)
-		return command(call, &heartbeat, incarnation);
+		return heartbeat_command(call, &heartbeat, incarnation);
 	if (call_path_is_valid(call))
 		call_refuse(call, -ENOENT);
 	return API_DONE;

@@ -58,7 +58,7 @@ static char *location_of(const struct instance *instance)
 	return location;
 }
 
-static enum api_result registered(struct call *call, struct parked *parked)
+static enum api_result register_done(struct call *call, struct parked *parked)
 {
 	struct command *command = &change_of(parked)->command;
 
@@ -99,7 +99,8 @@ static struct registration *read_record(struct call *call)
 	    !call_body_is_json(call))
 		return NULL;
 	registration = (struct registration *)change_new(
-		call, sizeof(*registration) + MADE_ID_MAX + body.len, COMMAND_REGISTER, registered);
+		call, sizeof(*registration) + MADE_ID_MAX + body.len, COMMAND_REGISTER,
+		register_done);
 	if (registration == NULL)
 		return NULL;
 
@@ -121,7 +122,7 @@ static struct registration *read_record(struct call *call)
 
 /** The same record again, of an instance whose lease has not run out: renewed, and answered.
  * @return 0: it is another record; 1; -EAGAIN: it must not be acknowledged */
-static int renew(struct call *call, const struct instance *record)
+static int instance_renew(struct call *call, const struct instance *record)
 {
 	struct v1 *v1 = v1_of(call);
 	int r = 0;
@@ -151,7 +152,7 @@ enum api_result instance_put(struct call *call)
 		return API_DONE;
 	}
 	/* a condition is the writer's to judge */
-	int r = change->command.must_exist ? 0 : renew(call, &change->command.instance);
+	int r = change->command.must_exist ? 0 : instance_renew(call, &change->command.instance);
 	if (r == 0)
 		return change_submit(call, change);
 	change_free(change);
@@ -213,7 +214,7 @@ static const struct query_rule instance_rules[] = {
 	[INSTANCE_AT] = {"at", 0},
 };
 
-static void put_row(struct buf *body, const struct member *member)
+static void instance_put_row(struct buf *body, const struct member *member)
 {
 	struct buf rows;
 
@@ -229,8 +230,8 @@ struct instance_travel {
 	bool text;
 };
 
-static enum api_result put_past(struct call *call, struct travel *travel,
-                                const struct snapshot *then)
+static enum api_result instance_put_past(struct call *call, struct travel *travel,
+                                         const struct snapshot *then)
 {
 	bool text = container_of(travel, struct instance_travel, travel)->text;
 	const struct member *member = path_member(call, then);
@@ -244,7 +245,7 @@ static enum api_result put_past(struct call *call, struct travel *travel,
 	if (call_etag(call, snapshot_revision(then), text))
 		return API_DONE;
 	if (text)
-		put_row(body, member);
+		instance_put_row(body, member);
 	else
 		member_put_json(body, member);
 	return call_answer(call, 200, text ? TYPE_TEXT : TYPE_JSON);
@@ -254,7 +255,7 @@ static enum api_result get_past(struct call *call, const struct moment *moment, 
 {
 	struct instance_travel *past;
 
-	past = (struct instance_travel *)travel_to(call, sizeof(*past), moment, put_past);
+	past = (struct instance_travel *)travel_to(call, sizeof(*past), moment, instance_put_past);
 	if (past == NULL)
 		return API_DONE;
 	past->text = text;
@@ -279,7 +280,7 @@ enum api_result instance_get(struct call *call)
 	const struct member *member = service ? service_member(service, path_id(call)) : NULL;
 	call_seen(call, now);
 	if (member != NULL && text)
-		put_row(body, member);
+		instance_put_row(body, member);
 	else if (member != NULL)
 		member_put_json_live(body, member, clock_real_ms());
 	if (member != NULL)
@@ -293,7 +294,7 @@ enum api_result instance_get(struct call *call)
 	return API_DONE;
 }
 
-static enum api_result deregistered(struct call *call, struct parked *parked)
+static enum api_result deregister_done(struct call *call, struct parked *parked)
 {
 	int error = change_of(parked)->command.error;
 
@@ -314,7 +315,7 @@ enum api_result instance_delete(struct call *call)
 	if (api_header(call->request, STR("if-match")).data == NULL &&
 	    !is_taken(call, path_id(call)))
 		return call_answer(call, 204, NULL);
-	change = change_new(call, sizeof(*change), COMMAND_DEREGISTER, deregistered);
+	change = change_new(call, sizeof(*change), COMMAND_DEREGISTER, deregister_done);
 	if (change == NULL)
 		return API_DONE;
 	if (!call_conditions(call, &change->command)) {
@@ -383,7 +384,7 @@ static void put_told(struct buf *out, struct watch_receipt *receipt)
 }
 
 /** After an operator's word: the instance as it stands now. */
-static enum api_result intended(struct call *call, struct parked *parked)
+static enum api_result intention_done(struct call *call, struct parked *parked)
 {
 	struct intention *intention = intention_of(parked);
 	int error = intention->change.command.error;
@@ -443,8 +444,8 @@ enum api_result status_put(struct call *call)
 	if (!call_no_query(call) || !call_path_is_valid(call) || !call_body_is_json(call))
 		return API_DONE;
 	intention = (struct intention *)change_new_kind(
-		call, sizeof(*intention) + call->request->body.len + 1, COMMAND_STATUS, intended,
-		&kind);
+		call, sizeof(*intention) + call->request->body.len + 1, COMMAND_STATUS,
+		intention_done, &kind);
 	if (intention == NULL)
 		return API_DONE;
 	if (!read_intention(call, intention)) {

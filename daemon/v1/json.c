@@ -13,7 +13,7 @@
  */
 static _Thread_local bool memory_was_short;
 
-static void *allocate(size_t size)
+static void *json_allocate(size_t size)
 {
 	void *memory = malloc(size);
 
@@ -24,7 +24,7 @@ static void *allocate(size_t size)
 
 static void init_once(void)
 {
-	json_set_alloc_funcs(allocate, free);
+	json_set_alloc_funcs(json_allocate, free);
 	json_object_seed(0);
 }
 

@@ -34,7 +34,7 @@ uint64_t live_lag(struct live_streams *streams, uint64_t revision)
 	return revision - least;
 }
 
-static void wake(struct watcher *watcher)
+static void live_wake(struct watcher *watcher)
 {
 	struct live_stream *live = container_of(watcher, struct live_stream, watcher);
 
@@ -47,7 +47,7 @@ enum api_result live_answer(struct call *call, struct live_stream *live,
 	struct live_streams *streams = &v1_of(call)->streams;
 
 	live->v1 = v1_of(call);
-	live->watcher.wake = wake;
+	live->watcher.wake = live_wake;
 	watch_join(registry_watch(live->v1->registry), &live->watcher, has);
 	lock_take(&streams->lock);
 	LIST_INSERT_HEAD(&streams->list, live, link);

@@ -205,8 +205,8 @@ struct lookup_travel {
 	struct lookup lookup;
 };
 
-static enum api_result put_past(struct call *call, struct travel *travel,
-                                const struct snapshot *then)
+static enum api_result lookup_put_past(struct call *call, struct travel *travel,
+                                       const struct snapshot *then)
 {
 	const struct lookup *lookup = &container_of(travel, struct lookup_travel, travel)->lookup;
 	const struct service *service = snapshot_service(then, path_service(call));
@@ -218,7 +218,8 @@ static enum api_result look_at_past(struct call *call, const struct lookup *look
 {
 	struct lookup_travel *past;
 
-	past = (struct lookup_travel *)travel_to(call, sizeof(*past), &lookup->moment, put_past);
+	past = (struct lookup_travel *)travel_to(call, sizeof(*past), &lookup->moment,
+	                                         lookup_put_past);
 	if (past == NULL)
 		return API_DONE;
 	past->lookup = *lookup;
@@ -234,7 +235,7 @@ struct lookup_wait {
 };
 
 /** What a filter lets through, as one number: changes of what it leaves out do not change it. */
-static uint64_t fingerprint(const struct service *service, const struct lookup *lookup)
+static uint64_t lookup_fingerprint(const struct service *service, const struct lookup *lookup)
 {
 	uint64_t print = service != NULL;
 
@@ -258,25 +259,25 @@ static uint64_t result_revision(const struct call *call, const struct service *s
 }
 
 /** Inside a visit. Is the result another than the client has, as far as can be told? */
-static bool has_changed(const struct call *call, const struct snapshot *now,
-                        const struct service *service, const struct lookup *lookup,
-                        const struct lookup_wait *wait)
+static bool lookup_has_changed(const struct call *call, const struct snapshot *now,
+                               const struct service *service, const struct lookup *lookup,
+                               const struct lookup_wait *wait)
 {
 	uint64_t had = lookup->wait.revision;
 
 	if (wait != NULL && lookup->filter.count > 0)
-		return fingerprint(service, lookup) != wait->fingerprint;
+		return lookup_fingerprint(service, lookup) != wait->fingerprint;
 	return had > snapshot_revision(now) || result_revision(call, service, lookup) > had;
 }
 
-static enum api_result look(struct call *call, const struct lookup *lookup,
-                            struct lookup_wait *wait);
+static enum api_result lookup_answer(struct call *call, const struct lookup *lookup,
+                                     struct lookup_wait *wait);
 
-static enum api_result look_again(struct call *call, struct parked *parked)
+static enum api_result lookup_again(struct call *call, struct parked *parked)
 {
 	struct lookup_wait *wait = container_of(wait_of(parked), struct lookup_wait, wait);
 
-	return look(call, &wait->lookup, wait);
+	return lookup_answer(call, &wait->lookup, wait);
 }
 
 static void lookup_wait_free(struct parked *parked)
@@ -297,7 +298,7 @@ static struct lookup_wait *lookup_wait_new(struct call *call, const struct looku
 		problem_errno(call->response, -ENOMEM);
 		return NULL;
 	}
-	if (!wait_init(&wait->wait, call, &kind, look_again, lookup->wait.wait_ms)) {
+	if (!wait_init(&wait->wait, call, &kind, lookup_again, lookup->wait.wait_ms)) {
 		lookup_wait_free(&wait->wait.parked);
 		return NULL;
 	}
@@ -308,8 +309,8 @@ static struct lookup_wait *lookup_wait_new(struct call *call, const struct looku
 
 /** Answers when the result has changed or time is over; waits otherwise. Owns @p wait, of which
  * @p lookup is a part when it is not NULL. */
-static enum api_result look(struct call *call, const struct lookup *lookup,
-                            struct lookup_wait *wait)
+static enum api_result lookup_answer(struct call *call, const struct lookup *lookup,
+                                     struct lookup_wait *wait)
 {
 	for (;;) {
 		const struct snapshot *now = snapshot_enter(v1_of(call)->store);
@@ -317,7 +318,7 @@ static enum api_result look(struct call *call, const struct lookup *lookup,
 		bool waits =
 			lookup->wait.wait_ms > 0 && (wait == NULL || !wait->wait.parked.expired);
 
-		if (!waits || has_changed(call, now, service, lookup, wait)) {
+		if (!waits || lookup_has_changed(call, now, service, lookup, wait)) {
 			call_seen(call, now);
 			enum api_result result = put_now(call, service, lookup);
 			wait_answered(wait != NULL ? &wait->wait : NULL, call,
@@ -328,7 +329,7 @@ static enum api_result look(struct call *call, const struct lookup *lookup,
 		struct watcher watcher = {.aspects = lookup->statuses,
 		                          .seen = result_revision(call, service, lookup),
 		                          .has = snapshot_revision(now)};
-		uint64_t print = fingerprint(service, lookup);
+		uint64_t print = lookup_fingerprint(service, lookup);
 		snapshot_leave(v1_of(call)->store);
 
 		if (wait == NULL)
@@ -355,5 +356,6 @@ enum api_result service_get(struct call *call)
 
 	if (!read_lookup(call, &lookup))
 		return API_DONE;
-	return lookup.moment.is_given ? look_at_past(call, &lookup) : look(call, &lookup, NULL);
+	return lookup.moment.is_given ? look_at_past(call, &lookup)
+	                              : lookup_answer(call, &lookup, NULL);
 }

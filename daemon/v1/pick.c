@@ -244,7 +244,7 @@ static int try_pick(struct call *call, const struct wish *wish)
 	return count;
 }
 
-static enum api_result refuse(struct call *call, int r)
+static enum api_result pick_refuse(struct call *call, int r)
 {
 	if (r == -ENOENT && call_path_is_valid(call))
 		problem(call->response, PROBLEM_UNKNOWN_SERVICE,
@@ -308,7 +308,7 @@ static enum api_result pick_past(struct call *call, struct travel *travel,
 
 	int r = service != NULL ? pick_from(call, service, wish) : -ENOENT;
 	if (r <= 0)
-		return refuse(call, r);
+		return pick_refuse(call, r);
 	return call_answer(call, 200, wish->text ? TYPE_TEXT : TYPE_JSON);
 }
 
@@ -327,7 +327,8 @@ static enum api_result travel_for(struct call *call, const struct wish *wish)
 }
 
 /** @p wait, when it has waited before, is owned by it, and @p wish a part of it. */
-static enum api_result pick(struct call *call, const struct wish *wish, struct pick_wait *wait)
+static enum api_result pick_answer(struct call *call, const struct wish *wish,
+                                   struct pick_wait *wait)
 {
 	bool text = wish->text;
 
@@ -337,7 +338,7 @@ static enum api_result pick(struct call *call, const struct wish *wish, struct p
 	if (wait != NULL)
 		change_free(&wait->change);
 	if (r <= 0)
-		return refuse(call, r);
+		return pick_refuse(call, r);
 	metrics_count(METRIC_PICKS, (uint64_t)r);
 	return call_answer(call, 200, text ? TYPE_TEXT : TYPE_JSON);
 }
@@ -348,7 +349,7 @@ static enum api_result pick_indexed(struct call *call, struct parked *parked)
 	int error = wait->change.command.error;
 
 	if (error == 0 || error == -ENOENT)
-		return pick(call, &wait->wish, wait);
+		return pick_answer(call, &wait->wish, wait);
 	parked_free(parked);
 	problem_errno(call->response, error);
 	return API_DONE;
@@ -360,5 +361,5 @@ enum api_result pick_get(struct call *call)
 
 	if (!read_wish(call, &wish))
 		return API_DONE;
-	return wish.pick.replay ? travel_for(call, &wish) : pick(call, &wish, NULL);
+	return wish.pick.replay ? travel_for(call, &wish) : pick_answer(call, &wish, NULL);
 }

@@ -157,7 +157,7 @@ static void roll_free(struct slices *slices)
 
 /** The length of the answer, whose beginning is in the page: 0 when only rendering it would tell.
  */
-static uint64_t measure(const struct roll *roll)
+static uint64_t selection_measure(const struct roll *roll)
 {
 	struct buf end;
 
@@ -172,7 +172,8 @@ static uint64_t measure(const struct roll *roll)
 }
 
 /** Makes it what @p call is answered with. */
-static void start(struct roll *roll, struct call *call, struct str service, uint64_t revision)
+static void selection_start(struct roll *roll, struct call *call, struct str service,
+                            uint64_t revision)
 {
 	struct buf head;
 
@@ -180,7 +181,7 @@ static void start(struct roll *roll, struct call *call, struct str service, uint
 	roll_begin(roll, &head, service, revision);
 	slices_start(&roll->slices, &head, !roll->selection.text && call_is_pretty(call));
 	buf_fini(&head);
-	roll->slices.out.length = measure(roll);
+	roll->slices.out.length = selection_measure(roll);
 	call->response->stream = &roll->slices.out;
 }
 
@@ -205,7 +206,7 @@ static enum api_result answer_in_slices(struct selection *selection, struct call
 	slices_init(&roll->slices, put_slice, roll_free);
 	for (uint32_t i = 0; i < selection->count; i++)
 		member_ref(selection->members[i]);
-	start(roll, call, service, revision);
+	selection_start(roll, call, service, revision);
 	return call_answer(call, 200, selection->text ? TYPE_TEXT : TYPE_JSON);
 }
 

@@ -157,8 +157,8 @@ static enum api_result put_listing(struct call *call, const struct snapshot *now
 }
 
 /** Inside a visit. May the listing show something else than at @p since? Yes when in doubt. */
-static bool has_changed(const struct call *call, const struct snapshot *now,
-                        const struct listing *listing, uint64_t since)
+static bool listing_has_changed(const struct call *call, const struct snapshot *now,
+                                const struct listing *listing, uint64_t since)
 {
 	const struct registry *registry = v1_of(call)->registry;
 
@@ -186,19 +186,19 @@ struct list_wait {
 	struct listing listing;
 };
 
-static enum api_result list(struct call *call, const struct listing *listing, uint64_t since,
-                            struct list_wait *wait);
+static enum api_result listing_answer(struct call *call, const struct listing *listing,
+                                      uint64_t since, struct list_wait *wait);
 
 static struct list_wait *list_wait_of(struct parked *parked)
 {
 	return container_of(wait_of(parked), struct list_wait, wait);
 }
 
-static enum api_result list_again(struct call *call, struct parked *parked)
+static enum api_result listing_again(struct call *call, struct parked *parked)
 {
 	struct list_wait *wait = list_wait_of(parked);
 
-	return list(call, &wait->listing, wait->wait.watcher.seen, wait);
+	return listing_answer(call, &wait->listing, wait->wait.watcher.seen, wait);
 }
 
 static void list_wait_free(struct parked *parked)
@@ -219,7 +219,7 @@ static struct list_wait *list_wait_new(struct call *call, const struct listing *
 		problem_errno(call->response, -ENOMEM);
 		return NULL;
 	}
-	if (!wait_init(&wait->wait, call, &kind, list_again, listing->wait.wait_ms)) {
+	if (!wait_init(&wait->wait, call, &kind, listing_again, listing->wait.wait_ms)) {
 		list_wait_free(&wait->wait.parked);
 		return NULL;
 	}
@@ -229,7 +229,7 @@ static struct list_wait *list_wait_new(struct call *call, const struct listing *
 }
 
 /** Its time is not over, and the writer, which wakes it when what it shows has changed, has not. */
-static bool waits(const struct listing *listing, const struct list_wait *wait)
+static bool listing_waits(const struct listing *listing, const struct list_wait *wait)
 {
 	return listing->wait.wait_ms > 0 &&
 	       (wait == NULL || (!wait->wait.parked.expired && !wait->wait.watcher.has_news));
@@ -239,12 +239,13 @@ static bool waits(const struct listing *listing, const struct list_wait *wait)
  * Answers when the listing has changed after @p since or time is over; waits otherwise. Owns @p
  * wait, of which @p listing is a part when it is not NULL.
  */
-static enum api_result list(struct call *call, const struct listing *listing, uint64_t since,
-                            struct list_wait *wait)
+static enum api_result listing_answer(struct call *call, const struct listing *listing,
+                                      uint64_t since, struct list_wait *wait)
 {
 	for (;;) {
 		const struct snapshot *now = snapshot_enter(v1_of(call)->store);
-		if (!waits(listing, wait) || has_changed(call, now, listing, since)) {
+		if (!listing_waits(listing, wait) ||
+		    listing_has_changed(call, now, listing, since)) {
 			enum api_result result = put_listing(call, now, listing);
 			wait_answered(wait != NULL ? &wait->wait : NULL, call,
 			              snapshot_revision(now));
@@ -277,17 +278,18 @@ struct list_travel {
 	struct listing listing;
 };
 
-static enum api_result put_past(struct call *call, struct travel *travel,
-                                const struct snapshot *then)
+static enum api_result listing_put_past(struct call *call, struct travel *travel,
+                                        const struct snapshot *then)
 {
 	return put_listing(call, then, &container_of(travel, struct list_travel, travel)->listing);
 }
 
-static enum api_result list_past(struct call *call, const struct listing *listing)
+static enum api_result listing_past(struct call *call, const struct listing *listing)
 {
 	struct list_travel *past;
 
-	past = (struct list_travel *)travel_to(call, sizeof(*past), &listing->moment, put_past);
+	past = (struct list_travel *)travel_to(call, sizeof(*past), &listing->moment,
+	                                       listing_put_past);
 	if (past == NULL)
 		return API_DONE;
 	past->listing = *listing;
@@ -301,6 +303,7 @@ enum api_result services_get(struct call *call)
 
 	if (!read_listing(call, &listing))
 		return API_DONE;
-	return listing.moment.is_given ? list_past(call, &listing)
-	                               : list(call, &listing, listing.wait.revision, NULL);
+	return listing.moment.is_given
+	               ? listing_past(call, &listing)
+	               : listing_answer(call, &listing, listing.wait.revision, NULL);
 }

@@ -9,7 +9,7 @@ void text_put_heading(struct buf *rows)
 	buf_put(rows, "ID\tADDRESS\tSTATUS\tSINCE\tREASON\tBY\tWEIGHT\tMETADATA\n");
 }
 
-static void put_metadata(struct buf *rows, struct str metadata)
+static void text_put_metadata(struct buf *rows, struct str metadata)
 {
 	struct buf line;
 	struct str key;
@@ -28,7 +28,7 @@ static void put_metadata(struct buf *rows, struct str metadata)
 }
 
 /** All columns but the last, which is never padded. */
-static void put_columns(struct buf *rows, const struct member *member)
+static void text_put_columns(struct buf *rows, const struct member *member)
 {
 	const struct instance *value = &member->value;
 	char time[CLOCK_RFC3339_SIZE];
@@ -46,14 +46,14 @@ static void put_columns(struct buf *rows, const struct member *member)
 
 void text_put_member(struct buf *rows, const struct member *member)
 {
-	put_columns(rows, member);
-	put_metadata(rows, member->value.metadata);
+	text_put_columns(rows, member);
+	text_put_metadata(rows, member->value.metadata);
 }
 
 void text_measure_member(struct table *table, struct buf *scratch, const struct member *member)
 {
 	buf_reset(scratch);
-	put_columns(scratch, member);
+	text_put_columns(scratch, member);
 	buf_put_char(scratch, '\n');
 	table_measure(table, scratch);
 }

@@ -63,7 +63,7 @@ void travel_refuse(struct call *call, int error, const struct past_bounds *bound
 	}
 }
 
-static void wake(struct archive_query *query)
+static void travel_wake(struct archive_query *query)
 {
 	struct travel *travel = container_of(query, struct travel, query);
 
@@ -71,7 +71,7 @@ static void wake(struct archive_query *query)
 }
 
 /** On the archive thread, when the query has a store. */
-static void end(struct archive_query *query)
+static void travel_end(struct archive_query *query)
 {
 	struct travel *travel = container_of(query, struct travel, query);
 
@@ -79,22 +79,22 @@ static void end(struct archive_query *query)
 	free(travel);
 }
 
-static void free_parked(struct parked *parked)
+static void travel_free_parked(struct parked *parked)
 {
 	struct travel *travel = travel_of(parked);
 
 	if (travel->query.store == NULL) {
-		end(&travel->query);
+		travel_end(&travel->query);
 		return;
 	}
-	travel->query.done = end;
+	travel->query.done = travel_end;
 	registry_drop_past(travel->registry, &travel->query);
 }
 
 struct travel *travel_new(struct call *call, size_t size, enum archive_kind kind,
                           enum api_result (*finish)(struct call *, struct parked *))
 {
-	static const struct parked_kind parked_kind = {.free = free_parked};
+	static const struct parked_kind parked_kind = {.free = travel_free_parked};
 	struct travel *travel = calloc(1, size);
 
 	if (travel == NULL) {
@@ -108,7 +108,7 @@ struct travel *travel_new(struct call *call, size_t size, enum archive_kind kind
 	travel->registry = v1_of(call)->registry;
 	buf_init(&travel->out, call->response->body.most);
 	travel->query.kind = kind;
-	travel->query.done = wake;
+	travel->query.done = travel_wake;
 	travel->query.out = &travel->out;
 	travel->query.bytes_max = PAST_PAGE_BYTES;
 	return travel;
@@ -120,7 +120,7 @@ enum api_result travel_submit(struct call *call, struct travel *travel)
 	                    registry_read_past(travel->registry, &travel->query));
 }
 
-static enum api_result arrived(struct call *call, struct parked *parked)
+static enum api_result travel_done(struct call *call, struct parked *parked)
 {
 	struct travel *travel = travel_of(parked);
 	const struct archive_query *query = &travel->query;
@@ -141,7 +141,7 @@ struct travel *travel_to(struct call *call, size_t size, const struct moment *mo
                          enum api_result (*put)(struct call *, struct travel *,
                                                 const struct snapshot *))
 {
-	struct travel *travel = travel_new(call, size, ARCHIVE_STATE, arrived);
+	struct travel *travel = travel_new(call, size, ARCHIVE_STATE, travel_done);
 
 	if (travel == NULL)
 		return NULL;

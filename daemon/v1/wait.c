@@ -19,7 +19,7 @@ bool wait_read(struct call *call, const struct query_rule *rules, unsigned revis
 	return true;
 }
 
-static void wake(struct watcher *watcher)
+static void wait_wake(struct watcher *watcher)
 {
 	struct wait *wait = container_of(watcher, struct wait, watcher);
 
@@ -37,7 +37,7 @@ bool wait_init(struct wait *wait, struct call *call, const struct parked_kind *k
 	return parked_init(&wait->parked, call, kind, finish);
 }
 
-static void leave(struct wait *wait)
+static void wait_leave(struct wait *wait)
 {
 	if (wait->counted != NULL)
 		waiting_leave(wait->counted);
@@ -47,7 +47,7 @@ static void leave(struct wait *wait)
 void wait_fini(struct wait *wait)
 {
 	watch_leave(&wait->watcher);
-	leave(wait);
+	wait_leave(wait);
 }
 
 void wait_add(struct wait *wait, const struct watcher *watcher)
@@ -58,7 +58,7 @@ void wait_add(struct wait *wait, const struct watcher *watcher)
 		mine->topic = watcher->topic;
 		mine->aspects = watcher->aspects;
 		mine->by_prefix = watcher->by_prefix;
-		mine->wake = wake;
+		mine->wake = wait_wake;
 		watch_join(wait->hub, mine, watcher->has);
 	}
 	watch_sent(mine, watcher->has, false); /* the change that woke it is not in its result */
@@ -75,7 +75,7 @@ void wait_answered(struct wait *wait, struct call *call, uint64_t revision)
 {
 	if (wait == NULL)
 		return;
-	leave(wait);
+	wait_leave(wait);
 	wait->answered = revision;
 	call_sending(call, &wait->parked);
 }

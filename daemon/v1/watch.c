@@ -211,7 +211,7 @@ static void steps_free(struct view *view)
 	view->live.stream.unsent = 0;
 }
 
-static void put_instance(struct buf *out, const struct view *view, const struct step *step)
+static void view_put_instance(struct buf *out, const struct view *view, const struct step *step)
 {
 	if (step->member != NULL) {
 		member_put_json(out, step->member);
@@ -249,7 +249,7 @@ static void put_step(struct view *view, const struct step *step)
 	if (step->kind == NULL) {
 		if (steps->next > 0)
 			buf_put_char(out, ',');
-		put_instance(out, view, step);
+		view_put_instance(out, view, step);
 		return;
 	}
 	put_head(out, step->kind, steps->revision);
@@ -258,7 +258,7 @@ static void put_step(struct view *view, const struct step *step)
 	buf_put(out, ",\"remaining\":");
 	buf_put_u64(out, steps->count - steps->next - 1);
 	buf_put(out, ",\"instance\":");
-	put_instance(out, view, step);
+	view_put_instance(out, view, step);
 	buf_put(out, "}\n\n");
 }
 
@@ -301,7 +301,7 @@ static uint64_t changed_revision(const struct view *view, const struct service *
 }
 
 /** Finds what the reader does not have yet. @return 0 or -ENOMEM */
-static int look(struct view *view)
+static int view_look(struct view *view)
 {
 	const struct snapshot *now = snapshot_enter(view->live.v1->store);
 	const struct service *service = snapshot_service(now, view->service);
@@ -333,7 +333,7 @@ static bool has_moved(const struct view *view, uint64_t seen)
 	return moved;
 }
 
-static bool fill(struct stream *stream)
+static bool view_fill(struct stream *stream)
 {
 	struct view *view = container_of(live_of(stream), struct view, live);
 
@@ -341,7 +341,7 @@ static bool fill(struct stream *stream)
 		buf_put(&stream->page, ": nothing new\n\n");
 	stream->expired = false;
 	if (view->steps.list == NULL) {
-		if (look(view) < 0) {
+		if (view_look(view) < 0) {
 			stream->is_over = true;
 			return true;
 		}
@@ -372,13 +372,14 @@ static void view_free(struct stream *stream)
 static const struct stream_kind view_kind = {
 	.gauge = METRIC_WATCH_STREAMS,
 	.begins_full = true,
-	.fill = fill,
+	.fill = view_fill,
 	.sent = live_sent,
 	.cancel = live_cancel,
 	.free = view_free,
 };
 
-static bool read_query(struct call *call, unsigned *ret_statuses, struct meta_filter *ret_filter)
+static bool watch_read_query(struct call *call, unsigned *ret_statuses,
+                             struct meta_filter *ret_filter)
 {
 	const struct query_item *item;
 	struct str text;
@@ -416,7 +417,7 @@ enum api_result watch_get(struct call *call)
 	struct meta_filter filter;
 	unsigned statuses;
 
-	if (!read_query(call, &statuses, &filter) || !call_waiting_enter(call))
+	if (!watch_read_query(call, &statuses, &filter) || !call_waiting_enter(call))
 		return API_DONE;
 	struct view *view = view_new(call, &filter);
 	if (view == NULL) {

@@ -53,7 +53,8 @@ void watch_receipt_free(struct watch_receipt *receipt)
 }
 
 /* Would its reader, who has all up to @p has, still be waited for? */
-static bool counts(const struct watch_receipt *receipt, const struct watcher *watcher, uint64_t has)
+static bool receipt_counts(const struct watch_receipt *receipt, const struct watcher *watcher,
+                           uint64_t has)
 {
 	if (watcher->joined > receipt->joined || has >= receipt->revision)
 		return false;
@@ -76,7 +77,7 @@ static unsigned count_locked(const struct watch_receipt *receipt, const struct l
 
 	LIST_FOREACH(watcher, list, live)
 	{
-		count += counts(receipt, watcher, watcher->has);
+		count += receipt_counts(receipt, watcher, watcher->has);
 	}
 	return count;
 }
@@ -108,7 +109,8 @@ void receipts_settle_locked(struct watch_hub *hub, const struct watcher *watcher
 	for (struct watch_receipt *receipt = LIST_FIRST(&hub->receipts); receipt != NULL;
 	     receipt = next) {
 		next = LIST_NEXT(receipt, link);
-		if (!counts(receipt, watcher, watcher->has) || counts(receipt, watcher, revision))
+		if (!receipt_counts(receipt, watcher, watcher->has) ||
+		    receipt_counts(receipt, watcher, revision))
 			continue;
 		receipt->sent += sent;
 		if (--receipt->open > 0)

@@ -60,7 +60,7 @@ static struct watchers *list_of(struct watch_hub *hub, const struct watcher *wat
 	return watcher->topic.len == 0 ? &hub->any : &hub->bucket[at];
 }
 
-static void leave_locked(struct watch_hub *hub, struct watcher *watcher)
+static void watch_leave_locked(struct watch_hub *hub, struct watcher *watcher)
 {
 	_Atomic uint32_t *count;
 	struct watchers *list = list_of(hub, watcher, &count);
@@ -135,7 +135,7 @@ bool watch_cancel(struct watch_hub *hub, struct watcher *watcher)
 	bool was_waiting = watcher->is_waiting;
 
 	if (was_waiting)
-		leave_locked(hub, watcher);
+		watch_leave_locked(hub, watcher);
 	lock_release(&hub->lock);
 	return was_waiting;
 }
@@ -153,7 +153,7 @@ bool watch_is_wanted(const struct watch_hub *hub, struct str topic)
 	       atomic_load(&hub->bucket_count[hash_str(topic) % BUCKETS]) > 0;
 }
 
-static bool moved(const struct watcher *watcher, const struct watch_change *change)
+static bool has_moved(const struct watcher *watcher, const struct watch_change *change)
 {
 	for (size_t i = 0; i < WATCH_ASPECTS; i++) {
 		if ((watcher->aspects & (1u << i)) != 0 && change->revision[i] > watcher->seen)
@@ -188,9 +188,9 @@ size_t watch_notify(struct watch_hub *hub, const struct watch_change *change)
 	for (struct watcher *watcher = TAILQ_FIRST(list); watcher != NULL; watcher = next) {
 		next = TAILQ_NEXT(watcher, link);
 		if (watcher->hash != hash || !str_equal(watcher->topic, change->topic) ||
-		    !moved(watcher, change))
+		    !has_moved(watcher, change))
 			continue;
-		leave_locked(hub, watcher);
+		watch_leave_locked(hub, watcher);
 		TAILQ_INSERT_TAIL(&woken, watcher, link);
 	}
 	lock_release(&hub->lock);
@@ -205,7 +205,7 @@ size_t watch_notify_any(struct watch_hub *hub)
 	while (!TAILQ_EMPTY(&hub->any)) {
 		struct watcher *watcher = TAILQ_FIRST(&hub->any);
 
-		leave_locked(hub, watcher);
+		watch_leave_locked(hub, watcher);
 		TAILQ_INSERT_TAIL(&woken, watcher, link);
 	}
 	lock_release(&hub->lock);
@@ -248,7 +248,7 @@ size_t watch_notify_prefixes(struct watch_hub *hub, const struct str *topics, si
 		next = TAILQ_NEXT(watcher, link);
 		if (revision <= watcher->seen || !has_prefixed(topics, count, watcher->topic))
 			continue;
-		leave_locked(hub, watcher);
+		watch_leave_locked(hub, watcher);
 		watcher->has_news = has_news;
 		TAILQ_INSERT_TAIL(&woken, watcher, link);
 	}
