@@ -17,7 +17,7 @@
 #define TARGET_MAX 65536 /* libmicrohttpd's connection memory limits it before */
 
 /* Any thread; the only thing that a writer does to an exchange. */
-static void wake(struct api_request *request)
+static void exchange_wake(struct api_request *request)
 {
 	struct exchange *exchange = container_of(request, struct exchange, request);
 
@@ -90,7 +90,7 @@ static void spare_give(struct exchange *exchange)
 	loop->spare_count++;
 }
 
-static void move(struct exchange *exchange, enum lane lane)
+static void exchange_move(struct exchange *exchange, enum lane lane)
 {
 	struct connection *connection = exchange->connection;
 
@@ -111,7 +111,7 @@ void *exchange_begin(void *cls, const char *target, struct MHD_Connection *mhd)
 	CHECK_MAGIC(exchange->connection, connection);
 	exchange->mhd = mhd;
 	exchange->state = EXCHANGE_BEGUN;
-	exchange->request = (struct api_request){.wake = wake};
+	exchange->request = (struct api_request){.wake = exchange_wake};
 	exchange->gone = false;
 	exchange->guard = (struct guard){0};
 	exchange->began_us = loop->now_us;
@@ -123,12 +123,12 @@ void *exchange_begin(void *cls, const char *target, struct MHD_Connection *mhd)
 	}
 	exchange->connection->exchange = exchange;
 	connection_silence(exchange->connection, NOT_SILENT);
-	move(exchange, LANE_REQUEST);
+	exchange_move(exchange, LANE_REQUEST);
 	return exchange;
 }
 
 /* Queues the answer. @return what libmicrohttpd wants: MHD_NO closes the connection */
-static enum MHD_Result answer(struct exchange *exchange)
+static enum MHD_Result exchange_answer(struct exchange *exchange)
 {
 	struct api_response *response = &exchange->response;
 	int64_t spent_us = clock_us() - exchange->began_us;
@@ -142,7 +142,7 @@ static enum MHD_Result answer(struct exchange *exchange)
 	if (reply_queue(exchange, exchange_read) < 0)
 		return MHD_NO;
 	exchange->state = EXCHANGE_ANSWERED;
-	move(exchange, LANE_REPLY);
+	exchange_move(exchange, LANE_REPLY);
 	metrics_request(response->status);
 	metrics_observe(METRIC_REQUEST_SECONDS, spent_us > 0 ? (uint64_t)spent_us : 0);
 	return MHD_YES;
@@ -158,10 +158,11 @@ static void make_refusal(struct exchange *exchange, enum problem problem, const 
 	metrics_count(METRIC_REQUESTS_REFUSED, 1);
 }
 
-static enum MHD_Result refuse(struct exchange *exchange, enum problem problem, const char *detail)
+static enum MHD_Result exchange_refuse(struct exchange *exchange, enum problem problem,
+                                       const char *detail)
 {
 	make_refusal(exchange, problem, detail);
-	return answer(exchange);
+	return exchange_answer(exchange);
 }
 
 void exchange_refuse_directly(struct exchange *exchange, enum guard_verdict verdict)
@@ -214,7 +215,7 @@ static enum MHD_Result refuse_long(struct exchange *exchange)
 	(void)snprintf(detail, sizeof(detail),
 	               "this request may have a body of %" PRIu64 " bytes at most",
 	               exchange->body_max);
-	return refuse(exchange, PROBLEM_BODY_TOO_LARGE, detail);
+	return exchange_refuse(exchange, PROBLEM_BODY_TOO_LARGE, detail);
 }
 
 static enum api_method to_method(const char *text)
@@ -235,7 +236,8 @@ static enum api_method to_method(const char *text)
 }
 
 /* All headers are there, the body is not. */
-static enum MHD_Result start(struct exchange *exchange, const char *method, const char *version)
+static enum MHD_Result exchange_start(struct exchange *exchange, const char *method,
+                                      const char *version)
 {
 	struct connection *connection = exchange->connection;
 	struct api_request *request = &exchange->request;
@@ -252,10 +254,11 @@ static enum MHD_Result start(struct exchange *exchange, const char *method, cons
 	if (verdict != GUARD_PASS) {
 		const struct guard_refusal *refusal = guard_refusal(verdict);
 
-		return refuse(exchange, refusal->problem, refusal->detail);
+		return exchange_refuse(exchange, refusal->problem, refusal->detail);
 	}
 	if (buf_error(&exchange->fields) < 0)
-		return refuse(exchange, PROBLEM_OUT_OF_MEMORY, "no memory for the headers");
+		return exchange_refuse(exchange, PROBLEM_OUT_OF_MEMORY,
+		                       "no memory for the headers");
 	connection->consumed +=
 		guard->length +
 		MHD_get_connection_info(exchange->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)
@@ -264,7 +267,8 @@ static enum MHD_Result start(struct exchange *exchange, const char *method, cons
 	request->peer_unsent = peer_unsent(&connection->peer);
 	exchange->body_max = api_body_max(exchange->loop->http->api, request);
 	if (exchange->body_max == 0 && (guard->chunked || guard->length > 0))
-		return refuse(exchange, PROBLEM_UNEXPECTED_BODY, "this request takes no body");
+		return exchange_refuse(exchange, PROBLEM_UNEXPECTED_BODY,
+		                       "this request takes no body");
 	if (guard->length > exchange->body_max)
 		return refuse_long(exchange);
 	buf_reset(&exchange->body);
@@ -283,19 +287,19 @@ static void take_body(struct exchange *exchange, const char *data, size_t len)
 	if (len > exchange->body_max - body->len)
 		exchange->too_long = true;
 	if (!exchange->too_long)
-		buf_add(body, data, len); /* run() sees the error */
+		buf_add(body, data, len); /* exchange_run() sees the error */
 }
 
 /* It may wait for long: see when its time is over, and when its client leaves, which libmicrohttpd
  * does not. */
-static void watch(struct exchange *exchange)
+static void exchange_watch(struct exchange *exchange)
 {
 	struct loop *loop = exchange->loop;
 	struct connection *connection = exchange->connection;
 
 	bool over = loop->stopping || connection->lane == LANE_CLOSING;
 
-	move(exchange, LANE_WATCH);
+	exchange_move(exchange, LANE_WATCH);
 	connection->watching = exchange;
 	timers_arm(&loop->timers, &exchange->timer,
 	           over ? loop->now_ms : exchange->request.park_until_ms);
@@ -303,23 +307,23 @@ static void watch(struct exchange *exchange)
 }
 
 /* It may have been woken already: the loop will see that after this pass. */
-static void park(struct exchange *exchange)
+static void exchange_park(struct exchange *exchange)
 {
 	exchange->state = EXCHANGE_PARKED;
 	exchange->loop->parked++;
 	metrics_move(METRIC_PARKED, 1);
 	if (exchange->request.park_until_ms != 0)
-		watch(exchange);
+		exchange_watch(exchange);
 	else
-		move(exchange, LANE_PARKED);
+		exchange_move(exchange, LANE_PARKED);
 	MHD_suspend_connection(exchange->mhd);
 }
 
-static enum MHD_Result proceed(struct exchange *exchange, enum api_result result)
+static enum MHD_Result exchange_proceed(struct exchange *exchange, enum api_result result)
 {
 	if (result == API_DONE)
-		return answer(exchange);
-	park(exchange);
+		return exchange_answer(exchange);
+	exchange_park(exchange);
 	return MHD_YES;
 }
 
@@ -336,7 +340,7 @@ ssize_t exchange_read(void *cls, uint64_t position, char *to, size_t most)
 	stream->ending = loop->stopping;
 	long got = stream->read(stream, to, most);
 	if (got == 0)
-		park(exchange);
+		exchange_park(exchange);
 	else if (got > 0 && !stream->is_whole && exchange->connection->lane == LANE_REPLY)
 		/* Its client has taken all that came before: its time begins anew. */
 		lanes_move(&loop->lanes, exchange->connection, LANE_REPLY, loop->now_ms);
@@ -345,20 +349,20 @@ ssize_t exchange_read(void *cls, uint64_t position, char *to, size_t most)
 	return got == API_STREAM_END ? MHD_CONTENT_READER_END_OF_STREAM : got;
 }
 
-static enum MHD_Result run(struct exchange *exchange)
+static enum MHD_Result exchange_run(struct exchange *exchange)
 {
 	struct api_request *request = &exchange->request;
 
 	if (exchange->too_long)
 		return refuse_long(exchange);
 	if (buf_error(&exchange->body) < 0)
-		return refuse(exchange, PROBLEM_OUT_OF_MEMORY, "no memory for the body");
+		return exchange_refuse(exchange, PROBLEM_OUT_OF_MEMORY, "no memory for the body");
 	request->body = (struct str){exchange->body.data, exchange->body.len};
-	return proceed(exchange,
-	               api_handle(exchange->loop->http->api, request, &exchange->response));
+	return exchange_proceed(
+		exchange, api_handle(exchange->loop->http->api, request, &exchange->response));
 }
 
-static enum MHD_Result finish(struct exchange *exchange)
+static enum MHD_Result exchange_finish(struct exchange *exchange)
 {
 	struct api *api = exchange->loop->http->api;
 
@@ -366,7 +370,7 @@ static enum MHD_Result finish(struct exchange *exchange)
 		return MHD_NO; /* exchange_completed() abandons it */
 	/* Even if its answer cannot be queued, nothing is left that could be abandoned. */
 	exchange->state = EXCHANGE_FINISHED;
-	return proceed(exchange, api_finish(api, &exchange->request, &exchange->response));
+	return exchange_proceed(exchange, api_finish(api, &exchange->request, &exchange->response));
 }
 
 /* NOLINTNEXTLINE(readability-function-size): libmicrohttpd decides what it gets */
@@ -382,15 +386,15 @@ enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd, const cha
 	CHECK_MAGIC(exchange, exchange);
 	switch (exchange->state) {
 	case EXCHANGE_BEGUN:
-		return start(exchange, method, version);
+		return exchange_start(exchange, method, version);
 	case EXCHANGE_READING:
 		if (*upload_size == 0)
-			return run(exchange);
+			return exchange_run(exchange);
 		take_body(exchange, upload, *upload_size);
 		*upload_size = 0;
 		return MHD_YES;
 	case EXCHANGE_WOKEN:
-		return finish(exchange);
+		return exchange_finish(exchange);
 	case EXCHANGE_PARKED:
 	case EXCHANGE_FINISHED:
 	case EXCHANGE_ANSWERED:
@@ -408,7 +412,7 @@ void exchange_resume(struct exchange *exchange)
 	exchange->connection->watching = NULL;
 	timers_disarm(&exchange->loop->timers, &exchange->timer);
 	metrics_move(METRIC_PARKED, -1);
-	move(exchange, LANE_REPLY);
+	exchange_move(exchange, LANE_REPLY);
 	exchange->connection->side->due = true;
 	MHD_resume_connection(exchange->mhd);
 }
@@ -449,7 +453,7 @@ void exchange_completed(void *cls, struct MHD_Connection *mhd, void **context,
 	if (exchange->request.sending != NULL)
 		api_sent(&exchange->request, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
 	api_release(exchange->loop->http->api, &exchange->request);
-	move(exchange, LANE_SETTLE);
+	exchange_move(exchange, LANE_SETTLE);
 	*context = NULL;
 	spare_give(exchange);
 }

@@ -61,7 +61,7 @@ static bool is_name(struct str name, struct str wanted)
  * Does it hold @p letters once all but letters are dropped? "Content_Length", "Xcontent-length" and
  * "content-length2" do: some other parser in the chain may take them for the real one.
  */
-static bool nearly(struct str name, struct str letters)
+static bool is_nearly(struct str name, struct str letters)
 {
 	for (size_t start = 0; start + letters.len <= name.len; start++) {
 		size_t matched = 0;
@@ -80,7 +80,7 @@ static bool nearly(struct str name, struct str letters)
 	return false;
 }
 
-static void fault(struct guard *guard, enum guard_verdict verdict)
+static void guard_fault(struct guard *guard, enum guard_verdict verdict)
 {
 	if (guard->fault == GUARD_PASS)
 		guard->fault = verdict;
@@ -92,12 +92,12 @@ static void take_length(struct guard *guard, struct str value)
 
 	guard->lengths++;
 	if (value.len == 0)
-		fault(guard, GUARD_LENGTH);
+		guard_fault(guard, GUARD_LENGTH);
 	for (size_t i = 0; i < value.len && guard->fault == GUARD_PASS; i++) {
 		if (value.data[i] < '0' || value.data[i] > '9')
-			fault(guard, GUARD_LENGTH);
+			guard_fault(guard, GUARD_LENGTH);
 		else if (length > LENGTH_MAX / 10)
-			fault(guard, GUARD_LENGTH_HUGE);
+			guard_fault(guard, GUARD_LENGTH_HUGE);
 		else
 			length = length * 10 + (uint64_t)(value.data[i] - '0');
 	}
@@ -119,18 +119,19 @@ static void take_known(struct guard *guard, struct str name, struct str raw)
 		guard->encodings++;
 		guard->chunked = is_name(raw, STR("chunked"));
 		if (!guard->chunked)
-			fault(guard, GUARD_ENCODING);
+			guard_fault(guard, GUARD_ENCODING);
 	} else if (is_name(name, STR("host"))) {
 		guard->hosts++;
 		if (!is_all(value, IN_HOST))
-			fault(guard, GUARD_HOST);
+			guard_fault(guard, GUARD_HOST);
 	} else if (is_name(name, STR("content-type"))) {
 		guard->types++;
 	} else if (is_name(name, STR("expect"))) {
 		if (!is_name(value, STR("100-continue")))
-			fault(guard, GUARD_EXPECT);
-	} else if (nearly(name, STR("contentlength")) || nearly(name, STR("transferencoding"))) {
-		fault(guard, GUARD_NAME_NEARLY);
+			guard_fault(guard, GUARD_EXPECT);
+	} else if (is_nearly(name, STR("contentlength")) ||
+	           is_nearly(name, STR("transferencoding"))) {
+		guard_fault(guard, GUARD_NAME_NEARLY);
 	}
 }
 
@@ -138,10 +139,10 @@ void guard_line(struct guard *guard, struct str method, struct str target, struc
 {
 	if (method.data + method.len + 1 != target.data ||
 	    target.data + target.len + 1 != version.data)
-		fault(guard, GUARD_GAP);
+		guard_fault(guard, GUARD_GAP);
 	guard->version_1_0 = str_equal(version, STR("HTTP/1.0"));
 	if (!guard->version_1_0 && !str_equal(version, STR("HTTP/1.1")))
-		fault(guard, GUARD_VERSION);
+		guard_fault(guard, GUARD_VERSION);
 	guard->next = version.data + version.len + LINE_END_LEN;
 }
 
@@ -151,14 +152,14 @@ void guard_header(struct guard *guard, struct str name, struct str value)
 
 	guard->next = value.data + value.len + LINE_END_LEN;
 	if (name.len == 0 || !is_all(name, IN_NAME))
-		fault(guard, GUARD_NAME);
+		guard_fault(guard, GUARD_NAME);
 	/* A name to which a continued line was joined has been moved behind all that came. */
 	else if ((uintptr_t)value.data < (uintptr_t)name.data)
-		fault(guard, GUARD_FOLDED);
+		guard_fault(guard, GUARD_FOLDED);
 	else if (!follows)
-		fault(guard, GUARD_GAP);
+		guard_fault(guard, GUARD_GAP);
 	else if (!is_all(value, IN_VALUE))
-		fault(guard, GUARD_VALUE);
+		guard_fault(guard, GUARD_VALUE);
 	else
 		take_known(guard, name, value);
 }
@@ -173,21 +174,21 @@ struct str guard_value(struct str raw)
 enum guard_verdict guard_end(struct guard *guard, const char *end)
 {
 	if (guard->next + LINE_END_LEN != end)
-		fault(guard, GUARD_GAP);
+		guard_fault(guard, GUARD_GAP);
 	if (guard->lengths > 0 && guard->encodings > 0)
-		fault(guard, GUARD_BOTH);
+		guard_fault(guard, GUARD_BOTH);
 	if (guard->lengths > 1)
-		fault(guard, GUARD_LENGTHS);
+		guard_fault(guard, GUARD_LENGTHS);
 	if (guard->encodings > 1)
-		fault(guard, GUARD_ENCODING);
+		guard_fault(guard, GUARD_ENCODING);
 	if (guard->encodings > 0 && guard->version_1_0)
-		fault(guard, GUARD_ENCODING_1_0);
+		guard_fault(guard, GUARD_ENCODING_1_0);
 	if (guard->hosts > 1)
-		fault(guard, GUARD_HOST);
+		guard_fault(guard, GUARD_HOST);
 	if (guard->types > 1)
-		fault(guard, GUARD_TYPES);
+		guard_fault(guard, GUARD_TYPES);
 	if (guard->hosts == 0 && !guard->version_1_0)
-		fault(guard, GUARD_NO_HOST);
+		guard_fault(guard, GUARD_NO_HOST);
 	return guard->fault;
 }
 

@@ -64,7 +64,7 @@ void intake_sort(struct loop *loop, struct connection *connection)
 }
 
 /* Takes @p fd in any case: keeps it, or closes it at a limit or without memory. */
-static void admit(struct loop *loop, int fd, const struct sockaddr_storage *address)
+static void intake_admit(struct loop *loop, int fd, const struct sockaddr_storage *address)
 {
 	struct http *http = loop->http;
 	const struct sockaddr *generic = (const struct sockaddr *)address;
@@ -123,7 +123,7 @@ void intake_accept(struct loop *loop, const struct http_listener *listener)
 		                 SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0) {
-			admit(loop, fd, &address);
+			intake_admit(loop, fd, &address);
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)

@@ -23,7 +23,7 @@ struct place {
 	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)]; /* Unix sockets only */
 };
 
-static int explain(char *text, const char *address, int error)
+static int listen_explain(char *text, const char *address, int error)
 {
 	(void)snprintf(text, TEXT_MAX, "cannot listen on '%.150s': %s", address, strerror(-error));
 	return error;
@@ -82,7 +82,7 @@ static int parse_inet(const char *text, struct place *place)
 }
 
 /* Where it listens, as a URL. */
-static int describe(struct http_listener *listener)
+static int listener_describe(struct http_listener *listener)
 {
 	char host[INET6_ADDRSTRLEN];
 	struct sockaddr_storage address = {0};
@@ -179,7 +179,7 @@ static int open_at(const struct place *place, const struct http_access *access,
 		return r;
 	if (listen(listener->fd, BACKLOG) < 0)
 		return -errno;
-	return describe(listener);
+	return listener_describe(listener);
 }
 
 int http_listen(const char *address, struct http_listener *ret_listener, char *ret_text)
@@ -209,7 +209,7 @@ int http_listen_as(const char *address, const struct http_access *access,
 			(void)unlink(place.path);
 		if (listener.fd >= 0)
 			(void)close(listener.fd);
-		return explain(ret_text, address, r);
+		return listen_explain(ret_text, address, r);
 	}
 	*ret_listener = listener;
 	return 0;
@@ -233,7 +233,7 @@ int http_adopt(int fd, struct http_listener *ret_listener)
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
 	    fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
 		return -EINVAL;
-	int r = describe(&listener);
+	int r = listener_describe(&listener);
 	if (r < 0)
 		return -EINVAL;
 	*ret_listener = listener;

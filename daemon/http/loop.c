@@ -27,7 +27,7 @@
 #define SWEEP_MS   1000
 #define LINGER_MS  2000
 
-/* What an event of the loop's epoll is about; see dispatch(). */
+/* What an event of the loop's epoll is about; see loop_dispatch(). */
 static char event_wake;
 
 static void take_time(struct loop *loop)
@@ -36,7 +36,7 @@ static void take_time(struct loop *loop)
 	loop->now_ms = loop->now_us / 1000;
 }
 
-static void shut(struct loop *loop, struct connection *connection)
+static void connection_shut(struct loop *loop, struct connection *connection)
 {
 	if (connection->side == NULL && !intake_pass_on(loop, connection, &loop->side[SIDE_ASKERS]))
 		return;
@@ -56,7 +56,7 @@ static int unread_bytes(const struct connection *connection)
  * Who was refused may still be sending. Closing the socket on unread bytes resets the connection,
  * and the peer may never see why; so read on for a moment, after libmicrohttpd has ended our side.
  */
-static bool linger(struct loop *loop, struct connection *connection)
+static bool connection_linger(struct loop *loop, struct connection *connection)
 {
 	struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = connection};
 
@@ -76,7 +76,7 @@ static bool linger(struct loop *loop, struct connection *connection)
 	return true;
 }
 
-static void drain(struct connection *connection)
+static void connection_drain(struct connection *connection)
 {
 	static const unsigned times = 8; /* then others have their turn */
 	char sink[16384];
@@ -111,7 +111,7 @@ static void notice_connection(void *cls, struct MHD_Connection *mhd, void **cont
 	connection_silence(connection, NOT_SILENT); /* libmicrohttpd closes the socket next */
 	if (connection->exchange != NULL)
 		exchange_forgotten(connection->exchange);
-	if (!linger(loop, connection))
+	if (!connection_linger(loop, connection))
 		connection_end(connection);
 	*context = NULL;
 }
@@ -144,7 +144,7 @@ static void see_connection(struct loop *loop, struct connection *connection, uin
 {
 	CHECK_MAGIC(connection, connection);
 	if (connection->lane == LANE_LINGER) {
-		drain(connection);
+		connection_drain(connection);
 		return;
 	}
 	connection->awaited = 0;
@@ -164,7 +164,7 @@ static void see_connection(struct loop *loop, struct connection *connection, uin
 		see_end(connection);
 }
 
-static void dispatch(struct loop *loop, const struct epoll_event *event)
+static void loop_dispatch(struct loop *loop, const struct epoll_event *event)
 {
 	for (unsigned i = 0; i < SIDES; i++) {
 		if (event->data.ptr != &loop->side[i])
@@ -203,7 +203,7 @@ static void resume_done(struct loop *loop)
 }
 
 /* No request for a moment: has one begun to arrive? If not, see its first byte. */
-static void settle(struct loop *loop, struct connection *connection)
+static void connection_settle(struct loop *loop, struct connection *connection)
 {
 	if (connection->side != NULL &&
 	    connection_has_begun(connection)) { /* or ended: that counts as a byte */
@@ -212,7 +212,7 @@ static void settle(struct loop *loop, struct connection *connection)
 		return;
 	}
 	if (connection_see_once(connection, EPOLLIN | EPOLLRDHUP) < 0) {
-		shut(loop, connection);
+		connection_shut(loop, connection);
 		return;
 	}
 	lanes_move(&loop->lanes, connection, LANE_IDLE, connection->since_ms);
@@ -236,7 +236,7 @@ static void shut_overdue(struct loop *loop, enum lane lane, int64_t most_ms)
 	while ((connection = lanes_overdue(&loop->lanes, lane, most_ms, loop->now_ms)) != NULL) {
 		if (lane == LANE_REQUEST)
 			metrics_count(METRIC_REQUESTS_REFUSED, 1);
-		shut(loop, connection);
+		connection_shut(loop, connection);
 	}
 }
 
@@ -265,7 +265,7 @@ static void check_deadlines(struct loop *loop)
 	shut_overdue(loop, LANE_REPLY, idle_ms > request_ms ? idle_ms : request_ms);
 	while ((connection = lanes_overdue(&loop->lanes, LANE_SETTLE, settle_ms, loop->now_ms)) !=
 	       NULL)
-		settle(loop, connection);
+		connection_settle(loop, connection);
 	shut_overdue(loop, LANE_IDLE, idle_ms);
 	end_lingering(loop, LINGER_MS);
 }
@@ -301,7 +301,7 @@ static void refuse_blocked(struct loop *loop)
 
 		if (verdict != GUARD_PASS) {
 			exchange_refuse_directly(connection->exchange, verdict);
-			shut(loop, connection);
+			connection_shut(loop, connection);
 		}
 		connection = next;
 	}
@@ -330,7 +330,7 @@ static bool has_work(const struct side *side)
 	return side->due || (MHD_get_timeout(side->mhd, &ms) == MHD_YES && ms == 0);
 }
 
-static void run(struct side *side)
+static void side_run(struct side *side)
 {
 	if (!has_work(side))
 		return;
@@ -350,18 +350,18 @@ static int wait_ms(const struct loop *loop)
 	return (int)most_ms;
 }
 
-static void pass(struct loop *loop)
+static void loop_pass(struct loop *loop)
 {
 	struct epoll_event events[EVENTS_MAX];
 	int count = epoll_wait(loop->epoll_fd, events, EVENTS_MAX, wait_ms(loop));
 
 	take_time(loop);
 	for (int i = 0; i < count; i++)
-		dispatch(loop, &events[i]);
+		loop_dispatch(loop, &events[i]);
 	resume_done(loop);
 	expire_watchers(loop);
 	for (unsigned i = 0; i < SIDES; i++)
-		run(&loop->side[i]);
+		side_run(&loop->side[i]);
 	tidy_up(loop);
 	progress_mark(&loop->progress);
 }
@@ -409,14 +409,14 @@ static void loop_main(void *arg)
 
 	CHECK_MAGIC(loop, loop);
 	while ((stop_ms = atomic_load(&loop->http->stop_ms)) == 0)
-		pass(loop);
+		loop_pass(loop);
 	cease_accepting(loop);
 	while (loop->connections > 0 && clock_ms() < stop_ms)
-		pass(loop);
+		loop_pass(loop);
 	shut_all(loop);
 	/* What is parked stays until it is woken: see loop_fini(). */
 	for (unsigned i = 0; i < 10 && loop->connections > loop->parked; i++)
-		pass(loop);
+		loop_pass(loop);
 	progress_remove(&loop->progress);
 }
 
@@ -427,7 +427,7 @@ static size_t leave_escaped(void *cls, struct MHD_Connection *mhd, char *text)
 	return strlen(text);
 }
 
-static int watch(struct loop *loop, int fd, void *what)
+static int loop_watch(struct loop *loop, int fd, void *what)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.ptr = what};
 
@@ -452,8 +452,8 @@ static int start_side(struct loop *loop, struct side *side)
 		(size_t)HEAD_MEMORY, MHD_OPTION_END);
 	if (side->mhd == NULL)
 		return -ENOMEM;
-	return watch(loop, MHD_get_daemon_info(side->mhd, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd,
-	             side);
+	return loop_watch(loop, MHD_get_daemon_info(side->mhd, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd,
+	                  side);
 }
 
 int loop_init(struct loop *loop, struct http *http, unsigned index)
@@ -470,7 +470,7 @@ int loop_init(struct loop *loop, struct http *http, unsigned index)
 	loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (loop->epoll_fd < 0 || loop->wake_fd < 0)
 		return -errno;
-	int r = watch(loop, loop->wake_fd, &event_wake);
+	int r = loop_watch(loop, loop->wake_fd, &event_wake);
 	for (unsigned i = 0; r == 0 && i < SIDES; i++)
 		r = start_side(loop, &loop->side[i]);
 	if (r == 0)

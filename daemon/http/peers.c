@@ -74,31 +74,31 @@ static struct peer_count **find_locked(struct peers *peers, const unsigned char 
 
 /* --- lists of silent ones --------------------------------------------------------------------- */
 
-static void append(struct peer_link *list, struct peer_link *link)
+static void link_append(struct peer_link *list, struct peer_link *link)
 {
 	*link = (struct peer_link){.previous = list->previous, .next = list};
 	list->previous->next = link;
 	list->previous = link;
 }
 
-static void take_out(struct peer_link *link)
+static void link_take_out(struct peer_link *link)
 {
 	link->previous->next = link->next;
 	link->next->previous = link->previous;
 }
 
-static void silence_locked(struct peers *peers, struct peer *peer, enum silence silence)
+static void peers_silence_locked(struct peers *peers, struct peer *peer, enum silence silence)
 {
 	if (peer->silence != NOT_SILENT) {
-		take_out(&peer->all);
+		link_take_out(&peer->all);
 		if (peer->count != NULL)
-			take_out(&peer->own);
+			link_take_out(&peer->own);
 	}
 	peer->silence = silence;
 	if (silence != NOT_SILENT) {
-		append(&peers->silent[silence], &peer->all);
+		link_append(&peers->silent[silence], &peer->all);
 		if (peer->count != NULL)
-			append(&peer->count->silent[silence], &peer->own);
+			link_append(&peer->count->silent[silence], &peer->own);
 	}
 }
 
@@ -106,17 +106,17 @@ void peers_silence(struct peers *peers, struct peer *peer, enum silence silence)
 {
 	lock_take(&peers->lock);
 	if (peer->counted)
-		silence_locked(peers, peer, silence);
+		peers_silence_locked(peers, peer, silence);
 	lock_release(&peers->lock);
 }
 
 /* --- counting --------------------------------------------------------------------------------- */
 
-static void leave_locked(struct peers *peers, struct peer *peer)
+static void peers_leave_locked(struct peers *peers, struct peer *peer)
 {
 	struct peer_count *count = peer->count;
 
-	silence_locked(peers, peer, NOT_SILENT);
+	peers_silence_locked(peers, peer, NOT_SILENT);
 	peer->counted = false;
 	CHECK(peers->connections > 0);
 	peers->connections--;
@@ -149,7 +149,7 @@ static struct peer *find_silent(struct peers *peers, struct peer_count *count)
 }
 
 /* @return 0; -EAGAIN: none is silent */
-static int shed_locked(struct peers *peers, struct peer_count *count)
+static int peers_shed_locked(struct peers *peers, struct peer_count *count)
 {
 	struct peer *peer = find_silent(peers, count);
 
@@ -158,7 +158,7 @@ static int shed_locked(struct peers *peers, struct peer_count *count)
 	/* Its thread sees the end of it, and closes it in its own time. */
 	(void)shutdown(peer->fd, SHUT_RDWR);
 	metrics_count(METRIC_CONNECTIONS_SHED, 1);
-	leave_locked(peers, peer);
+	peers_leave_locked(peers, peer);
 	return 0;
 }
 
@@ -169,9 +169,9 @@ static int make_room_locked(struct peers *peers, const unsigned char *key, unsig
 	int r = 0;
 
 	if (count != NULL && most_per_peer > 0 && count->connections >= most_per_peer)
-		r = shed_locked(peers, count);
+		r = peers_shed_locked(peers, count);
 	if (r == 0 && peers->connections >= most)
-		r = shed_locked(peers, NULL);
+		r = peers_shed_locked(peers, NULL);
 	return r;
 }
 
@@ -216,7 +216,7 @@ void peers_leave(struct peers *peers, struct peer *peer)
 {
 	lock_take(&peers->lock);
 	if (peer->counted)
-		leave_locked(peers, peer);
+		peers_leave_locked(peers, peer);
 	lock_release(&peers->lock);
 }
 

@@ -13,33 +13,33 @@
 /* Of a stream whose length is known, which is sent without chunks. */
 #define SLICE_BLOCK 65536
 
-static bool add(struct MHD_Response *mhd, const char *name, const char *value)
+static bool header_add(struct MHD_Response *mhd, const char *name, const char *value)
 {
 	return MHD_add_response_header(mhd, name, value) == MHD_YES;
 }
 
-static bool add_headers(struct MHD_Response *mhd, const struct api_response *response)
+static bool headers_add(struct MHD_Response *mhd, const struct api_response *response)
 {
 	char revision[U64_DIGITS + 1];
 
 	revision[u64_write(response->revision, revision)] = '\0';
-	bool added = add(mhd, "X-Rollcall-Revision", revision);
+	bool added = header_add(mhd, "X-Rollcall-Revision", revision);
 	if (response->content_type != NULL)
-		added = added && add(mhd, "Content-Type", response->content_type);
+		added = added && header_add(mhd, "Content-Type", response->content_type);
 	if (response->etag[0] != '\0')
-		added = added && add(mhd, "ETag", response->etag);
+		added = added && header_add(mhd, "ETag", response->etag);
 	if (response->location != NULL)
-		added = added && add(mhd, "Location", response->location);
+		added = added && header_add(mhd, "Location", response->location);
 	if (response->cache != NULL)
-		added = added && add(mhd, "Cache-Control", response->cache);
+		added = added && header_add(mhd, "Cache-Control", response->cache);
 	if (response->varies)
-		added = added && add(mhd, "Vary", "Accept");
+		added = added && header_add(mhd, "Vary", "Accept");
 	for (size_t i = 0; i < HEADER_COUNT; i++)
 		if (response->header[i].name != NULL)
-			added = added &&
-			        add(mhd, response->header[i].name, response->header[i].value);
+			added = added && header_add(mhd, response->header[i].name,
+			                            response->header[i].value);
 	if (response->close)
-		added = added && add(mhd, "Connection", "close");
+		added = added && header_add(mhd, "Connection", "close");
 	return added;
 }
 
@@ -51,7 +51,7 @@ static struct str body_of(const struct api_response *response)
 	return api_response_bytes(response);
 }
 
-static struct MHD_Response *make(const struct api_response *response, struct str body)
+static struct MHD_Response *response_make(const struct api_response *response, struct str body)
 {
 	/* libmicrohttpd only reads it, but takes no const. */
 	union {
@@ -61,14 +61,15 @@ static struct MHD_Response *make(const struct api_response *response, struct str
 	struct MHD_Response *mhd =
 		MHD_create_response_from_buffer(body.len, data.out, MHD_RESPMEM_PERSISTENT);
 
-	if (mhd != NULL && !add_headers(mhd, response)) {
+	if (mhd != NULL && !headers_add(mhd, response)) {
 		MHD_destroy_response(mhd);
 		mhd = NULL;
 	}
 	return mhd;
 }
 
-static struct MHD_Response *make_stream(struct exchange *exchange, MHD_ContentReaderCallback read)
+static struct MHD_Response *response_make_stream(struct exchange *exchange,
+                                                 MHD_ContentReaderCallback read)
 {
 	uint64_t length = exchange->response.stream->length;
 	struct MHD_Response *mhd = MHD_create_response_from_callback(
@@ -83,15 +84,15 @@ static struct MHD_Response *make_stream(struct exchange *exchange, MHD_ContentRe
 	if (mhd != NULL &&
 	    ((!chunks && MHD_set_response_options(mhd, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT,
 	                                          MHD_RO_END) != MHD_YES) ||
-	     !add_headers(mhd, &exchange->response))) {
+	     !headers_add(mhd, &exchange->response))) {
 		MHD_destroy_response(mhd);
 		mhd = NULL;
 	}
 	return mhd;
 }
 
-static bool says(const struct prepared *prepared, const struct api_response *response,
-                 struct str body)
+static bool prepared_says(const struct prepared *prepared, const struct api_response *response,
+                          struct str body)
 {
 	return prepared->mhd != NULL && prepared->data == body.data && prepared->len == body.len &&
 	       prepared->revision == response->revision &&
@@ -115,21 +116,21 @@ static bool has_headers(const struct api_response *response)
 	return false;
 }
 
-static struct prepared *place_of(struct replies *replies, struct str body)
+static struct prepared *prepared_place(struct replies *replies, struct str body)
 {
 	uint64_t mixed = ((uint64_t)(uintptr_t)body.data + body.len) * UINT64_C(0x9e3779b97f4a7c15);
 
 	return &replies->slot[(mixed >> 32) % REPLIES_SLOTS];
 }
 
-static struct MHD_Response *prepare(struct exchange *exchange, struct str body)
+static struct MHD_Response *reply_prepare(struct exchange *exchange, struct str body)
 {
 	const struct api_response *response = &exchange->response;
-	struct prepared *prepared = place_of(&exchange->loop->replies, body);
+	struct prepared *prepared = prepared_place(&exchange->loop->replies, body);
 
-	if (says(prepared, response, body))
+	if (prepared_says(prepared, response, body))
 		return prepared->mhd;
-	struct MHD_Response *mhd = make(response, body);
+	struct MHD_Response *mhd = response_make(response, body);
 	if (mhd == NULL)
 		return NULL;
 	prepared_clear(prepared);
@@ -157,9 +158,9 @@ int reply_queue(struct exchange *exchange, MHD_ContentReaderCallback read)
 
 	if (response->revision > replies->revision)
 		replies->revision = response->revision;
-	struct MHD_Response *mhd = streams ? make_stream(exchange, read)
-	                           : once  ? make(response, body)
-	                                   : prepare(exchange, body);
+	struct MHD_Response *mhd = streams ? response_make_stream(exchange, read)
+	                           : once  ? response_make(response, body)
+	                                   : reply_prepare(exchange, body);
 	if (mhd == NULL)
 		return -ENOMEM;
 	enum MHD_Result queued = MHD_queue_response(exchange->mhd, response->status, mhd);
