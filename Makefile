@@ -51,8 +51,10 @@ ROLLCALL_CFLAGS := -std=c11 $(WARNINGS) $(if $(filter yes,$(WERROR)),-Werror) $(
 ROLLCALL_LDFLAGS := -pthread -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN)) $(if $(COVERAGE),--coverage) \
 	$(if $(FUZZING),$(FUZZ_SAN))
 
-CPP_DAEMON := -I$(srcdir)/daemon
-CPP_CLIENT := -I$(srcdir)/client/include -I$(srcdir)/client
+# The root is searched for "schema/..." only: <systemd/...> must not find our folder of that name.
+CPP_SCHEMA := -iquote$(srcdir)
+CPP_DAEMON := -I$(srcdir)/daemon $(CPP_SCHEMA)
+CPP_CLIENT := -I$(srcdir)/client/include -I$(srcdir)/client $(CPP_SCHEMA)
 COMPILE_AS = $(CC) $(ROLLCALL_CPPFLAGS) $(1) $(CPPFLAGS) $(2) $(ROLLCALL_CFLAGS) $(CFLAGS)
 COMPILE = $(call COMPILE_AS,$(CPP_DAEMON),$(DEPS_CFLAGS)) -fPIE
 COMPILE_CLIENT = $(call COMPILE_AS,$(CPP_CLIENT),$(CLIENT_CFLAGS)) -fPIC -fvisibility=hidden
@@ -77,6 +79,7 @@ BENCH_SRCS := $(call find_c,tests/bench/*.c)
 INTEGRATION := $(call find_c,tests/integration/test_*.py)
 HEADERS := $(call find_c,daemon/*/*.h)
 CLIENT_HEADERS := $(call find_c,client/*/*.h client/lib/*/*.h)
+SCHEMA_HEADERS := $(call find_c,schema/*.h)
 MIGRATIONS := $(call find_c,schema/sql/[0-9]*.sql)
 OPENAPI := schema/openapi.json
 MAN := $(call find_c,docs/man/*.[1-9])
@@ -168,7 +171,7 @@ $(B)/rollcalld: $(B)/daemon/main/main.o $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(LINK) -o $@ $^ $(DEPS_LIBS)
 
-# --- client: nothing of daemon/ ---------------------------------------------
+# --- client: nothing of daemon/, only what both share in schema/ -----------
 $(B)/client/version.c: FORCE
 	@mkdir -p $(@D)
 	@printf '#include "lib/base/version.h"\nconst char client_version_text[] = "%s";\n' "$$(cd $(srcdir) && sh debian/version)" >$@.new
@@ -363,8 +366,8 @@ check-format:
 	$(Q)cd $(srcdir) && $(FILES) '*.[ch]' | xargs clang-format --dry-run -Werror
 check-layers:
 	$(call say,LINT,layers)
-	$(Q)cd $(srcdir) && awk -f tests/lint/layers.awk daemon/layers daemon/*/*.[ch]
-	$(Q)cd $(srcdir) && awk -v circles=1 -f tests/lint/layers.awk client/layers $(CLIENT_SRCS) $(CLIENT_HEADERS)
+	$(Q)cd $(srcdir) && awk -f tests/lint/layers.awk daemon/layers $(SCHEMA_HEADERS) daemon/*/*.[ch]
+	$(Q)cd $(srcdir) && awk -v circles=1 -f tests/lint/layers.awk client/layers $(SCHEMA_HEADERS) $(CLIENT_SRCS) $(CLIENT_HEADERS)
 # Who calls whom in the library and the tool; includes do not show a function that is declared elsewhere.
 CALLERS = $(CLIENT_LIB_OBJS) $(TOOL_SRCS:%.c=$(B)/%.o) $(B)/client/tool_files.o
 check-calls: $(CALLERS)
@@ -372,10 +375,10 @@ check-calls: $(CALLERS)
 	$(Q)nm -A -g $(CALLERS) | awk -f $(srcdir)/tests/lint/calls.awk $(srcdir)/client/layers -
 check-banned:
 	$(call say,LINT,banned)
-	$(Q)cd $(srcdir) && ! $(FILES) 'daemon/*.[ch]' 'client/*.[ch]' | xargs grep -nE '\<(strcpy|strcat|strncpy|strncat|strtok|sprintf|vsprintf|gets|atoi|atol|gmtime|localtime|ctime|asctime|rand|alloca|system|popen|signal)\('
+	$(Q)cd $(srcdir) && ! $(FILES) 'daemon/*.[ch]' 'client/*.[ch]' 'schema/*.h' | xargs grep -nE '\<(strcpy|strcat|strncpy|strncat|strtok|sprintf|vsprintf|gets|atoi|atol|gmtime|localtime|ctime|asctime|rand|alloca|system|popen|signal)\('
 check-sizes:
 	$(call say,LINT,sizes)
-	$(Q)cd $(srcdir) && $(FILES) 'daemon/*.[ch]' 'client/*.[ch]' | grep -v '^client/include/' | xargs wc -l | awk '$$1 > 600 && $$2 != "total" { print $$2 ": " $$1 " lines, more than 600"; failed = 1 } END { exit failed }'
+	$(Q)cd $(srcdir) && $(FILES) 'daemon/*.[ch]' 'client/*.[ch]' 'schema/*.h' | grep -v '^client/include/' | xargs wc -l | awk '$$1 > 600 && $$2 != "total" { print $$2 ": " $$1 " lines, more than 600"; failed = 1 } END { exit failed }'
 # Nothing outside of the project is named in it.
 check-paths:
 	$(call say,LINT,paths)
@@ -396,13 +399,16 @@ check-units: $(B)/rollcalld $(UNITS)
 	$(call say,LINT,units)
 	$(Q)sh $(srcdir)/tests/lint/units $(B) $(srcdir)
 # Every header compiles alone, so its includes are complete.
-check-headers: $(HEADERS:%=$(B)/%.ok) $(CLIENT_HEADERS:%=$(B)/%.ok)
+check-headers: $(HEADERS:%=$(B)/%.ok) $(CLIENT_HEADERS:%=$(B)/%.ok) $(SCHEMA_HEADERS:%=$(B)/%.ok)
 $(B)/daemon/%.h.ok: $(srcdir)/daemon/%.h $(B)/.flags
 	@mkdir -p $(@D)
 	$(Q)echo '#include "$*.h"' | $(COMPILE) -Wno-unused-const-variable -x c -fsyntax-only - && touch $@
 $(B)/client/%.h.ok: $(srcdir)/client/%.h $(B)/.flags
 	@mkdir -p $(@D)
 	$(Q)echo '#include "$*.h"' | $(COMPILE_CLIENT) -x c -fsyntax-only - && touch $@
+$(B)/schema/%.h.ok: $(srcdir)/schema/%.h $(B)/.flags
+	@mkdir -p $(@D)
+	$(Q)echo '#include "schema/$*.h"' | $(COMPILE) -x c -fsyntax-only - && touch $@
 # What programs that link librollcall rely on; `make abi` after a change that is meant.
 ABI := $(srcdir)/client/lib/librollcall.abi
 check-abi: $(CLIENT_SO)
@@ -431,7 +437,7 @@ compile_commands.json: $(B)/.flags $(addprefix $(srcdir)/,$(ALL_SRCS))
 .PHONY: format
 format:
 	$(Q)cd $(srcdir) && $(FILES) '*.[ch]' | xargs clang-format -i
-tags: $(addprefix $(srcdir)/,$(ALL_SRCS) $(HEADERS) $(CLIENT_HEADERS))
+tags: $(addprefix $(srcdir)/,$(ALL_SRCS) $(HEADERS) $(CLIENT_HEADERS) $(SCHEMA_HEADERS))
 	$(Q)ctags -f $@ $^
 
 # --- install, dist ----------------------------------------------------------

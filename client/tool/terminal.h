@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * Which characters may reach a terminal, and how wide they are. All that comes from a registry or
- * another server and is printed for people passes here. What may not be seen is printed as an
- * escape of ASCII. The daemon has the same rule; tests/cases/terminal.txt lists it.
+ * another server and is printed for people passes here. What schema/terminal.h hides is printed as
+ * an escape of ASCII.
  */
 #pragma once
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/parse.h"
 
+#include "schema/utf8.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
@@ -199,51 +201,11 @@ int parse_rfc3339(struct str text, int64_t *ret_real_ms)
 	return 0;
 }
 
-/*
- * What may follow a lead byte: how many more bytes, and the range of the first of them, which is
- * where overlong forms, surrogates and what lies beyond U+10FFFF are kept out (RFC 3629, section
- * 4).
- */
-static unsigned utf8_tail(unsigned char lead, unsigned char *ret_least, unsigned char *ret_most)
-{
-	*ret_least = 0x80;
-	*ret_most = 0xbf;
-	if (lead >= 0xc2 && lead <= 0xdf)
-		return 1;
-	if (lead >= 0xe0 && lead <= 0xef) {
-		if (lead == 0xe0)
-			*ret_least = 0xa0;
-		if (lead == 0xed)
-			*ret_most = 0x9f;
-		return 2;
-	}
-	if (lead >= 0xf0 && lead <= 0xf4) {
-		if (lead == 0xf0)
-			*ret_least = 0x90;
-		if (lead == 0xf4)
-			*ret_most = 0x8f;
-		return 3;
-	}
-	return 0;
-}
-
 size_t parse_utf8_char(struct str text)
 {
-	const unsigned char *data = (const unsigned char *)text.data;
-	unsigned char least = 0;
-	unsigned char most = 0;
+	uint32_t code;
 
-	if (text.len == 0)
-		return 0;
-	if (data[0] < 0x80)
-		return 1;
-	unsigned more = utf8_tail(data[0], &least, &most);
-	if (more == 0 || text.len <= more || data[1] < least || data[1] > most)
-		return 0;
-	for (unsigned i = 2; i <= more; i++)
-		if ((data[i] & 0xc0) != 0x80)
-			return 0;
-	return more + 1;
+	return utf8_read(text.data, text.len, &code);
 }
 
 bool parse_is_utf8(struct str text)

@@ -2,7 +2,7 @@
 /**
  * Which characters may reach a terminal. The log and all text for people ask here, so that nothing
  * that a peer sent moves the cursor, forges a line, reorders what stands beside it or hides.
- * Never allocates. Any thread.
+ * schema/terminal.h has the rule. Never allocates. Any thread.
  *
  *	while (text.len > 0) {
  *		struct terminal_char c = terminal_char(text);

@@ -22,7 +22,7 @@ FILENAME ~ /layers$/ {
 	next
 }
 FNR == 1 {
-	path = substr(FILENAME, length(root) + 1)
+	path = index(FILENAME, root) == 1 ? substr(FILENAME, length(root) + 1) : FILENAME # of schema/
 	area = folder(path)
 	module = path
 	sub(/\.[ch]$/, "", module)
