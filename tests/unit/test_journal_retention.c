@@ -217,6 +217,42 @@ START_TEST(age_may_remove_what_has_not_been_counted)
 }
 END_TEST
 
+START_TEST(events_that_came_back_after_the_count_do_not_empty_the_log)
+{
+	append_many();
+	reopen(); /* so that the events have not been counted */
+	statedir_sql("CREATE TABLE aside AS SELECT * FROM events WHERE revision BETWEEN 2 AND 2001;"
+	             "DELETE FROM events WHERE revision BETWEEN 2 AND 2001");
+	journal_set_retention(journal, 0, 480);
+	tidy_all(0);
+	/* 500 were counted: more than 480, but by less than a tenth */
+	ck_assert_int_eq(statedir_number("SELECT count(*) FROM events"), 500);
+	statedir_sql("INSERT INTO events SELECT * FROM aside");
+	journal_set_retention(journal, 600, 480); /* by age 1 to 2400 go, the first 1000 at once */
+	tidy_all(4000);
+	ck_assert_uint_eq(oldest_event(), 2401);
+	append_some(1);
+	tidy_all(4000);
+	ck_assert_int_eq(statedir_number("SELECT count(*) FROM events"), 101);
+}
+END_TEST
+
+START_TEST(events_that_another_process_removed_are_not_counted_on)
+{
+	append_many();
+	reopen();
+	journal_set_retention(journal, 0, 2000);
+	ck_assert_int_eq(journal_tidy(journal, 0), 1); /* counted through 2000 */
+	statedir_sql("DELETE FROM events WHERE revision <= 1900");
+	journal_set_retention(journal, 600, 0); /* removes up to 2300, so past what was counted */
+	tidy_all(3900);
+	ck_assert_uint_eq(oldest_event(), 2301);
+	journal_set_retention(journal, 0, 150);
+	tidy_all(3900);
+	ck_assert_int_eq(statedir_number("SELECT count(*) FROM events"), 150);
+}
+END_TEST
+
 START_TEST(the_newest_event_stays_before_a_gap_too)
 {
 	append_before_a_gap(10, 5000);
@@ -391,7 +427,10 @@ SUITE("journal_retention", setup, teardown_clock, without_retention_every_event_
       the_newest_event_always_stays, one_step_of_retention_is_bounded,
       a_cursor_older_than_the_oldest_event_is_told, retention_by_count_counts_events_not_revisions,
       events_are_counted_over_any_gap, a_log_that_was_never_counted_is_counted_in_steps,
-      age_may_remove_what_has_not_been_counted, the_newest_event_stays_before_a_gap_too,
+      age_may_remove_what_has_not_been_counted,
+      events_that_came_back_after_the_count_do_not_empty_the_log,
+      events_that_another_process_removed_are_not_counted_on,
+      the_newest_event_stays_before_a_gap_too,
       a_clock_that_was_set_back_does_not_end_retention_by_age,
       one_start_with_the_clock_in_the_future_removes_nothing,
       until_the_clock_is_believed_ages_go_by_the_log,
