@@ -93,8 +93,7 @@ int parts_to_instance(const struct parts *parts, struct instance *ret_instance)
 	bool fits = parts->numbers[INSTANCE_FLAGS_PLACE] <= flags_all INSTANCE_FIELDS(FITS);
 
 	if (!fits || to.incarnation == 0 || to.incarnation > to.revision ||
-	    to.revision > (uint64_t)ROW_REVISION_MAX ||
-	    !metadata_is_valid(to.metadata, to.metadata_count))
+	    to.revision > (uint64_t)ROW_REVISION_MAX || !instance_is_within_limits(&to))
 		return -EBADMSG;
 	to.status = instance_status(&to);
 	*ret_instance = to;
@@ -151,8 +150,8 @@ int parts_to_entry(const struct parts *parts, struct entry *ret_entry)
 	struct entry to = {ENTRY_FIELDS(JOIN)};
 	bool fits = true ENTRY_FIELDS(FITS);
 
-	if (!fits || to.kind <= 0 || to.kind >= ENTRY_KIND_COUNT || to.incarnation == 0 ||
-	    to.incarnation > to.revision || to.revision > (uint64_t)ROW_REVISION_MAX)
+	if (!fits || to.incarnation == 0 || to.incarnation > to.revision ||
+	    to.revision > (uint64_t)ROW_REVISION_MAX || !entry_is_valid(&to))
 		return -EBADMSG;
 	*ret_entry = to;
 	return 0;

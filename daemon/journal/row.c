@@ -247,8 +247,11 @@ int row_event(sqlite3_stmt *stmt, struct event *ret_event)
 	if (r < 0)
 		return r;
 	event.revision = event.instance.revision;
-	if (event_subject(event.kind) == SUBJECT_ENTRY)
+	if (event_subject(event.kind) == SUBJECT_ENTRY) {
 		take_entry(&event);
+		if (!entry_is_valid(&event.entry))
+			return -EBADMSG;
+	}
 	*ret_event = event;
 	return 0;
 }

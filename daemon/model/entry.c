@@ -46,7 +46,8 @@ bool entry_is_valid(const struct entry *entry)
 	struct str document = entry->document;
 
 	return is_kind(entry->kind) && valid_service_name(entry->service) &&
-	       valid_instance_id(entry->name) && document.len >= 2 && document.data[0] == '{' &&
+	       valid_instance_id(entry->name) && entry->author.len <= STATUS_BY_MAX &&
+	       document.len >= 2 && document.data[0] == '{' &&
 	       document.data[document.len - 1] == '}' && valid_text(document, ENTRY_DOCUMENT_MAX);
 }
 

@@ -110,6 +110,25 @@ bool metadata_is_valid(struct str metadata, uint16_t count)
 	return entries == count && pos == metadata.len;
 }
 
+static bool is_length(struct str text, size_t least, size_t most)
+{
+	return text.len >= least && text.len <= most;
+}
+
+bool instance_is_within_limits(const struct instance *instance)
+{
+	return is_length(instance->service, 1, SERVICE_NAME_MAX) &&
+	       is_length(instance->id, 1, INSTANCE_ID_MAX) &&
+	       is_length(instance->host, 0, HOST_MAX) &&
+	       is_length(instance->status_reason, 0, REASON_MAX) &&
+	       is_length(instance->status_by, 0, STATUS_BY_MAX) && instance->ttl_ms >= 0 &&
+	       instance->ttl_ms <= TTL_MS_MAX && instance->remove_after_ms >= 0 &&
+	       instance->remove_after_ms <= REMOVE_AFTER_MS_MAX &&
+	       /* the wrong time of a clock is possible, but no time that cannot be added to */
+	       instance->drained_until_ms >= 0 && instance->drained_until_ms <= INT64_MAX / 2 &&
+	       metadata_is_valid(instance->metadata, instance->metadata_count);
+}
+
 void instance_put_address(struct buf *out, const struct instance *instance)
 {
 	bool v6 = memchr(instance->host.data, ':', instance->host.len) != NULL;

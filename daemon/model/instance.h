@@ -26,7 +26,8 @@
 #define REMOVE_AFTER_DEFAULT 600000 /* ms; 0 = keep for ever */
 #define REASON_MAX           256
 #define AUTHOR_MAX           128
-#define DRAIN_FOR_MS_MAX     2592000000 /* 30 days */
+#define STATUS_BY_MAX        (AUTHOR_MAX + 16) /* "operator:" and an author */
+#define DRAIN_FOR_MS_MAX     2592000000        /* 30 days */
 
 enum status { STATUS_HEALTHY, STATUS_UNHEALTHY, STATUS_DRAINING, STATUS_COUNT };
 
@@ -79,6 +80,13 @@ bool metadata_next(struct str metadata, size_t *pos, struct str *ret_key, struct
 bool metadata_get(struct str metadata, struct str key, struct str *ret_value);
 /** Is it packed as struct instance says, and within the limits? For what comes from disk. */
 bool metadata_is_valid(struct str metadata, uint16_t count);
+
+/**
+ * Does every value keep to the limits that a request is held to? For what another program may have
+ * written, though its checksum is right. Not the words themselves: older journals may hold some
+ * that are refused today.
+ */
+bool instance_is_within_limits(const struct instance *instance);
 
 /**
  * Appends the instance as a JSON object, in two halves, so that the first can be rendered before a

@@ -179,7 +179,7 @@ static int decide_status(struct batch *batch, struct batch_entry *entry,
                          const struct member *member)
 {
 	const struct command *command = entry->command;
-	char text[AUTHOR_MAX + 16] = "operator:";
+	char text[STATUS_BY_MAX] = "operator:";
 	struct str by = {text, strlen(text) + command->author.len};
 	struct str reason = command->reason.len > 0 ? command->reason
 	                    : command->drained      ? STR("drained by an operator")

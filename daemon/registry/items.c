@@ -101,7 +101,7 @@ static int draft_event(struct batch *batch, struct event *event)
 		snapshot_draft_member(batch->draft, instance->service, instance->id);
 	bool begins = event->kind == EVENT_REGISTERED;
 
-	if (begins != (member == NULL) ||
+	if (begins != (member == NULL) || !instance_is_within_limits(instance) ||
 	    (!begins && member->value.incarnation != instance->incarnation))
 		return -EBADMSG;
 

@@ -138,7 +138,7 @@ struct command {
 	uint64_t revision; /* of the event, or of the instance when nothing changed; 0 when there is
 	                      none */
 	char status_reason[REASON_MAX];
-	char status_by[AUTHOR_MAX + 16];
+	char status_by[STATUS_BY_MAX];
 
 	struct mail mail; /* the registry's while submitted */
 };

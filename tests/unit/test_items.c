@@ -4,6 +4,7 @@
 #include "fake_ledger.h"
 #include "fault.h"
 #include "faultvfs.h"
+#include "instance_limits.h"
 #include "metrics/metrics.h"
 #include "registry_fixture.h"
 
@@ -701,6 +702,17 @@ START_TEST(an_entry_that_is_not_possible_ends_it_and_does_not_abort)
 }
 END_TEST
 
+START_TEST(a_value_beyond_its_limit_is_not_possible)
+{
+	struct event event;
+
+	put_here("a", 1);
+	event = foreign(EVENT_REGISTERED, "b", 2, 2);
+	event.instance.status_reason = text_of_len(REASON_MAX + 1);
+	check_refused(event);
+}
+END_TEST
+
 START_TEST(what_wins_after_others_came_first_is_not_possible)
 {
 	struct command command = registration("web", "a");
@@ -737,4 +749,4 @@ SUITE("items", setup_fake, teardown_fake,
       without_memory_it_is_taken_later_and_once,
       an_event_that_is_not_possible_ends_it_and_does_not_abort,
       an_entry_that_is_not_possible_ends_it_and_does_not_abort,
-      what_wins_after_others_came_first_is_not_possible)
+      a_value_beyond_its_limit_is_not_possible, what_wins_after_others_came_first_is_not_possible)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** Damage that is met when the file is opened, and a crash while it is mended. */
 #include "damage_fixture.h"
+#include "instance_limits.h"
 
 #include <fcntl.h>
 #include <sqlite3.h>
@@ -82,6 +83,41 @@ START_TEST(metadata_that_is_not_packed_as_it_should_be_is_damage)
 	journal = statedir_open();
 	expect_salvaged(0);
 	ck_assert_uint_eq(instances(), LEFT - 1);
+}
+END_TEST
+
+static void appended(const struct instance *instance)
+{
+	struct event event = statedir_event(EVENT_REGISTERED, "a", "beyond");
+
+	event.instance = *instance;
+	ck_ok(journal_append(journal, &event, 1));
+}
+
+/** With checksums that are right, as another program or a later version could write it. */
+START_TEST(a_value_beyond_its_limit_is_damage)
+{
+	struct instance wrong[INSTANCES_WRONG];
+	struct instance right = statedir_event(EVENT_REGISTERED, "a", "within").instance;
+	size_t before;
+
+	instances_wrong(&right, wrong);
+	for (size_t i = 0; i < INSTANCES_WRONG; i++) {
+		before = instances();
+		appended(&wrong[i]);
+		close_it();
+		ck_assert_int_eq(verify(), -EBADMSG);
+		journal = statedir_open();
+		ck_assert_int_eq(journal_found(journal), JOURNAL_FOUND_CORRUPT);
+		ck_assert_msg(instances() == before, "case %zu", i);
+	}
+	instances_longest(&right);
+	before = instances();
+	appended(&right);
+	close_it();
+	journal = statedir_open();
+	ck_assert_int_eq(journal_found(journal), JOURNAL_FOUND_SOUND);
+	ck_assert_uint_eq(instances(), before + 1);
 }
 END_TEST
 
@@ -526,7 +562,8 @@ END_TEST
 SUITE("journal_corrupt", setup, teardown, a_file_that_is_no_database_is_kept_aside,
       an_instance_whose_row_is_wrong_comes_from_its_event,
       a_row_that_is_wrong_is_lost_only_when_its_events_are_gone,
-      a_value_that_does_not_fit_is_damage, metadata_that_is_not_packed_as_it_should_be_is_damage,
+      a_value_that_does_not_fit_is_damage, a_value_beyond_its_limit_is_damage,
+      metadata_that_is_not_packed_as_it_should_be_is_damage,
       without_the_table_of_instances_all_come_from_events,
       without_counters_revisions_do_not_go_back, a_second_accident_goes_on_above_the_first,
       damage_to_any_page_is_survived, a_file_cut_short_is_survived,

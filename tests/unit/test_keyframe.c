@@ -4,6 +4,8 @@
 #include "journal/keyframe.h"
 
 #include "fault.h"
+#include "instance_limits.h"
+#include "journal/pack.h"
 #include "statedir.h"
 #include "suite.h"
 
@@ -154,6 +156,35 @@ START_TEST(what_contradicts_itself_is_refused_though_its_checksums_are_right)
 	ck_ok(write_one(REVISION));
 	change(AT_REVISION, 8, REVISION); /* that is: nothing */
 	ck_ok(check());
+}
+END_TEST
+
+/** @return the error of reading @p instance back */
+static int pack_and_unpack(const struct instance *instance)
+{
+	struct instance read;
+	struct buf out;
+
+	buf_init(&out, 1 << 20);
+	pack_instance(&out, instance);
+	struct str rest = {out.data, out.len};
+	int r = unpack_instance(&rest, &read);
+	buf_fini(&out);
+	return r;
+}
+
+START_TEST(a_value_beyond_its_limit_is_refused)
+{
+	struct instance wrong[INSTANCES_WRONG];
+	struct instance right = statedir_event(EVENT_REGISTERED, "a", "1").instance;
+
+	right.revision = right.incarnation = 1;
+	ck_ok(pack_and_unpack(&right));
+	instances_wrong(&right, wrong);
+	for (size_t i = 0; i < INSTANCES_WRONG; i++)
+		ck_assert_msg(pack_and_unpack(&wrong[i]) == -EBADMSG, "case %zu", i);
+	instances_longest(&right);
+	ck_ok(pack_and_unpack(&right));
 }
 END_TEST
 
@@ -354,8 +385,9 @@ END_TEST
 
 SUITE("keyframe", setup, teardown,
       what_contradicts_itself_is_refused_though_its_checksums_are_right,
-      lengths_that_add_up_only_by_wrapping_are_refused, a_file_under_the_name_of_another_is_refused,
-      what_is_no_regular_file_is_refused, a_service_without_instances_is_refused,
-      only_whole_names_count, of_too_many_the_newest_are_listed,
-      what_cannot_be_written_leaves_nothing_behind, a_draft_that_ran_out_of_memory_is_not_written,
-      reading_without_memory_is_not_damage, one_service_is_read_alone)
+      a_value_beyond_its_limit_is_refused, lengths_that_add_up_only_by_wrapping_are_refused,
+      a_file_under_the_name_of_another_is_refused, what_is_no_regular_file_is_refused,
+      a_service_without_instances_is_refused, only_whole_names_count,
+      of_too_many_the_newest_are_listed, what_cannot_be_written_leaves_nothing_behind,
+      a_draft_that_ran_out_of_memory_is_not_written, reading_without_memory_is_not_damage,
+      one_service_is_read_alone)

@@ -713,6 +713,42 @@ START_TEST(a_stop_does_not_wait_until_the_database_is_free)
 }
 END_TEST
 
+/** What was on the disk before this start, with checksums that are right. */
+static void append_to_journal(struct event *event)
+{
+	struct journal_options journal_options = {.dir = dir};
+	struct journal_error error = {""};
+	struct journal *journal = NULL;
+
+	close_registry();
+	ck_ok(journal_open(&journal_options, &journal, &error));
+	ck_ok(journal_append(journal, event, 1));
+	journal_close(journal);
+	log_set_level(LOG_EMERG); /* the damage */
+	open_registry();
+}
+
+START_TEST(a_value_beyond_its_limit_on_the_disk_does_not_stop_it)
+{
+	static char reason[REASON_MAX + 1];
+	struct command command = registration("web", "a");
+	struct event event = {
+		.kind = EVENT_REGISTERED,
+		.instance = command.instance,
+	};
+
+	memset(reason, 'x', sizeof(reason));
+	event.instance.drained = true;
+	event.instance.status_reason = (struct str){reason, sizeof(reason)};
+	event.instance.status_by = STR("operator");
+	append_to_journal(&event);
+	command.instance.port++;
+	run(&command);
+	ck_ok(command.error);
+	ck_assert_int_eq(command.outcome, OUTCOME_CREATED);
+}
+END_TEST
+
 SUITE("registry", setup, teardown, registering_twice_creates_then_renews,
       a_changed_record_is_an_update_of_the_same_incarnation, deregistering_is_idempotent,
       a_new_life_after_a_removal_is_a_new_incarnation,
@@ -737,4 +773,5 @@ SUITE("registry", setup, teardown, registering_twice_creates_then_renews,
       a_watcher_is_woken_when_the_change_can_be_read, the_log_tells_what_happened_in_order,
       old_events_go_as_fast_as_new_ones_come,
       the_outcome_is_unknown_only_of_what_was_in_the_commit_that_failed,
-      a_stop_does_not_wait_until_the_database_is_free)
+      a_stop_does_not_wait_until_the_database_is_free,
+      a_value_beyond_its_limit_on_the_disk_does_not_stop_it)
