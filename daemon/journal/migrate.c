@@ -98,10 +98,11 @@ static int open_checked(sqlite3 *db, const char *path, int64_t *ret_version,
 	/* A WAL that had to grow, because a reader held it, shrinks when it starts over. */
 	if (r == 0)
 		r = sql_exec(db, "PRAGMA journal_size_limit=33554432");
+	/* Before the migration: a damaged file stays as it was found. */
+	if (r == 0 && version > 0)
+		r = scan_file(db, version);
 	for (size_t done = (size_t)version; r == 0 && done < schema_migrations_count; done++)
 		r = migrate_one(db, done);
-	if (r == 0)
-		r = scan_file(db);
 	r = open_error(r);
 	if (r < 0)
 		return journal_error_set(ret_error, r, "cannot open '%s': %s", path,

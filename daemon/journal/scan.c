@@ -42,11 +42,14 @@ bool scan_order_ended(const struct scan_order *order, uint64_t end)
 	return order->last >= end || order->begins >= end || order->floor >= end;
 }
 
-static int scan_instances(sqlite3 *db, uint64_t *ret_latest)
+static int scan_instances(sqlite3 *db, int64_t version, uint64_t *ret_latest)
 {
 	struct instance instance;
 	sqlite3_stmt *stmt = NULL;
-	int r = sql_prepare(db, "SELECT " ROW_INSTANCE " FROM instances", &stmt);
+	int r = sql_prepare(db,
+	                    version == 1 ? "SELECT " ROW_INSTANCE_001 " FROM instances"
+	                                 : "SELECT " ROW_INSTANCE " FROM instances",
+	                    &stmt);
 
 	while (r == 0 && (r = sql_step(stmt)) > 0) {
 		r = row_instance(stmt, &instance);
@@ -127,15 +130,15 @@ static int is_damage(void *arg, const char *line)
 	return -EBADMSG;
 }
 
-int scan_file(sqlite3 *db)
+int scan_file(sqlite3 *db, int64_t version)
 {
 	uint64_t changed = 0;
 	uint64_t latest = 0;
 	int r = scan_pages(db, "PRAGMA quick_check(1)", is_damage, NULL);
 
 	if (r == 0)
-		r = scan_instances(db, &changed);
-	if (r == 0)
+		r = scan_instances(db, version, &changed);
+	if (r == 0 && version > 1)
 		r = scan_entries(db, &changed);
 	if (r == 0)
 		r = scan_events(db, &latest);

@@ -29,5 +29,8 @@ typedef int (*scan_fn)(void *arg, const char *line);
 /** Runs quick_check or integrity_check. @param find  called with each finding; what it returns
  * below 0 ends the check and is returned */
 int scan_pages(sqlite3 *db, const char *pragma, scan_fn find, void *arg) MUST_USE;
-/** @return 0; -EBADMSG: damage; or an error of the disk or of memory */
-int scan_file(sqlite3 *db) MUST_USE;
+/**
+ * @param version  of the schema, 1 or more
+ * @return 0; -EBADMSG: damage; or an error of the disk or of memory
+ */
+int scan_file(sqlite3 *db, int64_t version) MUST_USE;
