@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The table of exit codes in rollcall(1), walked over all commands; and --wait, which means the same in each."""
 
+import concurrent.futures
 import os
 import re
 import subprocess
@@ -15,6 +16,7 @@ ALL = ['services', 'instances', 'pick', 'register', 'deregister', 'heartbeat', '
 # These ask a registry and end.
 ASKING = ['services', 'instances', 'pick', 'register', 'deregister', 'heartbeat', 'drain', 'resume', 'call', 'watch',
           'render', 'events', 'history', 'status']
+LIMIT_S = 10  # of a command that ends by itself
 
 
 def table():
@@ -45,78 +47,114 @@ class TestCase(tool_test.TestCase):
         daemon.register('web', 'a', host='127.0.0.1', port=daemon.port)
         return daemon
 
-    def code(self, address, line, **kwargs):
-        result = self.tool(address, *line, timeout=60, **kwargs)
-        self.last = result
-        return result.code
+    def result(self, address, line):
+        """What the command gives; without a code when it does not end."""
+        try:
+            return self.tool(address, *line, timeout=LIMIT_S)
+        except subprocess.TimeoutExpired:
+            return tool_test.Result(None, '', f'still running after {LIMIT_S} s: {line}')
+
+
+def row(situation):
+    """Of a test: the row of the table that it holds to."""
+    def mark(test):
+        test.situation = situation
+        return test
+    return mark
 
 
 class Table(TestCase):
-    def expect(self, situation, commands, run):
-        """run(command) gives the code that the manual promises for the situation."""
-        wanted = table()[situation]
-        self.walked.add(situation)
-        for command in commands:
-            with self.subTest(f'{situation}: {command}'):
-                code = run(command)
-                self.assertEqual(code, wanted, self.last)
-                if wanted != 0:
-                    self.assertTrue(self.last.err.startswith('rollcall: '), self.last)
+    @classmethod
+    def rows(cls):
+        return {name: test.situation for name, test in vars(cls).items() if hasattr(test, 'situation')}
 
-    def test_every_row_holds_for_every_command(self):
-        self.walked = set()
+    def setUp(self):
+        super().setUp()
+        self.wanted = table().get(self.rows().get(self._testMethodName))
+
+    def expect(self, commands, run, at_once=4):
+        """run(command) gives the result that the manual promises."""
+        with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+            results = list(pool.map(run, commands))
+        for command, result in zip(commands, results):
+            with self.subTest(command):
+                self.assertEqual(result.code, self.wanted, result)
+                if self.wanted != 0:
+                    self.assertTrue(result.err.startswith('rollcall: '), result)
+
+    def test_each_row_of_the_manual_is_walked(self):
+        self.assertEqual(set(self.rows().values()), set(table()))
+
+    @row('done')
+    def test_done(self):
+        daemon = self.registry()
+        # watch --once waits for a change; after deregister there is nothing left.
+        self.expect([command for command in ALL if command not in ('deregister', 'watch')] + ['deregister'],
+                    lambda command: self.result(daemon, self.line(command)), at_once=1)
+
+    @row('a wrong option, operand, value or file')
+    def test_a_wrong_option(self):
+        daemon = self.registry()
+        self.expect(ALL, lambda command: self.result(daemon, self.line(command)[:1] + ['--no-such-option']))
+
+    @row('a wrong address')
+    def test_a_wrong_address(self):
+        self.expect([command for command in ALL if command != 'completion'],
+                    lambda command: self.result('http://host:99999', self.line(command)))
+
+    @row('a name or value that the registry refuses')
+    def test_what_the_registry_refuses(self):
+        daemon = self.registry()
+        self.expect([command for command in ASKING if command not in ('services', 'events', 'status')],
+                    lambda command: self.result(daemon, self.line(command, service='no such name')))
+        self.expect(['events'], lambda command: self.result(daemon, [command, '--kind', 'x']))
+
+    @row('no such service or instance')
+    def test_no_such_service_or_instance(self):
+        daemon = self.registry()
+        self.expect(['instances', 'pick', 'deregister', 'heartbeat', 'drain', 'resume', 'call', 'history'],
+                    lambda command: self.result(daemon, self.line(command, service='nobody')))
+        self.expect(['deregister', 'heartbeat', 'drain', 'resume', 'history'],
+                    lambda command: self.result(daemon, self.line(command, one='nobody')))
+
+    @row('no healthy instance, or none that matches')
+    def test_no_healthy_instance(self):
         daemon = self.registry()
         daemon.register('out', 'a')
         daemon.set_status('out', 'a', 'draining')
+        self.expect(['instances', 'pick', 'call'], lambda command: self.result(daemon, self.line(command, service='out')))
+
+    @row('no registry answers in time')
+    def test_no_registry(self):
         dead = f'127.0.0.1:{tool_test.free_port()}'
+        self.expect(ASKING, lambda command: self.result(dead, self.line(command)))
 
-        # watch --once waits for a change; after deregister there is nothing left.
-        self.expect('done', [command for command in ALL if command not in ('deregister', 'watch')] + ['deregister'],
-                    lambda command: self.code(daemon, self.line(command)))
-        daemon.register('web', 'a', host='127.0.0.1', port=daemon.port)
-        self.expect('a wrong option, operand, value or file', ALL,
-                    lambda command: self.code(daemon, self.line(command)[:1] + ['--no-such-option']))
-        self.expect('a wrong address', [command for command in ALL if command != 'completion'],
-                    lambda command: self.code('http://host:99999', self.line(command)))
-        self.expect('a name or value that the registry refuses',
-                    [command for command in ASKING if command not in ('services', 'events', 'status')],
-                    lambda command: self.code(daemon, self.line(command, service='no such name')))
-        self.expect('a name or value that the registry refuses', ['events'],
-                    lambda command: self.code(daemon, [command, '--kind', 'x']))
-        self.expect('no such service or instance',
-                    ['instances', 'pick', 'deregister', 'heartbeat', 'drain', 'resume', 'call', 'history'],
-                    lambda command: self.code(daemon, self.line(command, service='nobody')))
-        self.expect('no such service or instance', ['deregister', 'heartbeat', 'drain', 'resume', 'history'],
-                    lambda command: self.code(daemon, self.line(command, one='nobody')))
-        self.expect('no healthy instance, or none that matches', ['instances', 'pick', 'call'],
-                    lambda command: self.code(daemon, self.line(command, service='out')))
-        self.expect('no registry answers in time', ASKING, lambda command: self.code(dead, self.line(command)))
-        self.expect("another server's answer", ASKING, self.foreign)
-        self.expect('output that cannot be written', ['services', 'instances', 'pick', 'register', 'heartbeat', 'drain',
-                                                      'resume', 'call', 'events', 'history', 'completion', 'status', 'render'],
-                    lambda command: self.full(daemon, command))
-        self.assertEqual(self.walked, set(table()))
-
-    def foreign(self, command):
-        """Each answer of a server that is no registry."""
-        answers = (b'HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n',
-                   b'HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{"code":"unknown-service"}',
-                   b'HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<html>')
-        codes = set()
-        for answer in answers:
-            if command == 'call' and b' 200 ' in answer:
-                continue  # the client library reads it, and goes on as if there were no answer
+    @row("another server's answer")
+    def test_another_server(self):
+        for answer in (b'HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n',
+                       b'HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n'
+                       b'{"code":"unknown-service"}',
+                       b'HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<html>'):
             with tool_test.Answering(answer) as other:
-                codes.add(self.code(other.url, self.line(command)))
-        self.assertEqual(len(codes), 1, self.last)
-        return codes.pop()
+                # The client library, which call uses, reads a 200, and goes on as if there were no answer.
+                self.expect([command for command in ASKING if command != 'call' or b' 200 ' not in answer],
+                            lambda command, other=other: self.result(other.url, self.line(command)))
 
-    def full(self, daemon, command):
-        with open('/dev/full', 'w', encoding='ascii') as full:
-            done = subprocess.run([tool_test.TOOL, *self.line(command)], stdout=full, stderr=subprocess.PIPE, check=False,
-                                  env=tool_test.environment(daemon))
-        self.last = tool_test.Result(done.returncode, '', done.stderr.decode())
-        return done.returncode
+    @row('output that cannot be written')
+    def test_output_that_cannot_be_written(self):
+        daemon = self.registry()
+
+        def full(command):
+            with open('/dev/full', 'w', encoding='ascii') as out:
+                try:
+                    done = subprocess.run([tool_test.TOOL, *self.line(command)], stdout=out, stderr=subprocess.PIPE,
+                                          check=False, env=tool_test.environment(daemon), timeout=rt.seconds(LIMIT_S))
+                except subprocess.TimeoutExpired:
+                    return tool_test.Result(None, '', f'{command} is still running')
+            return tool_test.Result(done.returncode, '', done.stderr.decode())
+
+        self.expect(['services', 'instances', 'pick', 'register', 'heartbeat', 'drain', 'resume', 'call', 'events', 'history',
+                     'completion', 'status', 'render'], full, at_once=1)
 
 
 class Waits(TestCase):
@@ -139,7 +177,8 @@ class Waits(TestCase):
         for command in ASKING:
             with self.subTest(command):
                 before = tool_test.now_ms()
-                self.assertEqual(self.code(dead, self.line(command, more=['--wait', '1s'])), 4)
+                result = self.result(dead, self.line(command, more=['--wait', '1s']))
+                self.assertEqual(result.code, 4, result)
                 took = tool_test.now_ms() - before
                 self.assertLess(took, rt.seconds(5) * 1000)
 
@@ -163,7 +202,8 @@ class Waits(TestCase):
         for command in ('instances', 'pick', 'call'):
             for service in ('nobody', 'out'):
                 with self.subTest([command, service]):
-                    self.assertEqual(self.code(daemon, self.line(command, service=service, more=['--wait', '300ms'])), 3)
+                    result = self.result(daemon, self.line(command, service=service, more=['--wait', '300ms']))
+                    self.assertEqual(result.code, 3, result)
 
 
 if __name__ == '__main__':
