@@ -296,6 +296,20 @@ START_TEST(a_blocking_function_does_not_wait_for_a_callback)
 }
 END_TEST
 
+/*
+ * rollcall_close() makes the client silent and begins to deregister under one hold of the lock,
+ * which only waiting for a callback interrupts. So who sees the one and not the other has seen it
+ * wait.
+ */
+static bool is_silent_and_not_leaving(const rollcall_registration *registration)
+{
+	engine_lock(&client->engine);
+	bool silent = client->engine.silent;
+	ck_assert(!registration->leaving);
+	engine_unlock(&client->engine);
+	return silent;
+}
+
 START_TEST(closing_waits_for_a_callback_and_begins_no_other)
 {
 	rollcall_registration *registration;
@@ -309,18 +323,18 @@ START_TEST(closing_waits_for_a_callback_and_begins_no_other)
 	ck_ok(rollcall_register(client, &record, &registration));
 	(void)sem_wait(&posted);
 	ck_ok(rollcall_watch_start(client, "web", on_change, &subjects[1], &watch));
+	/* its answer comes while the closing client deregisters */
+	ck_ok(rollcall_call_start(client, "web", &request, on_done, &subjects[2], NULL));
 	ck_assert_int_eq(pthread_create(&closer, NULL, close_it, &subjects[0]), 0);
-	while (!is(&client->engine.silent)) /* until it waits for the callback */
+	while (!is_silent_and_not_leaving(registration))
 		(void)sched_yield();
-	(void)usleep(3000); /* long enough for what does not wait */
-	engine_lock(&client->engine);
-	ck_assert(!registration->leaving);
-	engine_unlock(&client->engine);
 	ck_assert(!atomic_load(&subjects[0].over));
 	(void)sem_post(&proceed);
-	(void)pthread_join(closer, NULL);
+	(void)pthread_join(closer,
+	                   NULL); /* the client's thread has ended: no callback can follow */
 	ck_assert_int_eq(subjects[0].calls, 1);
 	ck_assert_int_eq(subjects[1].calls, 0);
+	ck_assert_int_eq(subjects[2].calls, 0);
 	(void)sem_destroy(&proceed);
 	client = NULL;
 }
