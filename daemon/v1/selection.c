@@ -16,6 +16,9 @@
 /* What a slice on its way costs besides the list of members: the page, and libmicrohttpd's copy. */
 #define SLICE_COST ((uint64_t)2 * SLICE_BYTES)
 
+/* Room for what stands around the members, which is seldom more. */
+#define FRAME_BYTES 512
+
 struct roll {
 	struct slices slices;
 	struct selection selection;
@@ -216,6 +219,8 @@ static enum api_result answer_at_once(struct selection *selection, struct call *
 	struct roll roll = {.selection = *selection};
 	struct buf *body = &call->response->body;
 
+	/* So that it need not be copied as it grows. An error stays in the body, as any other. */
+	(void)!buf_reserve(body, (size_t)length_of(selection) + FRAME_BYTES);
 	roll_begin(&roll, body, service, revision);
 	while (roll_put(&roll, body))
 		continue;
