@@ -39,6 +39,10 @@ static size_t put_safe(struct buf *out, struct str text)
 	size_t len = 0;
 
 	while (len < text.len) {
+		if (terminal_is_plain(text.data[len])) {
+			len++;
+			continue;
+		}
 		struct terminal_char c =
 			terminal_char((struct str){text.data + len, text.len - len});
 
@@ -161,21 +165,23 @@ void table_put_number(struct buf *rows, uint64_t number, bool last)
 	buf_put_char(rows, last ? '\n' : '\t');
 }
 
-/** Characters of UTF-8 between two places. */
-static size_t width_of(const char *start, const char *end)
+/** Where the cell that begins at @p at ends. @param ret_width  its characters of UTF-8 */
+static const char *cell_end(const char *at, const char *end, size_t *ret_width)
 {
 	size_t width = 0;
 
-	for (; start < end; start++)
-		width += ((unsigned char)*start & 0xc0) != 0x80;
-	return width;
+	for (; at < end && *at != '\t' && *at != '\n'; at++)
+		width += ((unsigned char)*at & 0xc0) != 0x80;
+	*ret_width = width;
+	return at;
 }
 
-static const char *cell_end(const char *at, const char *end)
+static void put_blanks(struct buf *out, size_t count)
 {
-	while (at < end && *at != '\t' && *at != '\n')
-		at++;
-	return at;
+	if (buf_reserve(out, count) < 0)
+		return;
+	memset(out->data + out->len, ' ', count);
+	out->len += count;
 }
 
 void table_measure(struct table *table, const struct buf *rows)
@@ -187,8 +193,8 @@ void table_measure(struct table *table, const struct buf *rows)
 	unsigned column = 0;
 
 	for (const char *at = rows->data; at < end;) {
-		const char *stop = cell_end(at, end);
-		size_t wide = width_of(at, stop);
+		size_t wide;
+		const char *stop = cell_end(at, end, &wide);
 
 		if (column < TABLE_COLUMNS_MAX && wide > width[column])
 			width[column] = wide;
@@ -206,15 +212,15 @@ void table_put_rows(const struct table *table, struct buf *out, const struct buf
 	unsigned column = 0;
 
 	for (const char *at = rows->data; at < end;) {
-		const char *stop = cell_end(at, end);
+		size_t wide;
+		const char *stop = cell_end(at, end, &wide);
 		bool last = stop == end || *stop == '\n';
 
 		buf_add(out, at, (size_t)(stop - at));
 		if (last) {
 			buf_put_char(out, '\n');
-		} else if (column < TABLE_COLUMNS_MAX) {
-			for (size_t i = width_of(at, stop); i < width[column] + 2; i++)
-				buf_put_char(out, ' ');
+		} else if (column < TABLE_COLUMNS_MAX && wide < width[column] + 2) {
+			put_blanks(out, width[column] + 2 - wide);
 		}
 		column = last ? 0 : column + 1;
 		at = stop + 1;

@@ -26,6 +26,12 @@ struct terminal_char {
 	bool is_safe;
 };
 
+/** Is @p byte printable ASCII? It is then a safe character by itself, without terminal_char(). */
+static inline bool terminal_is_plain(char byte)
+{
+	return byte >= ' ' && byte <= '~';
+}
+
 /** The character that @p text, which is not empty, begins with. */
 struct terminal_char terminal_char(struct str text);
 /** Appends @p code as an escape of a JSON string: \u009b; two of them beyond U+FFFF. */

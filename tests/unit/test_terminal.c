@@ -91,5 +91,22 @@ START_TEST(what_is_escaped_reads_back)
 }
 END_TEST
 
+START_TEST(what_is_plain_is_safe_by_itself)
+{
+	unsigned plain = 0;
+
+	for (unsigned c = 0; c < 256; c++) {
+		char byte = (char)c;
+		struct terminal_char got = terminal_char((struct str){&byte, 1});
+
+		/* each safe character of one byte: the others are not in ASCII */
+		ck_assert_int_eq(terminal_is_plain(byte), got.is_safe);
+		plain += terminal_is_plain(byte);
+	}
+	ck_assert_uint_eq(plain, 95);
+}
+END_TEST
+
 SUITE("terminal", NULL, NULL, every_code_point_is_judged_as_the_cases_say,
-      no_byte_of_what_is_broken_is_safe, what_is_escaped_reads_back)
+      what_is_plain_is_safe_by_itself, no_byte_of_what_is_broken_is_safe,
+      what_is_escaped_reads_back)
