@@ -259,10 +259,7 @@ static enum MHD_Result exchange_start(struct exchange *exchange, const char *met
 	if (buf_error(&exchange->fields) < 0)
 		return exchange_refuse(exchange, PROBLEM_OUT_OF_MEMORY,
 		                       "no memory for the headers");
-	connection->consumed +=
-		guard->length +
-		MHD_get_connection_info(exchange->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)
-			->header_size;
+	connection->consumed += exchange->head_size + guard->length;
 	request->peer = str_of(connection->peer_text);
 	request->peer_unsent = peer_unsent(&connection->peer);
 	exchange->body_max = api_body_max(exchange->loop->http->api, request);

@@ -39,12 +39,14 @@ static const unsigned char places[256] = {
 };
 /* clang-format on */
 
-static bool is_all(struct str text, unsigned char place)
+/* The places where all bytes of @p text may stand. */
+static unsigned places_of(struct str text)
 {
+	unsigned common = IN_NAME | IN_HOST | IN_VALUE | IN_TARGET;
+
 	for (size_t i = 0; i < text.len; i++)
-		if ((places[(unsigned char)text.data[i]] & place) == 0)
-			return false;
-	return true;
+		common &= places[(unsigned char)text.data[i]];
+	return common;
 }
 
 static bool is_alnum(unsigned char c)
@@ -107,12 +109,11 @@ static void take_length(struct guard *guard, struct str value)
 /*
  * The headers that decide where the request ends, and others that must not be in doubt. Of the
  * former libmicrohttpd has already used the raw value: a blank after it has made it read a body of
- * another length.
+ * another length. @p value is without those blanks, and all of it may stand in @p common.
  */
-static void take_known(struct guard *guard, struct str name, struct str raw)
+static void take_known(struct guard *guard, struct str name, struct str raw, struct str value,
+                       unsigned common)
 {
-	struct str value = guard_value(raw);
-
 	if (is_name(name, STR("content-length"))) {
 		take_length(guard, raw);
 	} else if (is_name(name, STR("transfer-encoding"))) {
@@ -122,7 +123,7 @@ static void take_known(struct guard *guard, struct str name, struct str raw)
 			guard_fault(guard, GUARD_ENCODING);
 	} else if (is_name(name, STR("host"))) {
 		guard->hosts++;
-		if (!is_all(value, IN_HOST))
+		if ((common & IN_HOST) == 0)
 			guard_fault(guard, GUARD_HOST);
 	} else if (is_name(name, STR("content-type"))) {
 		guard->types++;
@@ -146,54 +147,61 @@ void guard_line(struct guard *guard, struct str method, struct str target, struc
 	guard->next = version.data + version.len + LINE_END_LEN;
 }
 
-void guard_header(struct guard *guard, struct str name, struct str value)
-{
-	bool follows = name.data == guard->next;
-
-	guard->next = value.data + value.len + LINE_END_LEN;
-	if (name.len == 0 || !is_all(name, IN_NAME))
-		guard_fault(guard, GUARD_NAME);
-	/* A name to which a continued line was joined has been moved behind all that came. */
-	else if ((uintptr_t)value.data < (uintptr_t)name.data)
-		guard_fault(guard, GUARD_FOLDED);
-	else if (!follows)
-		guard_fault(guard, GUARD_GAP);
-	else if (!is_all(value, IN_VALUE))
-		guard_fault(guard, GUARD_VALUE);
-	else
-		take_known(guard, name, value);
-}
-
-struct str guard_value(struct str raw)
+static struct str without_blanks_after(struct str raw)
 {
 	while (raw.len > 0 && (raw.data[raw.len - 1] == ' ' || raw.data[raw.len - 1] == '\t'))
 		raw.len--;
 	return raw;
 }
 
+struct str guard_header(struct guard *guard, struct str name, struct str raw)
+{
+	struct str value = without_blanks_after(raw);
+	unsigned common = places_of(value);
+	bool follows = name.data == guard->next;
+
+	guard->next = raw.data + raw.len + LINE_END_LEN;
+	if (name.len == 0 || (places_of(name) & IN_NAME) == 0)
+		guard_fault(guard, GUARD_NAME);
+	/* A name to which a continued line was joined has been moved behind all that came. */
+	else if ((uintptr_t)raw.data < (uintptr_t)name.data)
+		guard_fault(guard, GUARD_FOLDED);
+	else if (!follows)
+		guard_fault(guard, GUARD_GAP);
+	else if ((common & IN_VALUE) == 0)
+		guard_fault(guard, GUARD_VALUE);
+	else
+		take_known(guard, name, raw, value, common);
+	return value;
+}
+
 enum guard_verdict guard_end(struct guard *guard, const char *end)
 {
+	if (guard->fault != GUARD_PASS)
+		return guard->fault;
 	if (guard->next + LINE_END_LEN != end)
-		guard_fault(guard, GUARD_GAP);
+		return GUARD_GAP;
 	if (guard->lengths > 0 && guard->encodings > 0)
-		guard_fault(guard, GUARD_BOTH);
+		return GUARD_BOTH;
 	if (guard->lengths > 1)
-		guard_fault(guard, GUARD_LENGTHS);
+		return GUARD_LENGTHS;
 	if (guard->encodings > 1)
-		guard_fault(guard, GUARD_ENCODING);
+		return GUARD_ENCODING;
 	if (guard->encodings > 0 && guard->version_1_0)
-		guard_fault(guard, GUARD_ENCODING_1_0);
+		return GUARD_ENCODING_1_0;
 	if (guard->hosts > 1)
-		guard_fault(guard, GUARD_HOST);
+		return GUARD_HOST;
 	if (guard->types > 1)
-		guard_fault(guard, GUARD_TYPES);
+		return GUARD_TYPES;
 	if (guard->hosts == 0 && !guard->version_1_0)
-		guard_fault(guard, GUARD_NO_HOST);
-	return guard->fault;
+		return GUARD_NO_HOST;
+	return GUARD_PASS;
 }
 
 static enum guard_verdict check_characters(struct str target)
 {
+	if ((places_of(target) & IN_TARGET) != 0)
+		return GUARD_PASS;
 	for (size_t i = 0; i < target.len; i++) {
 		unsigned char c = (unsigned char)target.data[i];
 

@@ -83,12 +83,13 @@ struct guard {
 /** @param target  as it came, though libmicrohttpd may have changed it since: only its place counts
  */
 void guard_line(struct guard *guard, struct str method, struct str target, struct str version);
-/** @param value  with the blanks after it, which libmicrohttpd leaves there */
-void guard_header(struct guard *guard, struct str name, struct str value);
+/**
+ * @param raw  the value with the blanks after it, which libmicrohttpd leaves there
+ * @return the value without them (RFC 9112, 5)
+ */
+struct str guard_header(struct guard *guard, struct str name, struct str raw);
 /** @param end  of the head: what follows its empty line */
 enum guard_verdict guard_end(struct guard *guard, const char *end) MUST_USE;
-/** A header's value without the blanks after it (RFC 9112, 5). */
-struct str guard_value(struct str raw);
 
 /**
  * Checks a raw request target, the whole of it.

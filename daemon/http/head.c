@@ -48,8 +48,7 @@ static enum MHD_Result take_field(void *cls, enum MHD_ValueKind kind, const char
 	if (name == no_cookies)
 		return MHD_YES;
 	taking->fields++;
-	guard_header(&exchange->guard, n, v);
-	const struct api_field field = {n, guard_value(v)};
+	const struct api_field field = {n, guard_header(&exchange->guard, n, v)};
 	buf_add(&exchange->fields, &field, sizeof(field));
 	return MHD_YES;
 }
@@ -58,18 +57,18 @@ enum guard_verdict head_check(struct exchange *exchange, const char *method, con
 {
 	struct taking taking = {.exchange = exchange};
 	struct str target = {exchange->target.data, exchange->target.len};
-	size_t size =
+
+	exchange->head_size =
 		MHD_get_connection_info(exchange->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)
 			->header_size;
-
 	guard_line(&exchange->guard, str_of(method), (struct str){exchange->raw_target, target.len},
 	           str_of(version));
 	buf_reset(&exchange->fields);
 	(void)MHD_get_connection_values_n(exchange->mhd, MHD_HEADER_KIND, take_field, &taking);
-	if (size + taking.fields * HEAD_FIELD_BYTES > API_HEAD_MAX)
+	if (exchange->head_size + taking.fields * HEAD_FIELD_BYTES > API_HEAD_MAX)
 		return GUARD_TOO_LARGE;
 	exchange->request.fields = (const void *)exchange->fields.data;
 	exchange->request.field_count = exchange->fields.len / sizeof(struct api_field);
-	enum guard_verdict verdict = guard_end(&exchange->guard, method + size);
+	enum guard_verdict verdict = guard_end(&exchange->guard, method + exchange->head_size);
 	return verdict != GUARD_PASS ? verdict : guard_target(target, &exchange->request.target);
 }

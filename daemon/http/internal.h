@@ -119,6 +119,7 @@ struct exchange {
 	const char
 		*raw_target; /* in libmicrohttpd's memory, which it changes: `target` is the copy */
 	struct buf target;
+	size_t head_size;  /* bytes of the request line and the headers; see head_check() */
 	struct buf fields; /* struct api_field, whose strings are in libmicrohttpd's memory */
 	struct buf body;
 	uint64_t body_max;
