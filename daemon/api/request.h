@@ -11,7 +11,7 @@
 
 enum api_method { API_GET, API_HEAD, API_PUT, API_POST, API_DELETE, API_OTHER, API_METHOD_COUNT };
 
-#define API_HEAD_MAX 7168  /* bytes of a request's line and headers; http/ enforces it */
+#define API_HEAD_MAX 7680  /* bytes of a request's line and headers; http/ enforces it */
 #define API_BODY_MAX 65536 /* bytes that most requests may have; a route may allow more */
 
 struct route;
@@ -32,7 +32,7 @@ struct api_field {
 	struct str name; /* as it was sent: case does not count */
 	struct str value;
 };
-#define API_FIELDS_MAX 149 /* API_HEAD_MAX allows no more; http/ enforces it */
+#define API_FIELDS_MAX 120 /* API_HEAD_MAX allows no more; http/ enforces it */
 
 /** All zero but for what http/ fills in. All strings are borrowed until the answer has been sent.
  */

@@ -40,7 +40,7 @@
 	X(GUARD_FOLDED,        PROBLEM_FOLDED_HEADER,         "a header is continued on a second line") \
 	X(GUARD_VALUE,         PROBLEM_MALFORMED_HEADER,      "a header value holds a control character") \
 	X(GUARD_GAP,           PROBLEM_MALFORMED_HEADER,      "a line of the head holds a NUL or a second blank, has nothing before its colon, or does not end with CR LF") \
-	X(GUARD_TOO_LARGE,     PROBLEM_HEAD_TOO_LARGE,        "the request line and the headers are too large: 7168 bytes are allowed, where each header counts as 48 bytes more") \
+	X(GUARD_TOO_LARGE,     PROBLEM_HEAD_TOO_LARGE,        "the request line and the headers are too large: 7680 bytes are allowed, where each header counts as 64 bytes more") \
 	X(GUARD_NO_HOST,       PROBLEM_MISSING_HOST,          "an HTTP/1.1 request must have a Host header") \
 	X(GUARD_HOST,          PROBLEM_MALFORMED_HOST,        "the Host header is given twice or is not a host") \
 	X(GUARD_LENGTH,        PROBLEM_MALFORMED_LENGTH,      "the Content-Length is not a decimal number, or a blank follows it") \

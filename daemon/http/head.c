@@ -9,7 +9,7 @@
 /* Stands before all fields of the request, and is none. */
 static const char no_cookies[] = MHD_HTTP_HEADER_COOKIE;
 
-_Static_assert(API_HEAD_MAX == 7168 && HEAD_FIELD_BYTES == 48, "GUARD_TOO_LARGE names them");
+_Static_assert(API_HEAD_MAX == 7680 && HEAD_FIELD_BYTES == 64, "GUARD_TOO_LARGE names them");
 _Static_assert(API_FIELDS_MAX == API_HEAD_MAX / HEAD_FIELD_BYTES, "what else head_check() refuses");
 
 struct taking {

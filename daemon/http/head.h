@@ -12,14 +12,15 @@
 struct exchange;
 
 /** What a field counts for in the size of a head beside its bytes: libmicrohttpd allocates that. */
-#define HEAD_FIELD_BYTES 48
+#define HEAD_FIELD_BYTES 64
 
 /**
  * Libmicrohttpd takes all that a request needs from one block of memory, which it clears after each
  * request: the head, what it keeps about it, and the head of the answer, of which a Location may
- * take 900 bytes.
+ * take 420 bytes: an id that the daemon makes has nothing to escape but the brackets of an IPv6
+ * address.
  */
-#define HEAD_MEMORY (API_HEAD_MAX + 1536)
+#define HEAD_MEMORY (API_HEAD_MAX + 1024)
 
 /** The request line has come; keeps libmicrohttpd from parsing what is not used here. */
 void head_begin(struct exchange *exchange);

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The native API as its users meet it: over real connections, across restarts, with curl's habits."""
 
+import contextlib
 import json
 import re
 import shutil
@@ -66,6 +67,23 @@ class Writing(Api):
             self.assertRegex(found.json()['id'], r'^host\.example:80:[0-9a-f]{8}$')
             ids.add(found.json()['id'])
         self.assertEqual(len(ids), 20)
+
+    def test_the_largest_head_leaves_room_for_the_largest_answer(self):
+        record = json.dumps({'host': '.'.join(['a' * 63] * 3 + ['b' * 61]), 'port': 65535})
+        line = f'POST /v1/services/{"s" * 128}/instances HTTP/1.1\r\n'
+        fields = ['Host: x', 'Content-Type: application/json', f'Content-Length: {len(record)}']
+        limit = self.rollcall.get('/v1/status').json()['limits']['head_bytes']
+        for filler, count in (('X: ', 1), ('a:b', 90), ('Cookie: a;b;c;d;e;f;g', 60)):
+            size = len(line) + sum(len(field) + 2 + 64 for field in fields + [filler] * count) + 2
+            fill = 'x' * (limit - size)
+            for more, status in (('', 201), ('x', 431)):
+                head = line + '\r\n'.join(fields + [filler] * (count - 1) + [filler + fill + more])
+                with contextlib.closing(self.rollcall.raw()) as raw:
+                    raw.send(f'{head}\r\n\r\n{record}')
+                    response = raw.response('POST')
+                self.assertEqual(response.status, status, response)
+                if status == 201:
+                    self.assertEqual(len(response.headers['Location']), 13 + 128 + 11 + 256)
 
     def test_an_owner_and_an_operator_drain_apart(self):
         self.rollcall.register('web', 'a')
