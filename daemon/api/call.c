@@ -32,11 +32,6 @@ bool call_no_query(struct call *call)
 	return call_query(call, rules, ARRAY_LEN(rules));
 }
 
-bool call_is_pretty(const struct call *call)
-{
-	return call->request->is_pretty;
-}
-
 bool call_text(struct call *call, const struct query_item *item, struct str *ret)
 {
 	int r = scratch_decode(&call->scratch, item->raw, true, ret);

@@ -47,7 +47,10 @@ bool call_wants_text(struct call *call, const struct query_item *format, bool *r
 /** Does Accept name @p type, and prefer it to JSON? */
 bool call_accepts(const struct call *call, struct str type) MUST_USE;
 /** Is ?pretty given? */
-bool call_is_pretty(const struct call *call) MUST_USE;
+static inline bool call_is_pretty(const struct call *call)
+{
+	return call->request->is_pretty;
+}
 /** Is the body's type JSON? */
 bool call_body_is_json(struct call *call) MUST_USE;
 /** Answers with what is in the body. An ETag that the client has makes it 304. */

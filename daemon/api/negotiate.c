@@ -68,7 +68,9 @@ static bool prefers(struct str accept, struct str wanted)
 
 bool call_accepts(const struct call *call, struct str type)
 {
-	return prefers(api_header(call->request, STR("accept")), type);
+	struct str accept = api_header(call->request, STR("accept"));
+
+	return accept.len > 0 && prefers(accept, type);
 }
 
 bool call_wants_text(struct call *call, const struct query_item *format, bool *ret)

@@ -64,6 +64,7 @@ struct api_response {
 	char *location;    /* owned; Location of what was created, or NULL */
 	const char *cache; /* Cache-Control: one of CACHE_..., or NULL */
 	bool varies;       /* Vary: Accept: the route negotiates the form */
+	bool has_headers;  /* at least one of these; most answers have none */
 	struct api_header header[HEADER_COUNT];
 	/** How a refusal is rendered; NULL: problem_render(). Status, Cache-Control and Retry-After
 	 * are set already, or will be. */

@@ -129,6 +129,8 @@ void call_hold_response(struct call *call)
 	size_t shared = api_response_bytes(response).len;
 	if ((response->blob != NULL || response->lent.data != NULL) && shared > COUNTED_BLOB)
 		unsent += shared;
+	if (held + unsent == 0)
+		return; /* too small to count */
 	enum bound bound = bound_passed(call->api, call->request, held, unsent);
 	/* A change was made, and its answer must say so. */
 	if (bound != BOUND_NONE && (method == API_GET || method == API_HEAD)) {
@@ -136,6 +138,5 @@ void call_hold_response(struct call *call)
 		unsent_refuse(call, bound);
 		return;
 	}
-	if (held + unsent > 0)
-		unsent_count(call->api, call->request, held, unsent);
+	unsent_count(call->api, call->request, held, unsent);
 }

@@ -23,12 +23,6 @@ void buf_fini(struct buf *buf)
 	*buf = (struct buf){.most = buf->most};
 }
 
-void buf_reset(struct buf *buf)
-{
-	buf->len = 0;
-	buf->error = 0;
-}
-
 static int buf_grow(struct buf *buf, size_t more)
 {
 	if (buf->error < 0)

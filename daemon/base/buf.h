@@ -30,7 +30,11 @@ struct buf {
 void buf_init(struct buf *buf, size_t most);
 void buf_fini(struct buf *buf);
 /** Empties it and forgets the error; keeps the memory. */
-void buf_reset(struct buf *buf);
+static inline void buf_reset(struct buf *buf)
+{
+	buf->len = 0;
+	buf->error = 0;
+}
 /** Makes room for @p more bytes beyond len. @return 0, -ENOMEM or -EMSGSIZE (also kept in error) */
 int buf_reserve(struct buf *buf, size_t more);
 /** The bytes, now the caller's to free(); the buffer is empty again. NULL when empty or failed. */

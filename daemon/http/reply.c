@@ -108,14 +108,6 @@ static void prepared_clear(struct prepared *prepared)
 	*prepared = (struct prepared){0};
 }
 
-static bool has_headers(const struct api_response *response)
-{
-	for (size_t i = 0; i < HEADER_COUNT; i++)
-		if (response->header[i].name != NULL)
-			return true;
-	return false;
-}
-
 static struct prepared *prepared_place(struct replies *replies, struct str body)
 {
 	uint64_t mixed = ((uint64_t)(uintptr_t)body.data + body.len) * UINT64_C(0x9e3779b97f4a7c15);
@@ -153,7 +145,7 @@ int reply_queue(struct exchange *exchange, MHD_ContentReaderCallback read)
 	/* Of what goes on for ever HEAD gets no more than that it is there. */
 	bool streams = response->stream != NULL &&
 	               (exchange->request.method != API_HEAD || response->stream->is_whole);
-	bool once = streams || response->location != NULL || has_headers(response) ||
+	bool once = streams || response->location != NULL || response->has_headers ||
 	            response->close || body.len > REPLIES_BODY_MAX;
 
 	if (response->revision > replies->revision)

@@ -203,6 +203,7 @@ enum api_result api_handle(struct api *api, struct api_request *request,
 	} else if (is(request, "/created")) {
 		response->status = 201;
 		response->location = strdup("/v1/made");
+		response->has_headers = true;
 		response->header[HEADER_RETRY_AFTER].name = "Retry-After";
 		memcpy(response->header[HEADER_RETRY_AFTER].value, "3", 2);
 		buf_put(&response->body, "made");
