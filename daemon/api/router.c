@@ -52,22 +52,21 @@ static struct str next_segment(struct str *path)
 	return (struct str){start, len};
 }
 
-/** What follows @p segment in @p pattern, which braces match whatever it is; NULL: it differs. */
+/** What follows @p segment in @p pattern, which braces match unless it is empty; NULL: it differs.
+ */
 static const char *skip_segment(const char *pattern, struct str segment)
 {
-	size_t i = 0;
-
 	if (*pattern == '{')
-		return strchr(pattern, '}') + 1;
-	while (i < segment.len && pattern[i] == segment.data[i] && pattern[i] != '\0')
-		i++;
-	return i == segment.len && (pattern[i] == '/' || pattern[i] == '\0') ? pattern + i : NULL;
+		return segment.len > 0 ? strchr(pattern, '}') + 1 : NULL;
+	if (strncmp(pattern, segment.data, segment.len) != 0)
+		return NULL;
+	pattern += segment.len;
+	return *pattern == '/' || *pattern == '\0' ? pattern : NULL;
 }
 
 struct path {
 	struct str whole; /* from its first '/' on, without the query */
 	unsigned depth;   /* segments; DEPTH_MAX + 1: more, which are not split */
-	unsigned sound;   /* how many stand before the first empty one */
 	struct segment {
 		struct str text;  /* decoded */
 		const char *from; /* where it begins, undecoded */
@@ -82,15 +81,12 @@ static int target_split(struct str path, struct scratch *scratch, struct path *r
 	unsigned depth = 0;
 
 	ret->whole = path;
-	ret->sound = DEPTH_MAX + 1;
 	while (path.len > 0 && depth < DEPTH_MAX) {
 		struct segment *segment = &ret->segment[depth];
 
 		segment->from = path.data + 1;
 		segment->used = scratch->used;
 		segment->text = next_segment(&path);
-		if (segment->text.len == 0 && depth < ret->sound)
-			ret->sound = depth;
 		int r = plain ? 0 : scratch_decode(scratch, segment->text, false, &segment->text);
 		if (r < 0)
 			return r;
@@ -98,14 +94,6 @@ static int target_split(struct str path, struct scratch *scratch, struct path *r
 	}
 	ret->depth = path.len > 0 ? DEPTH_MAX + 1 : depth;
 	return 0;
-}
-
-/** Are there as many segments as a route has, and is none empty that must not be? */
-static bool route_fits(const struct path *path, unsigned depth, bool has_tail)
-{
-	if (has_tail)
-		return path->depth >= depth && path->sound >= depth - 1;
-	return path->depth == depth && (path->sound >= depth || depth == 1);
 }
 
 /** What begins with segment @p first, decoded in place of its segments. */
@@ -133,7 +121,7 @@ static int match_route(const struct route *route, const struct path *path, struc
 	const char *pattern = route->pattern;
 	unsigned params = 0;
 
-	if (!route_fits(path, depth, has_tail))
+	if (has_tail ? path->depth < depth : path->depth != depth)
 		return -ENOENT;
 	for (unsigned i = 0; i < whole; i++) {
 		pattern++; /* the '/' */
