@@ -70,9 +70,11 @@ static uint64_t length_of(const struct selection *selection)
 {
 	uint64_t row = 0;
 
+	if (!selection->text)
+		return selection->bytes;
 	for (size_t i = 0; i < TABLE_COLUMNS_MAX; i++)
 		row += selection->table.width[i] + 2;
-	return selection->bytes + (selection->text ? row * selection->count : 0);
+	return selection->bytes + row * selection->count;
 }
 
 /** What stands before the members. */
@@ -188,10 +190,9 @@ static void selection_start(struct roll *roll, struct call *call, struct str ser
 	call->response->stream = &roll->slices.out;
 }
 
-static enum api_result answer_in_slices(struct selection *selection, struct call *call,
-                                        struct str service, uint64_t revision)
+static enum api_result answer_in_slices(struct selection *selection, uint64_t length,
+                                        struct call *call, struct str service, uint64_t revision)
 {
-	uint64_t length = length_of(selection);
 	uint64_t cost = sizeof(struct roll) + SLICE_COST + selection->size * sizeof(void *);
 	struct roll *roll = NULL;
 
@@ -213,14 +214,14 @@ static enum api_result answer_in_slices(struct selection *selection, struct call
 	return call_answer(call, 200, selection->text ? TYPE_TEXT : TYPE_JSON);
 }
 
-static enum api_result answer_at_once(struct selection *selection, struct call *call,
-                                      struct str service, uint64_t revision)
+static enum api_result answer_at_once(struct selection *selection, uint64_t length,
+                                      struct call *call, struct str service, uint64_t revision)
 {
 	struct roll roll = {.selection = *selection};
 	struct buf *body = &call->response->body;
 
 	/* So that it need not be copied as it grows. An error stays in the body, as any other. */
-	(void)!buf_reserve(body, (size_t)length_of(selection) + FRAME_BYTES);
+	(void)!buf_reserve(body, (size_t)length + FRAME_BYTES);
 	roll_begin(&roll, body, service, revision);
 	while (roll_put(&roll, body))
 		continue;
@@ -231,7 +232,8 @@ static enum api_result answer_at_once(struct selection *selection, struct call *
 enum api_result selection_answer(struct selection *selection, struct call *call, struct str service,
                                  uint64_t revision)
 {
-	return length_of(selection) > SLICE_BYTES
-	               ? answer_in_slices(selection, call, service, revision)
-	               : answer_at_once(selection, call, service, revision);
+	uint64_t length = length_of(selection);
+
+	return length > SLICE_BYTES ? answer_in_slices(selection, length, call, service, revision)
+	                            : answer_at_once(selection, length, call, service, revision);
 }
