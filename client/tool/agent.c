@@ -370,9 +370,7 @@ int agent_run(struct tool *tool, const struct args *args)
 		json_decref(services);
 		return r == 0 || r == -EINVAL ? EXIT_USAGE : EXIT_ERROR;
 	}
-	(void)sigemptyset(&signals);
-	(void)sigaddset(&signals, SIGINT);
-	(void)sigaddset(&signals, SIGTERM);
+	pump_end_signals(&signals);
 	(void)sigaddset(&signals, SIGHUP);
 	pump_init(&agent.pump, &signals);
 	agent.pump.client = agent.client;

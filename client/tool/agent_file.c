@@ -2,6 +2,7 @@
 #include "tool/agent_file.h"
 
 #include "tool/api.h"
+#include "tool/args.h"
 #include "tool/check.h"
 
 #include <errno.h>
@@ -24,14 +25,14 @@ static const struct field fields[] = {
 	{"service",         JSON_STRING,  0,    0,           -1},
 	{"id",              JSON_STRING,  0,    0,           -1},
 	{"host",            JSON_STRING,  0,    0,           -1},
-	{"port",            JSON_INTEGER, 1,    65535,       -1},
-	{"weight",          JSON_INTEGER, 0,    65535,       -1},
+	{"port",            JSON_INTEGER, 1,    UINT16_MAX,  -1},
+	{"weight",          JSON_INTEGER, 0,    UINT16_MAX,  -1},
 	{"metadata",        JSON_OBJECT,  0,    0,           -1},
-	{"ttl_ms",          JSON_INTEGER, 1000, 86400000,    -1},
-	{"remove_after_ms", JSON_INTEGER, 0,    31536000000, -1},
+	{"ttl_ms",          JSON_INTEGER, 1000, DAY_MS,      -1},
+	{"remove_after_ms", JSON_INTEGER, 0,    365 * DAY_MS, -1},
 	{"check",           JSON_STRING,  0,    0,           -1},
-	{"interval_ms",     JSON_INTEGER, 100,  86400000,    5000},
-	{"timeout_ms",      JSON_INTEGER, 10,   86400000,    2000},
+	{"interval_ms",     JSON_INTEGER, 100,  DAY_MS,      5000},
+	{"timeout_ms",      JSON_INTEGER, 10,   DAY_MS,      2000},
 	{"pass",            JSON_INTEGER, 1,    1000,        1},
 	{"fail",            JSON_INTEGER, 1,    1000,        3},
 };
@@ -48,17 +49,13 @@ __attribute__((format(printf, 2, 3))) static int agent_file_fail(const struct pl
 {
 	struct text text = {NULL, 0, 0};
 	va_list args;
-	char *made = NULL;
 
+	text_printf(&text, "%s: services[%zu]: ", place->path, place->index);
 	va_start(args, format);
-	int len = vasprintf(&made, format, args);
+	text_vprintf(&text, format, args);
 	va_end(args);
-	if (len < 0)
-		memory_lacks();
-	text_printf(&text, "%s: services[%zu]: %s", place->path, place->index, made);
 	tool_warn("%s", text.data);
 	text_free(&text);
-	free(made);
 	return -EINVAL;
 }
 
@@ -104,12 +101,6 @@ static int check_metadata(const struct place *place, json_t *metadata)
 	return 0;
 }
 
-static void set(json_t *object, const char *key, json_t *value)
-{
-	if (json_object_set_new(object, key, memory_json(value)) < 0)
-		memory_lacks();
-}
-
 /** The same after each restart, so that an agent finds again what it had registered. */
 static json_t *agent_file_make_id(const json_t *service)
 {
@@ -124,11 +115,11 @@ static void set_defaults(json_t *service)
 {
 	for (size_t i = 0; i < FIELD_COUNT; i++)
 		if (fields[i].otherwise >= 0 && json_object_get(service, fields[i].name) == NULL)
-			set(service, fields[i].name, json_integer(fields[i].otherwise));
+			memory_set(service, fields[i].name, json_integer(fields[i].otherwise));
 	if (json_object_get(service, "id") == NULL)
-		set(service, "id", agent_file_make_id(service));
+		memory_set(service, "id", agent_file_make_id(service));
 	if (json_object_get(service, "check") == NULL)
-		set(service, "check", json_string("tcp"));
+		memory_set(service, "check", json_string("tcp"));
 }
 
 static int read_service(const struct place *place, json_t *service)
@@ -178,7 +169,7 @@ static int read_services(const char *path, json_t *services)
 			r = agent_file_fail(&place, "service and id are there twice");
 			break;
 		}
-		set(seen, key.data, json_true());
+		memory_set(seen, key.data, json_true());
 	}
 	text_free(&key);
 	json_decref(seen);

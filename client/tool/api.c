@@ -4,11 +4,9 @@
 #include "tool/args.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PAUSE_MS  200
 #define PAGE_SIZE "1000"
 
 struct text api_path(const char *service, const char *id, const char *rest)
@@ -154,12 +152,6 @@ int api_judge(const struct http_answer *answer)
 	return is_wrong_value(code) ? EXIT_USAGE : EXIT_ERROR;
 }
 
-/** Is there time for another try? */
-static bool may_wait(const struct tool *tool)
-{
-	return tool_now_ms() + PAUSE_MS <= tool->until_ms;
-}
-
 int api_try(struct tool *tool, const struct http_request *request, struct http_answer *ret_answer)
 {
 	struct http_answer answer = {0};
@@ -168,11 +160,11 @@ int api_try(struct tool *tool, const struct http_request *request, struct http_a
 	while (true) {
 		r = http_send(tool->http, request, &answer);
 		bool passing = r < 0 ? r == -ENOTCONN : api_is_passing(&answer);
-		if (!passing || !may_wait(tool))
+		if (!passing || !tool_may_retry(tool))
 			break;
 		if (r == 0)
 			http_answer_free(&answer);
-		(void)poll(NULL, 0, PAUSE_MS);
+		tool_pause();
 	}
 	if (r < 0) {
 		tool_warn("%s", http_error(tool->http));
@@ -305,7 +297,7 @@ int api_list(struct tool *tool, const char *path, const char *key, json_t **ret_
 int api_lookup(struct tool *tool, const char *path, json_t **ret_json)
 {
 	while (true) {
-		bool last = !may_wait(tool);
+		bool last = !tool_may_retry(tool);
 
 		*ret_json = NULL;
 		int code = api_list_once(tool, path, "instances", !last, ret_json);
@@ -318,7 +310,7 @@ int api_lookup(struct tool *tool, const char *path, json_t **ret_json)
 			return empty ? EXIT_NOT_FOUND : code;
 		if (code == EXIT_OK)
 			json_decref(*ret_json);
-		(void)poll(NULL, 0, PAUSE_MS);
+		tool_pause();
 	}
 }
 
@@ -331,10 +323,10 @@ int api_await(struct tool *tool, const char *path, json_t **ret_json)
 		int code = api_try(tool, &request, &answer);
 		if (code != EXIT_OK)
 			return code;
-		if (!api_is_absent(&answer) || !may_wait(tool))
+		if (!api_is_absent(&answer) || !tool_may_retry(tool))
 			break;
 		http_answer_free(&answer);
-		(void)poll(NULL, 0, PAUSE_MS);
+		tool_pause();
 	}
 	int code = api_judge(&answer);
 	if (code == EXIT_OK)

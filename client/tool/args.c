@@ -37,7 +37,7 @@ static void make_spec(struct spec *spec, const struct command *command)
 	for (int i = 0; i < OPT_COUNT_OF; i++) {
 		const struct option_info *info = &args_options[i];
 
-		if ((command->options & UINT64_C(1) << i) == 0)
+		if (!args_takes(command, (enum args_option)i))
 			continue;
 		spec->longs[n++] =
 			(struct option){info->name, info->arg ? required_argument : no_argument,
@@ -145,13 +145,12 @@ int args_read_number(const char *text, uint64_t least, uint64_t most, uint64_t *
 	return 0;
 }
 
+const struct args_unit args_units[ARGS_UNITS] = {
+	{"ms", 1}, {"s", SECOND_MS}, {"m", 60 * SECOND_MS}, {"h", HOUR_MS}, {"d", DAY_MS},
+};
+
 int args_read_duration(const char *text, int64_t *ret_ms)
 {
-	static const struct {
-		const char *name;
-		int64_t ms;
-	} units[] = {{"ms", 1},      {"s", 1000},     {"m", 60000},
-	             {"h", 3600000}, {"d", 86400000}, {"", 1000}};
 	size_t digits = strspn(text, "0123456789");
 	char number[20];
 	uint64_t count;
@@ -162,9 +161,11 @@ int args_read_duration(const char *text, int64_t *ret_ms)
 	number[digits] = '\0';
 	if (args_read_number(number, 0, INT64_MAX, &count) < 0)
 		return -EINVAL;
-	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-		if (strcmp(text + digits, units[i].name) == 0)
-			return __builtin_mul_overflow(count, units[i].ms, ret_ms) ? -EINVAL : 0;
+	const char *unit = text[digits] != '\0' ? text + digits : "s";
+	for (size_t i = 0; i < ARGS_UNITS; i++)
+		if (strcmp(unit, args_units[i].name) == 0)
+			return __builtin_mul_overflow(count, args_units[i].ms, ret_ms) ? -EINVAL
+			                                                               : 0;
 	return -EINVAL;
 }
 

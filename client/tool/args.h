@@ -81,6 +81,17 @@ enum args_option {
 
 #define ARGS_REPEATED_MAX 64
 
+/** The units of durations, from the shortest to the longest. */
+#define SECOND_MS  INT64_C(1000)
+#define HOUR_MS    (3600 * SECOND_MS)
+#define DAY_MS     (24 * HOUR_MS)
+#define ARGS_UNITS 5
+struct args_unit {
+	const char *name;
+	int64_t ms;
+};
+extern const struct args_unit args_units[ARGS_UNITS];
+
 struct args_list {
 	const char *item[ARGS_REPEATED_MAX];
 	size_t count;
@@ -116,6 +127,11 @@ struct command {
 	bool stops; /* what follows the first operand is not ours to read */
 	int (*run)(struct tool *tool, const struct args *args);
 };
+
+static inline bool args_takes(const struct command *command, enum args_option option)
+{
+	return (command->options & UINT64_C(1) << option) != 0;
+}
 
 /**
  * Reads options and operands; says what is wrong on standard error. argv[0] is the command's name.

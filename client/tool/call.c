@@ -7,13 +7,10 @@
 #include "tool/replace.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define PAUSE_MS 200
 
 static int read_data(const char *data, struct text *text)
 {
@@ -102,9 +99,9 @@ static int call_send(struct tool *tool, const char *service, const rollcall_requ
 			return -ECANCELED; /* reported */
 		r = rollcall_call(client, service, request, response);
 		(void)rollcall_close(client, 0); /* nothing is registered */
-		if (!may_come(r) || tool_now_ms() + PAUSE_MS > tool->until_ms)
+		if (!may_come(r) || !tool_may_retry(tool))
 			return r;
-		(void)poll(NULL, 0, PAUSE_MS);
+		tool_pause();
 	}
 }
 

@@ -142,12 +142,6 @@ int heartbeat_run(struct tool *tool, const struct args *args)
 	return EXIT_OK;
 }
 
-static void set(json_t *object, const char *key, json_t *value)
-{
-	if (json_object_set_new(object, key, memory_json(value)) < 0)
-		memory_lacks();
-}
-
 /** @param wait  for the watchers, until --wait is over */
 static int intend_once(struct tool *tool, const struct args *args, const char *id, json_t *body,
                        bool wait, json_t **ret_json)
@@ -157,7 +151,7 @@ static int intend_once(struct tool *tool, const struct args *args, const char *i
 
 	if (wait) {
 		request.timeout_ms = left < 1 ? 1 : left < WAIT_MAX_MS ? left : WAIT_MAX_MS;
-		set(body, "wait_ms", json_integer(request.timeout_ms));
+		memory_set(body, "wait_ms", json_integer(request.timeout_ms));
 	}
 	return send_to(tool, args, id, &request, EXIT_NOT_FOUND, ret_json);
 }
@@ -189,9 +183,9 @@ static json_t *make_intent(const struct args *args, const char *status, int64_t 
 	json_t *body = memory_json(json_pack("{s:s}", "status", status));
 
 	if (args->value[OPT_REASON] != NULL)
-		set(body, "reason", json_string(args->value[OPT_REASON]));
+		memory_set(body, "reason", json_string(args->value[OPT_REASON]));
 	if (for_ms > 0)
-		set(body, "for_ms", json_integer(for_ms));
+		memory_set(body, "for_ms", json_integer(for_ms));
 	return body;
 }
 
@@ -223,9 +217,8 @@ static int intend_all(struct tool *tool, const struct args *args, const char *st
 		json_t *json = NULL;
 
 		int code = intend(tool, args, args->operands[i], body, wait, &json);
-		if (json != NULL &&
-		    json_array_append_new(json_object_get(done, "instances"), json) < 0)
-			memory_lacks();
+		if (json != NULL)
+			memory_append(json_object_get(done, "instances"), json);
 		worst = code > worst ? code : worst;
 		json_decref(body);
 	}

@@ -41,7 +41,8 @@ static bool is_place(const char *text)
 	uint64_t port;
 
 	return colon != NULL && colon > text && check_is_url(text) &&
-	       strpbrk(text, "/?#@") == NULL && args_read_number(colon + 1, 1, 65535, &port) == 0;
+	       strpbrk(text, "/?#@") == NULL &&
+	       args_read_number(colon + 1, 1, UINT16_MAX, &port) == 0;
 }
 
 static void set_url(struct check *check, const char *host, unsigned port, const char *path)

@@ -26,6 +26,9 @@ enum check_kind {
 
 #define CHECK_WHY_SIZE 200
 
+/** How a check is written, for messages. */
+#define CHECK_SYNTAX "tcp, tcp://HOST:PORT, http://URL, /PATH, exec:COMMAND, pid:FILE or none"
+
 struct check {
 	enum check_kind kind;
 	char *target; /* URL, command or path; owned */

@@ -120,6 +120,6 @@ void help_command(const struct command *command)
 		(void)printf("\n%s\n", command->more);
 	(void)puts("\nOptions:");
 	for (int i = 0; i < OPT_COUNT_OF; i++)
-		if ((command->options & UINT64_C(1) << i) != 0)
+		if (args_takes(command, (enum args_option)i))
 			help_option((enum args_option)i);
 }

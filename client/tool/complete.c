@@ -2,7 +2,6 @@
 #include "tool/complete.h"
 
 #include "tool/api.h"
-#include "tool/builtin.h"
 #include "tool/commands.h"
 #include "tool/setup.h"
 #include "tool/terminal.h"
@@ -38,7 +37,7 @@ static void offer_options(const struct command *command, const char *prefix)
 	for (int i = 0; i < OPT_COUNT_OF; i++) {
 		struct text name = {NULL, 0, 0};
 
-		if ((command->options & UINT64_C(1) << i) == 0)
+		if (!args_takes(command, (enum args_option)i))
 			continue;
 		text_printf(&name, "--%s", args_options[i].name);
 		offer(name.data, args_options[i].text, prefix);
@@ -101,8 +100,6 @@ static void offer_instances(const struct args *args, const char *service)
 
 static void offer_values(enum args_option option, const char *prefix)
 {
-	static const char *const formats[] = {"table", "wide",    "json", "jsonl",
-	                                      "name",  "address", NULL};
 	static const char *const whens[] = {"auto", "always", "never", NULL};
 	static const char *const statuses[] = {"healthy", "unhealthy", "draining", "any", NULL};
 	static const char *const strategies[] = {"round_robin",     "weighted_round_robin",
@@ -114,7 +111,7 @@ static void offer_values(enum args_option option, const char *prefix)
 	static const char *const templates[] = {"nginx", "haproxy", NULL};
 
 	if (option == OPT_OUTPUT)
-		offer_words(formats, prefix);
+		offer_words(tool_formats, prefix);
 	else if (option == OPT_COLOR)
 		offer_words(whens, prefix);
 	else if (option == OPT_STATUS)
@@ -137,7 +134,7 @@ static enum args_option waiting(const struct command *command, const char *word)
 		bool is_letter = word[0] == '-' && len == 2 && word[1] == info->letter;
 		bool is_name = strncmp(word, "--", 2) == 0 && strcmp(word + 2, info->name) == 0;
 
-		if ((command->options & UINT64_C(1) << i) != 0 && info->arg != NULL &&
+		if (args_takes(command, (enum args_option)i) && info->arg != NULL &&
 		    (is_letter || is_name))
 			return (enum args_option)i;
 	}

@@ -12,7 +12,6 @@
 
 #define PAGE_MAX 1000
 #define WAIT_MS  30000
-#define POLL_MS  1000
 
 struct reading {
 	const char *service;
@@ -100,7 +99,7 @@ static int events_read_answer(struct reading *reading, const struct http_answer 
 	if (api_is_passing(answer) || foreign) {
 		if (reminder_failed(&reading->reminder, 0))
 			tool_warn("the registry cannot answer now; going on when it does");
-		(void)poll(NULL, 0, POLL_MS);
+		(void)poll(NULL, 0, TOOL_POLL_MS);
 		return EXIT_OK;
 	}
 	if (waited && answer->ours && answer->status == 400) {
@@ -127,7 +126,7 @@ static int read_next(struct tool *tool, struct reading *reading, json_t **ret_js
 	if (r < 0) {
 		if (reminder_failed(&reading->reminder, r))
 			tool_warn("%s; going on when it answers", http_error(tool->http));
-		(void)poll(NULL, 0, POLL_MS);
+		(void)poll(NULL, 0, TOOL_POLL_MS);
 		return EXIT_OK;
 	}
 	code = events_read_answer(reading, &answer, wait, ret_json);
@@ -155,7 +154,7 @@ static int events_follow(struct tool *tool, struct reading *reading)
 		json_decref(json);
 		reading->follows = true;
 		if (count == 0 && !reading->may_wait)
-			(void)poll(NULL, 0, POLL_MS);
+			(void)poll(NULL, 0, TOOL_POLL_MS);
 	}
 	return EXIT_ERROR;
 }

@@ -9,12 +9,6 @@
 
 #define SHARE_MAX 256
 
-static void set(json_t *object, const char *key, json_t *value)
-{
-	if (json_object_set_new(object, key, memory_json(value)) < 0)
-		memory_lacks();
-}
-
 /** @param taken  an object whose keys are the names in use */
 static json_t *make_name(const char *id, json_t *taken)
 {
@@ -30,7 +24,7 @@ static json_t *make_name(const char *id, json_t *taken)
 		name.len = len;
 		text_printf(&name, "-%u", n);
 	}
-	set(taken, name.data, json_true());
+	memory_set(taken, name.data, json_true());
 	json_t *text = memory_json(json_string(name.data));
 	text_free(&name);
 	return text;
@@ -52,8 +46,7 @@ static json_t *sorted(const json_t *instances)
 		list[i] = json_array_get(instances, i);
 	qsort(list, count, sizeof(*list), facts_by_id);
 	for (size_t i = 0; i < count; i++)
-		if (json_array_append_new(array, memory_json(json_deep_copy(list[i]))) < 0)
-			memory_lacks();
+		memory_append(array, json_deep_copy(list[i]));
 	free(list);
 	return array;
 }
@@ -87,10 +80,10 @@ static json_t *make_service(const struct watcher *watcher)
 	{
 		json_int_t weight = facts_weight(one);
 
-		set(one, "name", make_name(api_text(one, "id"), taken));
-		set(one, "share", json_integer(weight > 0 ? weight : 1));
-		set(one, "backup", json_boolean(weight == 0 && most > 0));
-		set(one, "share256", json_integer(share256(weight, most)));
+		memory_set(one, "name", make_name(api_text(one, "id"), taken));
+		memory_set(one, "share", json_integer(weight > 0 ? weight : 1));
+		memory_set(one, "backup", json_boolean(weight == 0 && most > 0));
+		memory_set(one, "share256", json_integer(share256(weight, most)));
 	}
 	json_decref(taken);
 	return memory_json(json_pack("{s:s, s:I, s:I, s:o}", "service", watcher->service,
@@ -105,8 +98,7 @@ json_t *facts_make(const struct watcher *watchers, size_t count, const struct ar
 	json_t *values = memory_json(json_object());
 
 	for (size_t i = 0; i < count; i++)
-		if (json_array_append_new(services, make_service(&watchers[i])) < 0)
-			memory_lacks();
+		memory_append(services, make_service(&watchers[i]));
 	for (size_t i = 0; i < args->set.count; i++) {
 		char *key = memory_copy(args->set.item[i]);
 		char *value = strchr(key, '=');

@@ -9,7 +9,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define POLL_MS 20   /* nothing reports the end of a group */
 #define REAP_MS 1000 /* for the kernel to end what was killed */
 
 int hook_start(struct hook *hook, const struct process *process, int64_t timeout_ms)
@@ -68,15 +67,14 @@ bool hook_reaped(struct hook *hook, pid_t pid, int wait_status)
 	return true;
 }
 
-/** While a group has a member, no other process or group gets its number. */
-static bool group_lives(const struct hook *hook)
+static bool hook_group_lives(const struct hook *hook)
 {
-	return !hook->reaped || kill(-hook->group, 0) == 0 || errno == EPERM;
+	return !hook->reaped || process_group_lives(hook->group);
 }
 
 static void kill_group(struct hook *hook)
 {
-	if (group_lives(hook))
+	if (hook_group_lives(hook))
 		(void)kill(-hook->group, SIGKILL);
 	hook->killed = true;
 	hook->due_ms = HOOK_NO_LIMIT;
@@ -90,7 +88,7 @@ void hook_stop(struct hook *hook, int number)
 		kill_group(hook);
 		return;
 	}
-	if (group_lives(hook))
+	if (hook_group_lives(hook))
 		(void)kill(-hook->group, number);
 	hook->stopping = true;
 	hook->due_ms = tool_now_ms() + HOOK_GRACE_MS;
@@ -107,8 +105,8 @@ int64_t hook_work(struct hook *hook)
 	if (hook->due_ms == HOOK_NO_LIMIT)
 		return -1;
 	int64_t left = hook->due_ms - tool_now_ms();
-	if (hook->reaped && left > POLL_MS)
-		return POLL_MS;
+	if (hook->reaped && left > PROCESS_GROUP_POLL_MS)
+		return PROCESS_GROUP_POLL_MS;
 	return left > 0 ? left : 0;
 }
 
@@ -116,7 +114,7 @@ bool hook_take(struct hook *hook, int *ret_status)
 {
 	if (hook->group == 0 || !hook->reaped)
 		return false;
-	if (hook->stopping && !hook->killed && group_lives(hook))
+	if (hook->stopping && !hook->killed && hook_group_lives(hook))
 		return false;
 	*ret_status = hook->timed_out ? -ETIMEDOUT : hook->status;
 	*hook = (struct hook){0};
@@ -137,7 +135,9 @@ void hook_end(struct hook *hook, int64_t grace_ms)
 	while (!hook_take(hook, &status) && tool_now_ms() < until) {
 		int64_t next = hook_work(hook);
 
-		(void)poll(NULL, 0, next < 0 || next > POLL_MS ? POLL_MS : (int)next);
+		(void)poll(NULL, 0,
+		           next < 0 || next > PROCESS_GROUP_POLL_MS ? PROCESS_GROUP_POLL_MS
+		                                                    : (int)next);
 		hook_reap(hook);
 	}
 	*hook = (struct hook){0};

@@ -3,7 +3,6 @@
 
 #include "tool/exit.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +47,18 @@ json_t *memory_json(json_t *value)
 	return value;
 }
 
+void memory_set(json_t *object, const char *key, json_t *value)
+{
+	if (json_object_set_new(object, key, memory_json(value)) < 0)
+		memory_lacks();
+}
+
+void memory_append(json_t *array, json_t *value)
+{
+	if (json_array_append_new(array, memory_json(value)) < 0)
+		memory_lacks();
+}
+
 static void make_room(struct text *text, size_t more)
 {
 	size_t need = text->len + more + 1;
@@ -71,18 +82,24 @@ void text_put(struct text *text, const char *more)
 	text_put_bytes(text, more, strlen(more));
 }
 
-void text_printf(struct text *text, const char *format, ...)
+void text_vprintf(struct text *text, const char *format, va_list args)
 {
-	va_list args;
 	char *made = NULL;
-
-	va_start(args, format);
 	int len = vasprintf(&made, format, args);
-	va_end(args);
+
 	if (len < 0)
 		memory_lacks();
 	text_put_bytes(text, made, (size_t)len);
 	free(made);
+}
+
+void text_printf(struct text *text, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	text_vprintf(text, format, args);
+	va_end(args);
 }
 
 void text_put_escaped(struct text *text, const char *more)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tool/output.h"
 
+#include "tool/args.h"
 #include "tool/memory.h"
 #include "tool/table.h"
 #include "tool/terminal.h"
@@ -91,16 +92,15 @@ static void output_put_value(struct text *cell, const json_t *value)
 
 static void output_put_duration(struct text *cell, const json_t *value)
 {
-	static const struct {
-		json_int_t ms;
-		const char *name;
-	} units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
 	json_int_t ms = json_integer_value(value);
 
-	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-		if (ms % units[i].ms != 0 || (ms == 0 && i + 2 != sizeof(units) / sizeof(units[0])))
+	for (size_t i = ARGS_UNITS; i-- > 0;) {
+		const struct args_unit *unit = &args_units[i];
+
+		if (ms % unit->ms != 0 || (ms == 0 && unit->ms != SECOND_MS))
 			continue;
-		text_printf(cell, "%" JSON_INTEGER_FORMAT "%s", ms / units[i].ms, units[i].name);
+		text_printf(cell, "%" JSON_INTEGER_FORMAT "%s", ms / (json_int_t)unit->ms,
+		            unit->name);
 		return;
 	}
 }
@@ -254,8 +254,7 @@ static json_t *output_list_of(json_t *thing)
 {
 	json_t *array = memory_json(json_array());
 
-	if (json_array_append(array, thing) < 0)
-		memory_lacks();
+	memory_append(array, json_incref(thing));
 	return array;
 }
 

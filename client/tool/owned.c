@@ -24,8 +24,8 @@ static int read_keys(const struct text *text, json_t *keys)
 	{
 		if (!json_is_string(key) || strchr(json_string_value(key), ' ') == NULL)
 			r = -EBADMSG;
-		else if (json_object_set_new(keys, json_string_value(key), json_true()) < 0)
-			memory_lacks();
+		else
+			memory_set(keys, json_string_value(key), json_true());
 	}
 	json_decref(root);
 	return r;
@@ -94,8 +94,7 @@ static void save(struct owned *owned)
 
 	json_object_foreach(owned->keys, key, value)
 	{
-		if (json_array_append_new(list, json_string(key)) < 0)
-			memory_lacks();
+		memory_append(list, json_string(key));
 	}
 	json_t *root = memory_json(json_pack("{s:o}", "registered", list));
 	char *dump = json_dumps(root, JSON_INDENT(2));
@@ -123,9 +122,9 @@ void owned_set(struct owned *owned, const char *service, const char *id, bool is
 	struct text key = key_of(service, id);
 	bool has = json_object_get(owned->keys, key.data) != NULL;
 
-	if (is && json_object_set_new(owned->keys, key.data, json_true()) < 0)
-		memory_lacks();
-	if (!is)
+	if (is)
+		memory_set(owned->keys, key.data, json_true());
+	else
 		(void)json_object_del(owned->keys, key.data);
 	if (is != has)
 		save(owned);

@@ -73,6 +73,11 @@ bool process_has_terminal(void)
 	return true;
 }
 
+bool process_group_lives(pid_t leader)
+{
+	return kill(-leader, 0) == 0 || errno == EPERM;
+}
+
 int process_exit_code(int wait_status)
 {
 	return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);

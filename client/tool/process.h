@@ -31,6 +31,11 @@ int process_start(const struct process *process, pid_t *ret_pid);
 /** Has this process a controlling terminal? */
 bool process_has_terminal(void);
 
+/** Has the process group of @p leader a member? While it has, no other process or group gets its
+ * number. Nothing reports its end: ask every PROCESS_GROUP_POLL_MS. */
+bool process_group_lives(pid_t leader);
+#define PROCESS_GROUP_POLL_MS 20
+
 /** The exit code a shell gives a wait status: 128 + n for signal n. */
 int process_exit_code(int wait_status);
 

@@ -11,6 +11,13 @@
 
 #define LONGEST_MS 60000
 
+void pump_end_signals(sigset_t *ret_signals)
+{
+	(void)sigemptyset(ret_signals);
+	(void)sigaddset(ret_signals, SIGINT);
+	(void)sigaddset(ret_signals, SIGTERM);
+}
+
 void pump_init(struct pump *pump, const sigset_t *signals)
 {
 	sigset_t all = *signals;

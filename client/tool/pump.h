@@ -31,6 +31,9 @@ struct pump_job {
 	bool active;
 };
 
+/** The signals that end a command: SIGINT and SIGTERM. The caller may add more. */
+void pump_end_signals(sigset_t *ret_signals);
+
 /** @param signals  to wait for; SIGCHLD is always among them */
 void pump_init(struct pump *pump, const sigset_t *signals);
 void pump_fini(struct pump *pump);

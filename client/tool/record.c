@@ -7,12 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void set(json_t *object, const char *key, json_t *value)
-{
-	if (json_object_set_new(object, key, memory_json(value)) < 0)
-		memory_lacks();
-}
-
 static int set_number(json_t *record, const char *key, const struct args *args,
                       enum args_option option, uint64_t least, uint64_t most)
 {
@@ -22,7 +16,7 @@ static int set_number(json_t *record, const char *key, const struct args *args,
 		return 0;
 	if (args_number(args, option, least, most, &number) < 0)
 		return -1;
-	set(record, key, json_integer((json_int_t)number));
+	memory_set(record, key, json_integer((json_int_t)number));
 	return 0;
 }
 
@@ -35,7 +29,7 @@ static int set_duration(json_t *record, const char *key, const struct args *args
 		return 0;
 	if (args_duration(args, option, &ms) < 0)
 		return -1;
-	set(record, key, json_integer(ms));
+	memory_set(record, key, json_integer(ms));
 	return 0;
 }
 
@@ -57,7 +51,7 @@ static int set_metadata(json_t *record, const struct args *args)
 			return -1;
 		}
 	}
-	set(record, "metadata", metadata);
+	memory_set(record, "metadata", metadata);
 	return 0;
 }
 
@@ -74,7 +68,7 @@ static int set_own_host(struct tool *tool, json_t *record)
 		tool_warn("--host is needed: no address of ours leads to this registry");
 		code = EXIT_USAGE;
 	} else {
-		set(record, "host", json_string(answer.local));
+		memory_set(record, "host", json_string(answer.local));
 	}
 	http_answer_free(&answer);
 	return code;
@@ -92,8 +86,8 @@ int record_from_args(const struct args *args, json_t **ret_record)
 		tool_warn("--port is needed");
 		goto fail;
 	}
-	if (set_number(record, "port", args, OPT_PORT, 1, 65535) < 0 ||
-	    set_number(record, "weight", args, OPT_WEIGHT, 0, 65535) < 0 ||
+	if (set_number(record, "port", args, OPT_PORT, 1, UINT16_MAX) < 0 ||
+	    set_number(record, "weight", args, OPT_WEIGHT, 0, UINT16_MAX) < 0 ||
 	    set_duration(record, "ttl_ms", args, OPT_TTL) < 0 ||
 	    set_duration(record, "remove_after_ms", args, OPT_REMOVE_AFTER) < 0)
 		goto fail;
@@ -126,7 +120,7 @@ int record_make(struct tool *tool, const struct args *args, json_t **ret_record)
 		return EXIT_USAGE;
 	(void)json_object_del(record, "id"); /* it is in the path */
 	if (args->value[OPT_DRAINING] != NULL)
-		set(record, "status", json_string("draining"));
+		memory_set(record, "status", json_string("draining"));
 	if (args->value[OPT_HOST] == NULL)
 		code = set_own_host(tool, record);
 	if (code == EXIT_OK)

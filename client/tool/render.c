@@ -183,9 +183,7 @@ static void set_up(struct render *render)
 {
 	sigset_t signals;
 
-	(void)sigemptyset(&signals);
-	(void)sigaddset(&signals, SIGINT);
-	(void)sigaddset(&signals, SIGTERM);
+	pump_end_signals(&signals);
 	(void)sigaddset(&signals, SIGHUP);
 	pump_init(&render->pump, &signals);
 	render->count = (size_t)render->args->operand_count;
@@ -235,8 +233,8 @@ static int render_read_options(struct render *render, const struct args *args)
 		tool_warn("render takes --template and services");
 		return EXIT_USAGE;
 	}
-	if (args->operand_count > SERVICES_MAX || render->debounce_ms > 3600000 || command_ms < 1 ||
-	    command_ms > 3600000) {
+	if (args->operand_count > SERVICES_MAX || render->debounce_ms > HOUR_MS || command_ms < 1 ||
+	    command_ms > HOUR_MS) {
 		tool_warn("render takes at most %d services, --debounce at most 1h, and "
 		          "--command-timeout 1ms to 1h",
 		          SERVICES_MAX);

@@ -27,7 +27,6 @@
 #define CHECK_MS    200
 #define KILL_MS     5000 /* from SIGTERM to SIGKILL when the program is not ready in time */
 #define REST_MS     2000 /* for what the program leaves behind in its group after a signal */
-#define POLL_MS     20   /* nothing reports the end of a group */
 
 struct run {
 	const struct args *args;
@@ -160,9 +159,9 @@ static bool is_starting(const struct run *run)
 	return run->registration == NULL && run->stop_signal == 0 && !run->gave_up && !run->reaped;
 }
 
-static bool group_lives(const struct run *run)
+static bool run_group_lives(const struct run *run)
 {
-	return run->own_group && (kill(-run->child, 0) == 0 || errno == EPERM);
+	return run->own_group && process_group_lives(run->child);
 }
 
 /** Ends what is out of time. @return milliseconds until more is due; below 0: never */
@@ -170,7 +169,7 @@ static int64_t end_rest(struct run *run)
 {
 	int64_t now = tool_now_ms();
 
-	if (run->reaped && (!run->signalled || !group_lives(run))) {
+	if (run->reaped && (!run->signalled || !run_group_lives(run))) {
 		run->ended = true;
 		return 0;
 	}
@@ -182,7 +181,7 @@ static int64_t end_rest(struct run *run)
 		run->ended = run->reaped;
 		return run->ended ? 0 : -1;
 	}
-	return run->reaped ? POLL_MS : run->kill_ms - now;
+	return run->reaped ? PROCESS_GROUP_POLL_MS : run->kill_ms - now;
 }
 
 /** Does what is due. @return milliseconds until more is; below 0: never */
@@ -252,7 +251,7 @@ static int run_read_options(struct run *run, const struct args *args)
 		tool_warn("run takes --service and --port");
 		return -EINVAL;
 	}
-	if (args_number(args, OPT_PORT, 1, 65535, &port) < 0 ||
+	if (args_number(args, OPT_PORT, 1, UINT16_MAX, &port) < 0 ||
 	    args_duration(args, OPT_INTERVAL, &run->interval_ms) < 0 ||
 	    args_duration(args, OPT_START_WITHIN, &run->start_within_ms) < 0 ||
 	    args_duration(args, OPT_DRAIN_FOR, &run->drain_for_ms) < 0 ||
@@ -260,9 +259,7 @@ static int run_read_options(struct run *run, const struct args *args)
 		return -EINVAL;
 	if (check_read(&run->check, check != NULL ? check : "tcp",
 	               host != NULL ? host : "localhost", (unsigned)port) < 0) {
-		tool_warn("--check takes tcp, tcp://HOST:PORT, http://URL, /PATH, exec:COMMAND, "
-		          "pid:FILE or none, not '%s'",
-		          check);
+		tool_warn("--check takes " CHECK_SYNTAX ", not '%s'", check);
 		return -EINVAL;
 	}
 	run->check.done = run_checked;

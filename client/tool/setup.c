@@ -13,7 +13,7 @@
 
 #define DEFAULT_ADDR       "http://127.0.0.1:7655"
 #define DEFAULT_TIMEOUT_MS 5000
-#define TIMEOUT_MAX_MS     86400000
+#define TIMEOUT_MAX_MS     DAY_MS
 #define TOKEN_MAX          4096
 
 /** The option, else the variable, else NULL. An empty variable is none. */
@@ -26,19 +26,25 @@ static const char *given(const struct args *args, enum args_option option, const
 	return value != NULL && *value != '\0' ? value : NULL;
 }
 
+const char *const tool_formats[] = {
+	[FORMAT_TABLE] = "table",
+	[FORMAT_WIDE] = "wide",
+	[FORMAT_JSON] = "json",
+	[FORMAT_JSONL] = "jsonl",
+	[FORMAT_NAME] = "name",
+	[FORMAT_ADDRESS] = "address",
+	NULL,
+};
+
 static int read_format(const struct args *args, enum format *ret_format)
 {
-	static const char *const names[] = {
-		[FORMAT_TABLE] = "table", [FORMAT_WIDE] = "wide", [FORMAT_JSON] = "json",
-		[FORMAT_JSONL] = "jsonl", [FORMAT_NAME] = "name", [FORMAT_ADDRESS] = "address",
-	};
 	const char *text = args->value[OPT_OUTPUT];
 
 	*ret_format = FORMAT_TABLE;
 	if (text == NULL)
 		return 0;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (strcmp(names[i], text) == 0) {
+	for (size_t i = 0; tool_formats[i] != NULL; i++) {
+		if (strcmp(tool_formats[i], text) == 0) {
 			*ret_format = (enum format)i;
 			return 0;
 		}

@@ -4,5 +4,8 @@
 
 #include "tool/tool.h"
 
+/** The names of enum format, then NULL. */
+extern const char *const tool_formats[];
+
 /** @return 0, or -EINVAL (reported); http_close(tool->http) undoes it */
 int tool_set_up(struct tool *tool, const struct args *args);

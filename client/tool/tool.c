@@ -4,27 +4,27 @@
 #include "tool/memory.h"
 #include "tool/terminal.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
+
+#define RETRY_MS 200
 
 void tool_warn(const char *format, ...)
 {
-	struct text text = {NULL, 0, 0};
+	struct text made = {NULL, 0, 0};
+	struct text shown = {NULL, 0, 0};
 	va_list args;
-	char *made = NULL;
 
 	va_start(args, format);
-	int len = vasprintf(&made, format, args);
+	text_vprintf(&made, format, args);
 	va_end(args);
-	if (len < 0)
-		memory_lacks();
-	terminal_put(&text, made);
-	free(made);
+	terminal_put(&shown, made.data);
 	(void)fflush(stdout);
-	(void)fprintf(stderr, "rollcall: %s\n", text.data);
-	text_free(&text);
+	(void)fprintf(stderr, "rollcall: %s\n", shown.data);
+	text_free(&made);
+	text_free(&shown);
 }
 
 int64_t tool_now_ms(void)
@@ -33,4 +33,14 @@ int64_t tool_now_ms(void)
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+bool tool_may_retry(const struct tool *tool)
+{
+	return tool_now_ms() + RETRY_MS <= tool->until_ms;
+}
+
+void tool_pause(void)
+{
+	(void)poll(NULL, 0, RETRY_MS);
 }

@@ -30,3 +30,11 @@ void tool_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /** Milliseconds of CLOCK_MONOTONIC. */
 int64_t tool_now_ms(void);
+
+/** Does --wait leave time for a pause and another try? */
+bool tool_may_retry(const struct tool *tool);
+/** The pause before it: 200 ms. Blocks. */
+void tool_pause(void);
+
+/** Milliseconds between two questions to a registry that cannot answer late, or not at all. */
+#define TOOL_POLL_MS 1000

@@ -63,8 +63,7 @@ static void add_change(json_t *changes, const char *what, uint64_t revision, jso
 	json_t *change = memory_json(json_pack("{s:s, s:I, s:O}", "change", what, "revision",
 	                                       (json_int_t)revision, "instance", instance));
 
-	if (json_array_append_new(changes, change) < 0)
-		memory_lacks();
+	memory_append(changes, change);
 }
 
 /** Removed, then added and changed in the order of the lookup. */
@@ -267,9 +266,7 @@ int watch_run(struct tool *tool, const struct args *args)
 	path = api_path(args->operands[0], NULL, "");
 	api_query_list(&path, "status", args->value[OPT_STATUS]);
 	api_query_meta(&path, args);
-	(void)sigemptyset(&signals);
-	(void)sigaddset(&signals, SIGINT);
-	(void)sigaddset(&signals, SIGTERM);
+	pump_end_signals(&signals);
 	pump_init(&watch.pump, &signals);
 	watcher_init(&watch.watcher, tool, args->operands[0], path.data);
 	watch.watcher.changed = watch_changed;

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #define WAIT_MS  55000
-#define POLL_MS  1000
 #define QUICK_MS 100
 
 void watcher_init(struct watcher *watcher, struct tool *tool, const char *service, const char *path)
@@ -50,7 +49,7 @@ static void watcher_take(struct watcher *watcher, json_t *instances, uint64_t re
 static void watcher_report_away(struct watcher *watcher, const char *why)
 {
 	if (watcher->once && watcher->instances == NULL) {
-		if (tool_now_ms() + POLL_MS > watcher->tool->until_ms) {
+		if (tool_now_ms() + TOOL_POLL_MS > watcher->tool->until_ms) {
 			tool_warn("%s", why);
 			watcher->error = EXIT_UNREACHABLE;
 		}
@@ -91,7 +90,7 @@ static int64_t watcher_next_due(const struct watcher *watcher, bool failed)
 	int64_t now = tool_now_ms();
 
 	if (failed || watcher->away || !watcher->may_wait)
-		return now + POLL_MS;
+		return now + TOOL_POLL_MS;
 	if (watcher->waits && now - watcher->asked_ms < QUICK_MS)
 		return now + QUICK_MS;
 	return now;
