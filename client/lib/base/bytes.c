@@ -25,7 +25,7 @@ void bytes_reset(struct bytes *bytes)
 	bytes->len = 0;
 	bytes->error = 0;
 	if (bytes->data != NULL)
-		bytes->data[0] = '\0'; /* it may be read as text before anything is added */
+		bytes->data[0] = '\0'; /* data may be read as text before the next addition */
 }
 
 static bool bytes_reserve(struct bytes *bytes, size_t more)

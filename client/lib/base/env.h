@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** Time and chance as the client was given them. Any thread. */
+/** The clock and the random numbers of a client: rollcall_env with its defaults filled in. Any
+ * thread. */
 #pragma once
 
 #include "rollcall.h"
@@ -12,8 +13,8 @@ struct env {
 	void *arg;
 };
 
-/** Fills what @p from leaves out; also gives this thread's generator a new seed, so that a forked
- * child differs from its parent. */
+/** Copies @p from and fills in defaults. Also gives the calling thread's generator a new seed, so
+ * that a forked child draws other numbers than its parent. */
 void env_init(struct env *env, const rollcall_env *from);
 
 static inline int64_t env_now(const struct env *env)
@@ -26,9 +27,10 @@ static inline uint64_t env_random(const struct env *env)
 	return env->random_u64(env->arg);
 }
 
-/** Uniform in [0, 1). */
+/** @return a random number, uniform in [0, 1) */
 double env_uniform(const struct env *env);
-/** Uniform in 0 .. bound-1, without modulo bias. @param bound  1 or more */
+/** @return a random number, uniform in 0 .. bound - 1, without modulo bias. @param bound  1 or more
+ */
 uint64_t env_below(const struct env *env, uint64_t bound);
 
 /** One step of splitmix64, for sequences that must repeat for a seed. */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/** Compiler attributes and the few helpers that every module of the client may use. */
+/**
+ * base/ is what every module of the library may use: compiler attributes, text helpers, buffers,
+ * the clock and random numbers, and the texts of errors. It knows nothing of HTTP or of a registry.
+ */
 #pragma once
 
 #include <stddef.h>
@@ -33,7 +36,8 @@ static inline int64_t max_i64(int64_t a, int64_t b)
 	return a > b ? a : b;
 }
 
-/** A copy for the caller to free(), NULL when out of memory or @p text is NULL. */
+/** Copies a text, or its first @p len bytes. @return memory for the caller to free(); NULL when out
+ * of memory, or when @p text of text_copy() is NULL */
 char *text_copy(const char *text) MUST_USE;
 char *text_copy_n(const char *text, size_t len) MUST_USE;
 
@@ -42,15 +46,16 @@ char *text_copy_n(const char *text, size_t len) MUST_USE;
  * @p text is NULL */
 const char *text_pack(char **at, const char *text);
 
-/** FNV-1a. */
+/** @return the FNV-1a hash of @p text, folded once so that its low bits are good */
 uint64_t hash_text(const char *text);
 
 /**
- * Copies a structure that the caller sized into ours, whose members beyond @p from_size keep what
- * they hold. @return 0; -EINVAL: smaller than any version; -E2BIG: larger, with something in what
- * we do not know
+ * Copies a structure of the caller, who gives its size, into the library's version of it. Members
+ * beyond @p from_size keep their value.
+ * @return 0; -EINVAL (smaller than a size_t, or larger than 64 KiB); -E2BIG (larger than @p
+ * to_size, and a member that the library does not know is not 0)
  */
 int sized_in(void *to, size_t to_size, const void *from, size_t from_size) MUST_USE;
-/** Fills the first @p to_size bytes of a structure that the caller sized with ours; what is beyond
- * @p from_size becomes 0. */
+/** Copies the library's version of a structure to the caller, who gives the size @p to_size.
+ * Members beyond @p from_size become 0. */
 void sized_out(void *to, size_t to_size, const void *from, size_t from_size);

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Asynchronous calls, on the client's own loop, with the engine's lock held. Each waits in its
+ * service's refresh until the registry has first answered, then begins from a timer. Invariant: a
+ * call stays in client->calls until its done() has returned, so that rollcall_call_cancel() finds a
+ * call whose done() another thread is running, and waits for it. Beginning a call inside
+ * rollcall_call_start() would be simpler, but done() could then run before that function returns.
+ */
 #include "lib/call/async.h"
 
 #include "lib/call/call.h"
@@ -8,8 +15,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* --- asynchronous --------------------------------------------------------------------------- */
 
 struct async_call {
 	struct call call;
@@ -21,7 +26,7 @@ struct async_call {
 	rollcall_done_fn done;
 	void *arg;
 	struct notice notice;
-	struct timer timer; /* begins, when it need not or must no longer wait */
+	struct timer timer; /* begins the call, with or without a first answer */
 	rollcall_pair headers[HEADERS_MAX];
 	char *text; /* owned: all that request points to */
 };
@@ -48,7 +53,7 @@ static void async_deliver(struct notice *notice)
 	struct async_call *async = container_of(notice, struct async_call, notice);
 	rollcall_client *client = async->call.context.client;
 
-	/* It stays in the list meanwhile, so that rollcall_call_cancel() finds what to wait for. */
+	/* The call stays in the list meanwhile: rollcall_call_cancel() must find it to wait. */
 	engine_unlock(&client->engine);
 	call_fall_back(&async->call);
 	async->done(client, async->response.error, &async->response, async->arg);
@@ -88,7 +93,7 @@ static size_t text_size(const char *text)
 	return text == NULL ? 0 : strlen(text) + 1;
 }
 
-/* One allocation holds all that the request points to. */
+/* One allocation holds everything that the request points to. */
 static int copy_request(struct async_call *async, const rollcall_request *from)
 {
 	rollcall_request *to = &async->request;
@@ -128,7 +133,7 @@ static int64_t wait_for_answer_until(const struct async_call *async)
 	const struct call *call = &async->call;
 	const struct service *service = call->context.service;
 
-	/* ->answer is written with the engine's lock held, as it is here. */
+	/* service->answer is written only with the engine's lock held, as it is here. */
 	if (service->answer != -EAGAIN && service->answer != -ENOTCONN)
 		return call->context.began_us;
 	return min_i64(call->context.deadline_us,
@@ -183,7 +188,7 @@ int rollcall_call_start(rollcall_client *client, const char *name, const rollcal
 	engine_lock(&client->engine);
 	async_start(async);
 	if (ret_id != NULL)
-		*ret_id = async->id; /* before done() can look for it */
+		*ret_id = async->id; /* before done() can run */
 	engine_unlock(&client->engine);
 	return 0;
 }
@@ -212,8 +217,8 @@ int rollcall_call_cancel(rollcall_client *client, uint64_t id)
 			continue;
 		bool called = client->engine.delivering == &one->notice;
 
-		engine_settle(&client->engine,
-		              &one->notice); /* async_deliver() frees what it calls */
+		/* If done() runs, this waits for async_deliver(), which frees the call. */
+		engine_settle(&client->engine, &one->notice);
 		if (!called) {
 			async_drop(one);
 			r = 0;

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One attempt of a call, through its layers in this order: rate, throttle, breaker, bulkhead, pick,
- * timeout, fault, transport. What it takes on the way it gives back in attempt_end(), on every
- * path.
+ * timeout, fault, transport. All of it runs in the thread that runs the loop of the call, except
+ * attempt_on_grant(), which another call's thread calls under the service's lock. Invariant: what
+ * the attempt takes on its way, a ticket of the breaker, a place in the bulkhead and a reference to
+ * a member, is given back in attempt_end() or attempt_cancel(), once, on every path. The layers are
+ * steps of one state machine and not nested functions, because the wait in the bulkhead, the delay
+ * of a fault and the exchange each return to the loop.
  */
 #include "lib/call/attempt.h"
 
@@ -49,7 +53,7 @@ static enum breaker_result breaker_result_of(rollcall_class outcome)
 	return outcome <= ROLLCALL_UNKNOWN ? BREAKER_FAILURE : BREAKER_IGNORED;
 }
 
-/* Locked. @param counts  it tells something about the service */
+/* Locked. @param counts  the outcome is the service's, not the client's own */
 static void attempt_give_back(struct attempt *attempt, bool counts, int64_t latency_us, int64_t now)
 {
 	struct call_context *call = attempt->call;
@@ -126,7 +130,7 @@ static rollcall_class attempt_class_of(struct attempt *attempt)
 	return exchange->status >= 400 ? ROLLCALL_CLIENT_ERR : ROLLCALL_OK;
 }
 
-/* @return what the caller will be told when this is the last attempt */
+/* @return what the call returns if this is the last attempt */
 static int attempt_error_of(const struct exchange *exchange)
 {
 	switch (exchange->error) {
@@ -186,7 +190,7 @@ static void attempt_make_url(struct attempt *attempt)
 	bytes_put(url, attempt->call->request->path);
 }
 
-/* @return how many headers of ours come first */
+/* @return the number of headers that the library adds, which come first */
 static size_t make_our_headers(struct attempt *attempt, int64_t now)
 {
 	const struct call_context *call = attempt->call;
@@ -219,7 +223,7 @@ static bool is_replaced(const struct attempt *attempt, size_t ours, const char *
 	for (size_t i = 0; i < ours; i++)
 		if (strcasecmp(attempt->headers[i].name, name) == 0)
 			return true;
-	return strcasecmp(name, "tracestate") == 0; /* goes on with its traceparent or not at all */
+	return strcasecmp(name, "tracestate") == 0; /* sent with its traceparent, or dropped */
 }
 
 static void attempt_make_headers(struct attempt *attempt, int64_t now)
@@ -270,7 +274,8 @@ static double fault_uniform(struct route *route)
 	return (double)(random_step(&route->fault_state) >> 11) * 0x1p-53;
 }
 
-/* Locked: the sequence belongs to the route. Always draws as often, so that a seed repeats. */
+/* Locked: the sequence belongs to the route. Each attempt draws three numbers, used or not, so that
+ * a seed repeats its faults. */
 static void attempt_draw_fault(struct attempt *attempt, int64_t *ret_delay_us)
 {
 	struct route *route = attempt->call->route;
@@ -307,7 +312,7 @@ static void attempt_go_out(struct attempt *attempt)
 
 /* --- pick ----------------------------------------------------------------------------------- */
 
-/* Locked. @return 0, or the class of the refusal with @p ret_error */
+/* Locked. @return ROLLCALL_OK, or the class of the refusal, with its errno in *@p ret_error */
 static rollcall_class attempt_choose(struct attempt *attempt, int64_t now, int *ret_error)
 {
 	struct call_context *call = attempt->call;
@@ -320,7 +325,7 @@ static rollcall_class attempt_choose(struct attempt *attempt, int64_t now, int *
 		attempt->admitted =
 			breaker_admit(&call->route->breaker, &rule, now, &attempt->ticket);
 		if (!attempt->admitted)
-			return ROLLCALL_REJECT_OPEN; /* it opened while we queued */
+			return ROLLCALL_REJECT_OPEN; /* opened while the attempt queued */
 	}
 	if (call->policy.retry.avoid_tried || attempt->hedge) {
 		pick.tried = call->tried;
@@ -346,7 +351,7 @@ static void remember_tried(struct call_context *call, struct member *member)
 		call->tried[call->tried_count++] = member_ref(member);
 }
 
-/* It has its place in the bulkhead. */
+/* The attempt has its place in the bulkhead: pick an instance and go on. */
 static void attempt_proceed(struct attempt *attempt)
 {
 	struct call_context *call = attempt->call;
@@ -375,7 +380,7 @@ static void attempt_proceed(struct attempt *attempt)
 		attempt_go_out(attempt);
 		return;
 	}
-	attempt->exchange.sent = true; /* for all the caller can tell */
+	attempt->exchange.sent = true; /* as for a service that is slow */
 	attempt->state = ATTEMPT_DELAYED;
 	loop_set_timer(call->loop, &attempt->timer, min_i64(now + delay_us, attempt->due_us));
 }
@@ -403,7 +408,7 @@ static void attempt_queue_timed_out(struct attempt *attempt)
 	struct call_context *call = attempt->call;
 
 	service_lock(call->service);
-	bool granted = attempt->waiter.granted; /* just now, by another thread */
+	bool granted = attempt->waiter.granted; /* perhaps just now, by another thread */
 	if (!granted)
 		bulkhead_abandon(&call->route->bulkhead, &attempt->waiter);
 	service_unlock(call->service);
@@ -427,7 +432,7 @@ static void attempt_on_timer(struct timer *timer)
 		attempt_timed_out(attempt);
 }
 
-/* Locked. @return ROLLCALL_OK, or who refuses */
+/* Locked. @return ROLLCALL_OK, or the class of the layer that refuses */
 static rollcall_class attempt_admit(struct attempt *attempt, int64_t now)
 {
 	struct call_context *call = attempt->call;

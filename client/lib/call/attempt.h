@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * One attempt of a call, through its layers in this order: rate, throttle, breaker, bulkhead, pick,
- * timeout, fault, transport. It lives on the loop of its call and runs in the thread that runs that
- * loop; what it shares with other calls is under the service's lock.
+ * One attempt of a call. It passes its layers in this order: rate, throttle, breaker, bulkhead,
+ * pick, timeout, fault, transport. An attempt belongs to the loop of its call and runs in the
+ * thread that runs that loop; the state that it shares with other calls is under the service's
+ * lock.
  */
 #pragma once
 
@@ -10,8 +11,8 @@
 #include "lib/service/service.h"
 
 #define TRIED_MAX    32
-#define HEADERS_MAX  64 /* of the caller's */
-#define HEADERS_OURS 5
+#define HEADERS_MAX  64 /* of the request */
+#define HEADERS_OURS 5  /* that the library adds */
 #define NO_DEADLINE  INT64_MAX
 
 /** What the attempts of one call share. */
@@ -48,13 +49,13 @@ struct attempt {
 	bool hedge;
 	bool admitted;    /* holds a breaker ticket */
 	bool placed;      /* holds a place in the bulkhead */
-	bool local;       /* what went wrong is ours: counts against nobody, is not retried */
-	int fault_status; /* below 0: no fault; 0: reset; else that answer */
+	bool local;       /* failed in this process: no failure of the service, no retry */
+	int fault_status; /* of fault injection: below 0 none; 0 a reset; else that status */
 	struct breaker_ticket ticket;
 	struct member *member; /* a reference */
 	int64_t began_us;
 	int64_t due_us;
-	struct timer timer; /* end of the queue's patience, of the delay, or of the attempt */
+	struct timer timer; /* end of the wait in the queue, of the delay, or of the attempt */
 	struct bulkhead_waiter waiter;
 	struct post granted;
 
@@ -70,13 +71,13 @@ struct attempt {
 	int error;
 };
 
-/** @param ended  called when the attempt has ended, from attempt_start() or from a later step of
- * the loop; may start the attempt again */
+/** Sets up a zeroed attempt. @param ended  called when the attempt has ended, from attempt_start()
+ * or from a later step of the loop; may start the attempt again */
 void attempt_init(struct attempt *attempt, struct call_context *call,
                   void (*ended)(struct attempt *attempt));
-/** Cancels, frees. */
+/** Cancels the attempt, and frees its memory. */
 void attempt_fini(struct attempt *attempt);
-/** Starts; the attempt must be idle. */
+/** Starts an idle attempt. @param hedge  it is the second copy of a request */
 void attempt_start(struct attempt *attempt, bool hedge);
 /** Gives back what the attempt holds, without a call of ended(). Nothing when it is idle. */
 void attempt_cancel(struct attempt *attempt);

@@ -35,7 +35,7 @@ static int run_blocking(struct service *service, const rollcall_request *request
 	while (!blocking.ended) {
 		int64_t due = loop_due_us(loop);
 
-		if (due != 0) /* else something has ended already */
+		if (due != 0) /* 0: an exchange has ended already */
 			loop_wait(loop, due);
 		loop_step(loop);
 	}

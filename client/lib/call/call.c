@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* A call around its attempts: fallback, deadline, retries with budget, hedge. */
+/*
+ * One call around its attempts: fallback, deadline, retries with a budget, hedge. All of it runs in
+ * the thread that runs the loop of the call. Invariant: the call ends exactly once, in
+ * call_finish(), when no attempt is under way and no retry is planned; the response then describes
+ * the last attempt that was sent. A loop around a blocking attempt would read more easily, but
+ * asynchronous calls and hedges need both attempts and the pause to be events.
+ */
 #include "lib/call/call.h"
 
 #include "lib/policy/backoff.h"
@@ -151,7 +157,7 @@ static void set_refused(rollcall_response *response, rollcall_class refused)
 		response->refused = refused;
 }
 
-/* What this client refused to send says less than how an attempt before it ended. */
+/* A result of an earlier attempt is worth more than a refusal of the client itself. */
 static void take_result(struct call *call, struct attempt *attempt)
 {
 	bool refused = attempt->outcome > ROLLCALL_UNKNOWN;
@@ -186,7 +192,7 @@ static bool is_retryable(const struct call *call, const struct attempt *attempt)
 		return call->context.safe && policy->retry.retry_5xx;
 	case ROLLCALL_UNKNOWN:
 		return call->context.safe && policy->retry.retry_unknown;
-	case ROLLCALL_CLIENT_ERR: /* 429 and 408: refused before anything was done */
+	case ROLLCALL_CLIENT_ERR: /* 429 and 408: the service has not acted on the request */
 		return true;
 	case ROLLCALL_OK:
 	case ROLLCALL_REJECT_OPEN:
@@ -201,7 +207,7 @@ static bool is_retryable(const struct call *call, const struct attempt *attempt)
 	}
 }
 
-/* @return whether a pause before a retry was found that the call has time for */
+/* @return whether the call has time for the pause before the next retry */
 static bool pause_before_retry(struct call *call, int64_t now, int64_t *ret_pause_us)
 {
 	const rollcall_policy *policy = &call->context.policy;
@@ -223,11 +229,11 @@ static bool pause_before_retry(struct call *call, int64_t now, int64_t *ret_paus
 	if (call->context.deadline_us != NO_DEADLINE)
 		return *ret_pause_us + us_of_ms(policy->time.min_start_ms) <=
 		       call->context.deadline_us - now;
-	/* Without a deadline of ours, an answer must not set one of hours. */
+	/* Without a deadline a Retry-After of hours must not keep the call. */
 	return asked < 0 || *ret_pause_us <= us_of_ms(policy->retry.max_ms);
 }
 
-/* @return whether a retry is under way */
+/* @return whether a retry is planned */
 static bool call_retry(struct call *call, const struct attempt *attempt)
 {
 	const rollcall_policy *policy = &call->context.policy;
@@ -270,7 +276,7 @@ static bool may_hedge(struct call *call, int64_t now)
 	       call->context.service->set != NULL && call->context.service->set->count > 1;
 }
 
-/* @return whether the second copy is on its way */
+/* @return whether the second copy has been started */
 static bool call_hedge(struct call *call)
 {
 	const rollcall_policy *policy = &call->context.policy;
@@ -349,9 +355,9 @@ static void call_attempt_ended(struct attempt *attempt)
 	}
 	take_result(call, attempt);
 	if (other_runs)
-		return; /* it may do better */
+		return; /* the other attempt may succeed */
 	if (attempt->hedge && attempt->outcome > ROLLCALL_UNKNOWN)
-		attempt = other; /* which decides whether there is a retry */
+		attempt = other; /* its outcome decides about a retry, not the refused hedge */
 	loop_clear_timer(call->context.loop, &call->timer);
 	if (is_retryable(call, attempt) && call_hedge(call))
 		return;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Requests and responses as values. */
+/* The public functions for requests and responses, which are plain values. */
 #include "lib/transport/transport.h"
 
 #include <errno.h>
@@ -65,7 +65,7 @@ int rollcall_response_header(const rollcall_response *response, const char *name
 	return 0;
 }
 
-/* @return at most @p most; -1: not a number */
+/* @return the number, or @p most if it is larger; -1: not a number */
 static int64_t header_number(const char *text, int64_t most)
 {
 	int64_t number = 0;

@@ -14,7 +14,8 @@
 
 /* --- traceparent ---------------------------------------------------------------------------- */
 
-/* So many lower-case hex digits, and then @p end? Reads nothing behind a shorter text. */
+/* @return whether @p text has @p len lower-case hex digits and then @p end. Does not read behind
+ * the NUL of a shorter text. */
 static bool is_field(const char *text, size_t len, char end)
 {
 	return strspn(text, "0123456789abcdef") == len && text[len] == end;
@@ -30,7 +31,7 @@ bool trace_parse(const char *text, struct trace_parent *ret_parent)
 	if (!is_field(text, 2, '-') || !is_field(text + 3, 32, '-') ||
 	    !is_field(text + 36, 16, '-') || is_zero(text + 3, 32) || is_zero(text + 36, 16))
 		return false;
-	/* A higher version may go on after what this one knows, version 00 may not. */
+	/* A higher version may have further fields; version 00 may not. */
 	bool ends = is_field(text + 53, 2, '\0');
 	bool goes_on = is_field(text + 53, 2, '-') && strncmp(text, "00", 2) != 0;
 	if ((!ends && !goes_on) || strncmp(text, "ff", 2) == 0)
@@ -61,7 +62,7 @@ const char *trace_parent_of(const rollcall_request *request)
 
 /* --- tracestate ----------------------------------------------------------------------------- */
 
-/* It goes on as it came, so only that it may stand in a header and is within its limits. */
+/* The library sends it on unchanged, so it only checks what a header allows, and the limits. */
 static bool valid_state(const char *text)
 {
 	unsigned entries = 0;

@@ -14,19 +14,19 @@ struct trace_parent {
 	bool sampled;
 };
 
-/** @return whether @p text is a valid traceparent */
+/** Parses a traceparent. @return whether @p text is a valid one */
 bool trace_parse(const char *text, struct trace_parent *ret_parent);
-/** The traceparent of @p request, from its field or else from its headers. NULL: none, or more than
- * one */
+/** @return the traceparent of @p request, from its field or else from its headers; NULL: there is
+ * none, or more than one header */
 const char *trace_parent_of(const rollcall_request *request);
-/** The tracestate of @p request likewise, joined, for the caller to free(). NULL: none that may go
- * on, or out of memory */
+/** @return the tracestate of @p request, from its field or else from its headers, joined; memory
+ * for the caller to free(). NULL: none that is valid, or out of memory */
 char *trace_state_of(const rollcall_request *request);
 
 /** The trace of one call. */
 struct trace_context {
 	char trace[33]; /* the trace id in hex */
-	bool sampled;   /* by the caller */
+	bool sampled;   /* the caller records its span */
 	char *state;    /* the tracestate; owned; NULL: none */
 };
 

@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Opens, runs and closes a client. rollcall_close() ends the parts in the order of their layers,
+ * from the top: first callbacks, then registrations, the thread, asynchronous calls, watches,
+ * refreshes, services, loops and the engine. Invariant: a client that client_open() returned has
+ * all parts, so rollcall_close() asks for none; a client that failed before has only texts and the
+ * registry. In a child of fork() nothing may be sent or locked: the lock may be held by a thread
+ * that the child does not have.
+ */
 #include "lib/client/open.h"
 
 #include "lib/base/version.h"
@@ -141,7 +149,7 @@ int rollcall_open(const rollcall_options *options, rollcall_client **ret_client)
 	return ret_client == NULL ? -EINVAL : client_open(options, NULL, NULL, ret_client);
 }
 
-/* @return whether the calling thread is in a callback, which cannot outlive its client */
+/* @return whether the calling thread is in a callback, which needs its client afterwards */
 static bool in_callback(rollcall_client *client)
 {
 	engine_lock(&client->engine);
@@ -209,7 +217,7 @@ int rollcall_get_fd(rollcall_client *client)
 	int fd = engine->loop.transport->fd(engine->loop.transport);
 	if (fd >= 0 && !engine->polled) {
 		engine->polled = true;
-		loop_wake(&engine->loop); /* so that the first process() sets the alarm */
+		loop_wake(&engine->loop); /* the first rollcall_process() then sets the alarm */
 	}
 	engine_unlock(engine);
 	return fd;

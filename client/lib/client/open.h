@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/** Opening a client with a transport of the caller's, which tests need. */
+/**
+ * client/ is the top of the library: opening, closing and running a client, and its statistics.
+ * This header is for tests, which open clients with a transport of their own.
+ */
 #pragma once
 
 #include "lib/base/util.h"

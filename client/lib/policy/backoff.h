@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** How long to pause before a retry. Pure. */
+/** The length of the pause before a retry. Pure. */
 #pragma once
 
 #include "lib/base/env.h"
@@ -11,12 +11,13 @@ struct backoff {
 	uint32_t base_ms;
 	uint32_t max_ms;
 	rollcall_jitter jitter;
-	bool recap; /* max_ms holds after jitter too */
+	bool recap; /* apply max_ms after jitter too */
 };
 
 /**
  * @param n  0 for the first retry
- * @param previous_us  the pause before; 0 at first. Read for ROLLCALL_J_DECORR only
+ * @param previous_us  the previous pause, 0 for the first retry; read for ROLLCALL_J_DECORR only
+ * @return microseconds
  */
 int64_t backoff_us(const struct backoff *rule, unsigned n, int64_t previous_us,
                    const struct env *env);

@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The state machine of one route's breaker. It runs in the thread of the attempt, under
+ * the service's lock, and needs no timer: an open breaker becomes half open when the next attempt
+ * asks after open_until_us. Invariant: a report changes the state only if its ticket has the
+ * present generation, and while half open only if it also has the present lease. Without
+ * generations a burst of old failures, arriving late, would open a breaker again that a probe has
+ * just closed.
+ */
 #include "lib/policy/breaker.h"
 
 #include "lib/base/util.h"

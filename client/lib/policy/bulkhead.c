@@ -56,7 +56,8 @@ void bulkhead_abandon(struct bulkhead *bulkhead, struct bulkhead_waiter *waiter)
 	bulkhead->queued--;
 }
 
-/* Grows by one only while the limit is being used, so that it does not creep up when idle. */
+/* The limit grows by one only while at least half of it is in use, so that it does not rise when
+ * the service is idle. */
 static double aimd(const struct bulkhead *bulkhead, double limit, bool drop)
 {
 	if (drop)
@@ -64,9 +65,9 @@ static double aimd(const struct bulkhead *bulkhead, double limit, bool drop)
 	return 2.0 * bulkhead->inflight >= limit ? limit + 1 : limit;
 }
 
-/* The allowance for a queue is given only while latency does not grow: otherwise the limit would
- * creep up under mild overload. A drop counts whatever its latency: a constant timeout shows none.
- */
+/* The limit gets its allowance for a queue only while latency does not grow: with it the limit
+ * would rise under mild overload. A drop lowers the limit whatever its latency: attempts that all
+ * time out take equally long, so their latency shows no growth. */
 static double gradient2(struct bulkhead *bulkhead, double limit, bool drop, double latency)
 {
 	if (drop)
@@ -77,13 +78,13 @@ static double gradient2(struct bulkhead *bulkhead, double limit, bool drop, doub
 	if (bulkhead->long_us == 0 || bulkhead->short_us == 0)
 		return limit;
 	if (bulkhead->long_us > 2 * bulkhead->short_us)
-		bulkhead->long_us *= 0.95; /* recovers from a long slow time */
+		bulkhead->long_us *= 0.95; /* forgets a long slow period sooner */
 
 	double gradient = bulkhead_clamp(1.5 * bulkhead->long_us / bulkhead->short_us, 0.5, 1);
 	double queue = gradient < 1 ? 0 : 4;
 
 	if (2.0 * bulkhead->inflight < limit)
-		return limit; /* not what holds it back */
+		return limit; /* the limit is not what bounds the load */
 	return 0.8 * limit + 0.2 * (gradient * limit + queue);
 }
 

@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Load and ejection of instances. Everything runs inside a pick or a report, under the service's
+ * lock; there is no timer, so an ejection whose time is over ends at the next pick. Invariant:
+ * ejector->ejected is the number of members of the present set with ejected_until_us != 0, and at
+ * least one member is never ejected. A plain average of latencies would not do for the load: the
+ * peak EWMA rises at once with one slow answer and falls slowly, so that calls leave an instance
+ * that becomes slow before it fails.
+ */
 #include "lib/policy/health.h"
 
 #include "lib/base/util.h"
@@ -6,7 +14,7 @@
 #include <math.h>
 
 #define TAU_US     1e7
-#define PENALTY_US 1e9 /* not measured, and someone is trying it already */
+#define PENALTY_US 1e9 /* per attempt under way at an instance that was never measured */
 
 static double decayed(const struct health *health, int64_t now_us, double *ret_weight)
 {
@@ -52,7 +60,7 @@ static void ejector_eject(struct ejector *ejector, const rollcall_policy *policy
 	if (most < 1)
 		most = 1;
 	if (ejector->ejected >= most || ejector->ejected + 1 >= count)
-		return; /* so the last usable one is never taken */
+		return; /* never eject the last usable instance */
 
 	health->times++;
 	int64_t length = min_i64(us_of_ms(policy->outlier.max_ms),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * What calls taught us about each instance: its load for the balancer, and whether it is ejected.
- * The owner locks.
+ * What the client has learnt of each instance from its own calls: the load, for the strategies, and
+ * failures, for ejection. The owner locks.
  */
 #pragma once
 
@@ -12,50 +12,50 @@
 
 struct health {
 	/* load */
-	double cost_us; /* peak EWMA; 0: not measured */
+	double cost_us; /* peak EWMA of the latency; 0: not measured */
 	int64_t cost_at_us;
-	uint32_t pending;
+	uint32_t pending; /* attempts under way */
 
 	/* ejection */
-	uint32_t bad_5xx; /* in a row */
-	uint32_t bad_local;
-	uint32_t calls; /* in this interval */
-	uint32_t good;
-	uint32_t times;           /* ejected: raises the length of the next */
+	uint32_t bad_5xx;         /* consecutive 5xx */
+	uint32_t bad_local;       /* consecutive resets, timeouts and refused connections */
+	uint32_t calls;           /* in this interval */
+	uint32_t good;            /* of them, without a failure */
+	uint32_t times;           /* recent ejections: the next lasts that much longer */
 	int64_t ejected_until_us; /* 0: not ejected */
 	bool was_ejected;         /* in this interval */
 };
 
-/** Counts a call that took @p latency_us. A failure must be given as slow, or an instance that
- * fails fast would draw all calls to itself. */
+/** Counts a call that took @p latency_us. The caller passes a large latency for a failure:
+ * otherwise an instance that fails fast would get all calls. */
 void health_observe(struct health *health, int64_t latency_us, int64_t now_us);
-/** Microseconds a call would wait there. */
+/** @return the expected wait of a call at the instance, in microseconds */
 double health_load(const struct health *health, int64_t now_us);
 
-/** The instances of a service together. */
+/** The ejections of one service. */
 struct ejector {
-	int64_t sweep_us; /* when the next comparison is due; 0: none planned */
-	uint32_t ejected; /* now */
-	uint64_t ejections;
+	int64_t sweep_us;   /* when the next comparison is due; 0: none yet */
+	uint32_t ejected;   /* instances ejected now */
+	uint64_t ejections; /* since the start */
 };
 
 enum health_result { HEALTH_OK, HEALTH_5XX, HEALTH_LOCAL };
 
-/** Its members in no order. */
+/** The instances of a service, in any order. */
 struct health_set {
 	struct health *const *hosts;
 	size_t count;
 };
 
-/** Counts how a call of @p health, one of @p set, ended; may eject it, or others. */
+/** Counts the result of a call of @p health, which is in @p set; may eject it. */
 void ejector_report(struct ejector *ejector, const rollcall_policy *policy,
                     const struct health_set *set, struct health *health, enum health_result result,
                     const struct env *env);
-/** Takes back in those whose time is over, and compares success rates when that is due. Cheap
- * when there is nothing to do. */
+/** Ends ejections whose time is over, and compares success rates when that is due, which may eject.
+ * Cheap when nothing is due. */
 void ejector_tick(struct ejector *ejector, const rollcall_policy *policy,
                   const struct health_set *set, const struct env *env, int64_t now_us);
-/** Counts again after the set has changed. */
+/** Counts ejector->ejected again, after the set has changed. */
 void ejector_recount(struct ejector *ejector, const struct health_set *set);
-/** Are so few usable that ejections must be ignored? */
+/** @return whether so few of @p count instances are usable that ejections must be ignored */
 bool ejector_panic(const struct ejector *ejector, const rollcall_policy *policy, size_t count);

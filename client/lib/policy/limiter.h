@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** The two that refuse by rate: a token bucket, and the adaptive throttle. The owner locks. */
+/** Two limits by rate: a token bucket, and the adaptive throttle. The owner locks. */
 #pragma once
 
 #include "lib/base/env.h"
@@ -13,12 +13,14 @@ struct rate_limit {
 	bool used;
 };
 
-/** Takes a token. @param rate  a second; 0: no limit */
+/** Takes a token. @param rate  tokens per second; 0: no limit. @param burst  most tokens kept; less
+ * than 1 is 1. @return false: there is none */
 bool rate_limit_take(struct rate_limit *limit, double rate, double burst, int64_t now_us);
 
 /**
- * Refuses with probability max(0, (requests - k * accepts) / (requests + 1)). Requests are counted
- * when sent, not when they end: a service that hangs must not look idle.
+ * The adaptive throttle refuses with probability max(0, (requests - k * accepts) / (requests + 1)).
+ * Requests are counted when they are sent, not when they end: otherwise a service that hangs would
+ * seem to be idle.
  */
 struct throttle {
 	struct window window;

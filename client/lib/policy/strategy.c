@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Round robin, random, two choices and smooth weighted round robin. A strategy's state belongs to
+ * one set of instances, and all its functions run under the service's lock, so they need no
+ * atomics. Invariant: pick() returns an index below choice->count that choice->skip does not mark,
+ * or ROLLCALL_NONE. Skipped instances are passed over at the pick: building a shorter list for each
+ * pick would cost memory, and would lose the positions that round robin relies on.
+ */
 #include "lib/policy/strategy.h"
 
 #include "lib/base/util.h"
@@ -42,7 +49,7 @@ static void *cursor_create(const rollcall_instance *instances, size_t count, uin
 	(void)count;
 	(void)arg;
 	if (cursor != NULL)
-		cursor->next = random >> 1; /* never wraps */
+		cursor->next = random >> 1; /* 2^63 picks away from wrapping */
 	return cursor;
 }
 
@@ -106,8 +113,7 @@ static size_t p2c_pick(void *state, const rollcall_choice *choice)
 		if (a == ROLLCALL_NONE)
 			return a;
 		for (int tries = 0; tries < 8 && (b == ROLLCALL_NONE || b == a); tries++)
-			b = strategy_any(
-				choice); /* eight times the same: hardly another there is */
+			b = strategy_any(choice); /* 8 equal draws: there is hardly another */
 	}
 	if (a == b)
 		return a;
@@ -125,7 +131,7 @@ const rollcall_strategy strategy_p2c = {
 /* --- smooth weighted round robin ------------------------------------------------------------ */
 
 struct weighted {
-	const rollcall_instance *instances; /* valid as long as this */
+	const rollcall_instance *instances; /* valid until destroy() */
 	size_t count;
 	int64_t current[];
 };
@@ -144,7 +150,8 @@ static void *weighted_create(const rollcall_instance *instances, size_t count, u
 	return weighted;
 }
 
-/* Both lists are in the order of registration, so one pass finds nearly all of them. */
+/* Both lists are in the order of registration, so the search for the next id begins behind the last
+ * one that was found. */
 static void weighted_inherit(void *state, const void *previous)
 {
 	struct weighted *to = state;

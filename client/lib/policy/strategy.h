@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** The library's own strategies. They keep to the interface that callers have: see rollcall.h. */
+/** The library's own strategies, made with the same interface that programs have: see rollcall.h.
+ */
 #pragma once
 
 #include "rollcall.h"
@@ -10,9 +11,10 @@ extern const rollcall_strategy strategy_random;
 extern const rollcall_strategy strategy_p2c;
 extern const rollcall_strategy strategy_ring;
 
-/** The nth instance that is not skipped, uniformly, or ROLLCALL_NONE. */
+/** @return the index of an instance that is not skipped, chosen uniformly, or ROLLCALL_NONE */
 size_t strategy_any(const rollcall_choice *choice);
 
+/** @return not 0: the instance is not skipped */
 static inline int strategy_usable(const rollcall_choice *choice, size_t index)
 {
 	return choice->skip == NULL || choice->skip[index] == 0;

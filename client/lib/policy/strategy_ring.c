@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Consistent hash, by the same rule as the registry's: 100 points an instance, point i of instance
- * X is the MD5 of "X:i", a key's place the MD5 of the key, both 128-bit big-endian; the first point
- * at or after the key's place, wrapping.
+ * Consistent hash, by the same rule as the registry's: each instance has 100 points on a ring,
+ * point i of instance X at the MD5 of "X:i"; a key stands at the MD5 of the key; both are 128-bit
+ * big-endian. A pick takes the first point at or after the key's place, and wraps at the end.
  */
 #include "lib/policy/strategy.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** Counts of three things over a sliding window of equal buckets. The owner locks. */
+/** A sliding window of equal buckets, with three counters. The owner locks. */
 #pragma once
 
 #include <stdint.h>
@@ -10,7 +10,7 @@ struct window {
 	uint32_t (*slots)[WINDOW_COLUMNS]; /* borrowed */
 	unsigned buckets;
 	int64_t width_us;
-	int64_t newest; /* number of the bucket that now is in */
+	int64_t newest; /* number of the bucket of the latest count: its time / width_us */
 	uint32_t sum[WINDOW_COLUMNS];
 };
 
@@ -19,5 +19,5 @@ void window_init(struct window *window, uint32_t (*slots)[WINDOW_COLUMNS], unsig
                  int64_t width_us);
 void window_clear(struct window *window);
 void window_add(struct window *window, int64_t now_us, unsigned column, uint32_t count);
-/** The sum over the window that ends now. */
+/** @return the sum of a counter over the window that ends at @p now_us */
 uint32_t window_sum(struct window *window, int64_t now_us, unsigned column);

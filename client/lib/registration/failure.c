@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define FAILURE_MAX (16U << 10)
-#define DETAIL_MAX  500 /* bytes of one sentence of the registry's */
+#define DETAIL_MAX  500 /* bytes of one text of the registry's answer */
 #define ERRORS_MAX  16
 
 static const char *transport_text(int error)
@@ -31,7 +31,7 @@ static void failure_put_text(struct bytes *text, const json_t *object, const cha
 		bytes_add(text, value, strnlen(value, DETAIL_MAX));
 }
 
-/** What a problem answer says (RFC 9457), and what it says about each field. */
+/* Adds the detail of a problem response (RFC 9457), and of each of its errors. */
 static void failure_put_problem(struct bytes *text, const struct exchange *exchange)
 {
 	json_t *problem = json_loadb(exchange->answer.data, exchange->answer.len, 0, NULL);

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Registrations as callers see them. */
+/*
+ * The public functions for registrations. They run in the program's threads and take the engine's
+ * lock; those that wait run the client meanwhile. Invariant: a registration is in
+ * client->registrations from rollcall_register() until no timer, request or notice of it is left,
+ * and only then freed. Requests are left to registration.c: each function only states what is
+ * wanted and plans the next step, so it never fails because the registry is down.
+ */
 #include "lib/registration/registration.h"
 
 #include <errno.h>
@@ -130,7 +136,7 @@ int rollcall_register(rollcall_client *client, const rollcall_registration_optio
 	registration->next = client->registrations;
 	client->registrations = registration;
 	client->registration_count++;
-	*ret_registration = registration; /* before any callback can name it */
+	*ret_registration = registration; /* before on_state can run */
 	registration_schedule(registration, now_us(registration));
 	engine_unlock(&client->engine);
 	return 0;

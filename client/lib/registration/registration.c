@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One registration's life. A single timer drives it and at most one request is under way:
+ * The life of one registration, with the engine's lock held, in the thread that runs the client's
+ * loop. One timer drives it, and registration_advance() chooses the next request:
  *
- *	no host known   GET /healthz, for the local address of that connection
+ *	host unknown    GET /healthz, for the local address of that connection
  *	not registered  PUT the record
- *	drain wanted    tell the registry
- *	else            heartbeat, on a fixed grid with jitter, so that many stay spread out
+ *	drain wanted    PUT the status
+ *	else            POST a heartbeat, on a fixed grid with jitter, so that many stay spread out
  *
- * Whatever fails is tried again after a pause, for ever; 404 to a heartbeat leads back to PUT.
+ * A request that fails is sent again after a pause, without a limit; 404 to a heartbeat leads back
+ *to PUT. Invariant: at most one request is under way.
  *
- * The registry renews the lease for a record and for a heartbeat, not for a status, at a time
- * between the request and its answer: so a second timer runs from when the request was sent.
+ * The registry renews the lease for a record and for a heartbeat, not for a status, at some time
+ * between the request and its answer. So the lease's own timer counts from when the request was
+ * sent: counted from the answer, a state would stay "registered" after the lease has expired.
  */
 #include "lib/registration/registration.h"
 
@@ -43,7 +46,7 @@ static void deliver_state(struct notice *notice)
 	void *arg = registration->arg;
 
 	engine_unlock(engine);
-	on_state(registration, state, arg); /* may free it */
+	on_state(registration, state, arg); /* may free the registration */
 	engine_lock(engine);
 }
 
@@ -102,14 +105,14 @@ static void schedule_heartbeat(rollcall_registration *registration)
 	int64_t due =
 		registration->grid_us + beats * interval + (int64_t)(jitter * (double)interval);
 
-	/* One that came late because of its jitter is not followed by another at once. */
+	/* A heartbeat that jitter has delayed is not followed by another at once. */
 	if (due < now + interval / 4)
 		due += interval;
 	registration->beat_us = due;
 	registration_schedule(registration, due);
 }
 
-/* The golden ratio spreads any number of registrations evenly over the interval. */
+/* Multiples of the golden ratio spread any number of registrations evenly over the interval. */
 static void lay_grid(rollcall_registration *registration)
 {
 	double whole;
@@ -328,7 +331,7 @@ static void registration_put_done(rollcall_registration *registration, int statu
 	}
 }
 
-/* Of a heartbeat or a status. */
+/* A heartbeat or a status was not accepted. */
 static void registration_update_failed(rollcall_registration *registration, int status)
 {
 	if (status == 404) {
@@ -425,7 +428,7 @@ static void registration_on_done(struct registry_request *request)
 	else
 		registration_heartbeat_done(registration, status);
 	if (!request->busy)
-		registry_request_trim(request); /* a thousand that idle must be small */
+		registry_request_trim(request); /* a thousand idle registrations must be small */
 }
 
 void registration_init(rollcall_registration *registration, rollcall_client *client)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/** One registration: registration.c drives it, register.c is what callers see of it. */
+/**
+ * registration/ keeps instances of the program registered: registration.c drives the life of one
+ * registration, register.c has the public functions, failure.h the reasons of failed requests.
+ */
 #pragma once
 
 #include "lib/core/client.h"
@@ -28,35 +31,36 @@ struct rollcall_registration {
 	char *host; /* NULL: not known yet */
 	char *id;
 	rollcall_state state;
-	int refused; /* the errno of ROLLCALL_REFUSED */
+	int refused; /* -EACCES or -EPERM while the registry refuses the record; else 0 */
 	enum doing doing;
 	struct registry_request request;
 	struct timer timer;
 	struct notice notice;
-	unsigned failures;
-	int64_t pause_us;
-	int64_t grid_us; /* heartbeats are due at this and every interval after */
-	int64_t beat_us; /* the next one, with its jitter */
-	int64_t sent_us; /* when the request under way was sent */
+	unsigned failures; /* consecutive */
+	int64_t pause_us;  /* the last pause after a failure */
+	int64_t grid_us;   /* heartbeats are due at this and every interval after */
+	int64_t beat_us;   /* the next heartbeat, with its jitter */
+	int64_t sent_us;   /* when the request under way was sent */
 	int64_t lease_until_us;
-	struct timer lease; /* fires then */
+	struct timer lease; /* fires at lease_until_us */
 	double load;        /* below 0: none reported */
-	bool draining;      /* wanted */
+	bool draining;      /* wanted by the program */
 	bool sent_draining; /* in the request under way */
-	bool told;          /* the registry knows whether we drain */
-	bool put_sent;      /* it may know of us */
-	bool leaving;
-	bool left;
-	char *failure; /* why the last request failed; NULL: it did not */
+	bool told;          /* the registry has confirmed the present value of draining */
+	bool put_sent;      /* a record was sent: the registry may have it */
+	bool leaving;       /* rollcall_deregister() waits */
+	bool left;          /* the registry has no record any more */
+	char *failure;      /* why the last request failed; NULL: it succeeded */
 };
 
 /* In registration.c, with the engine's lock held. */
 
-/** Sets up what drives it. */
+/** Sets up a zeroed registration. */
 void registration_init(rollcall_registration *registration, rollcall_client *client);
-/** As it is now, whether or not the loop has run since the lease may have run out. */
+/** @return the state now: ROLLCALL_UNCONFIRMED once the lease may have expired, even if the loop
+ * has not run since */
 rollcall_state registration_state(const rollcall_registration *registration);
-/** Looks at what is to be done next, at @p due_us. */
+/** Plans the next request for @p due_us. */
 void registration_schedule(rollcall_registration *registration, int64_t due_us);
 
 /* In register.c. */
@@ -64,7 +68,8 @@ void registration_schedule(rollcall_registration *registration, int64_t due_us);
 /** Ends all registrations of @p client; with the engine's lock held. @return 0, or -ETIMEDOUT at
  * @p deadline_us */
 int registrations_close(rollcall_client *client, int64_t deadline_us);
-/** Frees all without a request. In a child of fork() without the engine's lock, else with it. */
+/** Frees all registrations without a request. With the engine's lock held, except in a child of
+ * fork(). */
 void registrations_free(rollcall_client *client);
 
 static inline struct engine *engine_of(const rollcall_registration *registration)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a program sets for a service: policies of its routes, breakers held, the strategy. */
+/* What a program sets for a service: policies of its routes, forced breakers, the strategy. */
 #include "lib/policy/policy.h"
 #include "lib/service/discover.h"
 #include "lib/service/service.h"

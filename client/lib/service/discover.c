@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Discovery as callers see it: picks, lists, watches, reports. */
+/*
+ * The public functions for discovery: picks, lists, watches, reports. They run in the program's
+ * threads. Invariant: after the registry has first answered for a service, a pick takes only the
+ * service's lock, so it never waits for the registry or for the thread that runs the client. That
+ * is why these functions read service->answer before they take the engine's lock.
+ */
 #include "lib/service/discover.h"
 
 #include "lib/service/refresh.h"
@@ -32,7 +37,7 @@ void discover_await(struct service *service, int64_t deadline_us)
 		return;
 	engine_lock(engine);
 	refresh_start(service);
-	(void)engine_run(engine, is_answered, service, deadline_us); /* the answer tells */
+	(void)engine_run(engine, is_answered, service, deadline_us); /* callers read the answer */
 	engine_unlock(engine);
 }
 

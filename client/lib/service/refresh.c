@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Keeps one service's cache current. First a plain lookup; then, as long as the registry answers
- * them late, one long poll after another; else a lookup each TTL. While the registry fails, the
- * last good answer stays and is marked stale.
+ * Keeps the cache of one service current, with the engine's lock held, in the thread that runs the
+ * client's loop. First it sends a plain lookup; then one long poll after another, as long as the
+ * registry delays its answers; else a lookup each TTL. While the registry fails, the last good set
+ * stays and is marked stale.
+ *
+ * Invariant: at most one request or timer is pending for a service. Long polls alone would not do:
+ * a registry or a proxy may not support them, and max_watches bounds how many connections they
+ * hold.
  */
 #include "lib/service/refresh.h"
 
@@ -12,7 +17,7 @@
 #include <stdlib.h>
 
 #define POLL_GAP_US     (50 * US_PER_MS) /* between long polls that each bring a change */
-#define UNKNOWN_POLL_US (1 * US_PER_S)   /* between lookups of a service that is not known */
+#define UNKNOWN_POLL_US (1 * US_PER_S)   /* between lookups of a service with a 404 */
 
 static void refresh_ask(struct service *service);
 
@@ -80,8 +85,8 @@ static char *refresh_make_path(const struct service *service, bool poll)
 	return text;
 }
 
-/* service->set and ->answer are written with the engine's lock held, as it is here: so they may be
- * read without the service's. */
+/* service->set and service->answer are written only with the engine's lock held, as it is here, so
+ * refresh.c may read them without the service's lock. */
 static void refresh_ask(struct service *service)
 {
 	struct refresh *refresh = refresh_of(service);
@@ -94,7 +99,7 @@ static void refresh_ask(struct service *service)
 
 /* --- answers -------------------------------------------------------------------------------- */
 
-/* The last to come is the first in the list: turned round, they begin in order. */
+/* The latest waiter is the first of the list: reversed, the calls begin in the order they came. */
 static void wake_waiters(struct service *service)
 {
 	struct answer_waiter *first = NULL;
@@ -137,9 +142,9 @@ static void refresh_failed(struct service *service)
 }
 
 /*
- * A registry that names a lower revision than one we have seen has lost its past: that it knows no
- * instances then says nothing about them, and they need one TTL to come back to it. After that its
- * new history counts.
+ * An answer with a lower revision than an earlier one is from a registry that has lost its state.
+ * Its empty lists prove nothing: the instances need one TTL to register again. So an empty answer
+ * is not taken for one TTL; after that the new history counts.
  */
 static bool registry_forgot(struct service *service, size_t count)
 {
@@ -172,7 +177,7 @@ static void refresh_install(struct service *service, rollcall_instances *set)
 		return;
 	}
 	if (set_balance(set, service->strategy, &service->client->env) < 0) {
-		set_unref(set); /* the old one serves until the next answer */
+		set_unref(set); /* the old set stays until the next answer */
 		return;
 	}
 	service_install(service, set);
@@ -219,7 +224,7 @@ static void refresh_known(struct service *service)
 	}
 	bool changed = service->set == NULL || set->revision != before;
 	refresh_install(service, set);
-	if (service->set == NULL) { /* no memory for the very first */
+	if (service->set == NULL) { /* no memory for the first set */
 		refresh_failed(service);
 		return;
 	}
@@ -250,7 +255,7 @@ static void refresh_refused(struct service *service, int status)
 	struct refresh *refresh = refresh_of(service);
 
 	if (refresh->polling && status != 401 && status != 403) {
-		/* It knows no such parameters: ask without. */
+		/* The registry does not support long polls: look up without. */
 		refresh->no_poll_until_us = env_now(&service->client->env) + 10 * ttl_us(service);
 		refresh_schedule(service, env_now(&service->client->env));
 		return;
@@ -278,7 +283,7 @@ static void refresh_on_done(struct registry_request *request)
 		refresh_refused(service, status);
 	}
 	if (refresh->holds_poll && !may_poll(service)) {
-		refresh->holds_poll = false; /* another service may poll instead */
+		refresh->holds_poll = false; /* another service may use the place */
 		service->client->long_polls--;
 	}
 	if (!request->busy)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * A route: one policy of a service and the state that it has gathered. Each service has one for all
- * paths, and one more for each prefix that has a policy of its own. Guarded by the service's lock.
+ * A route: one policy of a service, with the state of its breaker, bulkhead and budgets. Each
+ * service has a route for all paths, and one for each prefix with a policy of its own. Guarded by
+ * the service's lock.
  */
 #pragma once
 
@@ -24,9 +25,9 @@ struct route {
 	struct rate_limit rate;
 	struct throttle *throttle; /* NULL until a policy wants one */
 	uint64_t fault_state;      /* of its random sequence */
-	struct budget hedges;      /* retries here are hedges */
+	struct budget hedges;      /* counts hedges as its retries */
 
-	/* latencies of this interval and of the one before: the hedge's delay comes from them */
+	/* latencies of this interval of 10 s and of the one before, for the delay of hedges */
 	uint32_t latency[LATENCY_BUCKETS];
 	uint32_t latency_before[LATENCY_BUCKETS];
 	int64_t latency_turn_us; /* when this interval began */

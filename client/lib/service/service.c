@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The table of services, and picks from a service's present set. Any thread looks services up
+ * without a lock, because entries of the table are added and never removed; adding takes the
+ * engine's lock. Picks and reports run under the service's lock. Invariant: service->set is
+ * replaced as a whole and never changed, so a caller that holds a reference may read it without a
+ * lock. One lock for all services would be simpler, but a pick in a large ring would delay all
+ * others.
+ */
 #include "lib/service/service.h"
 
 #include <errno.h>
@@ -85,8 +93,8 @@ int service_get(rollcall_client *client, const char *name, struct service **ret_
 	struct service *service = service_find(client, name);
 	if (service == NULL) {
 		engine_lock(&client->engine);
-		service =
-			service_find(client, name); /* another thread may have made it meanwhile */
+		/* Another thread may have made it before the lock was taken. */
+		service = service_find(client, name);
 		if (service == NULL)
 			r = add_service(client, name, &service);
 		engine_unlock(&client->engine);
@@ -162,7 +170,7 @@ static struct health_set health_set_of(const rollcall_instances *set)
 	return (struct health_set){set->healths, set->count};
 }
 
-/* @return whether any is to be skipped */
+/* @return whether any instance must be skipped */
 static bool mark_ejected(struct service *service)
 {
 	const rollcall_instances *set = service->set;
@@ -214,7 +222,7 @@ size_t service_pick(struct service *service, const struct pick *pick)
 	choosing.choice.skip = marked ? set->skip : NULL;
 	size_t index = set->strategy->pick(set->balance, &choosing.choice);
 	if (index >= set->count && pick->tried_count > 0) {
-		/* All usable ones were tried: any of them again is better than none. */
+		/* All usable instances were tried: try one of them again. */
 		marked = mark_ejected(service);
 		choosing.choice.skip = marked ? set->skip : NULL;
 		index = set->strategy->pick(set->balance, &choosing.choice);
@@ -233,12 +241,12 @@ void service_observe(struct service *service, struct member *member, rollcall_cl
 	                                                             : HEALTH_LOCAL;
 
 	if (outcome > ROLLCALL_UNKNOWN)
-		return; /* ours, not the instance's */
+		return; /* the client's own refusal, not the instance's failure */
 	if (failed)
 		latency_us = max_i64(latency_us, us_of_ms(policy->time.attempt_ms));
 	health_observe(&member->health, latency_us, env_now(env));
 
-	/* One that has left the set has no say in it. */
+	/* A member that has left the set cannot be ejected from it. */
 	if (service->set == NULL)
 		return;
 	size_t index = set_find(service->set, member->info.id);

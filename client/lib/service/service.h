@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * One service as this client sees it: the cached instances, what calls learnt of them, and the
- * state of its policies. Made on first use, freed with the client, so pointers to it stay valid.
+ * service/ is what the client knows of the services that it calls: the cached instances (set.h),
+ * how the cache is kept current (refresh.h), watches (watch.h), the state of policies (route.h),
+ * and the functions for discovery (discover.h). This header has one service: made on first use and
+ * freed with the client, so pointers to it stay valid.
  *
- * service->lock guards all of it but the name and the refresh. It is held for a pick or a report,
- * never while anything waits.
+ * service->lock guards all members but the name and the refresh. A thread holds it for one pick or
+ * one report, and never while it waits.
  */
 #pragma once
 
@@ -26,14 +28,14 @@ struct refresh {
 	struct registry_request request;
 	struct timer timer;
 	bool started;
-	bool polling;    /* the request under way is a long poll */
-	bool holds_poll; /* counted in client->long_polls */
-	int64_t asked_us;
+	bool polling;             /* the request under way is a long poll */
+	bool holds_poll;          /* counted in client->long_polls */
+	int64_t asked_us;         /* when the last request was sent */
 	int64_t no_poll_until_us; /* the registry answered a long poll at once: it has none */
-	bool holds;               /* the registry forgot: keep what we have for now */
-	unsigned failures;
-	int64_t pause_us;
-	struct answer_waiter *waiting; /* for the first answer; the last to come is the first */
+	bool holds;               /* the registry lost its past: keep the present set for now */
+	unsigned failures;        /* consecutive */
+	int64_t pause_us;         /* the last pause after a failure */
+	struct answer_waiter *waiting; /* for the first answer; the latest is the first */
 };
 
 struct service {
@@ -46,8 +48,8 @@ struct service {
 	rollcall_instances *set; /* NULL before the first answer */
 	int answer; /* 0, or why there is nothing to pick from: -EAGAIN (not asked yet), -ENOTCONN,
 	               -ENOENT, -EACCES */
-	int64_t confirmed_us;
-	bool stale;
+	int64_t confirmed_us; /* when the registry last confirmed the set */
+	bool stale;           /* the last request to the registry got no good answer */
 	const rollcall_strategy *strategy;
 	struct ejector ejector;
 	struct route base;
@@ -66,10 +68,10 @@ struct service {
 	uint64_t latency[ROLLCALL_LATENCY_BUCKETS];
 };
 
-/** @return the service, or NULL: not used yet. Any thread, no lock. */
+/** @return the service; NULL: the client has not used it. Any thread, no lock. */
 struct service *service_find(rollcall_client *client, const char *name);
-/** Finds or makes it. Takes the engine's lock. @return 0, -EINVAL (no such name can be), -ENOMEM,
- * -ENOSPC */
+/** Finds or makes a service. Takes the engine's lock. @return 0; -EINVAL (not a valid name);
+ * -ENOMEM; -ENOSPC (more than options.max_services) */
 int service_get(rollcall_client *client, const char *name, struct service **ret_service) MUST_USE;
 /** Frees all services, whose refreshes must have ended; rollcall_close() only. */
 void services_free(rollcall_client *client);
@@ -83,21 +85,21 @@ bool service_is_answered(struct service *service);
 void service_lock(struct service *service);
 void service_unlock(struct service *service);
 
-/** What a pick is told. */
+/** The inputs of a pick. */
 struct pick {
 	const char *key;
-	struct member *const *tried; /* to be avoided */
+	struct member *const *tried; /* to be avoided, unless all usable ones were tried */
 	size_t tried_count;
 	int64_t now_us;
 };
 
 /** Locked. @return the index in service->set, or ROLLCALL_NONE */
 size_t service_pick(struct service *service, const struct pick *pick);
-/** Locked. Counts how a call of @p member ended, for strategy and ejection. */
+/** Locked. Counts the outcome of a call of @p member, for the strategy and for ejection. */
 void service_observe(struct service *service, struct member *member, rollcall_class outcome,
                      int64_t latency_us);
-/** Locked. The route of @p path. */
+/** Locked. @return the route of @p path: the one with the longest prefix, or the service's own */
 struct route *service_route(struct service *service, const char *path);
 
-/** Makes @p set the current one; takes it over. Takes the service's lock. */
+/** Makes @p set the current set and owns the reference. Takes the service's lock. */
 void service_install(struct service *service, rollcall_instances *set);

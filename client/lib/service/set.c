@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Builds sets from answers of the registry, and counts references to sets and members. Parsing runs
+ * in the thread that runs the client's loop, the rest in any thread. Invariant: members, infos and
+ * healths have the same order, that of the registry, and slots finds each id. A set that is changed
+ * in place would need no copies, but every reader would need a lock, and a strategy's state would
+ * have to follow each change.
+ */
 #include "lib/service/set.h"
 
 #include <errno.h>
@@ -23,7 +30,7 @@ void member_unref(struct member *member)
 		free(member);
 }
 
-/* One allocation: the member, its metadata pairs, then all text. */
+/* One allocation holds the member, its metadata pairs, then all texts. */
 static struct member *member_new(const rollcall_instance *info, const json_t *metadata)
 {
 	size_t pairs = json_object_size(metadata);
@@ -130,7 +137,7 @@ rollcall_instances *set_new_empty(uint64_t revision)
 	return set_new(revision, 0);
 }
 
-/* The slot where @p id is, or where it would go. */
+/* @return the slot that has @p id, or the empty one where it would go */
 static uint32_t *set_slot(const rollcall_instances *set, const char *id)
 {
 	size_t at = hash_text(id) & set->slot_mask;
@@ -145,7 +152,7 @@ size_t set_find(const rollcall_instances *set, const char *id)
 	return (size_t)*set_slot(set, id) - 1; /* 0 wraps to ROLLCALL_NONE */
 }
 
-/* Takes the reference over. */
+/* Owns the reference from now on. */
 static void set_add_member(rollcall_instances *set, struct member *member)
 {
 	size_t n = set->count++;
@@ -195,7 +202,7 @@ void set_carry_health(rollcall_instances *to, const rollcall_instances *from)
 		    !same_address(&from->infos[j], &to->infos[i]))
 			continue;
 		to->members[i]->health = from->members[j]->health;
-		to->members[i]->health.pending = 0; /* those calls will tell the old one */
+		to->members[i]->health.pending = 0; /* calls under way end at the old member */
 	}
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Watches: callbacks of the program for changes of a service's healthy instances. They stand in
- * client->watches, under the engine's lock.
+ * Watches: callbacks of the program for changes of a service's healthy instances. client->watches
+ * is their list, under the engine's lock.
  */
 #pragma once
 

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Sets up libcurl's easy handles, one for each exchange under way, and receives their callbacks.
+ * All of it runs in the thread that runs the loop. Invariant: a handle in the idle list has exactly
+ * the options of carrier_set_always() and of a plain GET, unless it is marked special. Handles are
+ * kept because making one costs more than a request on a connection that is open already.
+ */
 #include "lib/transport/carrier.h"
 
 #include <errno.h>
@@ -37,14 +43,14 @@ static size_t carrier_on_header(char *data, size_t size, size_t count, void *arg
 	size_t len = size * count;
 
 	if (len > 5 && memcmp(data, "HTTP/", 5) == 0)
-		bytes_reset(head); /* those before were of a 1xx answer */
+		bytes_reset(head); /* the lines before belong to a 1xx answer */
 	else if (len > 2)
 		bytes_add(head, data, len);
 	return head->error < 0 ? 0 : len;
 }
 
-/* For bodies that must not be sent twice: libcurl cannot rewind this, so it cannot repeat a request
- * by itself when a connection that was kept alive turns out to be dead. */
+/* For bodies that must not be sent twice. libcurl repeats a request when a connection that was kept
+ * alive turns out to be dead, but only if it can rewind the body, which it cannot here. */
 static size_t carrier_on_upload(char *out, size_t size, size_t count, void *arg)
 {
 	struct carrier *carrier = arg;
@@ -106,7 +112,7 @@ static int carrier_make_headers(struct carrier *carrier)
 		typed |= strcasecmp(header->name, "Content-Type") == 0;
 		bytes_reset(&line);
 		bytes_put(&line, header->name);
-		/* How libcurl is told to send a header without a value. */
+		/* libcurl sends a header without a value if its name ends with a semicolon. */
 		bytes_put(&line, header->value[0] == '\0' ? ";" : ": ");
 		bytes_put(&line, header->value);
 		r = line.error < 0 ? line.error : carrier_add_header(carrier, line.data);
@@ -119,7 +125,8 @@ static int carrier_make_headers(struct carrier *carrier)
 	return r;
 }
 
-/* Options whose setting failed, which only a lack of memory does, are counted, not each checked. */
+/* Counts options that could not be set. Only a lack of memory makes that fail, so the callers check
+ * the sum. */
 #define SET(option, value) failed += curl_easy_setopt(easy, option, value) != CURLE_OK
 
 static int set_body(struct carrier *carrier)
@@ -155,13 +162,14 @@ static int set_method(struct carrier *carrier)
 	if (with_body)
 		failed += set_body(carrier);
 	if (exchange->once && exchange->body_len == 0)
-		SET(CURLOPT_FRESH_CONNECT, 1L); /* nothing to rewind, so only this helps */
+		SET(CURLOPT_FRESH_CONNECT,
+		    1L); /* without a body carrier_on_upload() cannot prevent it */
 	if (strcmp(method, with_body ? "POST" : "GET") != 0)
 		SET(CURLOPT_CUSTOMREQUEST, method);
 	return failed;
 }
 
-/* What is the same for all exchanges: set once for each handle. */
+/* Sets what is the same for all exchanges, once for each handle. */
 static int set_always(struct carrier *carrier)
 {
 	const struct curl_transport *curl = carrier->curl;
@@ -170,7 +178,7 @@ static int set_always(struct carrier *carrier)
 
 	SET(CURLOPT_PRIVATE, carrier);
 	SET(CURLOPT_NOSIGNAL, 1L);
-	SET(CURLOPT_NOPROXY, "*"); /* services are called directly, whatever the environment says */
+	SET(CURLOPT_NOPROXY, "*"); /* instances are called directly, whatever http_proxy is */
 	SET(CURLOPT_PROTOCOLS_STR, "http,https");
 	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	SET(CURLOPT_PATH_AS_IS, 1L);

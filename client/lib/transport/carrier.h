@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** What transport_curl.c, which loops, and carrier.c, which sets up libcurl's handles, share. */
+/** libcurl's easy handles: carrier.c sets them up, transport_curl.c runs them. Private to these
+ * two. */
 #pragma once
 
 #include "lib/transport/transport.h"
@@ -23,12 +24,12 @@ struct curl_transport {
 	CURLM *multi;
 	int epoll_fd;
 	int event_fd;
-	int timer_fd; /* -1 until somebody polls */
-	int64_t alarm_us;
+	int timer_fd;        /* -1 until a program polls the descriptor */
+	int64_t alarm_us;    /* when timer_fd fires; -1: never */
 	int64_t curl_due_us; /* when libcurl wants to be called; -1: not */
-	bool kicked;         /* something was started: completions may be waiting */
-	atomic_bool woken;   /* so that only the first of many wake-ups is a system call */
-	int ready;
+	bool kicked;         /* libcurl has run since the last look for completions */
+	atomic_bool woken;   /* set by the first of many wake-ups: the others are no system calls */
+	int ready;           /* events that the last wait found */
 	struct epoll_event events[EVENTS_AT_ONCE];
 	struct carrier *idle;
 	size_t idle_count;
@@ -38,18 +39,19 @@ struct curl_transport {
 struct carrier {
 	struct curl_transport *curl;
 	struct carrier *next;
-	bool special; /* the handle has options that a plain GET must not have */
+	bool special; /* the handle has options that must be reset before a plain GET */
 	struct exchange *exchange;
 	CURL *easy;
 	struct curl_slist *headers;
 	size_t uploaded;
-	bool exhausted; /* no socket could be had: our trouble, not the other side's */
+	bool exhausted; /* there were no descriptors for a socket: not the server's fault */
 };
 
-/** An idle one or a new one; NULL when out of memory. */
+/** @return an idle carrier or a new one; NULL when out of memory */
 struct carrier *carrier_get(struct curl_transport *curl);
-/** Sets up its handle for @p exchange. @return 0, -ENOMEM or -EMSGSIZE */
+/** Sets up the handle for @p exchange. @return 0; -ENOMEM; -EMSGSIZE (a header of more than 64 KiB)
+ */
 int carrier_prepare(struct carrier *carrier, struct exchange *exchange);
-/** Keeps it for the next, or frees it when there are enough. */
+/** Keeps the carrier for the next exchange, or frees it when 32 are idle. */
 void carrier_rest(struct carrier *carrier);
 void carrier_free(struct carrier *carrier);

@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Runs the client's own loop in one thread at a time, and the program's callbacks outside of the
+ * lock. Any thread may enter: it either becomes the one that runs the loop or waits on a condition
+ * for the steps of the one that does. Invariant: at most one thread is between running = true and
+ * running = false, and at most one callback is under way (delivering). Calling callbacks straight
+ * from the step would be simpler, but the lock would be held in them, and a callback could free
+ * what the step still uses: so they are queued as notices and delivered after the step.
+ */
 #include "lib/transport/engine.h"
 
 #include "lib/transport/transport.h"
@@ -9,7 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A page that reads as zero in a child: one load tells, where getpid() is a system call. */
+/* A page that reads as zero in a child makes the check for a fork one load; getpid() is a system
+ * call. */
 static void watch_forks(struct engine *engine)
 {
 	unsigned char *page =
@@ -131,7 +140,7 @@ void engine_silence(struct engine *engine)
 static void engine_deliver_all(struct engine *engine)
 {
 	if (engine->delivering != NULL)
-		return; /* that thread, or this one further out, does the rest */
+		return; /* the thread in that callback delivers the rest afterwards */
 	while (engine->notices != NULL) {
 		struct notice *notice = engine->notices;
 
@@ -166,7 +175,7 @@ static void engine_step(struct engine *engine)
 	engine->stepping = true;
 	loop_step(&engine->loop);
 	engine->stepping = false;
-	/* First wake the threads that wait: one of them runs the loop during the callbacks. */
+	/* Wake the waiting threads first: one of them runs the loop during the callbacks. */
 	(void)pthread_cond_broadcast(&engine->changed);
 	engine_deliver_all(engine);
 	if (engine->polled)
@@ -209,7 +218,7 @@ int engine_run(struct engine *engine, bool (*until)(void *arg), void *arg, int64
 		engine->running = false;
 		engine_step(engine);
 	}
-	return r; /* the last step told others, who run it from now on */
+	return r; /* the last step has woken the others, one of which runs the loop now */
 }
 
 int engine_process(struct engine *engine)

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The event loop: a pairing heap of timers, and a box of messages under a lock of its own. A step
+ * runs in the thread that owns the loop. Invariant: a step fires only timers that were due when it
+ * began, and takes one message at a time from the box, because what it calls may set timers again
+ * and take back messages. An array heap would be the plainer structure, but setting a timer would
+ * then need memory, and a call must be able to time out without any.
+ */
 #include "lib/transport/loop.h"
 
 #include "lib/transport/transport.h"
@@ -27,7 +34,7 @@ static struct timer *timer_meld(struct timer *a, struct timer *b)
 	return a;
 }
 
-/* First left to right in pairs, then right to left: that is what keeps it balanced. */
+/* The two passes, in pairs from left to right, then from right to left, keep the heap balanced. */
 static struct timer *timer_meld_children(struct timer *first)
 {
 	struct timer *pairs = NULL;
@@ -128,7 +135,7 @@ void loop_unpost(struct loop *loop, struct post *post)
 	(void)pthread_mutex_unlock(&loop->box_lock);
 }
 
-/* One at a time, because what a message does may take back others. */
+/* One at a time: the function of a message may take back others. */
 static struct post *loop_take_post(struct loop *loop)
 {
 	(void)pthread_mutex_lock(&loop->box_lock);
@@ -156,7 +163,7 @@ void loop_step(struct loop *loop)
 	while ((post = loop_take_post(loop)) != NULL)
 		post->fn(post);
 
-	/* Only what was due when it began: a timer that sets itself again must not hold it up. */
+	/* Only timers that are due now: one that sets itself again must not keep the step going. */
 	int64_t now = env_now(loop->env);
 	while (loop->timers != NULL && loop->timers->due_us <= now) {
 		struct timer *timer = loop->timers;

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Sends requests to the registry; all of it runs with the engine's lock held. Invariant: inflight
+ * is the number of busy requests that are neither queued nor long polls, and every way a request
+ * can end passes registry_release_place(), which starts the next of the queue. The bound keeps a
+ * client with a thousand registrations from opening a thousand connections when the registry comes
+ * back; long polls are bounded by options.max_watches instead, because they would block the queue.
+ */
 #include "lib/transport/registry.h"
 
 #include <errno.h>
@@ -168,7 +175,7 @@ static void registry_exchanged(struct exchange *exchange)
 	registry_end(request);
 }
 
-/* What could not even be started ends in the next step, as all others do. */
+/* A request that could not be started ends in the next step, as all others do. */
 static void registry_could_not_start(struct timer *timer)
 {
 	registry_end(container_of(timer, struct registry_request, failed));

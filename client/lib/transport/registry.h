@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Requests to the registry: several addresses, tried in turn, and a few at a time. All with the
- * engine's lock held.
+ * Requests to the registry: it has several addresses, which are tried in turn, and at most eight
+ * requests that are no long polls are under way at a time; further ones queue. All functions are
+ * called with the engine's lock held.
  */
 #pragma once
 
@@ -20,31 +21,31 @@ struct registry {
 	uint32_t connect_ms;
 
 	/* guarded by the engine's lock */
-	size_t current;
-	unsigned inflight;
+	size_t current;    /* index of the address in use */
+	unsigned inflight; /* requests under way, long polls not counted */
 	struct registry_request *queue;
 	struct registry_request **queue_end;
-	uint64_t requests;
-	uint64_t failures;
-	uint64_t failovers;
+	uint64_t requests;  /* sent, each address counted */
+	uint64_t failures;  /* requests that failed at all addresses */
+	uint64_t failovers; /* changes of the address in use */
 };
 
-/** Embedded in who asks. */
+/** One request. Embedded in its owner; used for one request after another. */
 struct registry_request {
 	struct exchange exchange; /* the result, in done() */
 	void (*done)(struct registry_request *request);
 	bool busy; /* from registry_send() until just before done() */
 
-	/* the registry's own */
+	/* private to registry.c */
 	struct registry *registry;
 	struct registry_request *next;
-	struct timer failed;
+	struct timer failed; /* ends a request that could not be started */
 	char *path;
 	char *url;
 	char *body;
 	rollcall_pair headers[2];
-	size_t address;
-	unsigned tries;
+	size_t address; /* index of the address that this is sent to */
+	unsigned tries; /* addresses that have failed */
 	uint32_t wait_ms;
 	bool queued;
 };
@@ -56,27 +57,31 @@ struct registry_options {
 	uint32_t connect_ms;
 };
 
-/** @return 0, -ENOMEM, -EINVAL (no usable address, or more than 16) */
+/** @return 0; -ENOMEM; -EINVAL (an address cannot be parsed, there is none, or more than 16) */
 int registry_init(struct registry *registry, struct engine *engine,
                   const struct registry_options *options) MUST_USE;
 void registry_fini(struct registry *registry);
 
+/** @param done  called from a step of the loop when the request has ended */
 void registry_request_init(struct registry_request *request, struct registry *registry,
                            void (*done)(struct registry_request *request));
-/** Cancels, frees. */
+/** Cancels the request without a call of done(), and frees its memory. */
 void registry_request_fini(struct registry_request *request);
 /**
- * Sends, to the next address when one fails; done() is called from a later step, whatever happens.
- * @param path, body  taken over (malloc); path NULL: done() will report -ENOMEM; body may be NULL
- * @param wait_ms  0, or how long the registry was asked to wait: such requests are not queued
+ * Sends a request, to the next address when one fails. done() is called from a later step in every
+ * case; the result is in request->exchange.
+ * @param path  memory from malloc(), owned by the request from now on; NULL: the result is -ENOMEM
+ * @param body  the same; NULL: none
+ * @param wait_ms  how long the registry may wait with its answer, for a long poll, which is never
+ *                 queued; 0: no long poll
  */
 void registry_send(struct registry_request *request, const char *method, char *path, char *body,
                    uint32_t wait_ms);
 /** Appends the path of a service, "/v1/services/NAME". */
 void registry_put_service(struct bytes *path, const char *service);
-/** Frees the memory of the last result. */
+/** Frees the memory of the last request and its result. */
 void registry_request_trim(struct registry_request *request);
-/** Did no address answer, or only with a failure of its own? */
+/** @return whether no address answered, or only with 5xx */
 bool registry_failed(const struct registry_request *request);
-/** Microseconds that the answer's Retry-After asks for, at most a minute; 0: none. */
+/** @return microseconds that the answer's Retry-After asks for, at most a minute; 0: none */
 int64_t registry_pause_us(const struct registry_request *request);

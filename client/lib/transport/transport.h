@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * What carries one HTTP exchange: libcurl, or in tests a simulation in virtual time.
+ * transport/ moves requests and runs what waits for them: one HTTP exchange over libcurl or a
+ * test's simulation (here), timers and messages (loop.h), the thread that runs the client
+ * (engine.h), the addresses of the registry (registry.h) and the loops of blocking calls (loops.h).
  */
 #pragma once
 
@@ -10,9 +12,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/** One request and its answer. Embedded in whoever asks; stays in place until done or cancelled. */
+/** One request and its answer. Embedded in its owner; stays in place until done() or cancel(). */
 struct exchange {
-	/* set by its owner before transport_start(), and kept until the end */
+	/* set by the owner before start(), and kept until the end */
 	const char *method;
 	const char *url;
 	const rollcall_pair *headers;
@@ -20,45 +22,51 @@ struct exchange {
 	const void *body; /* NULL: none */
 	size_t body_len;
 	uint32_t connect_ms;
-	uint32_t timeout_ms; /* 0: the owner cancels */
-	bool once;           /* must not be sent again by the transport's own initiative */
+	uint32_t timeout_ms; /* 0: no limit; the owner cancels */
+	bool once;           /* the transport must not repeat it on another connection */
 	void (*done)(struct exchange *exchange);
 
 	/* the result */
-	int error;  /* 0: an answer came; else a negative errno */
-	bool sent;  /* something may have reached the other side */
-	int status; /* 0 when error */
+	int error;  /* 0: there is an answer; else a negative errno */
+	bool sent;  /* parts of the request may have reached the server */
+	int status; /* HTTP status; 0 on error */
 	struct bytes answer;
 	struct bytes head; /* header lines, each with its CRLF */
 	char local_ip[46];
 
-	void *carrier; /* the transport's */
+	void *carrier; /* private to the transport */
 };
 
-/** Prepares the buffers. @param most  bytes of answer accepted: more is -EMSGSIZE */
+/** Prepares the buffers. @param most  largest answer in bytes: a larger one is -EMSGSIZE */
 void exchange_init(struct exchange *exchange, size_t most);
 void exchange_fini(struct exchange *exchange);
-/** Forgets the last result, keeps the memory. */
+/** Clears the last result, and keeps the memory. */
 void exchange_reset(struct exchange *exchange);
-/** The value of the first answer header of that name, without blanks around it; NULL: none. */
+/** Finds the first header called @p name, whatever its case, in header lines; @p head may be NULL.
+ * @return its value, without blanks around it and not NUL-terminated; NULL: there is none */
 const char *head_find(const char *head, const char *name, size_t *ret_len);
-/** A header that is one decimal number; -1 when it is not there or is something else. */
+/** @return the value of a header that is one decimal number of at most 18 digits; -1: there is
+ * none, or it is something else */
 int64_t head_number(const char *head, const char *name);
 
 struct transport {
-	/** Begins. The end is told by exchange->done(), from step() only. @return 0 or -errno */
+	/** Begins an exchange. When it has ended, step() calls exchange->done(). @return 0, or a
+	 * negative errno: done() is not called */
 	int (*start)(struct transport *transport, struct exchange *exchange);
-	/** Ends without done(); fills sent. */
+	/** Ends an exchange without a call of done(); sets exchange->sent. */
 	void (*cancel)(struct transport *transport, struct exchange *exchange);
-	/** Blocks until something can be done, or @p until_us (-1: no limit). No lock is held. */
+	/** Blocks until there is traffic or a wake(), or until @p until_us (-1: no limit). Called
+	 * without a lock. */
 	void (*wait)(struct transport *transport, int64_t until_us);
-	/** Does what wait() found, never blocks. */
+	/** Handles what wait() found. Never blocks. */
 	void (*step)(struct transport *transport);
+	/** Ends a wait(), the present one or the next. Any thread. */
 	void (*wake)(struct transport *transport);
-	/** A descriptor that is readable when wait() would not block, given the time set below. */
+	/** @return a descriptor that is readable when wait() would not block, or at the time of
+	 * set_alarm(); or a negative errno */
 	int (*fd)(struct transport *transport);
 	void (*set_alarm)(struct transport *transport, int64_t due_us);
-	/** Its own next time; -1: none. */
+	/** @return when the transport itself needs step(), without traffic; -1: not */
 	int64_t (*due_us)(struct transport *transport);
 	/** @param forked  in a child of fork(): touch nothing that the parent shares */
 	void (*free)(struct transport *transport, bool forked);

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * libcurl's multi interface behind one epoll descriptor, together with an eventfd for wake-ups and,
- * once somebody polls that descriptor, a timerfd.
+ * A transport over libcurl's multi interface. One epoll descriptor holds libcurl's sockets, an
+ * eventfd for wake-ups and, once a program polls that descriptor, a timerfd. Everything but
+ * curl_wake() runs in the thread that runs the loop; curl_wait() runs without a lock and touches
+ * only the epoll descriptor and the events. Invariant: done() is called from curl_step() alone, so
+ * starting or cancelling an exchange never calls back. curl_multi_poll() would be simpler, but it
+ * offers no descriptor for the program's own event loop.
  */
 #include "lib/base/env.h"
 #include "lib/base/util.h"
@@ -38,8 +42,8 @@ static int curl_on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, voi
 
 	(void)easy;
 	if (what == CURL_POLL_REMOVE) {
-		(void)epoll_ctl(curl->epoll_fd, EPOLL_CTL_DEL, fd,
-		                NULL); /* may be closed already */
+		/* Fails when libcurl has closed the socket, which then has left epoll already. */
+		(void)epoll_ctl(curl->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 		return 0;
 	}
 	if ((what & CURL_POLL_IN) != 0)
@@ -51,7 +55,7 @@ static int curl_on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, voi
 	if (epoll_ctl(curl->epoll_fd, known == NULL ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &event) ==
 	    0)
 		return 0;
-	/* The descriptor was closed and its number used again, or the reverse. */
+	/* libcurl closed the socket, and a new one got its number before the callback. */
 	int other = errno == EEXIST ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
 	return epoll_ctl(curl->epoll_fd, other, fd, &event) == 0 ? 0 : -1;
 }
@@ -92,7 +96,8 @@ static int curl_start(struct transport *transport, struct exchange *exchange)
 	}
 	exchange->carrier = carrier;
 	curl->curl_due_us = -1;
-	(void)curl_drive(curl, CURL_SOCKET_TIMEOUT, 0); /* what goes wrong shows as its result */
+	(void)curl_drive(curl, CURL_SOCKET_TIMEOUT,
+	                 0); /* an error becomes the result of the exchange */
 	return 0;
 }
 
@@ -188,14 +193,14 @@ static void curl_wait(struct transport *transport, int64_t until_us)
 	int wait_ms = wait_us < 0 ? -1 : (int)min_i64((wait_us + 999) / 1000, 60000);
 
 	int ready = epoll_wait(curl->epoll_fd, curl->events, EVENTS_AT_ONCE, wait_ms);
-	curl->ready = ready > 0 ? ready : 0; /* EINTR: as if nothing came */
+	curl->ready = ready > 0 ? ready : 0; /* EINTR: no events */
 }
 
 static void curl_drain_fd(int fd)
 {
 	uint64_t count;
 
-	(void)!read(fd, &count, sizeof(count)); /* non-blocking; nothing to read is fine */
+	(void)!read(fd, &count, sizeof(count)); /* non-blocking; EAGAIN is fine */
 }
 
 static void curl_handle(struct curl_transport *curl, const struct epoll_event *event)
@@ -243,7 +248,7 @@ static void curl_wake(struct transport *transport)
 	uint64_t one = 1;
 
 	if (!atomic_exchange(&curl->woken, true))
-		(void)!write(curl->event_fd, &one, sizeof(one)); /* full means woken as well */
+		(void)!write(curl->event_fd, &one, sizeof(one)); /* a full counter wakes too */
 }
 
 static void curl_set_alarm(struct transport *transport, int64_t due_us)
@@ -294,8 +299,8 @@ static void close_fd(int fd)
 		(void)close(fd);
 }
 
-/* In a forked child libcurl is left alone: ending its connections would speak on the parent's
- * sockets, and taking them out of epoll would do so for the parent. */
+/* A forked child leaves libcurl's handles alone: closing its connections would write to sockets
+ * that the parent uses, and removing them from epoll would remove the parent's. */
 static void curl_free_transport(struct transport *transport, bool forked)
 {
 	struct curl_transport *curl = curl_of(transport);
