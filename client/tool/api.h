@@ -9,7 +9,7 @@
  *
  * Results are exit codes. With --wait what fails because the registry cannot be reached, or cannot
  * answer now, is tried again until that time is over, which is the same for all requests of a
- *command.
+ * command.
  */
 #pragma once
 

@@ -8,8 +8,8 @@
  *	drain wanted    PUT the status
  *	else            POST a heartbeat, on a fixed grid with jitter, so that many stay spread out
  *
- * A request that fails is sent again after a pause, without a limit; 404 to a heartbeat leads back
- *to PUT. Invariant: at most one request is under way.
+ * A request that fails is sent again after a pause, without a limit; a heartbeat that gets 404
+ * leads back to PUT. Invariant: at most one request is under way.
  *
  * The registry renews the lease for a record and for a heartbeat, not for a status, at some time
  * between the request and its answer. So the lease's own timer counts from when the request was
