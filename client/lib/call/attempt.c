@@ -297,7 +297,7 @@ static void attempt_draw_fault(struct attempt *attempt, int64_t *ret_delay_us)
 				   (int64_t)(spread * 1000.0 * policy->fault.delay_spread_ms));
 }
 
-static void attempt_go_out(struct attempt *attempt)
+static void attempt_send_or_fail(struct attempt *attempt)
 {
 	if (attempt->fault_status < 0) {
 		attempt_send(attempt);
@@ -377,7 +377,7 @@ static void attempt_proceed(struct attempt *attempt)
 	attempt->began_us = now;
 	attempt->due_us = min_i64(now + us_of_ms(call->policy.time.attempt_ms), call->deadline_us);
 	if (delay_us == 0) {
-		attempt_go_out(attempt);
+		attempt_send_or_fail(attempt);
 		return;
 	}
 	attempt->exchange.sent = true; /* as for a service that is slow */
@@ -427,7 +427,7 @@ static void attempt_on_timer(struct timer *timer)
 	if (attempt->state == ATTEMPT_QUEUED)
 		attempt_queue_timed_out(attempt);
 	else if (attempt->state == ATTEMPT_DELAYED && attempt_now_us(attempt) < attempt->due_us)
-		attempt_go_out(attempt);
+		attempt_send_or_fail(attempt);
 	else
 		attempt_timed_out(attempt);
 }
@@ -477,7 +477,7 @@ void attempt_start(struct attempt *attempt, bool hedge)
 
 	service_lock(call->service);
 	rollcall_class refusal = attempt_admit(attempt, now);
-	int64_t patience_us = us_of_ms(call->route->policy.bulkhead.max_wait_ms);
+	int64_t queue_wait_us = us_of_ms(call->route->policy.bulkhead.max_wait_ms);
 	service_unlock(call->service);
 	if (refusal != ROLLCALL_OK)
 		attempt_end(attempt, refusal, -EBUSY);
@@ -485,7 +485,7 @@ void attempt_start(struct attempt *attempt, bool hedge)
 		attempt_proceed(attempt);
 	else
 		loop_set_timer(call->loop, &attempt->timer,
-		               min_i64(now + patience_us, call->deadline_us));
+		               min_i64(now + queue_wait_us, call->deadline_us));
 }
 
 /* --- life ----------------------------------------------------------------------------------- */

@@ -43,7 +43,8 @@ static void breaker_open(struct breaker *breaker, const struct breaker_rule *rul
 	breaker->opened++;
 }
 
-static void breaker_lend(struct breaker *breaker, const struct breaker_rule *rule, int64_t now_us)
+static void breaker_lease_probe(struct breaker *breaker, const struct breaker_rule *rule,
+                                int64_t now_us)
 {
 	uint32_t lease_ms = rule->policy->breaker.recovery_ms / 10;
 
@@ -74,7 +75,7 @@ bool breaker_admit(struct breaker *breaker, const struct breaker_rule *rule, int
 	}
 	if (breaker->leased && now_us < breaker->lease_until_us)
 		return false;
-	breaker_lend(breaker, rule, now_us);
+	breaker_lease_probe(breaker, rule, now_us);
 	*ret_ticket = (struct breaker_ticket){breaker->generation, breaker->lease};
 	return true;
 }

@@ -231,12 +231,12 @@ int rollcall_registration_wait(rollcall_registration *registration, uint32_t tim
 	return r;
 }
 
-static bool is_told(void *arg)
+static bool is_confirmed(void *arg)
 {
 	const rollcall_registration *registration = arg;
 
-	return registration->told && (registration->state == ROLLCALL_REGISTERED ||
-	                              registration->state == ROLLCALL_DRAINING);
+	return registration->confirmed && (registration->state == ROLLCALL_REGISTERED ||
+	                                   registration->state == ROLLCALL_DRAINING);
 }
 
 static int set_draining(rollcall_registration *registration, bool draining, uint32_t timeout_ms)
@@ -245,9 +245,9 @@ static int set_draining(rollcall_registration *registration, bool draining, uint
 		return -ECHILD;
 	engine_lock(engine_of(registration));
 	registration->draining = draining;
-	registration->told = false;
+	registration->confirmed = false;
 	registration_schedule(registration, now_us(registration));
-	int r = engine_run(engine_of(registration), is_told, registration,
+	int r = engine_run(engine_of(registration), is_confirmed, registration,
 	                   deadline_after(registration, timeout_ms));
 	engine_unlock(engine_of(registration));
 	return r;

@@ -108,7 +108,7 @@ static void schedule_heartbeat(rollcall_registration *registration)
 	/* A heartbeat that jitter has delayed is not followed by another at once. */
 	if (due < now + interval / 4)
 		due += interval;
-	registration->beat_us = due;
+	registration->heartbeat_due_us = due;
 	registration_schedule(registration, due);
 }
 
@@ -121,8 +121,8 @@ static void lay_grid(rollcall_registration *registration)
 
 	registration->grid_us =
 		now_us(registration) - (int64_t)((1 - phase) * (double)registration->interval_us);
-	registration->beat_us = registration->grid_us + registration->interval_us;
-	registration_schedule(registration, registration->beat_us);
+	registration->heartbeat_due_us = registration->grid_us + registration->interval_us;
+	registration_schedule(registration, registration->heartbeat_due_us);
 }
 
 /* --- requests ------------------------------------------------------------------------------- */
@@ -238,7 +238,7 @@ static void registration_advance(rollcall_registration *registration)
 		registration->put_sent = true;
 		registration_send_or_retry(registration, DOING_PUT, "PUT", "",
 		                           make_record(registration));
-	} else if (!registration->told) {
+	} else if (!registration->confirmed) {
 		registration_send_or_retry(registration, DOING_STATUS, "PUT", "/status",
 		                           text_copy(registration->draining
 		                                             ? "{\"status\":\"draining\"}"
@@ -258,7 +258,7 @@ static void registration_on_timer(struct timer *timer)
 
 /* --- answers -------------------------------------------------------------------------------- */
 
-static bool says_draining(const struct exchange *exchange)
+static bool answer_is_draining(const struct exchange *exchange)
 {
 	json_t *answer = json_loadb(exchange->answer.data, exchange->answer.len, 0, NULL);
 	const char *status = json_string_value(json_object_get(answer, "status"));
@@ -271,7 +271,7 @@ static bool says_draining(const struct exchange *exchange)
 static void take_status(rollcall_registration *registration)
 {
 	bool draining = registration->request.exchange.answer.len > 0 &&
-	                says_draining(&registration->request.exchange);
+	                answer_is_draining(&registration->request.exchange);
 
 	registration_set_state(registration, draining ? ROLLCALL_DRAINING : ROLLCALL_REGISTERED);
 }
@@ -300,7 +300,7 @@ static bool is_success(int status)
 	return status >= 200 && status < 300;
 }
 
-static bool passing(int status)
+static bool is_transient(int status)
 {
 	return status == 0 || status == 404 || status == 408 || status == 429 || status >= 500;
 }
@@ -318,13 +318,13 @@ static void registration_put_done(rollcall_registration *registration, int statu
 		registration_succeeded(registration);
 		take_lease(registration);
 		take_status(registration);
-		registration->told =
+		registration->confirmed =
 			registration->sent_draining == registration->draining &&
 			(!registration->draining || registration->state == ROLLCALL_DRAINING);
 		lay_grid(registration);
-		if (!registration->told)
+		if (!registration->confirmed)
 			registration_advance(registration);
-	} else if (passing(status)) {
+	} else if (is_transient(status)) {
 		registration_retry_later(registration, false);
 	} else {
 		registration_refuse(registration, status);
@@ -336,10 +336,10 @@ static void registration_update_failed(rollcall_registration *registration, int 
 {
 	if (status == 404) {
 		registration->client->reregistrations++;
-		registration->told = !registration->draining;
+		registration->confirmed = !registration->draining;
 		registration_set_state(registration, ROLLCALL_PENDING);
 		registration_advance(registration);
-	} else if (passing(status)) {
+	} else if (is_transient(status)) {
 		registration_retry_later(registration, false);
 	} else {
 		registration_refuse(registration, status);
@@ -356,7 +356,7 @@ static void registration_heartbeat_done(rollcall_registration *registration, int
 	registration_succeeded(registration);
 	take_lease(registration);
 	take_status(registration);
-	if (registration->told)
+	if (registration->confirmed)
 		schedule_heartbeat(registration);
 	else
 		registration_advance(registration);
@@ -371,9 +371,9 @@ static void registration_status_done(rollcall_registration *registration, int st
 	registration_succeeded(registration);
 	if (registration_state(registration) != ROLLCALL_UNCONFIRMED)
 		take_status(registration);
-	registration->told = registration->sent_draining == registration->draining;
-	if (registration->told)
-		registration_schedule(registration, registration->beat_us);
+	registration->confirmed = registration->sent_draining == registration->draining;
+	if (registration->confirmed)
+		registration_schedule(registration, registration->heartbeat_due_us);
 	else
 		registration_advance(registration);
 }
@@ -382,7 +382,7 @@ static void registration_delete_done(rollcall_registration *registration, int st
 {
 	if (status == 404 || is_success(status))
 		registration->left = true;
-	else if (passing(status))
+	else if (is_transient(status))
 		registration_retry_later(registration, false);
 	else {
 		registration->left = true;
@@ -435,7 +435,7 @@ void registration_init(rollcall_registration *registration, rollcall_client *cli
 {
 	registration->client = client;
 	registration->load = -1;
-	registration->told = true;
+	registration->confirmed = true;
 	registration->timer.fire = registration_on_timer;
 	registration->lease.fire = registration_on_lease;
 	registration->notice.deliver = deliver_state;

@@ -36,17 +36,17 @@ struct rollcall_registration {
 	struct registry_request request;
 	struct timer timer;
 	struct notice notice;
-	unsigned failures; /* consecutive */
-	int64_t pause_us;  /* the last pause after a failure */
-	int64_t grid_us;   /* heartbeats are due at this and every interval after */
-	int64_t beat_us;   /* the next heartbeat, with its jitter */
-	int64_t sent_us;   /* when the request under way was sent */
+	unsigned failures;        /* consecutive */
+	int64_t pause_us;         /* the last pause after a failure */
+	int64_t grid_us;          /* heartbeats are due at this and every interval after */
+	int64_t heartbeat_due_us; /* the next heartbeat, with its jitter */
+	int64_t sent_us;          /* when the request under way was sent */
 	int64_t lease_until_us;
 	struct timer lease; /* fires at lease_until_us */
 	double load;        /* below 0: none reported */
 	bool draining;      /* wanted by the program */
 	bool sent_draining; /* in the request under way */
-	bool told;          /* the registry has confirmed the present value of draining */
+	bool confirmed;     /* the registry has confirmed the present value of draining */
 	bool put_sent;      /* a record was sent: the registry may have it */
 	bool leaving;       /* rollcall_deregister() waits */
 	bool left;          /* the registry has no record any more */

@@ -59,7 +59,7 @@ static bool may_poll(struct service *service)
 	struct refresh *refresh = refresh_of(service);
 	rollcall_client *client = service->client;
 
-	if (service->answer != 0 || refresh->failures > 0 || refresh->holds ||
+	if (service->answer != 0 || refresh->failures > 0 || refresh->keeps_set ||
 	    env_now(&client->env) < refresh->no_poll_until_us)
 		return false;
 	if (!refresh->holds_poll && client->long_polls < client->options.max_watches) {
@@ -127,7 +127,7 @@ static void refresh_set_answer(struct service *service, int answer, bool fresh)
 		wake_waiters(service);
 }
 
-static void refresh_failed(struct service *service)
+static void refresh_on_failure(struct service *service)
 {
 	struct refresh *refresh = refresh_of(service);
 	const rollcall_client *client = service->client;
@@ -146,7 +146,7 @@ static void refresh_failed(struct service *service)
  * Its empty lists prove nothing: the instances need one TTL to register again. So an empty answer
  * is not taken for one TTL; after that the new history counts.
  */
-static bool registry_forgot(struct service *service, size_t count)
+static bool registry_lost_state(struct service *service, size_t count)
 {
 	struct refresh *refresh = refresh_of(service);
 	rollcall_client *client = service->client;
@@ -154,7 +154,7 @@ static bool registry_forgot(struct service *service, size_t count)
 	int64_t now = env_now(&client->env);
 	bool lower = revision >= 0 && (uint64_t)revision < client->seen_revision;
 
-	refresh->holds = false;
+	refresh->keeps_set = false;
 	if (lower && client->went_back_us == 0)
 		client->went_back_us = now;
 	if (revision >= 0 && (!lower || now >= client->went_back_us + ttl_us(service))) {
@@ -164,7 +164,7 @@ static bool registry_forgot(struct service *service, size_t count)
 	}
 	if (revision < 0 || count > 0 || service->set == NULL || service->set->count == 0)
 		return false;
-	refresh->holds = true;
+	refresh->keeps_set = true;
 	return true;
 }
 
@@ -200,13 +200,13 @@ static void refresh_plan_next(struct service *service, bool changed)
 		refresh_schedule_lookup(service);
 }
 
-static void refresh_hold(struct service *service)
+static void refresh_keep_set(struct service *service)
 {
 	refresh_set_answer(service, service->answer, false);
 	refresh_schedule(service, env_now(&service->client->env) + UNKNOWN_POLL_US);
 }
 
-static void refresh_known(struct service *service)
+static void refresh_on_list(struct service *service)
 {
 	const struct exchange *exchange = &refresh_of(service)->request.exchange;
 	uint64_t before = service->set != NULL ? service->set->revision : 0;
@@ -214,33 +214,33 @@ static void refresh_known(struct service *service)
 
 	int r = set_parse(exchange->answer.data, exchange->answer.len, service->set, &set);
 	if (r < 0) {
-		refresh_failed(service);
+		refresh_on_failure(service);
 		return;
 	}
-	if (registry_forgot(service, set->count)) {
+	if (registry_lost_state(service, set->count)) {
 		set_unref(set);
-		refresh_hold(service);
+		refresh_keep_set(service);
 		return;
 	}
 	bool changed = service->set == NULL || set->revision != before;
 	refresh_install(service, set);
 	if (service->set == NULL) { /* no memory for the first set */
-		refresh_failed(service);
+		refresh_on_failure(service);
 		return;
 	}
 	refresh_set_answer(service, 0, true);
 	refresh_plan_next(service, changed);
 }
 
-static void refresh_unknown(struct service *service)
+static void refresh_on_unknown(struct service *service)
 {
-	if (registry_forgot(service, 0)) {
-		refresh_hold(service);
+	if (registry_lost_state(service, 0)) {
+		refresh_keep_set(service);
 		return;
 	}
 	rollcall_instances *set = set_new_empty(0);
 	if (set == NULL) {
-		refresh_failed(service);
+		refresh_on_failure(service);
 		return;
 	}
 	refresh_install(service, set);
@@ -250,7 +250,7 @@ static void refresh_unknown(struct service *service)
 	                                  min_i64(UNKNOWN_POLL_US, ttl_us(service)));
 }
 
-static void refresh_refused(struct service *service, int status)
+static void refresh_on_refused(struct service *service, int status)
 {
 	struct refresh *refresh = refresh_of(service);
 
@@ -271,16 +271,16 @@ static void refresh_on_done(struct registry_request *request)
 	int status = request->exchange.status;
 
 	if (registry_failed(request) || status == 408 || status == 429) {
-		refresh_failed(service);
+		refresh_on_failure(service);
 	} else if (status == 200) {
-		refresh_known(service);
+		refresh_on_list(service);
 	} else if (status == 304 && service->set != NULL) {
 		refresh_set_answer(service, service->answer, true);
 		refresh_plan_next(service, false);
 	} else if (status == 404) {
-		refresh_unknown(service);
+		refresh_on_unknown(service);
 	} else {
-		refresh_refused(service, status);
+		refresh_on_refused(service, status);
 	}
 	if (refresh->holds_poll && !may_poll(service)) {
 		refresh->holds_poll = false; /* another service may use the place */

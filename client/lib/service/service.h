@@ -32,7 +32,7 @@ struct refresh {
 	bool holds_poll;          /* counted in client->long_polls */
 	int64_t asked_us;         /* when the last request was sent */
 	int64_t no_poll_until_us; /* the registry answered a long poll at once: it has none */
-	bool holds;               /* the registry lost its past: keep the present set for now */
+	bool keeps_set;           /* the registry lost its past: keep the present set for now */
 	unsigned failures;        /* consecutive */
 	int64_t pause_us;         /* the last pause after a failure */
 	struct answer_waiter *waiting; /* for the first answer; the latest is the first */
