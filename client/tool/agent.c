@@ -87,7 +87,7 @@ static void agent_decide(struct item *item, bool fine)
 	item->fails = fine ? 0 : item->fails + 1;
 	if (fine && item->verdict != FINE && item->passes >= item_number(item, "pass")) {
 		item->verdict = FINE;
-		tool_warn("%s %s: fine, registering", item->service, item->id);
+		tool_warn("%s %s: healthy, registering", item->service, item->id);
 		item_join(item);
 	} else if (fine && item->verdict == FINE && item->registration == NULL) {
 		if (reminder_failed(&item->reminder, (int)ROLLCALL_PENDING))
@@ -161,10 +161,10 @@ static void report_tidying(struct agent *agent, const char *service, const char 
 	if (!reminder_failed(&agent->tidying, answer == NULL ? 0 : (int)answer->status))
 		return;
 	if (answer == NULL)
-		tool_warn("cannot deregister '%s %s'; trying again: %s", service, id,
+		tool_warn("cannot deregister '%s %s'; retrying: %s", service, id,
 		          http_error(agent->tool->http));
 	else
-		tool_warn("cannot deregister '%s %s'; trying again: %s (status %ld)", service, id,
+		tool_warn("cannot deregister '%s %s'; retrying: %s (status %ld)", service, id,
 		          detail, answer->status);
 }
 
@@ -187,7 +187,7 @@ static void agent_tidy(struct agent *agent)
 		report_tidying(agent, service, id, NULL);
 	} else {
 		if (answer.status < 300 || api_is_absent(&answer)) {
-			tool_warn("%s %s: removed, it no longer runs here", service, id);
+			tool_warn("%s %s: deregistered, it no longer runs here", service, id);
 			(void)reminder_succeeded(&agent->tidying);
 			owned_set(&agent->owned, service, id, false);
 			agent->tidy_ms = tool_now_ms();
@@ -241,7 +241,7 @@ static void agent_reload(struct agent *agent)
 	json_t *services;
 
 	if (agent_file_read(agent->path, &services) < 0) {
-		tool_warn("the services stay as they are");
+		tool_warn("keeping the services of the last valid file");
 		return;
 	}
 	agent_adopt(agent, services);
@@ -328,7 +328,7 @@ static void agent_finish(struct agent *agent)
 				owned_set(&agent->owned, agent->items[i]->service,
 				          agent->items[i]->id, false);
 	} else {
-		tool_warn("cannot deregister: the leases will run out");
+		tool_warn("cannot deregister: the leases will expire");
 	}
 	(void)owned_save(&agent->owned);
 	for (size_t i = 0; i < agent->count; i++)

@@ -129,14 +129,14 @@ static int read_service(const struct place *place, json_t *service)
 	struct check check;
 
 	if (!json_is_object(service))
-		return agent_file_fail(place, "a service is an object");
+		return agent_file_fail(place, "a service must be an object");
 	json_object_foreach(service, name, value)
 	{
 		if (check_field(place, name, value) < 0)
 			return -EINVAL;
 	}
 	if (json_object_get(service, "service") == NULL || json_object_get(service, "port") == NULL)
-		return agent_file_fail(place, "'service' and 'port' are needed");
+		return agent_file_fail(place, "'service' and 'port' are required");
 	if (check_metadata(place, json_object_get(service, "metadata")) < 0)
 		return -EINVAL;
 	set_defaults(service);
@@ -166,7 +166,8 @@ static int read_services(const char *path, json_t *services)
 		text_clear(&key);
 		text_printf(&key, "%s %s", api_text(service, "service"), api_text(service, "id"));
 		if (json_object_get(seen, key.data) != NULL) {
-			r = agent_file_fail(&place, "service and id are there twice");
+			r = agent_file_fail(&place,
+			                    "an earlier service has the same 'service' and 'id'");
 			break;
 		}
 		memory_set(seen, key.data, json_true());

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Requests of commands, on top of http.c: paths and queries, retries with --wait, listings in
+ * pages, and the exit code of each answer. One thread; every function may block for the timeout of
+ * a request, or until the time of --wait ends. Invariant: a function that returns something other
+ * than EXIT_OK has reported why, so that commands only pass the code on. Exit codes come from the
+ * "code" of a problem response, not from its status, because several codes share a status.
+ */
 #include "tool/api.h"
 
 #include "tool/args.h"
@@ -100,7 +107,7 @@ static void api_report_fields(const json_t *errors)
 	}
 }
 
-/** Is it the caller's value that the registry refuses? */
+/** @return whether the registry refuses a value of the command line */
 static bool is_wrong_value(const char *code)
 {
 	static const char *const codes[] = {"invalid-parameter", "invalid-service", "invalid-id",
@@ -128,7 +135,7 @@ bool api_is_passing(const struct http_answer *answer)
 
 static int api_judge_foreign(const struct http_answer *answer)
 {
-	tool_warn("%s: the answer is not a registry's (status %ld)", answer->address,
+	tool_warn("%s: the answer is not from a registry (status %ld)", answer->address,
 	          answer->status);
 	return api_is_passing(answer) && answer->status != 429 ? EXIT_UNREACHABLE : EXIT_ERROR;
 }
@@ -180,7 +187,8 @@ int api_object(const struct http_answer *answer, const char *key, json_t **ret_j
 	            (key == NULL || json_is_array(json_object_get(answer->json, key)));
 
 	if (!good) {
-		tool_warn("%s: the answer is not a registry's (no such JSON)", answer->address);
+		tool_warn("%s: the answer is not from a registry (unexpected JSON)",
+		          answer->address);
 		return EXIT_ERROR;
 	}
 	*ret_json = json_incref(answer->json);
@@ -216,7 +224,7 @@ static char *next_page(const json_t *page)
 	return json_is_string(next) ? memory_copy(json_string_value(next)) : NULL;
 }
 
-/** Joins what follows @p whole's first page to it. */
+/** Reads the pages after the first, which is @p whole, and joins them to it. */
 static int api_read_on(struct tool *tool, const char *path, const char *key, json_t *whole)
 {
 	char *next = next_page(whole);
@@ -245,7 +253,7 @@ static int api_read_on(struct tool *tool, const char *path, const char *key, jso
 	return code;
 }
 
-/** The first page: all of it, when the registry gives that much at once. */
+/** Reads the first page, which is the whole listing if the registry sends that much at once. */
 static int read_first(struct tool *tool, const char *path, struct http_answer *ret_answer)
 {
 	struct http_request request = {.path = path, .timeout_ms = tool->timeout_ms};
@@ -263,7 +271,7 @@ static int read_first(struct tool *tool, const char *path, struct http_answer *r
 	return code;
 }
 
-/** @param quiet  an unknown service is not reported: it will be asked for again */
+/** @param quiet  an unknown service is not reported, because the caller asks again */
 static int api_list_once(struct tool *tool, const char *path, const char *key, bool quiet,
                          json_t **ret_json)
 {
@@ -305,7 +313,7 @@ int api_lookup(struct tool *tool, const char *path, json_t **ret_json)
 		             json_array_size(json_object_get(*ret_json, "instances")) == 0;
 
 		if (last && empty)
-			tool_warn("there is no such instance");
+			tool_warn("no instance matches");
 		if (last || (code != EXIT_NOT_FOUND && !empty))
 			return empty ? EXIT_NOT_FOUND : code;
 		if (code == EXIT_OK)

@@ -81,7 +81,7 @@ static int args_keep(struct args *args, enum args_option option, const char *val
 static int check_operands(const struct args *args, const struct command *command)
 {
 	if (args->operand_count < command->least) {
-		tool_warn("%s takes: %s", command->name, command->operands);
+		tool_warn("%s requires operands: %s", command->name, command->operands);
 		return -EINVAL;
 	}
 	if (args->operand_count > command->most) {
@@ -101,7 +101,7 @@ int args_parse(struct args *args, const struct command *command, int argc, char 
 	optind = 0; /* glibc: begin anew */
 	while ((c = getopt_long(argc, argv, spec.letters, spec.longs, NULL)) != -1) {
 		if (c == ':') {
-			tool_warn("%s: '%s' needs an argument", command->name, argv[optind - 1]);
+			tool_warn("%s: '%s' requires an argument", command->name, argv[optind - 1]);
 			return -EINVAL;
 		}
 		if (c == '?' && optopt >= LONG_ONLY) {
@@ -109,11 +109,11 @@ int args_parse(struct args *args, const struct command *command, int argc, char 
 			return -EINVAL;
 		}
 		if (c == '?' && optopt != 0) {
-			tool_warn("%s: there is no option '-%c'", command->name, optopt);
+			tool_warn("%s: unknown option '-%c'", command->name, optopt);
 			return -EINVAL;
 		}
 		if (c == '?') {
-			tool_warn("%s: there is no option '%s'", command->name, argv[optind - 1]);
+			tool_warn("%s: unknown option '%s'", command->name, argv[optind - 1]);
 			return -EINVAL;
 		}
 		enum args_option option =

@@ -60,7 +60,8 @@ static int send_to(struct tool *tool, const struct args *args, const char *id,
 	int code = api_try(tool, request, &answer);
 	if (code == EXIT_OK && answer.status == 422 && refuses_wait(&answer) &&
 	    json_object_del(request->body, "wait_ms") == 0) {
-		tool_warn("this registry cannot tell when all watchers know");
+		tool_warn(
+			"this registry cannot report when all watchers have been sent the change");
 		http_answer_free(&answer);
 		code = api_try(tool, request, &answer);
 	}
@@ -70,7 +71,7 @@ static int send_to(struct tool *tool, const struct args *args, const char *id,
 	bool absent = api_is_absent(&answer);
 	code = absent ? gone : api_judge(&answer);
 	if (absent && gone != EXIT_OK)
-		tool_warn("'%s' has no instance '%s'", args->operands[0], id);
+		tool_warn("service '%s' has no instance '%s'", args->operands[0], id);
 	if (code == EXIT_OK && !absent && answer.status != 204)
 		code = api_object(&answer, NULL, ret_json);
 	http_answer_free(&answer);

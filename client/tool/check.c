@@ -173,11 +173,11 @@ static void look_at_pid_file(struct check *check)
 	}
 	text_free(&text);
 	if (r < 0)
-		check_end(check, r == -EINVAL    ? "the file holds no process id"
+		check_end(check, r == -EINVAL    ? "the file has no process id"
 		                 : r == -ENOTSUP ? "it is not a regular file"
 		                                 : strerror(-r));
 	else if (kill((pid_t)pid, 0) < 0 && errno != EPERM)
-		check_end(check, "the process does not live");
+		check_end(check, "the process does not exist");
 	else
 		check_end(check, "");
 }

@@ -11,8 +11,7 @@ int completion_run(struct tool *tool, const struct args *args)
 
 	(void)tool; /* asks nobody */
 	if (script == NULL) {
-		tool_warn("there is completion for bash, zsh and fish, not for '%s'",
-		          args->operands[0]);
+		tool_warn("completion takes bash, zsh or fish, not '%s'", args->operands[0]);
 		return EXIT_USAGE;
 	}
 	(void)fputs(script, stdout);

@@ -158,7 +158,8 @@ static void deploy_put_back(struct deploy *deploy)
 	char *made;
 
 	if (!read_old(deploy, &old)) {
-		tool_warn("'%s' stays: there is no other content to put back", deploy->target);
+		tool_warn("cannot put the old content of '%s' back: there is no other content",
+		          deploy->target);
 		text_free(&old);
 		deploy_end(deploy, false);
 		return;
@@ -174,14 +175,14 @@ static void deploy_put_back(struct deploy *deploy)
 		deploy_end(deploy, false);
 		return;
 	}
-	tool_warn("'%s' has its old content again, which is reloaded", deploy->target);
+	tool_warn("'%s': put the old content back, reloading it", deploy->target);
 	deploy_run_reload(deploy, DEPLOY_PUT_BACK);
 }
 
 static void deploy_report(const struct deploy *deploy, const char *what, int status)
 {
 	if (status == -ETIMEDOUT)
-		tool_warn("the %s took longer than %lld ms and was ended", what,
+		tool_warn("the %s took longer than %lld ms and was stopped", what,
 		          (long long)deploy->command_ms);
 	else if (status != 0)
 		tool_warn("the %s ended with %d", what, process_exit_code(status));
@@ -193,7 +194,7 @@ static void deploy_command_ended(struct deploy *deploy, int status)
 	if (deploy->step == DEPLOY_CHECK && status == 0) {
 		deploy_install(deploy);
 	} else if (deploy->step == DEPLOY_CHECK) {
-		tool_warn("'%s' stays as it is", deploy->target);
+		tool_warn("'%s' is unchanged", deploy->target);
 		drop_made(deploy);
 		deploy_end(deploy, false);
 	} else if (status == 0) {

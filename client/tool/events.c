@@ -86,7 +86,7 @@ static bool skip_gap(struct reading *reading, const struct http_answer *answer)
 		reading->since = answer->revision;
 	else
 		return false;
-	tool_warn("there is a gap after this: %s", api_text(answer->json, "detail"));
+	tool_warn("events are missing after this: %s", api_text(answer->json, "detail"));
 	return true;
 }
 
@@ -98,7 +98,7 @@ static int events_read_answer(struct reading *reading, const struct http_answer 
 
 	if (api_is_passing(answer) || foreign) {
 		if (reminder_failed(&reading->reminder, 0))
-			tool_warn("the registry cannot answer now; going on when it does");
+			tool_warn("the registry cannot answer now; waiting until it does");
 		(void)poll(NULL, 0, TOOL_POLL_MS);
 		return EXIT_OK;
 	}
@@ -125,7 +125,7 @@ static int read_next(struct tool *tool, struct reading *reading, json_t **ret_js
 	text_free(&path);
 	if (r < 0) {
 		if (reminder_failed(&reading->reminder, r))
-			tool_warn("%s; going on when it answers", http_error(tool->http));
+			tool_warn("%s; waiting until it answers", http_error(tool->http));
 		(void)poll(NULL, 0, TOOL_POLL_MS);
 		return EXIT_OK;
 	}
@@ -257,10 +257,10 @@ static int events_judge_empty(struct tool *tool, struct reading *reading)
 	if (known)
 		return EXIT_OK;
 	if (reading->id != NULL)
-		tool_warn("nothing is known of an instance '%s' of '%s'", reading->id,
-		          reading->service);
+		tool_warn("the registry has no events of instance '%s' of service '%s'",
+		          reading->id, reading->service);
 	else
-		tool_warn("nothing is known of a service '%s'", reading->service);
+		tool_warn("the registry has no events of service '%s'", reading->service);
 	return EXIT_NOT_FOUND;
 }
 

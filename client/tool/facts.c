@@ -105,7 +105,7 @@ json_t *facts_make(const struct watcher *watchers, size_t count, const struct ar
 
 		*value++ = '\0';
 		if (json_object_set_new(values, key, json_string(value)) < 0)
-			tool_warn("--set %s is not UTF-8", key);
+			tool_warn("--set takes UTF-8: the value of '%s' is not", key);
 		free(key);
 	}
 	return memory_json(json_pack("{s:o, s:o}", "services", services, "set", values));

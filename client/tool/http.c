@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * HTTP for the tool: libcurl easy handles with JSON bodies. One thread. Invariant: http->current is
+ * the address that the next request goes to; only a request that got no answer moves it on. The
+ * client library could send these requests too, but it hides what commands print: the problem
+ * response, the revision, and whether another server answered in place of a registry.
+ */
 #include "tool/http.h"
 
 #include "tool/args.h"
@@ -32,7 +38,7 @@ struct http {
 	struct text error;
 };
 
-/** Makes a URL of HOST or HOST:PORT, where a host with colons has brackets or no port. */
+/** Makes a URL of HOST or HOST:PORT. A host with colons is in brackets, or has no port. */
 static void put_host(struct text *base, const char *given)
 {
 	const char *colon = strrchr(given, ':');
@@ -104,9 +110,8 @@ struct http *http_open(const char *addresses, const char *token)
 	while (good && (one = strsep(&rest, ",")) != NULL) {
 		good = read_address(http, one);
 		if (!good)
-			tool_warn("'%s' is not the address of a registry: "
-			          "HOST, HOST:PORT, http://HOST:PORT or unix:/PATH is, or up to "
-			          "%d between commas",
+			tool_warn("'%s' is not an address of a registry: use HOST, HOST:PORT, "
+			          "http://HOST:PORT or unix:/PATH, or up to %d separated by commas",
 			          one, ADDRESSES_MAX);
 	}
 	free(copy);
@@ -303,7 +308,7 @@ void http_answer_free(struct http_answer *answer)
 	answer->json = NULL;
 }
 
-/** Was it certainly not sent, or is it harmless to send it twice? */
+/** @return whether the request was certainly not sent, or may be sent twice */
 static bool may_go_on(const struct http_request *request, CURLcode code)
 {
 	return request->method == NULL || strcmp(request->method, "POST") != 0 ||

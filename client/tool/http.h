@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Requests to the registry: JSON over HTTP, at the first of its addresses that answers.
+ * HTTP requests with JSON to the registry, at the first of its addresses that answers.
  *
  *	struct http *http = http_open(addresses, token);
  *	struct http_answer answer;
@@ -8,7 +8,8 @@
  *	...
  *	http_answer_free(&answer);
  *
- * One thread. http_send() blocks; the others prepare a transfer for a caller's libcurl multi.
+ * One thread. http_send() blocks; http_prepare() and http_finish() serve callers with a libcurl
+ *multi.
  */
 #pragma once
 
@@ -22,10 +23,11 @@
 struct http;
 
 /**
- * @param addresses  "host", "host:port", "http://...", "https://..." or "unix:PATH", or several
- *                   between commas; copied
+ * Does not connect yet.
+ * @param addresses  "host", "host:port", "http://...", "https://..." or "unix:PATH", or up to 16 of
+ *                   them separated by commas; copied
  * @param token      bearer token, copied; NULL: none
- * @return NULL: an address is wrong, which was told
+ * @return freed by http_close(); NULL: an address is wrong (reported)
  */
 struct http *http_open(const char *addresses, const char *token);
 void http_close(struct http *http);
@@ -41,31 +43,32 @@ struct http_answer {
 	long status;
 	json_t *json;        /* NULL: not JSON */
 	uint64_t revision;   /* X-Rollcall-Revision, or 0 */
-	const char *address; /* it comes from there; the http's */
-	bool ours;           /* it comes from a registry, not from another server or a proxy */
-	char local[64];      /* our own address in this conversation, or "" */
+	const char *address; /* that the answer is from; valid until http_close() */
+	bool ours;           /* the answer is from a registry, not from another server or a proxy */
+	char local[64];      /* local address of the connection, or "" */
 };
 
 /**
- * Sends and waits. An answer of any status is success.
- * @return 0; -ENOTCONN (no address answered; http_error() says why); -EPROTO (an answer that cannot
- *         be read)
+ * Sends a request and waits for the answer, of any status. Blocks for request->timeout_ms at most,
+ * for each address.
+ * @return 0; -ENOTCONN (no address answered: see http_error()); -EPROTO (the answer is not JSON)
  */
 int http_send(struct http *http, const struct http_request *request,
               struct http_answer *ret_answer);
 void http_answer_free(struct http_answer *answer);
 
-/** What the last failure was, such as "http://127.0.0.1:7655: Connection refused". */
+/** @return the text of the last failure, such as "http://127.0.0.1:7655: Connection refused" */
 const char *http_error(const struct http *http);
 
-/** The address in use, as it was given. */
+/** @return the address in use, as it was given */
 const char *http_address(const struct http *http);
-/** All addresses as URLs between commas; freed by the caller. NULL: one is a Unix socket. */
+/** @return all addresses as URLs, separated by commas; freed by the caller. NULL: one of them is a
+ * Unix socket */
 char *http_urls(const struct http *http);
 
-/** A request under way in a libcurl multi. Zeroed: none. */
+/** A request under way in a libcurl multi. Zeroed: no request. */
 struct http_transfer {
-	CURL *easy; /* CURLOPT_PRIVATE is the caller's */
+	CURL *easy; /* its CURLOPT_PRIVATE is free for the caller */
 	struct curl_slist *headers;
 	struct text body;
 	char *sent;
@@ -77,8 +80,9 @@ struct http_transfer {
 /** Makes transfer->easy ready for curl_multi_add_handle(). */
 void http_prepare(struct http *http, struct http_transfer *transfer,
                   const struct http_request *request);
-/** What came of it; as http_send(), and the next attempt goes to the next address when none did. */
+/** Takes the result of a transfer that libcurl has ended. @return as http_send(); after -ENOTCONN
+ * the next request goes to the next address */
 int http_finish(struct http *http, struct http_transfer *transfer, CURLcode code,
                 struct http_answer *ret_answer);
-/** Frees it; the easy handle must be out of its multi. */
+/** Frees a transfer, whose easy handle must have left its multi. */
 void http_transfer_free(struct http_transfer *transfer);

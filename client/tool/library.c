@@ -18,7 +18,7 @@ rollcall_client *library_open(const struct tool *tool, const char *strategy)
 
 	char *urls = http_urls(tool->http);
 	if (urls == NULL) {
-		tool_warn("this command cannot use a Unix socket: give it http://HOST:PORT");
+		tool_warn("this command cannot use a Unix socket; use --addr http://HOST:PORT");
 		return NULL;
 	}
 	rollcall_options_init(&options);
@@ -28,7 +28,7 @@ rollcall_client *library_open(const struct tool *tool, const char *strategy)
 	if (strategy != NULL) {
 		options.strategy = rollcall_strategy_named(strategy);
 		if (options.strategy == NULL) {
-			tool_warn("there is no strategy '%s'", strategy);
+			tool_warn("unknown strategy '%s'", strategy);
 			free(urls);
 			return NULL;
 		}
@@ -115,5 +115,5 @@ void library_report(struct reminder *reminder, rollcall_registration *registrati
 	                           ? "cannot renew, and may have lost, the lease of"
 	                   : is_known(state) ? "cannot renew the lease of"
 	                                     : "cannot register";
-	tool_warn("%s '%s%s%s'; trying again: %s", what, service, between, id, why);
+	tool_warn("%s '%s%s%s'; retrying: %s", what, service, between, id, why);
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/** rollcall: the operator's and the script's tool. */
+/*
+ * rollcall: finds the command, parses its options, runs it and returns its exit code. One thread.
+ */
 #include "tool/commands.h"
 #include "tool/complete.h"
 #include "tool/http.h"
@@ -19,7 +21,7 @@ static int main_run_command(const struct command *command, int argc, char **argv
 	struct tool tool;
 
 	if (args_parse(&args, command, argc, argv) < 0) {
-		tool_warn("'rollcall %s --help' explains it", command->name);
+		tool_warn("see 'rollcall %s --help'", command->name);
 		return EXIT_USAGE;
 	}
 	if (args.value[OPT_HELP] != NULL) {
@@ -61,9 +63,9 @@ static int dispatch_command(int argc, char **argv)
 		name = argv[2];
 	}
 	if (*name == '\0')
-		tool_warn("no command is given; 'rollcall --help' lists them");
+		tool_warn("no command given; see 'rollcall --help'");
 	else
-		tool_warn("there is no command '%s'; 'rollcall --help' lists them", name);
+		tool_warn("unknown command '%s'; see 'rollcall --help'", name);
 	return EXIT_USAGE;
 }
 
@@ -72,7 +74,8 @@ int main(int argc, char **argv)
 	struct sigaction ignore = {.sa_handler = SIG_IGN};
 
 	terminal_set_up();
-	(void)sigaction(SIGPIPE, &ignore, NULL); /* cannot fail; a closed output is told below */
+	(void)sigaction(SIGPIPE, &ignore,
+	                NULL); /* cannot fail; a closed output is reported below */
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		memory_lacks();
 	int code = dispatch_command(argc, argv);

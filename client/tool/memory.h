@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Memory that is there: a command that cannot have it says so and exits with EXIT_ERROR, so callers
- * check nothing. What has no end before the process has is not freed.
+ * Memory, texts and JSON values that never fail: without memory the tool prints "out of memory" and
+ * exits with EXIT_ERROR, so callers check nothing. Memory that is used until the process ends is
+ * not freed.
  */
 #pragma once
 
@@ -10,18 +11,20 @@
 #include <stddef.h>
 #include <stdnoreturn.h>
 
+/** @return zeroed memory, freed by the caller */
 void *memory_get(size_t size);
-/** @p memory may be NULL; what is new is not cleared. */
+/** @p memory may be NULL; new bytes are not zeroed. */
 void *memory_resize(void *memory, size_t size);
 char *memory_copy(const char *text);
-/** A new JSON value, or the end. Steals nothing, returns @p value. */
+/** @return @p value, which is new; exits if it is NULL */
 json_t *memory_json(json_t *value);
-/** Sets a member of @p object, and adds an element to @p array; both take @p value over. */
+/** Set a member of @p object, or add an element to @p array. Both own @p value from then on. */
 void memory_set(json_t *object, const char *key, json_t *value);
 void memory_append(json_t *array, json_t *value);
+/** Prints "out of memory" and exits. */
 noreturn void memory_lacks(void);
 
-/** A text that grows. {NULL} is an empty one; text.data is NULL until something is put. */
+/** A growing text. {NULL} is an empty one, whose data is NULL until something is added. */
 struct text {
 	char *data; /* NUL-terminated, freed by text_free() */
 	size_t len;
@@ -33,9 +36,9 @@ void text_put_bytes(struct text *text, const char *more, size_t len);
 void text_printf(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void text_vprintf(struct text *text, const char *format, va_list args)
 	__attribute__((format(printf, 2, 0)));
-/** As one segment of a path or one value of a query: all but unreserved characters become %XX. */
+/** Adds a segment of a path or a value of a query: all but unreserved characters become %XX. */
 void text_put_escaped(struct text *text, const char *more);
-/** Empties it, and keeps its memory. */
+/** Empties a text and keeps its memory. */
 void text_clear(struct text *text);
-/** Frees it; it is empty then. */
+/** Frees a text, which is then empty. */
 void text_free(struct text *text);

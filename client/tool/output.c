@@ -61,7 +61,7 @@ int output_check(const struct tool *tool, const struct view *view)
 
 	if (!none && (tool->format != FORMAT_ADDRESS || view->address != NULL))
 		return 0;
-	tool_warn("this command has no such output format");
+	tool_warn("this command does not support this output format");
 	return -EINVAL;
 }
 

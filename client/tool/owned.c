@@ -53,7 +53,7 @@ int owned_open(const char *path, struct owned *ret_owned)
 	text_free(&text);
 	if (r < 0) {
 		tool_warn("cannot read state file '%s': %s", path,
-		          r == -EBADMSG ? "it is no state file" : strerror(-r));
+		          r == -EBADMSG ? "it is not a state file" : strerror(-r));
 		json_decref(keys);
 		return r;
 	}

@@ -65,7 +65,8 @@ static int set_own_host(struct tool *tool, json_t *record)
 	if (code != EXIT_OK)
 		return code;
 	if (answer.local[0] == '\0') {
-		tool_warn("--host is needed: no address of ours leads to this registry");
+		tool_warn("--host is required: the connection to the registry has no address to "
+		          "register");
 		code = EXIT_USAGE;
 	} else {
 		memory_set(record, "host", json_string(answer.local));
@@ -83,7 +84,7 @@ int record_from_args(const struct args *args, json_t **ret_record)
 	json_t *record = memory_json(json_object());
 
 	if (args->value[OPT_PORT] == NULL) {
-		tool_warn("--port is needed");
+		tool_warn("--port is required");
 		goto fail;
 	}
 	if (set_number(record, "port", args, OPT_PORT, 1, UINT16_MAX) < 0 ||

@@ -60,7 +60,7 @@ static char *read_template(const char *name)
 		return NULL;
 	}
 	if (strlen(text.data) != text.len) {
-		tool_warn("template '%s' is no text", name);
+		tool_warn("template '%s' is not text", name);
 		text_free(&text);
 		return NULL;
 	}
@@ -91,7 +91,7 @@ static void retry_later(struct render *render)
 	render->pause_ms = pause < RETRY_MAX_MS ? pause : RETRY_MAX_MS;
 	render->retry_ms = tool_now_ms() + render->pause_ms;
 	if (render->args->value[OPT_ONCE] == NULL)
-		tool_warn("trying again in %lld s", (long long)render->pause_ms / 1000);
+		tool_warn("retrying in %lld s", (long long)render->pause_ms / 1000);
 }
 
 /** The content is in use, or it failed. */
@@ -210,7 +210,7 @@ static int check_target(const struct args *args)
 	if (target == NULL) {
 		if (args->value[OPT_CHECK] == NULL && args->value[OPT_RELOAD] == NULL)
 			return EXIT_OK;
-		tool_warn("--check and --reload need --output");
+		tool_warn("--check and --reload require --output");
 		return EXIT_USAGE;
 	}
 	int r = replace_resolve(target, &path);
@@ -230,7 +230,7 @@ static int render_read_options(struct render *render, const struct args *args)
 		return EXIT_USAGE;
 	if (args->value[OPT_TEMPLATE] == NULL ||
 	    (args->operand_count == 0 && args->value[OPT_PRINT] == NULL)) {
-		tool_warn("render takes --template and services");
+		tool_warn("render requires --template and at least one service");
 		return EXIT_USAGE;
 	}
 	if (args->operand_count > SERVICES_MAX || render->debounce_ms > HOUR_MS || command_ms < 1 ||

@@ -89,7 +89,7 @@ static void run_leave(struct run *run)
 
 	run->registration = NULL;
 	if (r < 0)
-		tool_warn("cannot deregister: %s; the lease will run out", rollcall_error_text(r));
+		tool_warn("cannot deregister: %s; the lease will expire", rollcall_error_text(r));
 }
 
 static void run_pass_on(struct run *run)
@@ -118,7 +118,7 @@ static void begin_stop(struct run *run, int number, bool has_it)
 	int r = drains ? rollcall_drain(run->registration, REGISTRY_MS) : 0;
 
 	if (r < 0)
-		tool_warn("the registry does not answer: nobody knows that this instance drains");
+		tool_warn("cannot drain: the registry does not answer");
 	if (r < 0 || state == ROLLCALL_PENDING || state == ROLLCALL_REFUSED)
 		run_pass_on(run);
 	else
@@ -248,7 +248,7 @@ static int run_read_options(struct run *run, const struct args *args)
 	uint64_t port = 0;
 
 	if (args->value[OPT_SERVICE] == NULL || args->value[OPT_PORT] == NULL) {
-		tool_warn("run takes --service and --port");
+		tool_warn("run requires --service and --port");
 		return -EINVAL;
 	}
 	if (args_number(args, OPT_PORT, 1, UINT16_MAX, &port) < 0 ||
@@ -315,7 +315,7 @@ int run_run(struct tool *tool, const struct args *args)
 	code = supervise(&run);
 	check_cancel(&run.check);
 	if (rollcall_close(run.client, REGISTRY_MS) < 0) /* deregisters what still is registered */
-		tool_warn("cannot deregister; the lease will run out");
+		tool_warn("cannot deregister; the lease will expire");
 	pump_fini(&run.pump);
 	if (code == EXIT_OK)
 		code = run.gave_up ? EXIT_ERROR : end_as(run.wait_status);

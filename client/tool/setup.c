@@ -16,7 +16,7 @@
 #define TIMEOUT_MAX_MS     DAY_MS
 #define TOKEN_MAX          4096
 
-/** The option, else the variable, else NULL. An empty variable is none. */
+/** @return the value of the option, else of the variable, else NULL; an empty one is none */
 static const char *given(const struct args *args, enum args_option option, const char *variable)
 {
 	const char *value = args->value[option];
@@ -72,7 +72,7 @@ static int read_color(const struct args *args, bool *ret_color)
 	return 0;
 }
 
-/** The first line of the file. @return 0, -EINVAL (told) */
+/** Reads the first line of the file. @return 0; -EINVAL (reported) */
 static int read_token(const char *path, char **ret_token)
 {
 	char line[TOKEN_MAX + 2] = "";
@@ -91,7 +91,7 @@ static int read_token(const char *path, char **ret_token)
 	    strspn(line, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	                 "abcdefghijklmnopqrstuvwxyz0123456789"
 	                 "-._~+/=:") != len) {
-		tool_warn("token file '%s' holds no token", path);
+		tool_warn("token file '%s' has no valid token", path);
 		return -EINVAL;
 	}
 	*ret_token = memory_copy(line);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** What every command is given, made from its options and the environment. */
+/** Makes the struct tool of a command from its options and the environment. */
 #pragma once
 
 #include "tool/tool.h"

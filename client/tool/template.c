@@ -71,7 +71,7 @@ static int template_read_name(struct render *render, struct tag *tag, const char
 		to--;
 	size_t len = (size_t)(to - from);
 	if (len == 0 || len >= sizeof(tag->name))
-		return template_fail(render, from, "a tag needs a name of 1-%d characters",
+		return template_fail(render, from, "a tag requires a name of 1-%d characters",
 		                     NAME_MAX_BYTES - 1);
 	memcpy(tag->name, from, len);
 	tag->name[len] = '\0';
@@ -227,8 +227,8 @@ static int render_section(struct render *render, const struct tag *tag, const ch
 static int check_close(struct render *render, const struct tag *tag, const struct tag *section)
 {
 	if (section == NULL || strcmp(section->name, tag->name) != 0)
-		return template_fail(render, tag->begin, "'{{/%s}}' closes nothing here",
-		                     tag->name);
+		return template_fail(render, tag->begin,
+		                     "'{{/%s}}' does not close the open section", tag->name);
 	return 0;
 }
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/** What every command of `rollcall` is given, and how it ends. */
+/**
+ * tool/ is the command-line tool `rollcall`. It uses the HTTP API, and for calls and registrations
+ * the public header of the library. This header has what every command is given, and its messages.
+ */
 #pragma once
 
 #include "tool/exit.h"
@@ -20,21 +23,21 @@ struct tool {
 	enum format format;
 	bool headers;
 	bool color;
-	int64_t timeout_ms; /* for one request */
-	int64_t until_ms;   /* --wait is over then */
+	int64_t timeout_ms; /* limit of one request */
+	int64_t until_ms;   /* when the time of --wait ends, by tool_now_ms() */
 };
 
-/** Writes "rollcall: ..." and a line feed to standard error; what may not reach a terminal is
- * escaped. */
+/** Writes "rollcall: ..." and a line feed to standard error; characters that may not reach a
+ * terminal are escaped. "Reported" in other headers means a call of this. */
 void tool_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /** Milliseconds of CLOCK_MONOTONIC. */
 int64_t tool_now_ms(void);
 
-/** Does --wait leave time for a pause and another try? */
+/** @return whether --wait leaves time for tool_pause() and another try */
 bool tool_may_retry(const struct tool *tool);
-/** The pause before it: 200 ms. Blocks. */
+/** Blocks for 200 ms, before another try. */
 void tool_pause(void);
 
-/** Milliseconds between two questions to a registry that cannot answer late, or not at all. */
+/** Milliseconds between two requests to a registry without long polls, or that does not answer. */
 #define TOOL_POLL_MS 1000

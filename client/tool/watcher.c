@@ -56,7 +56,7 @@ static void watcher_report_away(struct watcher *watcher, const char *why)
 		return;
 	}
 	if (!watcher->away)
-		tool_warn("%s; what '%s' is known to be stays until it answers", why,
+		tool_warn("%s; keeping the last known instances of '%s' until it answers", why,
 		          watcher->service);
 	watcher->away = true;
 }

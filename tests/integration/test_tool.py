@@ -388,7 +388,7 @@ class Events(tool_test.TestCase):
         for args in (['web', 'x'], ['x'], ['x', 'a'], ['x', '--kind', 'expired']):
             result = self.tool(daemon, 'history', *args)
             self.assertEqual((result.code, result.out), (NOT_FOUND, ''), args)
-            self.assertIn('nothing is known of', result.err)
+            self.assertIn('the registry has no events of', result.err)
         # Known, though nothing is listed.
         for args in (['web', 'a', '--kind', 'expired'], ['db', '--kind', 'expired'], ['web', '--kind', 'expired']):
             self.assertEqual(self.ok(daemon, 'history', *args).err, '', args)
@@ -397,12 +397,12 @@ class Events(tool_test.TestCase):
         port = tool_test.free_port()
         daemon = self.daemon(listen=[f'127.0.0.1:{port}'], start=False)
         following = self.start(f'127.0.0.1:{port}', 'events', '-f', '-o', 'jsonl')
-        following.wait_err('going on when it answers')
+        following.wait_err('waiting until it answers')
         daemon.start()
         daemon.register('web', 'a')
         following.wait_out('"revision":1,')
         daemon.stop()
-        rt.wait_for(lambda: following.err.count('going on when it answers') == 2, 20, 'the report')
+        rt.wait_for(lambda: following.err.count('waiting until it answers') == 2, 20, 'the report')
         with tool_test.Answering(b'HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n', port) as other:
             rt.wait_for(lambda: len(other.requests) >= 2, 20, 'requests to another server')
             self.assertTrue(all('since=1&' in request for request in other.requests), other.requests)
@@ -421,7 +421,7 @@ class Events(tool_test.TestCase):
         following.wait_out('"revision":3,')
         first.stop()
         second = self.daemon(listen=[f'127.0.0.1:{port}'])
-        following.wait_err('there is a gap after this: ')
+        following.wait_err('events are missing after this: ')
         second.register('web', 'b')
         following.wait_out('"id":"b"')
         self.assertEqual([json.loads(line)['revision'] for line in following.out.splitlines()], [1, 2, 3, 1])
@@ -527,7 +527,7 @@ class Talking(tool_test.TestCase):
                 address, _ = self.answering(f'HTTP/1.1 {status}\r\nConnection: close\r\n\r\n'.encode())
                 result = self.tool(address, 'services')
                 self.assertEqual(result.code, code)
-                self.assertIn(f"{address}: the answer is not a registry's (status {status[:3]})", result.err)
+                self.assertIn(f"{address}: the answer is not from a registry (status {status[:3]})", result.err)
         # Another server's problems are not the registry's either.
         address, _ = self.answering(b'HTTP/1.1 400 Bad\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n'
                                     b'{"code":"invalid-parameter"}')

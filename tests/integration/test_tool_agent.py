@@ -100,7 +100,7 @@ class Checking(TestCase):
         self.assertIn('bad b: failing (status 404)', agent.err)
         self.assertIn('bad c: failing (the command ended with 3)', agent.err)
         self.assertIn('bad e: failing (the command took longer than 100 ms)', agent.err)
-        self.assertIn('bad f: failing (the file holds no process id)', agent.err)
+        self.assertIn('bad f: failing (the file has no process id)', agent.err)
         self.assertEqual(agent.stop(), OK)
         self.assertEqual(json.loads(self.ok(daemon, 'services', '-o', 'json').out)['services'], [])
         self.assertEqual(self.remembered, [])
@@ -187,7 +187,7 @@ class Reconciling(TestCase):
         self.wait_ids(daemon, 'web', 'a')
         self.write({'service': 'web', 'id': 'b', 'port': 0})
         agent.signal(signal.SIGHUP)
-        agent.wait_err('the services stay as they are')
+        agent.wait_err('keeping the services of the last valid file')
         self.assertEqual(daemon.ids('web'), ['a'])
 
     def test_after_its_crash_what_no_longer_runs_is_removed(self):
@@ -302,11 +302,11 @@ class Reporting(TestCase):
                    {'service': 'no service', 'id': 'c', 'port': 1, 'check': 'none'})
         agent = self.agent(f'127.0.0.1:{port}')
         for name in ('web a', 'web b'):
-            agent.wait_err(f"cannot register '{name}'; trying again: http://127.0.0.1:{port}: no connection\n")
+            agent.wait_err(f"cannot register '{name}'; retrying: http://127.0.0.1:{port}: no connection\n")
         agent.wait_err("cannot register 'no service'")
         daemon.start()
         agent.wait_err("'web a' is registered: the registry answers again\n")
-        agent.wait_err("the registry refuses to register 'web b'; trying again: ")
+        agent.wait_err("the registry refuses to register 'web b'; retrying: ")
         self.assertIn('; /host: ', agent.err)
         agent.stop()
 
@@ -319,10 +319,10 @@ class Reporting(TestCase):
         daemon.stop()
         self.write()
         agent.signal(signal.SIGHUP)
-        agent.wait_err("cannot deregister 'web a'; trying again: http://127.0.0.1")
+        agent.wait_err("cannot deregister 'web a'; retrying: http://127.0.0.1")
         daemon.start()
         self.wait_ids(daemon, 'web')
-        agent.wait_err('web a: removed')
+        agent.wait_err('web a: deregistered')
         self.assertEqual(agent.err.count('cannot deregister'), 1)
 
     def test_what_lasts_is_reported_each_minute(self):
@@ -355,9 +355,9 @@ class Reading(TestCase):
         base = {'service': 'web', 'port': 1}
         for text, wanted in (
                 ('{"services": [\n}', ':2: '), ('[]', 'must be {"services"'), ('{"services": 1}', 'must be {"services"'),
-                ('{"services": [], "x": 1}', 'must be {"services"'), ('{"services": [1]}', 'services[0]: a service is an object'),
+                ('{"services": [], "x": 1}', 'must be {"services"'), ('{"services": [1]}', 'services[0]: a service must be an object'),
                 (service(**base, x=1), "services[1]: unknown field 'x'"),
-                (service(service='web'), "services[1]: 'service' and 'port' are needed"),
+                (service(service='web'), "services[1]: 'service' and 'port' are required"),
                 (service(service='web', port='80'), "services[1]: 'port' must be an integer"),
                 (service(service='web', port=65536), "services[1]: 'port' must be 1 to 65535"),
                 (service(service='', port=1), "services[1]: 'service' is empty"),
@@ -365,7 +365,7 @@ class Reading(TestCase):
                 (service(**base, metadata='a'), "services[1]: 'metadata' must be an object"),
                 (service(**base, check='ping'), "services[1]: 'check' must be tcp"),
                 (service(**base, fail=0), "services[1]: 'fail' must be 1 to 1000"),
-                (service(service='ok', port=1), 'services[1]: service and id are there twice'),
+                (service(service='ok', port=1), 'services[1]: an earlier service has the same'),
                 ('{"services": [{"service": "a", "service": "b", "port": 1}]}', 'duplicate')):
             with self.subTest(text):
                 result = self.check(text)

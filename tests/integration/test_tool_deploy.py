@@ -56,7 +56,7 @@ class Reloads(TestCase):
         self.registry.register('web', 'a')
         render = self.render('--reload', RELOAD)
         render.wait_err('the reload ended with 1')
-        render.wait_err('trying again in 1 s')
+        render.wait_err('retrying in 1 s')
         self.note('fine')
         rt.wait_for(lambda: tool_test.read(self.log).count('reload:a.') == 2, 20, 'the second reload')
         self.wait_target('a\n')
@@ -73,7 +73,7 @@ class Reloads(TestCase):
         self.registry.register('web', 'a')
         render = self.render('--reload', RELOAD)
         for pause in (1, 2, 4):
-            render.wait_err(f'trying again in {pause} s')
+            render.wait_err(f'retrying in {pause} s')
         self.note('fine')
         render.signal(signal.SIGHUP)
         rt.wait_for(lambda: os.listdir(self.folder) == ['target'], 3, 'a reload before 4 s are over')
@@ -123,7 +123,7 @@ class Reloads(TestCase):
         self.wait_log('reload:good.')
         os.chmod(self.target, 0o640)
         self.registry.register('web', 'bad')
-        render.wait_err('has its old content again')
+        render.wait_err('put the old content back')
         self.wait_log('reload:good.', 'reload:bad.good.', 'reload:good.')
         self.assertEqual((tool_test.read(self.target), stat.S_IMODE(os.stat(self.target).st_mode)), ('good\n', 0o640))
         # The wanted content is tried again, and the next one at once.
@@ -302,7 +302,7 @@ class Limits(TestCase):
         self.note('pids')
         render = self.render('--check', self.SPAWN + 'sleep 1000', '--command-timeout', '300ms')
         pids = self.pids()
-        render.wait_err('the check took longer than 300 ms')
+        render.wait_err('the check took longer than 300 ms and was stopped')
         self.wait_gone(pids)
 
     def test_a_reload_out_of_time_ends_with_its_children(self):

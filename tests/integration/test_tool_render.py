@@ -64,11 +64,11 @@ class Templates(tool_test.TestCase):
         self.assertEqual(result.out, '1_2 x=y; ')
 
     def test_what_is_wrong_is_told_with_its_line(self):
-        for template, line, text in (('a\n{{#services}}\n', 2, 'never closed'), ('a\n\n{{/services}}', 3, 'closes nothing'),
-                                     ('{{#services}}{{/instances}}', 1, 'closes nothing'), ('{{x', 1, 'never closed'),
-                                     ('\n{{{x}}', 2, 'never closed'), ('{{}}', 1, 'needs a name'),
-                                     ('{{# }}', 1, 'needs a name'), ('{{' + 'x' * 100 + '}}', 1, 'needs a name'),
-                                     ('{{#services}}' * 33, 1, 'nested'), ('{{^services}}\n{{/x}}', 2, 'closes nothing')):
+        for template, line, text in (('a\n{{#services}}\n', 2, 'never closed'), ('a\n\n{{/services}}', 3, 'does not close'),
+                                     ('{{#services}}{{/instances}}', 1, 'does not close'), ('{{x', 1, 'never closed'),
+                                     ('\n{{{x}}', 2, 'never closed'), ('{{}}', 1, 'requires a name'),
+                                     ('{{# }}', 1, 'requires a name'), ('{{' + 'x' * 100 + '}}', 1, 'requires a name'),
+                                     ('{{#services}}' * 33, 1, 'nested'), ('{{^services}}\n{{/x}}', 2, 'does not close')):
             with self.subTest(template):
                 result = self.render(template)
                 self.assertEqual((result.code, result.out), (USAGE, ''))
@@ -125,7 +125,7 @@ class Files(tool_test.TestCase):
         inode = os.stat(self.target).st_ino
         self.registry.register('web', 'bad')
         render.wait_err('the check ended with 1')
-        render.wait_err('stays as it is')
+        render.wait_err('is unchanged')
         self.assertEqual(os.stat(self.target).st_ino, inode)
         self.assertEqual(os.listdir(self.folder), ['target'])
         self.registry.deregister('web', 'bad')
@@ -202,13 +202,13 @@ class Files(tool_test.TestCase):
         with open(self.target, 'w', encoding='ascii') as file:
             file.write('old\n')
         render = self.start(f'127.0.0.1:{port}', 'render', '-t', self.file(self.TEMPLATE), '-o', self.target, 'web')
-        render.wait_err('stays until it answers')
+        render.wait_err('keeping the last known instances')
         self.assertEqual(tool_test.read(self.target), 'old\n')
         daemon = self.daemon(listen=[f'127.0.0.1:{port}'])
         daemon.register('web', 'a')
         self.wait_target('a\n')
         daemon.stop()
-        rt.wait_for(lambda: render.err.count('stays until it answers') == 2, 20)
+        rt.wait_for(lambda: render.err.count('keeping the last known instances') == 2, 20)
         self.assertEqual(tool_test.read(self.target), 'a\n')
         render.stop()
 

@@ -85,7 +85,7 @@ class Registering(TestCase):
         port = tool_test.free_port()
         run = self.run_server(f'127.0.0.1:{port}')
         run.wait_out('pid')
-        run.wait_err(f"cannot register 'web'; trying again: http://127.0.0.1:{port}: no connection\n")
+        run.wait_err(f"cannot register 'web'; retrying: http://127.0.0.1:{port}: no connection\n")
         daemon = self.daemon(listen=[f'127.0.0.1:{port}'])
         self.wait_registered(daemon)
         run.wait_err("'web' is registered: the registry answers again\n")
@@ -99,17 +99,17 @@ class Registering(TestCase):
         self.wait_registered(daemon)
         self.assertNotIn('rollcall:', run.err)
         daemon.stop()
-        run.wait_err("cannot renew the lease of 'web'; trying again: " + f'http://127.0.0.1:{port}: ')
+        run.wait_err("cannot renew the lease of 'web'; retrying: " + f'http://127.0.0.1:{port}: ')
         daemon.start()
         run.wait_err("'web' is registered: the registry answers again\n")
-        self.assertEqual(run.err.count('trying again'), 1)
+        self.assertEqual(run.err.count('retrying'), 1)
 
     def test_the_reason_is_the_registry_s(self):
         body = b'{"detail":"not on my watch"}'
         head = b'HTTP/1.1 403 Forbidden\r\nContent-Type: application/problem+json\r\nConnection: close\r\n\r\n'
         with tool_test.Answering(head + body) as registry:
             run = self.run_server(registry.url, '--host', '127.0.0.1')
-            run.wait_err("the registry refuses to register 'web'; trying again: "
+            run.wait_err("the registry refuses to register 'web'; retrying: "
                          f'{registry.url}: not on my watch (status 403)\n')
             run.stop()
 
@@ -143,7 +143,7 @@ class Registering(TestCase):
     def test_a_refused_record_is_told(self):
         daemon = self.daemon()
         run = self.run_server(daemon, '--host', 'no host', '--check', 'none')
-        run.wait_err("the registry refuses to register 'web'; trying again: " + daemon.url + ': ')
+        run.wait_err("the registry refuses to register 'web'; retrying: " + daemon.url + ': ')
         self.assertRegex(run.err, r"\(status 422\); /host: .")
         run.wait_out('pid')
         self.assertEqual((run.stop(), run.out.count('signal 15')), (0, 1))

@@ -124,7 +124,7 @@ class Telling(TestCase):
         watch = self.start(daemon, 'watch', 'web', '-o', 'jsonl')
         watch.wait_out('"added"')
         daemon.stop()
-        watch.wait_err('stays until it answers')
+        watch.wait_err('keeping the last known instances')
         daemon.start()
         daemon.register('web', 'b')
         watch.wait_out('"id":"b"')
@@ -251,7 +251,7 @@ class Running(TestCase):
         daemon = self.daemon(listen=[f'127.0.0.1:{port}'])
         watch, pids = self.stubborn(daemon)
         daemon.stop()
-        watch.wait_err('stays until it answers')
+        watch.wait_err('keeping the last known instances')
         with tool_test.Answering(b'HTTP/1.1 403 Forbidden\r\nX-Rollcall-Revision: 1\r\nContent-Length: 0\r\n\r\n', port):
             self.assertEqual(watch.wait(), ERROR)
         self.wait_gone(pids)
