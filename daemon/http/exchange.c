@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * One request, as a state machine that libmicrohttpd's callbacks drive (enum exchange_state).
+ * Loop's thread only, but for exchange_wake(), which the writer and other threads call.
+ *
+ * Invariant: while an exchange is EXCHANGE_PARKED it belongs to the thread that will wake it; it is
+ * neither freed nor answered before exchange_resume() or exchange_expire(). Resuming from the other
+ * thread directly (MHD_resume_connection() is documented as safe) loses wake-ups in external epoll
+ * mode: hence the loop's queue `done`.
+ */
 #include "http/exchange.h"
 
 #include "base/clock.h"
@@ -14,9 +23,9 @@
 
 #define SPARE_MAX  256   /* exchanges kept for the next requests */
 #define KEPT_BYTES 16384 /* of each of their buffers */
-#define TARGET_MAX 65536 /* libmicrohttpd's connection memory limits it before */
+#define TARGET_MAX 65536 /* never reached: libmicrohttpd's connection memory is smaller */
 
-/* Any thread; the only thing that a writer does to an exchange. */
+/* Any thread. The writer does nothing else to an exchange. */
 static void exchange_wake(struct api_request *request)
 {
 	struct exchange *exchange = container_of(request, struct exchange, request);
@@ -31,7 +40,7 @@ static void exchange_wake(struct api_request *request)
 	loop->done_tail = &exchange->next;
 	lock_release(&loop->done_lock);
 
-	/* From here on the loop may have finished and freed it. */
+	/* From here on the loop may have finished and freed the exchange. */
 	if (first)
 		loop_wake(loop);
 }
@@ -127,15 +136,15 @@ void *exchange_begin(void *cls, const char *target, struct MHD_Connection *mhd)
 	return exchange;
 }
 
-/* Queues the answer. @return what libmicrohttpd wants: MHD_NO closes the connection */
+/* Queues the answer. @return for libmicrohttpd: MHD_NO closes the connection */
 static enum MHD_Result exchange_answer(struct exchange *exchange)
 {
 	struct api_response *response = &exchange->response;
 	int64_t spent_us = clock_us() - exchange->began_us;
 
 	/*
-	 * Libmicrohttpd frames chunks and their trailer more loosely than the standard does, and
-	 * shows nothing of it. So what follows them is not taken for a request.
+	 * libmicrohttpd accepts chunk framing and trailers that the standard forbids, and does not
+	 * show them. So close the connection: what follows the chunks is never read as a request.
 	 */
 	if (exchange->loop->stopping || exchange->guard.chunked)
 		response->close = true;
@@ -175,7 +184,7 @@ void exchange_refuse_directly(struct exchange *exchange, enum guard_verdict verd
 	direct_send(exchange);
 }
 
-/* Its head is complete, but has not been handed over. */
+/* Has libmicrohttpd read the whole head without calling exchange_handle()? */
 static bool is_failing(const struct exchange *exchange)
 {
 	return exchange->state == EXCHANGE_BEGUN &&
@@ -235,7 +244,7 @@ static enum api_method to_method(const char *text)
 	return API_OTHER;
 }
 
-/* All headers are there, the body is not. */
+/* All headers have arrived; the body has not. */
 static enum MHD_Result exchange_start(struct exchange *exchange, const char *method,
                                       const char *version)
 {
@@ -247,7 +256,7 @@ static enum MHD_Result exchange_start(struct exchange *exchange, const char *met
 	if (buf_error(&exchange->target) < 0)
 		return MHD_NO;
 	enum guard_verdict verdict = head_check(exchange, method, version);
-	if (verdict == GUARD_TOO_LARGE) { /* to libmicrohttpd's memory too, for an answer */
+	if (verdict == GUARD_TOO_LARGE) { /* libmicrohttpd may have no memory for an answer */
 		exchange_refuse_directly(exchange, verdict);
 		return MHD_NO;
 	}
@@ -275,7 +284,7 @@ static enum MHD_Result exchange_start(struct exchange *exchange, const char *met
 	return MHD_YES;
 }
 
-/* Only chunks can be too many: they are read to the end, so that the client hears why. */
+/* Only a chunked body can turn out too long here. It is read to the end: the client gets a 413. */
 static void take_body(struct exchange *exchange, const char *data, size_t len)
 {
 	struct buf *body = &exchange->body;
@@ -287,8 +296,8 @@ static void take_body(struct exchange *exchange, const char *data, size_t len)
 		buf_add(body, data, len); /* exchange_run() sees the error */
 }
 
-/* It may wait for long: see when its time is over, and when its client leaves, which libmicrohttpd
- * does not. */
+/* A wait of up to minutes: watch for its end, and for the client hanging up, which libmicrohttpd
+ * does not notice for a suspended request. */
 static void exchange_watch(struct exchange *exchange)
 {
 	struct loop *loop = exchange->loop;
@@ -303,7 +312,7 @@ static void exchange_watch(struct exchange *exchange)
 	connection_watch_hangup(connection);
 }
 
-/* It may have been woken already: the loop will see that after this pass. */
+/* The exchange may have been woken already: the loop finds it in `done` in a later pass. */
 static void exchange_park(struct exchange *exchange)
 {
 	exchange->state = EXCHANGE_PARKED;
@@ -339,7 +348,7 @@ ssize_t exchange_read(void *cls, uint64_t position, char *to, size_t most)
 	if (got == 0)
 		exchange_park(exchange);
 	else if (got > 0 && !stream->is_whole && exchange->connection->lane == LANE_REPLY)
-		/* Its client has taken all that came before: its time begins anew. */
+		/* The client has read all earlier bytes: its deadline starts anew. */
 		lanes_move(&loop->lanes, exchange->connection, LANE_REPLY, loop->now_ms);
 	if (got == API_STREAM_BROKEN)
 		return MHD_CONTENT_READER_END_WITH_ERROR;
@@ -365,12 +374,12 @@ static enum MHD_Result exchange_finish(struct exchange *exchange)
 
 	if (exchange->loop->abandoning || exchange->gone)
 		return MHD_NO; /* exchange_completed() abandons it */
-	/* Even if its answer cannot be queued, nothing is left that could be abandoned. */
+	/* api_finish() frees the parked request even if the answer cannot be queued. */
 	exchange->state = EXCHANGE_FINISHED;
 	return exchange_proceed(exchange, api_finish(api, &exchange->request, &exchange->response));
 }
 
-/* NOLINTNEXTLINE(readability-function-size): libmicrohttpd decides what it gets */
+/* NOLINTNEXTLINE(readability-function-size): libmicrohttpd defines the parameters */
 enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd, const char *url,
                                 const char *method, const char *version, const char *upload,
                                 size_t *upload_size, void **context)
@@ -379,7 +388,7 @@ enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd, const cha
 
 	(void)cls, (void)mhd, (void)url;
 	if (exchange == NULL)
-		return MHD_NO; /* there was no memory to begin it */
+		return MHD_NO; /* exchange_begin() had no memory */
 	CHECK_MAGIC(exchange, exchange);
 	switch (exchange->state) {
 	case EXCHANGE_BEGUN:
@@ -421,7 +430,7 @@ void exchange_expire(struct exchange *exchange, bool gone)
 	CHECK_MAGIC(exchange, exchange);
 	if (stream != NULL ? !stream->expire(stream)
 	                   : !api_expire(exchange->loop->http->api, &exchange->request))
-		return; /* it is being woken */
+		return; /* wake() is on its way */
 	exchange->gone = gone;
 	metrics_count(gone                       ? METRIC_WAKEUPS_HANGUP
 	              : exchange->loop->stopping ? METRIC_WAKEUPS_STOP
@@ -439,14 +448,14 @@ void exchange_completed(void *cls, struct MHD_Connection *mhd, void **context,
 	if (exchange == NULL)
 		return;
 	CHECK_MAGIC(exchange, exchange);
-	CHECK(exchange->state != EXCHANGE_PARKED); /* libmicrohttpd leaves suspended ones alone */
+	CHECK(exchange->state !=
+	      EXCHANGE_PARKED); /* libmicrohttpd never completes suspended ones */
 	exchange->connection->exchange = NULL;
 	if (exchange->state == EXCHANGE_WOKEN)
 		api_abandon(exchange->loop->http->api, &exchange->request);
 	else if (exchange->state == EXCHANGE_BEGUN && code == MHD_REQUEST_TERMINATED_WITH_ERROR &&
 	         exchange->connection->lane != LANE_CLOSING)
-		metrics_count(METRIC_REQUESTS_REFUSED, 1); /* by libmicrohttpd itself, not as late
-		                                            */
+		metrics_count(METRIC_REQUESTS_REFUSED, 1); /* by libmicrohttpd, not by a deadline */
 	if (exchange->request.sending != NULL)
 		api_sent(&exchange->request, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
 	api_release(exchange->loop->http->api, &exchange->request);

@@ -11,12 +11,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* A whole backlog a pass: a pass must take all that was ready when it began. */
+/* A whole backlog in one pass: a pass must take all that was ready when it began. */
 #define ACCEPT_MAX      4096
 #define ACCEPT_PAUSE_MS 100
 #define LOOK_BYTES      1024
 
-/* What asks to be kept waiting says so in one of these ways. */
+/* Does the beginning of the request show that it will wait or stream? */
 static bool will_wait(const char *text, size_t len)
 {
 	static const struct str signs[] = {STR("wait_ms="), STR("/watch "), STR("/watch?"),
@@ -30,7 +30,7 @@ static bool will_wait(const char *text, size_t len)
 
 bool intake_pass_on(struct loop *loop, struct connection *connection, struct side *side)
 {
-	/* libmicrohttpd wants an address, but does nothing with it. */
+	/* libmicrohttpd requires an address, but does not use it. */
 	static const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
 
 	connection_silence(connection, NOT_SILENT); /* libmicrohttpd may close the socket */
@@ -40,7 +40,8 @@ bool intake_pass_on(struct loop *loop, struct connection *connection, struct sid
 	if (MHD_add_connection(side->mhd, connection->fd, &nobody, sizeof(nobody)) == MHD_YES)
 		return true;
 	metrics_count(METRIC_CONNECTIONS_REFUSED, 1);
-	/* It has closed the socket and, if it had told of the start, told of the end too. */
+	/* libmicrohttpd has closed the socket. If it called notice_connection() for the start, it
+	 * has called it for the end too, and `adding` is NULL. */
 	if (loop->adding != NULL) {
 		loop->adding = NULL;
 		connection_end(connection);
@@ -59,11 +60,11 @@ void intake_sort(struct loop *loop, struct connection *connection)
 		return;
 	}
 	bool waits = n > 0 && will_wait(text, (size_t)n);
-	if (intake_pass_on(loop, connection, &loop->side[waits ? SIDE_WAITERS : SIDE_ASKERS]))
+	if (intake_pass_on(loop, connection, &loop->side[waits ? SIDE_LONG : SIDE_SHORT]))
 		connection_watch_hangup(connection);
 }
 
-/* Takes @p fd in any case: keeps it, or closes it at a limit or without memory. */
+/* Owns @p fd from now on: keeps it, or closes it at a limit or without memory. */
 static void intake_admit(struct loop *loop, int fd, const struct sockaddr_storage *address)
 {
 	struct http *http = loop->http;
@@ -96,17 +97,17 @@ void intake_watch(struct loop *loop, bool on)
 	struct http *http = loop->http;
 
 	for (size_t i = 0; i < http->listener_count; i++) {
-		/* Exclusive: a new connection wakes one of the threads, not all. */
+		/* EPOLLEXCLUSIVE: a new connection wakes one thread, not all of them. */
 		struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE,
 		                            .data.ptr = &http->listener[i]};
 
-		/* Without memory it is tried again with the next pause. */
+		/* Fails without memory; the end of the next pause tries again. */
 		(void)epoll_ctl(loop->epoll_fd, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL,
 		                http->listener[i].fd, &event);
 	}
 }
 
-/* Out of descriptors: the listener stays ready, so look away for a while instead of spinning. */
+/* Out of descriptors: the listener stays ready, so stop watching it for a while; no spinning. */
 static void pause_accepting(struct loop *loop)
 {
 	intake_watch(loop, false);

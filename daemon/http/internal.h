@@ -25,7 +25,7 @@
 #include <stdint.h>
 #include <unistd.h>
 
-/** What all threads share. */
+/** State that all threads share. */
 struct http {
 	/* set in http_start(), never changed */
 	struct api *api;
@@ -33,7 +33,7 @@ struct http {
 	size_t listener_count;
 	struct loop *loop;
 	unsigned loop_count;
-	unsigned started; /* of them: have a thread */
+	unsigned started; /* loops that have a thread */
 	/* atomic; changed by http_reload() */
 	atomic_uint connections_max;
 	atomic_uint connections_per_peer_max;
@@ -41,21 +41,21 @@ struct http {
 	_Atomic(int64_t) idle_ms;
 	_Atomic(int64_t) parked_ms;
 	/* atomic */
-	atomic_uint accepting; /* loops that still accept; the last to cease closes the listeners */
-	_Atomic(int64_t) stop_ms; /* stopping: when to give up; 0: not stopping */
+	atomic_uint accepting;    /* loops that still accept; the last one closes the listeners */
+	_Atomic(int64_t) stop_ms; /* clock_ms() at which connections are cut off; 0: not stopping */
 	struct peers peers;
 };
 
 /*
- * Each libmicrohttpd that resumes a request walks all that it has suspended. So those who wait long
- * have one of their own, which a write that was waiting for the disk does not walk. Who is where is
- * guessed from a connection's first bytes (intake.h): a wrong guess costs time, nothing else.
+ * A libmicrohttpd that resumes one request walks all requests that it has suspended. Long polls and
+ * streams therefore have a libmicrohttpd of their own, which resuming a write does not walk. The
+ * side of a connection is guessed from its first bytes (intake.h): a wrong guess costs time only.
  */
-enum { SIDE_ASKERS, SIDE_WAITERS, SIDES };
+enum { SIDE_SHORT, SIDE_LONG, SIDES };
 
 struct side {
 	struct MHD_Daemon *mhd;
-	bool due; /* it has something to do in this pass */
+	bool due; /* MHD_run() has work in this pass */
 };
 
 struct loop {
@@ -70,41 +70,41 @@ struct loop {
 
 	/* guarded by done_lock */
 	struct lock done_lock;
-	struct exchange *done; /* woken requests, in the order of their waking */
+	struct exchange *done; /* woken requests, first woken first */
 	struct exchange **done_tail;
 
-	/* loop's thread only (and http_free()'s once the thread has ended) */
+	/* loop's thread only (http_free()'s thread once the loop's has ended) */
 	struct progress progress;
 	struct side side[SIDES];
 	struct lanes lanes;
 	struct timers timers;      /* of requests that wait for a change */
-	struct connection *adding; /* passed to libmicrohttpd's callback */
+	struct connection *adding; /* for notice_connection(), while MHD_add_connection() runs */
 	struct exchange *spare;
 	unsigned spare_count;
 	unsigned connections;
 	unsigned parked;
 	int64_t now_ms; /* at the start of this pass */
 	int64_t now_us;
-	int64_t accept_again_ms; /* no descriptors left: accept again then; 0: accepting */
+	int64_t accept_again_ms; /* out of descriptors: when to accept again; 0: accepting */
 	int64_t swept_ms;
 	bool stopping;
-	bool abandoning; /* http_free(): what was parked gets no answer any more */
+	bool abandoning; /* http_free() runs: parked requests get no answer */
 	struct replies replies;
 };
 MAGIC(loop, 0x100b100b);
 
 /**
  * One request and its answer. Lives from the request's first line to the last byte of the answer,
- * or until a parked request has been woken, whichever is later. Loop's thread only, but for
- * request.wake().
+ * or until a parked request has been woken, whichever is later. Loop's thread only; any thread may
+ * call request.wake().
  */
 enum exchange_state {
 	EXCHANGE_BEGUN,    /* the request's first line has arrived */
-	EXCHANGE_READING,  /* all headers have; the body may follow */
-	EXCHANGE_PARKED,   /* suspended, before its answer or amid a stream; others refer to it */
-	EXCHANGE_WOKEN,    /* the writer is done with it; api_finish() or api_abandon() is due */
+	EXCHANGE_READING,  /* all headers have arrived; the body may follow */
+	EXCHANGE_PARKED,   /* suspended, before its answer or amid a stream */
+	EXCHANGE_WOKEN,    /* api_finish() or api_abandon() is due */
 	EXCHANGE_FINISHED, /* api_finish() has been called; nothing is left to abandon */
-	EXCHANGE_ANSWERED
+	EXCHANGE_ANSWERED  /* the response is queued or sent */
 };
 
 struct exchange {
@@ -116,19 +116,18 @@ struct exchange {
 	struct api_request request;
 	struct api_response response;
 	struct guard guard;
-	const char
-		*raw_target; /* in libmicrohttpd's memory, which it changes: `target` is the copy */
-	struct buf target;
-	size_t head_size;  /* bytes of the request line and the headers; see head_check() */
-	struct buf fields; /* struct api_field, whose strings are in libmicrohttpd's memory */
+	const char *raw_target; /* in libmicrohttpd's memory, which libmicrohttpd changes later */
+	struct buf target;      /* a copy of raw_target */
+	size_t head_size;       /* bytes of the request line and the headers; see head_check() */
+	struct buf fields;      /* struct api_field; the strings are in libmicrohttpd's memory */
 	struct buf body;
 	uint64_t body_max;
-	bool too_long;         /* the body is */
-	bool blocked;          /* bytes of the body were unread when last looked at */
-	int64_t began_us;      /* the start of the pass that found its first line */
-	struct exchange *next; /* in the loop's list of spare or of done ones */
-	struct timer timer;    /* in LANE_WATCH: when it need not wait any longer */
-	bool gone;             /* its client is */
+	bool too_long;         /* the body is longer than body_max */
+	bool blocked;          /* the last sweep found unread bytes of the body */
+	int64_t began_us;      /* start of the pass that found the first line */
+	struct exchange *next; /* in the loop's list `spare` or `done` */
+	struct timer timer;    /* in LANE_WATCH: runs out at request.park_until_ms */
+	bool gone;             /* the client has closed the connection */
 };
 MAGIC(exchange, 0xe8c4a29e);
 
@@ -140,5 +139,5 @@ static inline void loop_wake(struct loop *loop)
 	(void)!write(loop->wake_fd, &one, sizeof(one)); /* fails only when it is ready anyway */
 }
 
-/** Once no loop accepts any more. */
+/** Called by the last loop that stops accepting. */
 void http_close_listeners(struct http *http);

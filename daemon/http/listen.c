@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Opens and adopts listening sockets. Called by main() before any thread runs.
+ *
+ * Invariant: a Unix socket has its mode and group before listen(), so no client can connect
+ * earlier. Setting the umask for bind() instead would affect files that other threads create.
+ */
 #include "http/http.h"
 
 #include "base/parse.h"
@@ -14,18 +20,18 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define TEXT_MAX 256
-#define BACKLOG  4096 /* the kernel takes less if net.core.somaxconn is lower */
+#define BACKLOG 4096 /* the kernel lowers it to net.core.somaxconn */
 
 struct place {
 	struct sockaddr_storage address;
 	socklen_t len;
-	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)]; /* Unix sockets only */
+	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)]; /* of a Unix socket */
 };
 
 static int listen_explain(char *text, const char *address, int error)
 {
-	(void)snprintf(text, TEXT_MAX, "cannot listen on '%.150s': %s", address, strerror(-error));
+	(void)snprintf(text, HTTP_TEXT_SIZE, "cannot listen on '%.150s': %s", address,
+	               strerror(-error));
 	return error;
 }
 
@@ -81,7 +87,7 @@ static int parse_inet(const char *text, struct place *place)
 	return 0;
 }
 
-/* Where it listens, as a URL. */
+/* Writes where the socket listens, as a URL, into listener->url. */
 static int listener_describe(struct http_listener *listener)
 {
 	char host[INET6_ADDRSTRLEN];
@@ -107,7 +113,7 @@ static int listener_describe(struct http_listener *listener)
 		struct sockaddr_un un;
 
 		memcpy(&un, &address, sizeof(un));
-		/* An abstract name begins with NUL; systemd writes '@'. */
+		/* An abstract name begins with NUL, which systemd and ss write as '@'. */
 		bool abstract = un.sun_path[0] == '\0';
 		(void)snprintf(listener->url, size, "unix:%s%.*s", abstract ? "@" : "",
 		               (int)sizeof(un.sun_path) - 1, un.sun_path + (abstract ? 1 : 0));
@@ -117,7 +123,7 @@ static int listener_describe(struct http_listener *listener)
 	return 0;
 }
 
-/* A socket file that nobody listens on any more is in the way; anything else is somebody's. */
+/* Removes a socket file that no process listens on. Any other file is left alone: -EADDRINUSE. */
 static int clear_stale(const struct place *place)
 {
 	struct stat status;
@@ -143,7 +149,7 @@ static int set_options(int fd, int family)
 
 	if (family != AF_UNIX && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0)
 		return -errno;
-	/* "[::]" is IPv6 and nothing else, so that "0.0.0.0" can be listened on beside it. */
+	/* "[::]" takes IPv6 only, so that "0.0.0.0" can be listened on beside it. */
 	if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) < 0)
 		return -errno;
 	return 0;
@@ -173,7 +179,7 @@ static int open_at(const struct place *place, const struct http_access *access,
 	if (bind(listener->fd, (const struct sockaddr *)&place->address, place->len) < 0)
 		return -errno;
 	listener->made_path = family == AF_UNIX;
-	/* Before listen(): until then nobody can connect, whatever the umask was. */
+	/* Before listen(): no client can connect earlier, whatever the umask is. */
 	r = listener->made_path ? set_access(place->path, access) : 0;
 	if (r < 0)
 		return r;
@@ -198,7 +204,7 @@ int http_listen_as(const char *address, const struct http_access *access,
 	int r = is_unix ? parse_unix(address + 5, &place) : parse_inet(address, &place);
 
 	if (r < 0) {
-		(void)snprintf(ret_text, TEXT_MAX,
+		(void)snprintf(ret_text, HTTP_TEXT_SIZE,
 		               "'%.150s' is not ADDRESS:PORT, [ADDRESS]:PORT or unix:PATH",
 		               address);
 		return r;

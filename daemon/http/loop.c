@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The passes of an http thread: wait, take events, resume what the writer has finished, expire
+ * waits, run libmicrohttpd, check deadlines. All of it runs on the loop's thread.
+ *
+ * Invariant: a connection is in exactly one lane, and each lane has one deadline, so a pass looks
+ * only at the head of each lane. libmicrohttpd's own time-outs are not used: they count idle time
+ * instead of the time since a request began, and a client that sends a byte now and then would
+ * never time out.
+ */
 #include "http/loop.h"
 
 #include "base/clock.h"
@@ -21,13 +30,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* As ACCEPT_MAX is: a pass must take all that was ready when it began. */
+/* A pass must take all events that were ready when it began (see ACCEPT_MAX). */
 #define EVENTS_MAX 4096
 #define HANGUP     (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
 #define SWEEP_MS   1000
 #define LINGER_MS  2000
 
-/* What an event of the loop's epoll is about; see loop_dispatch(). */
+/* Its address marks an event of wake_fd; see loop_dispatch(). */
 static char event_wake;
 
 static void take_time(struct loop *loop)
@@ -38,23 +47,24 @@ static void take_time(struct loop *loop)
 
 static void connection_shut(struct loop *loop, struct connection *connection)
 {
-	if (connection->side == NULL && !intake_pass_on(loop, connection, &loop->side[SIDE_ASKERS]))
+	if (connection->side == NULL && !intake_pass_on(loop, connection, &loop->side[SIDE_SHORT]))
 		return;
 	lanes_move(&loop->lanes, connection, LANE_CLOSING, loop->now_ms);
-	(void)shutdown(connection->fd, SHUT_RDWR); /* the peer may have left already */
+	(void)shutdown(connection->fd, SHUT_RDWR); /* fails if the peer has reset the connection */
 }
 
 static int unread_bytes(const struct connection *connection)
 {
 	int unread = 0;
 
-	(void)ioctl(connection->fd, FIONREAD, &unread); /* a broken one has nothing to read */
+	(void)ioctl(connection->fd, FIONREAD, &unread); /* fails on a broken one: nothing to read */
 	return unread;
 }
 
 /*
- * Who was refused may still be sending. Closing the socket on unread bytes resets the connection,
- * and the peer may never see why; so read on for a moment, after libmicrohttpd has ended our side.
+ * A client whose request was refused may still be sending. Closing a socket with unread bytes
+ * resets the connection, and the client may never see the answer. So keep a duplicate of the socket
+ * and read on for LINGER_MS after libmicrohttpd has ended our side.
  */
 static bool connection_linger(struct loop *loop, struct connection *connection)
 {
@@ -62,7 +72,7 @@ static bool connection_linger(struct loop *loop, struct connection *connection)
 
 	if (loop->abandoning || (!connection->refused && unread_bytes(connection) == 0))
 		return false;
-	if (connection->watched) /* or the duplicate would keep that alive */
+	if (connection->watched) /* the duplicate would keep that registration alive */
 		(void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, connection->fd, NULL);
 	int fd = fcntl(connection->fd, F_DUPFD_CLOEXEC, 0);
 	if (fd < 0)
@@ -78,7 +88,7 @@ static bool connection_linger(struct loop *loop, struct connection *connection)
 
 static void connection_drain(struct connection *connection)
 {
-	static const unsigned times = 8; /* then others have their turn */
+	static const unsigned times = 8; /* then other connections have their turn */
 	char sink[16384];
 
 	for (unsigned i = 0; i < times; i++) {
@@ -125,9 +135,10 @@ static bool is_listener(const struct http *http, const void *pointer)
 }
 
 /*
- * The peer sends no more. Once libmicrohttpd has read all that came before, it is made to see the
- * end: that takes nothing away, but makes the socket ready once more. While it has not, it reads on
- * in this pass, unless it waits for something else; then it looks again by itself.
+ * The peer has ended its side. Once libmicrohttpd has read all bytes that came before,
+ * shutdown(SHUT_RD) makes the socket ready once more, so that libmicrohttpd sees the end; no bytes
+ * are lost. Until then libmicrohttpd reads on in this pass; as long as it makes progress, look
+ * again at the next event.
  */
 static void see_end(struct connection *connection)
 {
@@ -175,7 +186,8 @@ static void loop_dispatch(struct loop *loop, const struct epoll_event *event)
 	if (event->data.ptr == &event_wake) {
 		uint64_t count;
 
-		(void)!read(loop->wake_fd, &count, sizeof(count)); /* only to make it not ready */
+		(void)!read(loop->wake_fd, &count,
+		            sizeof(count)); /* resets it; the count is unused */
 		return;
 	}
 	if (is_listener(loop->http, event->data.ptr)) {
@@ -202,11 +214,11 @@ static void resume_done(struct loop *loop)
 	}
 }
 
-/* No request for a moment: has one begun to arrive? If not, see its first byte. */
+/* After SETTLE_MS without a request line: has a request begun to arrive? If not, watch for one. */
 static void connection_settle(struct loop *loop, struct connection *connection)
 {
 	if (connection->side != NULL &&
-	    connection_has_begun(connection)) { /* or ended: that counts as a byte */
+	    connection_has_begun(connection)) { /* the peer's FIN counts as a byte too */
 		connection_watch_hangup(connection);
 		lanes_move(&loop->lanes, connection, LANE_REQUEST, loop->now_ms);
 		return;
@@ -270,7 +282,7 @@ static void check_deadlines(struct loop *loop)
 	end_lingering(loop, LINGER_MS);
 }
 
-/* Why libmicrohttpd neither reads on nor answers; GUARD_PASS: it does. */
+/* Why libmicrohttpd neither reads on nor answers; GUARD_PASS: it is not blocked. */
 static enum guard_verdict see_blocked(const struct connection *connection)
 {
 	struct exchange *exchange = connection->exchange;
@@ -279,17 +291,17 @@ static enum guard_verdict see_blocked(const struct connection *connection)
 		return GUARD_PASS;
 	if (exchange->state == EXCHANGE_BEGUN &&
 	    MHD_get_connection_info(exchange->mhd, MHD_CONNECTION_INFO_HTTP_STATUS) != NULL)
-		return GUARD_TOO_LARGE; /* it has forgotten that it has an error to send */
+		return GUARD_TOO_LARGE; /* libmicrohttpd has lost the error that it had to send */
 	if (exchange->state != EXCHANGE_READING || unread_bytes(connection) == 0)
 		return GUARD_PASS;
 	bool was_blocked = exchange->blocked;
-	exchange->blocked = true; /* until take_body() has more */
+	exchange->blocked = true; /* take_body() clears it */
 	return was_blocked ? GUARD_CHUNK : GUARD_PASS;
 }
 
 /*
- * A request for which libmicrohttpd has no memory may stay where it is, and make each pass follow
- * the one before without a wait.
+ * A request for which libmicrohttpd has no memory would never end, and its readable socket would
+ * make the loop spin. Only connections that have been in their lane for SWEEP_MS are looked at.
  */
 static void refuse_blocked(struct loop *loop)
 {
@@ -322,7 +334,7 @@ static void tidy_up(struct loop *loop)
 	}
 }
 
-/* No time-outs of libmicrohttpd's are used: it has work to go on with, or waits for its epoll. */
+/* A timeout of 0 means that libmicrohttpd has work left; its other timeouts are not in use. */
 static bool has_work(const struct side *side)
 {
 	MHD_UNSIGNED_LONG_LONG ms;
@@ -344,8 +356,7 @@ static int wait_ms(const struct loop *loop)
 
 	if (most_ms > PROGRESS_IDLE_MS)
 		most_ms = PROGRESS_IDLE_MS;
-	if (most_ms < 0 || has_work(&loop->side[SIDE_ASKERS]) ||
-	    has_work(&loop->side[SIDE_WAITERS]))
+	if (most_ms < 0 || has_work(&loop->side[SIDE_SHORT]) || has_work(&loop->side[SIDE_LONG]))
 		most_ms = 0;
 	return (int)most_ms;
 }
@@ -366,7 +377,7 @@ static void loop_pass(struct loop *loop)
 	progress_mark(&loop->progress);
 }
 
-/* Nobody waits for a change any longer: they are answered with what there is. */
+/* Ends all waits for a change: those requests are answered with the current state. */
 static void end_watching(struct loop *loop)
 {
 	static const enum lane lanes[] = {LANE_WATCH, LANE_CLOSING};
@@ -414,13 +425,13 @@ static void loop_main(void *arg)
 	while (loop->connections > 0 && clock_ms() < stop_ms)
 		loop_pass(loop);
 	shut_all(loop);
-	/* What is parked stays until it is woken: see loop_fini(). */
+	/* Connections with a parked request stay until it is woken: see loop_fini(). */
 	for (unsigned i = 0; i < 10 && loop->connections > loop->parked; i++)
 		loop_pass(loop);
 	progress_remove(&loop->progress);
 }
 
-/* The raw target is what we work on: see exchange_begin(). */
+/* Does not decode: exchange_begin() has kept the raw target, and api/ decodes that. */
 static size_t leave_escaped(void *cls, struct MHD_Connection *mhd, char *text)
 {
 	(void)cls, (void)mhd;
@@ -437,8 +448,8 @@ static int loop_watch(struct loop *loop, int fd, void *what)
 static int start_side(struct loop *loop, struct side *side)
 {
 	/*
-	 * External epoll mode, without a listening socket: connections are added as we accept them.
-	 * No Date either: it is made anew for each answer.
+	 * External epoll mode, without a listening socket: intake.c accepts connections and adds
+	 * them. Without Date, which libmicrohttpd would format for each answer.
 	 */
 	unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET |
 	                 MHD_USE_SUPPRESS_DATE_NO_CLOCK | MHD_USE_ERROR_LOG;
@@ -489,7 +500,7 @@ int loop_start(struct loop *loop)
 
 void loop_fini(struct loop *loop)
 {
-	/* The thread has ended: what was parked then has been woken since. */
+	/* The registry has stopped, so every parked request is in `done` by now. */
 	loop->abandoning = true;
 	end_watching(loop);
 	resume_done(loop);
@@ -500,7 +511,7 @@ void loop_fini(struct loop *loop)
 		(void)MHD_run(loop->side[i].mhd);
 		MHD_stop_daemon(loop->side[i].mhd);
 	}
-	end_lingering(loop, INT64_MIN); /* those that began to linger in the last passes */
+	end_lingering(loop, INT64_MIN); /* connections that began to linger in the last passes */
 	CHECK(loop->connections == 0);
 	while (loop->spare != NULL) {
 		struct exchange *exchange = loop->spare;

@@ -85,7 +85,7 @@ int sockets_open(const struct config *config, const struct http_access *access,
                  struct http_listener *listeners, size_t *ret_count)
 {
 	int given = sd_listen_fds(1);
-	char text[256];
+	char text[HTTP_TEXT_SIZE];
 	size_t count;
 
 	if (given < 0) {

@@ -54,18 +54,18 @@ START_TEST(the_first_bytes_tell_who_will_wait)
 		let_it_see();
 	if (_i > 1)
 		pass_time(SETTLE_MS);
-	ck_assert_int_eq(side_of(waiter, WAITING), SIDE_WAITERS);
-	ck_assert_int_eq(side_of(asker, ASKING), SIDE_ASKERS);
-	ck_assert_int_eq(side_of(follower, LINES), SIDE_WAITERS);
+	ck_assert_int_eq(side_of(waiter, WAITING), SIDE_LONG);
+	ck_assert_int_eq(side_of(asker, ASKING), SIDE_SHORT);
+	ck_assert_int_eq(side_of(follower, LINES), SIDE_LONG);
 	get(poller, "/x?revision=5&wait_ms=1000");
 	ck_assert_int_eq(hear(poller)->status, 200);
 	get(watcher, "/x/watch");
 	ck_assert_int_eq(hear(watcher)->status, 200);
 	/* And so it stays. */
-	ck_assert_int_eq(side_of(asker, WAITING), SIDE_ASKERS);
-	ck_assert_int_eq(side_of(waiter, ASKING), SIDE_WAITERS);
-	ck_assert_int_eq(side_of(poller, ASKING), SIDE_WAITERS);
-	ck_assert_int_eq(side_of(watcher, ASKING), SIDE_WAITERS);
+	ck_assert_int_eq(side_of(asker, WAITING), SIDE_SHORT);
+	ck_assert_int_eq(side_of(waiter, ASKING), SIDE_LONG);
+	ck_assert_int_eq(side_of(poller, ASKING), SIDE_LONG);
+	ck_assert_int_eq(side_of(watcher, ASKING), SIDE_LONG);
 	close(watcher);
 	close(follower);
 	close(asker);
@@ -76,7 +76,7 @@ END_TEST
 
 static void dial_both(int fd[SIDES])
 {
-	static const char *const first[SIDES] = {[SIDE_ASKERS] = ASKING, [SIDE_WAITERS] = WAITING};
+	static const char *const first[SIDES] = {[SIDE_SHORT] = ASKING, [SIDE_LONG] = WAITING};
 
 	for (unsigned i = 0; i < SIDES; i++) {
 		fd[i] = dial();
