@@ -76,7 +76,7 @@ int connection_see_once(struct connection *connection, uint32_t events)
 
 void connection_watch_hangup(struct connection *connection)
 {
-	/* Without memory it is noticed later: when its time is over. */
+	/* Fails without memory: then the deadline of the lane ends the connection. */
 	(void)!connection_see_once(connection, EPOLLRDHUP);
 }
 

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * One client connection, from accept to close, and the deadline it is under.
+ * One client connection, from accept to close, and its deadline.
  *
- * What a connection is waited for is its lane. All that stand in one lane may stand there equally
- * long, so a lane is a queue: who entered first is due first, and entering, leaving and finding who
- * is overdue take constant time.
+ * A connection stands in the lane of what it waits for. All connections of a lane have the same
+ * time, so a lane is a queue: the first one is due first, and entering, leaving and finding an
+ * overdue connection take constant time.
  *
  *	SETTLE -> (IDLE ->) REQUEST -> (PARKED or WATCH ->) REPLY -> SETTLE -> ...
  *
- * libmicrohttpd does not tell when the first byte of a request arrives, only when its first line
- * has. So a connection without a request for SETTLE_MS is looked at. If TCP has received more bytes
- * than its requests were long, the next one has begun: REQUEST. Otherwise its socket is watched
- * (one shot) in the loop's own epoll, and the first byte moves it there. A request's time thus runs
- * from its first byte, or SETTLE_MS later.
+ * libmicrohttpd does not report the first byte of a request, only its whole first line. So the loop
+ * looks at a connection that had no request for SETTLE_MS. If TCP has received more bytes than the
+ * requests so far were long, the next request has begun: REQUEST. Otherwise the loop's own epoll
+ * watches the socket (one shot), and the first byte moves the connection to REQUEST. A request's
+ * time thus runs from its first byte, or from at most SETTLE_MS later.
  *
- * Nor does libmicrohttpd see that the peer has closed when that came along with data: it stops
- * reading after the data. So the loop's epoll watches each connection for the end too (one shot
- * again: requests that follow each other quickly cost no system call for it).
+ * libmicrohttpd does not notice either that the peer has closed if the end arrives together with
+ * data: it stops reading after the data. So the loop's epoll also watches each connection for its
+ * end (one shot again: requests in quick succession cost no system call for it).
  *
- * Owner's thread only.
+ * Loop's thread only.
  */
 #pragma once
 
@@ -39,9 +39,9 @@ enum lane {
 	LANE_WATCH,   /* its request waits for a change, until its own deadline */
 	LANE_REPLY,   /* an answer is on its way out */
 	LANE_SETTLE,  /* accepted or answered a moment ago */
-	LANE_IDLE,    /* silent; the next request's first byte is watched for */
-	LANE_CLOSING, /* shut down by us; libmicrohttpd will notice */
-	LANE_LINGER,  /* closed by libmicrohttpd; what the peer still sends is thrown away */
+	LANE_IDLE,    /* silent; epoll watches for the next request's first byte */
+	LANE_CLOSING, /* shut down by us; libmicrohttpd closes it next */
+	LANE_LINGER,  /* closed by libmicrohttpd; bytes that still arrive are thrown away */
 	LANE_COUNT
 };
 
@@ -51,22 +51,21 @@ enum lane {
 struct connection {
 	struct magic magic;
 	struct loop *loop;
-	struct side *side; /* whose libmicrohttpd has it; NULL: none yet, its first bytes have
- not come */
-	int fd;            /* libmicrohttpd's to close; ours in LANE_LINGER */
+	struct side *side; /* its libmicrohttpd; NULL: no byte has arrived yet */
+	int fd;            /* libmicrohttpd closes it; in LANE_LINGER we do */
 	enum lane lane;
-	bool watched;     /* the fd is in the loop's epoll */
-	uint32_t awaited; /* the events that are awaited there; 0: none any more */
-	int unread;       /* since the peer sends no more: what was unread when last seen */
-	struct exchange *exchange; /* the request that it is at; NULL: none has begun */
+	bool watched;              /* the fd is in the loop's epoll */
+	uint32_t awaited;          /* the events that epoll waits for there; 0: none */
+	int unread;                /* unread bytes when see_end() last looked */
+	struct exchange *exchange; /* the current request; NULL: none has begun */
 	struct exchange *watching; /* in LANE_WATCH: the request that waits */
-	bool refused;      /* its last request was: the peer may not have finished sending it */
-	uint64_t consumed; /* bytes of all its requests; no other comes after one with chunks */
-	int64_t since_ms;
+	bool refused;      /* the last request was refused: the peer may still be sending it */
+	uint64_t consumed; /* bytes of all requests so far; a chunked request is the last one */
+	int64_t since_ms;  /* when it entered the lane */
 	struct connection *previous; /* in the lane */
 	struct connection *next;
 	struct peer peer;
-	enum silence silence;                /* as last passed on to the peers */
+	enum silence silence;                /* as peers_silence() last got it */
 	char peer_text[CONNECTION_PEER_MAX]; /* "127.0.0.1:51234", "[::1]:80", "unix:uid=0" */
 };
 MAGIC(connection, 0xc0ec7a11);
@@ -78,31 +77,32 @@ struct lanes {
 	} lane[LANE_COUNT];
 };
 
-/** Has TCP received more than that? False for Unix sockets, where it cannot be known. */
+/** Has TCP received more bytes than `consumed`? False for Unix sockets, which do not count. */
 bool connection_has_begun(const struct connection *connection);
-/** From now on it may be closed in favour of a new one, or no longer: see peers.h. */
+/** Sets whether the connection may give way to a new one: see peers.h. */
 void connection_silence(struct connection *connection, enum silence silence);
 /**
- * Sees the next of these events, and no more, of a socket that libmicrohttpd may wait for too.
+ * Makes the loop's epoll report the next of @p events once; libmicrohttpd may wait for the same
+ * socket in its own epoll.
  * @return 0; the error of epoll_ctl()
  */
 int connection_see_once(struct connection *connection, uint32_t events) MUST_USE;
-/** Sees, once, when the peer hangs up. */
+/** Makes the loop's epoll report once that the peer has hung up. */
 void connection_watch_hangup(struct connection *connection);
-/** Frees @p connection, which libmicrohttpd has closed or never had. */
+/** Frees @p connection, whose fd libmicrohttpd has closed or never had. */
 void connection_end(struct connection *connection);
-/** Writes who the peer is into peer_text. */
+/** Sets peer_text. */
 void connection_describe(struct connection *connection, const struct sockaddr_storage *address);
 
 /**
- * Puts @p connection, in no lane yet, at the end of @p lane.
- * @param since_ms  from when it counts; not before the last one's there
+ * Puts @p connection, which is in no lane, at the end of @p lane.
+ * @param since_ms  when its time begins; not before that of the last one in the lane
  */
 void lanes_enter(struct lanes *lanes, struct connection *connection, enum lane lane,
                  int64_t since_ms);
 void lanes_leave(struct lanes *lanes, struct connection *connection);
 void lanes_move(struct lanes *lanes, struct connection *connection, enum lane lane,
                 int64_t since_ms);
-/** @return the one that stands longest in @p lane if it has stood there for @p most_ms; NULL */
+/** @return the first connection of @p lane if it has been there for @p most_ms; else NULL */
 struct connection *lanes_overdue(const struct lanes *lanes, enum lane lane, int64_t most_ms,
                                  int64_t now_ms);

@@ -12,7 +12,8 @@
 void direct_send(struct exchange *exchange)
 {
 	const struct api_response *response = &exchange->response;
-	/* Not known when libmicrohttpd itself refuses; nothing follows that could be misread. */
+	/* The method is unknown when libmicrohttpd itself refuses. A body after HEAD does no harm
+	 * then: nothing follows it on this connection. */
 	bool bodiless = exchange->request.method == API_HEAD;
 	char head[512];
 	int len = snprintf(head, sizeof(head),
@@ -28,7 +29,7 @@ void direct_send(struct exchange *exchange)
 	struct msghdr message = {.msg_iov = parts, .msg_iovlen = bodiless ? 1 : 2};
 	int fd = exchange->connection->fd;
 
-	/* Everything before has been sent; a client that takes none of it hears no more. */
+	/* All earlier answers have been sent. A client whose window is full gets nothing. */
 	(void)!sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 	(void)shutdown(fd, SHUT_WR);
 }

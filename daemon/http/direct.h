@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Answers that go past libmicrohttpd, onto the socket, as the last ones of their connections.
+ * Answers that are written to the socket without libmicrohttpd, each the last one of its
+ * connection.
  *
- * An error that libmicrohttpd 0.9.75 finds once a head is complete (a malformed Content-Length) is
- * sent by it with two heads in one answer. A head that all but fills its memory leaves it none for
- * the head of an answer, and it closes without one. Loop's thread only.
+ * libmicrohttpd 0.9.75 answers an error that it finds in a complete head (a malformed
+ * Content-Length) with two heads in one answer. When a head nearly fills the connection's memory,
+ * none is left for the head of an answer, and libmicrohttpd closes without one. Loop's thread only.
  */
 #pragma once
 
 struct exchange;
 
-/** Sends exchange->response and ends the sending side: what libmicrohttpd sends later is lost. */
+/** Sends exchange->response and shuts our side down: what libmicrohttpd sends later is dropped. */
 void direct_send(struct exchange *exchange);

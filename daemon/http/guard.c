@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Checks of one request's head; no state outside of struct guard, any thread.
+ *
+ * Invariant: the first fault found decides the verdict, so a later header cannot mask it. Checking
+ * only what libmicrohttpd reports is not enough: it hides what it dropped or joined, and only the
+ * places of the strings in its memory show that (guard.h).
+ */
 #include "http/guard.h"
 
 #include "base/check.h"
@@ -10,12 +17,12 @@
 #define LENGTH_MAX   (INT64_MAX / 10) /* so sums cannot overflow */
 #define LINE_END_LEN 2                /* CR LF */
 
-/* Where a byte may stand. */
+/* Where a byte is allowed, as bits. */
 enum {
 	IN_NAME = 1,  /* RFC 9110, 5.6.2: letters, digits and !#$%&'*+-.^_`|~ */
-	IN_HOST = 2,  /* visible, but for /?#@\,<>" */
-	IN_VALUE = 4, /* visible, blank, tab or obs-text */
-	IN_TARGET = 8 /* visible, but for #, and for %, which begins an escape */
+	IN_HOST = 2,  /* visible characters except /?#@\,<>" */
+	IN_VALUE = 4, /* visible characters, blank, tab and obs-text */
+	IN_TARGET = 8 /* visible characters except # and %, which begins an escape */
 };
 
 /* clang-format off */
@@ -60,8 +67,9 @@ static bool is_name(struct str name, struct str wanted)
 }
 
 /*
- * Does it hold @p letters once all but letters are dropped? "Content_Length", "Xcontent-length" and
- * "content-length2" do: some other parser in the chain may take them for the real one.
+ * Does @p name contain @p letters when all other characters are dropped? "Content_Length",
+ * "Xcontent-length" and "content-length2" do: another parser in the chain may read them as the real
+ * header.
  */
 static bool is_nearly(struct str name, struct str letters)
 {
@@ -107,9 +115,10 @@ static void take_length(struct guard *guard, struct str value)
 }
 
 /*
- * The headers that decide where the request ends, and others that must not be in doubt. Of the
- * former libmicrohttpd has already used the raw value: a blank after it has made it read a body of
- * another length. @p value is without those blanks, and all of it may stand in @p common.
+ * Checks headers that decide where the request ends, and others that must be unambiguous. For the
+ * former libmicrohttpd has already used the raw value: a blank behind it changes the length that
+ * libmicrohttpd reads, so the raw value must be exact. @p value is @p raw without those blanks;
+ * each byte of it may stand in each place of @p common.
  */
 static void take_known(struct guard *guard, struct str name, struct str raw, struct str value,
                        unsigned common)
@@ -163,7 +172,7 @@ struct str guard_header(struct guard *guard, struct str name, struct str raw)
 	guard->next = raw.data + raw.len + LINE_END_LEN;
 	if (name.len == 0 || (places_of(name) & IN_NAME) == 0)
 		guard_fault(guard, GUARD_NAME);
-	/* A name to which a continued line was joined has been moved behind all that came. */
+	/* libmicrohttpd has moved a name with a continued line behind all bytes that arrived. */
 	else if ((uintptr_t)raw.data < (uintptr_t)name.data)
 		guard_fault(guard, GUARD_FOLDED);
 	else if (!follows)

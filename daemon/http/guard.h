@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * What libmicrohttpd 0.9.75 lets through and a careful server must not: headers that two parsers
- * may frame differently, and request targets that it cuts or decodes too early. Pure functions over
- * names and values; any thread.
+ * Checks of a request's head that libmicrohttpd 0.9.75 leaves out: headers that two parsers may
+ * frame differently, and request targets that libmicrohttpd cuts or decodes too early. Pure
+ * functions over names and values; any thread.
  *
- * Libmicrohttpd takes a bare LF for the end of a line and a line that begins with a NUL or with ':'
- * for the end of the head, drops what follows a NUL in a value, and joins continued lines. It
- *leaves the head in memory as it came, with a NUL in place of each blank of the request line, of
- *the colon after each name, and of the CR and of the LF of each line. So the strings that it hands
- *over must follow each other without a gap, to the end of the head: whatever it dropped, joined or
- *took for the end of a line stands between them. One thing cannot be seen: a NUL before a bare LF
- *looks like CR LF.
+ * libmicrohttpd takes a bare LF as the end of a line, and a line that begins with a NUL or with ':'
+ * as the end of the head; it drops what follows a NUL in a value, and joins continued lines. It
+ * leaves the head in memory as it arrived, with a NUL in place of each blank of the request line,
+ * of the colon after each name, and of the CR and of the LF of each line. So the strings that it
+ * passes on must follow each other without a gap up to the end of the head: a gap holds what
+ * libmicrohttpd dropped, joined or took as the end of a line. One fault cannot be seen: a NUL
+ * before a bare LF looks like CR LF.
  *
  *	struct guard guard = {0};
  *	guard_line(&guard, method, target, version);
@@ -34,7 +34,7 @@
 	X(GUARD_TARGET,        PROBLEM_MALFORMED_TARGET,      "the request target holds a character that must be percent-encoded") \
 	X(GUARD_TARGET_FORM,   PROBLEM_MALFORMED_TARGET,      "the request target must be a path that starts with '/', or an http:// URL") \
 	X(GUARD_TARGET_ESCAPE, PROBLEM_MALFORMED_TARGET,      "the request target has a '%' without two hex digits, or an encoded NUL") \
-	X(GUARD_VERSION,       PROBLEM_UNSUPPORTED_VERSION,   "only HTTP/1.1 and HTTP/1.0 are spoken here") \
+	X(GUARD_VERSION,       PROBLEM_UNSUPPORTED_VERSION,   "only HTTP/1.1 and HTTP/1.0 are supported") \
 	X(GUARD_NAME,          PROBLEM_MALFORMED_HEADER,      "a header name is empty or holds a character outside the token set, such as a blank before the colon") \
 	X(GUARD_NAME_NEARLY,   PROBLEM_AMBIGUOUS_HEADER,      "a header name nearly matches Content-Length or Transfer-Encoding") \
 	X(GUARD_FOLDED,        PROBLEM_FOLDED_HEADER,         "a header is continued on a second line") \
@@ -67,9 +67,9 @@ struct guard_refusal {
 	const char *detail;
 };
 
-/** All zero at first. */
+/** The state of the checks of one head; all zero at first. */
 struct guard {
-	enum guard_verdict fault; /* the first one found */
+	enum guard_verdict fault; /* the first fault found */
 	const char *next;         /* where the next line of the head must begin */
 	bool version_1_0;
 	unsigned hosts;
@@ -80,23 +80,22 @@ struct guard {
 	bool chunked;
 };
 
-/** @param target  as it came, though libmicrohttpd may have changed it since: only its place counts
- */
+/** @param target  where the raw target stood; its bytes may have changed since and are not read */
 void guard_line(struct guard *guard, struct str method, struct str target, struct str version);
 /**
- * @param raw  the value with the blanks after it, which libmicrohttpd leaves there
- * @return the value without them (RFC 9112, 5)
+ * @param raw  with the blanks behind it, which libmicrohttpd keeps
+ * @return the header's value without the blanks behind it (RFC 9112, 5)
  */
 struct str guard_header(struct guard *guard, struct str name, struct str raw);
-/** @param end  of the head: what follows its empty line */
+/** @param end  the first byte after the empty line that ends the head */
 enum guard_verdict guard_end(struct guard *guard, const char *end) MUST_USE;
 
 /**
  * Checks a raw request target, the whole of it.
  * @param ret_path  its path and query, within @p target: what follows the authority of an absolute
- *                  URL; a static "/" when nothing does
+ *                  URL; a static "/" when nothing follows
  */
 enum guard_verdict guard_target(struct str target, struct str *ret_path) MUST_USE;
 
-/** What to answer. Not for GUARD_PASS. */
+/** What to answer for any verdict but GUARD_PASS. */
 const struct guard_refusal *guard_refusal(enum guard_verdict verdict);

@@ -6,7 +6,7 @@
 #include <microhttpd.h>
 #include <string.h>
 
-/* Stands before all fields of the request, and is none. */
+/* The name of the Cookie header that head_begin() adds before those of the request. */
 static const char no_cookies[] = MHD_HTTP_HEADER_COOKIE;
 
 _Static_assert(API_HEAD_MAX == 7680 && HEAD_FIELD_BYTES == 64, "GUARD_TOO_LARGE names them");
@@ -18,13 +18,13 @@ struct taking {
 };
 
 /*
- * Libmicrohttpd would allocate memory for each query parameter and each cookie. When there is none
- * left, it queues an error, forgets that it did, and then either never answers (parameters) or
- * sends two heads in one answer (cookies).
+ * libmicrohttpd would allocate memory for each query parameter and each cookie. When none is left,
+ * it queues an error, loses it, and then either never answers (parameters) or sends two heads in
+ * one answer (cookies).
  */
 void head_begin(struct exchange *exchange)
 {
-	/* Libmicrohttpd passes its own memory as const, and changes it afterwards. */
+	/* libmicrohttpd passes its own, writable memory as const. */
 	union {
 		const char *in;
 		char *out;
@@ -32,7 +32,8 @@ void head_begin(struct exchange *exchange)
 
 	if (query.in != NULL && query.out[1] != '\0')
 		query.out[1] = '\0'; /* exchange->target is the copy */
-	/* It parses the first Cookie only. Without memory for this one, the head is too large. */
+	/* libmicrohttpd parses the first Cookie only. If this one finds no memory, the head is too
+	 * large, and head_check() refuses it. */
 	(void)MHD_set_connection_value(exchange->mhd, MHD_HEADER_KIND, no_cookies, "-");
 }
 

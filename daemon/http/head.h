@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * The head of a request, from libmicrohttpd's memory of the connection, which holds it as it came
- * but for the ends of its parts: see guard.h. Loop's thread only.
+ * Reads the head of a request from libmicrohttpd's memory, which holds it as it arrived, except
+ * that the end of each part has become a NUL: see guard.h. Loop's thread only.
  */
 #pragma once
 
@@ -11,19 +11,18 @@
 
 struct exchange;
 
-/** What a field counts for in the size of a head beside its bytes: libmicrohttpd allocates that. */
+/** Counted for each header beside its bytes: libmicrohttpd allocates as much to remember it. */
 #define HEAD_FIELD_BYTES 64
 
 /**
- * Libmicrohttpd takes all that a request needs from one block of memory, which it clears after each
- * request: the head, what it keeps about it, and the head of the answer, of which a Location may
- * take 420 bytes: an id that the daemon makes has nothing to escape but the brackets of an IPv6
- * address.
+ * The block from which libmicrohttpd allocates all that one request needs: the head, one record
+ * for each header, and the head of the answer, of which a Location may take 420 bytes: an id that
+ * the daemon makes has nothing to escape but the brackets of an IPv6 address.
  */
 #define HEAD_MEMORY (API_HEAD_MAX + 1024)
 
-/** The request line has come; keeps libmicrohttpd from parsing what is not used here. */
+/** After the request line: keeps libmicrohttpd from parsing the query and cookies. */
 void head_begin(struct exchange *exchange);
-/** All of it has come: sets the request's target and fields. */
+/** After the whole head: checks it, sets the request's target and fields. */
 enum guard_verdict head_check(struct exchange *exchange, const char *method,
                               const char *version) MUST_USE;

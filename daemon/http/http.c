@@ -28,7 +28,7 @@ void http_close_listeners(struct http *http)
 		if (listener->fd < 0)
 			continue;
 		if (listener->made_path)
-			(void)unlink(listener->url + strlen("unix:")); /* somebody may have */
+			(void)unlink(listener->url + strlen("unix:")); /* it may be gone already */
 		(void)close(listener->fd);
 		listener->fd = -1;
 	}
@@ -52,7 +52,7 @@ int http_start(const struct http_options *options, struct api *api,
 	memcpy(http->listener, listeners, count * sizeof(*listeners));
 	http->listener_count = count;
 
-	/* One more than there are: so nobody closes the listeners before all has gone well. */
+	/* One more than loops, so that no loop closes the listeners before all threads run. */
 	http->accepting = options->threads + 1;
 
 	while (http->loop_count < options->threads) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * New connections: accepted within the limits, kept here until their first bytes tell who they are,
- * then passed on to the libmicrohttpd of their side. Loop's thread only.
+ * New connections: accepted within the limits, held until their first bytes show whether the
+ * request will wait, then passed on to the libmicrohttpd of that side. Loop's thread only.
  */
 #pragma once
 
@@ -12,11 +12,11 @@ struct side;
 struct connection;
 struct http_listener;
 
-/** Watches the listeners, or no longer. */
+/** Starts or stops watching the listeners. */
 void intake_watch(struct loop *loop, bool on);
-/** Takes all that have come to @p listener. */
+/** Accepts all connections that wait at @p listener. */
 void intake_accept(struct loop *loop, const struct http_listener *listener);
-/** Passes @p connection on, which may end it, or waits for its first bytes or its end. */
+/** Passes @p connection on, which may free it, or waits for its first bytes or its end. */
 void intake_sort(struct loop *loop, struct connection *connection);
-/** @return false: libmicrohttpd has no memory for it, @p connection is gone */
+/** Adds @p connection to @p side. @return false: no memory, and @p connection has been freed */
 bool intake_pass_on(struct loop *loop, struct connection *connection, struct side *side);

@@ -5,9 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Its NEWS: request smuggling (CWE-444) by header fields that must be unique, fixed in 1.0.4
- * and 1.0.5.
- */
+/* See libmicrohttpd's NEWS: request smuggling (CWE-444) by header fields that must be unique, fixed
+ * in 1.0.4 and 1.0.5. */
 bool http_library_is_lenient(const char *version)
 {
 	static const unsigned long fixed[] = {1, 0, 5};

@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * A hash table of IP addresses with their connections, and lists of the silent ones, under one lock
+ * that every http thread takes. Entering, leaving and finding who gives way take constant time.
+ *
+ * Invariant: a struct peer that is counted and silent is in the list of all and in that of its
+ * address. A connection that gives way is only shut down here: its own thread sees the end of the
+ * socket and closes it, because no other thread may touch its state.
+ */
 #include "http/peers.h"
 
 #include "base/check.h"
@@ -39,7 +47,7 @@ void peers_fini(struct peers *peers)
 	lock_fini(&peers->lock);
 }
 
-/* Every IP address as IPv6. */
+/* Writes the address as IPv6. @return false: it is no IP address */
 static bool to_key(const struct sockaddr *address, unsigned char key[16])
 {
 	static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
@@ -72,7 +80,7 @@ static struct peer_count **find_locked(struct peers *peers, const unsigned char 
 	return at;
 }
 
-/* --- lists of silent ones --------------------------------------------------------------------- */
+/* --- lists of silent connections -------------------------------------------------------------- */
 
 static void link_append(struct peer_link *list, struct peer_link *link)
 {
@@ -133,7 +141,7 @@ static void peers_leave_locked(struct peers *peers, struct peer *peer)
 	}
 }
 
-/* The one to give way: from the address of @p count, or from anywhere. */
+/* The peer to give way: from the address of @p count, or from any when that is NULL. */
 static struct peer *find_silent(struct peers *peers, struct peer_count *count)
 {
 	struct peer_link *lists = count != NULL ? count->silent : peers->silent;
@@ -155,7 +163,7 @@ static int peers_shed_locked(struct peers *peers, struct peer_count *count)
 
 	if (peer == NULL)
 		return -EAGAIN;
-	/* Its thread sees the end of it, and closes it in its own time. */
+	/* Its thread sees the end of the socket and closes it. */
 	(void)shutdown(peer->fd, SHUT_RDWR);
 	metrics_count(METRIC_CONNECTIONS_SHED, 1);
 	peers_leave_locked(peers, peer);

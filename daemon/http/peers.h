@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * All connections, whichever listener and thread took them: how many there are, in all and from
- * each IP address, and which are silent. At a limit a silent connection is shut down in favour of a
- * new one. IPv4 addresses that arrive mapped into IPv6 count as IPv4. Any thread.
+ * Counts the connections of all listeners and threads, in all and from each IP address, and knows
+ * which of them are silent. At a limit a silent connection is shut down in favour of a new one. An
+ * IPv4 address mapped into IPv6 counts as the IPv4 address. Any thread.
  */
 #pragma once
 
@@ -16,29 +16,30 @@
 
 #define PEERS_BUCKETS 1024
 
-/** In the order in which silent connections give way; of the same silence the oldest is first. */
+/** In the order in which silent connections give way; within one kind the oldest goes first. */
 enum silence {
-	SILENT_NEW,  /* nothing has come yet */
-	SILENT_IDLE, /* no request for a while */
+	SILENT_NEW,  /* has not sent a byte */
+	SILENT_IDLE, /* has sent no request for a while */
 	SILENCES,
 	NOT_SILENT = SILENCES
 };
 
-/** In a ring; the head of a list is one of its links. */
+/** A link of a ring; the head of a list is one of the links. */
 struct peer_link {
 	struct peer_link *previous;
 	struct peer_link *next;
 };
 
-/** One connection, which owns it and leaves it in one place; guarded by the lock of its peers. */
+/** What is known of one connection. The connection owns it and does not move it; guarded by
+ * peers.lock. */
 struct peer {
 	unsigned char address[16];
-	struct peer_count *count; /* NULL: Unix sockets have no address */
-	bool counted;             /* false again once it has been shut down in favour of another */
+	struct peer_count *count; /* of its address; NULL: a Unix socket, which has none */
+	bool counted;             /* false before peers_enter(), and once it has given way */
 	int fd;
 	enum silence silence;
-	struct peer_link all; /* when silent: among all of the same silence */
-	struct peer_link own; /* when silent and with an address: among those from there */
+	struct peer_link all; /* if silent: in peers.silent */
+	struct peer_link own; /* if silent and `count` is not NULL: in peer_count.silent */
 };
 
 struct peers {
@@ -50,20 +51,20 @@ struct peers {
 };
 
 void peers_init(struct peers *peers);
-/** All connections are gone by then. */
+/** Call it after every connection has left. */
 void peers_fini(struct peers *peers);
 /**
- * Counts one more connection from @p address, in place of a silent one where there are as many as
- * may be: at @p most_per_peer (0: no limit) one from the same address, at @p most any.
+ * Counts one more connection from @p address. At a limit it replaces a silent connection: at
+ * @p most_per_peer (0: no limit) one from the same address, at @p most one from any address.
  * @param fd  stays open until peers_leave(), or while @p ret_peer is not silent
- * @return 0; -EAGAIN: no silent one could give way; -ENOMEM. Then nothing was counted.
+ * @return 0; -EAGAIN: no silent connection could give way; -ENOMEM. On failure nothing is counted.
  */
 int peers_enter(struct peers *peers, const struct sockaddr *address, int fd, unsigned most,
                 unsigned most_per_peer, struct peer *ret_peer) MUST_USE;
-/** Makes @p peer the latest with @p silence. */
+/** Moves @p peer to the end of the list of @p silence. */
 void peers_silence(struct peers *peers, struct peer *peer, enum silence silence);
-/** Takes one that was never counted, too, if it is all zero. */
+/** Also takes a @p peer that is all zero, which has never been counted. */
 void peers_leave(struct peers *peers, struct peer *peer);
-/** Where the bytes are counted that the address has not read of its answers, as long as it is
- * counted itself; NULL when it is not. */
+/** The counter of the answer bytes that the address has not read, valid while @p peer is counted;
+ * NULL when its address is not counted. */
 _Atomic(uint64_t) *peer_unsent(const struct peer *peer);

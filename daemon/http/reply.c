@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Owns the prepared answers of one http thread; runs on that thread.
+ *
+ * Invariant: a prepared answer is used only for the same body address, length, revision and headers
+ * that it was made from. The simpler way, an MHD_Response for each request, allocates memory for
+ * it and for each of its headers.
+ */
 #include "http/reply.h"
 
 #include "api/api.h"
@@ -8,9 +15,9 @@
 #include <microhttpd.h>
 #include <string.h>
 
-/* For HTTP/1.0, which knows no chunks; those lie in libmicrohttpd's memory of the connection. */
+/* Buffer of a stream of unknown length to HTTP/1.0; a chunked one uses the connection's memory. */
 #define STREAM_BLOCK 4096
-/* Of a stream whose length is known, which is sent without chunks. */
+/* Buffer of a stream whose length is known, which is sent without chunks. */
 #define SLICE_BLOCK 65536
 
 static bool header_add(struct MHD_Response *mhd, const char *name, const char *value)
@@ -43,7 +50,7 @@ static bool headers_add(struct MHD_Response *mhd, const struct api_response *res
 	return added;
 }
 
-/* The body: borrowed, of the blob or of the exchange, which both outlive the sending, or static. */
+/* The body, borrowed: in the blob or the exchange, which both outlive the sending, or static. */
 static struct str body_of(const struct api_response *response)
 {
 	if (response->content_type == NULL)
@@ -77,8 +84,8 @@ static struct MHD_Response *response_make_stream(struct exchange *exchange,
 		read, exchange, NULL);
 
 	/*
-	 * libmicrohttpd sends the last chunk even to HEAD. Without chunks it leaves an unknown
-	 * length out, and closes the connection.
+	 * libmicrohttpd sends the last chunk even after HEAD, where no body may follow. So answer
+	 * HEAD without chunks: then libmicrohttpd omits the unknown length and closes.
 	 */
 	bool chunks = length > 0 || exchange->request.method != API_HEAD;
 	if (mhd != NULL &&
@@ -104,7 +111,7 @@ static bool prepared_says(const struct prepared *prepared, const struct api_resp
 static void prepared_clear(struct prepared *prepared)
 {
 	if (prepared->mhd != NULL)
-		MHD_destroy_response(prepared->mhd); /* those who send it have references */
+		MHD_destroy_response(prepared->mhd); /* connections that send it hold references */
 	*prepared = (struct prepared){0};
 }
 
@@ -142,7 +149,7 @@ int reply_queue(struct exchange *exchange, MHD_ContentReaderCallback read)
 	const struct api_response *response = &exchange->response;
 	struct replies *replies = &exchange->loop->replies;
 	struct str body = body_of(response);
-	/* Of what goes on for ever HEAD gets no more than that it is there. */
+	/* HEAD of a stream without end gets the headers only. */
 	bool streams = response->stream != NULL &&
 	               (exchange->request.method != API_HEAD || response->stream->is_whole);
 	bool once = streams || response->location != NULL || response->has_headers ||

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * From a struct api_response to bytes on the wire, with as little work as can be: the same answer
- * twice needs one struct MHD_Response, prepared once. What was prepared is remembered by where its
- * body stands and how long it is. Bodies of requests that follow each other stand in the same
- * buffer, and seldom have more than a few lengths. Loop's thread only.
+ * Turns a struct api_response into a struct MHD_Response and queues it. Answers that repeat share
+ * one prepared MHD_Response, found by address and length of the body: the bodies of successive
+ * requests stand in the same buffer and have few different lengths. Loop's thread only.
  */
 #pragma once
 
@@ -22,8 +21,8 @@ struct MHD_Response;
 #define REPLIES_BODY_MAX 32768 /* bytes; larger bodies cost more to send than to prepare */
 
 /**
- * One prepared answer and what it says. It keeps no reference to its body: it is sent only for an
- * exchange that has one at this very place, with whatever is in it by then.
+ * One prepared answer and what it was made from. It holds no reference to the body: it is used
+ * only for an exchange whose body is at this address now, and sends what is there then.
  */
 struct prepared {
 	struct MHD_Response *mhd; /* NULL: empty */
@@ -38,7 +37,7 @@ struct prepared {
 
 struct replies {
 	struct prepared slot[REPLIES_SLOTS];
-	uint64_t revision; /* the latest seen */
+	uint64_t revision; /* the latest that an answer has had */
 };
 
 /**
@@ -48,6 +47,6 @@ struct replies {
  * @return 0 or -ENOMEM
  */
 int reply_queue(struct exchange *exchange, MHD_ContentReaderCallback read) MUST_USE;
-/** Drops what was prepared before the latest revision: no answer says that any more. */
+/** Frees what was prepared for revisions before the latest: no answer will match it again. */
 void replies_sweep(struct replies *replies);
 void replies_clear(struct replies *replies);
