@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The life of one request in api/: find the route, call its handler, complete the answer. Runs on
+ * the http thread of the request; limits and `stopping` are atomic, and any thread sets them.
+ *
+ * Invariant: what is common to all answers (revision, Cache-Control, newline and indentation of
+ * JSON, counting of unsent bytes) happens in request_end(), which api_handle() and api_finish()
+ * both end with: a handler cannot forget it.
+ */
 #include "api/api.h"
 
 #include "api/call.h"
@@ -62,8 +70,8 @@ bool api_is_stopping(const struct api *api)
 	return atomic_load_explicit(&api->stopping, memory_order_relaxed);
 }
 
-/** A request is routed before its body is read, and to be handled: what refers to nothing but the
- * target is found once. */
+/** Called before the body is read and again to handle the request. The match is kept unless it
+ * refers to the scratch, which is on the stack. */
 static int find_route(const struct api *api, struct api_request *request, struct scratch *scratch,
                       struct route_match *ret_match)
 {
@@ -93,14 +101,14 @@ uint64_t api_body_max(const struct api *api, struct api_request *request)
 
 	CHECK_MAGIC(api, api);
 	scratch.used = 0;
-	/* What will be refused anyway deserves its own answer, not "body too large". */
+	/* No route: api_handle() will refuse it with a better reason than "body too large". */
 	if (find_route(api, request, &scratch, &match) < 0 ||
 	    !route_allows(match.route, request->method))
 		return API_BODY_MAX;
 	return match.route->on[method_of(request)].body_max;
 }
 
-/** How much of a target to show: the path, as far as it goes. */
+/** How many bytes of a target to show: the path, at most 200. */
 static int shown_path(struct str target)
 {
 	size_t len = 0;
@@ -154,8 +162,8 @@ static void request_begin(struct call *call, struct api *api, struct api_request
 	call->scratch.used = 0;
 }
 
-/** No cache keeps the answer to a change unless it is allowed to; a read it may keep if nothing is
- * said. */
+/** Sets Cache-Control of answers to GET, which a cache may store when it is missing; caches store
+ * answers to other methods only if a header allows it. */
 static void set_cache(struct call *call)
 {
 	struct api_response *response = call->response;
@@ -164,7 +172,7 @@ static void set_cache(struct call *call)
 		response->cache = response->etag[0] != '\0' ? CACHE_ASK : CACHE_NEVER;
 }
 
-/** Every answer tells a revision, and none is cut short. */
+/** Completes an answer: a body that failed becomes a problem, and every answer has a revision. */
 static enum api_result request_end(struct call *call, enum api_result result)
 {
 	struct api_response *response = call->response;
@@ -205,7 +213,7 @@ enum api_result api_finish(struct api *api, struct api_request *request,
 	api_response_renew(response);
 	request_begin(&call, api, request, response);
 	CHECK_MAGIC(parked, parked);
-	if (route(&call) == NULL) /* found before, so it is found again */
+	if (route(&call) == NULL) /* it has been found before, so it is found again */
 		CHECK(!"a parked request has a route");
 	request->park = NULL;
 	return request_end(&call, parked->finish(&call, parked));

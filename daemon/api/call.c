@@ -108,7 +108,7 @@ bool call_body_is_json(struct call *call)
 
 enum api_result call_answer(struct call *call, unsigned status, const char *content_type)
 {
-	/* What is JSON ends in a newline, for those who read it at a terminal. */
+	/* JSON ends in a newline, for readers at a terminal. */
 	if (call->response->blob == NULL && call->response->lent.data == NULL &&
 	    call->response->stream == NULL && content_type != NULL &&
 	    strcmp(content_type, TYPE_JSON) == 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * What every handler works with: one request while it is handled. Helpers that can refuse return
- * false once they have made the response a problem:
+ * One request while its handler runs, and helpers for handlers. A helper that refuses makes the
+ * response a problem and returns false:
  *
  *	if (!call_query(call, rules, ARRAY_LEN(rules)))
  *		return API_DONE;
@@ -17,7 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/** One request while a thread is in it; on that thread's stack. */
+/** On the stack of api_handle() or api_finish(). */
 struct call {
 	struct api *api;
 	struct api_request *request;
@@ -27,7 +27,7 @@ struct call {
 	struct scratch scratch;
 };
 
-/** The first rule of each table: what api.c does for every answer in JSON. */
+/** The first rule of each table: api.c indents any answer in JSON. */
 #define QUERY_PRETTY        \
 	{                   \
 		"pretty", 0 \
@@ -35,14 +35,14 @@ struct call {
 enum { PARAM_PRETTY };
 
 bool call_query(struct call *call, const struct query_rule *rules, size_t count) MUST_USE;
-/** For requests that take nothing but ?pretty. */
+/** Parses the query of a request that takes ?pretty only. */
 bool call_no_query(struct call *call) MUST_USE;
-/** A number from the query, or @p *ret as it was when it is absent. */
+/** Reads a number from the query; leaves @p *ret alone when it is absent. */
 bool call_number(struct call *call, const struct query_rule *rules, unsigned rule, uint64_t least,
                  uint64_t most, uint64_t *ret) MUST_USE;
 /** The decoded value of @p item. */
 bool call_text(struct call *call, const struct query_item *item, struct str *ret) MUST_USE;
-/** ?format= when @p format is a rule that was given, else what Accept prefers. */
+/** Reads @p format, the item of ?format=; without one (NULL) looks at Accept. */
 bool call_wants_text(struct call *call, const struct query_item *format, bool *ret) MUST_USE;
 /** Does Accept name @p type, and prefer it to JSON? */
 bool call_accepts(const struct call *call, struct str type) MUST_USE;
@@ -53,27 +53,25 @@ static inline bool call_is_pretty(const struct call *call)
 }
 /** Is the body's type JSON? */
 bool call_body_is_json(struct call *call) MUST_USE;
-/** Answers with what is in the body. An ETag that the client has makes it 304. */
+/** Answers with the bytes in response->body, blob or lent. Returns API_DONE. */
 enum api_result call_answer(struct call *call, unsigned status, const char *content_type);
 /**
- * Counts what the answer holds until it has been sent, in place of what it counted for before.
- * @param held    bytes of memory that are this answer's own
- * @param unsent  bytes that its client must read
- * @return false: its peer has not read enough of its other answers, or all that are unsent hold too
- *         much (refused); what was counted before stays
+ * Counts the answer until it has been sent; replaces an earlier count.
+ * @param held    bytes of memory that only this answer uses
+ * @param unsent  bytes that the client must read
+ * @return false: a bound of unsent answers is exceeded (refused); the earlier count stays
  */
 bool call_hold(struct call *call, uint64_t held, uint64_t unsent) MUST_USE;
-/** The same for what stands in the response: when it is too much, a read becomes a problem. */
+/** The same for the bytes of the response. Beyond a bound the answer to a GET becomes a problem. */
 void call_hold_response(struct call *call);
-/** The same for an answer that is under way, which cannot become a problem. */
+/** The same for an answer that has been begun and cannot become a problem any more. */
 bool api_hold(struct api *api, struct api_request *request, uint64_t held,
               uint64_t unsent) MUST_USE;
-/** Nothing of it is on its way: what it counted for is free again. */
+/** Stops counting @p request. */
 void api_unhold(struct api *api, struct api_request *request);
-/** Bytes of memory that unsent answers hold, with the versions that only they keep. Any thread. */
+/** Bytes of memory of unsent answers, including old versions that only they keep. Any thread. */
 uint64_t api_held_bytes(const struct api *api);
-/** Sets the ETag. @return does the client have it? Then the answer is 304 and nothing is rendered
- */
+/** Sets the ETag. @return does If-None-Match have it? Then the response is a 304, complete */
 bool call_etag(struct call *call, uint64_t revision, bool text) MUST_USE;
 
 #define TYPE_JSON  "application/json"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** The core's own state. For files of this folder only. */
+/** The state of the core. For files of this folder only. */
 #pragma once
 
 #include "api/api.h"
@@ -11,9 +11,9 @@ struct api {
 	struct magic magic;
 
 	/* set in api_open(), never changed */
-	struct api_options options; /* but for its limits */
+	struct api_options options; /* options.limits is not used after api_open() */
 
-	/* atomic, relaxed: what a reload may change, and the end */
+	/* atomic, relaxed: set by a reload and by the stop */
 	_Atomic(int64_t) max_watchers;
 	_Atomic(int64_t) max_unsent_bytes;
 	_Atomic(int64_t) max_unsent_bytes_per_peer;
@@ -21,7 +21,7 @@ struct api {
 	_Atomic(int64_t) connections_per_peer;
 	atomic_bool stopping;
 
-	_Atomic(uint64_t) held; /* bytes of memory of all answers that are not yet sent */
-	atomic_uint waiting;    /* long polls and streams, as max_watchers counts them */
+	_Atomic(uint64_t) held; /* memory of all answers that are not yet sent */
+	atomic_uint waiting;    /* long polls and streams; limited by max_watchers */
 };
 MAGIC(api, 0xa9150);

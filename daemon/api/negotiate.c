@@ -43,7 +43,7 @@ static int quality(struct str parameters)
 	return 1000;
 }
 
-/** Does it want this rather than JSON, by name and at least as much? */
+/** Does Accept name @p wanted, with a quality above that of JSON (or at least that of any type)? */
 static bool prefers(struct str accept, struct str wanted)
 {
 	int text = -1;
@@ -109,7 +109,7 @@ bool call_etag(struct call *call, uint64_t revision, bool text)
 {
 	struct api_response *response = call->response;
 
-	/* Each form of the same result is a representation of its own. */
+	/* Text and JSON of one result are two representations, so their tags differ. */
 	struct str end = text ? STR("-text\"") : STR("\"");
 	size_t len = 0;
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/** @return is @p text in the scratch? */
+/** Is @p text in the scratch? */
 static bool is_decoded(const struct call *call, struct str text)
 {
 	return (uintptr_t)text.data - (uintptr_t)call->scratch.data < call->scratch.used;
@@ -32,7 +32,7 @@ bool parked_init(struct parked *parked, struct call *call, const struct parked_k
 	parked->request = request;
 	parked->finish = finish;
 	if (call->scratch.used > 0) {
-		CHECK(request->kept == NULL); /* a request is decoded once */
+		CHECK(request->kept == NULL); /* a resumed request decodes nothing */
 		request->kept = malloc(call->scratch.used);
 		if (request->kept == NULL) {
 			problem_errno(call->response, -ENOMEM);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Requests that wait: for a thread that does what they ask for, or for a change of what they read.
- * Each kind has a struct of its own, which holds what was asked for, parsed, and embeds struct
- * parked; when the request goes on, nothing of it is parsed again.
+ * Requests that wait: for another thread's work, or for a change of what they read. Each kind of
+ * parked request has a struct of its own, which holds the parsed request and embeds struct parked;
+ * a resumed request is never parsed again.
  *
  *	struct mine *mine = calloc(1, sizeof(*mine));
  *	if (!parked_init(&mine->parked, call, &mine_kind, mine_finish))
@@ -26,13 +26,13 @@ struct parked;
 
 /** What a kind of parked requests does. */
 struct parked_kind {
-	/** Frees all of it. Not while it may still be woken. */
+	/** Frees the struct that embeds it. Never while wake() may still be called. */
 	void (*free)(struct parked *parked);
-	/** It need not wait any longer. NULL: it never parks with a park_until_ms. @return as
+	/** Ends the wait. NULL: this kind never parks with a park_until_ms. @return as
 	 * api_expire() */
 	bool (*cancel)(struct parked *parked);
-	/** Its answer has been sent, or will not be, or was none; then it is freed. NULL: it is
-	 * never given to call_sending(). */
+	/** Called before it is freed. NULL: this kind never calls call_sending().
+	 * @param sent  false: the answer was not sent, or became a refusal */
 	void (*sent)(struct parked *parked, bool sent);
 };
 
@@ -40,35 +40,36 @@ struct parked {
 	struct magic magic;
 	const struct parked_kind *kind;
 	struct api_request *request;
-	/** Makes the response, or parks again. Owns the parked: frees it, suspends the call with
-	 * it, or gives it to call_sending(). */
+	/** Makes the response, or parks again. Owns @p parked: frees it, or passes it to
+	 * call_suspend() or call_sending(). */
 	enum api_result (*finish)(struct call *call, struct parked *parked);
 	bool expired;    /* cancelled: its time is over, or its client has gone */
-	bool is_refused; /* its answer became a refusal, which shows nothing of what it read */
+	bool is_refused; /* the answer became a refusal, so the client did not see the result */
 };
 MAGIC(parked, 0x9a4ced);
 
 /**
- * Begins to park @p call. What was decoded of the request moves to memory that stays until the
- * answer has been sent, the path's parameters with it; other strings follow by call_kept().
- * @return false when out of memory (refused): @p parked is still the caller's
+ * Prepares @p parked. Copies the decoded parts of the request to memory that stays until the answer
+ * has been sent, and moves the path's parameters there; the caller moves other strings by
+ * call_kept().
+ * @return false when out of memory (refused): the caller still owns @p parked
  */
 bool parked_init(struct parked *parked, struct call *call, const struct parked_kind *kind,
                  enum api_result (*finish)(struct call *, struct parked *)) MUST_USE;
 void parked_free(struct parked *parked);
-/** Where @p text, which is a part of the request, is once parked_init() has been called. */
+/** The place of @p text, a part of the request, after parked_init(). */
 struct str call_kept(const struct call *call, struct str text);
 /**
- * Parks as @p parked, which something will wake that was asked for with the result @p error: when
- * that is not 0 nothing will, so it is freed and the response is the problem that stands for it.
+ * Parks the request as @p parked. @param error  result of asking the thread that will wake it: if
+ * not 0 nothing will, so @p parked is freed and the response becomes the problem for @p error.
  */
 enum api_result call_suspend(struct call *call, struct parked *parked, int error) MUST_USE;
-/** The response is made: @p parked is freed once it has been sent. */
+/** The response is made: keeps @p parked until it has been sent, then calls sent() and frees it. */
 void call_sending(struct call *call, struct parked *parked);
-/** For api.c: the response is what will be sent. */
+/** For api.c: the response is final. */
 void call_answered(struct call *call);
 
-/** Counts one more that waits for a change: waiting_leave() ends it. @return false when they are
- * too many (refused) */
+/** Counts one more request that waits for a change, until waiting_leave(). @return false when there
+ * are too many (refused) */
 bool call_waiting_enter(struct call *call) MUST_USE;
 void waiting_leave(struct api *api);

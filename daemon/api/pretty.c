@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Indents JSON and aligns tables; no state, any thread.
+ *
+ * Invariant: nothing that a client has registered reaches a terminal as a control character. The
+ * JSON is indented as text in one pass: parsing it into a tree would take many times its memory.
+ */
 #include "api/pretty.h"
 
 #include "base/terminal.h"
@@ -12,15 +18,11 @@ bool pretty_is_wanted(struct str raw_query)
 		{"pretty", 6}, {"pretty=", 7}, {"pretty=1", 8}, {"pretty=true", 11}};
 
 	while (raw_query.len > 0) {
-		const char *end = memchr(raw_query.data, '&', raw_query.len);
-		struct str item = raw_query;
+		struct str item = str_cut(&raw_query, '&');
 
-		item.len = end != NULL ? (size_t)(end - raw_query.data) : raw_query.len;
 		for (size_t i = 0; i < ARRAY_LEN(yes); i++)
 			if (str_equal(item, yes[i]))
 				return true;
-		raw_query.data += item.len + (end != NULL);
-		raw_query.len -= item.len + (end != NULL);
 	}
 	return false;
 }
@@ -32,8 +34,7 @@ static void new_line(struct buf *out, unsigned depth)
 		buf_put(out, "  ");
 }
 
-/** Appends what may reach a terminal of @p text as it is. @return its length; the next is none of
- * that */
+/** Appends the leading characters of @p text that are safe for a terminal. @return their length */
 static size_t put_safe(struct buf *out, struct str text)
 {
 	size_t len = 0;
@@ -54,7 +55,7 @@ static size_t put_safe(struct buf *out, struct str text)
 	return len;
 }
 
-/** Appends a string that begins at @p i. @return the index after it */
+/** Appends the string that begins at @p i. @return the index behind it */
 static size_t put_string(struct buf *out, struct str json, size_t i)
 {
 	size_t end = i + 1;
@@ -83,7 +84,7 @@ static bool closes(char c)
 	return c == '}' || c == ']';
 }
 
-/** Appends a mark of structure, or a character of a number or word. @return the new depth */
+/** Appends one character outside of strings, with its line breaks. @return the new depth */
 static unsigned put_mark(struct buf *out, char c, unsigned depth)
 {
 	if (closes(c))
@@ -104,7 +105,7 @@ void pretty_more(struct pretty *pretty, struct buf *out, struct str json)
 		if (json.data[i] == '"') {
 			i = put_string(out, json, i);
 		} else if (opens(json.data[i]) && i + 1 < json.len && closes(json.data[i + 1])) {
-			buf_add(out, json.data + i, 2); /* empty ones stay on their line */
+			buf_add(out, json.data + i, 2); /* {} and [] stay on their line */
 			i += 2;
 		} else {
 			pretty->depth = put_mark(out, json.data[i++], pretty->depth);
@@ -165,7 +166,7 @@ void table_put_number(struct buf *rows, uint64_t number, bool last)
 	buf_put_char(rows, last ? '\n' : '\t');
 }
 
-/** Where the cell that begins at @p at ends. @param ret_width  its characters of UTF-8 */
+/** The end of the cell that begins at @p at. @param ret_width  its UTF-8 characters */
 static const char *cell_end(const char *at, const char *end, size_t *ret_width)
 {
 	size_t width = 0;

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Makes refusals. Runs on the http thread of the request.
+ *
+ * Invariant: every refusal goes through problem_make(), which first drops what the handler has put
+ * into the response, so no part of a half-made answer is sent. Details contain bytes from clients,
+ * which a plain "%s" would pass on as invalid UTF-8: presentable() repairs them.
+ */
 #include "api/problem.h"
 
 #include "api/api.h"
@@ -28,7 +35,7 @@ void field_errors_fini(struct field_errors *errors)
 	buf_fini(&errors->list);
 }
 
-/** Makes what was cut, or came from a peer, safe to show: UTF-8 as far as it goes. */
+/** Makes @p text valid UTF-8: cuts a torn last character, replaces bytes that are none by '?'. */
 static struct str presentable(char *text, size_t size, int length)
 {
 	size_t len = length < 0 ? 0 : (size_t)length;
@@ -46,7 +53,7 @@ static struct str presentable(char *text, size_t size, int length)
 	return (struct str){text, len};
 }
 
-/** A field's name as a JSON pointer (RFC 6901), quoted for JSON. */
+/** Appends a field's name as a JSON pointer (RFC 6901) in a JSON string. */
 static void put_pointer(struct buf *out, struct str field)
 {
 	char text[128];
@@ -86,13 +93,13 @@ void field_error(struct field_errors *errors, struct str field, const char *form
 	buf_put(&errors->list, ",\"detail\":");
 	buf_put_json(&errors->list, presentable(text, sizeof(text), len));
 	buf_put_char(&errors->list, '}');
-	if (buf_error(&errors->list) == -EMSGSIZE) { /* it is only counted; the ones before stay */
+	if (buf_error(&errors->list) == -EMSGSIZE) { /* keep the errors before, only count this */
 		buf_reset(&errors->list);
 		errors->list.len = before;
 	}
 }
 
-/** Empties the response of all that an answer has, but for what every answer tells. */
+/** Empties the response; keeps the revision and the way to render a refusal. */
 static void drop_answer(struct api_response *response)
 {
 	blob_unref(response->blob);
@@ -142,7 +149,7 @@ static void PRINTF_LIKE(4, 0) problem_make(struct api_response *response, enum p
 	else
 		problem_render(response, &refusal);
 	if (buf_error(&response->body) < 0)
-		response->content_type = NULL; /* out of memory: the status alone must do */
+		response->content_type = NULL; /* out of memory: send the status without a body */
 	if (response->status == 503 || response->status == 429)
 		response_header(response, HEADER_RETRY_AFTER, "1");
 }
@@ -231,7 +238,7 @@ void problem_errno(struct api_response *response, int error)
 	         "another process has locked the database: nothing was changed, try again"},
 		{ESHUTDOWN, PROBLEM_SHUTTING_DOWN, "the daemon is stopping"},
 		{ENOMEM, PROBLEM_OUT_OF_MEMORY, "the daemon has no memory for this request"},
-		/* EIO, and whatever else a disk may answer */
+		/* EIO and all other errors of a disk */
 		{0, PROBLEM_STORAGE_FAILED,
 	         "the journal cannot be read or written: the log of the daemon says why"},
 	};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** Every refusal there is: /problems/{slug} explains it, the OpenAPI lists it. */
+/** The list of all refusals: /problems/{slug} explains each, the OpenAPI lists the slugs. */
 #pragma once
 
 #include "base/str.h"
@@ -113,10 +113,10 @@ struct problem_code {
 	unsigned status;
 	const char *title;
 	const char *advice;
-	struct str page; /* all of it, for people */
+	struct str page; /* the text of /problems/{slug} */
 };
 
 /** By enum problem. */
 extern const struct problem_code problem_codes[PROBLEM_COUNT];
-/** @return the entry of @p slug, NULL when there is none */
+/** @return the problem with @p slug, NULL when there is none */
 const struct problem_code *problem_find(struct str slug);

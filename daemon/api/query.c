@@ -79,7 +79,7 @@ int query_parse(struct str raw, const struct query_rule *rules, size_t rule_coun
 		struct query_item item = {.raw = value};
 
 		if (name.len == 0 && value.len == 0)
-			continue; /* "?a=1&&b=2" and "?a=1&" say nothing more */
+			continue; /* as in "?a=1&&b=2" and "?a=1&" */
 		struct str decoded = {NULL, 0};
 		int r = scratch_decode(scratch, name, true, &decoded);
 		if (r < 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * The query of a request, strictly: what a route does not know is refused by name, and so is what
- * is given twice but not a list. In a query '+' is a space. Never allocates. Any thread.
+ * Parses the query of a request strictly: a parameter that the route does not know is an error that
+ * names it, and so is a repeated one that is no list. In a query '+' is a space. Never allocates.
+ * Any thread.
  */
 #pragma once
 
@@ -34,7 +35,7 @@ struct query {
 	struct query_item item[QUERY_ITEMS_MAX];
 };
 
-/** Which parameter is wrong, for a human. */
+/** Which parameter is wrong, and why, as words of a sentence. */
 struct query_error {
 	const char *what; /* static */
 	struct str name;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** A request as http/ hands it over. Nothing here knows libmicrohttpd. */
+/** A request as http/ passes it to api/, independent of libmicrohttpd. */
 #pragma once
 
 #include "base/str.h"
@@ -18,54 +18,53 @@ struct route;
 struct route_table;
 #define ROUTE_PARAMS_MAX 2
 
-/** Where a target leads; see router.h. */
+/** The route of a target; see router.h. */
 struct route_match {
 	const struct route_table *table;
 	const struct route *route;
-	struct str
-		param[ROUTE_PARAMS_MAX]; /* decoded: in the target, the scratch, or what was kept */
-	struct str query;                /* raw, without the '?' */
+	struct str param[ROUTE_PARAMS_MAX]; /* decoded; in the target, the scratch or `kept` */
+	struct str query;                   /* raw, without the '?' */
 };
 
 /** A header of a request. */
 struct api_field {
-	struct str name; /* as it was sent: case does not count */
+	struct str name; /* as it was sent, in any case */
 	struct str value;
 };
 #define API_FIELDS_MAX 120 /* API_HEAD_MAX allows no more; http/ enforces it */
 
-/** All zero but for what http/ fills in. All strings are borrowed until the answer has been sent.
- */
+/** All zero at first; then http/ fills in its members. All strings are borrowed until the answer
+ * has been sent. */
 struct api_request {
 	enum api_method method;
 	struct str target; /* raw request target, undecoded: "/v1/services/a%2Fb?x=y" */
 	struct str body;
 	const struct api_field *fields; /* in the order of the request */
 	size_t field_count;
-	struct str peer; /* "127.0.0.1:51234", "unix:pid=17,uid=0" */
-	/** Given by http/: brings a parked request back to its http thread. Any thread; once; must
+	struct str peer; /* "127.0.0.1:51234", "[::1]:80", "unix:uid=0" */
+	/** Set by http/: brings a parked request back to its http thread. Any thread; once; must
 	 * not block. */
 	void (*wake)(struct api_request *request);
-	/** api/'s: where the target leads. Its route is NULL while that is not known, or is to be
-	 * found again since parameters had to be decoded. */
+	/** Set by api/: the route. match.route is NULL before it has been found, and when it must
+	 * be found again because parameters had to be decoded. */
 	struct route_match match;
-	bool is_pretty; /* api/'s: ?pretty is given */
-	void *park;     /* api/'s while parked; freed by api_finish() or api_abandon() */
-	/** api/'s: what was decoded of the target of a request that was parked, until
-	 * api_release(). */
+	bool is_pretty; /* set by api/: ?pretty is given */
+	void *park;     /* set by api/ while parked; freed by api_finish() or api_abandon() */
+	/** Set by api/: a copy of what was decoded of the target, for a request that parks; freed
+	 * by api_release(). */
 	char *kept;
-	/** Given by http/: bytes of answers that the request's peer has not read, of all its
-	 * connections; NULL when its peers cannot be told apart. */
+	/** Set by http/: the counter of answer bytes that the peer has not read on all its
+	 * connections; NULL when the peers cannot be distinguished. */
 	_Atomic(uint64_t) *peer_unsent;
-	/** api/'s: what the answer counts for until api_release(). */
+	/* Set by api/: what the answer is counted as until api_release(). */
 	uint64_t held;   /* bytes of memory, against max_unsent_bytes */
 	uint64_t unsent; /* bytes of the answer, against max_unsent_bytes_per_peer */
-	/** api/'s: not NULL when http/ is to call api_sent() once the answer has been sent. */
+	/** Set by api/: not NULL when http/ must call api_sent() after the answer. */
 	void *sending;
-	/** Set with API_PARKED: clock_ms() at which http/ calls api_expire(); 0: it waits until
-	 * woken. */
+	/** Set with API_PARKED: clock_ms() at which http/ calls api_expire(); 0: never, the request
+	 * waits until woken. */
 	int64_t park_until_ms;
 };
 
-/** The first header of @p name; its data is NULL when there is none. */
+/** The value of the first header called @p name; data is NULL when there is none. */
 struct str api_header(const struct api_request *request, struct str name);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** An answer as http/ sends it: bytes, wherever they stand, or a stream. */
+/** An answer as http/ sends it: bytes in one of three places, or a stream. */
 #pragma once
 
 #include "base/attr.h"
@@ -12,31 +12,30 @@
 #include <stdint.h>
 
 /**
- * An answer that goes on: http/ reads it piece by piece, as its client takes it. Made and closed on
- * the http thread, and used there only.
+ * An answer in pieces: http/ reads the next piece when the client has taken the one before. Made,
+ * used and closed on the http thread.
  */
 #define API_STREAM_END    (-1)
 #define API_STREAM_BROKEN (-2)
 struct api_stream {
 	/**
-	 * Copies what comes next.
-	 * @return bytes; 0: nothing now: request->wake() will be called once, as after API_PARKED,
-	 * then read again; or, with a park_until_ms, http/ calls expire() at that time;
-	 * API_STREAM_END; API_STREAM_BROKEN: it cannot go on, so the connection is to be closed
+	 * Copies the next bytes.
+	 * @return their count; 0: nothing now: request->wake() will be called once, as after
+	 * API_PARKED, then read again; with a park_until_ms http/ calls expire() at that time;
+	 * API_STREAM_END; API_STREAM_BROKEN: the stream failed, so close the connection
 	 */
 	long (*read)(struct api_stream *stream, char *to, size_t most);
-	/** As api_expire(): after true, read again. Only after a read() that gave 0. */
+	/** As api_expire(): after true, read again. Only after a read() that returned 0. */
 	bool (*expire)(struct api_stream *stream);
-	/** Frees it. Not between a read() that gave 0 and its wake(). */
+	/** Frees it. Not between a read() that returned 0 and its wake(). */
 	void (*close)(struct api_stream *stream);
-	bool ending; /* set by http/: it should end with what it has begun to send */
-	/** It never waits: its client has the time of one answer for all of it. */
+	bool ending; /* set by http/: end after the event that has been begun */
+	/** It never waits: the deadline of one answer holds for the whole stream. */
 	bool is_whole;
-	uint64_t length; /* of all that read() gives; 0: not known before its end */
+	uint64_t length; /* of the whole stream; 0: unknown */
 };
 
-/* Each header has a place of its own, so that setting one again replaces it, and none lacks room.
- */
+/* Each header has its own place: setting it again replaces it, and there is always room. */
 enum api_header_place {
 	HEADER_ALLOW,
 	HEADER_RETRY_AFTER,
@@ -45,29 +44,29 @@ enum api_header_place {
 	HEADER_COUNT
 };
 struct api_header {
-	const char *name; /* static; NULL: the answer does not have it */
+	const char *name; /* static; NULL: not set */
 	char value[104];
 };
 
 #define CACHE_NEVER "no-store"
-#define CACHE_ASK   "no-cache" /* may be kept, and is asked for again by its ETag each time */
+#define CACHE_ASK   "no-cache" /* a cache may store it, and must revalidate by ETag each time */
 
 struct refusal;
 struct api_response {
 	unsigned status;
 	const char *content_type; /* static; NULL: no body */
-	struct blob *blob; /* one reference is the response's; NULL: the bytes are elsewhere */
-	struct str lent;   /* static bytes; NULL data: they are in body */
+	struct blob *blob;        /* the response owns one reference; NULL: look at `lent` */
+	struct str lent;          /* static bytes; NULL data: the bytes are in `body` */
 	struct buf body;
 	char etag[48];     /* with quotes; empty: none */
 	uint64_t revision; /* X-Rollcall-Revision, on every answer */
-	char *location;    /* owned; Location of what was created, or NULL */
+	char *location;    /* owned; Location of the created resource, or NULL */
 	const char *cache; /* Cache-Control: one of CACHE_..., or NULL */
 	bool varies;       /* Vary: Accept: the route negotiates the form */
 	bool has_headers;  /* at least one of these; most answers have none */
 	struct api_header header[HEADER_COUNT];
-	/** How a refusal is rendered; NULL: problem_render(). Status, Cache-Control and Retry-After
-	 * are set already, or will be. */
+	/** Renders a refusal; NULL: problem_render(). The caller sets status, Cache-Control and
+	 * Retry-After. */
 	void (*refuse)(struct api_response *response, const struct refusal *refusal);
 	bool close;                /* close the connection afterwards */
 	struct api_stream *stream; /* owned; in place of blob and body, or NULL */
@@ -78,7 +77,7 @@ void api_response_fini(struct api_response *response);
 /** Empties it for another answer; keeps the memory of its body. */
 void api_response_renew(struct api_response *response);
 
-/** The bytes of an answer that is no stream, wherever they are. */
+/** The bytes of an answer that is no stream. */
 static inline struct str api_response_bytes(const struct api_response *response)
 {
 	if (response->blob != NULL)
@@ -88,7 +87,7 @@ static inline struct str api_response_bytes(const struct api_response *response)
 	return (struct str){response->body.data, response->body.len};
 }
 
-/** Sets a header, in place of what it was before; the value is cut at sizeof(value). */
+/** Sets a header or replaces it; the value is cut at sizeof(value). */
 void response_header(struct api_response *response, enum api_header_place place, const char *format,
                      ...) PRINTF_LIKE(3, 4);
 void response_drop_headers(struct api_response *response);

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The router: compares the segments of a path with each pattern in turn. No state; any thread.
+ *
+ * Invariant: segments are split before they are decoded, so an encoded slash never separates. A
+ * loop over twenty patterns needs no tree; those that are asked for most stand first.
+ */
 #include "api/router.h"
 
 #include "base/parse.h"
@@ -7,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DEPTH_MAX 8 /* no route has more segments, but for its tail */
+#define DEPTH_MAX 8 /* no route has more segments, not counting its tail */
 
 static const char *const method_names[API_METHOD_COUNT] = {
 	[API_GET] = "GET",   [API_HEAD] = "HEAD",     [API_PUT] = "PUT",
@@ -52,8 +58,7 @@ static struct str next_segment(struct str *path)
 	return (struct str){start, len};
 }
 
-/** What follows @p segment in @p pattern, which braces match unless it is empty; NULL: it differs.
- */
+/** The rest of @p pattern behind @p segment; braces match any but an empty one; NULL: they differ. */
 static const char *skip_segment(const char *pattern, struct str segment)
 {
 	if (*pattern == '{')
@@ -65,16 +70,16 @@ static const char *skip_segment(const char *pattern, struct str segment)
 }
 
 struct path {
-	struct str whole; /* from its first '/' on, without the query */
-	unsigned depth;   /* segments; DEPTH_MAX + 1: more, which are not split */
+	struct str whole; /* from the first '/' on, without the query */
+	unsigned depth;   /* segments; DEPTH_MAX + 1: more than that, the rest is not split */
 	struct segment {
 		struct str text;  /* decoded */
-		const char *from; /* where it begins, undecoded */
-		size_t used;      /* of the scratch, before it was decoded */
+		const char *from; /* its beginning in the undecoded path */
+		size_t used;      /* scratch.used before it was decoded */
 	} segment[DEPTH_MAX];
 };
 
-/** Splits at '/' first, and decodes each segment afterwards. */
+/** Splits at '/', then decodes each segment. */
 static int target_split(struct str path, struct scratch *scratch, struct path *ret)
 {
 	bool plain = memchr(path.data, '%', path.len) == NULL;
@@ -96,7 +101,7 @@ static int target_split(struct str path, struct scratch *scratch, struct path *r
 	return 0;
 }
 
-/** What begins with segment @p first, decoded in place of its segments. */
+/** The path from segment @p first on, decoded as one string; gives their scratch back. */
 static int take_tail(const struct path *path, unsigned first, struct scratch *scratch,
                      struct str *ret)
 {
@@ -109,8 +114,8 @@ static int take_tail(const struct path *path, unsigned first, struct scratch *sc
 }
 
 /**
- * Compares segments with a pattern; fills the parameters, which are what stands for braces.
- * @return 0; -ENOENT: it is another; the error of scratch_decode()
+ * Compares segments with a pattern; fills the parameters, which are the segments in braces.
+ * @return 0; -ENOENT: no match; the error of scratch_decode()
  */
 static int match_route(const struct route *route, const struct path *path, struct scratch *scratch,
                        struct route_match *match)

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-/** Of a string that begins at @p i: the index after its end. */
+/** The index behind the string that begins at @p i. */
 static size_t scan_skip_string(struct str text, size_t i)
 {
 	for (i++; i < text.len; i++) {
@@ -53,7 +53,7 @@ int json_scan(struct str text)
 			tokens++;
 			i = scan_skip_string(text, i);
 			break;
-		default: /* a number, true, false, null, or nonsense */
+		default: /* a number, true, false, null, or an error for the parser */
 			tokens++;
 			while (i < text.len && !separates(text.data[i]))
 				i++;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * A cheap look at JSON text before a parser builds a tree of it: the tree can be many times larger
- * than the text. Not a validator: what passes is for the parser to judge.
+ * Checks the depth and size of JSON text before a parser builds a tree, which can be many times
+ * larger than the text. Not a validator: the parser checks the syntax.
  */
 #pragma once
 

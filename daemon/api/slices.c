@@ -3,10 +3,10 @@
 
 #include <string.h>
 
-/* Larger than any piece: two instances' records of the greatest size, each escaped throughout. */
+/* Larger than any piece: two records of the greatest size, each byte escaped. */
 #define PAGE_MAX (4u << 20)
 
-/** Puts the next piece, indented when that is wanted. @return false: there is none */
+/** Appends the next piece, indented if is_pretty. @return false: there is none */
 static bool put_piece(struct slices *slices)
 {
 	struct buf piece;

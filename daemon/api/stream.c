@@ -21,13 +21,13 @@ static long read_page(struct stream *stream, char *to, size_t most)
 	size_t left = stream->page.len - stream->read;
 	size_t count = left < most ? left : most;
 
-	if (count > 0) /* a page that nothing was put into has no data */
+	if (count > 0) /* data is NULL in a page that is still empty */
 		memcpy(to, stream->page.data + stream->read, count);
 	stream->read += count;
 	return (long)count;
 }
 
-/** http/ asks for more once all was sent: silence begins. @return false at the end */
+/** http/ reads again only once it has sent the page. @return false: the stream is over */
 static bool page_was_sent(struct stream *stream)
 {
 	stream->kind->sent(stream);
@@ -52,7 +52,7 @@ static long stream_read(struct api_stream *out, char *to, size_t most)
 		if (buf_error(&stream->page) < 0 ||
 		    !api_hold(stream->api, stream->request, stream->page.size,
 		              stream->unsent + stream->page.len))
-			return API_STREAM_END; /* without memory it ends between two events */
+			return API_STREAM_END; /* out of memory or bounds: end between two events */
 	}
 	return read_page(stream, to, most);
 }
@@ -75,7 +75,7 @@ static void stream_close(struct api_stream *out)
 	stream->kind->free(stream);
 }
 
-/** The first page. @return false: there is no memory for it (refused) */
+/** Fills the first page if the kind begins full. @return false when refused */
 static bool stream_begin(struct call *call, struct stream *stream)
 {
 	bool begins_full = stream->kind->begins_full;
@@ -105,14 +105,14 @@ enum api_result stream_answer(struct call *call, struct stream *stream,
 		return API_DONE;
 	}
 	call->response->stream = &stream->out;
-	/* Proxies that know it (nginx) pass on what comes when it comes. */
+	/* Makes nginx pass each event on at once instead of buffering. */
 	response_header(call->response, HEADER_ACCEL_BUFFERING, "no");
 	return call_answer(call, 200, content_type);
 }
 
 void stream_pause(struct stream *stream, int64_t until_ms)
 {
-	buf_fini(&stream->page); /* silence may be long */
+	buf_fini(&stream->page);
 	api_unhold(stream->api, stream->request);
 	stream->request->park_until_ms = until_ms;
 }

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Counts what answers hold from when they are made until they have been sent, so that clients who
- *do not read cannot take all memory. Two numbers, since many answers share the bytes that they
- *send:
+ * Counts the memory of answers from when they are made until they have been sent, so that clients
+ * that do not read cannot use up all memory. Two numbers, because many answers share the bytes that
+ * they send:
  *
- *	held    memory that exists for unsent answers alone: bodies, slices, pages of streams, and
- *	        the old versions that they keep (retained_bytes()); bounded in all
- *	unsent  length of the answers, wherever their bytes stand; bounded for each peer
+ *	held    memory that only unsent answers use: bodies, slices, pages of streams, and the old
+ *	        versions that they keep (retained_bytes()); bounded in total
+ *	unsent  length of the answers, also of shared bytes; bounded for each peer
  *
- * Any thread; one at a time works on a request. A bound is looked at before the answer is counted,
- *so threads that answer at the same moment may pass it by one answer each.
+ * Any thread; only one at a time works on a request. The bound is checked before the answer is
+ * counted, so threads that answer at the same moment may exceed it by one answer each.
  */
 #include "api/call.h"
 #include "api/internal.h"
@@ -18,9 +18,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-/* Smaller ones fit the socket's buffer: counting them would cost more than they do. */
+/* Smaller answers fit the socket's buffer and are not counted. */
 #define COUNTED_BODY 4096
-#define COUNTED_BLOB 65536 /* of a blob, or lent */
+#define COUNTED_BLOB 65536 /* bytes of a blob, or lent */
 
 enum bound { BOUND_NONE, BOUND_ALL, BOUND_PEER };
 
@@ -35,7 +35,7 @@ static uint64_t most_of(const _Atomic(int64_t) *limit)
 	return (uint64_t)atomic_load_explicit(limit, memory_order_relaxed);
 }
 
-/** The bound that is passed when @p request holds so much in place of what it was counted for. */
+/** The bound that is exceeded if @p request counts as @p held and @p unsent from now on. */
 static enum bound bound_passed(const struct api *api, const struct api_request *request,
                                uint64_t held, uint64_t unsent)
 {
@@ -49,7 +49,7 @@ static enum bound bound_passed(const struct api *api, const struct api_request *
 		return BOUND_NONE;
 	uint64_t others =
 		atomic_load_explicit(request->peer_unsent, memory_order_relaxed) - request->unsent;
-	/* A peer's only answer passes whatever its length: it could never be read otherwise. */
+	/* The only answer of a peer is allowed at any length: else it could never be read. */
 	return others > 0 && others + unsent > most ? BOUND_PEER : BOUND_NONE;
 }
 
@@ -125,14 +125,14 @@ void call_hold_response(struct call *call)
 	uint64_t unsent = held > 0 ? response->body.len : 0;
 
 	if (response->stream != NULL)
-		return; /* counts itself */
+		return; /* a stream counts itself */
 	size_t shared = api_response_bytes(response).len;
 	if ((response->blob != NULL || response->lent.data != NULL) && shared > COUNTED_BLOB)
 		unsent += shared;
 	if (held + unsent == 0)
 		return; /* too small to count */
 	enum bound bound = bound_passed(call->api, call->request, held, unsent);
-	/* A change was made, and its answer must say so. */
+	/* The answer to a change is never refused: the change has been made. */
 	if (bound != BOUND_NONE && (method == API_GET || method == API_HEAD)) {
 		buf_fini(&response->body);
 		unsent_refuse(call, bound);
