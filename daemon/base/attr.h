@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** Compiler attributes and the few macros that every module may use. */
+/** Compiler attributes and the macros that every module may use. */
 #pragma once
 
 #include <stddef.h>

@@ -37,7 +37,8 @@ struct blob *blob_ref(struct blob *blob)
 {
 	unsigned before = atomic_fetch_add_explicit(&blob->refs, 1, memory_order_relaxed);
 
-	/* 0: freed already; the top: about to wrap, and so to free too early. */
+	/* 0: it has been freed. UINT32_MAX: the count would wrap, and the blob be freed too
+	 * early. */
 	CHECK(before > 0 && before < UINT32_MAX);
 	return blob;
 }
@@ -47,7 +48,7 @@ void blob_unref(struct blob *blob)
 	if (blob == NULL)
 		return;
 
-	/* Release what this holder read; acquire what all others did before the free. */
+	/* Release this holder's reads; acquire those of all others before the free. */
 	unsigned before = atomic_fetch_sub_explicit(&blob->refs, 1, memory_order_acq_rel);
 	CHECK(before > 0);
 	if (before > 1)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Bytes that never change, shared by reference count: a rendered answer that the
- * snapshot keeps and any number of responses send. Any thread.
+ * Immutable bytes, shared by reference count: a rendered answer that the snapshot keeps and any
+ * number of responses send. Any thread.
  */
 #pragma once
 
@@ -23,11 +23,11 @@ struct blob {
 struct blob *blob_new(size_t len) MUST_USE;
 struct blob *blob_from(const void *data, size_t len) MUST_USE;
 struct blob *blob_ref(struct blob *blob);
-/** Drops one reference; the last frees. Takes NULL. */
+/** Drops one reference; the last one frees. Takes NULL. */
 void blob_unref(struct blob *blob);
 /**
- * Drops the reference of the one who made it and serves it no longer: from now on only what is
- * being sent keeps it, which blob_retired_bytes() counts. Takes NULL.
+ * Drops the maker's reference when no new response will use @p blob: from now on only responses
+ * that are being sent keep it, and blob_retired_bytes() counts it. Takes NULL.
  */
 void blob_retire(struct blob *blob);
 /** Bytes of all blobs that were retired and are still referenced. */

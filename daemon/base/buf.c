@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The buffer that answers are rendered into. No shared state: one thread at a time uses a buffer.
+ *
+ * Invariant: len <= size <= most, and nothing is appended while `error` is set. Appending is on the
+ * path of every request, so the check for room is inline and only growing is a call;
+ * open_memstream() has neither a limit nor a sticky error.
+ */
 #include "base/buf.h"
 
 #include "base/check.h"
@@ -38,7 +45,7 @@ static int buf_grow(struct buf *buf, size_t more)
 	if (size < buf->len + more)
 		size = buf->len + more;
 
-	/* malloc() rather than realloc(), which would copy what lies beyond len too. */
+	/* malloc() rather than realloc(), which would also copy the bytes beyond len. */
 	char *data = malloc(size);
 	if (data == NULL) {
 		buf->error = -ENOMEM;
@@ -52,7 +59,7 @@ static int buf_grow(struct buf *buf, size_t more)
 	return 0;
 }
 
-/* Nearly always: no call. */
+/* Nearly always there is room, and no call is made. */
 static inline int reserve(struct buf *buf, size_t more)
 {
 	if (buf->error == 0 && more <= buf->size - buf->len)
@@ -166,7 +173,7 @@ void buf_printf(struct buf *buf, const char *format, ...)
 	buf->len += (size_t)len;
 }
 
-/* What follows the backslash: 0 for a byte that stands for itself, 'u' for \u00XX. */
+/* The character behind the backslash; 0: the byte needs no escape; 'u': \u00XX. */
 static const char escapes[256] = {'u', 'u', 'u', 'u', 'u', 'u',         'u',          'u', 'b',
                                   't', 'n', 'u', 'f', 'r', 'u',         'u',          'u', 'u',
                                   'u', 'u', 'u', 'u', 'u', 'u',         'u',          'u', 'u',
@@ -189,11 +196,11 @@ static char *put_escape(char *out, unsigned char c)
 
 void buf_put_json(struct buf *buf, struct str text)
 {
-	/* An empty text may have no data. */
+	/* The data of an empty text may be NULL. */
 	const unsigned char *at = (const unsigned char *)(text.len > 0 ? text.data : "");
 	const unsigned char *end = at + text.len;
 
-	/* Most text has nothing to escape: one reservation, then one run. */
+	/* Most text needs no escape: one reservation, then one run. */
 	if (buf_reserve(buf, text.len + 2) < 0)
 		return;
 	buf->data[buf->len++] = '"';
@@ -212,7 +219,7 @@ void buf_put_json(struct buf *buf, struct str text)
 
 		char escape[6];
 		size_t width = (size_t)(put_escape(escape, *at++) - escape);
-		/* Room for this and for all that is left, so that plain runs need no check. */
+		/* Reserve for the escape and the whole rest, so that plain runs need no check. */
 		if (buf_reserve(buf, width + (size_t)(end - at) + 1) < 0)
 			return;
 		memcpy(buf->data + buf->len, escape, width);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * A growable byte buffer that knows its most. Errors stick: after the first failed
- * append all others do nothing, and buf_error() tells, so a writer checks once at the end.
+ * A growable byte buffer with a maximum. Errors stick: after the first failed append all others do
+ * nothing, and buf_error() returns the error, so a caller checks once at the end.
  *
  *	struct buf out;
  *	buf_init(&out, 1 << 20);
@@ -23,13 +23,13 @@ struct buf {
 	size_t len;
 	size_t size;
 	size_t most;
-	int error; /* 0, -ENOMEM, or -EMSGSIZE once more than most was asked for */
+	int error; /* 0, -ENOMEM, or -EMSGSIZE: more than `most` bytes were appended */
 };
 
-/** @param most  bytes it may grow to. Allocates nothing yet. */
+/** Allocates nothing yet. @param most  bytes that the buffer may grow to */
 void buf_init(struct buf *buf, size_t most);
 void buf_fini(struct buf *buf);
-/** Empties it and forgets the error; keeps the memory. */
+/** Empties the buffer and clears the error; keeps the memory. */
 static inline void buf_reset(struct buf *buf)
 {
 	buf->len = 0;
@@ -37,11 +37,12 @@ static inline void buf_reset(struct buf *buf)
 }
 /** Makes room for @p more bytes beyond len. @return 0, -ENOMEM or -EMSGSIZE (also kept in error) */
 int buf_reserve(struct buf *buf, size_t more);
-/** The bytes, now the caller's to free(); the buffer is empty again. NULL when empty or failed. */
+/** Passes the bytes to the caller, who frees them; empties the buffer. NULL when empty or
+ * failed. */
 char *buf_take(struct buf *buf, size_t *ret_len) MUST_USE;
 
 void buf_add(struct buf *buf, const void *data, size_t len);
-/** Here, so that the length of a literal is known where it stands. */
+/** Inline, so that the compiler knows the length of a literal. */
 static inline void buf_put(struct buf *buf, const char *text)
 {
 	buf_add(buf, text, strlen(text));
@@ -59,11 +60,10 @@ void buf_reopen_object(struct buf *buf);
 void buf_put_time(struct buf *buf, int64_t real_ms);
 
 #define U64_DIGITS 20 /* at most */
-/** Writes @p n in decimal, without a NUL: snprintf() costs a thousand instructions. @return its
- * length */
+/** Writes @p n in decimal without a NUL; much faster than snprintf(). @return the length */
 size_t u64_write(uint64_t n, char out[U64_DIGITS]);
 
-/** How long u64_write() makes @p n. */
+/** The length of @p n in decimal. */
 size_t u64_len(uint64_t n);
 
 static inline int buf_error(const struct buf *buf)

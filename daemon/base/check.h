@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Assertions that stay in release builds, and type tags for what passes through void *.
+ * Assertions that stay in release builds, and type tags for objects that pass through void *.
  *
- * They are for programmer errors only: never for input, disk or memory. Stopping is
- * safe, because a restart replays the journal: nothing acknowledged is lost.
+ * They are for programmer errors only: never for input, disk or memory. Stopping is safe, because a
+ * restart replays the journal: no acknowledged change is lost.
  */
 #pragma once
 
@@ -11,14 +11,14 @@
 
 #include <stdint.h>
 
-/** Stops the process, naming the place, when @p x is false. */
+/** Logs the place and aborts the process when @p x is false. */
 #define CHECK(x)                                                        \
 	do {                                                            \
 		if (__builtin_expect(!(x), 0))                          \
 			check_failed(#x, __FILE__, __LINE__, __func__); \
 	} while (0)
 
-/** Stops the process when @p call, a function that returns 0 or an error, fails. */
+/** Aborts the process when @p call, which returns 0 or an error, fails. */
 #define CHECK_OK(call) CHECK((call) == 0)
 
 NORETURN void check_failed(const char *what, const char *file, int line, const char *function);
@@ -31,6 +31,6 @@ struct magic {
 /** Gives struct @p name its tag; names the constant name_magic. */
 #define MAGIC(name, number) enum { name##_magic = (number) }
 #define MAGIC_INIT(name)    ((struct magic){name##_magic})
-/** The object is there and is what the caller takes it for. */
+/** Aborts unless @p object is not NULL and is a struct @p name. */
 #define CHECK_MAGIC(object, name) \
 	CHECK((object) != NULL && (object)->magic.value == (uint32_t)name##_magic)

@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * The two clocks. Deadlines use clock_ms() (CLOCK_MONOTONIC); clock_real_ms()
- * (CLOCK_REALTIME) is only shown to people and stored. Any thread; never blocks.
+ * The two clocks. Deadlines use clock_ms() (CLOCK_MONOTONIC); clock_real_ms() (CLOCK_REALTIME) is
+ * only displayed and stored. Any thread; never blocks.
  */
 #pragma once
 
 #include <stdint.h>
 
-/** Milliseconds of the monotonic clock; never goes back. */
+/** Milliseconds of the monotonic clock, which never goes back. */
 int64_t clock_ms(void);
 /** Microseconds of the same clock, for measuring latencies. */
 int64_t clock_us(void);
 /**
  * The first clock_ms() at which @p ms have passed in full. clock_ms() + @p ms is up to a
- * millisecond too early, as clock_ms() leaves out what has passed of the present one.
+ * millisecond too early, because clock_ms() rounds down.
  */
 int64_t clock_ms_after(int64_t ms);
 /** Milliseconds since 1970-01-01 UTC. */
 int64_t clock_real_ms(void);
 
 /**
- * For tests: from now on clock_ms(), clock_us() and clock_real_ms() answer @p ms (and multiples
- * of it) and move only by clock_virtual_advance(). All threads see it.
+ * For tests: from now on clock_ms(), clock_us() and clock_real_ms() return @p ms (and multiples of
+ * it) and move only by clock_virtual_advance(), for all threads.
  */
 void clock_virtual_set(int64_t ms);
 void clock_virtual_advance(int64_t ms);

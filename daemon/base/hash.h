@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * SipHash-1-3 keyed with a secret made at start, so that a peer who chooses names cannot
- * choose collisions. Values differ from run to run: never store or send them.
+ * SipHash-1-3 with a secret key made at start, so that a client that chooses names cannot choose
+ * collisions. Values differ from run to run: never store or send them.
  */
 #pragma once
 

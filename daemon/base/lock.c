@@ -28,7 +28,7 @@ void lock_fini(struct lock *lock)
 
 void lock_take(struct lock *lock)
 {
-	CHECK(held < rank_bit(lock->rank)); /* nothing of this rank or later is held */
+	CHECK(held < rank_bit(lock->rank)); /* no lock of this rank or a later one is held */
 	CHECK_OK(pthread_mutex_lock(&lock->mutex));
 	held |= rank_bit(lock->rank);
 }
@@ -55,7 +55,7 @@ void lock_cond_init(pthread_cond_t *cond)
 	CHECK_OK(pthread_condattr_destroy(&attr));
 }
 
-/* Whoever waits keeps what else it holds from everybody, so it may hold nothing else. */
+/* A thread that waited with another lock held would block all threads that take that lock. */
 void lock_wait(struct lock *lock, pthread_cond_t *cond)
 {
 	CHECK(held == rank_bit(lock->rank));

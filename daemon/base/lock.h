@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Mutexes that know their place.
+ * Mutexes with ranks.
  *
- * Every lock in the daemon is a line of LOCKS below, outermost first. A thread
- * may take a lock only if it holds none of the same or a later rank, so the
- * order in this file is the proof that the daemon cannot deadlock. Breaking it
- * stops the process, in every build: the check costs one thread-local compare.
+ * Every lock in the daemon is a line of LOCKS below, outermost first. A thread may take a lock only
+ * if it holds none of the same or a later rank, so the order in this file proves that the daemon
+ * cannot deadlock. Breaking it aborts the process, in every build: the check costs one thread-local
+ * compare.
  */
 #pragma once
 
@@ -17,16 +17,16 @@
 
 /* clang-format off */
 #define LOCKS(X)                                                                  \
-	X(LOCK_COMMIT_QUEUE, "commands waiting for the writer thread")             \
-	X(LOCK_RELOAD,       "options that the writer is to take over")            \
-	X(LOCK_HISTORY,      "queries waiting for the history thread")             \
-	X(LOCK_ARCHIVE,      "queries waiting for the archive thread")             \
-	X(LOCK_WATCH,        "requests that wait for a change")                    \
-	X(LOCK_STREAMS,      "the list of open streams")                          \
-	X(LOCK_LEASES,       "the timers of all leases and the list of due ones")  \
-	X(LOCK_HTTP_PEERS,    "how many connections each address has open")              \
+	X(LOCK_COMMIT_QUEUE, "commands waiting for the writer thread")                \
+	X(LOCK_RELOAD,       "new options for the writer")                            \
+	X(LOCK_HISTORY,      "queries waiting for the history thread")                \
+	X(LOCK_ARCHIVE,      "queries waiting for the archive thread")                \
+	X(LOCK_WATCH,        "requests that wait for a change")                       \
+	X(LOCK_STREAMS,      "the list of open streams")                              \
+	X(LOCK_LEASES,       "the timers of all leases and the list of due ones")     \
+	X(LOCK_HTTP_PEERS,   "how many connections each address has open")            \
 	X(LOCK_HTTP_DONE,    "finished requests on their way back to an http thread") \
-	X(LOCK_PROGRESS,     "the list of threads that must make progress")        \
+	X(LOCK_PROGRESS,     "the list of threads that must make progress")           \
 	X(LOCK_LOG,          "the order of lines on standard error")
 /* clang-format on */
 
@@ -52,13 +52,14 @@ void lock_init(struct lock *lock, enum lock_rank rank);
 void lock_fini(struct lock *lock);
 void lock_take(struct lock *lock);
 void lock_release(struct lock *lock);
-/** Does this thread hold it (by rank)? For CHECK in functions named _locked. */
+/** Does this thread hold a lock of this rank? For CHECK in functions named _locked. */
 bool lock_held(const struct lock *lock);
 
 /** A condition on CLOCK_MONOTONIC. */
 void lock_cond_init(pthread_cond_t *cond);
-/** Waits, releasing @p lock meanwhile; no other may be held. May wake without cause: loop. */
+/** Waits and releases @p lock meanwhile; the thread must hold no other. May return without a
+ * signal: call it in a loop. */
 void lock_wait(struct lock *lock, pthread_cond_t *cond);
-/** The same for at most until @p deadline_ms of CLOCK_MONOTONIC (never the virtual clock). @return
- * 0 or -ETIMEDOUT */
+/** The same until at most @p deadline_ms of CLOCK_MONOTONIC, even when the virtual clock is on.
+ * @return 0 or -ETIMEDOUT */
 int lock_wait_until(struct lock *lock, pthread_cond_t *cond, int64_t deadline_ms);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where log lines go. Standard error and the journal belong to other programs, which may stop
- * reading, so after log_start() only the log thread writes to them: the thread that logs puts the
- * finished record into a ring of bytes and goes on; a record that does not fit is dropped and
- * counted. Writing without blocking instead would lose lines of every burst, and O_NONBLOCK would
- * be set for all processes that share the terminal or pipe.
+ * Writes log lines. The programs that read standard error and the journal may stop reading, so
+ * after log_start() only the log thread writes: a thread that logs puts the finished record into a
+ * ring of bytes and goes on. Invariant: in that time no thread writes while it holds log_lock.
+ *
+ * A record that does not fit is dropped and counted. Writing with O_NONBLOCK instead would lose
+ * lines of every burst, and set that flag for all processes that share the terminal or pipe.
  */
-#define SD_JOURNAL_SUPPRESS_LOCATION /* the place of every log line would be here */
+#define SD_JOURNAL_SUPPRESS_LOCATION /* CODE_FILE and CODE_LINE would always name this file */
 
 #include "base/log.h"
 
@@ -32,21 +33,21 @@
 
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 #define RING_BYTES     (1 << 20)
-#define STOP_MS        1000 /* for what is in the ring at a stop */
-#define FATAL_MS       200  /* for what is in the ring before an abort, and for its last line */
+#define STOP_MS        1000 /* to write the ring at a stop */
+#define FATAL_MS       200  /* to write the ring before an abort, and as much for the last line */
 
-/* What stands before each record's bytes. */
+/* Stands in the ring before the bytes of each record. */
 struct record {
 	int level;
-	enum log_format format; /* JOURNALD: the bytes are log_format_fields()' */
+	enum log_format format; /* JOURNALD: the bytes are from log_format_fields() */
 	int64_t real_ms;
 	size_t len;
 };
 
 enum mode {
-	MODE_DIRECT, /* the thread that logs writes: before log_start() and after log_stop() */
+	MODE_DIRECT, /* before log_start() and after log_stop(): the thread that logs writes */
 	MODE_QUEUED,
-	MODE_STUCK, /* the log thread did not end in time; nothing is written any more */
+	MODE_STUCK, /* the log thread did not end in time: lines are dropped */
 };
 
 static _Atomic(enum log_format) format_now = LOG_FORMAT_TEXT;
@@ -58,7 +59,7 @@ static _Atomic(size_t) pending; /* bytes of records that are queued or being wri
 static struct lock log_lock = LOCK_INIT(LOCK_LOG);
 /* guarded by log_lock */
 static char ring[RING_BYTES];
-static size_t ring_head; /* of the oldest record */
+static size_t ring_head; /* index of the oldest record */
 static size_t ring_used;
 static uint64_t dropped_new; /* not yet reported */
 static bool stopping;
@@ -114,7 +115,7 @@ uint64_t log_dropped(void)
 	return atomic_load_explicit(&dropped_total, memory_order_relaxed);
 }
 
-/* --- writing: may block as long as the reader likes ------------------------------------------- */
+/* --- writing: blocks while the reader does not read ------------------------------------------- */
 
 static void log_write_all(const char *data, size_t len)
 {
@@ -124,13 +125,13 @@ static void log_write_all(const char *data, size_t len)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return; /* there is nowhere left to complain */
+			return; /* there is no other place to report it */
 		data += n;
 		len -= (size_t)n;
 	}
 }
 
-/* @return 0, or a negative error of the journal's */
+/* @return 0 or a negative errno */
 static int send_journal(const char *data, size_t len)
 {
 	struct iovec fields[LOG_PAIRS_MAX + 2];
@@ -186,8 +187,8 @@ static void drop_locked(void)
 	(void)atomic_fetch_add_explicit(&dropped_total, 1, memory_order_relaxed);
 }
 
-/* Once a record was dropped, all are until the thread has emptied the ring: the line that reports
- * the gap then stands where the gap is. */
+/* After a dropped record all records are dropped until the thread has emptied the ring, so that the
+ * line that reports the gap stands where the gap is. */
 static void ring_put(const struct record *record, const char *data)
 {
 	lock_take(&log_lock);
@@ -306,7 +307,7 @@ void log_plain(const char *text)
 
 /* --- the thread ------------------------------------------------------------------------------- */
 
-/* From the log thread itself, which may not wait for room in the ring that it empties. */
+/* Called by the log thread, which must not wait for room in the ring that it empties itself. */
 static void report_dropped(uint64_t count)
 {
 	char text[100];
@@ -324,7 +325,7 @@ static void report_dropped(uint64_t count)
 	write_record(&record, data);
 }
 
-/* @return false: all has been written, and log_stop() wants the thread to end */
+/* @return false: the ring is empty and log_stop() has been called */
 static bool write_next_locked(void)
 {
 	char data[LOG_RECORD_BYTES];
@@ -390,7 +391,7 @@ void log_stop(void)
 
 	if (atomic_load(&mode_now) != MODE_QUEUED)
 		return;
-	/* Not clock_ms(): waiting goes by the system's clock even where tests move the other. */
+	/* Not clock_ms(), which tests may have replaced: lock_wait_until() uses CLOCK_MONOTONIC. */
 	CHECK_OK(clock_gettime(CLOCK_MONOTONIC, &now));
 	int64_t deadline_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + STOP_MS;
 
@@ -408,7 +409,7 @@ void log_stop(void)
 		thread_leave(log_thread);
 }
 
-/* --- the last words --------------------------------------------------------------------------- */
+/* --- the last line ---------------------------------------------------------------------------- */
 
 static void sleep_ms(long ms)
 {
@@ -417,7 +418,8 @@ static void sleep_ms(long ms)
 	(void)nanosleep(&time, NULL);
 }
 
-/* Writes what standard error takes without blocking. For pipes poll() promises PIPE_BUF bytes. */
+/* Writes as much as standard error takes without blocking: a pipe that polls ready takes
+ * PIPE_BUF. */
 static void write_some(const char *data, size_t len)
 {
 	struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
@@ -426,7 +428,7 @@ static void write_some(const char *data, size_t len)
 		log_write_all(data, len < PIPE_BUF ? len : PIPE_BUF);
 }
 
-/* The caller may hold any lock, and may be the log thread: takes none. */
+/* Takes no lock: the caller may hold any lock and may be the log thread. */
 void log_fatal(const char *text)
 {
 	struct log_message message = {.level = LOG_CRIT, .text = text, .real_ms = clock_real_ms()};
@@ -440,7 +442,7 @@ void log_fatal(const char *text)
 	case LOG_FORMAT_JSON:
 		write_some(data, log_format_json(&message, data));
 		break;
-	case LOG_FORMAT_JOURNALD: /* its socket may block; the stream takes a level in brackets */
+	case LOG_FORMAT_JOURNALD: /* the socket may block; the stream takes a level in brackets */
 		(void)snprintf(data, sizeof(data), "<%d>%s\n", LOG_CRIT, text);
 		write_some(data, strlen(data));
 		break;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Formatting runs on the thread that logs, on its stack: a line needs no memory and no lock. What a
- * peer sent may be in any value, so whatever could end a line, a quote or a string is escaped here.
+ * Formats log lines on the stack of the thread that logs: a line needs no allocation and no lock.
+ * Invariant: values come from peers, so every character that could end a line, a quote or a string
+ * is escaped here. printf() alone would let a peer forge lines.
  */
 #include "base/log_format.h"
 
@@ -14,8 +15,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LINE_MAX_BYTES 16384 /* of one line */
-#define TAIL_BYTES     64    /* of these, kept for what ends a line */
+#define LINE_MAX_BYTES 16384
+#define TAIL_BYTES     64 /* of LINE_MAX_BYTES, reserved for the end of the line */
 
 static const char *level_name(int level)
 {
@@ -26,7 +27,7 @@ static const char *level_name(int level)
 	return names[level];
 }
 
-/* Cut to LOG_TEXT_MAX, and there not in the middle of a character. */
+/* At most LOG_TEXT_MAX bytes of @p text, not cut within a character. */
 static struct str text_cut(const char *text)
 {
 	struct str all = {text, strnlen(text, LOG_TEXT_MAX + 1)};
@@ -50,8 +51,8 @@ static void put_bytes_escaped(struct buf *out, struct str bytes)
 }
 
 /*
- * Values may hold anything that a peer sent: what must not reach a terminal is escaped, so that
- * nobody forges a line, an ending quote or a control sequence. @p quote is escaped too.
+ * Escapes characters that are unsafe for a terminal, so that a peer cannot forge a line or a
+ * control sequence, and @p quote, so that it cannot forge the end of a value.
  */
 static void put_text(struct buf *out, struct str text, char quote)
 {
@@ -70,7 +71,7 @@ static void put_text(struct buf *out, struct str text, char quote)
 	}
 }
 
-/* The same for JSON, which must be UTF-8: stray bytes become U+FFFD. */
+/* The same as a JSON string, which must be UTF-8: bytes that are none become U+FFFD. */
 static void put_json(struct buf *out, struct str text)
 {
 	buf_put_char(out, '"');
@@ -127,7 +128,7 @@ static void put_pair_json(struct buf *out, const struct log_pair *pair)
 	put_json(out, text_cut(pair->value));
 }
 
-/* As many pairs as fit, each whole. */
+/* Appends as many whole pairs as fit. */
 static void put_pairs(struct buf *out, const struct log_message *message,
                       void (*put)(struct buf *, const struct log_pair *))
 {
@@ -143,7 +144,7 @@ static void put_pairs(struct buf *out, const struct log_message *message,
 	}
 }
 
-/* A buffer that never grows over @p size bytes of the caller's. */
+/* A buffer over @p size bytes of the caller, which never grows. */
 static struct buf fixed_buf(char *storage, size_t size)
 {
 	return (struct buf){.data = storage, .size = size, .most = size};
@@ -175,7 +176,7 @@ static void put_message(struct buf *out, const struct log_message *message)
 	put_pairs(out, message, put_pair_text);
 }
 
-/* The journal takes capitals, digits and underscores. */
+/* Field names of the journal consist of capitals, digits and underscores. */
 static char field_char(char c)
 {
 	static const char from[] = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** How one log message reads: as text, as JSON, as the journal's fields. For log.c only. */
+/** Formats one log message as text, as JSON or as fields of the journal. For log.c only. */
 #pragma once
 
 #include <stddef.h>
@@ -23,13 +23,14 @@ struct log_message {
 };
 
 /**
- * Each writes @p message to @p out without allocating memory; pairs that do not fit are left out.
- * @return the bytes written
+ * Write @p message to @p out without allocating memory; pairs that do not fit are left out.
+ * @return the number of bytes written
  */
 size_t log_format_text(const struct log_message *message, char out[LOG_RECORD_BYTES]);
 size_t log_format_json(const struct log_message *message, char out[LOG_RECORD_BYTES]);
-/** FIELD=value, each ended by NUL; the first is MESSAGE=, which holds the pairs as well. */
+/** Fields FIELD=value, each ended by NUL; the first is MESSAGE=, which contains the pairs as
+ * well. */
 size_t log_format_fields(const struct log_message *message, char out[LOG_RECORD_BYTES]);
-/** A line of text from what log_format_fields() wrote, for when the journal refuses it. */
+/** A line of text from the output of log_format_fields(), for when the journal refuses that. */
 size_t log_format_fields_as_text(int level, int64_t real_ms, const char *fields,
                                  char out[LOG_RECORD_BYTES]);

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * A linked list under a mutex, with a condition for its one reader.
+ *
+ * Invariant: `count` is the length of the list, and `tail` points to the last link, or to `head` of
+ * an empty list. Only mail that finds the list empty signals: a reader that finds mail does not
+ * wait, and a signal for each mail would cost a system call each.
+ */
 #include "base/mailbox.h"
 
 #include "base/check.h"
@@ -37,7 +44,6 @@ static void add_count_locked(struct mailbox *box, int by)
 
 static void put_locked(struct mailbox *box, struct mail *mail, bool first)
 {
-	/* a reader that finds mail does not wait, so only the first mail need wake it */
 	if (box->head == NULL)
 		CHECK_OK(pthread_cond_signal(&box->filled));
 	mail->next = first ? box->head : NULL;

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Parsers of text from clients and configuration; no state, any thread.
+ *
+ * Invariant: a parser accepts exactly one spelling of each rule, looks at every byte, and writes
+ * its result on success only. strtoull(), strptime() and inet_aton() accept blanks, signs, locales
+ * or trailing text, and need a NUL at the end.
+ */
 #include "base/parse.h"
 
 #include "schema/utf8.h"
@@ -26,7 +33,7 @@ int parse_u64(struct str text, uint64_t least, uint64_t most, uint64_t *ret_valu
 
 	if (text.len == 0 || (text.len > 1 && text.data[0] == '0'))
 		return -EINVAL;
-	/* To the end even after an overflow: "99...9x" is not a number. */
+	/* Read on after an overflow: "99...9x" is not a number. */
 	for (size_t i = 0; i < text.len; i++) {
 		if (!is_digit(text.data[i]))
 			return -EINVAL;
@@ -77,7 +84,7 @@ long parse_percent(struct str text, char *out, size_t size)
 	return (long)len;
 }
 
-/* Reads exactly @p count digits at *at and moves on. @return the number, or -1 */
+/* Reads exactly @p count digits at *at and moves *at behind them. @return the number, or -1 */
 static int take_digits(struct str text, size_t *at, unsigned count)
 {
 	int value = 0;
@@ -144,7 +151,7 @@ static bool take_date(struct str text, size_t *at, int64_t *ret_days)
 	return true;
 }
 
-/* hh:mm:ss and its fraction, of which milliseconds are kept. */
+/* hh:mm:ss with an optional fraction, which is cut to milliseconds. */
 static bool time_clock(struct str text, size_t *at, int64_t *ret_ms)
 {
 	int hour = 0;
@@ -245,17 +252,6 @@ bool parse_is_ip(struct str text)
 	return parse_ip(text, address) > 0;
 }
 
-/* Cuts the label before the next '.' off @p rest. */
-static struct str cut_label(struct str *rest)
-{
-	const char *dot = memchr(rest->data, '.', rest->len);
-	struct str label = {rest->data, dot != NULL ? (size_t)(dot - rest->data) : rest->len};
-	size_t used = label.len + (dot != NULL);
-
-	*rest = (struct str){rest->data + used, rest->len - used};
-	return label;
-}
-
 static bool is_label(struct str text)
 {
 	if (text.len < 1 || text.len > 63 || text.data[0] == '-' || text.data[text.len - 1] == '-')
@@ -279,7 +275,7 @@ static bool is_number(struct str label)
 	return true;
 }
 
-/* Labels with dots between, and perhaps one at the end. */
+/* Labels with dots between them and perhaps one at the end. */
 static bool is_label_list(struct str text, struct str *ret_last)
 {
 	if (text.len > 0 && text.data[text.len - 1] == '.')
@@ -287,7 +283,7 @@ static bool is_label_list(struct str text, struct str *ret_last)
 	if (text.len == 0 || text.len > 253 || text.data[text.len - 1] == '.')
 		return false;
 	while (text.len > 0) {
-		*ret_last = cut_label(&text);
+		*ret_last = str_cut(&text, '.');
 		if (!is_label(*ret_last))
 			return false;
 	}

@@ -40,7 +40,8 @@ void progress_mark(struct progress *progress)
 	int64_t last = atomic_load_explicit(&progress->marked_ms, memory_order_relaxed);
 	uint64_t passes = atomic_load_explicit(&progress->passes, memory_order_relaxed);
 
-	/* One writer, so no read-modify-write. Release: who sees the pass sees what it handled. */
+	/* Only this thread writes, so no read-modify-write is needed. Release: a thread that sees
+	 * the pass also sees what the pass has done. */
 	atomic_store_explicit(&progress->previous_ms, last, memory_order_release);
 	atomic_store_explicit(&progress->marked_ms, clock_ms(), memory_order_relaxed);
 	atomic_store_explicit(&progress->passes, passes + 1, memory_order_relaxed);
@@ -53,7 +54,7 @@ void progress_disk_begin(struct progress *progress)
 
 void progress_disk_end(struct progress *progress)
 {
-	/* The wait was not the thread's own: its age begins anew, before it counts again. */
+	/* Mark first, so that the wait never counts as the thread's own time. */
 	atomic_store_explicit(&progress->marked_ms, clock_ms(), memory_order_relaxed);
 	atomic_store_explicit(&progress->disk_ms, PROGRESS_NO_DISK, memory_order_release);
 }
@@ -84,7 +85,7 @@ int64_t progress_disk_ms(const char **ret_name)
 int64_t progress_oldest_ms(int role, const char **ret_name)
 {
 	int64_t now = clock_ms();
-	int64_t oldest = 0; /* so that a mark made since we looked at the clock has no age */
+	int64_t oldest = 0; /* a mark may be later than `now`: its age is 0 */
 
 	lock_take(&list_lock);
 	for (const struct progress *at = list; at != NULL; at = at->next) {
@@ -108,7 +109,7 @@ bool progress_ingress_passed(int64_t since_ms)
 
 	lock_take(&list_lock);
 	for (const struct progress *at = list; at != NULL && passed; at = at->next)
-		/* The last pass, which has ended, began when the one before it ended. */
+		/* The last completed pass began when the pass before it ended. */
 		passed = at->role != PROGRESS_INGRESS ||
 		         atomic_load_explicit(&at->previous_ms, memory_order_acquire) > since_ms;
 	lock_release(&list_lock);

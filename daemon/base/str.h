@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** A borrowed run of bytes with its length; need not end in NUL. */
+/** A borrowed string of bytes with its length; it need not end in NUL. */
 #pragma once
 
 #include <stdbool.h>

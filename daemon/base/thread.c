@@ -10,8 +10,8 @@
 #include <sys/resource.h>
 #include <urcu.h>
 
-/* Measured: threads touch up to 40 KiB; formatting the longest log line takes 64 KiB more. What is
- * not touched takes no memory. */
+/* Measured: threads use up to 40 KiB, and formatting the longest log line 64 KiB more. Pages that
+ * are never used take no memory. */
 #define STACK_BYTES      (1 << 20)
 #define MAIN_STACK_BYTES (512 << 10)
 
@@ -26,7 +26,7 @@ static void name_self(const char *name)
 	char shown[16] = {0}; /* the kernel's limit */
 
 	memcpy(shown, name, strnlen(name, sizeof(shown) - 1));
-	(void)pthread_setname_np(pthread_self(), shown); /* only for people */
+	(void)pthread_setname_np(pthread_self(), shown); /* the name is only displayed */
 }
 
 static void *thread_main(void *arg)
@@ -57,7 +57,7 @@ int thread_set_stacks(void)
 		return -errno;
 	if (limit.rlim_cur >= MAIN_STACK_BYTES)
 		return 0;
-	limit.rlim_cur = MAIN_STACK_BYTES; /* the kernel looks at it whenever the stack grows */
+	limit.rlim_cur = MAIN_STACK_BYTES; /* the kernel reads it whenever the stack grows */
 	return setrlimit(RLIMIT_STACK, &limit) < 0 ? -errno : 0;
 }
 
@@ -72,7 +72,7 @@ int thread_start(pthread_t *ret_thread, const char *name, void (*fn)(void *arg),
 		return -ENOMEM;
 	*start = (struct start){name, fn, arg};
 
-	/* The thread inherits the mask, so no signal can reach it before it runs. */
+	/* The new thread inherits the mask, so it never handles a signal. */
 	CHECK_OK(sigfillset(&all));
 	CHECK_OK(pthread_sigmask(SIG_SETMASK, &all, &before));
 	int r = pthread_create(&thread, NULL, thread_main, start);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** Threads with the house rules: named, all signals blocked, registered with RCU. */
+/** Threads: each is named, has all signals blocked and is registered with RCU. */
 #pragma once
 
 #include "base/attr.h"
@@ -7,8 +7,8 @@
 #include <pthread.h>
 
 /**
- * Makes stacks independent of RLIMIT_STACK: threads to come, those of libraries as well, get 1 MiB,
- * and the main thread's may grow to 512 KiB or more. Main only, first of all.
+ * Makes stacks independent of RLIMIT_STACK: later threads, including those of libraries, get 1 MiB,
+ * and the main thread's stack may grow to at least 512 KiB. Call it first in main().
  * @return 0; -EPERM, -EINVAL: the hard limit does not allow that much; -ENOMEM
  */
 int thread_set_stacks(void) MUST_USE;
@@ -19,10 +19,11 @@ int thread_set_stacks(void) MUST_USE;
  */
 int thread_start(pthread_t *ret_thread, const char *name, void (*fn)(void *arg),
                  void *arg) MUST_USE;
-/** Waits for its end. */
+/** Waits until @p thread ends. */
 void thread_join(pthread_t thread);
-/** Gives it up: it may run until the process ends, and must use only what lives as long. */
+/** Detaches @p thread: it may run until the process ends, and must use only data that lives as
+ * long. */
 void thread_leave(pthread_t thread);
-/** Registers the calling thread with RCU, and the reverse: for main() and for tests. */
+/** Register and unregister the calling thread with RCU, for main() and tests. */
 void thread_adopt(void);
 void thread_abandon(void);

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The timing wheel of timer.h. The caller's lock guards it; no thread of its own.
+ *
+ * Invariant: a timer in a slot is due after reached_ms, and its slot is that of the highest digit
+ * in which due_ms and reached_ms differ. A heap would move a timer O(log n) times each time it is
+ * armed; here a timer moves at most once per digit in its life.
+ */
 #include "base/timer.h"
 
 #include "base/attr.h"
@@ -106,7 +113,7 @@ static bool first_slot(const struct timers *timers, size_t *ret_slot, int64_t *r
 	return false;
 }
 
-/* Moves the wheel to the next slot with something in it. @return false when that is after now */
+/* Moves the wheel to the next slot that is not empty. @return false when that is after @p now_ms */
 static bool wheel_turn(struct timers *timers, int64_t now_ms)
 {
 	size_t slot = 0;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * A hierarchical timing wheel (Varghese and Lauck, 1987) of timers that live inside what they time.
- * Arming and disarming are a few stores whatever else is armed; the cost of expiry follows what is
- * due, not what exists. No allocation, no thread, no lock: the caller's lock guards the wheel and
- * every timer that may be armed in it.
+ * A hierarchical timing wheel (Varghese and Lauck, 1987) of timers embedded in the objects that
+ * they time. Arming and disarming are a few stores, however many timers are armed; the cost of
+ * expiry grows with the timers that are due, not with those that exist. No allocation, no thread,
+ * no lock: the caller's lock guards the wheel and every timer that may be armed in it.
  *
  *	timers_arm(&timers, &lease->timer, due_ms);
  *	...
@@ -11,7 +11,7 @@
  *		struct timer *timer = timers_expired(&timers, now_ms);
  *		if (timer != NULL)
  *			expire(container_of(timer, struct lease, timer));
- *		... a good place to let go of the lock ...
+ *		... the lock may be released here ...
  *	}
  *	sleep until timers_next_ms(&timers);
  *
@@ -40,19 +40,19 @@ struct timer {
 };
 
 struct timers {
-	int64_t reached_ms;          /* everything due until then has left the slots */
-	uint64_t busy[TIMER_LEVELS]; /* bit 1 << slot: it is not empty */
+	int64_t reached_ms;          /* no timer that is due until then is left in the slots */
+	uint64_t busy[TIMER_LEVELS]; /* bit 1 << slot: the slot is not empty */
 	struct timer_link slots[TIMER_LEVELS * TIMER_SLOTS];
-	struct timer_link due;    /* due at reached_ms or before */
-	struct timer_link moving; /* from a slot whose time has come, on the way down */
+	struct timer_link due;    /* timers due at reached_ms or before */
+	struct timer_link moving; /* timers of a slot whose time has come, moving to lower levels */
 };
 
-/** @param now_ms  where its time begins; 0 or more. It must not be moved in memory after. */
+/** @param now_ms  the current time, 0 or more. @p timers must not move in memory afterwards. */
 void timers_init(struct timers *timers, int64_t now_ms);
 
-/** Arms @p timer, or arms it anew. A time that has passed is due at once. */
+/** Arms @p timer, which may be armed. A timer whose time has passed is due at once. */
 void timers_arm(struct timers *timers, struct timer *timer, int64_t due_ms);
-/** Nothing happens when it is not armed. */
+/** Disarms @p timer; does nothing when it is not armed. */
 void timers_disarm(struct timers *timers, struct timer *timer);
 
 static inline bool timer_is_armed(const struct timer *timer)
@@ -61,14 +61,16 @@ static inline bool timer_is_armed(const struct timer *timer)
 }
 
 /**
- * Takes out one timer that is due, the earliest first but for those armed in the past; never one
- * with due_ms > @p now_ms. Does a bounded amount of work, so NULL means that nothing is due only
- * once timers_next_ms() > @p now_ms. Time that goes back makes timers late by as much, never early.
+ * Disarms and returns one timer that is due, the earliest first except for those that were armed
+ * with a past time; never one with due_ms > @p now_ms. A call does a bounded amount of work: after
+ * NULL call again unless timers_next_ms() > @p now_ms. If time goes back, timers are late by as
+ * much, never early.
  */
 struct timer *timers_expired(struct timers *timers, int64_t now_ms);
 
 /**
- * When to look again: perhaps too early, never too late; in the past when something is due already.
- * @return INT64_MAX: nothing is armed
+ * When to call timers_expired() again: perhaps too early, never too late; in the past when a timer
+ * is due.
+ * @return INT64_MAX: no timer is armed
  */
 int64_t timers_next_ms(const struct timers *timers);

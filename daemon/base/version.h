@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/** What `rollcalld --version` prints, such as "0.1.0-12-gabcdef". */
+/** The version that `rollcalld --version` prints, such as "0.1.0-12-gabcdef". */
 extern const char rollcall_version[];
