@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The parser of the command line. Runs once in main(); a reload uses its result again.
+ *
+ * Invariant: it reports all errors, not just the first, and stores no value: the strongest source
+ * must be applied last. getopt_long() stops at the first error and accepts abbreviations, which
+ * would make every new option a possible conflict.
+ */
 #include "config/args.h"
 
 #include "config/option.h"
@@ -21,21 +28,21 @@ static const struct {
 	{"--check", CONFIG_VERIFY},
 };
 
-/* One argument, split at its '='. */
+/* One argument, split at '='. */
 struct word {
 	const char *text;
-	size_t len;        /* of the part before '=' */
-	const char *value; /* NULL: there was no '=' */
+	size_t len;        /* length of the part before '=' */
+	const char *value; /* NULL: without '=' */
 };
 
 struct parsing {
 	struct args *args;
 	const char *action; /* as it was spelled */
-	config_say_fn say;
+	config_report_fn report;
 	bool failed;
 };
 
-PRINTF_LIKE(2, 3) static void complain(struct parsing *parsing, const char *format, ...)
+PRINTF_LIKE(2, 3) static void args_error(struct parsing *parsing, const char *format, ...)
 {
 	char text[OPTION_WHY_SIZE];
 	char line[OPTION_WHY_SIZE + 32];
@@ -45,7 +52,7 @@ PRINTF_LIKE(2, 3) static void complain(struct parsing *parsing, const char *form
 	(void)vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
 	(void)snprintf(line, sizeof(line), "command line: %s", text);
-	parsing->say(line);
+	parsing->report(line);
 	parsing->failed = true;
 }
 
@@ -60,10 +67,10 @@ static bool take_action(struct parsing *parsing, struct word word)
 		if (!is(word, actions[i].name))
 			continue;
 		if (word.value != NULL)
-			complain(parsing, "%s takes no value", actions[i].name);
+			args_error(parsing, "%s takes no value", actions[i].name);
 		if (parsing->action != NULL && parsing->args->action != actions[i].action)
-			complain(parsing, "%s and %s exclude each other", parsing->action,
-			         actions[i].name);
+			args_error(parsing, "%s and %s exclude each other", parsing->action,
+			           actions[i].name);
 		parsing->action = actions[i].name;
 		parsing->args->action = actions[i].action;
 		return true;
@@ -71,34 +78,34 @@ static bool take_action(struct parsing *parsing, struct word word)
 	return false;
 }
 
-static void complain_of_unknown(struct parsing *parsing, struct word word)
+static void report_unknown(struct parsing *parsing, struct word word)
 {
 	int len = word.len > 100 ? 100 : (int)word.len;
 	const struct option *meant;
 	char name[64];
 
 	if (word.len < 2 || word.text[0] != '-') {
-		complain(parsing, "unexpected argument '%.100s'; see rollcalld --help", word.text);
+		args_error(parsing, "unexpected argument '%.100s'; see rollcalld --help",
+		           word.text);
 		return;
 	}
 	meant = word.len > 2 ? option_guess(word.text + 2, word.len - 2) : NULL;
 	if (meant != NULL) {
 		option_spell(meant, name, sizeof(name));
-		complain(parsing, "unknown option '%.*s'; did you mean --%s?", len, word.text,
-		         name);
+		args_error(parsing, "unknown option '%.*s'; did you mean --%s?", len, word.text,
+		           name);
 	} else {
-		complain(parsing, "unknown option '%.*s'; see rollcalld --help", len, word.text);
+		args_error(parsing, "unknown option '%.*s'; see rollcalld --help", len, word.text);
 	}
 }
 
-/* @return the value of an option that needs one, perhaps the next argument; NULL when there is none
- */
+/* @return the value of an option: behind '=' or the next argument; NULL: missing (reported) */
 static const char *take_value(struct parsing *parsing, struct word word, char ***next)
 {
 	if (word.value != NULL)
 		return word.value;
 	if (**next == NULL) {
-		complain(parsing, "%.*s needs a value", (int)word.len, word.text);
+		args_error(parsing, "%.*s needs a value", (int)word.len, word.text);
 		return NULL;
 	}
 	return *(*next)++;
@@ -114,7 +121,7 @@ static void args_take(struct parsing *parsing, struct word word, char ***next)
 	if (is(word, "--config")) {
 		value = take_value(parsing, word, next);
 		if (value != NULL && value[0] == '\0')
-			complain(parsing, "--config needs the name of a file");
+			args_error(parsing, "--config needs the name of a file");
 		else if (value != NULL)
 			parsing->args->file = value;
 		return;
@@ -122,7 +129,7 @@ static void args_take(struct parsing *parsing, struct word word, char ***next)
 	if (word.len > 2 && memcmp(word.text, "--", 2) == 0)
 		option = option_find(word.text + 2, word.len - 2, true);
 	if (option == NULL) {
-		complain_of_unknown(parsing, word);
+		report_unknown(parsing, word);
 		return;
 	}
 	value = take_value(parsing, word, next);
@@ -130,9 +137,9 @@ static void args_take(struct parsing *parsing, struct word word, char ***next)
 		parsing->args->values[parsing->args->count++] = (struct args_value){option, value};
 }
 
-int args_parse(struct args *args, int argc, char **argv, config_say_fn say)
+int args_parse(struct args *args, int argc, char **argv, config_report_fn report)
 {
-	struct parsing parsing = {.args = args, .say = say};
+	struct parsing parsing = {.args = args, .report = report};
 	char **next = argv;
 
 	*args = (struct args){.action = CONFIG_RUN};

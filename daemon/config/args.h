@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** The command line, taken apart; values are checked later, by option_set(). For config/ only. */
+/** Parses the command line; option_set() checks the values later. For config/ only. */
 #pragma once
 
 #include "base/attr.h"
@@ -22,6 +22,6 @@ struct args {
 	size_t count;
 };
 
-/** @return 0; -EINVAL: each error has been said; -ENOMEM. Call args_fini() whatever it was. */
-int args_parse(struct args *args, int argc, char **argv, config_say_fn say) MUST_USE;
+/** @return 0; -EINVAL: each error has been reported; -ENOMEM. Call args_fini() in all cases. */
+int args_parse(struct args *args, int argc, char **argv, config_report_fn report) MUST_USE;
 void args_fini(struct args *args);

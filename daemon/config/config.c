@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Reads all sources of the configuration, at the start and at a reload. Main thread only.
+ *
+ * Invariant: a reload reads into a fresh struct and takes over nothing unless all sources are
+ * right, so a wrong file never leaves half of its values in force. The sources are applied from the
+ * weakest to the strongest; a list is emptied when a stronger source sets it first.
+ */
 #include "config/config.h"
 
 #include "config/args.h"
@@ -12,7 +19,7 @@
 
 #define LINE_SIZE (4 * CONFIG_TEXT_MAX + OPTION_WHY_SIZE)
 
-/* Weakest first. */
+/* The sources of a value, weakest first. */
 enum origin_kind {
 	ORIGIN_DEFAULT,
 	ORIGIN_UNIT, /* $STATE_DIRECTORY */
@@ -32,17 +39,17 @@ struct config_sources {
 	struct origin origin[OPTION_COUNT];
 };
 
-/* All sources, being read once. */
+/* One reading of all sources. */
 struct reading {
 	struct config *config;
 	struct origin *origin;
 	const char *file;
-	config_say_fn say;
+	config_report_fn report;
 	bool arguments_wrong;
 	bool others_wrong;
 };
 
-PRINTF_LIKE(2, 3) static void say_line(config_say_fn say, const char *format, ...)
+PRINTF_LIKE(2, 3) static void report_line(config_report_fn report, const char *format, ...)
 {
 	char line[LINE_SIZE];
 	va_list ap;
@@ -50,7 +57,7 @@ PRINTF_LIKE(2, 3) static void say_line(config_say_fn say, const char *format, ..
 	va_start(ap, format);
 	(void)vsnprintf(line, sizeof(line), format, ap);
 	va_end(ap);
-	say(line);
+	report(line);
 }
 
 static void variable_of(const struct option *option, char *out, size_t size)
@@ -63,7 +70,7 @@ static void variable_of(const struct option *option, char *out, size_t size)
 	}
 }
 
-/* A stronger source replaces a weaker one's list; within one source values are added. */
+/* A list of a stronger source replaces that of a weaker one; within one source values are added. */
 static int source_set(struct reading *reading, const struct option *option, const char *text,
                       struct origin origin, char *why)
 {
@@ -83,9 +90,9 @@ static void on_file_wrong(void *arg, unsigned line, const char *text)
 	struct reading *reading = arg;
 
 	if (line > 0)
-		say_line(reading->say, "%s:%u: %s", reading->file, line, text);
+		report_line(reading->report, "%s:%u: %s", reading->file, line, text);
 	else
-		say_line(reading->say, "%s: %s", reading->file, text);
+		report_line(reading->report, "%s: %s", reading->file, text);
 	reading->others_wrong = true;
 }
 
@@ -95,12 +102,13 @@ static void on_file_value(void *arg, unsigned line, const struct option *option,
 	char why[OPTION_WHY_SIZE];
 
 	if (source_set(reading, option, text, (struct origin){ORIGIN_FILE, line}, why) < 0) {
-		say_line(reading->say, "%s:%u: %s: %s", reading->file, line, option->name, why);
+		report_line(reading->report, "%s:%u: %s: %s", reading->file, line, option->name,
+		            why);
 		reading->others_wrong = true;
 	}
 }
 
-/* Does the file stay unreadable until somebody changes it, its name or its mode? */
+/* Will the file stay unreadable until an operator changes it, its name or its mode? */
 static bool is_mistake(int error)
 {
 	switch (-error) {
@@ -130,7 +138,7 @@ static int read_file(struct reading *reading, bool must_exist)
 		return r;
 	if (!must_exist && (r == -ENOENT || r == -ENOTDIR))
 		return 0;
-	say_line(reading->say, "cannot read '%s': %s", reading->file, strerror(-r));
+	report_line(reading->report, "cannot read '%s': %s", reading->file, strerror(-r));
 	if (!is_mistake(r))
 		return r == -EINVAL || r == -EBADMSG ? -EIO : r;
 	reading->others_wrong = true;
@@ -144,7 +152,7 @@ static void set_from_variable(struct reading *reading, const struct option *opti
 
 	if (source_set(reading, option, text, (struct origin){.kind = ORIGIN_ENVIRONMENT}, why) <
 	    0) {
-		say_line(reading->say, "environment: %s: %s", variable, why);
+		report_line(reading->report, "environment: %s: %s", variable, why);
 		reading->others_wrong = true;
 	}
 }
@@ -159,7 +167,7 @@ static int read_variable(struct reading *reading, const struct option *option)
 	variable_of(option, variable, sizeof(variable));
 	text = getenv(variable);
 	if (text == NULL || text[0] == '\0')
-		return 0; /* an empty variable is how shells and units unset one */
+		return 0; /* shells and units unset a variable by emptying it */
 	if (option->kind != OPTION_LIST) {
 		set_from_variable(reading, option, variable, text);
 		return 0;
@@ -196,13 +204,13 @@ static void read_arguments(struct reading *reading, const struct args *args)
 		if (source_set(reading, option, args->values[i].text,
 		               (struct origin){.kind = ORIGIN_COMMAND_LINE}, why) < 0) {
 			option_spell(option, name, sizeof(name));
-			say_line(reading->say, "command line: --%s: %s", name, why);
+			report_line(reading->report, "command line: --%s: %s", name, why);
 			reading->arguments_wrong = true;
 		}
 	}
 }
 
-/* systemd names the directories that it made for the unit, with colons between them. */
+/* systemd lists the directories that it made for the unit, separated by colons. */
 static int read_state_directory(struct reading *reading)
 {
 	const struct option *option = &option_table[OPTION_state_dir];
@@ -216,7 +224,7 @@ static int read_state_directory(struct reading *reading)
 	if (first == NULL)
 		return -ENOMEM;
 	if (source_set(reading, option, first, (struct origin){.kind = ORIGIN_UNIT}, why) < 0) {
-		say_line(reading->say, "environment: STATE_DIRECTORY: %s", why);
+		report_line(reading->report, "environment: STATE_DIRECTORY: %s", why);
 		reading->others_wrong = true;
 	}
 	free(first);
@@ -254,17 +262,17 @@ static bool needs_sources(enum config_action action)
 	return action != CONFIG_HELP && action != CONFIG_VERSION;
 }
 
-int config_load(int argc, char **argv, config_say_fn say, struct config *ret_config,
+int config_load(int argc, char **argv, config_report_fn report, struct config *ret_config,
                 enum config_action *ret_action, struct config_sources **ret_sources)
 {
 	struct config_sources *sources = calloc(1, sizeof(*sources));
 	struct config config = {0};
-	struct reading reading = {.config = &config, .say = say};
+	struct reading reading = {.config = &config, .report = report};
 	int r;
 
 	if (sources == NULL)
 		return -ENOMEM;
-	r = args_parse(&sources->args, argc, argv, say);
+	r = args_parse(&sources->args, argc, argv, report);
 	if (r < 0)
 		goto fail;
 	sources->file = sources->args.file != NULL ? sources->args.file : config_file_default;
@@ -295,7 +303,7 @@ void config_sources_free(struct config_sources *sources)
 	free(sources);
 }
 
-/* The value as the file would hold it, in memory of the caller's. */
+/* Writes the value as the file would hold it to @p out. */
 static void print_to(char *out, size_t size, const struct option *option,
                      const struct config *config)
 {
@@ -310,7 +318,8 @@ static void print_to(char *out, size_t size, const struct option *option,
 }
 
 static void take_over(const struct reading *fresh, const struct option *option,
-                      struct config_sources *sources, struct config *config, config_say_fn say)
+                      struct config_sources *sources, struct config *config,
+                      config_report_fn report)
 {
 	char before[CONFIG_TEXT_MAX * 2];
 	char after[CONFIG_TEXT_MAX * 2];
@@ -320,28 +329,28 @@ static void take_over(const struct reading *fresh, const struct option *option,
 	print_to(before, sizeof(before), option, config);
 	print_to(after, sizeof(after), option, fresh->config);
 	if (option->effect == RESTART) {
-		say_line(say, "%s = %s needs a restart; %s until then", option->name, after,
-		         before);
+		report_line(report, "%s = %s needs a restart; %s until then", option->name, after,
+		            before);
 		return;
 	}
-	say_line(say, "%s = %s from now on; %s before", option->name, after, before);
+	report_line(report, "%s = %s from now on; %s before", option->name, after, before);
 	option_copy(option, config, fresh->config);
 	sources->origin[option - option_table] = fresh->origin[option - option_table];
 }
 
-int config_reload(struct config_sources *sources, struct config *config, config_say_fn say,
-                  config_say_fn say_wrong)
+int config_reload(struct config_sources *sources, struct config *config, config_report_fn report,
+                  config_report_fn report_error)
 {
 	struct config latest = {0};
 	struct origin origin[OPTION_COUNT] = {0};
 	struct reading fresh = {
-		.config = &latest, .origin = origin, .file = sources->file, .say = say_wrong};
+		.config = &latest, .origin = origin, .file = sources->file, .report = report_error};
 	int r = read_all(&fresh, &sources->args);
 
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < OPTION_COUNT; i++)
-		take_over(&fresh, &option_table[i], sources, config, say);
+		take_over(&fresh, &option_table[i], sources, config, report);
 	return 0;
 }
 
@@ -408,17 +417,17 @@ void config_help(FILE *out)
 {
 	(void)fprintf(out,
 	              "Usage: rollcalld [OPTION]...\n"
-	              "The service registry daemon; it stays in the foreground.\n\n"
+	              "Run the service registry daemon in the foreground.\n\n"
 	              "  --config=FILE    read this file instead of %s\n",
 	              config_file_default);
-	(void)fputs("  --check-config   check all configuration, then exit\n"
-	            "  --print-config   print each value and where it came from, then exit\n"
+	(void)fputs("  --check-config   check the configuration from all sources, then exit\n"
+	            "  --print-config   print each value and its source, then exit\n"
 	            "  --check          verify the journal in the state directory, then exit\n"
 	            "  --help, -h       print this, then exit\n"
 	            "  --version        print the version, then exit\n\n"
 	            "Each option below can also be set in the file as some_option = VALUE, or as\n"
-	            "ROLLCALL_SOME_OPTION in the environment. The command line wins over the\n"
-	            "environment, which wins over the file.\n\n",
+	            "ROLLCALL_SOME_OPTION in the environment. The command line overrides the\n"
+	            "environment, which overrides the file.\n\n",
 	            out);
 	for (size_t i = 0; i < OPTION_COUNT; i++)
 		print_help_of(out, &option_table[i]);

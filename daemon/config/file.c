@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Reads the configuration file: whole into memory with a limit and a time, comments blanked out,
+ * then parsed by libconfuse. Main thread only: `current` is static.
+ *
+ * Invariant: all errors of a file are reported in one run. libconfuse stops at the first unknown
+ * name, so the text is parsed until no new one is found (struct parse). Letting libconfuse open the
+ * file would block on a FIFO.
+ */
 #include "config/file.h"
 
 #include "base/check.h"
@@ -15,7 +23,7 @@
 #include <unistd.h>
 
 #define FILE_BYTES_MAX 262144
-#define READ_MS        1000 /* for each read of what is no ordinary file */
+#define READ_MS        1000 /* for each read of a pipe, socket or device */
 #define UNKNOWN_MAX    32
 #define UNKNOWN_SIZE   64
 
@@ -25,23 +33,23 @@ struct unknown {
 };
 
 /*
- * libconfuse stops at the first name that it does not know. To find the errors behind it, too, the
- * text is parsed again with that name added, until there is none left that is new; only the last
- * parse tells the sink.
+ * libconfuse stops at the first unknown name. To find the errors behind it as well, the text is
+ * parsed again with that name added, until no new unknown name is found; only the last parse calls
+ * the sink.
  */
 struct parse {
-	const struct file_sink *sink; /* NULL: only looking for unknown names */
-	bool found;                   /* an unknown name that is new, or one too many */
-	unsigned lines[OPTION_COUNT]; /* where each option was given first */
+	const struct file_sink *sink; /* NULL: this parse only looks for unknown names */
+	bool found;                   /* this parse has found a new unknown name */
+	unsigned lines[OPTION_COUNT]; /* the line where each option is given first */
 	struct unknown unknown[UNKNOWN_MAX];
 	size_t unknown_count;
 	cfg_opt_t table[OPTION_COUNT + UNKNOWN_MAX + 1];
 };
 
-/* libconfuse hands no argument to its callbacks. Set during file_read() only. */
+/* libconfuse passes no argument to its callbacks. Set only while file_read() runs. */
 static struct parse *current;
 
-PRINTF_LIKE(2, 3) static void wrong(unsigned line, const char *format, ...)
+PRINTF_LIKE(2, 3) static void report_wrong(unsigned line, const char *format, ...)
 {
 	char text[OPTION_WHY_SIZE];
 	va_list ap;
@@ -54,17 +62,17 @@ PRINTF_LIKE(2, 3) static void wrong(unsigned line, const char *format, ...)
 	current->sink->wrong(current->sink->arg, line, text);
 }
 
-static void wrong_name(unsigned line, const char *name)
+static void report_name(unsigned line, const char *name)
 {
 	const struct option *meant = option_guess(name, strlen(name));
 
 	if (meant != NULL)
-		wrong(line, "unknown option '%s'; did you mean %s?", name, meant->name);
+		report_wrong(line, "unknown option '%s'; did you mean %s?", name, meant->name);
 	else
-		wrong(line, "unknown option '%s'", name);
+		report_wrong(line, "unknown option '%s'", name);
 }
 
-/* Takes a name out of libconfuse's message. @return false: this is another message */
+/* Reads the name out of libconfuse's message. @return false: it is another message */
 static bool is_unknown_name(const char *message, unsigned line)
 {
 	static const char start[] = "no such option '";
@@ -93,10 +101,10 @@ __attribute__((format(printf, 2, 0))) static void on_error(cfg_t *cfg, const cha
 
 	(void)vsnprintf(message, sizeof(message), format, ap);
 	if (!is_unknown_name(message, (unsigned)cfg->line))
-		wrong((unsigned)cfg->line, "%s", message);
+		report_wrong((unsigned)cfg->line, "%s", message);
 }
 
-/* Each value, alone or in braces; libconfuse has counted it already. */
+/* Called for each value, alone or in braces; libconfuse has already counted it. */
 static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 {
 	const struct option *option = option_find(opt->name, strlen(opt->name), false);
@@ -106,14 +114,14 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 	*(const char **)result = value;
 	if (option == NULL) {
 		if (opt->nvalues == 1)
-			wrong_name(line, opt->name);
+			report_name(line, opt->name);
 		return 0;
 	}
 	first = &current->lines[option - option_table];
 	if (opt->nvalues == 1 && *first != 0)
-		wrong(line, "%s: given twice, first in line %u", option->name, *first);
+		report_wrong(line, "%s: given twice, first in line %u", option->name, *first);
 	else if (opt->nvalues > 1 && option->kind != OPTION_LIST)
-		wrong(line, "%s: takes one value, not a list", option->name);
+		report_wrong(line, "%s: takes one value, not a list", option->name);
 	else if (current->sink != NULL)
 		current->sink->value(current->sink->arg, line, option, value);
 	if (*first == 0)
@@ -137,16 +145,16 @@ static void fill_table(struct parse *parse)
 	}
 }
 
-/* "x = {}" calls nobody. */
-static void complain_of_empty(const struct parse *parse, const cfg_t *cfg)
+/* libconfuse does not call on_value() for "x = {}". */
+static void report_empty(const struct parse *parse, const cfg_t *cfg)
 {
 	for (size_t i = 0; cfg->opts[i].name != NULL; i++) {
 		if ((cfg->opts[i].flags & CFGF_MODIFIED) == 0 || cfg->opts[i].nvalues > 0)
 			continue;
 		if (i < OPTION_COUNT)
-			wrong(0, "%s: has no value", cfg->opts[i].name);
+			report_wrong(0, "%s: has no value", cfg->opts[i].name);
 		else
-			wrong_name(parse->unknown[i - OPTION_COUNT].line, cfg->opts[i].name);
+			report_name(parse->unknown[i - OPTION_COUNT].line, cfg->opts[i].name);
 	}
 }
 
@@ -162,13 +170,13 @@ static int parse_once(struct parse *parse, const char *text, const struct file_s
 	if (cfg == NULL)
 		return -ENOMEM;
 	(void)cfg_set_error_function(cfg, on_error);
-	if (cfg_parse_buf(cfg, text) == CFG_SUCCESS) /* errors have been told */
-		complain_of_empty(parse, cfg);
+	if (cfg_parse_buf(cfg, text) == CFG_SUCCESS) /* otherwise on_error() has reported it */
+		report_empty(parse, cfg);
 	(void)cfg_free(cfg);
 	return 0;
 }
 
-/* Opening a FIFO waits for its writer, and a reload runs in main(), which must not wait. */
+/* Reading a FIFO waits for its writer, and a reload runs in main(), which must not wait long. */
 static int wait_readable(int fd)
 {
 	struct pollfd file = {.fd = fd, .events = POLLIN};
@@ -196,7 +204,7 @@ static ssize_t read_some(int fd, char *out, size_t size)
 	return n < 0 ? -errno : n;
 }
 
-/* Nothing in a pipe is a writer that has gone, or one that has not come. */
+/* An empty pipe means that its writer has gone or has never come: no configuration. */
 static bool is_pipe(int fd)
 {
 	struct stat about;
@@ -204,7 +212,7 @@ static bool is_pipe(int fd)
 	return fstat(fd, &about) == 0 && (S_ISFIFO(about.st_mode) || S_ISSOCK(about.st_mode));
 }
 
-/* @return the length of what was read into @p text, or an error */
+/* Reads the whole file into @p text. @return its length or an error */
 static ssize_t file_slurp(const char *path, char text[FILE_BYTES_MAX])
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
@@ -247,7 +255,7 @@ static int parse_all(const char *text, const struct file_sink *sink)
 
 /* --- comments --------------------------------------------------------------------------------- */
 
-/* @return what follows the string whose opening quote is at @p at */
+/* @return the place behind the string whose opening quote is at @p at */
 static char *file_skip_string(char *at)
 {
 	char quote = *at++;
@@ -256,7 +264,7 @@ static char *file_skip_string(char *at)
 		char *brace = quote == '"' && at[0] == '$' && at[1] == '{' ? strchr(at, '}') : NULL;
 
 		if (brace != NULL)
-			at = brace; /* a variable, whose text may hold quotes */
+			at = brace; /* a variable, which may contain quotes */
 		else if (at[0] == '\\' && at[1] != '\0')
 			at++;
 		at++;
@@ -264,7 +272,7 @@ static char *file_skip_string(char *at)
 	return *at == quote ? at + 1 : at;
 }
 
-/* @return what follows the word at @p at: "a//b" is one, though "//" begins a comment elsewhere */
+/* @return the place behind the word at @p at: "a//b" is one, without a comment */
 static char *file_skip_word(char *at)
 {
 	char *brace = at[0] == '$' && at[1] == '{' ? strchr(at, '}') : NULL;
@@ -294,8 +302,8 @@ static unsigned line_of(const char *text, const char *at)
 }
 
 /*
- * libconfuse counts the lines of comments two or three times, does not take them everywhere, and
- * ends the file without a word at one that does not end. So it gets to see none.
+ * Replaces comments by blanks, because libconfuse counts their lines two or three times, does not
+ * accept them everywhere, and ignores the rest of the file after one that does not end.
  * @return 0, or the line of a comment that does not end
  */
 static unsigned blank_comments(char *text)

@@ -6,18 +6,17 @@
 
 struct option;
 
-/** Is told what the file holds, in the file's order. */
+/** Called for each value and error, in the order of the file. */
 struct file_sink {
 	void (*value)(void *arg, unsigned line, const struct option *option, const char *text);
-	/** @param line  0: not known */
+	/** @param line  0: unknown */
 	void (*wrong)(void *arg, unsigned line, const char *text);
 	void *arg;
 };
 
 /**
- * Reads @p path. After an unknown option or a wrong value it goes on, so that all of them are told;
- * what is not even the file's syntax ends it. Not reentrant: libconfuse keeps its state in the
- * process.
+ * Reads @p path. Continues after an unknown option or a wrong value, to report all of them; stops
+ * at a syntax error. Not reentrant: libconfuse keeps state in static variables.
  *
  * @return 0, also when sink->wrong() was called; -ENOMEM; or the error of open() or read()
  */

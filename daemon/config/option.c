@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The options as rows of a table, and generic functions over a row: find, set, compare, copy,
+ * print. No state; main thread only.
+ *
+ * Invariant: a row's offset and kind describe a member of struct config, since both are made from
+ * the same X-macro. Texts are padded with zeros, so memcmp() compares whole members.
+ */
 #include "config/option.h"
 
 #include "base/check.h"
@@ -72,7 +79,7 @@ const struct option *option_find(const char *name, size_t len, bool hyphens)
 
 #define GUESS_NAME_MAX 40
 
-/* Levenshtein's distance, which takes '-' and '_' for the same. */
+/* The Levenshtein distance, in which '-' and '_' are equal. */
 static unsigned edit_distance(const char *name, size_t len, const char *option)
 {
 	unsigned row[GUESS_NAME_MAX + 1];
@@ -102,7 +109,7 @@ static unsigned edit_distance(const char *name, size_t len, const char *option)
 const struct option *option_guess(const char *name, size_t len)
 {
 	const struct option *nearest = NULL;
-	unsigned least = 4; /* one more than can be a slip of the fingers */
+	unsigned least = 4; /* at most three typing errors */
 
 	if (len < 3 || len > GUESS_NAME_MAX)
 		return NULL;
@@ -249,7 +256,7 @@ static bool is_port(struct str text)
 	return parse_u64(text, 0, 65535, &port) == 0;
 }
 
-/* The form only: whether the address is one of this machine's is found out when it is bound. */
+/* Checks the form only; bind() finds out whether the machine has the address. */
 static bool is_address(struct str text)
 {
 	const char *colon = memrchr(text.data, ':', text.len);
@@ -373,7 +380,6 @@ int option_set(const struct option *option, struct config *config, const char *t
 
 bool option_equal(const struct option *option, const struct config *a, const struct config *b)
 {
-	/* Texts are padded with zeros, so that whole members can be compared. */
 	return memcmp(value_of(option, a), value_of(option, b), size_of(option)) == 0;
 }
 

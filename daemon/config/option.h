@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * One option as a row of data, made from the table in config.h, and the checks that hold for its
- * values whichever source they come from. For config/ only.
+ * One option as a row of data, made from the table in config.h, and the checks of its values, which
+ * are the same for all sources. For config/ only.
  */
 #pragma once
 
@@ -46,26 +46,25 @@ extern const struct option option_table[OPTION_COUNT];
 
 /** @return the option of this name, or NULL. @param hyphens  spelled as on the command line */
 const struct option *option_find(const char *name, size_t len, bool hyphens);
-/** The option whose name is so near to @p name that it was probably meant, or NULL. */
+/** The option that @p name probably means, with up to three typing errors, or NULL. */
 const struct option *option_guess(const char *name, size_t len);
 /** Writes @p option's name as on the command line, with hyphens. */
 void option_spell(const struct option *option, char *out, size_t size);
 
 void option_default(const struct option *option, struct config *config);
-/** Empties a list before the first value of a stronger source. Nothing for other kinds. */
+/** Empties a list, before the first value of a stronger source. Does nothing for other kinds. */
 void option_clear(const struct option *option, struct config *config);
 /**
  * Checks @p text and stores it; appends it to a list.
- * @param why  at least OPTION_WHY_SIZE bytes; on failure what is wrong with which value and what is
- * allowed
+ * @param why  at least OPTION_WHY_SIZE bytes; on failure the value, what is wrong with it and the
+ *             allowed values
  * @return 0 or -EINVAL
  */
 int option_set(const struct option *option, struct config *config, const char *text,
                char *why) MUST_USE;
 bool option_equal(const struct option *option, const struct config *a, const struct config *b);
 void option_copy(const struct option *option, struct config *to, const struct config *from);
-/** Writes the value as the file would hold it: numbers plain, text quoted, lists in braces. */
+/** Writes the value as in the file: numbers plain, text quoted, lists in braces. */
 void option_print(FILE *out, const struct option *option, const struct config *config);
-/** Writes the range or the words allowed: "1 to 64 threads", "one of auto, text, json, journald".
- */
+/** Writes the allowed values: "1 to 64 threads", "one of auto, text, json, journald". */
 void option_allowed(const struct option *option, char *out, size_t size);

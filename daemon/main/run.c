@@ -255,12 +255,12 @@ static int daemon_start(struct daemon *daemon)
 
 /* --- serve ------------------------------------------------------------------------------------ */
 
-static void say_reloaded(const char *line)
+static void log_reloaded(const char *line)
 {
 	log_line(LOG_NOTICE, "%s", line);
 }
 
-static void say_not_reloaded(const char *line)
+static void log_not_reloaded(const char *line)
 {
 	log_line(LOG_ERR, "not reloaded, nothing was changed: %s", line);
 }
@@ -273,9 +273,9 @@ static void daemon_reload(struct daemon *daemon)
 	int r;
 
 	notify_reloading(&daemon->notify);
-	r = config_reload(daemon->sources, daemon->config, say_reloaded, say_not_reloaded);
+	r = config_reload(daemon->sources, daemon->config, log_reloaded, log_not_reloaded);
 	if (r == -ENOMEM) {
-		say_not_reloaded("out of memory");
+		log_not_reloaded("out of memory");
 	} else if (r == 0) {
 		registry_options = registry_options_of(daemon);
 		http_options = http_options_of(daemon);
