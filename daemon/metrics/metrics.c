@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The values of all metrics, in static memory; any thread.
+ *
+ * Invariant: a counter's value is the sum over all shards, and each thread adds to one shard. With
+ * one atomic per counter all http threads would pass its cache line around.
+ */
 #include "metrics/metrics.h"
 
 #include "base/attr.h"
@@ -14,7 +20,7 @@
 
 #define SHARDS      16
 #define CACHE_LINE  64
-#define BUCKETS_MAX 18 /* the last one's bound is infinity */
+#define BUCKETS_MAX 18 /* the bound of the last one is infinity */
 #define STATUS_MIN  100
 #define STATUS_MAX  599
 
@@ -37,7 +43,7 @@ static const struct series histogram_series[] = {METRIC_HISTOGRAMS(SERIES3)};
 struct bounds {
 	uint64_t most[BUCKETS_MAX - 1];
 	size_t count;
-	bool seconds; /* in microseconds, exported as seconds */
+	bool seconds; /* the values are microseconds, exported as seconds */
 };
 
 static const struct bounds of_seconds = {
@@ -54,10 +60,10 @@ static const struct bounds of_sizes = {
 
 struct histogram {
 	_Atomic(uint64_t) sum;
-	_Atomic(uint64_t) buckets[BUCKETS_MAX]; /* each counts its own values only */
+	_Atomic(uint64_t) buckets[BUCKETS_MAX]; /* not cumulative */
 };
 
-/* Each thread counts in one, so that counting does not pass a cache line from core to core. */
+/* Each thread adds to one shard, so that cache lines do not move between cores. */
 struct shard {
 	_Alignas(CACHE_LINE) _Atomic(uint64_t) counters[METRIC_COUNTER_COUNT];
 	_Atomic(uint64_t) requests[STATUS_MAX - STATUS_MIN + 1];
@@ -144,7 +150,7 @@ static void put_family(struct buf *out, const char *name, const char *type, cons
 	buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-/* The heading stands before the first series of its family only. */
+/* The heading stands only before the first series of a family. */
 static void put_series(struct buf *out, const struct series *all, size_t i, const char *type)
 {
 	const struct series *series = &all[i];
@@ -187,7 +193,7 @@ static void put_histogram(struct buf *out, enum metric_histogram histogram)
 	const struct bounds *bounds = bounds_of(histogram);
 	const struct series *series = &histogram_series[histogram];
 	uint64_t sum = 0;
-	uint64_t count = 0; /* of the buckets so far, so that the count agrees with the last */
+	uint64_t count = 0; /* sum of the buckets, so that _count agrees with the last bucket */
 
 	put_family(out, series->name, "histogram", series->help);
 	for (size_t bucket = 0; bucket <= bounds->count; bucket++) {
@@ -234,13 +240,14 @@ static void put_log(struct buf *out)
 {
 	static const char name[] = "rollcall_log_dropped_lines_total";
 
-	put_family(out, name, "counter", "Log lines dropped because nobody read them in time.");
+	put_family(out, name, "counter",
+	           "Log lines dropped because they could not be written in time.");
 	buf_printf(out, "%s ", name);
 	buf_put_u64(out, log_dropped());
 	buf_put_char(out, '\n');
 }
 
-/* What a process is asked for by convention; what the system does not tell is left out. */
+/* The metrics that every process has by convention; unknown values are left out. */
 static void put_process(struct buf *out)
 {
 	struct process_facts facts;

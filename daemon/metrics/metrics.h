@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Counters, gauges and histograms, declared in one table and printed in the Prometheus text format.
- * Adding is one relaxed atomic on a cache line of the calling thread's shard. Any thread; never
- * blocks.
+ * The metrics: counters, gauges and histograms, declared in one table and printed in the Prometheus
+ * text format. Adding is one relaxed atomic operation on a cache line of the calling thread's
+ * shard. Any thread; never blocks.
  */
 #pragma once
 
@@ -90,8 +90,8 @@ void metrics_move(enum metric_gauge gauge, int64_t by);
 int64_t metrics_gauge(enum metric_gauge gauge);
 /** @param value  microseconds for _SECONDS (exported as seconds), else the plain number */
 void metrics_observe(enum metric_histogram histogram, uint64_t value);
-/** One answered request by status code 100-599: rollcall_http_requests_total{code="200"}. */
+/** Counts one answered request by status code 100-599: rollcall_http_requests_total{code="200"}. */
 void metrics_request(unsigned status);
-/** Appends all of it in the Prometheus text exposition format 0.0.4, with process start time and
- * build info. */
+/** Appends all metrics in the Prometheus text exposition format 0.0.4, with facts of the process
+ * and build info. */
 void metrics_render(struct buf *out);

@@ -22,7 +22,7 @@ static int64_t now_us(clockid_t id)
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-/* One read of a short file, as text. @return false when it cannot be read */
+/* Reads a short file as text. @return false when it cannot be read */
 static bool proc_read(const char *path, char *text, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -37,7 +37,8 @@ static bool proc_read(const char *path, char *text, size_t size)
 	return true;
 }
 
-/* By the clock that goes on while the machine sleeps, in which the kernel notes it. 0: unknown */
+/* The start of the process; 0: unknown. The kernel records it by CLOCK_BOOTTIME, which counts the
+ * time in which the machine sleeps. */
 static int64_t started_real_ms(void)
 {
 	char text[1024];
@@ -45,8 +46,8 @@ static int64_t started_real_ms(void)
 
 	if (!proc_read("/proc/self/stat", text, sizeof(text)))
 		return 0;
-	/* The name, in parentheses, may hold anything; 20 fields later stands the start (proc(5)).
-	 */
+	/* The name in parentheses may contain anything; the start is 20 fields behind it
+	 * (proc(5)). */
 	const char *at = strrchr(text, ')');
 	for (int field = 2; at != NULL && field < 22; field++)
 		at = strchr(at + 1, ' ');
@@ -70,7 +71,7 @@ static int64_t resident_bytes(void)
 static int64_t open_fds(void)
 {
 	DIR *dir = opendir("/proc/self/fd");
-	int64_t count = -1; /* the directory itself is open while we count */
+	int64_t count = -1; /* not counting the directory, which is open now */
 
 	if (dir == NULL)
 		return -1;
@@ -91,7 +92,7 @@ static int64_t max_fds(void)
 
 void process_facts(struct process_facts *ret_facts)
 {
-	/* Found once, so that it is the same in every answer whatever the clock does. */
+	/* Computed once, so that a changed clock does not change it. */
 	static _Atomic(int64_t) started_ms;
 	int64_t started = atomic_load_explicit(&started_ms, memory_order_relaxed);
 

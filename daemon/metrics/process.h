@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** What the system says about this process. Any thread; reads /proc. */
+/** Facts about this process, from the system. Any thread; reads /proc. */
 #pragma once
 
 #include <stdint.h>
@@ -7,7 +7,7 @@
 struct process_facts {
 	int64_t started_real_ms;
 	uint64_t cpu_us;
-	int64_t resident_bytes; /* this and the following: -1 when the system does not tell */
+	int64_t resident_bytes; /* this and the following: -1 when unknown */
 	int64_t open_fds;
 	int64_t max_fds; /* the soft limit; -1 also when there is none */
 };
