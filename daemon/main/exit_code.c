@@ -24,7 +24,7 @@ int exit_code_of(int error)
 	case ENOMEM:
 	case EAGAIN:
 		return EX_OSERR;
-	default: /* EIO, ENOSPC, EROFS, ESTALE and what else file systems come up with */
+	default: /* EIO, ENOSPC, EROFS, ESTALE and other errors of file systems */
 		return EX_IOERR;
 	}
 }

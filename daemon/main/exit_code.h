@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/** How the daemon ends, in the numbers of sysexits.h: systemd/ and rollcalld(8) rely on them. */
+/** Exit codes of the daemon, from sysexits.h; systemd/ and rollcalld(8) rely on them. */
 #pragma once
 
 /**
- * The exit code for a start that failed with @p error, a negative errno. EX_CONFIG, after which
- * systemd does not start the daemon again, only for what stays wrong until somebody changes the
- * configuration or a permission; a disk or a system that refuses may do better the next time.
+ * The exit code for a start that failed with @p error, a negative errno. It is EX_CONFIG, after
+ * which systemd does not restart the daemon, only for errors that stay until an operator changes
+ * the configuration or a permission; errors of a disk or a system may be gone the next time.
  */
 int exit_code_of(int error);

@@ -5,9 +5,9 @@
 #include <sys/resource.h>
 
 /*
- * 20 are open at rest: the journal and its readers, signals, standard streams. Others come for a
- * moment: keyframes, /proc for the metrics, connections that have given way to new ones, and up to
- * 16 listeners.
+ * 20 are open at rest: the journal and its readers, signals, standard streams. More are open for a
+ * moment: keyframes, /proc for the metrics, connections that have given way to new ones; and there
+ * are up to 16 listeners.
  */
 #define FILES_OF_OUR_OWN 80
 #define FILES_PER_THREAD 4  /* three epolls, a wake-up */
@@ -51,8 +51,8 @@ unsigned limits_connections(uint64_t files, int64_t threads, int64_t wanted)
 
 void limits_tune_malloc(void)
 {
-	/* Each batch allocates and frees much the same. By default the heap's top would be given
-	 * back and faulted in again every time. Failing only costs speed. */
+	/* Each batch allocates and frees similar amounts. By default malloc() would return the
+	 * heap's top each time and fault it in again. A failure here only costs speed. */
 	(void)mallopt(M_TOP_PAD, TOP_PAD_BYTES);
 	(void)mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES);
 }

@@ -13,9 +13,9 @@
 #include <sys/stat.h>
 #include <sysexits.h>
 
-#define EX_DAMAGED 1 /* --check has found something */
+#define EX_DAMAGED 1 /* --check has found damage */
 
-/* Before the log is open, and for those actions that need none. */
+/* For errors before the log is open, and for actions that use none. */
 static void print_error(const char *line)
 {
 	(void)fprintf(stderr, "rollcalld: %s\n", line);
@@ -27,7 +27,7 @@ static void print_finding(void *arg, const char *line)
 	(void)printf("%s\n", line);
 }
 
-/* Not findings: they do not change the exit status. */
+/* Notes are no findings: they do not change the exit status. */
 static void print_notes(void)
 {
 	char note[256];
@@ -64,7 +64,7 @@ static int verify_journal(const struct config *config)
 	}
 }
 
-/* A full disk or a closed pipe must not pass for success. */
+/* A full disk or a closed pipe behind standard output is an error. */
 static int finish_output(int code)
 {
 	if (fflush(stdout) != 0 && code == EX_OK) {
@@ -105,8 +105,7 @@ int main(int argc, char **argv)
 	enum config_action action;
 	int code;
 
-	(void)umask(
-		0077); /* run_daemon() gives the group more where it may read the state directory */
+	(void)umask(0077); /* state_prepare() may allow the group to read */
 	if (thread_set_stacks() < 0) {
 		print_error("the stack is too small: 'ulimit -s' must be at least 512");
 		return EX_OSERR;

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Reports to systemd over its datagram socket. Main thread only.
+ *
+ * Invariant: main() never blocks here, because it also waits for signals. sd_notify(3) blocks while
+ * systemd does not read, so datagrams are sent without blocking, and a state that must arrive is
+ * kept in `state` until it has been sent.
+ */
 #include "main/notify.h"
 
 #include "base/clock.h"
@@ -20,12 +27,12 @@
 #define STATUS_EVERY_MS 10000
 #define DISK_LOOK_MS    1000
 #define DISK_SLOW_MS    2000
-/* A thread that is only late, as after SIGSTOP, must not cost the whole of the next interval. */
+/* Retry soon: a thread that was only late, as after SIGSTOP, must not cost a whole interval. */
 #define RETRY_MS 100
 
 /* --- sending ---------------------------------------------------------------------------------- */
 
-/* @return 0 when there is no such socket */
+/* @return the length of the address; 0: @p name is no address */
 static socklen_t address_of(const char *name, struct sockaddr_un *address)
 {
 	size_t len = strlen(name);
@@ -41,8 +48,8 @@ static socklen_t address_of(const char *name, struct sockaddr_un *address)
 }
 
 /*
- * sd_notify(3) blocks while systemd does not read, and main() must not: it waits for signals.
- * @return 0, also when nobody listens, which is systemd's business; -EAGAIN: not now
+ * Sends one datagram without blocking.
+ * @return 0, also when no process listens, which is no error here; -EAGAIN: try again later
  */
 static int send_now(const char *text)
 {
@@ -67,14 +74,14 @@ static int notify_report(struct notify *notify, const char *text)
 	int r = send_now(text);
 
 	if (r < 0 && !notify->unread)
-		log_line(LOG_WARNING, "systemd does not read what is reported to it; retrying");
+		log_line(LOG_WARNING, "systemd does not read the reports of this daemon; retrying");
 	if (r == 0 && notify->unread)
-		log_line(LOG_NOTICE, "systemd reads what is reported to it again");
+		log_line(LOG_NOTICE, "systemd reads the reports of this daemon again");
 	notify->unread = r < 0;
 	return r;
 }
 
-/* A report that systemd must get: notify_tick() repeats it until it has been sent. */
+/* Sends `state`, which must arrive: notify_tick() repeats it until it has been sent. */
 static void report_state(struct notify *notify)
 {
 	if (notify_report(notify, notify->state) == 0)
@@ -82,7 +89,7 @@ static void report_state(struct notify *notify)
 	notify->state_at_ms = clock_ms() + RETRY_MS;
 }
 
-/* --- what is reported ------------------------------------------------------------------------- */
+/* --- reports ---------------------------------------------------------------------------------- */
 
 void notify_init(struct notify *notify)
 {
@@ -172,8 +179,8 @@ static void notify_feed(struct notify *notify, int64_t now)
 	notify->feed_at_ms = now + retry_ms(notify);
 }
 
-/* A disk that takes its time is no fault of this process: killing it would only make it read all of
- * the journal from the same disk. */
+/* A slow disk is no fault of this process: after a restart the daemon would read the whole journal
+ * from the same disk. */
 static void watch_disk(struct notify *notify, int64_t now)
 {
 	const char *name = NULL;
@@ -205,7 +212,7 @@ static void send_status(struct notify *notify, int64_t now)
 		return;
 	(void)snprintf(text, sizeof(text), "STATUS=%s", notify->status);
 	if (notify_report(notify, text) < 0)
-		notify->status[0] = '\0'; /* so that it differs the next time */
+		notify->status[0] = '\0'; /* differs from the next status, so that is sent */
 }
 
 void notify_tick(struct notify *notify)

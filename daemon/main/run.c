@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Starts the modules in order, waits for signals, stops the modules in reverse order. Main thread.
+ *
+ * Invariant: http stops before the registry, so that no new change arrives, and is freed after it,
+ * because the registry wakes the parked requests that http owns. Stopping in strict reverse order
+ * would free requests that the writer still has.
+ */
 #include "main/run.h"
 
 #include "api/api.h"
@@ -26,8 +33,8 @@
 #include <string.h>
 #include <sysexits.h>
 
-#define STOP_GRACE_MS 3000  /* of the 5 s that a stop may take; the rest is for the last commit */
-#define PARKED_MS     30000 /* a commit that takes longer is not coming any more */
+#define STOP_GRACE_MS 3000  /* of the 5 s that a stop may take, the rest is for the last commit */
+#define PARKED_MS     30000 /* a commit that takes longer counts as hanging */
 
 struct daemon {
 	/* set before daemon_serve() */
@@ -35,14 +42,14 @@ struct daemon {
 	struct config_sources *sources;
 	struct signals signals;
 	struct notify notify;
-	uint64_t files; /* that may be open */
+	uint64_t files; /* how many may be open */
 	struct registry *registry;
 	struct v1 *v1;
 	const struct route_table *tables[1];
 	struct api *api;
 	struct http *http;
 
-	/* until http has them */
+	/* until http_start() owns them */
 	struct http_listener listeners[HTTP_LISTENERS_MAX];
 	size_t listener_count;
 	bool listening;
@@ -155,8 +162,8 @@ static int open_registry(struct daemon *daemon)
 
 	if (r < 0)
 		return r;
-	/* A crash at any moment leaves the files to the next start, and so does this. */
-	rcu_prepare(); /* with signals blocked */
+	rcu_prepare(); /* while signals are blocked */
+	/* Opening may take long (salvage), and every step of it is safe against a crash. */
 	signals_end_at_once();
 	r = registry_open(&options, &daemon->registry, &error);
 	signals_gather();
@@ -235,8 +242,8 @@ static int daemon_start(struct daemon *daemon)
 		log_line(LOG_ERR, "cannot take signals: %s", strerror(-r));
 		return EX_OSERR;
 	}
-	/* From here on SIGTERM ends no write by itself, so main() may not be the one that writes.
-	 */
+	/* From here on SIGTERM is blocked and cannot interrupt a blocking write, so main() must not
+	 * write log lines itself. */
 	r = log_start();
 	if (r < 0) {
 		log_line(LOG_ERR, "cannot start the log thread: %s", strerror(-r));
@@ -304,7 +311,8 @@ static int daemon_serve(struct daemon *daemon)
 			log_event(LOG_NOTICE, "stopping", "signal", name, NULL);
 			return 0;
 		case SIGNALS_FAILED:
-			/* No change is acknowledged any more; a restart reads the disk anew. */
+			/* No change can be acknowledged any more; a restart reads the disk
+			 * again. */
 			log_event(LOG_CRIT, "the journal has failed: stopping", "reason",
 			          registry_trouble(daemon->registry), NULL);
 			return exit_code_of(registry_failure(daemon->registry));
@@ -315,7 +323,7 @@ static int daemon_serve(struct daemon *daemon)
 	}
 }
 
-/* Copes with a daemon that was started half. */
+/* Also stops a daemon whose start failed half-way. */
 static void daemon_stop(struct daemon *daemon)
 {
 	if (daemon->api != NULL)
@@ -324,7 +332,7 @@ static void daemon_stop(struct daemon *daemon)
 		http_stop(daemon->http, STOP_GRACE_MS);
 	if (daemon->registry != NULL)
 		registry_stop(daemon->registry);
-	http_free(daemon->http); /* still needs the api for those who wait */
+	http_free(daemon->http); /* needs the api to abandon parked requests */
 	api_close(daemon->api);
 	v1_close(daemon->v1);
 	if (daemon->registry != NULL)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** The daemon's life: start, serve, reload, stop. */
+/** Runs the daemon: start, serve, reload, stop. */
 #pragma once
 
 struct config;

@@ -80,7 +80,7 @@ void signals_fail(struct signals *signals)
 {
 	uint64_t one = 1;
 
-	/* It can only be refused when it has been said often enough. */
+	/* Fails only when the counter is full, and then the event is already there. */
 	if (write(signals->failed_fd, &one, sizeof(one)) < 0)
 		return;
 }

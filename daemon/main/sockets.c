@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #if CONFIG_LIST_MAX > HTTP_LISTENERS_MAX
-#error "not every --listen would find room"
+#error "listeners has no room for every --listen"
 #endif
 
 static int socket_adopt(int fd, struct http_listener *listener)
@@ -40,14 +40,14 @@ static int sockets_adopt(unsigned given, struct http_listener *listeners, size_t
 	for (; r == 0 && count < given; count++)
 		r = socket_adopt(SD_LISTEN_FDS_START + (int)count, &listeners[count]);
 	if (r < 0)
-		return r; /* systemd's sockets stay open: they are the socket unit's */
+		return r; /* systemd's sockets stay open: they belong to the socket unit */
 	*ret_count = count;
 	return 0;
 }
 
 static int find_group(const char *name, gid_t *ret_group)
 {
-	char text[65536]; /* all members' names */
+	char text[65536]; /* the names of all members */
 	struct group group;
 	struct group *found = NULL;
 	uint64_t number;

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define OURS "rollcall." /* begins the name of each file that is ours */
+#define OURS "rollcall." /* the beginning of the name of each of our files */
 
 static void restrict_file(int dir_fd, const char *name, mode_t mask)
 {
@@ -25,7 +25,7 @@ static void restrict_file(int dir_fd, const char *name, mode_t mask)
 		         strerror(errno));
 }
 
-/* Versions that did not set the umask left files that everybody may read. */
+/* Older versions did not set the umask and left files that all users may read. */
 static int restrict_files(const char *dir, mode_t mask)
 {
 	DIR *listing = opendir(dir);
@@ -37,7 +37,7 @@ static int restrict_files(const char *dir, mode_t mask)
 		if (strncmp(entry->d_name, OURS, strlen(OURS)) == 0)
 			restrict_file(dirfd(listing), entry->d_name, mask);
 	}
-	(void)closedir(listing); /* was only read */
+	(void)closedir(listing); /* only read, so no error matters */
 	return 0;
 }
 
@@ -46,7 +46,7 @@ int state_prepare(const char *dir)
 	struct stat found;
 	int r = mkdir(dir, 0700) < 0 && errno != EEXIST ? -errno : 0;
 
-	/* Only the last folder of the path: a missing parent is rather a mistake in the path. */
+	/* Makes the last folder only: a missing parent is more likely a mistake in the path. */
 	if (r < 0) {
 		log_line(LOG_ERR,
 		         "cannot make the state directory '%s': %s; --state-dir=DIR names another",

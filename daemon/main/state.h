@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/** The state directory and who may read what is in it. */
+/** The state directory and the permissions of its files. */
 #pragma once
 
 #include "base/attr.h"
 
 /**
- * Makes the state directory (0700) where it is missing, but not its parents, and makes its files,
- * old and new, private: to the owner, or to owner and group where the group may read the directory.
- * Main only, before threads start: sets the umask.
+ * Makes the state directory (0700) if it is missing, but not its parents. Makes old and new files
+ * in it private to the owner, or to owner and group if the group may read the directory. Sets the
+ * umask, so call it in main() before threads start.
  * @return 0 or an error, which has been logged
  */
 int state_prepare(const char *dir) MUST_USE;
