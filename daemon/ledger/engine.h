@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/** What stands behind a ledger: each function as that of ledger.h with its name. */
+/** An engine behind a ledger: each function implements that of ledger.h with its name. */
 #pragma once
 
 #include "ledger/ledger.h"
 
 #include <stdatomic.h>
 
-/** An engine's own struct begins with it. */
+/** The first member of an engine's own struct. */
 struct ledger {
 	const struct ledger_engine *engine;
 
-	/* atomic; the engine's to change */
+	/* atomic; changed by the engine */
 	_Atomic bool takes_heartbeats;
 	_Atomic int64_t horizon_ms;
 	_Atomic int64_t stale_since_ms; /* clock_ms(); 0: current */
 };
 
-/** Of an engine's open(): current, takes heartbeats, and has no horizon. */
+/** For open() of an engine: sets the ledger to current, taking heartbeats, without a horizon. */
 void ledger_init(struct ledger *ledger, const struct ledger_engine *engine);
 
 struct ledger_engine {
@@ -30,5 +30,5 @@ struct ledger_engine {
 	void (*close)(struct ledger *ledger);
 };
 
-/** The journal alone: proposing is appending. */
+/** The embedded engine: a proposal is appended to the journal. */
 extern const struct ledger_engine ledger_local;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * The order of changes: every batch of events gets its place, and its revisions, from the ledger.
+ * The ledger decides the order of changes: every batch of events gets its place and its revisions
+ * from it.
  *
- * The writer proposes what it has decided. The embedded ledger is the journal itself, which commits
- *at once. Another engine may commit elsewhere: then the verdict comes later, and so do batches that
- *others proposed, all in one order of commitment.
+ * The writer proposes a batch. The embedded ledger is the journal itself, which commits at once.
+ * Another engine may commit elsewhere: then the verdict comes later, and so do batches that other
+ * daemons have proposed, all in the order of their commits.
  *
  *	r = ledger_propose(ledger, events, count);   // 0: committed and stored; -EINPROGRESS: wait
  *	while ((item = ledger_next(ledger)) != NULL) {
@@ -12,8 +13,8 @@
  *		ledger_done(ledger, item);
  *	}
  *
- * Writer's thread where nothing else is said. Only open, close and, with the embedded ledger,
- *propose wait for the disk.
+ * Writer's thread unless stated otherwise. Only open, close and, with the embedded ledger, propose
+ * wait for the disk.
  */
 #pragma once
 
@@ -34,54 +35,55 @@ struct ledger_options {
 };
 
 enum ledger_kind {
-	LEDGER_EVENTS, /* a whole batch that was committed elsewhere. A proposal that is open now
-	                  has lost: its LEDGER_LOST follows */
-	LEDGER_WON,    /* the open proposal is committed, but not stored */
-	LEDGER_LOST    /* the open proposal is not committed, but for -ETIMEDOUT */
+	LEDGER_EVENTS, /* a whole batch that was committed elsewhere. An open proposal has lost: its
+	                  LEDGER_LOST follows */
+	LEDGER_WON,    /* the open proposal is committed, but not stored in the journal yet */
+	LEDGER_LOST    /* the open proposal is not committed; with -ETIMEDOUT that is unknown */
 };
 
 /** Borrowed from ledger_next() until ledger_done(). */
 struct ledger_item {
 	enum ledger_kind kind;
-	struct event *events; /* LEDGER_EVENTS: with their numbers, in order, without gaps */
+	struct event *events; /* LEDGER_EVENTS: with their revisions, in order, without gaps */
 	size_t count;
-	uint64_t revision; /* LEDGER_WON: of the first event; the others follow it */
+	uint64_t revision; /* LEDGER_WON: of the first event; the others count up from it */
 	/* LEDGER_LOST: -ESTALE: the items before this one came first, decide anew; -ETIMEDOUT: not
-	 * known, may come as LEDGER_EVENTS; -ESHUTDOWN */
+	 * known, the batch may still arrive as LEDGER_EVENTS; -ESHUTDOWN */
 	int error;
 };
 
 /**
- * Opens it, and brings the journal up to date. @return 0 or an error, with a text
+ * Opens the ledger and brings the journal up to date.
  * @param journal  borrowed until ledger_close()
+ * @return 0, or an error, which @p ret_error describes
  */
 int ledger_open(const struct ledger_options *options, struct journal *journal,
                 struct ledger **ret_ledger, struct journal_error *ret_error) MUST_USE;
-/** @param wake  there is an item; called on any thread, which holds no lock */
+/** @param wake  called when there is an item, on any thread, which holds no lock */
 int ledger_start(struct ledger *ledger, void (*wake)(void *arg), void *arg) MUST_USE;
 /**
- * Proposes @p count events, one or more, to follow what was taken from ledger_next() before. One
- * proposal at a time; it copies what it needs.
- * @return 0: committed and stored in the journal, and each event has its numbers; -EINPROGRESS:
- * LEDGER_WON or LEDGER_LOST follows; -ESHUTDOWN: it was stopped; or as journal_append()
+ * Proposes @p count events, one or more, as the successors of all items taken from ledger_next() so
+ * far. One proposal at a time; the ledger copies what it needs.
+ * @return 0: committed and stored in the journal, and each event has its revision; -EINPROGRESS:
+ *         LEDGER_WON or LEDGER_LOST follows; -ESHUTDOWN: stopped; or as journal_append()
  */
 int ledger_propose(struct ledger *ledger, struct event *events, size_t count) MUST_USE;
-/** @return the next item in order of commitment; NULL: none now */
+/** @return the next item in the order of commits; NULL: none now */
 struct ledger_item *ledger_next(struct ledger *ledger) MUST_USE;
-/** @p item is stored and published. */
+/** Gives @p item back, which has been stored and published. */
 void ledger_done(struct ledger *ledger, struct ledger_item *item);
 
-/** May heartbeats be acknowledged? Not while nobody else could learn of them. Any thread; one load.
- */
+/** May heartbeats be acknowledged? No while the engine cannot pass them on. Any thread; one
+ * load. */
 bool ledger_takes_heartbeats(const struct ledger *ledger);
-/** No lease may run out whose end is after this time of the lease clock; INT64_MAX: no limit. Any
+/** Leases that end after this time of the lease clock must not expire yet; INT64_MAX: no limit. Any
  * thread. */
 int64_t ledger_horizon_ms(const struct ledger *ledger);
-/** For how long the journal may have been behind the ledger; 0: it is current. Any thread. */
+/** How long the journal may have been behind the ledger; 0: it is current. Any thread. */
 int64_t ledger_stale_ms(const struct ledger *ledger);
 
-/** An open proposal gets its verdict soon, at the latest -ESHUTDOWN. Does not block. Any thread;
- * twice is fine. */
+/** Stops the ledger: an open proposal soon gets its verdict, at the latest -ESHUTDOWN. Does not
+ * block. Any thread; may be called twice. */
 void ledger_stop(struct ledger *ledger);
 /** Takes NULL. */
 void ledger_close(struct ledger *ledger);

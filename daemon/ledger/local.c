@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** The embedded ledger: the journal gives the order, and a proposal is committed when it is
- * appended. So there are no items, and nothing to wait for. */
+/** The embedded ledger: the journal gives the order, and a proposal is committed once it has been
+ * appended. So there are no items. */
 #include "ledger/engine.h"
 
 #include <errno.h>
@@ -22,7 +22,7 @@ static int local_open(const struct ledger_options *options, struct journal *jour
 	struct local *local = calloc(1, sizeof(*local));
 
 	(void)options;
-	(void)ret_error; /* the error is the text */
+	(void)ret_error; /* -ENOMEM describes itself */
 	if (local == NULL)
 		return -ENOMEM;
 	ledger_init(&local->ledger, &ledger_local);
