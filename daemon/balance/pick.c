@@ -57,7 +57,7 @@ static _Atomic uint64_t *cursor_of(const struct picking *picking, _Atomic uint64
 	return &picking->service->life->filtered[picking->view->hash % SERVICE_CURSORS];
 }
 
-static void tell_cursor(const struct picking *picking, uint64_t cursor)
+static void trace_cursor(const struct picking *picking, uint64_t cursor)
 {
 	struct pick_trace *trace = picking->pick->trace;
 
@@ -74,7 +74,7 @@ static void round_robin(struct picking *picking)
 	                                   : atomic_fetch_add_explicit(cursor, picking->target,
 	                                                               memory_order_relaxed);
 
-	tell_cursor(picking, n);
+	trace_cursor(picking, n);
 
 	for (uint32_t i = 0; i < picking->candidates && picking->found_count < picking->target; i++)
 		pick_take(picking, candidate(picking, n + i));
@@ -108,7 +108,7 @@ static void weighted_walk(struct picking *picking, const struct weighted *weight
 	} while (!picking->pick->replay && !atomic_compare_exchange_weak_explicit(
 						   cursor, &start, start + steps,
 						   memory_order_relaxed, memory_order_relaxed));
-	tell_cursor(picking, start);
+	trace_cursor(picking, start);
 	if (picking->found_count == 0) /* all candidates have weight 0 */
 		round_robin(picking);
 }
@@ -128,7 +128,7 @@ static int weighted_round_robin(struct picking *picking)
 		uint64_t n = atomic_fetch_add_explicit(&picking->service->life->weighted, 1,
 		                                       memory_order_relaxed);
 
-		tell_cursor(picking, n);
+		trace_cursor(picking, n);
 		picking->found[picking->found_count++] =
 			picking->service->healthy[weighted->order[n % weighted->period]];
 		return 0;

@@ -129,7 +129,7 @@ static void tell_watchers(const struct snapshot *now, const struct command *comm
 {
 	struct watch_change change = change_of(now, command->instance.service, revision);
 
-	watch_tell(command->receipt, &change, revision);
+	watch_receipt_open(command->receipt, &change, revision);
 }
 
 /* Watchers of a listing count as told only once they have looked again, even if the listing shows

@@ -256,7 +256,7 @@ static enum api_result wait_for_events(struct call *call, struct events_request 
 	struct watcher watcher = {.topic = events->history.query.service,
 	                          .aspects = (1u << WATCH_ASPECTS) - 1,
 	                          .seen = events->history.last,
-	                          .has = events->history.last};
+	                          .sent_through = events->history.last};
 	uint64_t now;
 
 	events->wait.parked.finish = events_woken;

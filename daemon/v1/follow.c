@@ -245,7 +245,7 @@ enum api_result follow_answer(struct call *call, const struct events_query *quer
 	follow->live.watcher.aspects = ALL_ASPECTS;
 	atomic_init(&follow->live.position, log->since);
 	take_page(follow);
-	uint64_t has = follow->live.page_has ? log->since : follow->live.page_end;
-	return live_answer(call, &follow->live, &follow_kind, has,
+	uint64_t sent_through = follow->live.page_has ? log->since : follow->live.page_end;
+	return live_answer(call, &follow->live, &follow_kind, sent_through,
 	                   follow->form == EVENTS_SSE ? TYPE_SSE : TYPE_JSONL);
 }

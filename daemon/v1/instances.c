@@ -373,7 +373,7 @@ static bool wait_for_watchers(struct call *call, struct intention *intention)
 }
 
 /** Into the object that the answer is. */
-static void put_told(struct buf *out, struct watch_receipt *receipt)
+static void put_receipt(struct buf *out, struct watch_receipt *receipt)
 {
 	unsigned sent;
 	unsigned open;
@@ -399,7 +399,7 @@ static enum api_result intention_done(struct call *call, struct parked *parked)
 	if (error == 0)
 		member_put_json_live(&call->response->body, member, clock_real_ms());
 	if (error == 0 && intention->receipt != NULL)
-		put_told(&call->response->body, intention->receipt);
+		put_receipt(&call->response->body, intention->receipt);
 	snapshot_leave(v1_of(call)->store);
 	parked_free(parked);
 

@@ -42,13 +42,14 @@ static void live_wake(struct watcher *watcher)
 }
 
 enum api_result live_answer(struct call *call, struct live_stream *live,
-                            const struct stream_kind *kind, uint64_t has, const char *content_type)
+                            const struct stream_kind *kind, uint64_t sent_through,
+                            const char *content_type)
 {
 	struct live_streams *streams = &v1_of(call)->streams;
 
 	live->v1 = v1_of(call);
 	live->watcher.wake = live_wake;
-	watch_join(registry_watch(live->v1->registry), &live->watcher, has);
+	watch_join(registry_watch(live->v1->registry), &live->watcher, sent_through);
 	lock_take(&streams->lock);
 	LIST_INSERT_HEAD(&streams->list, live, link);
 	lock_release(&streams->lock);

@@ -47,10 +47,11 @@ static inline struct live_stream *live_of(struct stream *stream)
  * Makes @p live, whose page and watcher.topic and .aspects are set, and which is counted as
  * waiting, the answer.
  * @param kind  with live_sent() and live_cancel(); its free() calls live_leave()
- * @param has   its reader has all up to here before the first page
+ * @param sent_through  the reader has every change up to here before the first page
  */
 enum api_result live_answer(struct call *call, struct live_stream *live,
-                            const struct stream_kind *kind, uint64_t has, const char *content_type);
+                            const struct stream_kind *kind, uint64_t sent_through,
+                            const char *content_type);
 void live_leave(struct live_stream *live);
 /**
  * Waits until the watcher's aspects have moved past @p seen, or until @p until_ms. Then look again:

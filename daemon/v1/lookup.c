@@ -328,7 +328,7 @@ static enum api_result lookup_answer(struct call *call, const struct lookup *loo
 		}
 		struct watcher watcher = {.aspects = lookup->statuses,
 		                          .seen = result_revision(call, service, lookup),
-		                          .has = snapshot_revision(now)};
+		                          .sent_through = snapshot_revision(now)};
 		uint64_t print = lookup_fingerprint(service, lookup);
 		snapshot_leave(v1_of(call)->store);
 

@@ -33,7 +33,7 @@ static const struct query_rule pick_rules[] = {
 	[PICK_CURSOR] = {"cursor", 0},
 };
 
-struct wish {
+struct pick_request {
 	struct pick pick;
 	bool many; /* ?count= was given: the answer is a list */
 	bool text;
@@ -96,20 +96,20 @@ static bool read_strategy(struct call *call, struct pick *pick)
 	return true;
 }
 
-static bool read_explain(struct call *call, struct wish *wish)
+static bool read_explain(struct call *call, struct pick_request *request)
 {
 	uint64_t explain = 0;
 
 	if (!call_number(call, pick_rules, PICK_EXPLAIN, 0, 1, &explain))
 		return false;
-	if (explain == 1 && wish->text) {
+	if (explain == 1 && request->text) {
 		problem(call->response, PROBLEM_INVALID_PARAMETER,
 		        "explain goes with JSON, not with text");
 		return false;
 	}
-	wish->explain = explain == 1;
-	wish->trace = (struct pick_trace){0};
-	wish->pick.trace = wish->explain ? &wish->trace : NULL;
+	request->explain = explain == 1;
+	request->trace = (struct pick_trace){0};
+	request->pick.trace = request->explain ? &request->trace : NULL;
 	return true;
 }
 
@@ -133,9 +133,9 @@ static bool read_replay(struct call *call, struct pick *pick)
 	return false;
 }
 
-static bool read_wish(struct call *call, struct wish *wish)
+static bool read_request(struct call *call, struct pick_request *request)
 {
-	struct pick *pick = &wish->pick;
+	struct pick *pick = &request->pick;
 	uint64_t count = 1;
 
 	pick->strategy = STRATEGY_ROUND_ROBIN;
@@ -145,10 +145,10 @@ static bool read_wish(struct call *call, struct wish *wish)
 	pick->count = 1;
 	pick->replay = false;
 	pick->trace = NULL;
-	wish->many = false;
-	wish->explain = false;
+	request->many = false;
+	request->explain = false;
 	if (!call_query(call, pick_rules, ARRAY_LEN(pick_rules)) ||
-	    !call_wants_text(call, query_get(&call->query, PICK_FORMAT), &wish->text))
+	    !call_wants_text(call, query_get(&call->query, PICK_FORMAT), &request->text))
 		return false;
 	if (call->query.count == 0)
 		return true;
@@ -159,24 +159,24 @@ static bool read_wish(struct call *call, struct wish *wish)
 		if (call->query.item[i].rule == PICK_EXCLUDE &&
 		    !read_excluded(call, call->query.item[i].raw, pick))
 			return false;
-	wish->many = query_get(&call->query, PICK_COUNT) != NULL;
+	request->many = query_get(&call->query, PICK_COUNT) != NULL;
 	pick->count = (size_t)count;
-	return read_replay(call, pick) && read_explain(call, wish) &&
-	       travel_read_at(call, PICK_AT, &wish->moment);
+	return read_replay(call, pick) && read_explain(call, request) &&
+	       travel_read_at(call, PICK_AT, &request->moment);
 }
 
 /** Text is addresses, one a line: for the shell. */
-static void put_picked(struct buf *out, const struct wish *wish, const struct member *const *picked,
-                       int count)
+static void put_picked(struct buf *out, const struct pick_request *request,
+                       const struct member *const *picked, int count)
 {
-	if (wish->text) {
+	if (request->text) {
 		for (int i = 0; i < count; i++) {
 			instance_put_address(out, &picked[i]->value);
 			buf_put_char(out, '\n');
 		}
 		return;
 	}
-	if (!wish->many) {
+	if (!request->many) {
 		member_put_json(out, picked[0]);
 		return;
 	}
@@ -190,46 +190,49 @@ static void put_picked(struct buf *out, const struct wish *wish, const struct me
 }
 
 /** Into the object that the answer is. */
-static void put_explanation(struct buf *out, const struct service *service, const struct wish *wish)
+static void put_explanation(struct buf *out, const struct service *service,
+                            const struct pick_request *request)
 {
 	buf_reopen_object(out);
 	buf_put(out, ",\"explain\":");
-	balance_explain(out, service, &wish->pick, &wish->trace);
+	balance_explain(out, service, &request->pick, &request->trace);
 	buf_put_char(out, '}');
 }
 
 /** Who asks why wants to know it here most of all. */
-static void refuse_all(struct call *call, const struct service *service, const struct wish *wish)
+static void refuse_all(struct call *call, const struct service *service,
+                       const struct pick_request *request)
 {
 	struct buf *body = &call->response->body;
 
 	problem(call->response, PROBLEM_NO_HEALTHY_INSTANCE,
 	        "no healthy instance of '%.*s' matches", (int)path_service(call).len,
 	        path_service(call).data);
-	if (!wish->explain || buf_error(body) < 0)
+	if (!request->explain || buf_error(body) < 0)
 		return;
 	body->len--; /* the end of the line */
-	put_explanation(body, service, wish);
+	put_explanation(body, service, request);
 	buf_put_char(body, '\n');
 }
 
 /** @return how many were picked (0: told), or the error of balance_pick() */
-static int pick_from(struct call *call, const struct service *service, const struct wish *wish)
+static int pick_from(struct call *call, const struct service *service,
+                     const struct pick_request *request)
 {
 	const struct member *picked[PICK_COUNT_MAX];
-	int count = balance_pick(service, &wish->pick, picked);
+	int count = balance_pick(service, &request->pick, picked);
 
 	if (count > 0)
-		put_picked(&call->response->body, wish, picked, count);
-	if (count > 0 && wish->explain)
-		put_explanation(&call->response->body, service, wish);
+		put_picked(&call->response->body, request, picked, count);
+	if (count > 0 && request->explain)
+		put_explanation(&call->response->body, service, request);
 	if (count == 0)
-		refuse_all(call, service, wish);
+		refuse_all(call, service, request);
 	return count;
 }
 
 /** The same of what is registered now. @return as pick_from(); -ENOENT: no such service */
-static int try_pick(struct call *call, const struct wish *wish)
+static int try_pick(struct call *call, const struct pick_request *request)
 {
 	const struct snapshot *now = snapshot_enter(v1_of(call)->store);
 	const struct service *service = snapshot_service(now, path_service(call));
@@ -238,7 +241,7 @@ static int try_pick(struct call *call, const struct wish *wish)
 	call_seen(call, now);
 	if (service != NULL) {
 		call_tell_held(call, service);
-		count = pick_from(call, service, wish);
+		count = pick_from(call, service, request);
 	}
 	snapshot_leave(v1_of(call)->store);
 	return count;
@@ -258,26 +261,26 @@ static enum api_result pick_refuse(struct call *call, int r)
 /** A pick while it waits for its index. */
 struct pick_wait {
 	struct change change;
-	struct wish wish;
+	struct pick_request request;
 	unsigned tries;
 };
 
 /** Once the request is parked, its strings are elsewhere. */
-static void wish_keep(struct wish *wish, const struct call *call)
+static void pick_request_keep(struct pick_request *request, const struct call *call)
 {
-	struct pick *pick = &wish->pick;
+	struct pick *pick = &request->pick;
 
 	pick->key = call_kept(call, pick->key);
 	for (size_t i = 0; i < pick->exclude_count; i++)
 		pick->exclude[i] = call_kept(call, pick->exclude[i]);
 	meta_filter_keep(&pick->filter, call);
-	pick->trace = wish->explain ? &wish->trace : NULL;
+	pick->trace = request->explain ? &request->trace : NULL;
 }
 
 static enum api_result pick_indexed(struct call *call, struct parked *parked);
 
 /** The writer builds what the strategy reads; then it is tried again. */
-static enum api_result ask_for_index(struct call *call, const struct wish *wish,
+static enum api_result ask_for_index(struct call *call, const struct pick_request *request,
                                      struct pick_wait *wait)
 {
 	if (wait == NULL) {
@@ -285,56 +288,57 @@ static enum api_result ask_for_index(struct call *call, const struct wish *wish,
 		                                      pick_indexed);
 		if (wait == NULL)
 			return API_DONE;
-		wait->wish = *wish;
-		wish_keep(&wait->wish, call);
+		wait->request = *request;
+		pick_request_keep(&wait->request, call);
 	}
 	wait->tries++;
-	wait->wish.trace = (struct pick_trace){0};
+	wait->request.trace = (struct pick_trace){0};
 	return change_submit(call, &wait->change);
 }
 
 /** A pick from what was registered once. */
 struct pick_travel {
 	struct travel travel;
-	struct wish wish;
+	struct pick_request request;
 };
 
 /** What was picked then, or would have been. */
 static enum api_result pick_past(struct call *call, struct travel *travel,
                                  const struct snapshot *then)
 {
-	const struct wish *wish = &container_of(travel, struct pick_travel, travel)->wish;
+	const struct pick_request *request =
+		&container_of(travel, struct pick_travel, travel)->request;
 	const struct service *service = snapshot_service(then, path_service(call));
 
-	int r = service != NULL ? pick_from(call, service, wish) : -ENOENT;
+	int r = service != NULL ? pick_from(call, service, request) : -ENOENT;
 	if (r <= 0)
 		return pick_refuse(call, r);
-	return call_answer(call, 200, wish->text ? TYPE_TEXT : TYPE_JSON);
+	return call_answer(call, 200, request->text ? TYPE_TEXT : TYPE_JSON);
 }
 
-static enum api_result travel_for(struct call *call, const struct wish *wish)
+static enum api_result travel_for(struct call *call, const struct pick_request *request)
 {
-	int index = balance_index_of(wish->pick.strategy);
+	int index = balance_index_of(request->pick.strategy);
 	struct pick_travel *past;
 
-	past = (struct pick_travel *)travel_to(call, sizeof(*past), &wish->moment, pick_past);
+	past = (struct pick_travel *)travel_to(call, sizeof(*past), &request->moment, pick_past);
 	if (past == NULL)
 		return API_DONE;
-	past->wish = *wish;
-	wish_keep(&past->wish, call);
+	past->request = *request;
+	pick_request_keep(&past->request, call);
 	past->travel.query.indexes = index >= 0 ? 1u << index : 0;
 	return travel_submit(call, &past->travel);
 }
 
-/** @p wait, when it has waited before, is owned by it, and @p wish a part of it. */
-static enum api_result pick_answer(struct call *call, const struct wish *wish,
+/** @p wait, when it has waited before, is owned by it, and @p request a part of it. */
+static enum api_result pick_answer(struct call *call, const struct pick_request *request,
                                    struct pick_wait *wait)
 {
-	bool text = wish->text;
+	bool text = request->text;
 
-	int r = try_pick(call, wish);
+	int r = try_pick(call, request);
 	if (r == -EAGAIN && (wait == NULL || wait->tries < INDEX_TRIES))
-		return ask_for_index(call, wish, wait);
+		return ask_for_index(call, request, wait);
 	if (wait != NULL)
 		change_free(&wait->change);
 	if (r <= 0)
@@ -349,7 +353,7 @@ static enum api_result pick_indexed(struct call *call, struct parked *parked)
 	int error = wait->change.command.error;
 
 	if (error == 0 || error == -ENOENT)
-		return pick_answer(call, &wait->wish, wait);
+		return pick_answer(call, &wait->request, wait);
 	parked_free(parked);
 	problem_errno(call->response, error);
 	return API_DONE;
@@ -357,9 +361,9 @@ static enum api_result pick_indexed(struct call *call, struct parked *parked)
 
 enum api_result pick_get(struct call *call)
 {
-	struct wish wish;
+	struct pick_request request;
 
-	if (!read_wish(call, &wish))
+	if (!read_request(call, &request))
 		return API_DONE;
-	return wish.pick.replay ? travel_for(call, &wish) : pick_answer(call, &wish, NULL);
+	return request.pick.replay ? travel_for(call, &request) : pick_answer(call, &request, NULL);
 }

@@ -263,7 +263,7 @@ static enum api_result listing_answer(struct call *call, const struct listing *l
 		wait_add(&wait->wait, &(struct watcher){.topic = listing->prefix,
 		                                        .by_prefix = true,
 		                                        .seen = since,
-		                                        .has = since});
+		                                        .sent_through = since});
 
 		bool moved = snapshot_revision(snapshot_enter(v1_of(call)->store)) > since;
 		snapshot_leave(v1_of(call)->store);

@@ -59,9 +59,9 @@ void wait_add(struct wait *wait, const struct watcher *watcher)
 		mine->aspects = watcher->aspects;
 		mine->by_prefix = watcher->by_prefix;
 		mine->wake = wait_wake;
-		watch_join(wait->hub, mine, watcher->has);
+		watch_join(wait->hub, mine, watcher->sent_through);
 	}
-	watch_sent(mine, watcher->has, false); /* the change that woke it is not in its result */
+	watch_sent(mine, watcher->sent_through, false); /* the change that woke it is not in its result */
 	mine->seen = watcher->seen;
 	watch_add(wait->hub, mine);
 }

@@ -51,9 +51,9 @@ bool wait_init(struct wait *wait, struct call *call, const struct parked_kind *k
 /** Takes one whose wait_init() has not been called, if it is all zero. */
 void wait_fini(struct wait *wait);
 /**
- * Adds its watcher, with topic, aspects and by_prefix of @p watcher the first time; its `seen`, and
- * its `has`, the revision that was looked at in vain, each time. Then look again, since what is
- * waited for may have happened before.
+ * Adds the watcher of @p wait: copies topic, aspects and by_prefix from @p watcher the first time,
+ * `seen` and `sent_through` (the revision that was looked at without a result) each time. Then look
+ * again, because the change may have happened before.
  */
 void wait_add(struct wait *wait, const struct watcher *watcher);
 /** It did. @return true: it will not be woken; false: it is being woken: park */

@@ -7,7 +7,7 @@
 
 #include <stdatomic.h>
 
-/* Watchers of different topics that share a bucket only make the search longer. */
+/* Watchers of different topics may share a bucket, which makes the search longer. */
 #define BUCKETS 1024
 
 TAILQ_HEAD(watchers, watcher);
@@ -28,15 +28,15 @@ struct watch_hub {
 	struct watchers prefixes;
 	struct live_watchers live[BUCKETS];
 	struct live_watchers live_any; /* without a topic, or by prefix */
-	uint64_t joined;               /* how many ever have */
+	uint64_t joined;               /* the number of calls of watch_join() so far */
 	struct receipts receipts;
 };
 
 /**
- * What watch_sent() and watch_leave() do: @p watcher moves on to @p revision.
- * Moves those receipts to @p ret_done that wait for nobody else.
+ * Part of watch_sent() and watch_leave(): settles @p watcher up to @p revision. Receipts that wait
+ * for no other watcher move to @p ret_done.
  */
 void receipts_settle_locked(struct watch_hub *hub, const struct watcher *watcher, uint64_t revision,
                             bool sent, struct receipts *ret_done);
-/** Without the lock: wakes the makers of what was moved to @p done. */
+/** Calls the wake() of all receipts of @p done. Call it without the lock. */
 void receipts_wake(struct receipts *done);

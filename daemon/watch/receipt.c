@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Receipts: any thread, under the lock of the hub.
+ *
+ * Invariant: `open` is the number of live watchers for which receipt_counts() is true. A watcher
+ * settles when it moves past the change or leaves, so each is subtracted once. A list of the
+ * watchers of each receipt would need memory that may fail after the change has been committed.
+ */
 #include "watch/receipt.h"
 
 #include "base/check.h"
@@ -12,16 +19,16 @@ struct watch_receipt {
 	struct watch_hub *hub;
 
 	/* guarded by LOCK_WATCH */
-	LIST_ENTRY(watch_receipt) link; /* while is_listed; then of those to be woken */
-	bool is_listed;                 /* told, and not settled by the last */
+	LIST_ENTRY(watch_receipt) link; /* in hub->receipts; then in the list of those to wake */
+	bool is_listed;                 /* in hub->receipts */
 	struct str topic;
 	uint64_t hash;
 	uint64_t moved[WATCH_ASPECTS]; /* each aspect's revision after the change */
-	uint64_t revision;             /* of the change */
-	uint64_t joined;               /* who joined later is not counted */
-	unsigned open;
-	unsigned sent;
-	void (*wake)(void *arg); /* NULL: nobody waits */
+	uint64_t revision;             /* of the change; 0: not opened */
+	uint64_t joined;               /* hub->joined then: watchers that join later do not count */
+	unsigned open;                 /* watchers that are not settled */
+	unsigned sent;                 /* watchers that have been sent the change */
+	void (*wake)(void *arg);       /* NULL: no request waits */
 	void *arg;
 };
 
@@ -52,11 +59,11 @@ void watch_receipt_free(struct watch_receipt *receipt)
 	free(receipt);
 }
 
-/* Would its reader, who has all up to @p has, still be waited for? */
+/* Must @p receipt wait for @p watcher if the client has been sent all up to @p sent_through? */
 static bool receipt_counts(const struct watch_receipt *receipt, const struct watcher *watcher,
-                           uint64_t has)
+                           uint64_t sent_through)
 {
-	if (watcher->joined > receipt->joined || has >= receipt->revision)
+	if (watcher->joined > receipt->joined || sent_through >= receipt->revision)
 		return false;
 	if (watcher->by_prefix)
 		return str_begins(receipt->topic, watcher->topic);
@@ -65,7 +72,7 @@ static bool receipt_counts(const struct watch_receipt *receipt, const struct wat
 	if (watcher->hash != receipt->hash || !str_equal(watcher->topic, receipt->topic))
 		return false;
 	for (unsigned i = 0; i < WATCH_ASPECTS; i++)
-		if ((watcher->aspects & 1u << i) != 0 && receipt->moved[i] > has)
+		if ((watcher->aspects & 1u << i) != 0 && receipt->moved[i] > sent_through)
 			return true;
 	return false;
 }
@@ -77,12 +84,13 @@ static unsigned count_locked(const struct watch_receipt *receipt, const struct l
 
 	LIST_FOREACH(watcher, list, live)
 	{
-		count += receipt_counts(receipt, watcher, watcher->has);
+		count += receipt_counts(receipt, watcher, watcher->sent_through);
 	}
 	return count;
 }
 
-void watch_tell(struct watch_receipt *receipt, const struct watch_change *change, uint64_t revision)
+void watch_receipt_open(struct watch_receipt *receipt, const struct watch_change *change,
+                        uint64_t revision)
 {
 	struct watch_hub *hub = receipt->hub;
 
@@ -109,7 +117,7 @@ void receipts_settle_locked(struct watch_hub *hub, const struct watcher *watcher
 	for (struct watch_receipt *receipt = LIST_FIRST(&hub->receipts); receipt != NULL;
 	     receipt = next) {
 		next = LIST_NEXT(receipt, link);
-		if (!receipt_counts(receipt, watcher, watcher->has) ||
+		if (!receipt_counts(receipt, watcher, watcher->sent_through) ||
 		    receipt_counts(receipt, watcher, revision))
 			continue;
 		receipt->sent += sent;
@@ -127,7 +135,7 @@ void receipts_wake(struct receipts *done)
 		struct watch_receipt *receipt = LIST_FIRST(done);
 
 		LIST_REMOVE(receipt, link);
-		receipt->wake(receipt->arg); /* its maker may free it from now on */
+		receipt->wake(receipt->arg); /* the request may free it from now on */
 	}
 }
 

@@ -8,8 +8,10 @@
 #include <stdlib.h>
 
 /*
- * No change falls between a watcher's last look at the snapshot and its wake-up, although the
- *writer takes no lock to see that nobody waits. Four operations matter:
+ * The lists of watchers, under one lock; any thread adds and cancels, the writer notifies.
+ *
+ * Invariant: no change is lost between a watcher's last look at the snapshot and watch_add(),
+ * although the writer takes no lock to see that no watcher waits. Four operations matter:
  *
  *	watcher's thread			writer
  *	W1  add 1 to the counts (watch_add)	P1  store the snapshot (snapshot_draft_publish)
@@ -17,9 +19,9 @@
  *
  * All four are sequentially consistent, so they have one total order in which each thread's own
  * order holds (C11 5.1.2.4, 7.17.3). If W2 comes before P1, and the watcher thus reads the old
- * snapshot, then W1 < W2 < P1 < P2: the writer counts the watcher and notifies. With anything
- *weaker both loads may return the old value (the store-buffering litmus test): x86 forbids that
- *only as long as a locked instruction happens to stand between P1 and P2, ARM and POWER allow it.
+ * snapshot, then W1 < W2 < P1 < P2: the writer counts the watcher and notifies. With a weaker order
+ * both loads may return the old value (the store-buffering litmus test): x86 forbids that only as
+ * long as a locked instruction happens to stand between P1 and P2, ARM and POWER allow it.
  */
 
 struct watch_hub *watch_hub_new(void)
@@ -33,7 +35,7 @@ struct watch_hub *watch_hub_new(void)
 		TAILQ_INIT(&hub->bucket[i]);
 	TAILQ_INIT(&hub->any);
 	TAILQ_INIT(&hub->prefixes);
-	/* the other lists are empty as they are */
+	/* zeros are empty lists of the other kind */
 	return hub;
 }
 
@@ -46,7 +48,7 @@ void watch_hub_free(struct watch_hub *hub)
 	free(hub);
 }
 
-/* The list that a watcher is on, and the count of who is on it. */
+/* The list that a watcher belongs to, and the number of watchers on it. */
 static struct watchers *list_of(struct watch_hub *hub, const struct watcher *watcher,
                                 _Atomic uint32_t **ret_count)
 {
@@ -72,11 +74,11 @@ static void watch_leave_locked(struct watch_hub *hub, struct watcher *watcher)
 	atomic_fetch_sub(&hub->count, 1);
 }
 
-void watch_join(struct watch_hub *hub, struct watcher *watcher, uint64_t has)
+void watch_join(struct watch_hub *hub, struct watcher *watcher, uint64_t sent_through)
 {
-	watcher->hash = hash_str(watcher->topic); /* not in any list yet: no lock */
+	watcher->hash = hash_str(watcher->topic); /* in no list yet, so without the lock */
 	watcher->hub = hub;
-	watcher->has = has;
+	watcher->sent_through = sent_through;
 	lock_take(&hub->lock);
 	watcher->joined = ++hub->joined;
 	LIST_INSERT_HEAD(watcher->topic.len == 0 || watcher->by_prefix
@@ -91,11 +93,11 @@ void watch_sent(struct watcher *watcher, uint64_t revision, bool sent)
 	struct receipts done = LIST_HEAD_INITIALIZER(done);
 	struct watch_hub *hub = watcher->hub;
 
-	if (hub == NULL || revision <= watcher->has)
+	if (hub == NULL || revision <= watcher->sent_through)
 		return;
 	lock_take(&hub->lock);
 	receipts_settle_locked(hub, watcher, revision, sent, &done);
-	watcher->has = revision;
+	watcher->sent_through = revision;
 	lock_release(&hub->lock);
 	receipts_wake(&done);
 }
@@ -121,7 +123,8 @@ void watch_add(struct watch_hub *hub, struct watcher *watcher)
 	_Atomic uint32_t *count;
 
 	lock_take(&hub->lock);
-	watcher->hash = hash; /* under the lock: a receipt reads it if the watcher is live */
+	watcher->hash =
+		hash; /* under the lock, because a receipt reads it while the watcher is live */
 	TAILQ_INSERT_TAIL(list_of(hub, watcher, &count), watcher, link);
 	watcher->is_waiting = true;
 	atomic_fetch_add(count, 1);
@@ -162,7 +165,7 @@ static bool has_moved(const struct watcher *watcher, const struct watch_change *
 	return false;
 }
 
-/* Calls out without the lock: each is nobody's but its own callback's from then on. */
+/* Without the lock: once a watcher is off its list, only its own callback uses it. */
 static size_t wake_all(struct watchers *woken)
 {
 	size_t count = 0;

@@ -144,7 +144,7 @@ static struct watch_receipt *tell(uint64_t revision)
 	struct watch_receipt *receipt = watch_receipt_new(hub);
 
 	ck_assert_ptr_nonnull(receipt);
-	watch_tell(receipt, &change, revision);
+	watch_receipt_open(receipt, &change, revision);
 	return receipt;
 }
 
