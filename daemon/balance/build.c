@@ -64,7 +64,7 @@ static struct service_index *index_build(const struct service *service,
 	return ring != NULL ? &ring->base : NULL;
 }
 
-/* An index that nobody read since it was built is not worth building again: the next pick asks for
+/* An index that no pick has read since it was built is not built again; the next pick asks for
  * it. */
 static bool is_wanted(struct service *next, const struct service *previous, int which)
 {
@@ -92,7 +92,7 @@ int balance_build(struct service *next, const struct service *previous)
 		struct service_index *index = index_build(next, previous, which);
 		if (index == NULL)
 			return -ENOMEM;
-		/* built because a pick waits for it: that counts as a read */
+		/* Without a previous version a pick waits for the index: that counts as a read. */
 		atomic_init(used_flag(index, which), previous == NULL);
 		atomic_store_explicit(&next->index[which], index, memory_order_release);
 	}

@@ -10,7 +10,7 @@ static bool is_excluded(const struct pick *pick, struct str id)
 	return false;
 }
 
-/* Why not this one? NULL: it could have been picked. */
+/* Why the instance was left out; NULL: it was a candidate. */
 static const char *why_left_out(const struct pick *pick, const struct instance *instance,
                                 bool others_have_weight)
 {

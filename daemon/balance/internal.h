@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** The precomputed forms that strategies read. All are frozen with one version of a service. */
+/** Precomputed data that strategies read. Each belongs to one frozen version of a service. */
 #pragma once
 
 #include "balance/balance.h"
@@ -9,44 +9,44 @@ enum { INDEX_WEIGHTED, INDEX_RING };
 /** One period of the smooth weighted sequence: indexes of service->healthy. */
 struct weighted {
 	struct service_index base;
-	_Atomic(bool) used; /* read since it was built? then its successor is worth building */
+	_Atomic(bool)
+		used; /* it has been read since it was built, so its successor is worth building */
 	uint32_t period;
 	uint32_t order[];
 };
 
-/** The hash ring: places in ascending order, and whose they are. */
+/** The hash ring: places in ascending order and the members that own them. */
 struct ring {
 	struct service_index base;
 	_Atomic(bool) used;
 	uint32_t count;
-	const uint32_t *owner; /* indexes of service->healthy, beside place */
+	const uint32_t *owner; /* parallel to `place`: indexes of service->healthy */
 	struct place {
 		uint64_t high; /* the MD5, as a 128-bit big-endian number */
 		uint64_t low;
 	} place[];
 };
 
-/** Those of service->healthy that a filter lets through. */
+/** The members of service->healthy that match a filter. */
 struct view {
 	struct service_index base;
-	struct str filter; /* canonical form; see view.c */
+	struct str filter; /* packed as instance metadata, in the order of the request */
 	uint64_t hash;
 	uint32_t count;
 	const uint32_t *members; /* indexes of service->healthy, ascending */
-	const uint64_t *bits;    /* bit per index of service->healthy */
+	const uint64_t *bits;    /* a bit per index of service->healthy */
 };
 
 struct weighted *weighted_build(const struct service *service) MUST_USE;
-/** @param old  the ring of @p previous, whose points are kept for members that stay; both may be
- * NULL */
+/** Keeps the points of members that stay. @param old  the ring of @p previous; both may be NULL */
 struct ring *ring_build(const struct service *service, const struct service *previous,
                         const struct ring *old) MUST_USE;
 struct place ring_place(struct str key);
-/** First point at or after @p place, wrapping. @param ring  not empty */
+/** The first point at or after @p place, wrapping around. @param ring  not empty */
 uint32_t ring_find(const struct ring *ring, struct place place);
 
-/** The view of @p filter, built and kept on first use. @return 0 or -ENOMEM; *ret_owned: the caller
- * frees it */
+/** The view of @p filter, built on first use and kept while there is room. @return 0 or -ENOMEM;
+ * *ret_owned: it was not kept, the caller frees it */
 int view_get(const struct service *service, const struct meta_filter *filter,
              struct view **ret_view, bool *ret_owned) MUST_USE;
 

@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The strategies. Any thread, inside a visit of the snapshot.
+ *
+ * Invariant: a pick changes nothing but atomics, so picks of all threads share a service without a
+ * lock, and no result has a member twice. Cursors belong to the service, not to a version of it
+ * (service->life): otherwise each change would begin at the first instance again, which would then
+ * get most of the picks.
+ */
 #include "balance/internal.h"
 
 #include "base/check.h"
@@ -7,15 +15,15 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* One pick under way. */
+/* The state of one pick. */
 struct picking {
 	const struct service *service;
 	const struct pick *pick;
-	const struct view *view; /* NULL: all healthy ones */
-	uint32_t candidates;     /* in the view */
+	const struct view *view; /* NULL: all healthy members */
+	uint32_t candidates;     /* number of members in the view */
 	const struct member *excluded[PICK_EXCLUDE_MAX];
 	size_t excluded_count;
-	size_t target; /* how many can be found at most */
+	size_t target; /* how many members to find */
 	const struct member **found;
 	size_t found_count;
 };
@@ -49,7 +57,7 @@ static void pick_take(struct picking *picking, const struct member *member)
 		picking->found[picking->found_count++] = member;
 }
 
-/* Each filter has a cursor, so that its picks are fair among themselves. */
+/* Each filter has a cursor of its own, so that picks with one filter are fair among themselves. */
 static _Atomic uint64_t *cursor_of(const struct picking *picking, _Atomic uint64_t *plain)
 {
 	if (picking->view == NULL)
@@ -80,7 +88,7 @@ static void round_robin(struct picking *picking)
 		pick_take(picking, candidate(picking, n + i));
 }
 
-/* From @p start on until all are found. @return how many steps that took */
+/* Picks from @p start on until all are found. @return the number of steps */
 static uint32_t weighted_steps(struct picking *picking, const struct weighted *weighted,
                                uint64_t start)
 {
@@ -169,9 +177,8 @@ static int consistent_hash(struct picking *picking)
 }
 
 /*
- * A uniform one of those that are left. With so few exclusions as there can be, drawing again until
- * one is acceptable ends soon when there are many candidates; when there are few, counting them is
- * cheap.
+ * One of the remaining candidates, uniformly. Exclusions are few, so among many candidates drawing
+ * again until one is acceptable ends soon; few candidates are cheap to count.
  */
 #define FEW_CANDIDATES 512
 
@@ -214,7 +221,7 @@ static uint32_t load_of(const struct member *member)
 	return atomic_load_explicit(&member->lease->load_ppm, memory_order_relaxed);
 }
 
-/* The power of two choices (Mitzenmacher, 1996): two different ones, where there are two. */
+/* The power of two choices (Mitzenmacher, 1996): two different candidates if there are two. */
 static void least_loaded(struct picking *picking)
 {
 	while (picking->found_count < picking->target) {
@@ -223,7 +230,7 @@ static void least_loaded(struct picking *picking)
 
 		picking->found[at] = one;
 		if (picking->candidates - picking->excluded_count == picking->found_count)
-			continue; /* it was the last */
+			continue; /* `one` was the last candidate */
 
 		const struct member *other = draw(picking);
 		if (load_of(other) < load_of(one))
@@ -231,7 +238,7 @@ static void least_loaded(struct picking *picking)
 	}
 }
 
-/* Resolves the ids that are to be left out to members, and says how many can be found. */
+/* Finds the members of the excluded ids, and sets the target. */
 static void pick_prepare(struct picking *picking)
 {
 	const struct pick *pick = picking->pick;
@@ -276,7 +283,7 @@ static int pick_choose(struct picking *picking)
 
 int balance_pick(const struct service *service, const struct pick *pick, const struct member **ret)
 {
-	struct picking picking; /* member by member: `excluded` is large and need not be cleared */
+	struct picking picking; /* not = {0}: `excluded` is large and need not be cleared */
 	struct view *view = NULL;
 	bool owned = false;
 

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The hash ring. Built by the writer, read by any thread.
+ *
+ * Invariant: the points of an instance depend on its id alone, so a change of a service moves only
+ * the keys of instances that came or went. Computing all points anew at each change would take 100
+ * MD5s for each instance; so points of members that stay are merged with the sorted new ones.
+ */
 #include "balance/internal.h"
 
 #include "base/buf.h"
@@ -6,7 +13,7 @@
 #include <md5.h>
 #include <stdlib.h>
 
-/* A point that is not in a ring yet. */
+/* A new point, not yet in a ring. */
 struct point {
 	struct place place;
 	uint32_t owner;
@@ -95,9 +102,9 @@ static struct ring *ring_new(size_t count)
 #define GONE UINT32_MAX
 
 /*
- * Where each healthy member of @p previous is among those of @p service (GONE: nowhere), and which
- * of the latter are new. Both are in order of incarnation, and one that is not committed yet (0) is
- * new and comes last.
+ * Finds for each healthy member of @p previous its index in @p service (GONE: none), and the
+ * members of @p service that are new. Both are in the order of incarnations; a member that is not
+ * committed yet (incarnation 0) is new and comes last.
  */
 static void ring_match(const struct service *service, const struct service *previous,
                        uint32_t *moved_to, bool *is_new)
@@ -121,7 +128,7 @@ static void ring_match(const struct service *service, const struct service *prev
 	}
 }
 
-/* Merges the old ring's points of members that stay with the sorted points of new ones. */
+/* Merges the old points of members that stay with the sorted points of new members. */
 static void ring_merge(struct ring *ring, const struct ring *old, const uint32_t *moved_to,
                        const struct point *points, size_t point_count)
 {
@@ -186,13 +193,13 @@ out:
 	return ring;
 }
 
-/* About half of how far off a guess is among 100,000 points. */
+/* About half the usual error of a guess among 100,000 points. */
 #define NEAR 64
 
 /*
- * Between which points @p place must be. MD5s are spread evenly, so it stands about where its first
- * bits say: go on from there in growing steps. Halving the whole ring instead would miss the cache
- * at many a step.
+ * Narrows the range of points that may be the first at or after @p place. MD5s are spread evenly,
+ * so the first bits of the place give a good guess; search on from there in growing steps. A binary
+ * search over the whole ring would miss the cache at most of its steps.
  */
 static void ring_narrow(const struct ring *ring, struct place place, uint32_t *low, uint32_t *high)
 {

@@ -29,7 +29,7 @@ static uint64_t hash_filter(const struct meta_filter *filter)
 	return hash;
 }
 
-/* Does the view's packed filter (as in instance metadata) say the same, in the same order? */
+/* Is the view made for @p filter, with the same pairs in the same order? */
 static bool is_of(const struct view *view, const struct meta_filter *filter, uint64_t hash)
 {
 	struct str key;
@@ -92,7 +92,7 @@ static struct view *filter_view_new(const struct service *service, const struct 
 int view_get(const struct service *service, const struct meta_filter *filter,
              struct view **ret_view, bool *ret_owned)
 {
-	/* The caches are the one part of a frozen service that readers may fill. */
+	/* Readers may fill the caches of a frozen service, and nothing else of it. */
 	struct service *caches = (struct service *)(uintptr_t)service;
 	uint64_t hash = hash_filter(filter);
 	struct view *mine = NULL;

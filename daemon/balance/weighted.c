@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Precomputes the order of weighted round robin. Built by the writer, read by any thread.
+ *
+ * Invariant: in one period each instance stands in `order` in proportion to its weight, and `order`
+ * never changes once it is built, so a pick is one atomic increment and one load. Keeping nginx's
+ * current values at run time instead would need a lock and O(instances) for each pick.
+ */
 #include "balance/internal.h"
 
 #include <stdlib.h>
 
 /*
- * Above WEIGHTED_COST_MAX steps the sequence is approximated: so many picks by stride scheduling,
- * after which each instance's share is off by less than one pick in WEIGHTED_APPROXIMATE.
+ * When building takes more than WEIGHTED_COST_MAX steps, the sequence is approximated by this many
+ * picks of stride scheduling: the share of each instance is then off by less than one pick in as
+ * many.
  */
 #define WEIGHTED_APPROXIMATE (1u << 18)
 
@@ -37,7 +45,7 @@ static struct weighted *weighted_new(uint32_t period)
 	return weighted;
 }
 
-/* Smooth weighted round robin as nginx has it (commit 52327e0627f4): one period. */
+/* One period of smooth weighted round robin as in nginx (its commit 52327e0627f4). */
 static struct weighted *weighted_smooth(const int64_t *weights, uint32_t count, int64_t total,
                                         uint32_t period)
 {
@@ -64,7 +72,7 @@ static struct weighted *weighted_smooth(const int64_t *weights, uint32_t count, 
 	return weighted;
 }
 
-/* A binary heap by (pass, index): who is due next. */
+/* An entry of a binary heap ordered by (pass, index): the first one is due next. */
 struct stride {
 	double pass;
 	double step;
@@ -154,7 +162,7 @@ struct weighted *weighted_build(const struct service *service)
 	}
 
 	struct weighted *weighted;
-	if (equal) /* also when all are 0 */
+	if (equal) /* even if all are 0 */
 		weighted = in_order(count);
 	else if (total / divisor * count <= WEIGHTED_COST_MAX)
 		weighted = weighted_smooth(weights, count, (int64_t)total,

@@ -61,7 +61,8 @@ void wait_add(struct wait *wait, const struct watcher *watcher)
 		mine->wake = wait_wake;
 		watch_join(wait->hub, mine, watcher->sent_through);
 	}
-	watch_sent(mine, watcher->sent_through, false); /* the change that woke it is not in its result */
+	/* A change that has woken the watcher for nothing that it shows counts as settled. */
+	watch_sent(mine, watcher->sent_through, false);
 	mine->seen = watcher->seen;
 	watch_add(wait->hub, mine);
 }
