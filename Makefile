@@ -5,7 +5,7 @@
 #   make check SAN=address,undefined      the same, in build/address,undefined/
 #   make help                 everything else
 #
-# One Makefile, so make sees the whole graph. What configure found is in config.mk.
+# One Makefile, so make sees the whole graph. config.mk has the results of configure.
 
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
@@ -33,7 +33,7 @@ $(srcdir)/configure: $(srcdir)/configure.ac
 	$(call say,GEN,configure)
 	$(Q)cd $(srcdir) && autoreconf -fi
 
-# --- flavours: each in a folder of its own, so they never mix ---------------
+# --- flavours: each has a folder of its own, so their objects never mix -----
 SAN ?=
 COVERAGE ?=
 FUZZING ?=
@@ -61,7 +61,7 @@ COMPILE_CLIENT = $(call COMPILE_AS,$(CPP_CLIENT),$(CLIENT_CFLAGS)) -fPIC -fvisib
 LINK = $(CC) $(ROLLCALL_LDFLAGS) -pie $(LDFLAGS)
 LINK_SHARED = $(CC) $(ROLLCALL_LDFLAGS) -shared $(LDFLAGS)
 
-# --- what there is ----------------------------------------------------------
+# --- sources and products ---------------------------------------------------
 find_c = $(sort $(patsubst $(srcdir)/%,%,$(wildcard $(addprefix $(srcdir)/,$(1)))))
 DAEMON_SRCS := $(call find_c,daemon/*/*.c)
 CLIENT_LIB_SRCS := $(call find_c,client/lib/*/*.c)
@@ -118,7 +118,7 @@ run: $(B)/rollcalld
 	$(Q)exec $(B)/rollcalld --state-dir=$(B)/state $(ARGS)
 
 # --- compile, link ----------------------------------------------------------
-# Objects depend on the command line they were made with.
+# Objects depend on the command line that compiles them.
 $(B)/.flags: FORCE
 	@mkdir -p $(@D); printf '%s\n' '$(COMPILE) $(COMPILE_CLIENT) $(LINK)' | cmp -s - $@ || \
 	  printf '%s\n' '$(COMPILE) $(COMPILE_CLIENT) $(LINK)' >$@
@@ -155,13 +155,13 @@ $(B)/version.c: FORCE
 	@printf 'extern const char rollcall_version[];\nconst char rollcall_version[] = "%s";\n' "$$(cd $(srcdir) && sh debian/version)" >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
-# What --sysconfdir and --localstatedir decide in the daemon.
+# The daemon's default paths, from --sysconfdir and --localstatedir.
 $(B)/paths.c: config.mk
 	@mkdir -p $(@D)
-	@printf 'extern const char %s[];\nconst char %s[] = "%s";\n' \
-	  config_file_default config_file_default '$(sysconfdir)/rollcall/rollcalld.conf' \
-	  config_state_dir_default config_state_dir_default '$(localstatedir)/lib/rollcall' >$@
-	@echo '_Static_assert(sizeof(config_state_dir_default) <= 256, "it fits into struct config");' >>$@
+	@printf '#include "config/config.h"\nconst char %s[] = "%s";\nconst char %s[] = "%s";\n' \
+	  config_file_default '$(sysconfdir)/rollcall/rollcalld.conf' \
+	  config_state_dir_default '$(localstatedir)/lib/rollcall' >$@
+	@echo '_Static_assert(sizeof(config_state_dir_default) <= CONFIG_TEXT_MAX, "it fits into struct config");' >>$@
 
 $(LIB): $(LIB_OBJS)
 	$(call say,AR,$@)
@@ -171,7 +171,7 @@ $(B)/rollcalld: $(B)/daemon/main/main.o $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(LINK) -o $@ $^ $(DEPS_LIBS)
 
-# --- client: nothing of daemon/, only what both share in schema/ -----------
+# --- client: uses nothing of daemon/, only the headers of schema/ -----------
 $(B)/client/version.c: FORCE
 	@mkdir -p $(@D)
 	@printf '#include "lib/base/version.h"\nconst char client_version_text[] = "%s";\n' "$$(cd $(srcdir) && sh debian/version)" >$@.new
@@ -200,17 +200,17 @@ $(B)/client/tool_files.c: $(addprefix $(srcdir)/,$(TOOL_FILES)) $(B)/.tool-files
 $(B)/client/tool_files.o: $(B)/client/tool_files.c $(srcdir)/client/tool/builtin.h
 	$(Q)$(COMPILE_CLIENT) -Wno-overlength-strings -c -o $@ $<
 
-# The tool carries the library in itself: it runs from the build folder and cannot meet another version.
+# The tool is linked statically with the library: it runs from the build folder, and with this version.
 $(B)/rollcall: $(TOOL_SRCS:%.c=$(B)/%.o) $(B)/client/tool_files.o $(CLIENT_LIB)
 	$(call say,LD,$@)
 	$(Q)$(LINK) -o $@ $^ $(CLIENT_LIBS)
 
-# The examples see what users see: the public header and the shared library.
+# The examples use only what users have: the public header and the shared library.
 $(EXAMPLES): $(B)/%: $(B)/%.o $(CLIENT_SO)
 	$(call say,LD,$@)
 	$(Q)$(LINK) -o $@ $< $(CLIENT_SO) -Xlinker -rpath -Xlinker '$(abspath $(B))'
 
-# As a C++ user would: -Wall -Wextra, no flags of ours. This also proves that the header is C++.
+# Compiled as by a C++ user, with -Wall -Wextra and none of our flags; proves that the header is C++.
 $(CXX_EXAMPLES): $(B)/%: $(srcdir)/%.cc $(srcdir)/client/include/rollcall.h $(CLIENT_SO)
 	$(call say,CXX,$*.cc)
 	@mkdir -p $(@D)
@@ -226,7 +226,7 @@ $(B)/rollcall.pc: $(srcdir)/client/rollcall.pc.in config.mk
 $(B)/systemd/%: $(srcdir)/systemd/%.in config.mk
 	$(Q)mkdir -p $(@D) && $(SUBST_FILE) $< >$@
 
-# The pages are written for the usual places.
+# The manual pages contain the default paths; replace them by the configured ones.
 $(B)/docs/man/%: $(srcdir)/docs/man/% config.mk
 	$(Q)mkdir -p $(@D) && sed -e 's|/etc/rollcall|$(sysconfdir)/rollcall|g' \
 	  -e 's|/var/lib/rollcall|$(localstatedir)/lib/rollcall|g' $< >$@
@@ -244,12 +244,12 @@ $(UNIT_TESTS:%=%.o) $(CLIENT_TESTS:%=%.o): | have-check
 have-check:
 	@$(if $(filter yes,$(HAVE_CHECK)),,echo "the unit tests need check: install it and run ./configure again" >&2; exit 1)
 
-# Memory that the daemon asks for passes tests/lib/fault.c.
+# Allocations of the daemon go through tests/lib/fault.c.
 WRAP := $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc reallocarray strdup strndup)
 $(UNIT_TESTS): $(B)/%: $(B)/%.o $(TEST_LIB_SRCS:%.c=$(B)/%.o) $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(LINK) $(WRAP) -o $@ $^ $(DEPS_LIBS) $(CHECK_LIBS)
-# So do the descriptors and libcurl handles that the client asks for, through tests/client/fault_io.c.
+# Descriptors and libcurl handles of the client also go through tests/client/fault_io.c.
 WRAP_CLIENT := $(WRAP) $(addprefix -Wl$(comma)--wrap=,epoll_create1 eventfd timerfd_create epoll_ctl socket \
 	curl_easy_init curl_multi_init curl_multi_add_handle curl_slist_append pthread_create)
 $(CLIENT_TESTS): $(B)/%: $(B)/%.o $(B)/tests/lib/fault.o $(CLIENT_TEST_LIB_SRCS:%.c=$(B)/%.o) $(CLIENT_LIB)
@@ -277,7 +277,7 @@ $(BENCHES): $(B)/%: $(B)/%.o
 	$(call say,LD,$@)
 	$(Q)$(LINK) -o $@ $^ $(BENCH_LIBS)
 
-# Preloaded into a daemon under test; it must not bring a sanitizer of its own.
+# Preloaded into a daemon under test, so it must be built without a sanitizer.
 $(PRELOADS): $(B)/%.so: $(srcdir)/tests/lib/%.c $(B)/.flags
 	$(call say,LD,$@)
 	$(Q)$(CC) -D_GNU_SOURCE -std=c11 -O2 -g $(WARNINGS) $(if $(filter yes,$(WERROR)),-Werror) -fPIC -shared -pthread -o $@ $< -ldl
@@ -285,14 +285,14 @@ $(PRELOADS): $(B)/%.so: $(srcdir)/tests/lib/%.c $(B)/.flags
 -include $(ALL_SRCS:%.c=$(B)/%.d)
 .PRECIOUS: $(B)/%.o $(B)/%.c
 
-# Any finding is a failure; what to ignore is in tests/lib/tsan.supp, with the reason.
+# Any finding is a failure; tests/lib/tsan.supp lists what to ignore, with the reason.
 export TSAN_OPTIONS = suppressions=$(abspath $(srcdir)/tests/lib/tsan.supp)
 export ASAN_OPTIONS = detect_stack_use_after_return=1
 export UBSAN_OPTIONS = print_stacktrace=1
 export CK_DEFAULT_TIMEOUT = $(if $(SAN)$(COVERAGE),120,60)
 
 # --- check ------------------------------------------------------------------
-# Every program leaves its cases as TAP in $(RESULTS); the last line sums them up.
+# Every program writes its cases as TAP into $(RESULTS); the last line sums them up.
 RESULTS := $(B)/results
 UNIT_RUNS := $(patsubst $(B)/tests/%,run-%,$(UNIT_TESTS) $(CLIENT_TESTS))
 FUZZ_RUNS := $(FUZZERS:$(B)/tests/%=run-%)
@@ -314,12 +314,12 @@ $(UNIT_RUNS): run-%: $(B)/tests/%
 	@sh $(srcdir)/tests/lib/run-program $(RESULTS)/$*.tap $* $<
 $(FUZZ_RUNS): run-fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%
 	@sh $(srcdir)/tests/lib/run-program $(RESULTS)/fuzz/fuzz_$*.tap fuzz/fuzz_$* $< $(srcdir)/tests/fuzz/corpus/$*
-# Last, because it measures time; two files at a time, whatever -j says.
+# Runs last, because it measures time; always two files at a time.
 run-integration: $(PROGRAMS) $(CLIENT_SO) $(PC) $(EXAMPLES) $(CXX_EXAMPLES) $(PRELOADS) | $(UNIT_RUNS) $(FUZZ_RUNS)
 	@ROLLCALLD=$(abspath $(B)/rollcalld) ROLLCALL_TOOL=$(abspath $(TOOL)) ROLLCALL_FLAVOUR=$(FLAVOUR) \
 	  $(PYTHON) $(srcdir)/tests/integration/run.py $(RESULTS)/integration $(addprefix $(srcdir)/,$(INTEGRATION))
 
-# Slow proofs: what `make check` samples is done in full.
+# Slow proofs: does in full what `make check` samples.
 PROOFS := tests/integration/test_failures.py
 .PHONY: proof
 proof: $(PROGRAMS) $(PRELOADS)
@@ -357,7 +357,7 @@ coverage:
 	$(Q)$(MAKE) check COVERAGE=1; status=$$?; \
 	  gcovr --root $(srcdir) --filter '$(abspath $(srcdir))/daemon/' --filter '$(abspath $(srcdir))/client/' build/coverage && exit $$status
 
-# --- lint: cheap and exact first --------------------------------------------
+# --- lint: cheap checks first -------------------------------------------------
 .PHONY: lint check-format check-layers check-calls check-headers check-banned check-sizes check-paths check-scripts check-options check-openapi check-units check-man tidy
 lint: check-format check-layers check-banned check-sizes check-paths check-scripts check-options check-openapi check-man check-headers check-calls check-units check-abi tidy
 FILES = sh tests/lint/files
@@ -379,7 +379,7 @@ check-banned:
 check-sizes:
 	$(call say,LINT,sizes)
 	$(Q)cd $(srcdir) && $(FILES) 'daemon/*.[ch]' 'client/*.[ch]' 'schema/*.h' | grep -v '^client/include/' | xargs wc -l | awk '$$1 > 600 && $$2 != "total" { print $$2 ": " $$1 " lines, more than 600"; failed = 1 } END { exit failed }'
-# Nothing outside of the project is named in it.
+# No file may name a path outside of the project.
 check-paths:
 	$(call say,LINT,paths)
 	$(Q)cd $(srcdir) && ! $(FILES) | xargs grep -nIE '[/](wor[k]|home|root|mnt)/|/tm[p]/(wt|rc)\>'
@@ -398,7 +398,7 @@ check-man:
 check-units: $(B)/rollcalld $(UNITS)
 	$(call say,LINT,units)
 	$(Q)sh $(srcdir)/tests/lint/units $(B) $(srcdir)
-# Every header compiles alone, so its includes are complete.
+# Compiles every header alone: its includes must be complete.
 check-headers: $(HEADERS:%=$(B)/%.ok) $(CLIENT_HEADERS:%=$(B)/%.ok) $(SCHEMA_HEADERS:%=$(B)/%.ok)
 $(B)/daemon/%.h.ok: $(srcdir)/daemon/%.h $(B)/.flags
 	@mkdir -p $(@D)
@@ -409,7 +409,7 @@ $(B)/client/%.h.ok: $(srcdir)/client/%.h $(B)/.flags
 $(B)/schema/%.h.ok: $(srcdir)/schema/%.h $(B)/.flags
 	@mkdir -p $(@D)
 	$(Q)echo '#include "schema/$*.h"' | $(COMPILE) -x c -fsyntax-only - && touch $@
-# What programs that link librollcall rely on; `make abi` after a change that is meant.
+# Compares the ABI of librollcall with the recorded one; run `make abi` after an intended change.
 ABI := $(srcdir)/client/lib/librollcall.abi
 check-abi: $(CLIENT_SO)
 	$(call say,LINT,abi)
@@ -418,7 +418,7 @@ check-abi: $(CLIENT_SO)
 abi: $(CLIENT_SO)
 	$(Q)abidw --headers-dir $(srcdir)/client/include --drop-private-types --no-comp-dir-path --no-corpus-path \
 	  --no-show-locs --type-id-style hash --exported-interfaces-only --out-file $(ABI) $(CLIENT_SO)
-# One process a file: make runs them in parallel, and only on what changed.
+# One process per file: make runs them in parallel, and only for files that have changed.
 tidy: $(DAEMON_SRCS:%=$(B)/%.tidy) $(CLIENT_SRCS:%=$(B)/%.tidy)
 TIDY_FLAGS = -Wno-unknown-warning-option -Wno-error
 $(B)/%.c.tidy: $(srcdir)/%.c $(B)/%.o $(srcdir)/.clang-tidy
@@ -426,7 +426,7 @@ $(B)/%.c.tidy: $(srcdir)/%.c $(B)/%.o $(srcdir)/.clang-tidy
 	$(Q)clang-tidy --quiet $< -- $(filter -%,$(if $(filter client/%,$*),$(COMPILE_CLIENT),$(COMPILE))) $(TIDY_FLAGS) >$@.log 2>&1 || { cat $@.log; exit 1; }
 	$(Q)touch $@
 
-# For editors; gcc's own warnings are unknown to clang's tools.
+# For editors, which use clang's tools: these do not know all warnings of gcc.
 compile_commands.json: $(B)/.flags $(addprefix $(srcdir)/,$(ALL_SRCS))
 	$(call say,GEN,$@)
 	$(Q){ sep='['; for f in $(ALL_SRCS); do \
@@ -441,7 +441,7 @@ tags: $(addprefix $(srcdir)/,$(ALL_SRCS) $(HEADERS) $(CLIENT_HEADERS) $(SCHEMA_H
 	$(Q)ctags -f $@ $^
 
 # --- install, dist ----------------------------------------------------------
-# mode:what:where; uninstall removes just these.
+# mode:source:target; uninstall removes exactly these.
 INSTALLED = 755:$(B)/rollcalld:$(sbindir)/rollcalld \
 	$(foreach u,$(UNITS) $(wildcard $(srcdir)/systemd/*.socket),644:$u:$(systemdsystemunitdir)/$(notdir $u)) \
 	$(foreach f,$(wildcard $(srcdir)/systemd/sysusers.conf),644:$f:$(sysusersdir)/rollcall.conf) \
@@ -461,7 +461,7 @@ install: all
 uninstall:
 	rm -f $(foreach entry,$(INSTALLED),$(DESTDIR)$(lastword $(subst :, ,$(entry)))) $(if $(CLIENT_SO),$(DESTDIR)$(libdir)/librollcall.so)
 
-# What git has, plus configure and the version, so that users need no autoconf.
+# The files of git, plus configure and the version, so that users need no autoconf.
 dist:
 	$(Q)sh $(srcdir)/debian/dist $(srcdir)
 
