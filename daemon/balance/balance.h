@@ -5,7 +5,7 @@
  *
  *	round_robin           in the order of registration; the n-th pick is instance n mod count
  *	weighted_round_robin  smooth weighted, as in nginx: before each pick add every weight to
- *	                      its instance's current value, take the highest (the first of equals),
+ *	                      its instance's value, take the highest (the first of equals),
  *	                      subtract the total from it. Precomputed as one period of sum/gcd
  *	                      picks; approximated when that period times the count is above 2^24
  *	consistent_hash       a ring of 100 points per instance (Karger): point i of instance X is
