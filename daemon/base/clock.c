@@ -90,7 +90,7 @@ static char *put_digits(char *out, unsigned value, unsigned count)
 
 unsigned clock_rfc3339(int64_t real_ms, char out[CLOCK_RFC3339_SIZE])
 {
-	/* The years that four digits can say. */
+	/* Years have four digits. */
 	static const int64_t least = -62167219200000; /* 0000-01-01T00:00:00.000Z */
 	static const int64_t most = 253402300799999;  /* 9999-12-31T23:59:59.999Z */
 	static const int64_t day_ms = 86400000;

@@ -354,7 +354,7 @@ int config_reload(struct config_sources *sources, struct config *config, config_
 	return 0;
 }
 
-/* --- what is printed -------------------------------------------------------------------------- */
+/* --- printing --------------------------------------------------------------------------------- */
 
 static void print_origin(FILE *out, const struct option *option,
                          const struct config_sources *sources)

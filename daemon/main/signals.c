@@ -35,7 +35,7 @@ int signals_init(struct signals *signals)
 
 	*signals = (struct signals){-1, -1};
 	signal_ignore(SIGPIPE);
-	signal_ignore(SIGXFSZ); /* a file at RLIMIT_FSIZE is a full disk: write() says EFBIG */
+	signal_ignore(SIGXFSZ); /* at RLIMIT_FSIZE write() fails with EFBIG instead */
 	signal_block(&ours);
 
 	signals->signal_fd = signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);

@@ -1,12 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include "watch/watch.h"
-
-#include "base/check.h"
-#include "base/hash.h"
-#include "watch/internal.h"
-
-#include <stdlib.h>
-
 /*
  * The lists of watchers, under one lock; any thread adds and cancels, the writer notifies.
  *
@@ -23,6 +15,13 @@
  * both loads may return the old value (the store-buffering litmus test): x86 forbids that only as
  * long as a locked instruction happens to stand between P1 and P2, ARM and POWER allow it.
  */
+#include "watch/watch.h"
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "watch/internal.h"
+
+#include <stdlib.h>
 
 struct watch_hub *watch_hub_new(void)
 {
