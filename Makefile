@@ -278,7 +278,7 @@ $(BENCHES): $(B)/%: $(B)/%.o
 	$(Q)$(LINK) -o $@ $^ $(BENCH_LIBS)
 
 # Preloaded into a daemon under test, so it must be built without a sanitizer.
-$(PRELOADS): $(B)/%.so: $(srcdir)/tests/lib/%.c $(B)/.flags
+$(PRELOADS): $(B)/%.so: $(srcdir)/tests/lib/%.c $(srcdir)/tests/lib/preload.h $(B)/.flags
 	$(call say,LD,$@)
 	$(Q)$(CC) -D_GNU_SOURCE -std=c11 -O2 -g $(WARNINGS) $(if $(filter yes,$(WERROR)),-Werror) -fPIC -shared -pthread -o $@ $< -ldl
 

@@ -358,7 +358,7 @@ START_TEST(inside_a_retry_there_is_no_retry)
 		rollcall_request_init(&request);
 		headers[3] = malformed[i];
 		ck_ok(rollcall_request_inherit(&request, inbound, headers));
-		ck_assert_uint_eq(request.timeout_ms, 0); /* as if it were not there */
+		ck_assert_uint_eq(request.timeout_ms, 0); /* a malformed value is ignored */
 	}
 }
 END_TEST

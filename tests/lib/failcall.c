@@ -8,20 +8,9 @@
  * counts down with each call of a kind, and the call that finds 0 fails. Writes, syncs and opens
  * count for files in FAILCALL_DIR only, allocations for the whole process.
  */
-#include <dlfcn.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <stdarg.h>
+#include "preload.h"
+
 #include <stdatomic.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 enum kind { ALLOCATION, WRITE, SYNC, OPEN, KIND_COUNT };
 
@@ -40,26 +29,10 @@ void *__libc_realloc(void *old, size_t size);
 void *__libc_memalign(size_t alignment, size_t size);
 
 static struct failcall *control;
-static char dir[PATH_MAX];
-static int (*next_fsync)(int);
-static int (*next_fdatasync)(int);
 
 __attribute__((constructor)) static void start(void)
 {
-	const char *path = getenv("FAILCALL_CONTROL");
-	const char *state = getenv("FAILCALL_DIR");
-
-	*(void **)&next_fsync = dlsym(RTLD_NEXT, "fsync");
-	*(void **)&next_fdatasync = dlsym(RTLD_NEXT, "fdatasync");
-	if (path == NULL || state == NULL || realpath(state, dir) == NULL)
-		return;
-	int fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	void *map = mmap(NULL, sizeof(*control), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	(void)syscall(SYS_close, fd);
-	if (map != MAP_FAILED)
-		control = map;
+	control = find_control("FAILCALL_CONTROL", "FAILCALL_DIR", sizeof(*control));
 }
 
 static bool fails(enum kind kind)
@@ -118,97 +91,18 @@ void *aligned_alloc(size_t alignment, size_t size)
 
 /* --- files --------------------------------------------------------------------- */
 
-static bool is_below(const char *path)
+static bool open_fails(int at, const char *path)
 {
-	size_t prefix = strlen(dir);
-
-	return strncmp(path, dir, prefix) == 0 && path[prefix] == '/';
+	return control != NULL && is_path_below(at, path) && fails(OPEN);
 }
 
-static bool is_inside(int fd)
+static bool write_fails(int fd, int64_t offset, size_t count)
 {
-	char link[32];
-	char target[PATH_MAX];
-
-	if (control == NULL)
-		return false;
-	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	ssize_t len = readlink(link, target, sizeof(target) - 1);
-	if (len < 0)
-		return false;
-	target[len] = '\0';
-	return is_below(target);
+	(void)offset, (void)count;
+	return control != NULL && is_fd_below(fd) && fails(WRITE);
 }
 
-int fsync(int fd)
+static bool sync_fails(int fd)
 {
-	return is_inside(fd) && fails(SYNC) ? -1 : next_fsync(fd);
-}
-
-int fdatasync(int fd)
-{
-	return is_inside(fd) && fails(SYNC) ? -1 : next_fdatasync(fd);
-}
-
-ssize_t write(int fd, const void *data, size_t count)
-{
-	return is_inside(fd) && fails(WRITE) ? -1 : syscall(SYS_write, fd, data, count);
-}
-
-ssize_t pwrite64(int fd, const void *data, size_t count, off64_t offset)
-{
-	return is_inside(fd) && fails(WRITE) ? -1 : syscall(SYS_pwrite64, fd, data, count, offset);
-}
-
-ssize_t pwrite(int fd, const void *data, size_t count, off_t offset)
-{
-	return pwrite64(fd, data, count, offset);
-}
-
-int openat64(int at, const char *path, int flags, ...)
-{
-	mode_t mode = 0;
-
-	if ((flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE) {
-		va_list list;
-
-		va_start(list, flags);
-		mode = va_arg(list, mode_t);
-		va_end(list);
-	}
-	bool inside = control != NULL &&
-	              (path[0] == '/' ? is_below(path) : at != AT_FDCWD && is_inside(at));
-	if (inside && fails(OPEN))
-		return -1;
-	return (int)syscall(SYS_openat, at, path, flags, mode);
-}
-
-int openat(int at, const char *path, int flags, ...)
-{
-	va_list list;
-
-	va_start(list, flags);
-	mode_t mode = va_arg(list, mode_t);
-	va_end(list);
-	return openat64(at, path, flags, mode);
-}
-
-int open64(const char *path, int flags, ...)
-{
-	va_list list;
-
-	va_start(list, flags);
-	mode_t mode = va_arg(list, mode_t);
-	va_end(list);
-	return openat64(AT_FDCWD, path, flags, mode);
-}
-
-int open(const char *path, int flags, ...)
-{
-	va_list list;
-
-	va_start(list, flags);
-	mode_t mode = va_arg(list, mode_t);
-	va_end(list);
-	return openat64(AT_FDCWD, path, flags, mode);
+	return control != NULL && is_fd_below(fd) && fails(SYNC);
 }

@@ -7,22 +7,11 @@
  * What it does to the files in SLOWDISK_DIR is a struct slowdisk at the start of the control file,
  * which a test may change at any moment: it is shared memory.
  */
+#include "preload.h"
+
 #include <dirent.h>
-#include <dlfcn.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 struct slowdisk {
 	_Atomic(int32_t) sync_delay_ms;
@@ -30,77 +19,38 @@ struct slowdisk {
 	_Atomic(int32_t) write_delay_ms;
 	_Atomic(int32_t) write_errno;
 	_Atomic(int64_t) quota_bytes; /* of all files together; 0 = no bound */
-	/* told to the test */
+	/* the test reads the next two */
 	_Atomic(int64_t) syncs;
 	_Atomic(int64_t) refusals;
 	_Atomic(int32_t) open_errno;
-	_Atomic(int32_t) open_skip;  /* so many succeed, then one fails */
-	_Atomic(int32_t) open_every; /* not 0: all fail */
+	_Atomic(int32_t) open_skip;  /* opens that succeed before one fails */
+	_Atomic(int32_t) open_every; /* not 0: all opens fail */
 };
 
 #define FDS 65536
 enum { UNKNOWN, INSIDE, OUTSIDE };
 
-/*
- * What comes after this library: the C library, or a sanitizer that must see each call. Before
- * start() has run they are the system calls themselves.
- */
 static int (*next_close)(int);
-static int (*next_fsync)(int);
-static int (*next_fdatasync)(int);
-static int (*next_openat)(int, const char *, int, ...);
-static ssize_t (*next_write)(int, const void *, size_t);
-static ssize_t (*next_pwrite)(int, const void *, size_t, off64_t);
 
 static struct slowdisk *control;
-static char dir[PATH_MAX];
 static _Atomic(unsigned char) place[FDS]; /* of each descriptor */
 
 __attribute__((constructor)) static void start(void)
 {
-	const char *path = getenv("SLOWDISK_CONTROL");
-	const char *state = getenv("SLOWDISK_DIR");
-
 	*(void **)&next_close = dlsym(RTLD_NEXT, "close");
-	*(void **)&next_fsync = dlsym(RTLD_NEXT, "fsync");
-	*(void **)&next_fdatasync = dlsym(RTLD_NEXT, "fdatasync");
-	*(void **)&next_openat = dlsym(RTLD_NEXT, "openat64");
-	*(void **)&next_write = dlsym(RTLD_NEXT, "write");
-	*(void **)&next_pwrite = dlsym(RTLD_NEXT, "pwrite64");
-	if (path == NULL || state == NULL || realpath(state, dir) == NULL)
-		return;
-	int fd = open(path, O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	void *map = mmap(NULL, sizeof(*control), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	(void)syscall(SYS_close, fd);
-	if (map != MAP_FAILED)
-		control = map;
+	control = find_control("SLOWDISK_CONTROL", "SLOWDISK_DIR", sizeof(*control));
 }
 
 static bool is_inside(int fd)
 {
-	char link[32] = "/proc/self/fd/";
-	char target[PATH_MAX];
-	size_t at = strlen(link);
-
 	if (control == NULL || fd < 0 || fd >= FDS)
 		return false;
-	if (atomic_load(&place[fd]) != UNKNOWN)
-		return atomic_load(&place[fd]) == INSIDE;
-
-	for (int scale = 10000; scale > 0; scale /= 10) {
-		if (fd >= scale || scale == 1)
-			link[at++] = (char)('0' + fd / scale % 10);
+	unsigned char known = atomic_load(&place[fd]);
+	if (known == UNKNOWN) {
+		known = is_fd_below(fd) ? INSIDE : OUTSIDE;
+		atomic_store(&place[fd], known);
 	}
-	ssize_t len = readlink(link, target, sizeof(target) - 1);
-	if (len < 0)
-		return false;
-	target[len] = '\0';
-	size_t prefix = strlen(dir);
-	bool inside = strncmp(target, dir, prefix) == 0 && target[prefix] == '/';
-	atomic_store(&place[fd], inside ? INSIDE : OUTSIDE);
-	return inside;
+	return known == INSIDE;
 }
 
 static void wait_ms(int32_t ms)
@@ -149,15 +99,22 @@ static bool is_full(int fd, int64_t end)
 	return bytes_used() + end - about.st_size > quota && refuse(ENOSPC);
 }
 
-static bool write_fails(int fd, int64_t end)
+/** Before the file grows to @p end bytes. */
+static bool growth_fails(int fd, int64_t end)
 {
-	if (!is_inside(fd))
-		return false;
 	wait_ms(atomic_load(&control->write_delay_ms));
 	return refuse(atomic_load(&control->write_errno)) || is_full(fd, end);
 }
 
-/** @return whether the sync fails */
+static bool write_fails(int fd, int64_t offset, size_t count)
+{
+	if (!is_inside(fd))
+		return false;
+	if (offset < 0)
+		offset = syscall(SYS_lseek, fd, 0, SEEK_CUR);
+	return growth_fails(fd, offset + (int64_t)count);
+}
+
 static bool sync_fails(int fd)
 {
 	if (!is_inside(fd))
@@ -167,84 +124,13 @@ static bool sync_fails(int fd)
 	return refuse(atomic_load(&control->sync_errno));
 }
 
-/** The directory itself does not count: the daemon looks at it by other means too. */
-static bool is_path_inside(int at, const char *path)
-{
-	size_t prefix = strlen(dir);
-
-	if (control == NULL || prefix == 0)
-		return false;
-	if (path[0] == '/')
-		return strncmp(path, dir, prefix) == 0 && path[prefix] == '/';
-	if (at == AT_FDCWD)
-		return false;
-
-	struct stat here;
-	struct stat state;
-	return fstat(at, &here) == 0 && stat(dir, &state) == 0 && here.st_dev == state.st_dev &&
-	       here.st_ino == state.st_ino;
-}
-
 static bool open_fails(int at, const char *path)
 {
-	if (!is_path_inside(at, path) || atomic_load(&control->open_errno) == 0)
+	if (control == NULL || atomic_load(&control->open_errno) == 0 || !is_path_below(at, path))
 		return false;
 	if (atomic_load(&control->open_every) == 0 && atomic_fetch_sub(&control->open_skip, 1) != 0)
 		return false;
 	return refuse(atomic_load(&control->open_errno));
-}
-
-static mode_t mode_of(int flags, va_list args)
-{
-	return (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(args, mode_t) : 0;
-}
-
-static int do_open(int at, const char *path, int flags, mode_t mode)
-{
-	if (open_fails(at, path))
-		return -1;
-	return next_openat != NULL ? next_openat(at, path, flags, mode)
-	                           : (int)syscall(SYS_openat, at, path, flags, mode);
-}
-
-int openat64(int at, const char *path, int flags, ...)
-{
-	va_list args;
-
-	va_start(args, flags);
-	mode_t mode = mode_of(flags, args);
-	va_end(args);
-	return do_open(at, path, flags, mode);
-}
-
-int openat(int at, const char *path, int flags, ...)
-{
-	va_list args;
-
-	va_start(args, flags);
-	mode_t mode = mode_of(flags, args);
-	va_end(args);
-	return do_open(at, path, flags, mode);
-}
-
-int open64(const char *path, int flags, ...)
-{
-	va_list args;
-
-	va_start(args, flags);
-	mode_t mode = mode_of(flags, args);
-	va_end(args);
-	return do_open(AT_FDCWD, path, flags, mode);
-}
-
-int open(const char *path, int flags, ...)
-{
-	va_list args;
-
-	va_start(args, flags);
-	mode_t mode = mode_of(flags, args);
-	va_end(args);
-	return do_open(AT_FDCWD, path, flags, mode);
 }
 
 int close(int fd)
@@ -252,35 +138,6 @@ int close(int fd)
 	if (fd >= 0 && fd < FDS)
 		atomic_store(&place[fd], UNKNOWN);
 	return next_close != NULL ? next_close(fd) : (int)syscall(SYS_close, fd);
-}
-
-int fsync(int fd)
-{
-	return sync_fails(fd) ? -1 : next_fsync(fd);
-}
-
-int fdatasync(int fd)
-{
-	return sync_fails(fd) ? -1 : next_fdatasync(fd);
-}
-
-ssize_t write(int fd, const void *data, size_t count)
-{
-	if (is_inside(fd) &&
-	    write_fails(fd, (int64_t)syscall(SYS_lseek, fd, 0, SEEK_CUR) + (int64_t)count))
-		return -1;
-	return next_write != NULL ? next_write(fd, data, count)
-	                          : syscall(SYS_write, fd, data, count);
-}
-
-ssize_t pwrite64(int fd, const void *data, size_t count, off64_t offset)
-{
-	return write_fails(fd, offset + (int64_t)count) ? -1 : next_pwrite(fd, data, count, offset);
-}
-
-ssize_t pwrite(int fd, const void *data, size_t count, off_t offset)
-{
-	return pwrite64(fd, data, count, offset);
 }
 
 int ftruncate64(int fd, off64_t length)
@@ -297,7 +154,7 @@ int ftruncate(int fd, off_t length)
 
 int fallocate64(int fd, int mode, off64_t offset, off64_t length)
 {
-	if (write_fails(fd, offset + length))
+	if (is_inside(fd) && growth_fails(fd, offset + length))
 		return -1;
 	return (int)syscall(SYS_fallocate, fd, mode, offset, length);
 }
