@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/thread.h"
 #include "metrics/metrics.h"
 #include "registry/internal.h"
@@ -27,7 +28,13 @@ struct restore {
 static int restore_one(void *arg, const struct instance *instance)
 {
 	struct restore *restore = arg;
-	struct tenure *tenure = tenure_new(restore->now_lease_ms, restore->now_real_ms);
+	/* Only a damaged file has two lives of one id, which --check finds: the newer one, which
+	 * comes last, takes the place of the other and has its tenure. */
+	const struct member *older =
+		snapshot_draft_member(restore->draft, instance->service, instance->id);
+	struct tenure *tenure = older != NULL
+	                                ? tenure_of(older)
+	                                : tenure_new(restore->now_lease_ms, restore->now_real_ms);
 	/*
 	 * What each service's answers were based on is not known any more. The journal's latest
 	 * revision is at least that, so that no answer is mistaken for an older one.
@@ -40,12 +47,18 @@ static int restore_one(void *arg, const struct instance *instance)
 
 	if (tenure == NULL)
 		return -ENOMEM;
+	if (older != NULL)
+		log_line(LOG_ERR,
+		         "the journal has '%.*s/%.*s' twice: the newer is kept; --check shows more",
+		         (int)instance->service.len, instance->service.data, (int)instance->id.len,
+		         instance->id.data);
 	event.instance.status = instance_status(instance);
 
 	const struct member *member =
 		snapshot_draft_apply(restore->draft, &event, tenure_lease(tenure));
 	if (member == NULL) {
-		tenure_free(tenure);
+		if (older == NULL)
+			tenure_free(tenure);
 		return -ENOMEM;
 	}
 	leases_settle(restore->registry->leases, tenure, member, NEVER, restore->now_journal_ms);

@@ -749,6 +749,29 @@ START_TEST(a_value_beyond_its_limit_on_the_disk_does_not_stop_it)
 }
 END_TEST
 
+/* With a lease of its own the older life was freed while that lease went on. */
+START_TEST(an_instance_that_is_on_the_disk_twice_is_there_once)
+{
+	struct command command = registration("web", "a");
+	struct event event = {
+		.kind = EVENT_REGISTERED,
+		.instance = command.instance,
+	};
+	struct event again = event;
+
+	append_to_journal(&event);
+	append_to_journal(&again);
+	ck_assert_int_eq(count_status("web", STATUS_HEALTHY), 1);
+	pass(TTL_MS + 200);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_UNHEALTHY);
+	(void)put("web", "a");
+	pass(TTL_MS + 200);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_UNHEALTHY);
+	pass(REMOVE_MS + 200);
+	ck_assert_int_eq(status_of("web", "a"), -1);
+}
+END_TEST
+
 SUITE("registry", setup, teardown, registering_twice_creates_then_renews,
       a_changed_record_is_an_update_of_the_same_incarnation, deregistering_is_idempotent,
       a_new_life_after_a_removal_is_a_new_incarnation,
@@ -774,4 +797,5 @@ SUITE("registry", setup, teardown, registering_twice_creates_then_renews,
       old_events_go_as_fast_as_new_ones_come,
       the_outcome_is_unknown_only_of_what_was_in_the_commit_that_failed,
       a_stop_does_not_wait_until_the_database_is_free,
-      a_value_beyond_its_limit_on_the_disk_does_not_stop_it)
+      a_value_beyond_its_limit_on_the_disk_does_not_stop_it,
+      an_instance_that_is_on_the_disk_twice_is_there_once)
