@@ -749,7 +749,7 @@ START_TEST(a_value_beyond_its_limit_on_the_disk_does_not_stop_it)
 }
 END_TEST
 
-/* With a lease of its own the older life was freed while that lease went on. */
+/* If each row got a lease, the lease of the older row would refer to a freed member. */
 START_TEST(an_instance_that_is_on_the_disk_twice_is_there_once)
 {
 	struct command command = registration("web", "a");
