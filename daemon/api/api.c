@@ -25,6 +25,7 @@ int api_open(const struct api_options *options, struct api **ret_api)
 		return -ENOMEM;
 	api->magic = MAGIC_INIT(api);
 	api->options = *options;
+	history_write(options->history, api->history);
 	atomic_init(&api->stopping, false);
 	api_reload(api, &options->limits);
 	*ret_api = api;
@@ -58,6 +59,16 @@ struct api_limits api_limits(const struct api *api)
 		.connections_per_peer =
 			atomic_load_explicit(&api->connections_per_peer, memory_order_relaxed),
 	};
+}
+
+uint64_t api_history(const struct api *api)
+{
+	return api->options.history;
+}
+
+const char *api_history_text(const struct api *api)
+{
+	return api->history;
 }
 
 void api_stopping(struct api *api)

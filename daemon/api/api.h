@@ -38,6 +38,7 @@ struct api_options {
 	/** Borrowed until api_close(). The first route that matches wins. */
 	const struct route_table *const *tables;
 	size_t table_count;
+	uint64_t history; /* id of the history that all revisions belong to */
 	/** The revision for answers whose handler has set none. Any thread. */
 	uint64_t (*revision)(void *arg);
 	/** Bytes of old versions that only unsent answers keep in memory. Any thread. */
@@ -53,6 +54,9 @@ void api_close(struct api *api);
 /** Sets new limits. Any thread. */
 void api_reload(struct api *api, const struct api_limits *limits);
 struct api_limits api_limits(const struct api *api);
+uint64_t api_history(const struct api *api);
+/** The id of the history in 16 hex digits: X-Rollcall-History, on every answer. Any thread. */
+const char *api_history_text(const struct api *api);
 /** Makes api_is_stopping() true, which readiness probes report. Any thread. */
 void api_stopping(struct api *api);
 bool api_is_stopping(const struct api *api);

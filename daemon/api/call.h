@@ -71,7 +71,10 @@ bool api_hold(struct api *api, struct api_request *request, uint64_t held,
 void api_unhold(struct api *api, struct api_request *request);
 /** Bytes of memory of unsent answers, including old versions that only they keep. Any thread. */
 uint64_t api_held_bytes(const struct api *api);
-/** Sets the ETag. @return does If-None-Match have it? Then the response is a 304, complete */
+/**
+ * Sets the ETag: the token of @p revision (api/token.h), and the form.
+ * @return does If-None-Match have it? Then the response is a 304, complete
+ */
 bool call_etag(struct call *call, uint64_t revision, bool text) MUST_USE;
 
 #define TYPE_JSON  "application/json"

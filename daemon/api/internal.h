@@ -3,6 +3,7 @@
 #pragma once
 
 #include "api/api.h"
+#include "api/token.h"
 #include "base/check.h"
 
 #include <stdatomic.h>
@@ -12,6 +13,7 @@ struct api {
 
 	/* set in api_open(), never changed */
 	struct api_options options; /* options.limits is not used after api_open() */
+	char history[HISTORY_DIGITS + 1];
 
 	/* atomic, relaxed: set by a reload and by the stop */
 	_Atomic(int64_t) max_watchers;

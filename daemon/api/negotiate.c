@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/call.h"
 
+#include "api/token.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -114,7 +116,7 @@ bool call_etag(struct call *call, uint64_t revision, bool text)
 	size_t len = 0;
 
 	response->etag[len++] = '"';
-	len += u64_write(revision, response->etag + len);
+	len += token_write(revision, api_history(call->api), response->etag + len);
 	memcpy(response->etag + len, end.data, end.len + 1);
 	len += end.len;
 	struct str known = api_header(call->request, STR("if-none-match"));

@@ -49,6 +49,8 @@
 	  "Read the present state, then go on from the oldest revision that is left.") \
 	X(PROBLEM_REVISION_AHEAD, 410, "revision-ahead", "The registry has not come to that revision", \
 	  "It was restored from an older state, or is another one: read the present state, then go on from its latest revision.") \
+	X(PROBLEM_ANOTHER_HISTORY, 410, "another-history", "The token belongs to another history", \
+	  "The registry lost its state directory, was salvaged, or is another one: read the present state, then go on from its latest revision.") \
 	X(PROBLEM_UNKNOWN_CURSOR, 410, "unknown-cursor", "The place to go on from no longer exists", \
 	  "Start again without 'after'.") \
 	X(PROBLEM_BODY_TOO_LARGE, 413, "body-too-large", "The body is too large", \
@@ -70,7 +72,7 @@
 	X(PROBLEM_ANOTHER_INCARNATION, 409, "another-incarnation", "The id has another life now", \
 	  "Nothing was changed. This heartbeat is of an earlier registration: register again.") \
 	X(PROBLEM_INVALID_CONDITION, 400, "invalid-condition", "If-Match cannot be read", \
-	  "Send If-Match: \"<revision>\" with one revision, or *.") \
+	  "Send If-Match: \"<revision>\" with one revision or token, or *.") \
 	X(PROBLEM_UNSUPPORTED_ENCODING, 501, "unsupported-encoding", "The Transfer-Encoding is not known", \
 	  "Send the body with a Content-Length or chunked.") \
 	X(PROBLEM_NO_HEALTHY_INSTANCE, 503, "no-healthy-instance", "No healthy instance matches", \

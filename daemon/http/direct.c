@@ -18,10 +18,11 @@ void direct_send(struct exchange *exchange)
 	char head[512];
 	int len = snprintf(head, sizeof(head),
 	                   "HTTP/1.1 %u %s\r\nX-Rollcall-Revision: %" PRIu64
-	                   "\r\nContent-Type: %s\r\n"
+	                   "\r\nX-Rollcall-History: %s\r\nContent-Type: %s\r\n"
 	                   "Content-Length: %zu\r\nConnection: close\r\n\r\n",
 	                   response->status, MHD_get_reason_phrase_for(response->status),
-	                   response->revision, response->content_type, response->body.len);
+	                   response->revision, api_history_text(exchange->loop->http->api),
+	                   response->content_type, response->body.len);
 	struct iovec parts[] = {
 		{.iov_base = head, .iov_len = (size_t)len},
 		{.iov_base = response->body.data, .iov_len = response->body.len},

@@ -25,12 +25,15 @@ static bool header_add(struct MHD_Response *mhd, const char *name, const char *v
 	return MHD_add_response_header(mhd, name, value) == MHD_YES;
 }
 
-static bool headers_add(struct MHD_Response *mhd, const struct api_response *response)
+static bool headers_add(struct MHD_Response *mhd, const struct exchange *exchange)
 {
+	const struct api_response *response = &exchange->response;
 	char revision[U64_DIGITS + 1];
 
 	revision[u64_write(response->revision, revision)] = '\0';
-	bool added = header_add(mhd, "X-Rollcall-Revision", revision);
+	bool added =
+		header_add(mhd, "X-Rollcall-Revision", revision) &&
+		header_add(mhd, "X-Rollcall-History", api_history_text(exchange->loop->http->api));
 	if (response->content_type != NULL)
 		added = added && header_add(mhd, "Content-Type", response->content_type);
 	if (response->etag[0] != '\0')
@@ -58,7 +61,7 @@ static struct str body_of(const struct api_response *response)
 	return api_response_bytes(response);
 }
 
-static struct MHD_Response *response_make(const struct api_response *response, struct str body)
+static struct MHD_Response *response_make(const struct exchange *exchange, struct str body)
 {
 	/* libmicrohttpd only reads it, but takes no const. */
 	union {
@@ -68,7 +71,7 @@ static struct MHD_Response *response_make(const struct api_response *response, s
 	struct MHD_Response *mhd =
 		MHD_create_response_from_buffer(body.len, data.out, MHD_RESPMEM_PERSISTENT);
 
-	if (mhd != NULL && !headers_add(mhd, response)) {
+	if (mhd != NULL && !headers_add(mhd, exchange)) {
 		MHD_destroy_response(mhd);
 		mhd = NULL;
 	}
@@ -91,7 +94,7 @@ static struct MHD_Response *response_make_stream(struct exchange *exchange,
 	if (mhd != NULL &&
 	    ((!chunks && MHD_set_response_options(mhd, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT,
 	                                          MHD_RO_END) != MHD_YES) ||
-	     !headers_add(mhd, &exchange->response))) {
+	     !headers_add(mhd, exchange))) {
 		MHD_destroy_response(mhd);
 		mhd = NULL;
 	}
@@ -129,7 +132,7 @@ static struct MHD_Response *reply_prepare(struct exchange *exchange, struct str 
 
 	if (prepared_says(prepared, response, body))
 		return prepared->mhd;
-	struct MHD_Response *mhd = response_make(response, body);
+	struct MHD_Response *mhd = response_make(exchange, body);
 	if (mhd == NULL)
 		return NULL;
 	prepared_clear(prepared);
@@ -158,7 +161,7 @@ int reply_queue(struct exchange *exchange, MHD_ContentReaderCallback read)
 	if (response->revision > replies->revision)
 		replies->revision = response->revision;
 	struct MHD_Response *mhd = streams ? response_make_stream(exchange, read)
-	                           : once  ? response_make(response, body)
+	                           : once  ? response_make(exchange, body)
 	                                   : reply_prepare(exchange, body);
 	if (mhd == NULL)
 		return -ENOMEM;

@@ -190,6 +190,7 @@ static int open_api(struct daemon *daemon, const struct http_options *http)
 	daemon->tables[0] = v1_table(daemon->v1);
 	return api_open(&(struct api_options){.tables = daemon->tables,
 	                                      .table_count = ARRAY_LEN(daemon->tables),
+	                                      .history = registry_history_id(daemon->registry),
 	                                      .revision = v1_revision,
 	                                      .retained_bytes = snapshot_retired_bytes,
 	                                      .arg = daemon->v1,

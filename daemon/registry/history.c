@@ -43,8 +43,9 @@ static bool asks_the_same(struct mail *mail, const void *arg)
 
 	return !a->has_begun && a->query.since == b->query.since &&
 	       a->query.kinds == b->query.kinds && a->query.limit == b->query.limit &&
-	       a->put == b->put && a->end == b->end && a->bytes_max == b->bytes_max &&
-	       str_equal(a->query.service, b->query.service) && str_equal(a->query.id, b->query.id);
+	       a->put == b->put && a->arg == b->arg && a->end == b->end &&
+	       a->bytes_max == b->bytes_max && str_equal(a->query.service, b->query.service) &&
+	       str_equal(a->query.id, b->query.id);
 }
 
 /* Many may get a copy of the same result at once: each must have room for it. */

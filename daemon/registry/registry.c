@@ -288,6 +288,11 @@ struct snapshot_store *registry_store(const struct registry *registry)
 	return registry->store;
 }
 
+uint64_t registry_history_id(const struct registry *registry)
+{
+	return journal_history_id(registry->journal);
+}
+
 const char *registry_note(const struct registry *registry)
 {
 	return journal_note(registry->journal);

@@ -58,6 +58,8 @@ void registry_stop(struct registry *registry);
 void registry_close(struct registry *registry);
 
 struct snapshot_store *registry_store(const struct registry *registry);
+/** As journal_history_id(). Any thread. */
+uint64_t registry_history_id(const struct registry *registry);
 /**
  * Who waits for changes of services (topics; aspects are statuses). The writer notifies after
  * publishing, so a watcher that is added before it reads the snapshot misses nothing.
@@ -191,6 +193,7 @@ struct history {
 	/** Appends one event to out, on the history thread. NULL: as JSON objects between commas.
 	 */
 	void (*put)(struct history *history, const struct event *event);
+	const void *arg; /* the caller's, for put() */
 	/** Finishes what put() has put, on the history thread, once. NULL: nothing is to be done.
 	 */
 	void (*end)(struct history *history);

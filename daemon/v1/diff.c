@@ -3,8 +3,6 @@
 #include "base/clock.h"
 #include "v1/travel.h"
 
-#include "base/parse.h"
-
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -35,15 +33,15 @@ struct diff_travel {
 	struct str service;
 };
 
-/** The number before the next '-', which is taken off too. */
-static bool cursor_number(struct str *text, uint64_t *ret)
+/** The token or number before the next '-', which is taken off too. */
+static bool cursor_token(struct str *text, struct token *ret)
 {
 	const char *dash = text->len > 0 ? memchr(text->data, '-', text->len) : NULL;
-	struct str number = {text->data, dash ? (size_t)(dash - text->data) : text->len};
+	struct str word = {text->data, dash ? (size_t)(dash - text->data) : text->len};
 
-	if (parse_u64(number, 0, INT64_MAX, ret) < 0)
+	if (token_parse(word, ret) < 0)
 		return false;
-	size_t used = number.len + (dash != NULL);
+	size_t used = word.len + (dash != NULL);
 	*text = (struct str){text->data + used, text->len - used};
 	return true;
 }
@@ -55,30 +53,36 @@ static bool is_another(const struct past_query *asked, bool is_asked, uint64_t r
 
 /**
  * A page goes on in the question that the first one answered, so the cursor holds all of it:
- * FROM-TO-DONE or FROM-TO-DONE-SERVICE. What is asked beside it must not contradict.
+ * FROM-TO-DONE or FROM-TO-DONE-SERVICE, with a token as FROM. What is asked beside it must not
+ * contradict.
  */
 static bool go_on(struct call *call, struct str cursor, struct difference *ret)
 {
 	bool has_from = query_get(&call->query, DIFF_FROM) != NULL;
 	bool has_to = query_get(&call->query, DIFF_TO) != NULL;
 	bool has_service = query_get(&call->query, DIFF_SERVICE) != NULL;
-	uint64_t from = 0;
-	uint64_t to = 0;
+	struct token from;
+	struct token to;
+	struct token done;
 
-	if (!cursor_number(&cursor, &from) || !cursor_number(&cursor, &to) ||
-	    !cursor_number(&cursor, &ret->skip)) {
+	if (!cursor_token(&cursor, &from) || !cursor_token(&cursor, &to) || to.has_history ||
+	    !cursor_token(&cursor, &done) || done.has_history) {
 		problem(call->response, PROBLEM_INVALID_PARAMETER,
 		        "after must be the next of an earlier answer");
 		return false;
 	}
-	if (is_another(&ret->from, has_from, from) || is_another(&ret->to, has_to, to) ||
+	if (!call_knows_history(call, "after", &from))
+		return false;
+	if (is_another(&ret->from, has_from, from.revision) ||
+	    is_another(&ret->to, has_to, to.revision) ||
 	    (has_service && !str_equal(ret->service, cursor))) {
 		problem(call->response, PROBLEM_INVALID_PARAMETER,
 		        "after goes on with another question than from, to and service ask");
 		return false;
 	}
-	ret->from = (struct past_query){.revision = from};
-	ret->to = (struct past_query){.revision = to};
+	ret->from = (struct past_query){.revision = from.revision};
+	ret->to = (struct past_query){.revision = to.revision};
+	ret->skip = done.revision;
 	ret->service = cursor;
 	return true;
 }
@@ -117,13 +121,14 @@ static bool read_diff(struct call *call, struct difference *ret)
 	return false;
 }
 
-static void put_next(struct buf *out, const struct diff_travel *diff)
+static void put_next(struct buf *out, const struct diff_travel *diff, uint64_t history)
 {
 	const struct archive_query *query = &diff->travel.query;
-	char text[3 * 21 + SERVICE_NAME_MAX];
+	char text[TOKEN_MAX + 3 * 21 + SERVICE_NAME_MAX];
+	size_t len = token_write(query->bounds.revision, history, text);
 
-	(void)snprintf(text, sizeof(text), "%" PRIu64 "-%" PRIu64 "-%" PRIu64 "%s%.*s",
-	               query->bounds.revision, query->to_revision, query->skip + query->count,
+	(void)snprintf(text + len, sizeof(text) - len, "-%" PRIu64 "-%" PRIu64 "%s%.*s",
+	               query->to_revision, query->skip + query->count,
 	               diff->service.len > 0 ? "-" : "", (int)diff->service.len,
 	               diff->service.data);
 	buf_put(out, ",\"next\":");
@@ -163,7 +168,7 @@ static enum api_result diff_put(struct call *call, struct parked *parked)
 		buf_put_u64(body, query->to_revision);
 		buf_put_str(body, (struct str){out->data, out->len});
 		if (query->more)
-			put_next(body, diff);
+			put_next(body, diff, api_history(call->api));
 		buf_put_char(body, '}');
 		result = call_answer(call, 200, TYPE_JSON);
 	}
@@ -220,6 +225,9 @@ static void put_history(struct call *call, const struct travel *travel)
 	buf_put_json(body, path_id(call));
 	buf_put(body, ",\"revision\":");
 	buf_put_u64(body, query->last);
+	buf_put(body, ",\"token\":\"");
+	token_put(body, query->last, api_history(call->api));
+	buf_put_char(body, '"');
 	/* what was before is not known any more; nothing was before the first */
 	buf_put(body, ",\"oldest_revision\":");
 	buf_put_u64(body, query->bounds.oldest);
@@ -284,7 +292,7 @@ enum api_result history_get(struct call *call)
 	struct life_travel *life;
 
 	if (!call_query(call, history_rules, ARRAY_LEN(history_rules)) ||
-	    !call_number(call, history_rules, HISTORY_SINCE, 0, INT64_MAX, &query.since) ||
+	    !call_revision(call, history_rules, HISTORY_SINCE, &query.since) ||
 	    !call_number(call, history_rules, HISTORY_LIMIT, 1, HISTORY_MAX, &limit) ||
 	    !call_path_is_valid(call))
 		return API_DONE;

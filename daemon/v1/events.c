@@ -3,7 +3,6 @@
 
 #include "api/pretty.h"
 #include "base/clock.h"
-#include "base/parse.h"
 #include "model/event.h"
 #include "v1/wait.h"
 
@@ -82,22 +81,29 @@ static bool read_form(struct call *call, enum events_form *ret)
 	return true;
 }
 
-/** Where to begin: what a stream's client has seen already goes before ?since=. */
+/** Where to begin. A browser that reconnects sends the URL that it began with, so Last-Event-ID
+ * replaces ?since=, which may be of an earlier history. */
 static bool read_since(struct call *call, struct events_query *query)
 {
 	struct str id = api_header(call->request, STR("last-event-id"));
+	const char *name = "since";
+	struct token token;
 
 	query->has_since = query_get(&call->query, EVENTS_SINCE) != NULL;
-	if (!call_number(call, events_rules, EVENTS_SINCE, 0, INT64_MAX, &query->log.since))
+	if (!call_token(call, events_rules, EVENTS_SINCE, &token))
 		return false;
-	if (query->form != EVENTS_SSE || id.len == 0)
-		return true;
-	query->has_since = true;
-	if (parse_u64(id, 0, INT64_MAX, &query->log.since) == 0)
-		return true;
-	problem(call->response, PROBLEM_INVALID_PARAMETER,
-	        "Last-Event-ID must be the id of an event, a revision");
-	return false;
+	if (query->form == EVENTS_SSE && id.len > 0) {
+		query->has_since = true;
+		name = "Last-Event-ID";
+		if (token_parse(id, &token) < 0) {
+			problem(call->response, PROBLEM_INVALID_PARAMETER,
+			        "Last-Event-ID must be the id of an event: a token such as "
+			        "17.1f3a9c07, or a revision");
+			return false;
+		}
+	}
+	query->log.since = token.revision;
+	return call_knows_history(call, name, &token);
 }
 
 static bool read_query(struct call *call, struct events_query *query)
@@ -169,12 +175,15 @@ static void move(struct buf *to, struct buf *from)
 	buf_init(from, to->most);
 }
 
-static void put_events(struct buf *out, const struct history *history)
+static void put_events(struct buf *out, const struct history *history, uint64_t id)
 {
 	buf_put(out, "{\"events\":[");
 	buf_put_str(out, (struct str){history->out->data, history->out->len});
 	buf_put(out, "],\"revision\":");
 	buf_put_u64(out, history->last);
+	buf_put(out, ",\"token\":\"");
+	token_put(out, history->last, id);
+	buf_put_char(out, '"');
 	if (history->more) {
 		buf_put(out, ",\"next\":");
 		buf_put_u64(out, history->last);
@@ -308,7 +317,7 @@ static enum api_result events_read(struct call *call, struct parked *parked)
 	if (r == 0 && query->form == EVENTS_TEXT)
 		move(body, history->out);
 	else if (r == 0)
-		put_events(body, history);
+		put_events(body, history, api_history(call->api));
 	if (r < 0)
 		refuse(call, history, r);
 	else
@@ -354,6 +363,7 @@ static struct events_request *request_new(struct call *call, const struct events
 	history->query.id = call_kept(call, query->log.id);
 	history->out = &events->out;
 	history->done = wake;
+	history->arg = call->api;
 	return events;
 }
 

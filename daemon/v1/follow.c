@@ -25,17 +25,22 @@ struct follow {
 	char memory[];   /* the query's strings */
 };
 
-static void put_sse(struct history *history, const struct event *event)
+static void put_sse_head(struct history *history, const struct event *event)
 {
 	struct buf *out = history->out;
 
 	buf_put(out, "id: ");
-	buf_put_u64(out, event->revision);
+	token_put(out, event->revision, api_history(history->arg));
 	buf_put(out, "\nevent: ");
 	buf_put(out, event_kind_name(event->kind));
 	buf_put(out, "\ndata: ");
-	event_put_json(out, event);
-	buf_put(out, "\n\n");
+}
+
+static void put_sse(struct history *history, const struct event *event)
+{
+	put_sse_head(history, event);
+	event_put_json(history->out, event);
+	buf_put(history->out, "\n\n");
 }
 
 static void put_line(struct history *history, const struct event *event)
@@ -44,9 +49,46 @@ static void put_line(struct history *history, const struct event *event)
 	buf_put_char(history->out, '\n');
 }
 
+/** The first event of a stream names the history, as not every client can read headers. */
+static void put_first_json(struct history *history, const struct event *event)
+{
+	struct buf *out = history->out;
+
+	event_put_json(out, event);
+	if (buf_error(out) < 0)
+		return;
+	CHECK(out->len > 0 && out->data[out->len - 1] == '}');
+	out->len--;
+	buf_put(out, ",\"history\":\"");
+	buf_put(out, api_history_text(history->arg));
+	buf_put(out, "\"}");
+}
+
+/* For the page with the stream's first event; take_page() then goes on with put_sse(). */
+static void put_first_sse(struct history *history, const struct event *event)
+{
+	if (history->count > 0) {
+		put_sse(history, event);
+		return;
+	}
+	put_sse_head(history, event);
+	put_first_json(history, event);
+	buf_put(history->out, "\n\n");
+}
+
+static void put_first_line(struct history *history, const struct event *event)
+{
+	if (history->count > 0) {
+		put_line(history, event);
+		return;
+	}
+	put_first_json(history, event);
+	buf_put_char(history->out, '\n');
+}
+
 void follow_prepare(struct history *history, const struct events_query *query)
 {
-	history->put = query->form == EVENTS_SSE ? put_sse : put_line;
+	history->put = query->form == EVENTS_SSE ? put_first_sse : put_first_line;
 	history->bytes_max = STREAM_PAGE_BYTES;
 	history->is_counted = true;
 	if (!query->has_limit)
@@ -86,8 +128,10 @@ static void take_page(struct follow *follow)
 	follow->left -= history->count;
 	follow->live.page_end = history->last;
 	follow->live.page_has = history->count > 0;
-	if (history->count > 0)
+	if (history->count > 0) {
 		follow->told = history->last;
+		history->put = follow->form == EVENTS_SSE ? put_sse : put_line;
+	}
 	metrics_count(METRIC_STREAMED_EVENTS, history->count);
 }
 
@@ -132,7 +176,7 @@ static void break_silence(struct follow *follow)
 		/* None of what happened was asked for: resume after it, lest retention overtakes.
 		 */
 		buf_put(&stream->page, "id: ");
-		buf_put_u64(&stream->page, *since);
+		token_put(&stream->page, *since, api_history(stream->api));
 		buf_put_char(&stream->page, '\n');
 		follow->told = *since;
 	}

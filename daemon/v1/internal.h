@@ -5,6 +5,7 @@
 #include "api/call.h"
 #include "api/park.h"
 #include "api/stream.h"
+#include "api/token.h"
 #include "base/attr.h"
 #include "base/check.h"
 #include "registry/registry.h"
@@ -73,8 +74,20 @@ void meta_filter_keep(struct meta_filter *filter, const struct call *call);
 /** Are service and id of the path valid words? For what was not found, or will be created. */
 bool call_path_is_valid(struct call *call) MUST_USE;
 /**
- * If-Match: "REVISION" or *, as conditions of @p command.
- * @return false: it is neither (refused)
+ * Is @p token, which @p name gave, of this registry's history? Before any comparison of its
+ * revision with others.
+ * @return false: it is of another (refused with 410 another-history)
+ */
+bool call_knows_history(struct call *call, const char *name, const struct token *token) MUST_USE;
+/** A token or a bare revision from the query, of any history; zero when it is absent. */
+bool call_token(struct call *call, const struct query_rule *rules, unsigned rule,
+                struct token *ret) MUST_USE;
+/** Its revision, once call_knows_history(); zero when it is absent. */
+bool call_revision(struct call *call, const struct query_rule *rules, unsigned rule,
+                   uint64_t *ret) MUST_USE;
+/**
+ * If-Match: "REVISION", "TOKEN" or *, as conditions of @p command.
+ * @return false: it is none of them, or of another history (refused)
  */
 bool call_conditions(struct call *call, struct command *command) MUST_USE;
 /** Refuses with what stands for the registry's @p error; names the instance that is not there. */

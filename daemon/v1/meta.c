@@ -79,8 +79,10 @@ enum api_result status_get(struct call *call)
 
 	buf_put(out, "{\"version\":");
 	buf_put_json(out, str_of(rollcall_version));
+	buf_put(out, ",\"history\":\"");
+	buf_put(out, api_history_text(call->api));
 	buf_printf(out,
-	           ",\"uptime_ms\":%" PRId64 ",\"revision\":%" PRIu64 ",\"services\":%" PRIu64
+	           "\",\"uptime_ms\":%" PRId64 ",\"revision\":%" PRIu64 ",\"services\":%" PRIu64
 	           ",\"instances\":{\"healthy\":%" PRIu64 ",\"unhealthy\":%" PRIu64
 	           ",\"draining\":%" PRIu64 "}",
 	           clock_ms() - v1->started_ms, call->response->revision, counts.services,

@@ -3,7 +3,6 @@
 #include "v1/internal.h"
 
 #include "balance/balance.h"
-#include "base/parse.h"
 #include "model/valid.h"
 
 #include <errno.h>
@@ -91,6 +90,54 @@ const struct member *path_member(const struct call *call, const struct snapshot 
 	return service != NULL ? service_member(service, path_id(call)) : NULL;
 }
 
+bool call_knows_history(struct call *call, const char *name, const struct token *token)
+{
+	struct buf members;
+
+	if (token_is_of(token, api_history(call->api)))
+		return true;
+	buf_init(&members, 128);
+	buf_put(&members, ",\"history\":\"");
+	buf_put(&members, api_history_text(call->api));
+	buf_put(&members, "\",\"latest_revision\":");
+	buf_put_u64(&members, v1_revision(v1_of(call)));
+	problem_with(call->response, PROBLEM_ANOTHER_HISTORY, &members,
+	             "%s is revision %" PRIu64 " of the history that begins with %08" PRIx32
+	             ", but this registry has the history %s",
+	             name, token->revision, token->history, api_history_text(call->api));
+	buf_fini(&members);
+	return false;
+}
+
+bool call_token(struct call *call, const struct query_rule *rules, unsigned rule, struct token *ret)
+{
+	const struct query_item *item = query_get(&call->query, rule);
+	struct str text;
+
+	*ret = (struct token){0};
+	if (item == NULL)
+		return true;
+	if (!call_text(call, item, &text))
+		return false;
+	if (token_parse(text, ret) == 0)
+		return true;
+	problem(call->response, PROBLEM_INVALID_PARAMETER,
+	        "%s must be a revision, which is a whole number from 0 to %" PRId64
+	        ", or a token such as 17.1f3a9c07, not '%.*s'",
+	        rules[rule].name, INT64_MAX, STR_SHOWN(text, 40));
+	return false;
+}
+
+bool call_revision(struct call *call, const struct query_rule *rules, unsigned rule, uint64_t *ret)
+{
+	struct token token;
+
+	if (!call_token(call, rules, rule, &token))
+		return false;
+	*ret = token.revision;
+	return call_knows_history(call, rules[rule].name, &token);
+}
+
 static struct str if_match(const struct call *call)
 {
 	return api_header(call->request, STR("if-match"));
@@ -116,6 +163,7 @@ void call_refuse(struct call *call, int error)
 bool call_conditions(struct call *call, struct command *command)
 {
 	struct str tag = if_match(call);
+	struct token token;
 
 	if (tag.data == NULL)
 		return true;
@@ -123,11 +171,14 @@ bool call_conditions(struct call *call, struct command *command)
 	if (str_equal(tag, STR("*")))
 		return true;
 	if (tag.len > 2 && tag.data[0] == '"' && tag.data[tag.len - 1] == '"' &&
-	    parse_u64((struct str){tag.data + 1, tag.len - 2}, 1, INT64_MAX,
-	              &command->revision_is) == 0)
-		return true;
+	    token_parse((struct str){tag.data + 1, tag.len - 2}, &token) == 0 &&
+	    token.revision > 0) {
+		command->revision_is = token.revision;
+		return call_knows_history(call, "If-Match", &token);
+	}
 	problem(call->response, PROBLEM_INVALID_CONDITION,
-	        "If-Match must be the instance's revision in double quotes, or *, not '%.*s'",
+	        "If-Match must be the instance's revision or its token in double quotes, or *, "
+	        "not '%.*s'",
 	        STR_SHOWN(tag, 80));
 	return false;
 }

@@ -12,19 +12,23 @@
 bool travel_moment(struct call *call, const char *name, const struct query_item *item,
                    struct past_query *ret)
 {
+	struct token token;
 	struct str text;
 
 	if (!call_text(call, item, &text))
 		return false;
 	ret->by_time = false;
-	if (parse_u64(text, 0, INT64_MAX, &ret->revision) == 0)
-		return true;
+	if (token_parse(text, &token) == 0) {
+		ret->revision = token.revision;
+		return call_knows_history(call, name, &token);
+	}
 	ret->by_time = true;
 	if (parse_rfc3339(text, &ret->time_ms) == 0)
 		return true;
 	problem(call->response, PROBLEM_INVALID_PARAMETER,
-	        "%s must be a revision or a time such as 2026-11-23T18:41:28Z, not '%.*s'", name,
-	        STR_SHOWN(text, 40));
+	        "%s must be a revision, a token such as 17.1f3a9c07 or a time such as "
+	        "2026-11-23T18:41:28Z, not '%.*s'",
+	        name, STR_SHOWN(text, 40));
 	return false;
 }
 

@@ -47,7 +47,7 @@ enum api_result travel_submit(struct call *call, struct travel *travel) MUST_USE
 /** Is @p other given with at? Then it is refused. */
 bool travel_excludes(struct call *call, unsigned at, unsigned other, const char *name);
 
-/** The value of @p item: a revision, or a time in RFC 3339. */
+/** The value of @p item: a revision, a token of this history, or a time in RFC 3339. */
 bool travel_moment(struct call *call, const char *name, const struct query_item *item,
                    struct past_query *ret) MUST_USE;
 /** Why the past cannot be shown; @p name is the parameter that said what was @p asked. */

@@ -8,7 +8,7 @@ bool wait_read(struct call *call, const struct query_rule *rules, unsigned revis
                unsigned wait_rule, struct wait_query *ret)
 {
 	*ret = (struct wait_query){0};
-	if (!call_number(call, rules, revision_rule, 0, INT64_MAX, &ret->revision) ||
+	if (!call_revision(call, rules, revision_rule, &ret->revision) ||
 	    !call_number(call, rules, wait_rule, 0, WAIT_MS_MAX, &ret->wait_ms))
 		return false;
 	if (ret->wait_ms > 0 && query_get(&call->query, revision_rule) == NULL) {

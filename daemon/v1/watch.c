@@ -110,10 +110,13 @@ static int result_make(const struct view *view, const struct service *service,
 	return 0;
 }
 
-static void put_head(struct buf *out, const char *kind, uint64_t revision)
+static void put_head(struct view *view, const char *kind)
 {
+	struct stream *stream = &view->live.stream;
+	struct buf *out = &stream->page;
+
 	buf_put(out, "id: ");
-	buf_put_u64(out, revision);
+	token_put(out, view->steps.revision, api_history(stream->api));
 	buf_put(out, "\nevent: ");
 	buf_put(out, kind);
 	buf_put(out, "\ndata: {");
@@ -232,12 +235,14 @@ static void put_beginning(struct view *view)
 	struct buf *out = &view->live.stream.page;
 
 	buf_put(out, STREAM_RETRY);
-	put_head(out, "snapshot", view->steps.revision);
+	put_head(view, "snapshot");
 	buf_put(out, "\"service\":");
 	buf_put_json(out, view->service);
 	buf_put(out, ",\"revision\":");
 	buf_put_u64(out, view->steps.revision);
-	buf_put(out, ",\"instances\":[");
+	buf_put(out, ",\"history\":\"");
+	buf_put(out, api_history_text(view->live.stream.api));
+	buf_put(out, "\",\"instances\":[");
 }
 
 /** The last change of all says that none remains. */
@@ -252,7 +257,7 @@ static void put_step(struct view *view, const struct step *step)
 		view_put_instance(out, view, step);
 		return;
 	}
-	put_head(out, step->kind, steps->revision);
+	put_head(view, step->kind);
 	buf_put(out, "\"revision\":");
 	buf_put_u64(out, steps->revision);
 	buf_put(out, ",\"remaining\":");

@@ -128,6 +128,14 @@ class Response:
     def revision(self):
         return int(self.headers['X-Rollcall-Revision'])
 
+    @property
+    def history(self):
+        return self.headers['X-Rollcall-History']
+
+    def token(self, revision):
+        """Of a revision in this answer's history."""
+        return f'{revision}.{self.history[:8]}'
+
     def __repr__(self):
         return f'<{self.status} {self.body[:300]!r}>'
 

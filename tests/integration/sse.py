@@ -3,6 +3,7 @@
 
 import http.client
 import json
+import re
 import socket
 
 import rollcall_test as rt
@@ -11,12 +12,18 @@ SSE = 'Accept: text/event-stream\r\n'
 
 
 class Event:
-    """One Server-Sent Event as its client gets it."""
+    """One Server-Sent Event as its client gets it: id is the revision of token, data lacks history."""
 
-    def __init__(self, kind, revision, data):
+    def __init__(self, kind, token, data):
         self.kind = kind
-        self.id = revision
+        self.token = token
+        self.id = revision_of(token) if token is not None else None
+        self.history = data.pop('history', None)
         self.data = data
+
+
+def revision_of(token):
+    return int(re.fullmatch(r'(\d+)\.[0-9a-f]{8}', token)[1])
 
 
 class Stream:
@@ -30,7 +37,18 @@ class Stream:
         self.raw.send(f'GET {path}{rt.query(**parameters)} HTTP/{version}\r\nHost: x\r\n{headers}\r\n')
         self.answer = http.client.HTTPResponse(self.raw.stream)
         self.answer.begin()
-        self.last_id = None
+        self.history = self.answer.headers['X-Rollcall-History']
+        self.last_token = None
+        self.has_begun = False
+
+    @property
+    def last_id(self):
+        return revision_of(self.last_token)
+
+    def take_first(self, history):
+        """The first event of a stream names its history, and no other."""
+        assert history == (None if self.has_begun else self.history), (history, self.history)
+        self.has_begun = True
 
     @property
     def status(self):
@@ -44,11 +62,14 @@ class Stream:
             if name == 'event':
                 kind = value.strip()
             elif name == 'id':
-                self.last_id = int(value)
+                self.last_token = value.strip()
+                assert self.last_token.endswith('.' + self.history[:8]), self.last_token
             elif name == 'data':
                 data = json.loads(value)
             elif not line.strip() and data is not None:
-                return Event(kind, self.last_id, data)
+                event = Event(kind, self.last_token, data)
+                self.take_first(event.history)
+                return event
         return None
 
     def receive_fast(self):
@@ -62,7 +83,10 @@ class Stream:
         return list(iter(self.event, None))
 
     def lines(self):
-        return [json.loads(line) for line in self.answer.read().splitlines()]
+        found = [json.loads(line) for line in self.answer.read().splitlines()]
+        for line in found:
+            self.take_first(line.pop('history', None))
+        return found
 
     def close(self):
         self.answer.close()

@@ -25,6 +25,7 @@ class Api(rt.TestCase):
         self.assertEqual(problem['status'], status)
         self.assertTrue(problem['title'] and problem['detail'])
         self.assertIn('X-Rollcall-Revision', response.headers)
+        self.assertRegex(response.history, '^[0-9a-f]{16}$')
         return problem
 
 
@@ -181,7 +182,7 @@ class Reading(Api):
         self.rollcall.register('web', 'a')
         first = self.rollcall.get('/v1/services/web')
         etag = first.headers['ETag']
-        self.assertEqual(etag, f'"{first.json()["revision"]}"')
+        self.assertEqual(etag, f'"{first.token(first.json()["revision"])}"')
         self.rollcall.register('other', 'a')
         same = self.rollcall.get('/v1/services/web', If_None_Match=etag)
         self.assertEqual((same.status, same.body, same.headers['ETag']), (304, b'', etag))

@@ -112,7 +112,8 @@ class OpenApi(rt.TestCase):
         for step in (lambda: None, *steps):
             step()
             event = stream.event()
-            found = jsonschema.errors(self.contract.document, described[event.kind], event.data)
+            data = {**event.data, 'history': event.history} if event.history else event.data
+            found = jsonschema.errors(self.contract.document, described[event.kind], data)
             self.assertEqual(list(found), [], event.kind)
 
     def test_streams_say_what_is_described(self):
@@ -180,7 +181,8 @@ class OpenApi(rt.TestCase):
         for target in ('/v1/services', '/v1/services/web', INSTANCE):
             ask(200, 'GET', target + '?at=1')
             ask(200, 'GET', target + '?at=1&format=text')
-            ask(304, 'GET', target + '?at=1', headers={'If-None-Match': '"1"'})
+            etag = ask(200, 'GET', target + '?at=1').headers['ETag']
+            ask(304, 'GET', target + '?at=1', headers={'If-None-Match': etag})
         ask(200, 'GET', '/v1/services/web/pick?at=1&key=x')
         ask(200, 'GET', '/v1/diff?from=0')
         ask(200, 'GET', '/v1/diff?from=1&service=web')
@@ -234,6 +236,17 @@ class OpenApi(rt.TestCase):
         self.rollcall.register('web', 'a', status='draining')
         ask(503, 'GET', '/v1/services/web/pick')
         ask(410, 'GET', '/v1/services/web?after=x')
+        history = int(self.rollcall.status()['history'], 16)
+        other = f'1.{(history ^ 1 << 63) >> 32:08x}'
+        for target in ('/v1/events?since=', '/v1/services?wait_ms=1&revision=', '/v1/services?at=',
+                       '/v1/services/web?wait_ms=1&revision=', '/v1/services/web?at=',
+                       '/v1/services/web/pick?key=x&at=', INSTANCE + '?at=', INSTANCE + '/history?since=',
+                       '/v1/diff?from='):
+            ask(410, 'GET', target + other)
+        condition = {'If-Match': f'"{other}"'}
+        ask(410, 'PUT', INSTANCE, {'host': '10.0.0.1', 'port': 80}, {**JSON, **condition})
+        ask(410, 'PUT', INSTANCE + '/status', {'status': 'healthy'}, {**JSON, **condition})
+        ask(410, 'DELETE', INSTANCE, None, condition)
 
     def test_contract_and_daemon_agree_on_what_a_number_is(self):
         self.rollcall.register('web', 'a')

@@ -138,7 +138,7 @@ class Events(TestCase):
     def test_a_restart_amid_a_stream_leaves_no_gap_and_no_repeat(self):
         seen = []
         for life in range(4):
-            stream = self.stream(headers=SSE + (f'Last-Event-ID: {seen[-1].id}\r\n' if seen else ''))
+            stream = self.stream(headers=SSE + (f'Last-Event-ID: {seen[-1].token}\r\n' if seen else ''))
             for i in range(20):
                 self.registry.register('web', f'{life}-{i}')
             seen += stream.events(10)
@@ -148,7 +148,7 @@ class Events(TestCase):
             else:
                 self.registry.restart()
                 seen += stream.rest()  # what had been put into it, then an end
-        stream = self.stream(since=seen[-1].id)
+        stream = self.stream(since=seen[-1].token)
         seen += stream.events(80 - len(seen))
         self.assertEqual([e.id for e in seen], list(range(1, 81)))
         self.assertEqual([e.data['id'] for e in seen],
@@ -499,7 +499,7 @@ class LongPolls(TestCase):
     def test_time_ends_it_with_nothing(self):
         self.registry.register('web', 'a')
         self.poll(since=1, wait_ms=200).join()
-        self.assertEqual(self.answer.json(), {'events': [], 'revision': 1})
+        self.assertEqual(self.answer.json(), {'events': [], 'revision': 1, 'token': self.answer.token(1)})
         self.assertEqual(self.registry.metric(PARKED), 0)
 
     def test_what_has_happened_already_is_answered_at_once(self):

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "api/api.h"
+#include "api/token.h"
 #include "base/clock.h"
 #include "base/thread.h"
 #include "config/config.h"
@@ -88,6 +89,7 @@ static void api_fixture_open(void)
 	tables[0] = v1_table(native);
 	ck_ok(api_open(&(struct api_options){.tables = tables,
 	                                     .table_count = 1,
+	                                     .history = registry_history_id(registry),
 	                                     .revision = v1_revision,
 	                                     .retained_bytes = snapshot_retired_bytes,
 	                                     .arg = native,
@@ -273,6 +275,20 @@ __attribute__((unused)) static const char *header(const char *name)
 		if (response.header[i].name != NULL && strcmp(response.header[i].name, name) == 0)
 			return response.header[i].value;
 	return "(none)";
+}
+
+/** @p format with the token of @p revision in place of its %s, good until the next but three. */
+__attribute__((unused, format(printf, 1, 0))) static const char *with_token(const char *format,
+                                                                            uint64_t revision)
+{
+	static char texts[4][200];
+	static unsigned next;
+	char token[TOKEN_MAX + 1];
+	char *out = texts[next++ % 4];
+
+	token[token_write(revision, registry_history_id(registry), token)] = '\0';
+	(void)snprintf(out, sizeof(texts[0]), format, token);
+	return out;
 }
 
 #define ck_status(want)                                                                        \

@@ -18,6 +18,7 @@
 
 #define FAKE_BODY_MAX 65536
 #define FAKE_WATCH_MS 5000
+#define FAKE_HISTORY  "1f3a9c07d2b4e658"
 
 struct api {
 	atomic_uint handled;
@@ -109,6 +110,12 @@ void api_response_renew(struct api_response *response)
 {
 	api_response_fini(response);
 	api_response_init(response);
+}
+
+const char *api_history_text(const struct api *api)
+{
+	(void)api;
+	return FAKE_HISTORY;
 }
 
 uint64_t api_body_max(const struct api *api, struct api_request *request)

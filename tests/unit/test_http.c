@@ -18,6 +18,7 @@ START_TEST(an_answer_says_type_etag_revision_and_body)
 	ck_assert_ptr_nonnull(strstr(answer->head, "Content-Type: text/plain\r\n"));
 	ck_assert_ptr_nonnull(strstr(answer->head, "ETag: \"17\"\r\n"));
 	ck_assert_ptr_nonnull(strstr(answer->head, "X-Rollcall-Revision: 17\r\n"));
+	ck_assert_ptr_nonnull(strstr(answer->head, "X-Rollcall-History: " FAKE_HISTORY "\r\n"));
 	ck_assert_str_eq(answer->body, "{\"shared\":true}");
 
 	for (int i = 0; i < 2; i++) { /* made, then as it was prepared */
