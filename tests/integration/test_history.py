@@ -2,6 +2,7 @@
 """Revisions of another history: the registry has lost its past, and clients still hold what they got from it."""
 
 import os
+import re
 import shutil
 import sqlite3
 import threading
@@ -31,6 +32,12 @@ ANSWERS = (('GET', '/healthz', 200), ('GET', '/readyz', 200), ('GET', '/metrics'
            ('PUT', INSTANCE, 415), ('GET', '/v1/services/none/pick', 404),
            ('GET', '/v1/services/web/instances/' + 'a' * 300, 400),
            ('DELETE', rt.instance_path('web', 'none'), 204))
+
+
+def documented_sql():
+    """What the manual runs on a backup before it is put back."""
+    with open(os.path.join(rt.ROOT, 'docs', 'operations.md'), encoding='utf-8') as file:
+        return re.search(r'^sqlite3 \S+ "(UPDATE counters [^"]+)"$', file.read(), re.M)[1]
 
 
 class TestCase(rt.TestCase):
@@ -304,6 +311,27 @@ class Lost(TestCase):
         tokens = self.gather()
         self.damage()
         self.assertEqual(len(self.registry.ids('web')), 4)
+        self.assert_none_is_accepted(tokens, compacted=True)
+
+    def test_nothing_from_before_a_backup_was_put_back_is_accepted(self):
+        registry = self.registry
+        registry.stop()
+        backup = os.path.join(self.directory(), 'rollcall.db')
+        shutil.copy(registry.database, backup)
+        registry.start()
+        registry.register('web', 'a', metadata={'zone': 'a'}, weight=7)
+        tokens = self.gather()
+        registry.stop()
+        for name in os.listdir(registry.state_dir):
+            os.unlink(os.path.join(registry.state_dir, name))
+        shutil.copy(backup, registry.database)
+        database = sqlite3.connect(registry.database)
+        with database:
+            database.execute(documented_sql())
+        database.close()
+        registry.start()
+        self.assertEqual(registry.metric('rollcall_journal_salvages_total'), 0)
+        self.assertEqual(len(registry.ids('web')), 4)
         self.assert_none_is_accepted(tokens, compacted=True)
 
     def test_those_who_go_on_with_what_they_are_told_miss_nothing(self):
