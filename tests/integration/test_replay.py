@@ -157,8 +157,9 @@ class Why(rt.TestCase):
     def everywhere(self, daemon, told, events):
         self.assertEqual(daemon.get('/v1/events').json()['events'], events)
         self.assertEqual(daemon.get(rt.instance_path('web', 'a') + '/history').json()['events'], events)
-        lines = daemon.get('/v1/events', Accept='application/jsonl').text.splitlines()
-        self.assertEqual([json.loads(line) for line in lines], events)
+        answer = daemon.get('/v1/events', Accept='application/jsonl')
+        lines = [json.loads(line) for line in answer.text.splitlines()]
+        self.assertEqual(lines, [{**events[0], 'history': answer.history}, *events[1:]])
         for event, (kind, by, reason, instance) in zip(events, told, strict=True):
             self.assertEqual(event['kind'], kind)
             self.assertEqual(event['author'], 'sweeper' if by == 'sweeper' else '127.0.0.1', event)
