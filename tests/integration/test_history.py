@@ -187,6 +187,11 @@ class Kept(TestCase):
             self.assertEqual(refused.status, 400, wrong)
             self.assert_problem(self.registry.delete(INSTANCE, {'If-Match': f'"{wrong}"'}), 400,
                                 'invalid-condition')
+        for cursor in (f'1-2.{history[:8]}-0', f'1-2-0.{history[:8]}', f'1.{history}-2-0', '1.-2-0', '1.-', '-2-0'):
+            self.assert_problem(self.registry.get(f'/v1/diff?after={cursor}'), 400, 'invalid-parameter')
+        for since in ('x', '1.'):
+            stream = self.stream(headers=SSE + 'Last-Event-ID: 1\r\n', since=since)
+            self.assertEqual(stream.status, 400)
         self.assertIsNotNone(self.registry.instance('web', 'a'))
 
     def test_etags_and_tokens_outlive_a_restart_of_the_same_directory(self):

@@ -108,6 +108,12 @@ static void put_id(struct history *history, const struct event *event)
 	buf_put_str(history->out, event->instance.id);
 }
 
+static void put_arg(struct history *history, const struct event *event)
+{
+	buf_put(history->out, history->arg);
+	put_id(history, event);
+}
+
 static void put_slowly(struct history *history, const struct event *event)
 {
 	ck_ok(sem_post(&reading));
@@ -420,11 +426,12 @@ END_TEST
 
 START_TEST(only_those_that_ask_the_same_are_read_for_together)
 {
-	enum { COUNT = 8 };
+	enum { COUNT = 10 };
 	static struct buf outs[COUNT + 1];
 	struct history slow = ask(&outs[COUNT], 9, 1);
 	struct history asked[COUNT];
-	static const char *const want[COUNT] = {"hij", "ij", "h", "", "h", "", "i", NULL};
+	static const char *const want[COUNT] = {"hij", "ij", "h",  "",       "h",
+	                                        "",    "i",  NULL, "1h1i1j", "2h2i2j"};
 
 	for (size_t i = 0; i <= COUNT; i++)
 		buf_init(&outs[i], 4000);
@@ -437,6 +444,9 @@ START_TEST(only_those_that_ask_the_same_are_read_for_together)
 	asked[5].query.service = STR("api");
 	asked[6].query.id = STR("i");
 	asked[7].put = NULL; /* as JSON */
+	asked[8].put = asked[9].put = put_arg;
+	asked[8].arg = "1";
+	asked[9].arg = "2";
 	keep_busy(&slow);
 	for (size_t i = 0; i < COUNT; i++)
 		ck_ok(registry_read_history(registry, &asked[i]));
