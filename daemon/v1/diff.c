@@ -71,7 +71,7 @@ static bool go_on(struct call *call, struct str cursor, struct difference *ret)
 		        "after must be the next of an earlier answer");
 		return false;
 	}
-	if (!call_knows_history(call, "after", &from))
+	if (!call_check_history(call, "after", &from))
 		return false;
 	if (is_another(&ret->from, has_from, from.revision) ||
 	    is_another(&ret->to, has_to, to.revision) ||

@@ -103,7 +103,7 @@ static bool read_since(struct call *call, struct events_query *query)
 		}
 	}
 	query->log.since = token.revision;
-	return call_knows_history(call, name, &token);
+	return call_check_history(call, name, &token);
 }
 
 static bool read_query(struct call *call, struct events_query *query)

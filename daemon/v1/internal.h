@@ -74,15 +74,16 @@ void meta_filter_keep(struct meta_filter *filter, const struct call *call);
 /** Are service and id of the path valid words? For what was not found, or will be created. */
 bool call_path_is_valid(struct call *call) MUST_USE;
 /**
- * Is @p token, which @p name gave, of this registry's history? Before any comparison of its
- * revision with others.
- * @return false: it is of another (refused with 410 another-history)
+ * Checks that @p token, the value of the parameter or header @p name, belongs to this registry's
+ * history. Call it before the token's revision is compared with any other.
+ * @return false: it belongs to another history (refused with 410 another-history)
  */
-bool call_knows_history(struct call *call, const char *name, const struct token *token) MUST_USE;
-/** A token or a bare revision from the query, of any history; zero when it is absent. */
+bool call_check_history(struct call *call, const char *name, const struct token *token) MUST_USE;
+/** Reads a token or a bare revision from the query, without call_check_history(); zero when the
+ * parameter is absent. */
 bool call_token(struct call *call, const struct query_rule *rules, unsigned rule,
                 struct token *ret) MUST_USE;
-/** Its revision, once call_knows_history(); zero when it is absent. */
+/** Reads it with call_check_history(), and gives its revision; zero when it is absent. */
 bool call_revision(struct call *call, const struct query_rule *rules, unsigned rule,
                    uint64_t *ret) MUST_USE;
 /**

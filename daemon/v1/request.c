@@ -90,7 +90,7 @@ const struct member *path_member(const struct call *call, const struct snapshot 
 	return service != NULL ? service_member(service, path_id(call)) : NULL;
 }
 
-bool call_knows_history(struct call *call, const char *name, const struct token *token)
+bool call_check_history(struct call *call, const char *name, const struct token *token)
 {
 	struct buf members;
 
@@ -135,7 +135,7 @@ bool call_revision(struct call *call, const struct query_rule *rules, unsigned r
 	if (!call_token(call, rules, rule, &token))
 		return false;
 	*ret = token.revision;
-	return call_knows_history(call, rules[rule].name, &token);
+	return call_check_history(call, rules[rule].name, &token);
 }
 
 static struct str if_match(const struct call *call)
@@ -174,7 +174,7 @@ bool call_conditions(struct call *call, struct command *command)
 	    token_parse((struct str){tag.data + 1, tag.len - 2}, &token) == 0 &&
 	    token.revision > 0) {
 		command->revision_is = token.revision;
-		return call_knows_history(call, "If-Match", &token);
+		return call_check_history(call, "If-Match", &token);
 	}
 	problem(call->response, PROBLEM_INVALID_CONDITION,
 	        "If-Match must be the instance's revision or its token in double quotes, or *, "

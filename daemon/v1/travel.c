@@ -20,7 +20,7 @@ bool travel_moment(struct call *call, const char *name, const struct query_item 
 	ret->by_time = false;
 	if (token_parse(text, &token) == 0) {
 		ret->revision = token.revision;
-		return call_knows_history(call, name, &token);
+		return call_check_history(call, name, &token);
 	}
 	ret->by_time = true;
 	if (parse_rfc3339(text, &ret->time_ms) == 0)

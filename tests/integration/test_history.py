@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Revisions of another history: the registry has lost its past, and clients still hold what they got from it."""
+"""Tokens of another history: the registry has lost its past, and clients send back what they got before."""
 
 import os
 import re
@@ -339,7 +339,7 @@ class Lost(TestCase):
         self.assertEqual(len(registry.ids('web')), 4)
         self.assert_none_is_accepted(tokens, compacted=True)
 
-    def test_those_who_go_on_with_what_they_are_told_miss_nothing(self):
+    def test_continuing_from_the_refusal_misses_nothing(self):
         self.gather()
         self.lose_the_directory()
         problem = self.registry.get('/v1/events?since=3.' + self.old[:8]).json()
