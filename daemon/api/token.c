@@ -6,13 +6,13 @@
 #include <errno.h>
 
 /** The first @p count hex digits of @p history. */
-static void write_digits(uint64_t history, char *out, size_t count)
+static void token_write_digits(uint64_t history, char *out, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		out[i] = "0123456789abcdef"[history >> (60 - 4 * i) & 15];
 }
 
-static int parse_digits(struct str text, uint32_t *ret)
+static int token_parse_digits(struct str text, uint32_t *ret)
 {
 	uint32_t value = 0;
 
@@ -40,8 +40,8 @@ int token_parse(struct str text, struct token *ret_token)
 
 	if (parse_u64(number, 0, INT64_MAX, &token.revision) < 0)
 		return -EINVAL;
-	if (dot != NULL &&
-	    parse_digits((struct str){dot + 1, text.len - number.len - 1}, &token.history) < 0)
+	if (dot != NULL && token_parse_digits((struct str){dot + 1, text.len - number.len - 1},
+	                                      &token.history) < 0)
 		return -EINVAL;
 	*ret_token = token;
 	return 0;
@@ -57,7 +57,7 @@ size_t token_write(uint64_t revision, uint64_t history, char out[TOKEN_MAX])
 	size_t len = u64_write(revision, out);
 
 	out[len++] = '.';
-	write_digits(history, out + len, TOKEN_DIGITS);
+	token_write_digits(history, out + len, TOKEN_DIGITS);
 	return len + TOKEN_DIGITS;
 }
 
@@ -70,6 +70,6 @@ void token_put(struct buf *out, uint64_t revision, uint64_t history)
 
 void history_write(uint64_t history, char out[HISTORY_DIGITS + 1])
 {
-	write_digits(history, out, HISTORY_DIGITS);
+	token_write_digits(history, out, HISTORY_DIGITS);
 	out[HISTORY_DIGITS] = '\0';
 }
