@@ -2,8 +2,8 @@
 /*
  * Calls a service again and again: caller SERVICE PATH COUNT [PAUSE_MS]
  *
- * The library's thread keeps the cache current meanwhile. Prints a line for each call that failed
- * and a sum at the end; exits 0 when none did. The registry is $ROLLCALL_ADDR.
+ * Meanwhile the library's thread keeps the cache current. Prints a line for each call that fails,
+ * and a summary; exits with 0 if no call has failed. The registry is $ROLLCALL_ADDR.
  */
 #include <rollcall.h>
 

@@ -2,7 +2,7 @@
 /*
  * Follows a service from an event loop of its own: events SERVICE CHANGES
  *
- * Prints the healthy instances after each change, until there were so many changes. The registry is
+ * Prints the healthy instances after each change, and ends after CHANGES changes. The registry is
  * $ROLLCALL_ADDR.
  */
 #include <rollcall.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// From C++: pick SERVICE KEY... prints the instance that each key sticks to. The registry is
-// $ROLLCALL_ADDR.
+// Uses the library from C++: pick SERVICE KEY... prints the instance of each sticky key. The registry
+// is $ROLLCALL_ADDR.
 #include <rollcall.h>
 
 #include <cstdlib>

@@ -2,8 +2,8 @@
 /*
  * An HTTP service that registers itself: service NAME [PORT]
  *
- * One poll() loop serves requests and runs the client. On SIGTERM it drains, answers for a moment
- * those who have not heard of that yet, and deregisters. The registry is $ROLLCALL_ADDR.
+ * One poll() loop serves requests and runs the client. On SIGTERM the program drains, serves
+ * callers that still use it for a moment, and deregisters. The registry is $ROLLCALL_ADDR.
  */
 #include <rollcall.h>
 
@@ -37,7 +37,7 @@ static int listen_on(int port, int *ret_port)
 	return fd;
 }
 
-/* One short request a connection: enough for an example. */
+/* Serves one short request per connection, which is enough for an example. */
 static void serve(int listener)
 {
 	char request[4096];

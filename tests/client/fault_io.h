@@ -6,5 +6,5 @@
 
 /** @param nth  0: the next one */
 void fault_io_arm(int nth);
-/** Disarms; was one made to fail? */
+/** Disarms. @return whether a request was made to fail */
 bool fault_io_hit(void);

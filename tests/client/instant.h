@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * A transport for tests with threads: no sockets, real time, and an answer to each request at once.
- * The registry accepts every record, and reports it as draining in the answer to every other
- * heartbeat; "web" has one instance, whose weight differs in each lookup.
+ * A transport for tests with threads: no sockets, real time, and an immediate answer to each
+ * request. The registry accepts every record, and every other answer to a heartbeat has the status
+ * "draining"; "web" has one instance, whose weight differs in each lookup.
  */
 #pragma once
 

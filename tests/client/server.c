@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* @return bytes of one request, head and body, or 0 when the peer is gone */
+/* @return the length of one request, head and body; 0 when the peer has closed the connection */
 static size_t receive(int fd, char *buf, size_t size)
 {
 	size_t len = 0;
@@ -124,7 +124,7 @@ static void *server_main(void *arg)
 			}
 		}
 		(void)pthread_mutex_unlock(&server->lock);
-		/* A test may have armed a failure that was not meant for the server. */
+		/* A test may have armed a failure that hits the server instead of the client. */
 		while (pthread_create(&server->threads[nth], NULL, connection_main,
 		                      &server->connections[nth]) != 0) {
 		}

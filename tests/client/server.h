@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * A small HTTP server on a port of the kernel's choice, a thread a connection: registry and
- * instance in one. "/v1/..." answers as the registry of one service, "web", whose only instance is
- * this server;
- * "/die" closes instead of answering from the second request on a connection on; "/slow" never
- * answers; all else answers "ok".
+ * A small HTTP server, registry and instance in one, on a port that the kernel chooses, with one
+ * thread per connection. "/v1/..." answers as a registry with one service, "web", whose only
+ * instance is this server; "/die" closes the connection instead of answering its second request;
+ * "/slow" never answers; every other path answers "ok".
  */
 #pragma once
 

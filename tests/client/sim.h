@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * A world in virtual time for the client: a clock, chance from a seed, a registry that can be taken
- * down, and instances that answer as a test says. Nothing in it opens a socket or sleeps.
+ * Simulates everything around a client in virtual time: a clock, random numbers from a seed, a
+ * registry that a test can stop, and instances whose answers a test defines. Opens no socket, never
+ * sleeps.
  *
  *	sim_open(&sim, 1);               // seed 1; sim.client is open, with the default policy
  *	sim_add(&sim, "a");              // an instance of "web"
@@ -23,20 +24,20 @@
 
 struct sim;
 
-/** What an instance was asked. */
+/** A request to an instance. */
 struct sim_request {
 	int instance; /* index in sim->instances */
 	const struct exchange *exchange;
-	int nth; /* request to any instance, from 0 */
+	int nth; /* counts requests to all instances, from 0 */
 };
 
-/** What it answers: status after latency, unless refused or reset. */
+/** Its answer: a status after the latency, unless refused or reset. */
 struct sim_reply {
 	int64_t latency_us;
 	int status;
 	bool refuse; /* no connection */
-	bool reset;  /* closed after the request */
-	bool hang;   /* never */
+	bool reset;  /* the connection is closed after the request */
+	bool hang;   /* no answer */
 	char head[256];
 	char body[2048];
 };
@@ -62,7 +63,7 @@ struct sim {
 		char id[32];
 		bool gone;
 		uint32_t weight;
-		uint64_t sent; /* requests that reached it */
+		uint64_t sent; /* requests that reached this instance */
 	} instances[SIM_INSTANCES];
 	int count;
 	void (*serve)(struct sim *sim, const struct sim_request *request, struct sim_reply *reply);
@@ -72,9 +73,9 @@ struct sim {
 	/* the registry */
 	bool down;
 	bool knows_web;
-	bool polls;          /* offers long polls */
+	bool polls;          /* supports long polls */
 	int64_t registry_us; /* from a request to its answer: 1 ms */
-	int registry_status; /* not 0: answers all with it */
+	int registry_status; /* not 0: the status of every answer */
 	char registry_head[128];
 	char registry_body[2048]; /* with registry_status */
 	uint64_t revision;
@@ -95,11 +96,11 @@ struct sim {
 	char fail_start; /* the next start() fails with -ENOMEM */
 };
 
-/** Sets it up with the client's defaults; no client yet. */
+/** Sets up the simulation with the client's defaults, without a client. */
 void sim_init(struct sim *sim, uint64_t seed);
 /** Opens the client. */
 void sim_start(struct sim *sim);
-/** Both. */
+/** Calls sim_init() and sim_start(). */
 void sim_open(struct sim *sim, uint64_t seed);
 void sim_close(struct sim *sim);
 
@@ -107,13 +108,13 @@ void sim_close(struct sim *sim);
 int sim_add(struct sim *sim, const char *id);
 void sim_remove(struct sim *sim, int index);
 
-/** Runs the client for so long in virtual time. */
+/** Runs the client for @p ms of virtual time. */
 void sim_run_ms(struct sim *sim, uint32_t ms);
 /** Advances the clock only. */
 void sim_pass_ms(struct sim *sim, uint32_t ms);
-/** A blocking GET of "web". Clears @p response before. */
+/** Clears @p response, and sends a blocking GET to "web". */
 int sim_call(struct sim *sim, const char *path, rollcall_response *response);
-/** The value of a header of the last request to an instance; NULL: none. */
+/** @return the value of a header of the last request to an instance; NULL: none */
 const char *sim_header(struct sim *sim, const char *name);
 /** The statistics of "web". */
 rollcall_stats_view sim_stats(struct sim *sim);

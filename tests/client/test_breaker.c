@@ -52,7 +52,7 @@ START_TEST(four_failures_and_a_success_leave_it_closed)
 	run(BREAKER_FAILURE, 0);
 	run(BREAKER_FAILURE, 0);
 	run(BREAKER_FAILURE, 0);
-	run(BREAKER_IGNORED, 0); /* no success, no failure */
+	run(BREAKER_IGNORED, 0); /* neither success nor failure */
 	ck_assert_int_eq(breaker_state(&breaker), ROLLCALL_BREAKER_CLOSED);
 	run(BREAKER_FAILURE, 0);
 	ck_assert_int_eq(breaker_state(&breaker), ROLLCALL_BREAKER_OPEN);
@@ -94,7 +94,7 @@ START_TEST(a_probe_that_never_returns_frees_its_place)
 	ck_assert(breaker_admit(&breaker, &rule, 30 * S, &lost));
 	ck_assert(!breaker_admit(&breaker, &rule, 60 * S - 1, &next)); /* attempt_ms is 30 s */
 	ck_assert(breaker_admit(&breaker, &rule, 60 * S, &next));
-	breaker_report(&breaker, &rule, &lost, BREAKER_FAILURE, 0, 60 * S); /* too late to say so */
+	breaker_report(&breaker, &rule, &lost, BREAKER_FAILURE, 0, 60 * S); /* ignored: too late */
 	ck_assert_int_eq(breaker_state(&breaker), ROLLCALL_BREAKER_HALF_OPEN);
 	breaker_report(&breaker, &rule, &next, BREAKER_SUCCESS, 0, 61 * S);
 	ck_assert_int_eq(breaker_state(&breaker), ROLLCALL_BREAKER_CLOSED);
@@ -251,7 +251,7 @@ START_TEST(of_ten_thousand_racing_for_the_probe_one_wins_each_time)
 		ck_assert_int_eq(pthread_create(&threads[i], NULL, race, NULL), 0);
 	for (int i = 0; i < RACERS; i++)
 		(void)pthread_join(threads[i], NULL);
-	/* The next round may begin before the reset: then all of it finds the probe taken. */
+	/* The next round may begin before the reset: then all its attempts find the probe taken. */
 	ck_assert_int_le(admitted, ROUNDS);
 	ck_assert_int_gt(admitted, 0);
 }

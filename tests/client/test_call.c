@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Calls in virtual time. Names of public issues in other projects stand where one is the reason. */
+/* Calls in virtual time. A test that exists because of an issue in another project names it. */
 #include "sim.h"
 #include "suite.h"
 
@@ -416,7 +416,7 @@ START_TEST(a_spent_budget_leaves_attempts_in_flight_alone)
 	policy.retry.budget_min_per_s = 0;
 	sim_policy(&sim, &policy);
 	ck_ok(sim_call(&sim, "/", &response));
-	ck_assert_int_eq(response.status, 500); /* the last result, not an error of its own */
+	ck_assert_int_eq(response.status, 500); /* the last result, not an error of the client */
 	ck_assert_uint_eq(response.attempts, 1);
 	ck_assert_uint_eq(sim_stats(&sim).retry_denied_budget, 1);
 }
@@ -436,7 +436,7 @@ START_TEST(attempts_together_never_pass_the_total)
 	ck_fails(sim_call(&sim, "/", &response), ETIMEDOUT);
 	ck_assert_int_eq(response.outcome, ROLLCALL_UNKNOWN);
 	ck_assert_int_le(sim.now_us - began, 5020 * SIM_MS);
-	ck_assert_uint_eq(response.attempts, 2); /* 3 s and what was left */
+	ck_assert_uint_eq(response.attempts, 2); /* 3 s, and the rest of the deadline */
 }
 END_TEST
 
@@ -546,7 +546,7 @@ START_TEST(a_probe_that_is_rejected_further_in_gives_its_lease_back)
 	sim_remove(&sim, 0);
 	sim_remove(&sim, 1);
 	sim_remove(&sim, 2);
-	sim_run_ms(&sim, 1000); /* learns that nobody is left */
+	sim_run_ms(&sim, 1000); /* the cache learns that no instance is left */
 	ck_fails(sim_call(&sim, "/", &response), EHOSTUNREACH);
 	(void)sim_add(&sim, "d");
 	sim_run_ms(&sim, 1000);
@@ -603,7 +603,7 @@ START_TEST(a_breaker_that_opens_between_retries_does_not_hide_the_failure)
 	ck_assert_uint_eq(sim_stats(&sim).calls[ROLLCALL_SERVER_ERR], 1);
 	ck_assert_uint_eq(sim_stats(&sim).attempts[ROLLCALL_REJECT_OPEN], 1);
 
-	/* With nothing before, the refusal is the result, as ever. */
+	/* Without an attempt before it, the refusal is the result. */
 	ck_fails(sim_call(&sim, "/", &response), EBUSY);
 	ck_assert_int_eq(response.outcome, ROLLCALL_REJECT_OPEN);
 	ck_assert_int_eq(response.refused, ROLLCALL_REJECT_OPEN);
@@ -613,7 +613,7 @@ START_TEST(a_breaker_that_opens_between_retries_does_not_hide_the_failure)
 	sim_pass_ms(&sim, 40000);
 	sim.serve = NULL;
 	ck_ok(sim_call(&sim, "/", &response));
-	ck_assert_int_eq(response.refused, ROLLCALL_OK); /* the same structure again */
+	ck_assert_int_eq(response.refused, ROLLCALL_OK); /* the same structure, used again */
 }
 END_TEST
 
@@ -673,7 +673,7 @@ START_TEST(instances_that_leave_between_retries_do_not_hide_the_failure)
 
 	three_instances();
 	policy.retry.jitter = ROLLCALL_J_NONE;
-	policy.retry.base_ms = 1000; /* enough to hear that they left */
+	policy.retry.base_ms = 1000; /* time for the cache to learn of it */
 	sim_policy(&sim, &policy);
 	sim.serve = leave_all;
 	seen_done = 0;
@@ -714,7 +714,7 @@ START_TEST(the_fallback_sees_the_failure_too)
 }
 END_TEST
 
-/* A program that was built when the structure ended with the instance. */
+/* For a program built with a header whose structure ended with the instance. */
 START_TEST(a_response_without_the_field_is_left_alone_behind_its_end)
 {
 	const size_t before = offsetof(rollcall_response, refused);
@@ -805,7 +805,8 @@ START_TEST(the_bulkhead_queues_a_few_for_a_while_and_rejects_the_others)
 	ck_assert_uint_eq(sim_stats(&sim).queued, 4);
 	ck_assert_int_eq(outcomes[ROLLCALL_REJECT_BULKHEAD], 4);
 	sim_run_ms(&sim, 1000);
-	/* Two at once; two more after 60 ms; the last two had waited 100 ms before 120 ms. */
+	/* Two run at once, two more after 60 ms; the last two give up after 100 ms, before 120 ms.
+	 */
 	ck_assert_int_eq(outcomes[ROLLCALL_OK], 4);
 	ck_assert_int_eq(outcomes[ROLLCALL_REJECT_BULKHEAD], 6);
 	ck_assert_uint_eq(sim_stats(&sim).inflight, 0);
@@ -847,7 +848,7 @@ START_TEST(cancelling_gives_everything_back)
 	sim_policy(&sim, &policy);
 	rollcall_request_init(&request);
 	ended = 0;
-	for (int round = 0; round < 2; round++) { /* the queue from its end, then those under way */
+	for (int round = 0; round < 2; round++) { /* queue from its end, then running */
 		for (int i = 0; i < 4; i++)
 			ck_ok(rollcall_call_start(sim.client, "web", &request, count_ended, NULL,
 			                          &ids[i]));
@@ -911,7 +912,7 @@ START_TEST(one_bad_of_ten_is_ejected_within_five_of_its_calls)
 	policy.bulkhead.max_inflight = 0;
 	sim_policy(&sim, &policy);
 	load(1, 2000);
-	ck_assert_uint_le(sim.instances[3].sent, 5 + 3); /* those already under way */
+	ck_assert_uint_le(sim.instances[3].sent, 5 + 3); /* attempts that were already under way */
 	ck_assert_uint_lt(sim.instances[3].sent * 100, 2000);
 	ck_assert_uint_eq(sim_stats(&sim).ejected, 1);
 }
@@ -1094,7 +1095,7 @@ START_TEST(a_hedge_cuts_the_tail_within_five_percent_extra)
 	ck_assert_uint_le(view.hedges, 5000 * 5 / 100 + 1);
 	ck_assert_uint_eq(view.calls[ROLLCALL_OK], 5000);
 	ck_assert_uint_eq(view.inflight, 0);
-	/* losers are no failures */
+	/* the attempt that loses is not a failure */
 	ck_assert_uint_eq(view.attempts[ROLLCALL_UNKNOWN], 0);
 	ck_assert_uint_eq(view.ejections, 0);
 }
@@ -1132,7 +1133,7 @@ START_TEST(the_throttle_counts_at_send_so_a_hanging_service_is_noticed)
 		ck_ok(rollcall_call_start(sim.client, "web", &request, count_outcome, NULL, NULL));
 		sim_run_ms(&sim, 1);
 	}
-	ck_assert_int_gt(outcomes[ROLLCALL_REJECT_THROTTLE], 50); /* long before any has ended */
+	ck_assert_int_gt(outcomes[ROLLCALL_REJECT_THROTTLE], 50); /* before any call has ended */
 	ck_assert_int_lt(sim.sent, 50);
 }
 END_TEST

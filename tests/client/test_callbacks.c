@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * No callback runs after the function that ends it has returned. Each case races that function
- * against the client's thread, and each round has a subject of its own: the callback must find it
- * not over, and what both sides write without a lock must be ordered (the thread sanitizer checks).
+ * against the client's thread. Each round has its own subject: the callback must find that it is
+ * not over yet, and plain writes of both threads must be ordered, which the thread sanitizer
+ * checks.
  */
 #include "instant.h"
 #include "lib/client/open.h"
@@ -20,7 +21,7 @@
 
 struct subject {
 	atomic_bool over;
-	int calls; /* plain, so that the thread sanitizer sees an access that is not ordered */
+	int calls; /* not atomic, so that the thread sanitizer finds accesses without order */
 	uint64_t id;
 };
 
@@ -53,7 +54,8 @@ static void teardown(void)
 	(void)sem_destroy(&posted);
 }
 
-/* From nothing to about as long as a callback needs to begin; now and then until one has begun. */
+/* Waits between 0 and about the time that a callback needs to begin; sometimes until one has begun.
+ */
 static void pass_time(int round)
 {
 	if (round % 8 == 7)
@@ -67,7 +69,7 @@ static void called(struct subject *subject)
 	ck_assert(!atomic_load(&subject->over));
 	subject->calls++;
 	(void)sem_post(&posted);
-	/* Widens the race: a function that does not wait for this callback returns meanwhile. */
+	/* Widens the race: a function that does not wait for the callback returns meanwhile. */
 	(void)usleep(atomic_fetch_add(&all_calls, 1) % 32 == 0 ? 5000 : 20);
 	ck_assert(!atomic_load(&subject->over));
 }
@@ -104,7 +106,7 @@ static int over(struct subject *subject)
 
 static atomic_bool enough;
 
-/* While the client's thread is in a callback, this one goes on with heartbeats. */
+/* While the client's thread is in a callback, another thread sends the heartbeats. */
 static void *run_it_too(void *arg)
 {
 	(void)arg;
@@ -190,7 +192,7 @@ static void check_id(rollcall_client *c, int error, rollcall_response *response,
 	(void)error;
 	(void)response;
 	ck_assert_uint_ne(subject->id, 0);
-	ck_fails(rollcall_call_cancel(c, subject->id), ENOENT); /* its own: does not wait */
+	ck_fails(rollcall_call_cancel(c, subject->id), ENOENT); /* in its done(): no wait */
 	(void)sem_post(&posted);
 }
 
@@ -266,7 +268,7 @@ static bool is(const bool *flag)
 
 static pthread_t tester;
 
-/* The tester's own thread may run the client too, and must not wait for itself. */
+/* The thread of the test may run the client too, and must not wait for itself. */
 static void wait_elsewhere(rollcall_registration *registration, rollcall_state state, void *arg)
 {
 	if (pthread_equal(tester, pthread_self()) == 0)
@@ -282,7 +284,7 @@ START_TEST(a_blocking_function_does_not_wait_for_a_callback)
 	record.arg = &subjects[0];
 	tester = pthread_self();
 	for (int i = 0; i < 20; i++) {
-		while (!is(&client->engine.running)) /* so that this thread will not run it */
+		while (!is(&client->engine.running)) /* so that another thread runs it */
 			(void)sched_yield();
 		ck_ok(rollcall_register(client, &record, &registration));
 		ck_ok(rollcall_registration_wait(registration, 60000));

@@ -166,7 +166,7 @@ START_TEST(a_registry_that_began_anew_is_believed_after_that_ttl)
 {
 	sim.revision = 100;
 	ck_ok(discover());
-	sim.revision = 2; /* a new database, where all have registered again */
+	sim.revision = 2; /* a new database, in which all instances have registered again */
 	sim_run_ms(&sim, 125000);
 	ck_ok(discover());
 	ck_assert_int_eq(endpoint.stale, 0);
@@ -181,7 +181,7 @@ START_TEST(an_unknown_service_is_found_soon_after_it_appears)
 {
 	sim.knows_web = false;
 	ck_fails(discover(), ENOENT);
-	ck_fails(discover(), ENOENT); /* without asking again */
+	ck_fails(discover(), ENOENT); /* without another request */
 	ck_assert_uint_eq(sim.lookups, 1);
 	sim.knows_web = true;
 	sim_run_ms(&sim, 1100);
@@ -252,7 +252,7 @@ START_TEST(a_watch_hears_of_changes_and_of_nothing_else)
 	sim_remove(&sim, 0);
 	sim_run_ms(&sim, 100);
 	ck_assert_int_eq(changes, 2);
-	sim.revision++; /* the registry says the same again */
+	sim.revision++; /* a new revision with the same instances */
 	sim_run_ms(&sim, 100);
 	ck_assert_int_eq(changes, 2);
 	rollcall_watch_stop(watch);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a program can report about a registration that fails. */
+/* The reasons that a program can read for a failing registration. */
 #include "sim.h"
 #include "suite.h"
 

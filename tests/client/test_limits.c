@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Backoff, retry budget, bulkhead, rate limit, throttle, ejection: each alone. */
+/* Backoff, retry budget, bulkhead, rate limit, throttle and ejection, each without the others. */
 #include "lib/base/util.h"
 #include "lib/policy/backoff.h"
 #include "lib/policy/budget.h"
@@ -41,7 +41,8 @@ static void setup(void)
 
 /* --- backoff -------------------------------------------------------------------------------- */
 
-/* The mean of many, and chi square of ten equal parts of the range against the uniform. */
+/* Checks the mean of many pauses, and by chi square that ten equal parts of the range are equally
+ * likely. */
 static void is_uniform(const struct backoff *rule, unsigned n, int64_t least, int64_t most)
 {
 	enum { DRAWS = 20000 };
@@ -70,7 +71,7 @@ START_TEST(each_jitter_is_uniform_in_its_range)
 
 	is_uniform(&rule, 0, 500 * MS, 1500 * MS);
 	is_uniform(&rule, 3, 4 * S, 12 * S);
-	is_uniform(&rule, 10, 30 * S, 90 * S); /* past the cap by half, as published */
+	is_uniform(&rule, 10, 30 * S, 90 * S); /* up to 1.5 times the cap, as published */
 	rule.jitter = ROLLCALL_J_FULL;
 	is_uniform(&rule, 1, 0, 2 * S);
 	rule.jitter = ROLLCALL_J_EQUAL;
@@ -124,10 +125,11 @@ START_TEST(the_budget_is_a_share_and_a_floor_over_ten_seconds)
 		allowed += budget_retry(&budget, 0.2, 3, 2 * S);
 	ck_assert_int_eq(allowed, 230);
 	ck_assert(!budget_has(&budget, 0.2, 3, 10 * S));
-	ck_assert(!budget_has(&budget, 0.2, 3,
-	                      11 * S)); /* the requests are too old, not the retries */
+	ck_assert(
+		!budget_has(&budget, 0.2, 3,
+	                    11 * S)); /* the requests have left the window, the retries have not */
 	ck_assert(budget_has(&budget, 0.2, 3, 12 * S));
-	ck_assert(budget_retry(&budget, -1, 0, 2 * S)); /* none set */
+	ck_assert(budget_retry(&budget, -1, 0, 2 * S)); /* no budget */
 }
 END_TEST
 
@@ -203,7 +205,7 @@ START_TEST(aimd_grows_while_used_and_falls_on_drops)
 }
 END_TEST
 
-/* concurrency-limits#137, #176: a constant timeout is a drop, though latency does not grow */
+/* concurrency-limits#137, #176: timeouts are drops, although their latency does not grow */
 START_TEST(gradient2_falls_when_everything_times_out_alike)
 {
 	struct bulkhead bulkhead = {0};
@@ -331,10 +333,10 @@ START_TEST(no_more_than_the_share_is_ejected_at_once)
 	set = hosts_of(3);
 	for (int i = 0; i < 3; i++)
 		fail_host(&set, i, 10);
-	ck_assert_uint_eq(ejector.ejected, 1); /* at least one may be */
+	ck_assert_uint_eq(ejector.ejected, 1); /* at least one may be ejected */
 	set = hosts_of(1);
 	fail_host(&set, 0, 10);
-	ck_assert_uint_eq(ejector.ejected, 0); /* but never the last */
+	ck_assert_uint_eq(ejector.ejected, 0); /* but never the last instance */
 }
 END_TEST
 

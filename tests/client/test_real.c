@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The client over real sockets: who runs it, libcurl's own habits, forks, failures in turn. */
+/* The client over real sockets: each way to run it, what libcurl does by itself, forks, and each
+ * call that can fail, failing once. */
 #include "fault.h"
 #include "fault_io.h"
 #include "rollcall.h"
@@ -76,7 +77,7 @@ START_TEST(an_event_loop_runs_it_through_one_descriptor)
 	while (atomic_load(&done_count) < 5) {
 		struct pollfd pollfd = {.fd = fd, .events = POLLIN};
 
-		/* Without a timeout: the descriptor itself tells of timers. */
+		/* No timeout is needed: the descriptor becomes readable for timers too. */
 		ck_assert_int_eq(poll(&pollfd, 1, 20000), 1);
 		ck_ok(rollcall_process(client));
 	}
@@ -99,8 +100,7 @@ START_TEST(its_own_thread_runs_it)
 }
 END_TEST
 
-/* However slow the machine is, all calls of call_often() in flight at once are none too many, and
- * none takes too long. */
+/* Limits that all calls of call_often() meet, even at once and on a slow machine. */
 static void open_patient(void)
 {
 	rollcall_policy policy;
@@ -140,7 +140,7 @@ START_TEST(many_threads_share_one_client)
 	rollcall_registration_options record;
 	rollcall_registration *registration;
 
-	options.cache_ttl_ms = 20; /* refreshes all the time beside the calls */
+	options.cache_ttl_ms = 20; /* refreshes keep running beside the calls */
 	options.thread = 1;
 	open_patient();
 	rollcall_registration_options_init(&record);
@@ -159,7 +159,8 @@ START_TEST(many_threads_share_one_client)
 }
 END_TEST
 
-/* Twice without a thread: whoever waits runs the client, and hands over when done. */
+/* Two threads without the library's: the one that waits first runs the client, and the other takes
+ * over. */
 START_TEST(blocking_threads_take_turns_in_running_it)
 {
 	pthread_t threads[4];
@@ -174,7 +175,8 @@ START_TEST(blocking_threads_take_turns_in_running_it)
 }
 END_TEST
 
-/* libcurl by itself repeats a request when a connection kept alive turns out to be dead. */
+/* libcurl repeats a request by itself when a connection that was kept alive turns out to be dead.
+ */
 static void die_on_a_kept_connection(const char *body)
 {
 	ck_ok(rollcall_open(&options, &client));
@@ -277,8 +279,9 @@ START_TEST(a_child_of_a_fork_is_told_and_can_only_close)
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert_int_eq(status, 0);
-	ck_assert_int_eq(atomic_load(&server.deletes), 0); /* the child deregistered nobody */
-	ck_ok(rollcall_call(client, "web", &request, &response)); /* nor broke its parent */
+	ck_assert_int_eq(atomic_load(&server.deletes), 0); /* the child has deregistered nothing */
+	ck_ok(rollcall_call(client, "web", &request,
+	                    &response)); /* and the parent's client works */
 	ck_ok(rollcall_deregister(registration, 5000));
 	ck_assert_int_eq(atomic_load(&server.deletes), 1);
 }
@@ -311,14 +314,14 @@ START_TEST(no_descriptor_of_ours_survives_an_exec)
 	int accepted;
 
 	ck_ok(rollcall_open(&options, &client));
-	int multi_pairs = leaking_sockets(); /* libcurl's own wake-up pair, which it never marks */
+	int multi_pairs = leaking_sockets(); /* libcurl's own wake-up pair */
 	ck_ok(rollcall_thread_start(client));
 	ck_assert_int_ge(rollcall_get_fd(client), 0);
 	rollcall_endpoint endpoint;
 	rollcall_endpoint_init(&endpoint);
 	ck_ok(rollcall_discover(client, "web", NULL, &endpoint));
 	(void)pthread_mutex_lock(&server.lock);
-	accepted = server.thread_count; /* the server's ends, in this same process */
+	accepted = server.thread_count; /* the server's ends, in this process too */
 	(void)pthread_mutex_unlock(&server.lock);
 	ck_assert_int_le(leaking_sockets(), multi_pairs + accepted);
 }
@@ -330,7 +333,7 @@ static void on_any_end(rollcall_client *c, int error, rollcall_response *r, void
 {
 	(void)c;
 	(void)r;
-	(void)error; /* no assertion here: Check itself needs memory */
+	(void)error; /* no assertion here: Check needs memory too */
 	atomic_fetch_add((atomic_int *)arg, 1);
 }
 
@@ -341,7 +344,7 @@ static void on_any_change(rollcall_client *c, const char *service, void *arg)
 	(void)arg;
 }
 
-/* All that a program does in its life. @return the first error */
+/* Does everything that a program may do. @return the first error */
 static int live(void)
 {
 	rollcall_registration_options record;
@@ -396,7 +399,7 @@ static int live(void)
 
 static void quicken(void)
 {
-	options.retry_base_ms = 1; /* what failed once is tried again soon */
+	options.retry_base_ms = 1; /* failures are retried soon */
 	options.retry_max_ms = 2;
 	options.discover_timeout_ms = 2000;
 	request.path = "/x";

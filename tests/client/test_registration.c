@@ -99,7 +99,7 @@ START_TEST(it_never_gives_up_on_a_registry_that_is_down)
 	sim.down = true;
 	ck_ok(rollcall_register(sim.client, &options, &registration));
 	ck_fails(rollcall_registration_wait(registration, 3600000), ETIMEDOUT);
-	ck_assert_uint_ge(sim.asked[0], 200); /* an hour at 15 s each and a little */
+	ck_assert_uint_ge(sim.asked[0], 200); /* an hour with 15 s per request, and some spare */
 	ck_assert_uint_le(sim.asked[0], 500);
 	sim.down = false;
 	ck_ok(rollcall_registration_wait(registration, 16000));
@@ -118,7 +118,7 @@ START_TEST(another_address_is_tried_when_one_fails)
 	ck_assert_int_le(sim.now_us - began, 10 * SIM_MS);
 	ck_assert_uint_eq(sim.asked[0], 1);
 	sim_run_ms(&sim, 100000);
-	ck_assert_uint_eq(sim.asked[0], 1); /* it stays with the one that answers */
+	ck_assert_uint_eq(sim.asked[0], 1); /* the client keeps the address that answers */
 }
 END_TEST
 
@@ -158,7 +158,7 @@ START_TEST(retry_after_of_one_address_is_not_taken_for_another_s)
 	(void)snprintf(sim.registry_head, sizeof(sim.registry_head), "Retry-After: 30\r\n");
 	sim_start(&sim);
 	ck_ok(rollcall_register(sim.client, &options, &registration));
-	sim_run_ms(&sim, 100); /* the second one, which is the last asked, does not answer at all */
+	sim_run_ms(&sim, 100); /* the second address, the last one tried, does not answer */
 	ck_assert_uint_eq(sim.asked[1], 1);
 	ck_assert_uint_eq(sim.asked[0], 1);
 	sim_run_ms(&sim, 5000);
@@ -272,7 +272,7 @@ START_TEST(a_lease_that_nobody_confirms_is_reported_after_its_ttl)
 	options.arg = &sim;
 	sim.registry_us = 1500 * SIM_MS; /* the lease begins when the registry has the request */
 	begin();
-	sim_run_ms(&sim, 100000); /* heartbeats keep it as it is */
+	sim_run_ms(&sim, 100000); /* heartbeats keep the state */
 	ck_assert_int_eq(state_count, 1);
 	sim.down = true;
 	int64_t confirmed_us = sim_record(&sim, "w1")->last_us;
@@ -314,7 +314,7 @@ START_TEST(the_time_in_which_the_process_is_stopped_counts)
 {
 	begin();
 	sim_pass_ms(&sim, 31000);
-	expect_state(ROLLCALL_UNCONFIRMED); /* before anything of the client ran */
+	expect_state(ROLLCALL_UNCONFIRMED); /* before the client has run again */
 	sim_record(&sim, "w1")->here = false;
 	sim_run_ms(&sim, 100);
 	expect_state(ROLLCALL_REGISTERED);
@@ -330,7 +330,7 @@ START_TEST(an_unconfirmed_one_can_drain_and_a_draining_one_can_be_unconfirmed)
 	ck_fails(rollcall_drain(registration, 1000), ETIMEDOUT);
 	expect_state(ROLLCALL_UNCONFIRMED);
 	sim.down = false;
-	sim_run_ms(&sim, 16000); /* sent with what arrives first */
+	sim_run_ms(&sim, 16000); /* sent when the registry answers again */
 	expect_state(ROLLCALL_DRAINING);
 	ck_assert(sim_record(&sim, "w1")->draining);
 	sim.down = true;
@@ -373,7 +373,7 @@ START_TEST(a_status_that_arrives_does_not_confirm_the_lease)
 	ck_assert_uint_eq(sim_record(&sim, "w1")->heartbeats, before + 1);
 	expect_state(ROLLCALL_DRAINING);
 
-	/* Drained and resumed all the time, so that only these requests are sent. */
+	/* Drain and resume in turn, so that no heartbeat is sent. */
 	sim_run_ms(&sim, 12000);
 	int64_t confirmed_us = sim_record(&sim, "w1")->last_us;
 	while (sim_record(&sim, "w1")->last_us == confirmed_us) {
@@ -389,7 +389,7 @@ START_TEST(what_is_wanted_last_is_what_the_registry_hears)
 {
 	begin();
 	ck_fails(rollcall_drain(registration, 0), ETIMEDOUT);
-	ck_ok(rollcall_process(sim.client)); /* sends it */
+	ck_ok(rollcall_process(sim.client)); /* sends the status */
 	ck_ok(rollcall_resume(registration, 1000));
 	ck_assert(!sim_record(&sim, "w1")->draining);
 	expect_state(ROLLCALL_REGISTERED);
@@ -430,7 +430,7 @@ START_TEST(a_thousand_heartbeats_are_spread_over_the_interval)
 		least = count < least ? count : least;
 		most = count > most ? count : most;
 	}
-	ck_assert_uint_ge(least, 70); /* 100 a second when perfectly even */
+	ck_assert_uint_ge(least, 70); /* 100 per second would be perfectly even */
 	ck_assert_uint_le(most, 130);
 }
 END_TEST

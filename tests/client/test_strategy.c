@@ -118,7 +118,7 @@ START_TEST(weight_zero_is_picked_only_when_all_are)
 }
 END_TEST
 
-/* The rule again, as simply as it can be said. */
+/* The rule again, in its simplest form. */
 static size_t reference_ring(const char *key)
 {
 	char best[64] = "~";
@@ -196,7 +196,7 @@ START_TEST(p2c_takes_the_less_loaded_of_two)
 	void *state = create(&strategy_p2c, 0);
 	for (int i = 0; i < 3000; i++)
 		picks[strategy_p2c.pick(state, &choice)]++;
-	ck_assert_int_eq(picks[2], 0); /* never the better of two */
+	ck_assert_int_eq(picks[2], 0); /* it is never the less loaded of two */
 	ck_assert_int_gt(picks[0], 1900);
 	ck_assert_int_gt(picks[1], 900);
 	choice.skip = skip;

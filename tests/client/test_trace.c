@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Trace context: every case of tests/cases/traceparent.txt, in the fields of a request and in its
- * headers, and what the caller's own headers may not do. */
+ * headers, and headers of the caller that must not be sent. */
 #include "sim.h"
 #include "suite.h"
 
@@ -111,7 +111,7 @@ static void read_line(const char *line)
 		ck_abort_msg("unknown key: %s", line);
 }
 
-/* @return whether there was one more */
+/* @return whether there is another case */
 static bool read_case(FILE *file)
 {
 	static char line[VALUE_MOST];
@@ -211,7 +211,7 @@ START_TEST(each_case_is_read_as_the_table_says)
 }
 END_TEST
 
-/* --- around them ---------------------------------------------------------------------------- */
+/* --- without cases -------------------------------------------------------------------------- */
 
 static const char parent[] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 static const char other[] = "00-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-b7ad6b7169203331-00";
@@ -249,7 +249,7 @@ START_TEST(a_request_inherits_both)
 }
 END_TEST
 
-/* A program that was built when the structure had no tracestate. */
+/* For a program built with a header whose structure had no tracestate. */
 START_TEST(a_request_without_the_field_is_left_alone_behind_its_end)
 {
 	const size_t before = offsetof(rollcall_request, tracestate);
