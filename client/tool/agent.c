@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/**
- * agent: checks programs and keeps those registered that are fine.
+/*
+ * agent: checks the programs of its file and keeps the healthy ones registered. One thread, which
+ * waits in pump_turn() for checks, signals and the client library.
  *
- * What it may have registered is in its state file. Whatever is there and should not be registered,
- * because it fails its checks, left the file, or belonged to an agent that crashed, is removed.
+ * Invariant: the state file lists every instance that the agent may have registered. An instance in
+ * it that should not be registered, because it fails its checks, has left the file, or is of an
+ * agent that crashed, is deregistered (agent_tidy()), one per turn. Relying on the TTL instead
+ * would leave such an instance in lookups until its lease expires, and as unhealthy for long after.
  */
 #include "tool/agent_file.h"
 #include "tool/api.h"
@@ -47,7 +50,7 @@ struct agent {
 	struct item **items;
 	size_t count;
 	struct reminder tidying;
-	int64_t tidy_ms; /* when to remove what should not be there */
+	int64_t tidy_ms; /* when agent_tidy() is due */
 	int64_t save_ms; /* when to write the state file again if the last write failed */
 	bool ended;
 };
@@ -68,7 +71,7 @@ static void item_join(struct item *item)
 			(int)ROLLCALL_PENDING); /* library_register() has reported it */
 }
 
-/** Deregisters it. When nobody answers, tidying goes on trying. */
+/** Deregisters an instance. If the registry does not answer, agent_tidy() retries. */
 static void item_leave(struct item *item)
 {
 	if (item->registration == NULL)
@@ -97,7 +100,7 @@ static void agent_decide(struct item *item, bool fine)
 		tool_warn("%s %s: failing (%s), not registered", item->service, item->id,
 		          item->check.why);
 		item_leave(item);
-		item->agent->tidy_ms = tool_now_ms(); /* it may be known from a former life */
+		item->agent->tidy_ms = tool_now_ms(); /* a former agent may have registered it */
 	}
 }
 
@@ -119,7 +122,7 @@ static struct item *item_new(struct agent *agent, json_t *record)
 	item->record = json_incref(record);
 	item->service = api_text(record, "service");
 	item->id = api_text(record, "id");
-	/* The file was checked: it cannot be wrong. */
+	/* agent_file_read() has checked it. */
 	(void)check_read(&item->check, api_text(record, "check"), host != NULL ? host : "localhost",
 	                 (unsigned)item_number(item, "port"));
 	item->check.timeout_ms = item_number(item, "timeout_ms");
@@ -145,7 +148,7 @@ static struct item *agent_find(const struct agent *agent, const char *service, c
 	return NULL;
 }
 
-/** Is it rightly in the state file? */
+/** @return whether an instance of the state file may be registered now */
 static bool agent_owns(const char *service, const char *id, void *arg)
 {
 	const struct item *item = agent_find(arg, service, id);
@@ -168,7 +171,8 @@ static void report_tidying(struct agent *agent, const char *service, const char 
 		          detail, answer->status);
 }
 
-/** Removes one that is remembered and should not be registered; the next turn takes the next. */
+/** Deregisters one instance of the state file that should not be registered; the next turn takes
+ * the next. */
 static void agent_tidy(struct agent *agent)
 {
 	struct http_request request = {.method = "DELETE", .timeout_ms = LEAVE_MS};
@@ -201,7 +205,7 @@ static void agent_tidy(struct agent *agent)
 	free(id);
 }
 
-/** Takes over the services of a file: what is the same goes on as it is. */
+/** Makes @p services those of the agent. One whose record is unchanged keeps its state. */
 static void agent_adopt(struct agent *agent, json_t *services)
 {
 	struct item **before = agent->items;
@@ -259,7 +263,8 @@ static void agent_reap(struct agent *agent)
 				break;
 }
 
-/** Does what is due. @return milliseconds until more is */
+/** Starts checks and other work that is due. @return milliseconds until more is due; below 0: never
+ */
 static int64_t agent_work(struct agent *agent)
 {
 	int64_t next = -1;
@@ -317,7 +322,8 @@ static void agent_loop(struct agent *agent)
 	}
 }
 
-/** Deregisters all at once. What could not be told is remembered for the next start. */
+/** Deregisters all instances at once. Those without an answer stay in the state file for the next
+ * start. */
 static void agent_finish(struct agent *agent)
 {
 	for (size_t i = 0; i < agent->count; i++)

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Reads the file of an agent. One table has the type, the bounds and the default of each field.
+ * Invariant: a file that is read has no error in any service, or nothing of it is used; a reload
+ * with a typing error must not deregister half of the services.
+ */
 #include "tool/agent_file.h"
 
 #include "tool/api.h"
@@ -17,7 +22,7 @@ struct field {
 	json_type type;
 	json_int_t least;
 	json_int_t most;
-	json_int_t otherwise; /* below 0: none */
+	json_int_t otherwise; /* the default; below 0: none */
 };
 
 /* clang-format off */
@@ -101,7 +106,7 @@ static int check_metadata(const struct place *place, json_t *metadata)
 	return 0;
 }
 
-/** The same after each restart, so that an agent finds again what it had registered. */
+/** Makes an id that is the same after each restart, so that an agent finds its instances again. */
 static json_t *agent_file_make_id(const json_t *service)
 {
 	char host[65] = "";

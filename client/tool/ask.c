@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** Commands that only ask: services, instances, pick, status. */
+/** Commands that only read: services, instances, pick, status. */
 #include "tool/api.h"
 #include "tool/commands.h"
 #include "tool/output.h"

@@ -26,11 +26,11 @@ static int read_data(const char *data, struct text *text)
 	return r;
 }
 
-/** "Name: value" lines, in place. @return 0 or -EINVAL (told) */
+/** Splits "Name: value" lines into pairs, freed by free_headers(). @return 0; -EINVAL (reported) */
 static int read_headers(const struct args *args, rollcall_pair *pairs)
 {
 	for (size_t i = 0; i < args->header.count; i++) {
-		char *name = memory_copy(args->header.item[i]); /* until the end */
+		char *name = memory_copy(args->header.item[i]);
 		char *colon = strchr(name, ':');
 
 		if (colon == NULL || colon == name) {
@@ -50,7 +50,7 @@ static void free_headers(rollcall_pair *pairs, size_t count)
 		free((void *)(uintptr_t)pairs[i].name); /* ours, from read_headers() */
 }
 
-/** The library takes any 404 for an unknown service: asks what is behind it. */
+/** The library takes every 404 as an unknown service: looks up whether a registry has sent it. */
 static int call_judge_unknown(struct tool *tool, const char *service)
 {
 	struct text path = api_path(service, NULL, "");
@@ -59,7 +59,7 @@ static int call_judge_unknown(struct tool *tool, const char *service)
 	int code = api_get(tool, path.data, &json);
 	text_free(&path);
 	json_decref(json);
-	return code != EXIT_OK ? code : EXIT_NOT_FOUND; /* it has come meanwhile */
+	return code != EXIT_OK ? code : EXIT_NOT_FOUND; /* it was registered meanwhile */
 }
 
 static int call_judge(struct tool *tool, const char *service, int r,
@@ -86,7 +86,7 @@ static bool may_come(int r)
 	return r == -ENOENT || r == -EHOSTUNREACH || r == -ENOTCONN;
 }
 
-/** With --wait: until there is an instance to call. */
+/** Sends the request; with --wait, again until there is an instance to call. */
 static int call_send(struct tool *tool, const char *service, const rollcall_request *request,
                      rollcall_response *response)
 {
@@ -98,7 +98,7 @@ static int call_send(struct tool *tool, const char *service, const rollcall_requ
 		if (client == NULL)
 			return -ECANCELED; /* reported */
 		r = rollcall_call(client, service, request, response);
-		(void)rollcall_close(client, 0); /* nothing is registered */
+		(void)rollcall_close(client, 0); /* there is nothing to deregister */
 		if (!may_come(r) || !tool_may_retry(tool))
 			return r;
 		tool_pause();

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/** Commands that change something: register, deregister, heartbeat, drain, resume. */
+/*
+ * Commands that change instances: register, deregister, heartbeat, drain, resume. One thread.
+ * Invariant: with several ids every one is tried, and the exit code is the largest of theirs. Drain
+ * with --wait repeats its request, because one request waits at most as long as the registry
+ * allows.
+ */
 #include "tool/api.h"
 #include "tool/commands.h"
 #include "tool/output.h"
@@ -9,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WAIT_MAX_MS 600000 /* what the registry takes */
+#define WAIT_MAX_MS 600000 /* the registry's limit for wait_ms */
 
 int register_run(struct tool *tool, const struct args *args)
 {
@@ -34,7 +39,7 @@ int register_run(struct tool *tool, const struct args *args)
 	return EXIT_OK;
 }
 
-/** Does it refuse wait_ms, as an older registry does? */
+/** @return whether the registry refuses wait_ms, as older ones do */
 static bool refuses_wait(const struct http_answer *answer)
 {
 	const json_t *error;
@@ -48,7 +53,8 @@ static bool refuses_wait(const struct http_answer *answer)
 	return false;
 }
 
-/** Sends to an instance. @param gone  EXIT_OK or EXIT_NOT_FOUND: what its absence is */
+/** Sends a request about an instance. @param gone  exit code if the instance does not exist:
+ * EXIT_OK or EXIT_NOT_FOUND (reported) */
 static int send_to(struct tool *tool, const struct args *args, const char *id,
                    struct http_request *request, int gone, json_t **ret_json)
 {
@@ -78,7 +84,8 @@ static int send_to(struct tool *tool, const struct args *args, const char *id,
 	return code;
 }
 
-/** The registry's DELETE does not tell whether it was there, so this asks before. */
+/** Deregisters an instance. The answer to DELETE does not show whether the instance existed, so a
+ * GET comes first. */
 static int deregister_one(struct tool *tool, const struct args *args, const char *id)
 {
 	struct http_request ask = {.path = ""};
@@ -107,7 +114,7 @@ int deregister_run(struct tool *tool, const struct args *args)
 	return worst;
 }
 
-/** What a heartbeat's answer lacks to be a line of a table. */
+/** The answer to a heartbeat is not an instance, so it has a view of its own. */
 static const struct column beat_columns[] = {
 	{"STATUS", "status", COLUMN_STATUS, false, 0},
 	{"TTL", "ttl_ms", COLUMN_DURATION, false, 0},
@@ -143,7 +150,7 @@ int heartbeat_run(struct tool *tool, const struct args *args)
 	return EXIT_OK;
 }
 
-/** @param wait  for the watchers, until --wait is over */
+/** Sets the status of an instance. @param wait  for the watchers, until the time of --wait ends */
 static int intend_once(struct tool *tool, const struct args *args, const char *id, json_t *body,
                        bool wait, json_t **ret_json)
 {

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The five kinds of checks. One thread; a check never blocks, except that cancelling a command
+ * waits for its end. Invariant: at most one transfer or command of a check is under way, and each
+ * check_start() that is not cancelled calls done() once. TCP checks use libcurl too, with
+ * CURLOPT_CONNECT_ONLY, so that names are resolved and timed out like those of HTTP checks.
+ */
 #include "tool/check.h"
 
 #include "tool/args.h"
@@ -34,7 +40,7 @@ static bool check_is_url(const char *text)
 	return true;
 }
 
-/** HOST:PORT, where HOST may be in brackets. */
+/** @return whether @p text is HOST:PORT, where HOST may be in brackets */
 static bool is_place(const char *text)
 {
 	const char *colon = strrchr(text, ':');

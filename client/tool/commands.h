@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** Every command of `rollcall`; each returns the exit code. */
+/** The table of commands, and their functions, which return exit codes. */
 #pragma once
 
 #include "tool/args.h"
@@ -10,10 +10,10 @@
 extern const struct command commands[];
 extern const size_t command_count;
 
-/** @return NULL: there is none of that name */
+/** @return the command; NULL: there is none of that name */
 const struct command *command_find(const char *name);
 
-/** What `rollcall --help` and `rollcall COMMAND --help` print. */
+/** Print `rollcall --help` and `rollcall COMMAND --help`. */
 void help_all(void);
 void help_command(const struct command *command);
 

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Completes command lines, for the scripts in completion/. One thread. It reads the words before
+ * the last one as the command would, as far as completion needs it, and then offers commands,
+ * options, values or names from the registry. It must accept lines that are not complete yet, so it
+ * cannot use args_parse(), which refuses them.
+ */
 #include "tool/complete.h"
 
 #include "tool/api.h"
@@ -56,7 +62,8 @@ static void offer_one(const char *candidate, const char *about)
 	text_free(&line);
 }
 
-/** Asks the registry, quickly and without a word. */
+/** Offers the names in a listing of the registry. A registry that does not answer is not reported:
+ * the message would stand in the command line. */
 static void offer_listed(const struct args *args, const char *path, const char *list,
                          const char *name, const char *about)
 {
@@ -89,7 +96,7 @@ static void offer_services(const struct args *args, const char *prefix)
 	text_free(&path);
 }
 
-/** Those that begin with what is typed are left to the shell to choose. */
+/** Offers all ids; the shell selects those that begin with the typed text. */
 static void offer_instances(const struct args *args, const char *service)
 {
 	struct text path = api_path(service, NULL, "?status=any");
@@ -124,7 +131,7 @@ static void offer_values(enum args_option option, const char *prefix)
 		offer_words(templates, prefix);
 }
 
-/** The option that @p word is, if it waits for a value in the next word; else OPT_COUNT_OF. */
+/** @return the option that @p word is, if its value is the next word; else OPT_COUNT_OF */
 static enum args_option waiting(const struct command *command, const char *word)
 {
 	size_t len = strlen(word);
@@ -142,10 +149,10 @@ static enum args_option waiting(const struct command *command, const char *word)
 }
 
 struct line {
-	struct args args; /* what is needed to ask the registry */
+	struct args args; /* the options for requests to the registry */
 	const char *service;
-	int operands;             /* before the word to be completed */
-	enum args_option waiting; /* for the word to be completed */
+	int operands;             /* before the word to complete */
+	enum args_option waiting; /* the option whose value the word to complete is */
 };
 
 static void read_line(const struct command *command, int count, char **words, struct line *line)

@@ -9,7 +9,7 @@ int completion_run(struct tool *tool, const struct args *args)
 {
 	const char *script = builtin_find(BUILTIN_COMPLETION, args->operands[0]);
 
-	(void)tool; /* asks nobody */
+	(void)tool; /* sends no request */
 	if (script == NULL) {
 		tool_warn("completion takes bash, zsh or fish, not '%s'", args->operands[0]);
 		return EXIT_USAGE;

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * One deployment as a state machine: check, replace, reload, and after a failed reload put back and
+ * reload again. One thread; commands run in hook.c, and deploy_work() continues when one has ended.
+ * Invariant: from before the target changes until a reload has succeeded the mark exists, so that
+ * after a crash the next run repeats the reload. Reloading at every start would do without a mark,
+ * but would interrupt programs for nothing.
+ */
 #include "tool/deploy.h"
 
 #include "tool/replace.h"
@@ -13,7 +20,7 @@
 #define FILE_MODE 0644
 #define MARK_MODE 0600
 
-/* The mark's first line; the content before follows the first of them. */
+/* The first line of the mark. The content that was in use follows MARK_OLD. */
 #define MARK_OLD  "a reload is owed; before it the file held:\n"
 #define MARK_NONE "a reload is owed; there was no file before\n"
 
@@ -33,11 +40,11 @@ static void drop_made(struct deploy *deploy)
 
 static void report_write(const char *path, int r)
 {
-	if (r != -EINVAL) /* which was reported */
+	if (r != -EINVAL) /* replace.c has reported that */
 		tool_warn("cannot write '%s': %s", path, strerror(-r));
 }
 
-/** Puts @p path where the command names {}, quoted for the shell where it must be. */
+/** @return @p command with each {} replaced by @p path, which is quoted for the shell if need be */
 static struct text fill_in_path(const char *command, const char *path)
 {
 	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -59,7 +66,7 @@ static struct text fill_in_path(const char *command, const char *path)
 	return text;
 }
 
-/** @return false: it could not be started, which was reported */
+/** @return whether the command was started; false is reported */
 static bool deploy_start_command(struct deploy *deploy, enum deploy_step step, const char *command,
                                  const char *path)
 {
@@ -84,8 +91,8 @@ static void deploy_run_reload(struct deploy *deploy, enum deploy_step step)
 		deploy_end(deploy, false);
 }
 
-/** Keeps the content in use and notes that a reload is owed. @return 0, -EINVAL (reported) or
- * -errno */
+/** Writes the mark, with the content in use. @return 0; -EINVAL (reported); or another negative
+ * errno */
 static int write_mark(struct deploy *deploy)
 {
 	struct text text = {NULL, 0, 0};
@@ -108,7 +115,7 @@ static void deploy_install(struct deploy *deploy)
 {
 	int r = 0;
 
-	/* A mark that exists keeps what was in use before the last reload that failed. */
+	/* An existing mark keeps the content from before the last reload that failed. */
 	if (deploy->reload != NULL && !deploy->owed)
 		r = write_mark(deploy);
 	if (r < 0) {
@@ -136,7 +143,8 @@ static void deploy_settle(struct deploy *deploy)
 		tool_warn("cannot remove '%s': %s", deploy->mark, strerror(errno));
 }
 
-/** @return false: there is none, or it is the file's content */
+/** Reads the old content from the mark. @return false: there is none, or the target has it already
+ */
 static bool read_old(const struct deploy *deploy, struct text *old)
 {
 	struct text mark = {NULL, 0, 0};
@@ -151,7 +159,7 @@ static bool read_old(const struct deploy *deploy, struct text *old)
 	return other;
 }
 
-/** After a failed reload: what was in use before, and a reload of that. */
+/** After a failed reload: puts the old content back, and reloads that. */
 static void deploy_put_back(struct deploy *deploy)
 {
 	struct text old = {NULL, 0, 0};

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Brings a content into use: check, replace the file, reload the program that reads it.
+ * Deploys new content of a file: checks it, replaces the file, and reloads the program that reads
+ * the file.
  *
- * A reload that is owed is remembered in a file beside the target, which exists from before the
- * file is replaced until a reload has succeeded: a crash in between does not lose it. The same file
- * keeps the content that was in use before, which is put back when the reload fails.
+ * A file beside the target, the mark, exists from before the target is replaced until a reload has
+ * succeeded, so that a crash in between does not lose the reload. The mark also keeps the content
+ * that was in use before, which is put back when the reload fails.
  *
  *	struct deploy deploy = {.target = "upstreams.conf", .check = ..., .mask = &pump.before};
  *	deploy_start(&deploy, &content);
@@ -27,25 +28,25 @@ struct deploy {
 	const char *check; /* shell commands; NULL: none */
 	const char *reload;
 	const sigset_t *mask; /* signals blocked in the commands */
-	int64_t command_ms;   /* the time a command may take */
+	int64_t command_ms;   /* limit of one command */
 
-	/* of the content on its way */
+	/* of the deployment under way */
 	enum deploy_step step;
 	bool good;
-	bool owed;  /* there is a mark */
-	char *path; /* the target behind all links */
-	char *mark; /* name of the file that says that a reload is owed */
-	char *made; /* the new file, not yet in place */
+	bool owed;  /* the mark exists: a reload is still due */
+	char *path; /* the target, with links followed */
+	char *mark; /* path of the mark */
+	char *made; /* path of the new file, before it replaces the target */
 	struct hook hook;
 };
 
-/** Begins; nothing may be under way. What fails is reported. */
+/** Starts a deployment; none may be under way. Failures are reported. */
 void deploy_start(struct deploy *deploy, const struct text *content);
 bool deploy_is_active(const struct deploy *deploy);
-/** Goes on when a command has ended or is out of time. @return milliseconds until the next call;
- * below 0: no limit */
+/** Continues after a command has ended, or stops one that is out of time. @return milliseconds
+ * until the next call; below 0: no limit */
 int64_t deploy_work(struct deploy *deploy);
-/** Has it ended? @param ret_good  the content is in use */
+/** @return whether the deployment has ended. @param ret_good  whether the new content is in use */
 bool deploy_take(struct deploy *deploy, bool *ret_good);
-/** Ends the command that runs. Blocks, for three seconds at most. */
+/** Ends the deployment, and the command that runs. Blocks for three seconds at most. */
 void deploy_cancel(struct deploy *deploy);

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/** The event log: events, history. */
+/*
+ * The event log: events and history. One thread; following blocks in long polls. Invariant:
+ * reading->since is the revision of the last event that was printed, so that an interruption
+ * neither repeats nor loses events. Following does not use libcurl's multi interface as watch does:
+ * it has nothing else to wait for, and a signal simply ends it.
+ */
 #include "tool/api.h"
 #include "tool/commands.h"
 #include "tool/output.h"
@@ -20,7 +25,7 @@ struct reading {
 	uint64_t since; /* revision of the last event read */
 	bool has_since;
 	bool may_wait; /* the registry has not refused wait_ms */
-	bool follows;  /* there was a first answer, and more are waited for */
+	bool follows;  /* the first page was read; now waits for more events */
 	struct reminder reminder;
 };
 
@@ -54,7 +59,7 @@ static struct http_request make_request(const struct tool *tool, const struct te
 	                             .timeout_ms = tool->timeout_ms + (wait ? WAIT_MS : 0)};
 }
 
-/** Reads one page from reading->since on, and moves it. */
+/** Reads one page of events after reading->since, and moves that on. */
 static int events_read_page(struct tool *tool, struct reading *reading, uint64_t limit,
                             json_t **ret_json)
 {
@@ -75,13 +80,14 @@ static int events_read_page(struct tool *tool, struct reading *reading, uint64_t
 	return code;
 }
 
-/** The events after reading->since are not to be had: goes on with those that are. */
+/** If the registry no longer has the events after reading->since, continues with those it has.
+ * @return whether that was the problem; reported */
 static bool skip_gap(struct reading *reading, const struct http_answer *answer)
 {
 	const char *code = api_code(answer);
 
 	if (strcmp(code, "compacted") == 0)
-		reading->has_since = false; /* begins with the oldest */
+		reading->has_since = false; /* begin with the oldest event */
 	else if (strcmp(code, "revision-ahead") == 0)
 		reading->since = answer->revision;
 	else
@@ -90,7 +96,7 @@ static bool skip_gap(struct reading *reading, const struct http_answer *answer)
 	return true;
 }
 
-/** @return EXIT_OK: *@p ret_json holds events, or is NULL when there is to be another try */
+/** @return exit code; EXIT_OK: *@p ret_json has events, or is NULL: ask again */
 static int events_read_answer(struct reading *reading, const struct http_answer *answer,
                               bool waited, json_t **ret_json)
 {
@@ -112,7 +118,7 @@ static int events_read_answer(struct reading *reading, const struct http_answer 
 	return code == EXIT_OK ? api_object(answer, "events", ret_json) : code;
 }
 
-/** As events_read_answer(), for the next request. */
+/** Sends the next request. @return as events_read_answer() */
 static int read_next(struct tool *tool, struct reading *reading, json_t **ret_json)
 {
 	bool wait = reading->may_wait && reading->follows;
@@ -159,7 +165,8 @@ static int events_follow(struct tool *tool, struct reading *reading)
 	return EXIT_ERROR;
 }
 
-/** At most @p limit events, in pages that the registry gives. @param ret_count  may be NULL */
+/** Reads and prints at most @p limit events, page by page. @param ret_count  events printed; may be
+ * NULL */
 static int events_read_all(struct tool *tool, struct reading *reading, uint64_t limit,
                            size_t *ret_count)
 {
@@ -229,7 +236,8 @@ int events_run(struct tool *tool, const struct args *args)
 	return events_read_all(tool, &reading, limit, NULL);
 }
 
-/** No event was found: is there something else that the registry knows? @return exit code */
+/** No event was found: asks whether the registry has the instance or other events of it. @return
+ * exit code */
 static int events_judge_empty(struct tool *tool, struct reading *reading)
 {
 	struct text path = api_path(reading->service, reading->id, "");
@@ -241,7 +249,7 @@ static int events_judge_empty(struct tool *tool, struct reading *reading)
 	text_free(&path);
 	if (code != EXIT_OK)
 		return code;
-	if (!api_is_absent(&answer)) { /* its events are too old to be kept, or filtered out */
+	if (!api_is_absent(&answer)) { /* it exists: its events were deleted, or filtered out */
 		code = api_judge(&answer);
 		http_answer_free(&answer);
 		return code;

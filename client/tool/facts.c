@@ -35,7 +35,8 @@ static int facts_by_id(const void *a, const void *b)
 	return strcmp(api_text(*(json_t *const *)a, "id"), api_text(*(json_t *const *)b, "id"));
 }
 
-/** Deep copies in the order of ids: the file does not change because instances took turns. */
+/** @return deep copies in the order of ids, so that the order of registration does not change the
+ * file */
 static json_t *sorted(const json_t *instances)
 {
 	size_t count = json_array_size(instances);

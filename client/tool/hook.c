@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define REAP_MS 1000 /* for the kernel to end what was killed */
+#define REAP_MS 1000 /* how long the kernel may take to end a killed group */
 
 int hook_start(struct hook *hook, const struct process *process, int64_t timeout_ms)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Commands of the user that may take a limited time: a check, a reload, the command of watch. Each
- * runs in a session of its own: a signal to its process group reaches everything that it started,
- * and it cannot be stopped by a terminal that it is not in the foreground of.
+ * Runs a command of the user, with a time limit: a check, a reload, the command of watch. The
+ * command gets a session of its own, so that a signal to its process group reaches everything that
+ * it has started, and so that it is not stopped for using the terminal from the background.
  *
  *	hook_start(&hook, &process, 60000);
  *	while (!hook_take(&hook, &status)) {
@@ -26,10 +26,10 @@
 
 /** Zeroed: no command runs. */
 struct hook {
-	pid_t group; /* the process that was started leads it; 0: no command runs */
-	int status;  /* wait status of that process, once it is reaped */
+	pid_t group; /* its leader is the process that was started; 0: no command runs */
+	int status;  /* wait status of the leader, once it is reaped */
 	bool reaped;
-	bool stopping; /* the group was sent a signal to end it */
+	bool stopping; /* the group was sent a signal to end */
 	bool killed;
 	bool timed_out;
 	int64_t due_ms; /* when to send the next signal; HOOK_NO_LIMIT: never */
@@ -49,21 +49,22 @@ bool hook_is_active(const struct hook *hook);
 
 /** Reaps the process that was started, if it has ended. */
 void hook_reap(struct hook *hook);
-/** A child was reaped elsewhere. @return was it this hook's? */
+/** Takes the status of a child that the caller has reaped. @return whether it was this hook's */
 bool hook_reaped(struct hook *hook, pid_t pid, int wait_status);
 
 /** Sends the signals that are due. @return milliseconds until the next call; below 0: no limit */
 int64_t hook_work(struct hook *hook);
 
-/** Sends @p number to the group; SIGKILL follows after HOOK_GRACE_MS, or at once at the second
- * call. */
+/** Sends signal @p number to the group. SIGKILL follows after HOOK_GRACE_MS, or at once with the
+ * second call. */
 void hook_stop(struct hook *hook, int number);
 
 /**
- * Has it ended? After a signal it ends when its whole group has.
- * @param ret_status  its wait status, or -ETIMEDOUT; written when this returns true
+ * @return whether the command has ended; after a signal, whether its whole group has
+ * @param ret_status  its wait status, or -ETIMEDOUT; written only when this returns true
  */
 bool hook_take(struct hook *hook, int *ret_status);
 
-/** Ends it, if it is active, and blocks until then. @param grace_ms  between SIGTERM and SIGKILL */
+/** Ends the command, if one runs, and blocks until it has ended, for @p grace_ms plus one second at
+ * most. @param grace_ms  from SIGTERM to SIGKILL */
 void hook_end(struct hook *hook, int64_t grace_ms);

@@ -8,8 +8,8 @@
  *	...
  *	http_answer_free(&answer);
  *
- * One thread. http_send() blocks; http_prepare() and http_finish() serve callers with a libcurl
- *multi.
+ * One thread. http_send() blocks; http_prepare() and http_finish() serve callers that have a
+ * libcurl multi.
  */
 #pragma once
 

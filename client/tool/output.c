@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Prints objects of the registry in the formats of -o. Each kind of object has a view, a table of
+ * its columns. One thread. Invariant: everything from outside passes terminal_put() or
+ * terminal_put_json() before it is printed. JSON is printed as the registry sent it, apart from
+ * escapes: commands do not build documents of their own, so programs can rely on the API's.
+ */
 #include "tool/output.h"
 
 #include "tool/args.h"
@@ -142,7 +148,7 @@ static bool output_is_shown(const struct tool *tool, const struct column *column
 	return !column->wide || tool->format == FORMAT_WIDE;
 }
 
-/** Fills in the columns that are shown. */
+/** Sets up a table with the columns that the format shows. */
 static void make_table(const struct tool *tool, const struct view *view, struct table *table)
 {
 	*table = (struct table){.headers = tool->headers, .color = tool->color};
@@ -273,7 +279,7 @@ void output_one(const struct tool *tool, const struct view *view, json_t *thing)
 	json_decref(document);
 }
 
-/** Rows in columns of a fixed width, since those that follow are not known. */
+/** Prints rows in columns of a fixed width, because later rows are not known yet. */
 static void print_part(const struct tool *tool, const struct view *view, const json_t *array,
                        bool first)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** What commands print: tables for people, JSON and names for programs. */
+/** The output of commands: tables for people, JSON and names for programs. */
 #pragma once
 
 #include "tool/tool.h"
@@ -8,8 +8,8 @@
 #include <stddef.h>
 
 enum column_kind {
-	COLUMN_TEXT,     /* text, number or boolean, as it is */
-	COLUMN_NUMBER,   /* the same, to the right */
+	COLUMN_TEXT,     /* text, number or boolean */
+	COLUMN_NUMBER,   /* the same, aligned to the right */
 	COLUMN_STATUS,   /* coloured */
 	COLUMN_DURATION, /* milliseconds */
 	COLUMN_METADATA, /* an object, as k=v,... */
@@ -17,33 +17,35 @@ enum column_kind {
 
 struct column {
 	const char *title;
-	const char *key; /* "a", or "a.b" in an object in the object */
+	const char *key; /* "a", or "a.b" for a member of a member */
 	enum column_kind kind;
-	bool wide; /* with -o wide only */
-	int width; /* in tables that come in parts */
+	bool wide; /* only with -o wide */
+	int width; /* in tables that are printed in parts */
 };
 
-/** How one kind of thing is shown. */
+/** The columns of one kind of object. */
 struct view {
 	const struct column *columns;
 	size_t count;
-	const char *name;    /* key of what -o name prints */
-	const char *address; /* key of what -o address prints; NULL: it cannot be asked for */
+	const char *name;    /* key that -o name prints */
+	const char *address; /* key that -o address prints; NULL: not supported */
 };
 
 extern const struct view view_services;
 extern const struct view view_instances;
 extern const struct view view_events;
 
-/** @return 0, or -EINVAL (told): this command has no such format */
+/** Checks that the format of @p tool is supported. @param view  NULL: of output_facts(). @return 0;
+ * -EINVAL (reported) */
 int output_check(const struct tool *tool, const struct view *view);
 
-/** Prints @p document, whose array at @p key holds the things. JSON is the document itself. */
+/** Prints the objects in the array at @p key of @p document; as JSON, the document itself. */
 void output_list(const struct tool *tool, const struct view *view, json_t *document,
                  const char *key);
-/** Prints one thing. */
+/** Prints one object. */
 void output_one(const struct tool *tool, const struct view *view, json_t *thing);
-/** Prints a part of a table that goes on; JSON becomes one line each. */
+/** Prints a part of an endless table, with fixed columns; as JSON, one line per object. @param
+ * first print the headings */
 void output_part(const struct tool *tool, const struct view *view, json_t *array, bool first);
-/** Prints an object as a table of two columns; names with dots for objects in it. */
+/** Prints an object as a table of two columns; a member of a member has a name with a dot. */
 void output_facts(const struct tool *tool, json_t *object);

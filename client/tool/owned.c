@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The state file of an agent, as JSON, which is written as a whole after each change. One thread.
+ * Invariant: the file lists every instance that may be registered; it may list more. A log that is
+ * appended to would write less, but would need to be compacted, and agents have few instances.
+ */
 #include "tool/owned.h"
 
 #include "tool/memory.h"
@@ -11,7 +16,7 @@
 
 #define FILE_MODE 0644
 
-/** @return 0 or -EBADMSG */
+/** Reads the keys of a state file. @return 0; -EBADMSG (not a state file) */
 static int read_keys(const struct text *text, json_t *keys)
 {
 	json_t *root = json_loadb(text->data, text->len, JSON_REJECT_DUPLICATES, NULL);
@@ -141,7 +146,7 @@ bool owned_find(const struct owned *owned,
 	json_object_foreach(owned->keys, key, value)
 	{
 		char *service = memory_copy(key);
-		char *id = strchr(service, ' '); /* there is one, read_keys() has seen to it */
+		char *id = strchr(service, ' '); /* read_keys() accepts no key without one */
 
 		*id++ = '\0';
 		if (!skip(service, id, arg)) {

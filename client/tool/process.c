@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/** In the child. Tells through @p report why it does not come to be. */
+/** In the child: becomes the program, or writes the errno to @p report. */
 static void become(const struct process *process, int report)
 {
 	struct sigaction standard = {.sa_handler = SIG_DFL};
@@ -28,7 +28,7 @@ static void become(const struct process *process, int report)
 	if (r >= 0)
 		(void)execvp(process->argv[0], process->argv);
 	r = -errno;
-	(void)!write(report, &r, sizeof(r)); /* if even this fails, the exit code tells */
+	(void)!write(report, &r, sizeof(r)); /* if this fails too, 127 shows it */
 	_exit(127);
 }
 

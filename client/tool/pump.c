@@ -58,7 +58,7 @@ void pump_remove(struct pump *pump, struct pump_job *job)
 	job->active = false;
 }
 
-/** @return has any ended? */
+/** @return whether any transfer has ended */
 static bool end_jobs(struct pump *pump)
 {
 	const CURLMsg *message;
@@ -85,7 +85,7 @@ static bool pump_work(struct pump *pump)
 	if (curl_multi_perform(pump->multi, &running) != CURLM_OK)
 		memory_lacks();
 	if (pump->client != NULL)
-		(void)rollcall_process(pump->client); /* tries again by itself */
+		(void)rollcall_process(pump->client); /* the library retries by itself */
 	return end_jobs(pump);
 }
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * What a command that goes on waits for: transfers, signals, and the client library's work.
+ * The event loop of commands that keep running: transfers, signals, and the client library.
  *
  *	pump_init(&pump, signals);
  *	pump_add(&pump, &job);
  *	int number = pump_turn(&pump, timeout_ms, &info);
  *
- * One thread. Signals are blocked from pump_init() on, and come out of pump_turn().
+ * One thread. Signals are blocked from pump_init() to pump_fini(), and pump_turn() returns them.
  */
 #pragma once
 
@@ -21,7 +21,7 @@ struct pump {
 	CURLM *multi;
 	rollcall_client *client; /* borrowed; NULL: none */
 	int signal_fd;
-	sigset_t before; /* what was blocked before */
+	sigset_t before; /* signals that were blocked before */
 };
 
 /** One transfer. */
@@ -38,16 +38,18 @@ void pump_end_signals(sigset_t *ret_signals);
 void pump_init(struct pump *pump, const sigset_t *signals);
 void pump_fini(struct pump *pump);
 
-/** Begins job->easy, whose CURLOPT_PRIVATE is taken. done() is called once, from pump_turn(). */
+/** Starts the transfer job->easy, whose CURLOPT_PRIVATE the pump uses. done() is called once, from
+ * pump_turn(). */
 void pump_add(struct pump *pump, struct pump_job *job);
-/** Ends it without a word, if it is active. */
+/** Ends a transfer, if it is active, without a call of done(). */
 void pump_remove(struct pump *pump, struct pump_job *job);
 
 /**
- * Works until something has happened, or for @p timeout_ms (below 0: for ever).
- * @return the number of a signal that came, described in *@p ret_info, or 0
+ * Handles events; waits for one for at most @p timeout_ms (below 0: a minute), and may return
+ * earlier.
+ * @return the number of a signal that arrived, described in *@p ret_info; or 0
  */
 int pump_turn(struct pump *pump, int64_t timeout_ms, struct signalfd_siginfo *ret_info);
 
-/** The sooner of two timeouts, where below 0 is never. */
+/** @return the sooner of two timeouts, where below 0 is never */
 int64_t pump_sooner(int64_t a, int64_t b);

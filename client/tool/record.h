@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** An instance's record as the options of a command describe it. */
+/** The record of an instance, made from the options of a command. */
 #pragma once
 
 #include "tool/args.h"
@@ -8,15 +8,15 @@
 #include <jansson.h>
 
 /**
- * From --service, --id, --host, --port, --weight, --meta, --ttl and --remove-after; --port is
- * needed.
- * @return 0 or -EINVAL (told); *@p ret_record is owned by the caller
+ * Makes a record of --service, --id, --host, --port, --weight, --meta, --ttl and --remove-after;
+ * --port is required.
+ * @return 0, and *@p ret_record is owned by the caller; -EINVAL (reported)
  */
 int record_from_args(const struct args *args, json_t **ret_record);
 
 /**
- * The body of a registration: the same and --draining. Without --host it asks the registry, to see
- * which address of ours it is reached by.
+ * Makes the body of a registration: the same, and --draining. Without --host it sends a request to
+ * the registry and uses the local address of that connection.
  * @return exit code; EXIT_OK: *@p ret_record is owned by the caller
  */
 int record_make(struct tool *tool, const struct args *args, json_t **ret_record);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** A failure that lasts is reported when it begins and then each minute. Zeroed: nothing fails. */
+/** Limits reports of a lasting failure: one when it begins, and then one per minute. Zeroed: no
+ * failure. */
 #pragma once
 
 #include <stdbool.h>
@@ -11,8 +12,8 @@ struct reminder {
 	int64_t due_ms;
 };
 
-/** It failed (again). @param kind  of the failure; another is reported at once. @return is it to be
- * reported now? */
+/** Notes a failure. @param kind  of the failure; another kind is reported at once. @return whether
+ * to report it now */
 bool reminder_failed(struct reminder *reminder, int kind);
-/** It succeeded. @return had a failure been reported? */
+/** Notes a success. @return whether a failure had been reported */
 bool reminder_succeeded(struct reminder *reminder);

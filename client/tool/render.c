@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/** render: keeps a file in step with the registry. */
+/*
+ * render: keeps a file up to date with the registry. One thread, which waits in pump_turn() for
+ * changes of the services, for signals, and for the commands of a deployment. Invariant: while a
+ * deployment is under way no other begins; changes meanwhile set first_ms, and are written after
+ * it. A write at each change would be simpler, but a rollout changes a service many times in a
+ * second, and each write may reload a proxy: hence the debounce, and its bound of ten times that.
+ */
 #include "tool/api.h"
 #include "tool/builtin.h"
 #include "tool/commands.h"
@@ -28,10 +34,10 @@ struct render {
 	struct pump pump;
 	struct deploy deploy;
 	int64_t debounce_ms;
-	int64_t first_ms; /* when the first change came that is not yet written; -1: none */
-	int64_t last_ms;  /* when the last did */
-	int64_t retry_ms; /* when to try again what failed; -1: nothing failed */
-	int64_t pause_ms; /* before that */
+	int64_t first_ms; /* when the first unwritten change came; -1: there is none */
+	int64_t last_ms;  /* when the last one came */
+	int64_t retry_ms; /* when to retry what failed; -1: nothing failed */
+	int64_t pause_ms; /* the last pause before a retry */
 	bool ended;
 	int code;
 };
@@ -46,7 +52,7 @@ static void render_changed(struct watcher *watcher, void *arg)
 		render->first_ms = render->last_ms;
 }
 
-/** The template's text; NULL: told. */
+/** @return the text of the template, freed by the caller; NULL: reported */
 static char *read_template(const char *name)
 {
 	const char *built_in = builtin_find(BUILTIN_TEMPLATE, name);
@@ -67,7 +73,7 @@ static char *read_template(const char *name)
 	return text.data;
 }
 
-/** @return 0, -EINVAL (told) */
+/** Fills in the template. @return 0; -EINVAL (reported) */
 static int fill_in(const struct render *render, struct text *out)
 {
 	json_t *facts = facts_make(render->watchers, render->count, render->args);
@@ -83,7 +89,7 @@ static int fill_in(const struct render *render, struct text *out)
 	return r;
 }
 
-/** Plans the next try after a failure: each waits twice as long as the one before. */
+/** Plans a retry after a failure: each pause is twice the one before. */
 static void retry_later(struct render *render)
 {
 	int64_t pause = render->pause_ms > 0 ? 2 * render->pause_ms : RETRY_MS;
@@ -94,7 +100,7 @@ static void retry_later(struct render *render)
 		tool_warn("retrying in %lld s", (long long)render->pause_ms / 1000);
 }
 
-/** The content is in use, or it failed. */
+/** Takes the result of a deployment. */
 static void render_deployed(struct render *render, bool good)
 {
 	render->code = good ? EXIT_OK : EXIT_ERROR;
@@ -112,7 +118,7 @@ static void render_print(struct render *render, const struct text *made)
 	render->ended = render->args->value[OPT_ONCE] != NULL || ferror(stdout) != 0;
 }
 
-/** Writes what is due. */
+/** Fills in the template, and prints or deploys the result. */
 static void render_work(struct render *render)
 {
 	struct text made = {NULL, 0, 0};
@@ -121,7 +127,7 @@ static void render_work(struct render *render)
 	render->retry_ms = -1;
 	if (fill_in(render, &made) < 0) {
 		render->code = EXIT_USAGE;
-		render->ended = true; /* it would be wrong again */
+		render->ended = true; /* the same error would come again */
 	} else if (render->args->value[OPT_TARGET] != NULL) {
 		deploy_start(&render->deploy, &made);
 	} else {
@@ -201,7 +207,7 @@ static void set_up(struct render *render)
 	}
 }
 
-/** @return exit code: is what the options name possible? */
+/** Checks that the target can be replaced. @return exit code */
 static int check_target(const struct args *args)
 {
 	const char *target = args->value[OPT_TARGET];

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Reads files, and replaces them by writing a new file beside the old one and renaming it. One
+ * thread; blocks on the disk. Invariant: at every moment, also after a crash, the path leads to the
+ * old or to the new content, complete and synced, with the owner and the mode of the old file.
+ * Writing into the old file would keep its inode and all its attributes, but a reader or a crash
+ * could meet half of the content.
+ */
 #include "tool/replace.h"
 
 #include "tool/tool.h"
@@ -78,7 +85,8 @@ static int replace_refuse(const char *path, mode_t mode)
 	return -EINVAL;
 }
 
-/** The part of @p path that names its folder, with the slash; 0: the current folder. */
+/** @return the length of the part of @p path that is its folder, with the slash; 0: the current
+ * folder */
 static size_t folder_len(const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -86,7 +94,7 @@ static size_t folder_len(const char *path)
 	return slash != NULL ? (size_t)(slash - path) + 1 : 0;
 }
 
-/** Where the link at *@p path points to. @return 0 or -errno */
+/** Replaces the link *@p path by its target. @return 0 or -errno */
 static int replace_follow_link(char **path)
 {
 	char target[PATH_MAX];
@@ -147,7 +155,7 @@ bool replace_holds(const char *path, const struct text *content)
 	return same;
 }
 
-/** @return 0, -EINVAL (reported) or -errno */
+/** Gives the new file the owner of the old one. @return 0; -EINVAL (reported); or another -errno */
 static int keep_owner(int fd, const char *path, const struct stat *old)
 {
 	struct stat made;
@@ -163,7 +171,7 @@ static int keep_owner(int fd, const char *path, const struct stat *old)
 	return -EINVAL;
 }
 
-/** Writes and syncs. @return 0 or -errno */
+/** Writes and syncs @p content. @return 0 or -errno */
 static int replace_fill(int fd, const struct text *content)
 {
 	size_t done = 0;
@@ -178,7 +186,8 @@ static int replace_fill(int fd, const struct text *content)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
-/** So that a rename is on disk too. Not every filesystem can, and there is no way back. */
+/** Syncs the folder, so that a rename is on disk too. Not every filesystem can, and a rename cannot
+ * be undone, so failures are ignored. */
 static void sync_folder(const char *path)
 {
 	size_t len = folder_len(path);

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/**
- * run: registers a program that knows nothing of the registry, for as long as it lives.
+/*
+ * run: runs a program and keeps it registered while it runs. One thread, which waits in pump_turn()
+ * for checks, signals and the client library.
  *
- * It may be process 1 of a container: every child is reaped, and signals that have no default
- * action there are taken from a descriptor.
+ * The tool may be process 1 of a container: it reaps every child, and reads signals, which have no
+ * default action there, from a descriptor.
  *
  * Without a controlling terminal the program gets a process group of its own, and signals go to the
- * whole group. With one, the program stays in our group, as the shell's job control wants it: it
- * may then read the terminal, and the terminal itself sends Ctrl-C to both of us.
+ * whole group. With one, the program is in the group of the tool, as the shell's job control
+ * requires: it may then read the terminal, and the terminal sends Ctrl-C to both.
+ *
+ * Invariant: a signal that ends the program is passed on only after its instance is deregistered,
+ * so that no caller is sent to a program that is going away. Passing it on at once, and
+ * deregistering when the program has ended, would be simpler, and every stop would break calls.
  */
 #include "tool/check.h"
 #include "tool/commands.h"
@@ -25,36 +30,36 @@
 
 #define REGISTRY_MS 2000
 #define CHECK_MS    200
-#define KILL_MS     5000 /* from SIGTERM to SIGKILL when the program is not ready in time */
-#define REST_MS     2000 /* for what the program leaves behind in its group after a signal */
+#define KILL_MS     5000 /* from SIGTERM to SIGKILL for a program that is not ready in time */
+#define REST_MS     2000 /* from the end of the program to SIGKILL for the rest of its group */
 
 struct run {
 	const struct args *args;
 	struct pump pump;
 	struct check check;
 	rollcall_client *client;
-	rollcall_registration *registration; /* NULL: not ready yet, or no more */
+	rollcall_registration *registration; /* NULL: not registered yet, or no longer */
 	struct reminder reminder;
 	json_t *record;
 	pid_t child;
 	int wait_status;
-	bool own_group; /* the program leads a process group; else it is in ours */
-	bool reaped;    /* the program has ended */
-	bool ended;     /* and so has its group, if that was sent a signal to end */
-	bool signalled;
+	bool own_group;  /* the program leads a process group; else it is in the tool's */
+	bool reaped;     /* the program has ended */
+	bool ended;      /* and so has its group, if it was sent a signal to end */
+	bool signalled;  /* the program was sent a signal to end */
 	int64_t kill_ms; /* when to send SIGKILL; -1: never */
 	bool gave_up;    /* it was not ready in time */
-	int stop_signal; /* to pass on when drained; 0: none */
-	bool has_it;     /* the terminal gave it that signal too */
+	int stop_signal; /* to pass on after draining; 0: none */
+	bool has_it;     /* the terminal has sent it to the program already */
 	int64_t check_ms;
 	int64_t interval_ms;
 	int64_t start_within_ms; /* 0: no limit */
 	int64_t began_ms;
 	int64_t drain_for_ms;
-	int64_t drained_ms; /* when draining ends; -1: it does not drain */
+	int64_t drained_ms; /* when draining ends; -1: not draining */
 };
 
-/** To the program, and to what it has started when it has a group of its own. */
+/** Sends a signal to the program, or to its whole group if it has one. */
 static void send_signal(const struct run *run, int number)
 {
 	if (!run->own_group && run->reaped)
@@ -101,7 +106,7 @@ static void run_pass_on(struct run *run)
 		send_signal(run, run->stop_signal);
 }
 
-/** SIGTERM or SIGINT. The second one does not wait. */
+/** Begins to stop after SIGTERM or SIGINT: drains first. The second signal does not wait. */
 static void begin_stop(struct run *run, int number, bool has_it)
 {
 	bool first = run->stop_signal == 0;
@@ -143,7 +148,7 @@ static void run_reap(struct run *run)
 
 static void take_signal(struct run *run, int number, const struct signalfd_siginfo *info)
 {
-	/* What a key of the terminal sends, it sends to the program too: it is in our group. */
+	/* The terminal sends the signal of a key to the whole group, so to the program too. */
 	bool has_it = info->ssi_code == SI_KERNEL;
 
 	if (number == SIGCHLD)
@@ -164,7 +169,7 @@ static bool run_group_lives(const struct run *run)
 	return run->own_group && process_group_lives(run->child);
 }
 
-/** Ends what is out of time. @return milliseconds until more is due; below 0: never */
+/** Kills what is out of time. @return milliseconds until more is due; below 0: never */
 static int64_t end_rest(struct run *run)
 {
 	int64_t now = tool_now_ms();
@@ -184,7 +189,7 @@ static int64_t end_rest(struct run *run)
 	return run->reaped ? PROCESS_GROUP_POLL_MS : run->kill_ms - now;
 }
 
-/** Does what is due. @return milliseconds until more is; below 0: never */
+/** Does what is due. @return milliseconds until more is due; below 0: never */
 static int64_t run_work(struct run *run)
 {
 	int64_t now = tool_now_ms();
@@ -211,7 +216,8 @@ static int64_t run_work(struct run *run)
 	return next;
 }
 
-/** All that may be meant for the program. Those that stop or continue act on both by themselves. */
+/** Sets all signals that the tool passes on. Not those that stop or continue, which the terminal or
+ * the shell sends to both, and not those of the tool's own faults. */
 static void fill_signals(sigset_t *signals)
 {
 	static const int kept[] = {SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGSEGV,
@@ -222,7 +228,7 @@ static void fill_signals(sigset_t *signals)
 		(void)sigdelset(signals, kept[i]);
 }
 
-/** Ends as the program did: by its signal, so that whoever waits for us sees the same. */
+/** Ends as the program did, by its signal if need be, so that the parent sees the same status. */
 static int end_as(int wait_status)
 {
 	if (WIFSIGNALED(wait_status) && getpid() != 1) {
@@ -231,7 +237,7 @@ static int end_as(int wait_status)
 		sigset_t one;
 
 		(void)fflush(stdout);
-		(void)prctl(PR_SET_DUMPABLE, 0); /* the core is the program's to leave, not ours */
+		(void)prctl(PR_SET_DUMPABLE, 0); /* the program has left the core file */
 		(void)sigaction(number, &standard, NULL);
 		(void)sigemptyset(&one);
 		(void)sigaddset(&one, number);
@@ -267,7 +273,7 @@ static int run_read_options(struct run *run, const struct args *args)
 	return 0;
 }
 
-/** From the start of the program to its end. @return exit code when it cannot be started */
+/** Runs the program to its end. @return EXIT_OK, or an exit code if it cannot be started */
 static int supervise(struct run *run)
 {
 	struct process process = {run->args->operands, NULL, &run->pump.before, -1,
@@ -314,7 +320,7 @@ int run_run(struct tool *tool, const struct args *args)
 	pump_init(&run.pump, &signals);
 	code = supervise(&run);
 	check_cancel(&run.check);
-	if (rollcall_close(run.client, REGISTRY_MS) < 0) /* deregisters what still is registered */
+	if (rollcall_close(run.client, REGISTRY_MS) < 0) /* deregisters if still registered */
 		tool_warn("cannot deregister; the lease will expire");
 	pump_fini(&run.pump);
 	if (code == EXIT_OK)

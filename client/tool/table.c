@@ -42,7 +42,7 @@ static const char *status_color(const char *status)
 	return strcmp(status, "draining") == 0 ? "\033[33m" : "\033[31m";
 }
 
-/** A line under way. */
+/** A line that is being made. */
 struct line {
 	struct text text;
 	size_t left; /* columns */
@@ -62,7 +62,7 @@ static void line_put_text(struct line *line, const char *text)
 	size_t width = terminal_width(text);
 
 	text_put_bytes(&line->text, text, len);
-	/* A wide character that does not fit leaves a column free, which nothing may take. */
+	/* A wide character that does not fit leaves one column, which stays empty. */
 	line->left = text[len] != '\0' ? 0 : line->left - width;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** Tables for people: one line for each row, also on a narrow terminal, where lines are cut. */
+/** Tables for people, with one line per row: on a narrow terminal lines are cut. */
 #pragma once
 
 #include "tool/memory.h"
@@ -21,16 +21,16 @@ struct table {
 	size_t columns;
 	bool headers;
 	bool color;
-	/* the rows that table_add() has taken: columns cells each */
+	/* cells of table_add(), row by row */
 	char **cells;
 	size_t count;
 	size_t room;
 };
 
-/** Adds a cell, row by row; @p text may be anything. Columns grow with it. */
+/** Adds the next cell, row by row; @p text may have any bytes. Widens the column if need be. */
 void table_add(struct table *table, const char *text);
-/** Prints the headings if there are any rows, and all rows; then frees them. */
+/** Prints the headings, if there is a row, and all rows; then frees the rows. */
 void table_print(struct table *table);
 
-/** Prints one row at once, in columns of their width. @param cells  NULL: the headings */
+/** Prints one row. @param cells  of terminal_put(); NULL: the headings */
 void table_print_row(const struct table *table, char *const *cells);

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Parses and renders a template in one pass. One thread; does no I/O. Invariant: render->out is
+ * NULL exactly while a section is skipped, and the depth of sections is bounded, so the recursion
+ * is too. A parsed tree would make arrays cheaper, which are parsed once per element, but templates
+ * are short and rendered rarely.
+ */
 #include "tool/template.h"
 
 #include <ctype.h>
@@ -15,15 +21,14 @@ enum tag_kind { TAG_NONE, TAG_VALUE, TAG_RAW, TAG_OPEN, TAG_INVERTED, TAG_CLOSE,
 
 struct tag {
 	enum tag_kind kind;
-	const char
-		*begin;  /* what is before it is text; line ends and blanks of a lone tag are not */
-	const char *end; /* what is after it */
+	const char *begin; /* of the tag, or of its line if the line has nothing else */
+	const char *end;   /* of the tag, or of that line */
 	char name[NAME_MAX_BYTES];
 };
 
 struct render {
 	const char *source;
-	struct text *out; /* NULL: only looks for the end of a section */
+	struct text *out; /* NULL: the section is only skipped */
 	struct template_error *error;
 	const json_t *scope[TEMPLATE_DEPTH_MAX + 1];
 	size_t depth;
@@ -44,7 +49,7 @@ __attribute__((format(printf, 3, 4))) static int template_fail(struct render *re
 	return -EINVAL;
 }
 
-/** A tag that stands alone on its line takes the line with it. */
+/** Extends a tag that is alone on its line to the whole line. */
 static void take_line(const struct render *render, struct tag *tag)
 {
 	const char *begin = tag->begin;
@@ -78,7 +83,7 @@ static int template_read_name(struct render *render, struct tag *tag, const char
 	return 0;
 }
 
-/** The next tag at or after @p at; TAG_NONE when there is none. */
+/** Finds the next tag at or after @p at; TAG_NONE: there is none. @return 0; -EINVAL */
 static int next_tag(struct render *render, const char *at, struct tag *tag)
 {
 	static const char marks[] = "#^/!";
@@ -116,7 +121,7 @@ static const json_t *template_find(const struct render *render, const char *name
 	part = strsep(&rest, ".");
 	for (size_t i = render->depth + 1; i-- > 0 && value == NULL;)
 		value = json_object_get(render->scope[i], part);
-	/* The rest as one key first: metadata may have dots in its names. */
+	/* The rest may be one key: names of metadata may have dots. */
 	while (rest != NULL && value != NULL) {
 		const json_t *whole = json_object_get(value, rest);
 
@@ -183,7 +188,7 @@ static void template_put_value(struct render *render, const struct tag *tag)
 static int render_part(struct render *render, const char *at, const struct tag *section,
                        const char **ret_end);
 
-/** The inside of a section, once, with @p scope. */
+/** Renders the inside of a section once, with @p scope. */
 static int render_once(struct render *render, const struct tag *tag, const json_t *scope,
                        struct text *out, const char **ret_end)
 {
@@ -207,7 +212,7 @@ static int render_section(struct render *render, const struct tag *tag, const ch
 	bool shown = holds == (tag->kind == TAG_OPEN);
 	size_t count = 1;
 
-	/* Even one that is not shown is read, to find its end. */
+	/* A section that is not printed is parsed too, to find its end. */
 	if (!shown || render->out == NULL)
 		return render_once(render, tag, NULL, NULL, ret_end);
 	if (tag->kind == TAG_OPEN && json_is_array(value))
@@ -232,7 +237,7 @@ static int check_close(struct render *render, const struct tag *tag, const struc
 	return 0;
 }
 
-/** Up to the end of @p section, or of the source when that is NULL. */
+/** Renders up to the end of @p section; NULL: of the source. */
 static int render_part(struct render *render, const char *at, const struct tag *section,
                        const char **ret_end)
 {

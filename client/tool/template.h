@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Templates in the language of Mustache, over JSON:
+ * Templates in the language of Mustache, filled in with JSON:
  *
- *	{{name}}  {{a.b}}     the value; what is no letter, digit, '.', '_', ':', '-', '[' or ']'
- *becomes '_'
- *	{{{name}}}            the value as it is
- *	{{#name}}...{{/name}} once for each of an array; once if the value is true, not empty and
- *not 0
- *	{{^name}}...{{/name}} once if it is not
+ *	{{name}}  {{a.b}}     the value, with '_' for each unsafe character
+ *	{{{name}}}            the value, unchanged
+ *	{{#name}}...{{/name}} once per element of an array; else once if true, not empty, not 0
+ *	{{^name}}...{{/name}} once if the section above is not printed
  *	{{! ... }}            nothing
  *
- * A name is looked for in the innermost section first. A line that holds only a section's tag or a
- * comment leaves no line.
+ * Letters and digits of ASCII and ". _ : - [ ]" are safe. A name is looked up in the innermost
+ * section first. A line that has only the tag of a section or a comment is left out.
  */
 #pragma once
 
@@ -28,7 +26,7 @@ struct template_error {
 
 /**
  * Appends @p source, filled in with @p data, to @p out.
- * @return 0, or -EINVAL: the template is wrong (told in @p error, @p out is not complete)
+ * @return 0; -EINVAL (the template is wrong: see @p error; @p out is incomplete)
  */
 int template_render(const char *source, const json_t *data, struct text *out,
                     struct template_error *error);

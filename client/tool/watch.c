@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/** watch: tells, or runs a command, when the answer to a lookup changes. */
+/*
+ * watch: prints changes of a lookup, or runs a command on each change. One thread, which waits in
+ * pump_turn() for the lookup, for signals and for the command. Invariant: at most one command runs;
+ * changes meanwhile set dirty, and one more run after it covers them all, compared with what the
+ * run before was about. A run per change would let a slow command fall behind without a limit.
+ */
 #include "tool/api.h"
 #include "tool/commands.h"
 #include "tool/hook.h"
@@ -12,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/** Longer values would not fit into a process's environment. */
+/** Longer values do not fit into the environment of a process. */
 #define FACT_MAX (100 << 10)
 
 struct watch {
@@ -20,11 +25,11 @@ struct watch {
 	struct tool *tool;
 	struct pump pump;
 	char *const *command; /* NULL: print */
-	json_t *told;         /* what the last output or run was about; NULL: nothing yet */
+	json_t *told;         /* instances of the last output or run; NULL: none yet */
 	struct hook hook;     /* the command that runs */
 	bool once;
-	bool dirty;
-	bool headed;
+	bool dirty;    /* the instances have changed since then */
+	bool headed;   /* the headings were printed */
 	bool stopping; /* by a signal */
 	bool ended;
 	int code;
@@ -66,7 +71,8 @@ static void add_change(json_t *changes, const char *what, uint64_t revision, jso
 	memory_append(changes, change);
 }
 
-/** Removed, then added and changed in the order of the lookup. */
+/** @return the changes since the last output: removed, then added and changed in the order of the
+ * lookup */
 static json_t *find_changes(const struct watch *watch)
 {
 	json_t *changes = memory_json(json_array());
@@ -108,7 +114,7 @@ static void add_env(char ***env, size_t *count, const char *name, struct text *v
 	text_free(value);
 }
 
-/** The values of @p key, with blanks between: none of ours contains one. */
+/** @return the values of @p key, separated by blanks, which ids and addresses cannot contain */
 static struct text watch_list(const json_t *array, const char *inner, const char *key,
                               const char *change)
 {
@@ -229,7 +235,7 @@ static void watch_command_ended(struct watch *watch)
 		tool_warn("'%s' ended with %d", watch->command[0], watch->code);
 }
 
-/** Ends, once the command that runs has ended. The second signal kills that. */
+/** Ends when the running command has ended. The second signal kills the command. */
 static void watch_stop(struct watch *watch, int number)
 {
 	hook_stop(&watch->hook, number);

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Follows a lookup for watch and render. One thread; transfers run in the pump. Invariant: at most
+ * one request is under way, and changed() is called only when the instances differ from those of
+ * the last call. The client library follows services too, but only their healthy instances, without
+ * the fields and filters that commands have.
+ */
 #include "tool/watcher.h"
 
 #include "tool/api.h"
@@ -31,7 +37,7 @@ void watcher_fini(struct watcher *watcher, struct pump *pump)
 	free(watcher->path);
 }
 
-/** Takes over @p instances. */
+/** Makes @p instances the present ones; owns the reference. */
 static void watcher_take(struct watcher *watcher, json_t *instances, uint64_t revision)
 {
 	bool same = watcher->instances != NULL && json_equal(watcher->instances, instances);
@@ -65,7 +71,7 @@ static void watcher_read_answer(struct watcher *watcher, const struct http_answe
 {
 	json_t *instances = json_object_get(answer->json, "instances");
 	const json_t *revision = json_object_get(answer->json, "revision");
-	/* A proxy may answer for a registry that was reached before. */
+	/* A proxy may answer in place of a registry that has answered before. */
 	bool foreign = !answer->ours && watcher->instances != NULL;
 
 	if (answer->status == 200 && json_is_array(instances)) {
@@ -84,7 +90,7 @@ static void watcher_read_answer(struct watcher *watcher, const struct http_answe
 	}
 }
 
-/** An answer that came at once says nothing about when to ask again. */
+/** @return when the next request is due; not at once after a long poll that was answered at once */
 static int64_t watcher_next_due(const struct watcher *watcher, bool failed)
 {
 	int64_t now = tool_now_ms();
