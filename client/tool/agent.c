@@ -263,8 +263,7 @@ static void agent_reap(struct agent *agent)
 				break;
 }
 
-/** Starts checks and other work that is due. @return milliseconds until more is due; below 0: never
- */
+/** Starts what is due. @return milliseconds until more is due; below 0: never */
 static int64_t agent_work(struct agent *agent)
 {
 	int64_t next = -1;

@@ -143,8 +143,7 @@ static void deploy_settle(struct deploy *deploy)
 		tool_warn("cannot remove '%s': %s", deploy->mark, strerror(errno));
 }
 
-/** Reads the old content from the mark. @return false: there is none, or the target has it already
- */
+/** Reads the old content from the mark. @return false: there is none, or it is in the target */
 static bool read_old(const struct deploy *deploy, struct text *old)
 {
 	struct text mark = {NULL, 0, 0};

@@ -805,8 +805,7 @@ START_TEST(the_bulkhead_queues_a_few_for_a_while_and_rejects_the_others)
 	ck_assert_uint_eq(sim_stats(&sim).queued, 4);
 	ck_assert_int_eq(outcomes[ROLLCALL_REJECT_BULKHEAD], 4);
 	sim_run_ms(&sim, 1000);
-	/* Two run at once, two more after 60 ms; the last two give up after 100 ms, before 120 ms.
-	 */
+	/* Two run at once, two more after 60 ms; the last two give up at 100 ms, before 120 ms. */
 	ck_assert_int_eq(outcomes[ROLLCALL_OK], 4);
 	ck_assert_int_eq(outcomes[ROLLCALL_REJECT_BULKHEAD], 6);
 	ck_assert_uint_eq(sim_stats(&sim).inflight, 0);

@@ -54,8 +54,7 @@ static void teardown(void)
 	(void)sem_destroy(&posted);
 }
 
-/* Waits between 0 and about the time that a callback needs to begin; sometimes until one has begun.
- */
+/* Waits from 0 to about the time that a callback needs to begin; sometimes until one has begun. */
 static void pass_time(int round)
 {
 	if (round % 8 == 7)

@@ -125,9 +125,8 @@ START_TEST(the_budget_is_a_share_and_a_floor_over_ten_seconds)
 		allowed += budget_retry(&budget, 0.2, 3, 2 * S);
 	ck_assert_int_eq(allowed, 230);
 	ck_assert(!budget_has(&budget, 0.2, 3, 10 * S));
-	ck_assert(
-		!budget_has(&budget, 0.2, 3,
-	                    11 * S)); /* the requests have left the window, the retries have not */
+	/* The requests have left the window, the retries have not. */
+	ck_assert(!budget_has(&budget, 0.2, 3, 11 * S));
 	ck_assert(budget_has(&budget, 0.2, 3, 12 * S));
 	ck_assert(budget_retry(&budget, -1, 0, 2 * S)); /* no budget */
 }

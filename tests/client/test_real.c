@@ -175,8 +175,7 @@ START_TEST(blocking_threads_take_turns_in_running_it)
 }
 END_TEST
 
-/* libcurl repeats a request by itself when a connection that was kept alive turns out to be dead.
- */
+/* libcurl itself repeats a request when a connection that was kept alive turns out to be dead. */
 static void die_on_a_kept_connection(const char *body)
 {
 	ck_ok(rollcall_open(&options, &client));

@@ -22,8 +22,7 @@ void bytes_put(struct bytes *bytes, const char *text);
 /** Adds at most 511 bytes; a longer result is -EMSGSIZE. */
 void bytes_printf(struct bytes *bytes, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-/** Adds @p text as a path segment: every byte that RFC 3986 does not call unreserved becomes %XX.
- */
+/** Adds @p text as a path segment: bytes that RFC 3986 does not call unreserved become %XX. */
 void bytes_put_segment(struct bytes *bytes, const char *text);
 /** Adds @p text as a JSON string, with quotes. */
 void bytes_put_json(struct bytes *bytes, const char *text);

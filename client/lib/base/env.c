@@ -32,8 +32,7 @@ static void env_seed(void)
 {
 	uint64_t fresh;
 
-	/* Early in boot the system has no random bits yet: the clock and an address replace them.
-	 */
+	/* Early in boot the system has no random bits: the clock and an address do. */
 	if (getrandom(&fresh, sizeof(fresh), GRND_NONBLOCK) != (ssize_t)sizeof(fresh))
 		fresh = (uint64_t)monotonic_us(NULL) ^ (uint64_t)(uintptr_t)&generator;
 	generator = fresh;
@@ -63,8 +62,7 @@ double env_uniform(const struct env *env)
 	return (double)(env_random(env) >> 11) * 0x1p-53;
 }
 
-/* Lemire's method: one multiplication, and a division only in the rare case that could be biased.
- */
+/* Lemire's method: one multiplication, and a division only in the rare biased case. */
 uint64_t env_below(const struct env *env, uint64_t bound)
 {
 	unsigned __int128 wide = (unsigned __int128)env_random(env) * bound;

@@ -29,8 +29,7 @@ static inline uint64_t env_random(const struct env *env)
 
 /** @return a random number, uniform in [0, 1) */
 double env_uniform(const struct env *env);
-/** @return a random number, uniform in 0 .. bound - 1, without modulo bias. @param bound  1 or more
- */
+/** @return a random number, uniform in 0 .. bound - 1, without bias. @param bound  1 or more */
 uint64_t env_below(const struct env *env, uint64_t bound);
 
 /** One step of splitmix64, for sequences that must repeat for a seed. */

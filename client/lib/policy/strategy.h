@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** The library's own strategies, made with the same interface that programs have: see rollcall.h.
- */
+/** The library's own strategies, on the interface that programs have too: see rollcall.h. */
 #pragma once
 
 #include "rollcall.h"

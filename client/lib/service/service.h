@@ -46,8 +46,9 @@ struct service {
 
 	pthread_mutex_t lock;
 	rollcall_instances *set; /* NULL before the first answer */
-	int answer; /* 0, or why there is nothing to pick from: -EAGAIN (not asked yet), -ENOTCONN,
-	               -ENOENT, -EACCES */
+	/** 0, or why there is nothing to pick from: -EAGAIN (no answer yet), -ENOTCONN (no answer,
+	 * and the registry fails), -ENOENT, -EACCES. */
+	int answer;
 	int64_t confirmed_us; /* when the registry last confirmed the set */
 	bool stale;           /* the last request to the registry got no good answer */
 	const rollcall_strategy *strategy;

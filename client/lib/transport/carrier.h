@@ -49,8 +49,7 @@ struct carrier {
 
 /** @return an idle carrier or a new one; NULL when out of memory */
 struct carrier *carrier_get(struct curl_transport *curl);
-/** Sets up the handle for @p exchange. @return 0; -ENOMEM; -EMSGSIZE (a header of more than 64 KiB)
- */
+/** Sets up the handle for @p exchange. @return 0; -ENOMEM; -EMSGSIZE (a header over 64 KiB) */
 int carrier_prepare(struct carrier *carrier, struct exchange *exchange);
 /** Keeps the carrier for the next exchange, or frees it when 32 are idle. */
 void carrier_rest(struct carrier *carrier);
