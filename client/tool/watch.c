@@ -25,7 +25,7 @@ struct watch {
 	struct tool *tool;
 	struct pump pump;
 	char *const *command; /* NULL: print */
-	json_t *told;         /* instances of the last output or run; NULL: none yet */
+	json_t *reported;     /* instances of the last output or run; NULL: none yet */
 	struct hook hook;     /* the command that runs */
 	bool once;
 	bool dirty;    /* the instances have changed since then */
@@ -76,7 +76,7 @@ static void add_change(json_t *changes, const char *what, uint64_t revision, jso
 static json_t *find_changes(const struct watch *watch)
 {
 	json_t *changes = memory_json(json_array());
-	json_t *before = watch_by_id(watch->told);
+	json_t *before = watch_by_id(watch->reported);
 	json_t *after = watch_by_id(watch->watcher.instances);
 	uint64_t revision = watch->watcher.revision;
 	const char *id;
@@ -190,12 +190,12 @@ static void watch_run_command(struct watch *watch, const json_t *changes)
 
 static void watch_report(struct watch *watch)
 {
-	bool first = watch->told == NULL;
+	bool first = watch->reported == NULL;
 	json_t *changes = find_changes(watch);
 
 	watch->dirty = false;
-	json_decref(watch->told);
-	watch->told = json_incref(watch->watcher.instances);
+	json_decref(watch->reported);
+	watch->reported = json_incref(watch->watcher.instances);
 	if (first && watch->once) {
 		json_decref(changes);
 		return;
@@ -285,7 +285,7 @@ int watch_run(struct tool *tool, const struct args *args)
 	hook_end(&watch.hook, HOOK_GRACE_MS);
 	int code = watch.watcher.error != EXIT_OK ? watch.watcher.error : watch.code;
 	watcher_fini(&watch.watcher, &watch.pump);
-	json_decref(watch.told);
+	json_decref(watch.reported);
 	pump_fini(&watch.pump);
 	return code;
 }
