@@ -33,10 +33,10 @@ struct item {
 	const char *service;
 	const char *id;
 	struct check check;
-	rollcall_registration *registration; /* NULL: is not registered */
+	rollcall_registration *registration; /* NULL: not registered */
 	struct reminder reminder;
 	enum verdict verdict;
-	json_int_t passes; /* in a row */
+	json_int_t passes; /* consecutive */
 	json_int_t fails;
 	int64_t due_ms;
 };

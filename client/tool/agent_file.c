@@ -111,7 +111,7 @@ static json_t *agent_file_make_id(const json_t *service)
 {
 	char host[65] = "";
 
-	(void)gethostname(host, sizeof(host) - 1); /* a name of a kernel fits */
+	(void)gethostname(host, sizeof(host) - 1); /* the kernel's limit is 64 bytes */
 	return memory_json(json_sprintf("%s:%" JSON_INTEGER_FORMAT, host,
 	                                json_integer_value(json_object_get(service, "port"))));
 }

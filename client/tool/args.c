@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Parses command lines with getopt_long(), from the table of options in args.h and the options that
+ * a command takes. One thread. Invariant: an option that the command does not take is refused, and
+ * numbers and durations are parsed by the two functions here, without a sign, blanks or overflow,
+ * which strtoull() would accept.
+ */
 #include "tool/args.h"
 
 #include "tool/tool.h"
@@ -98,7 +104,7 @@ int args_parse(struct args *args, const struct command *command, int argc, char 
 
 	*args = (struct args){0};
 	make_spec(&spec, command);
-	optind = 0; /* glibc: begin anew */
+	optind = 0; /* makes glibc start again */
 	while ((c = getopt_long(argc, argv, spec.letters, spec.longs, NULL)) != -1) {
 		if (c == ':') {
 			tool_warn("%s: '%s' requires an argument", command->name, argv[optind - 1]);

@@ -47,7 +47,7 @@ static int read_headers(const struct args *args, rollcall_pair *pairs)
 static void free_headers(rollcall_pair *pairs, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		free((void *)(uintptr_t)pairs[i].name); /* ours, from read_headers() */
+		free((void *)(uintptr_t)pairs[i].name); /* memory of read_headers() */
 }
 
 /** The library takes every 404 as an unknown service: looks up whether a registry has sent it. */

@@ -10,7 +10,7 @@
 enum process_place {
 	PROCESS_OUR_GROUP,   /* in the group of the tool: keys of the terminal reach both */
 	PROCESS_OWN_GROUP,   /* a signal to its group reaches it and what it has started */
-	PROCESS_OWN_SESSION, /* the same, and it has no controlling terminal */
+	PROCESS_OWN_SESSION, /* the same, and there is no controlling terminal */
 };
 
 struct process {

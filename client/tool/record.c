@@ -55,7 +55,7 @@ static int set_metadata(json_t *record, const struct args *args)
 	return 0;
 }
 
-/** @return exit code */
+/** Sets "host" to the local address of a connection to the registry. @return exit code */
 static int set_own_host(struct tool *tool, json_t *record)
 {
 	struct http_request request = {.path = "/healthz", .timeout_ms = tool->timeout_ms};

@@ -136,7 +136,7 @@ static void render_work(struct render *render)
 	text_free(&made);
 }
 
-/** Milliseconds until the file is to be written; below 0: nothing to write. */
+/** @return milliseconds until the file must be written; below 0: there is nothing to write */
 static int64_t write_in(const struct render *render)
 {
 	int64_t now = tool_now_ms();

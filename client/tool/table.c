@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define GAP      2
-#define CUT      "\xe2\x80\xa6" /* an ellipsis, in the last column of a line that is cut */
+#define CUT      "\xe2\x80\xa6" /* an ellipsis, in the last column of a cut line */
 #define NO_COLOR "\033[0m"
 
 static const char *cell_of(const struct table *table, char *const *cells, size_t i)

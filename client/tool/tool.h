@@ -31,7 +31,7 @@ struct tool {
  * terminal are escaped. "Reported" in other headers means a call of this. */
 void tool_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/** Milliseconds of CLOCK_MONOTONIC. */
+/** @return milliseconds of CLOCK_MONOTONIC */
 int64_t tool_now_ms(void);
 
 /** @return whether --wait leaves time for tool_pause() and another try */

@@ -38,7 +38,7 @@ struct call_context {
 enum attempt_state {
 	ATTEMPT_IDLE,
 	ATTEMPT_QUEUED,  /* waits for a place in the bulkhead */
-	ATTEMPT_DELAYED, /* by a fault on purpose */
+	ATTEMPT_DELAYED, /* by fault injection */
 	ATTEMPT_SENT
 };
 

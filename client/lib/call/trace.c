@@ -107,7 +107,7 @@ char *trace_state_of(const rollcall_request *request)
 
 /* --- the trace of a call -------------------------------------------------------------------- */
 
-/* A 64-bit number in hex; snprintf() would cost more than all else here. */
+/* Writes a 64-bit number in hex; snprintf() would cost more than everything else here. */
 static void put_hex(char *out, uint64_t value)
 {
 	for (int i = 15; i >= 0; i--) {

@@ -48,7 +48,7 @@ struct rollcall_client {
 	/* written with the engine's lock held, read without: entries are added, never removed */
 	_Atomic(struct service *) services[SERVICE_BUCKETS];
 
-	struct loop_pool loops; /* of blocking calls */
+	struct loop_pool loops; /* for blocking calls; has a lock of its own */
 };
 
 /** @return whether this process is a child, by fork(), of the one that opened the client */

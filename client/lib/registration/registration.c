@@ -399,7 +399,7 @@ static void note_failure(rollcall_registration *registration)
 	registration->failure = NULL;
 	if (exchange->error == 0 && is_success(exchange->status))
 		return;
-	/* An unknown registration is no failure: it registers again. */
+	/* 404 to a heartbeat or a status is not a failure: the client registers again. */
 	if (exchange->error == 0 && exchange->status == 404 &&
 	    (registration->doing == DOING_HEARTBEAT || registration->doing == DOING_STATUS))
 		return;

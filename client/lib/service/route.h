@@ -23,7 +23,7 @@ struct route {
 	struct bulkhead bulkhead;
 	struct budget budget;
 	struct rate_limit rate;
-	struct throttle *throttle; /* NULL until a policy wants one */
+	struct throttle *throttle; /* NULL until a policy has one */
 	uint64_t fault_state;      /* of its random sequence */
 	struct budget hedges;      /* counts hedges as its retries */
 
@@ -33,7 +33,7 @@ struct route {
 	int64_t latency_turn_us; /* when this interval began */
 };
 
-/** @return 0 or -ENOMEM; route_fini() undoes it in both cases */
+/** Sets up a route. @return 0; -ENOMEM; route_fini() undoes it in both cases */
 int route_init(struct route *route, const char *prefix, const rollcall_policy *policy) MUST_USE;
 /** Replaces the policy and keeps the state. @return 0, or -ENOMEM: nothing changed */
 int route_set_policy(struct route *route, const rollcall_policy *policy) MUST_USE;
