@@ -19,11 +19,16 @@ static void signal_ignore(int number)
 	CHECK_OK(sigaction(number, &action, NULL));
 }
 
+static void set_stopping(sigset_t *ret)
+{
+	CHECK_OK(sigemptyset(ret));
+	CHECK_OK(sigaddset(ret, SIGTERM));
+	CHECK_OK(sigaddset(ret, SIGINT));
+}
+
 static void signal_block(sigset_t *ours)
 {
-	CHECK_OK(sigemptyset(ours));
-	CHECK_OK(sigaddset(ours, SIGTERM));
-	CHECK_OK(sigaddset(ours, SIGINT));
+	set_stopping(ours);
 	CHECK_OK(sigaddset(ours, SIGHUP));
 	CHECK_OK(pthread_sigmask(SIG_BLOCK, ours, NULL));
 }
@@ -89,13 +94,6 @@ static void end_at_once(int number)
 {
 	(void)number;
 	_exit(0);
-}
-
-static void set_stopping(sigset_t *ret)
-{
-	CHECK_OK(sigemptyset(ret));
-	CHECK_OK(sigaddset(ret, SIGTERM));
-	CHECK_OK(sigaddset(ret, SIGINT));
 }
 
 void signals_end_at_once(void)
