@@ -112,20 +112,30 @@ size_t u64_len(uint64_t n)
 	return len;
 }
 
+/* Writes @p n so that it ends before @p end. @return where it begins */
+static char *write_before(char *end, uint64_t n)
+{
+	do {
+		*--end = (char)('0' + n % 10);
+		n /= 10;
+	} while (n > 0);
+	return end;
+}
+
 size_t u64_write(uint64_t n, char out[U64_DIGITS])
 {
 	size_t len = u64_len(n);
 
-	for (size_t at = len; at > 0; n /= 10)
-		out[--at] = (char)('0' + n % 10);
+	(void)write_before(out + len, n);
 	return len;
 }
 
 void buf_put_u64(struct buf *buf, uint64_t n)
 {
 	char digits[U64_DIGITS];
+	const char *first = write_before(digits + sizeof(digits), n);
 
-	buf_add(buf, digits, u64_write(n, digits));
+	buf_add(buf, first, (size_t)(digits + sizeof(digits) - first));
 }
 
 void buf_put_i64(struct buf *buf, int64_t n)

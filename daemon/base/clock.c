@@ -79,13 +79,11 @@ static void date_of(int64_t days, int64_t *ret_year, unsigned *ret_month, unsign
 	*ret_year = era * 400 + year + (*ret_month <= 2);
 }
 
-static char *put_digits(char *out, unsigned value, unsigned count)
+static char *put_two(char *out, unsigned value)
 {
-	for (unsigned i = count; i > 0; i--) {
-		out[i - 1] = (char)('0' + value % 10);
-		value /= 10;
-	}
-	return out + count;
+	out[0] = (char)('0' + value / 10);
+	out[1] = (char)('0' + value % 10);
+	return out + 2;
 }
 
 unsigned clock_rfc3339(int64_t real_ms, char out[CLOCK_RFC3339_SIZE])
@@ -107,19 +105,21 @@ unsigned clock_rfc3339(int64_t real_ms, char out[CLOCK_RFC3339_SIZE])
 	unsigned day = 0;
 	date_of(days, &year, &month, &day);
 
-	char *at = put_digits(out, (unsigned)year, 4);
+	char *at = put_two(out, (unsigned)year / 100);
+	at = put_two(at, (unsigned)year % 100);
 	*at++ = '-';
-	at = put_digits(at, month, 2);
+	at = put_two(at, month);
 	*at++ = '-';
-	at = put_digits(at, day, 2);
+	at = put_two(at, day);
 	*at++ = 'T';
-	at = put_digits(at, ms / 3600000, 2);
+	at = put_two(at, ms / 3600000);
 	*at++ = ':';
-	at = put_digits(at, ms / 60000 % 60, 2);
+	at = put_two(at, ms / 60000 % 60);
 	*at++ = ':';
-	at = put_digits(at, ms / 1000 % 60, 2);
+	at = put_two(at, ms / 1000 % 60);
 	*at++ = '.';
-	at = put_digits(at, ms % 1000, 3);
+	*at++ = (char)('0' + ms / 100 % 10);
+	at = put_two(at, ms % 100);
 	*at++ = 'Z';
 	*at = '\0';
 	return (unsigned)(at - out);

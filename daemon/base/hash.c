@@ -63,11 +63,9 @@ uint64_t hash_bytes(const void *data, size_t len)
 		v[0] ^= word;
 	}
 
-	unsigned char rest[8] = {0};
-	if (len % 8 > 0)
-		memcpy(rest, at, len % 8);
-	rest[7] = (unsigned char)len;
-	uint64_t last = little_endian(rest);
+	uint64_t last = (uint64_t)len << 56;
+	for (unsigned i = 0; i < len % 8; i++)
+		last |= (uint64_t)at[i] << 8 * i;
 	v[3] ^= last;
 	sip_round(v);
 	v[0] ^= last;
