@@ -90,11 +90,3 @@ int query_parse(struct str raw, const struct query_rule *rules, size_t rule_coun
 	}
 	return 0;
 }
-
-const struct query_item *query_get(const struct query *query, unsigned rule)
-{
-	for (size_t i = 0; i < query->count; i++)
-		if (query->item[i].rule == rule)
-			return &query->item[i];
-	return NULL;
-}

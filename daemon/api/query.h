@@ -49,4 +49,10 @@ int query_parse(struct str raw, const struct query_rule *rules, size_t rule_coun
                 struct scratch *scratch, struct query *ret_query,
                 struct query_error *ret_error) MUST_USE;
 /** The first item of @p rule, or NULL. */
-const struct query_item *query_get(const struct query *query, unsigned rule);
+static inline const struct query_item *query_get(const struct query *query, unsigned rule)
+{
+	for (size_t i = 0; i < query->count; i++)
+		if (query->item[i].rule == rule)
+			return &query->item[i];
+	return NULL;
+}

@@ -176,11 +176,6 @@ int router_find(const struct route_table *const *tables, size_t count, struct st
 	return r;
 }
 
-bool route_allows(const struct route *route, enum api_method method)
-{
-	return route->on[method == API_HEAD ? API_GET : method].handle != NULL;
-}
-
 void route_allow(const struct route *route, char *out, size_t size)
 {
 	size_t len = 0;

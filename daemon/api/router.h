@@ -86,7 +86,10 @@ struct route_table {
 int router_find(const struct route_table *const *tables, size_t count, struct str target,
                 struct scratch *scratch, struct route_match *ret_match) MUST_USE;
 /** Does the route have a handler for @p method (HEAD counts as GET)? */
-bool route_allows(const struct route *route, enum api_method method);
+static inline bool route_allows(const struct route *route, enum api_method method)
+{
+	return route->on[method == API_HEAD ? API_GET : method].handle != NULL;
+}
 /** "GET, HEAD, PUT" for the Allow header; @p out of 64 bytes is enough. */
 void route_allow(const struct route *route, char *out, size_t size);
 /**
