@@ -96,6 +96,7 @@ START_TEST(maps_each_error_of_the_registry)
 		ck_assert_str_eq(text(root, "code"), cases[i].code);
 		ck_assert_int_eq(response.header[HEADER_RETRY_AFTER].name != NULL,
 		                 response.status == 503);
+		ck_assert_int_eq(response.has_headers, response.status == 503);
 		json_decref(root);
 	}
 }
