@@ -1,4 +1,15 @@
 /* SPDX-License-Identifier: MIT */
+/**
+ * Appending events to the journal, and restoring the current state. Writer's thread, but for
+ * journal_number().
+ *
+ * Invariant: an event and the row of its instance or entry change in the same transaction, so the
+ * tables of the current state always are what the events lead to.
+ *
+ * SQLite could give the revisions while it inserts. But a row's checksum covers its revision, and
+ * later events of a batch refer to incarnations that began in it: revisions are given before the
+ * transaction, and taken back when it fails.
+ */
 #include "journal/checkpoint.h"
 #include "journal/internal.h"
 #include "journal/sql.h"
@@ -21,9 +32,9 @@ static uint64_t *incarnation_of(struct event *event)
 	                                                   : &event->instance.incarnation;
 }
 
-/** The life that the subject of an event began earlier in the same batch, before its number was
- * known; 0: none, or it has ended. */
-static uint64_t begun_before(struct event *events, size_t i)
+/** The incarnation that the subject of event @p i has after the earlier events of the batch; 0:
+ * none of them is about it, or the last one removes it. */
+static uint64_t batch_incarnation(struct event *events, size_t i)
 {
 	const struct event *event = &events[i];
 
@@ -50,7 +61,7 @@ static void number_event(struct event *events, size_t i, uint64_t revision)
 	if (event->kind == EVENT_REGISTERED)
 		*incarnation = revision;
 	else if (*incarnation == 0)
-		*incarnation = begun_before(events, i);
+		*incarnation = batch_incarnation(events, i);
 	if (*incarnation == 0 && event->kind == EVENT_ENTRY_PUT)
 		*incarnation = revision;
 	CHECK(*incarnation != 0);
@@ -62,7 +73,8 @@ void journal_number(struct event *events, size_t count, uint64_t first)
 		number_event(events, i, first + i);
 }
 
-/** Takes back all numbers above @p revision, which is where the batch began. */
+/** Undoes journal_number(). @param revision  the one before the batch: incarnations up to it were
+ * not given by the batch */
 static void unnumber_events(struct event *events, size_t count, uint64_t revision)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -81,7 +93,7 @@ static int drop_row(struct journal *journal, enum journal_stmt which, uint64_t i
 
 	if (r == 0)
 		r = sql_run(stmt);
-	/* The registry has it and the file has not: then one of them cannot be trusted. */
+	/* The registry knows a row that the database lacks. */
 	if (r == 0 && sqlite3_changes(journal->db) != 1)
 		r = journal->is_touched ? -ETXTBSY : -EBADMSG;
 	return r;
@@ -107,7 +119,7 @@ static int put_entry(struct journal *journal, const struct event *event)
 	return r < 0 ? r : sql_run(stmt);
 }
 
-static int put(struct journal *journal, const struct event *event)
+static int put_event(struct journal *journal, const struct event *event)
 {
 	sqlite3_stmt *stmt = journal->stmt[STMT_PUT_EVENT];
 	int r = row_bind_event(stmt, event);
@@ -125,7 +137,7 @@ int journal_write(struct journal *journal, const struct event *events, size_t co
 	int r = journal_begin(journal);
 
 	for (size_t i = 0; r == 0 && i < count; i++)
-		r = put(journal, &events[i]);
+		r = put_event(journal, &events[i]);
 	bool is_prepared = r == 0;
 	if (is_prepared)
 		r = sql_run(journal->stmt[STMT_COMMIT]);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Begin and end of the writer's transactions. Each begins with the question whether this process is
- * still the only one that writes: the locks keep a second daemon out, but not another program, nor
- * a daemon of a version that does not know them. What they append must not be taken for damage.
+ * Begins the writer's transactions. Each first checks that no other process has appended events:
+ * the lock of the directory keeps out a second daemon, but not another program, nor a daemon of a
+ * version without that lock. What these append must not be reported as damage.
  */
 #include "journal/internal.h"
 #include "journal/sql.h"
@@ -16,9 +16,9 @@ static int read_data_version(struct journal *journal, int64_t *ret_version)
 
 	if (r < 0)
 		return r;
-	CHECK(r > 0); /* it always gives its row */
+	CHECK(r > 0); /* this PRAGMA always gives a row */
 	*ret_version = sqlite3_column_int64(stmt, 0);
-	(void)sqlite3_reset(stmt); /* it gave its row */
+	(void)sqlite3_reset(stmt); /* cannot fail after a row */
 	return 0;
 }
 
@@ -35,7 +35,7 @@ int journal_check_alone(struct journal *journal)
 		return r;
 	if (revision != journal->revision)
 		return -ETXTBSY;
-	/* Also when another process has moved the whole WAL and started it over. */
+	/* A checkpoint by another process that starts the WAL over counts as well. */
 	if (journal->data_version != 0)
 		journal->is_touched = true;
 	journal->data_version = version;
@@ -44,7 +44,7 @@ int journal_check_alone(struct journal *journal)
 
 int journal_begin(struct journal *journal)
 {
-	/* An earlier one could not be undone for want of memory. */
+	/* The rollback of an earlier transaction may have failed for want of memory. */
 	sql_rollback(journal->db);
 	if (sqlite3_get_autocommit(journal->db) == 0)
 		return -ENOMEM;

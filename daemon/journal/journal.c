@@ -1,4 +1,16 @@
 /* SPDX-License-Identifier: MIT */
+/**
+ * Opening, closing and failing of a journal. The writer's thread opens and closes; any thread may
+ * make the journal fail.
+ *
+ * Invariant: a journal that has failed never works again. After a failed fsync() the kernel may
+ * report success for the next one though the data never reached the disk, so nothing is retried:
+ * the next start reads what the disk really holds.
+ *
+ * Opening looks at the files before SQLite does (survey.h). To open first and to check the result
+ * would lose commits: SQLite drops the rest of a damaged write-ahead log without an error, and
+ * takes a database without content for a new one.
+ */
 #include "journal/journal.h"
 
 #include "journal/checkpoint.h"
@@ -18,7 +30,7 @@
 #include <unistd.h>
 
 static const char *const statements[STMT_COUNT] = {
-	/* Takes the write lock at once, so that nothing after it finds the file changed. */
+	/* IMMEDIATE takes the write lock now: no later statement can fail for lack of it. */
 	[STMT_BEGIN] = "BEGIN IMMEDIATE",
 	[STMT_DATA_VERSION] = "PRAGMA data_version",
 	[STMT_COMMIT] = "COMMIT",
@@ -28,7 +40,7 @@ static const char *const statements[STMT_COUNT] = {
 	[STMT_DROP_INSTANCE] = "DELETE FROM instances WHERE incarnation = ?",
 	[STMT_PUT_ENTRY] = "REPLACE INTO entries (" ROW_ENTRY ") VALUES (" ROW_ENTRY_BIND ")",
 	[STMT_DROP_ENTRY] = "DELETE FROM entries WHERE incarnation = ?",
-	/* The newest is not among them: it always stays. */
+	/* Without the newest event, which always stays. */
 	[STMT_OLDEST_EVENTS] = ("SELECT " ROW_EVENT " FROM events WHERE revision <"
                                 " (SELECT max(revision) FROM events) ORDER BY revision LIMIT ?"),
 	[STMT_COUNT_EVENTS] = "SELECT count(*), max(revision) FROM (SELECT revision FROM events"
@@ -56,10 +68,10 @@ void journal_suspect(const char *path)
 	               &JOURNAL_FILE_SUSPECT[sizeof(JOURNAL_FILE) - 1]);
 	int fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 	if (fd >= 0)
-		(void)close(fd); /* it is the name that counts */
+		(void)close(fd); /* only the name matters */
 }
 
-static const char *reason_of(int r)
+static const char *failure_reason(int r)
 {
 	switch (-r) {
 	case EBADMSG:
@@ -76,7 +88,7 @@ int journal_fail_because(struct journal *journal, int r, const char *reason)
 	int works = 0;
 
 	if (!atomic_compare_exchange_strong(&journal->failing, &works, 1))
-		return -EIO; /* the first to fail says why */
+		return -EIO; /* the first failure sets the reason */
 	(void)snprintf(journal->failure, sizeof(journal->failure), "'%.90s': %s", journal->path,
 	               reason);
 	journal->failed_as = r;
@@ -90,7 +102,7 @@ int journal_fail(struct journal *journal, int r)
 		return r;
 	if (r == -EBADMSG && !journal_has_failed(journal))
 		journal_suspect(journal->path);
-	return journal_fail_because(journal, r == -ETXTBSY ? r : -EIO, reason_of(r));
+	return journal_fail_because(journal, r == -ETXTBSY ? r : -EIO, failure_reason(r));
 }
 
 bool journal_has_failed(const struct journal *journal)
@@ -109,21 +121,21 @@ static int on_commit(void *arg, sqlite3 *db, const char *name, int pages)
 }
 
 /**
- * A WAL that was left behind may end in a commit whose fsync failed: the kernel still shows it, the
- * disk may not have it. Written and synced once more as part of the database, it is safe to build
- * upon. The log begins empty, so that what a crash left behind its end is never taken for damage.
+ * Moves the whole WAL into the database and empties it. Its last commit may be one whose fsync
+ * failed: the kernel still shows it, but the disk may not have it. Moving writes and syncs it once
+ * more. Starting with an empty WAL, no frame that a crash left behind its end is taken for damage.
  */
-static int settle(sqlite3 *db)
+static int journal_empty_wal(sqlite3 *db)
 {
 	int r = sql_error(
 		db, sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL));
 
-	/* No room, or another process reads or writes: the WAL stays as it is until it can move. */
+	/* No room, or another process reads or writes: the WAL stays for a later checkpoint. */
 	return r == -ENOSPC || r == -EBUSY ? 0 : r;
 }
 
-/** Everything between having the lock and being ready for use. */
-static int start(struct journal *journal, struct journal_error *ret_error)
+/** Opens the database and fills the journal from it. The caller holds the lock. */
+static int journal_start(struct journal *journal, struct journal_error *ret_error)
 {
 	char reason[JOURNAL_HOLDER_SIZE + 32];
 	bool is_new = false;
@@ -132,7 +144,7 @@ static int start(struct journal *journal, struct journal_error *ret_error)
 	if (r < 0)
 		return r;
 	(void)sqlite3_busy_timeout(journal->db, JOURNAL_LOCKED_MS);
-	r = settle(journal->db);
+	r = journal_empty_wal(journal->db);
 	for (size_t i = 0; r == 0 && i < STMT_COUNT; i++)
 		r = sql_prepare(journal->db, statements[i], &journal->stmt[i]);
 	if (r == 0)
@@ -145,29 +157,29 @@ static int start(struct journal *journal, struct journal_error *ret_error)
 		return journal_error_set(ret_error, r, "cannot read '%s': %s", journal->path,
 		                         holder_reason(journal->path, r, reason, sizeof(reason)));
 
-	(void)sqlite3_wal_hook(journal->db, on_commit, journal); /* returns the one before: none */
+	(void)sqlite3_wal_hook(journal->db, on_commit, journal); /* gives the previous hook: NULL */
 	if (journal->found == JOURNAL_FOUND_NONE && !is_new)
 		journal->found = JOURNAL_FOUND_SOUND;
 	return 0;
 }
 
-static void stop(struct journal *journal)
+static void journal_stop(struct journal *journal)
 {
 	for (size_t i = 0; i < STMT_COUNT; i++) {
 		(void)sqlite3_finalize(journal->stmt[i]); /* its error was seen when it ran */
 		journal->stmt[i] = NULL;
 	}
-	/* What a failed fsync left is for the next start to judge; and what was never in use is to
-	 * stay as it was found. */
-	bool untouched = journal_has_failed(journal) || journal->checkpointer == NULL;
-	if (journal->db != NULL && untouched)
+	/* After a failure the next start judges the WAL; files that were never in use stay as they
+	 * were found. */
+	bool keeps_wal = journal_has_failed(journal) || journal->checkpointer == NULL;
+	if (journal->db != NULL && keeps_wal)
 		(void)sqlite3_db_config(journal->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	(void)sqlite3_close(journal->db); /* without a checkpoint the WAL still has it all */
 	journal->db = NULL;
 }
 
-static void describe(struct journal *journal, const struct survey *survey,
-                     const struct salvage_result *result)
+static void journal_describe_salvage(struct journal *journal, const struct survey *survey,
+                                     const struct salvage_result *result)
 {
 	char kept[128] = "";
 	char lost[64] = "";
@@ -192,34 +204,34 @@ static void describe(struct journal *journal, const struct survey *survey,
 	journal->events_lost = result->events_lost;
 }
 
-static int start_surveyed(struct journal *journal, const struct survey *survey,
-                          struct journal_error *ret_error)
+static int journal_start_surveyed(struct journal *journal, const struct survey *survey,
+                                  struct journal_error *ret_error)
 {
 	struct salvage_result result;
 	bool is_suspect = faccessat(journal->dir_fd, JOURNAL_FILE_SUSPECT, F_OK, 0) == 0;
 	int r;
 
 	if (survey->finding[0] != '\0')
-		r = -EBADMSG; /* which SQLite would pass over */
+		r = -EBADMSG; /* SQLite would open it without an error */
 	else
 		r = is_suspect ? salvage_examine(journal->dir_fd, journal->path, ret_error)
-		               : start(journal, ret_error);
+		               : journal_start(journal, ret_error);
 	if (r == -EBADMSG) {
-		stop(journal);
+		journal_stop(journal);
 		r = salvage_run(journal->dir_fd, journal->path, survey, &result, ret_error);
 		if (r < 0)
 			return r;
 		journal->found = JOURNAL_FOUND_CORRUPT;
-		describe(journal, survey, &result);
+		journal_describe_salvage(journal, survey, &result);
 	}
-	(void)unlinkat(journal->dir_fd, JOURNAL_FILE_SUSPECT, 0); /* mostly not there */
-	return r < 0 || journal->db != NULL ? r : start(journal, ret_error);
+	(void)unlinkat(journal->dir_fd, JOURNAL_FILE_SUSPECT, 0); /* usually absent */
+	return r < 0 || journal->db != NULL ? r : journal_start(journal, ret_error);
 }
 
-static int start_or_salvage(struct journal *journal, struct journal_error *ret_error)
+static int journal_start_or_salvage(struct journal *journal, struct journal_error *ret_error)
 {
 	struct survey survey;
-	int r = salvage_finish(journal->dir_fd, ret_error); /* what a crash cut short */
+	int r = salvage_finish(journal->dir_fd, ret_error); /* of a crash during a salvage */
 
 	if (r < 0)
 		return r;
@@ -228,7 +240,7 @@ static int start_or_salvage(struct journal *journal, struct journal_error *ret_e
 		return journal_error_set(ret_error, r, "cannot read '%s' or its log: %s",
 		                         journal->path, strerror(-r));
 	(void)snprintf(journal->note, sizeof(journal->note), "%s", survey.note);
-	r = start_surveyed(journal, &survey, ret_error);
+	r = journal_start_surveyed(journal, &survey, ret_error);
 	survey_fini(&survey);
 	return r;
 }
@@ -260,7 +272,7 @@ int journal_open(const struct journal_options *options, struct journal **ret_jou
 	r = lockfile_take(journal->dir_fd, options->dir, &journal->lock_fd, ret_error);
 	if (r < 0)
 		goto fail;
-	r = start_or_salvage(journal, ret_error);
+	r = journal_start_or_salvage(journal, ret_error);
 	if (r < 0)
 		goto fail;
 	r = checkpointer_start(journal, &journal->checkpointer);
@@ -269,7 +281,7 @@ int journal_open(const struct journal_options *options, struct journal **ret_jou
 		                      strerror(-r));
 		goto fail;
 	}
-	(void)journal_take_reserve(journal); /* on a full disk the daemon starts without */
+	(void)journal_take_reserve(journal); /* a full disk does not stop a start */
 	*ret_journal = journal;
 	return 0;
 
@@ -284,7 +296,7 @@ void journal_close(struct journal *journal)
 		return;
 	CHECK_MAGIC(journal, journal);
 	checkpointer_stop(journal->checkpointer);
-	stop(journal);
+	journal_stop(journal);
 	if (journal->lock_fd >= 0)
 		(void)close(journal->lock_fd); /* releases the lock */
 	if (journal->dir_fd >= 0)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** Events that got their numbers elsewhere: the file is then a log of what was applied. */
+/** Stores events that another engine has ordered and numbered: the journal is then a log of what
+ * was applied. Writer's thread. */
 #include "journal/internal.h"
 
 #include <errno.h>
