@@ -10,7 +10,7 @@
 
 #define HOUR_MS (AGE_DAY_MS / 24)
 
-/* Of the row: the revision and time of one event. */
+/* Each gives the revision and the time of one event. */
 static const char select_newest[] =
 	"SELECT revision, time_ms FROM events ORDER BY revision DESC LIMIT 1";
 static const char select_next[] =
@@ -18,9 +18,9 @@ static const char select_next[] =
 static const char select_before[] =
 	"SELECT revision, time_ms FROM events WHERE revision < ?1 ORDER BY revision DESC LIMIT 1";
 
-/** @return 1: it is there; 0: it is not */
-static int read_event(sqlite3 *db, const char *text, int64_t revision, int64_t *ret_revision,
-                      int64_t *ret_ms)
+/** @return 1; 0: there is no such event; or an error as sql_error() */
+static int age_read_event(sqlite3 *db, const char *text, int64_t revision, int64_t *ret_revision,
+                          int64_t *ret_ms)
 {
 	sqlite3_stmt *stmt = NULL;
 	int r = sql_prepare(db, text, &stmt);
@@ -37,10 +37,10 @@ static int read_event(sqlite3 *db, const char *text, int64_t revision, int64_t *
 	return r;
 }
 
-/** The first event from @p from_ms on; there is one, at or before @p high. By bisection, as
- * revisions and times grow together. */
-static int find_first(sqlite3 *db, int64_t from_ms, int64_t high, int64_t *ret_revision,
-                      int64_t *ret_ms)
+/** Finds the first event at or after @p from_ms; the caller knows that there is one, of revision
+ * @p high at most. Bisects, as times grow with revisions. */
+static int age_find_first(sqlite3 *db, int64_t from_ms, int64_t high, int64_t *ret_revision,
+                          int64_t *ret_ms)
 {
 	int64_t low = 1;
 
@@ -48,7 +48,7 @@ static int find_first(sqlite3 *db, int64_t from_ms, int64_t high, int64_t *ret_r
 		int64_t middle = low + (high - low) / 2;
 		int64_t revision = 0;
 		int64_t ms = 0;
-		int r = read_event(db, select_next, middle, &revision, &ms);
+		int r = age_read_event(db, select_next, middle, &revision, &ms);
 
 		if (r < 0)
 			return r;
@@ -63,9 +63,9 @@ static int find_first(sqlite3 *db, int64_t from_ms, int64_t high, int64_t *ret_r
 	return 0;
 }
 
-/**
- * The newest event's time is not believed either when it came less than a day after a jump: the
- * clock that made it may be the one that is wrong, in a process before this one.
+/*
+ * If the log shows a jump of more than a day less than a day before its newest event, the clock of
+ * an earlier process may have been wrong: the time then goes on from before the jump.
  */
 int age_open(struct age *age, sqlite3 *db)
 {
@@ -73,17 +73,17 @@ int age_open(struct age *age, sqlite3 *db)
 	int64_t newest_ms = 0;
 	int64_t before = 0;
 	int64_t before_ms = 0;
-	int r = read_event(db, select_newest, 0, &newest, &newest_ms);
+	int r = age_read_event(db, select_newest, 0, &newest, &newest_ms);
 
 	*age = (struct age){0};
 	if (r <= 0)
 		return r;
 	int64_t first = newest;
 	int64_t first_ms = newest_ms;
-	r = find_first(db, newest_ms - AGE_DAY_MS, newest, &first, &first_ms);
+	r = age_find_first(db, newest_ms - AGE_DAY_MS, newest, &first, &first_ms);
 	if (r == 0)
-		r = read_event(db, select_before, first, &before, &before_ms);
-	if (r < 0 && r != -EBADMSG) /* readers of old events report their damage */
+		r = age_read_event(db, select_before, first, &before, &before_ms);
+	if (r < 0 && r != -EBADMSG) /* damage of old events is for their readers to report */
 		return r;
 	age->now_ms = newest_ms;
 	if (r > 0 && first_ms - before_ms > AGE_DAY_MS)
@@ -96,9 +96,9 @@ static void note_ahead(struct age *age, int64_t ahead_ms)
 {
 	if (!age->is_ahead)
 		log_line(LOG_NOTICE,
-		         "the clock is %" PRId64
-		         " hours ahead of the newest event: nothing is removed for "
-		         "its age by it until it has been so for a day",
+		         "the system's clock is %" PRId64
+		         " hours ahead of the event log: events are not removed for their age by "
+		         "it until it has been ahead for a day",
 		         ahead_ms / HOUR_MS);
 	age->is_ahead = true;
 }
@@ -106,8 +106,8 @@ static void note_ahead(struct age *age, int64_t ahead_ms)
 static void note_agrees(struct age *age, const char *why)
 {
 	if (age->is_ahead)
-		log_line(LOG_NOTICE, "events are removed for their age by the clock again: %s",
-		         why);
+		log_line(LOG_NOTICE,
+		         "events are removed for their age by the system's clock again: %s", why);
 	age->is_ahead = false;
 }
 
@@ -119,7 +119,7 @@ int64_t age_now(struct age *age, int64_t real_ms)
 	if (!age->is_ahead)
 		age->since_ms = at_ms;
 	if (real_ms - expected_ms <= AGE_DAY_MS) {
-		note_agrees(age, "it agrees with the events");
+		note_agrees(age, "it agrees with the event log");
 		expected_ms = real_ms;
 	} else if (at_ms - age->since_ms >= AGE_DAY_MS) {
 		note_agrees(age, "it has been ahead for a day");

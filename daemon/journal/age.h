@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * What time it is for the age of events. The system's clock may be wrong for a while, as on a
- * machine whose battery is empty, and what is removed for its age is gone. So a clock that is more
- * than a day ahead of the log is believed only after a day of running; until then time goes on from
- * the log's own newest event.
+ * The clock by which retention measures the age of events. The system's clock may be wrong for a
+ * while, as on a machine whose battery is empty, and an event that is removed for its age is lost.
+ * So a system clock that jumps more than a day ahead of the log is used only once it has been ahead
+ * for a day; until then the time goes on from the log's newest event, by the monotonic clock.
  */
 #pragma once
 
@@ -16,14 +16,14 @@
 #define AGE_DAY_MS (24 * INT64_C(3600000))
 
 struct age {
-	int64_t now_ms;   /* real time, as believed, ... */
-	int64_t at_ms;    /* ... at this clock_ms(); 0: never looked at, and no events */
-	int64_t since_ms; /* clock_ms() since which the clock has been ahead; only when it is */
-	bool is_ahead;
+	int64_t now_ms;   /* this clock's time at at_ms, in ms since 1970 */
+	int64_t at_ms;    /* clock_ms(); 0: the log was empty, and age_now() was never called */
+	int64_t since_ms; /* clock_ms() since which the system's clock has been ahead */
+	bool is_ahead;    /* the system's clock is ahead and not used */
 };
 
-/** Reads from the log of @p db what time it was. */
+/** Sets the time by the newest events of @p db. @return 0, or an error as sql_error() */
 int age_open(struct age *age, sqlite3 *db) MUST_USE;
-/** What time it is, while the system's clock shows @p real_ms. Logs when it begins and ends to
- * differ. */
+/** The time in ms since 1970, when the system's clock shows @p real_ms. Logs when it stops using
+ * the system's clock, and when it uses it again. */
 int64_t age_now(struct age *age, int64_t real_ms);

@@ -13,17 +13,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Where SQLite's locks are (its file format, and os_unix.c): a writer locks byte 120 of the -shm
- * file; exclusive access locks a range of the database itself. */
+/* SQLite's locks (its file format, and os_unix.c): a writer locks byte 120 of the -shm file;
+ * exclusive access locks a range of the database itself. */
 #define SHM_WRITE_LOCK 120
 #define DB_LOCKS       0x40000000
 #define DB_LOCKS_LEN   512
 
 /**
- * The descriptor by which SQLite has the file open, -1 when there is none. Never one of our own:
+ * Finds the descriptor by which SQLite has the file open. Opening the file here would not do:
  * closing any descriptor of a file drops all locks that the process has on it.
+ * @return -1: there is none
  */
-static int descriptor_of(const char *path)
+static int holder_descriptor(const char *path)
 {
 	struct stat wanted;
 	struct stat found;
@@ -44,20 +45,21 @@ static int descriptor_of(const char *path)
 	return fd;
 }
 
-/** @return 0: no process that can be named has such a lock */
-static pid_t pid_of(const char *path, off_t at, off_t len)
+/** @return the process with an exclusive lock there; 0: the kernel names none */
+static pid_t holder_pid(const char *path, off_t at, off_t len)
 {
-	/* Asking for a shared lock finds exclusive ones only. */
+	/* F_GETLK for a shared lock finds exclusive locks only. */
 	struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = at, .l_len = len};
-	int fd = descriptor_of(path);
+	int fd = holder_descriptor(path);
 
 	if (fd < 0 || fcntl(fd, F_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
 		return 0;
-	return lock.l_pid > 0 ? lock.l_pid : 0; /* below 0: a lock that no process owns */
+	return lock.l_pid > 0 ? lock.l_pid
+	                      : 0; /* below 0: a lock of an open file, not of a process */
 }
 
-/** Hidden from other users under some configurations. @return whether there is one */
-static bool read_name(pid_t pid, char *out, size_t size)
+/** Reads the name of a process. @return false: hidden from other users, or the process is gone */
+static bool holder_name(pid_t pid, char *out, size_t size)
 {
 	char path[32];
 
@@ -80,12 +82,12 @@ void holder_find(const char *path, char out[JOURNAL_HOLDER_SIZE])
 	pid_t pid = 0;
 
 	if ((size_t)snprintf(shm, sizeof(shm), "%s-shm", path) < sizeof(shm))
-		pid = pid_of(shm, SHM_WRITE_LOCK, 1);
+		pid = holder_pid(shm, SHM_WRITE_LOCK, 1);
 	if (pid == 0)
-		pid = pid_of(path, DB_LOCKS, DB_LOCKS_LEN);
+		pid = holder_pid(path, DB_LOCKS, DB_LOCKS_LEN);
 	if (pid == 0)
 		(void)snprintf(out, JOURNAL_HOLDER_SIZE, "another process");
-	else if (read_name(pid, name, sizeof(name)))
+	else if (holder_name(pid, name, sizeof(name)))
 		(void)snprintf(out, JOURNAL_HOLDER_SIZE, "process %d (%s)", (int)pid, name);
 	else
 		(void)snprintf(out, JOURNAL_HOLDER_SIZE, "process %d", (int)pid);

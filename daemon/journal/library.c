@@ -4,7 +4,7 @@
 #include <sqlite3.h>
 #include <stdio.h>
 
-/* As sqlite.org/wal.html has it: since 3.7.0; fixed in 3.51.3, and in 3.50.7 and 3.44.6. */
+/* By sqlite.org/wal.html: since 3.7.0; fixed in 3.51.3, 3.50.7 and 3.44.6. */
 bool journal_sqlite_loses_commits(int version)
 {
 	return version < 3044006 || (version >= 3045000 && version < 3050007) ||
@@ -17,7 +17,7 @@ const char *journal_sqlite_note(char *out, size_t size)
 		return NULL;
 	(void)snprintf(out, size,
 	               "SQLite %s may lose commits when two connections make checkpoints (fixed in "
-	               "3.51.3): worked round, this daemon makes one checkpoint at a time",
+	               "3.51.3): worked around, this daemon makes one checkpoint at a time",
 	               sqlite3_libversion());
 	return out;
 }

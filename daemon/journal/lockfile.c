@@ -11,7 +11,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-/** Who holds it, by what that process wrote; 0 when it says nothing usable. */
+/** Reads the pid that the lock's holder wrote. @return 0: none that is valid */
 static uint64_t read_pid(int fd)
 {
 	char text[24];
@@ -25,7 +25,7 @@ static uint64_t read_pid(int fd)
 	return pid;
 }
 
-/* Only shown to people, so a full disk does not matter. */
+/* The pid is only for messages, so a full disk does not matter. */
 static void write_pid(int fd)
 {
 	char text[24];
@@ -36,9 +36,9 @@ static void write_pid(int fd)
 }
 
 /**
- * Locks the directory itself: the lock file can be removed while the daemon runs, and a second one
- * would then lock a new file.
- * @return -EBUSY, or 0, also where the file system cannot lock a directory
+ * Locks the directory itself: when the lock file is deleted while a daemon runs, a second daemon
+ * would create and lock a new one.
+ * @return 0, also where the file system cannot lock a directory; -EBUSY
  */
 static int lock_dir(int dir_fd)
 {
@@ -47,8 +47,8 @@ static int lock_dir(int dir_fd)
 
 int lockfile_take(int dir_fd, const char *dir, int *ret_fd, struct journal_error *ret_error)
 {
-	/* Of this open file, not of the process: so closing another descriptor of it does not
-	 * release, and two journals in one process exclude each other too. */
+	/* An OFD lock belongs to the open file, not to the process: closing another descriptor of
+	 * the file does not release it, and two journals in one process exclude each other too. */
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	int fd = openat(dir_fd, JOURNAL_FILE_LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 

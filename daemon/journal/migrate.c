@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+/**
+ * Opens a database: checks that rollcall made it, applies the migrations that its schema lacks, and
+ * scans it. Runs on the thread that opens the journal, before any other thread uses the file.
+ *
+ * Invariant: a database of another program or of a newer version is not written to. SQLite opens
+ * such a file without an error, and a migration would change it, so journal_identify() comes first.
+ * A migration and the schema version that records it are one transaction: a crash leaves both or
+ * neither.
+ */
 #include "journal/holder.h"
 #include "journal/internal.h"
 #include "journal/migrations.h"
@@ -41,13 +50,14 @@ int journal_identify(sqlite3 *db, const char *path, int64_t *ret_version,
 			"one knows %zu",
 			path, (long long)version, schema_migrations_count);
 	if (!is_empty && version < 1)
-		return journal_error_set(ret_error, -EBADMSG, "'%s' says schema %lld", path,
+		return journal_error_set(ret_error, -EBADMSG,
+		                         "'%s' has an invalid schema version: %lld", path,
 		                         (long long)version);
 	*ret_version = version;
 	return 0;
 }
 
-/** All of a step or nothing: the script and the number that says it is done. */
+/** Applies one migration in one transaction: its script, and the schema version that records it. */
 static int migrate_one(sqlite3 *db, size_t done)
 {
 	char number[96];
@@ -58,7 +68,7 @@ static int migrate_one(sqlite3 *db, size_t done)
 	if (r == 0)
 		r = sql_exec(db, schema_migrations[done].text);
 	if (r < 0 && sqlite3_errcode(db) == SQLITE_ERROR)
-		r = -EBADMSG; /* the script is right: a table is missing, or already there */
+		r = -EBADMSG; /* the script is tested: a table is missing, or already there */
 	if (r == 0)
 		r = sql_exec(db, number);
 	if (r == 0)
@@ -68,14 +78,14 @@ static int migrate_one(sqlite3 *db, size_t done)
 	return r;
 }
 
-/* A file that cannot be opened or made SQLite tries to open for reading, and gives the error of
- * that: ENOENT of a new one. The directory is there, since the lock was taken in it. */
+/* When SQLite cannot create the file, it tries to open it for reading and returns the error of that
+ * attempt, -ENOENT. The directory exists, as the lock was taken in it. */
 static int open_error(int r)
 {
 	return r == -ENOENT ? -EIO : r;
 }
 
-/* SQLite reads a file that it cannot open for writing, and keeps the reason to itself. */
+/* SQLite opens a file that it cannot write for reading, and does not return the reason. */
 static int not_writable(const char *path, struct journal_error *ret_error)
 {
 	int r = faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) < 0 ? -errno : -EIO;
@@ -95,7 +105,7 @@ static int open_checked(sqlite3 *db, const char *path, int64_t *ret_version,
 	if (sqlite3_db_readonly(db, "main") != 0)
 		return not_writable(path, ret_error);
 	r = sql_exec(db, "PRAGMA journal_mode=WAL");
-	/* A WAL that had to grow, because a reader held it, shrinks when it starts over. */
+	/* A WAL that grew because a reader held it shrinks to 32 MiB when it starts over. */
 	if (r == 0)
 		r = sql_exec(db, "PRAGMA journal_size_limit=33554432");
 	/* Before the migration: a damaged file stays as it was found. */
@@ -124,7 +134,7 @@ int journal_open_file(const char *path, sqlite3 **ret_db, bool *ret_is_new,
 		                         holder_reason(path, r, reason, sizeof(reason)));
 	r = open_checked(db, path, &version, ret_error);
 	if (r < 0) {
-		/* Whatever is wrong, leave the file as it was found. */
+		/* Closing without a checkpoint leaves the file as it was found. */
 		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 		(void)sqlite3_close(db);
 		return r;

@@ -11,7 +11,7 @@
 
 void journal_release_reserve(struct journal *journal)
 {
-	(void)unlinkat(journal->dir_fd, JOURNAL_FILE_RESERVE, 0); /* then it is not there */
+	(void)unlinkat(journal->dir_fd, JOURNAL_FILE_RESERVE, 0); /* failing, there is none */
 }
 
 int journal_take_reserve(struct journal *journal)
@@ -22,14 +22,14 @@ int journal_take_reserve(struct journal *journal)
 
 	if (fd < 0)
 		return errno == EDQUOT ? -ENOSPC : -errno;
-	/* A size alone holds no blocks. */
+	/* A file with this size but holes reserves nothing. */
 	if (fstat(fd, &have) < 0 || (int64_t)have.st_blocks * 512 < RESERVE_BYTES)
 		r = -posix_fallocate(fd, 0, RESERVE_BYTES);
-	(void)close(fd); /* its content does not matter */
+	(void)close(fd); /* nothing was written */
 	if (r == 0)
 		return 0;
 
-	/* Half a reserve only takes what others need. */
+	/* An incomplete reserve takes space that commits need. */
 	journal_release_reserve(journal);
 	return r == -EDQUOT || r == -EFBIG ? -ENOSPC : r;
 }
