@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+/**
+ * Takes values apart, puts them together, and packs them. Functions without state: any thread.
+ *
+ * Invariant: the numbers and strings of a version, and their order, never change, as checksums and
+ * keyframes on disks depend on them. So the code is generated from the lists in model/fields.h,
+ * which give each field a place and the version that added it; struct layouts, which differ between
+ * compilers and releases, are never written.
+ */
 #include "journal/pack.h"
 
 #include "journal/row.h"
@@ -7,7 +15,7 @@
 #include <errno.h>
 #include <zlib.h>
 
-/* --- how many there are -------------------------------------------------------- */
+/* --- counts of a version ------------------------------------------------------- */
 
 #define NUMBER_IS_NUMBER 1
 #define NUMBER_IS_FLAG   0
@@ -17,7 +25,7 @@
 #define FLAG_IS_FLAG     1
 #define FLAG_IS_TEXT     0
 #define FLAG_IS_BYTES    0
-/* How many there are up to a version. */
+/* Terms that count the fields of a type up to `version`. */
 #define COUNT_NUMBER(type, member, place, since, ...) \
 	+(NUMBER_IS_##type && (since) <= version ? 1u : 0u)
 #define COUNT_FLAG(type, member, place, since, ...) \
@@ -25,10 +33,10 @@
 #define COUNT_TEXT(type, member, place, since, ...) \
 	+(!(NUMBER_IS_##type || FLAG_IS_##type) && (since) <= version ? 1u : 0u)
 
-/* Of an event: its entry's kind, or document. */
+/* An event has one number more, its entry's kind, and one string more, the entry's document. */
 #define ENTRY_COUNT (EVENT_ENTRY_SINCE <= version ? 1u : 0u)
 
-/* What an older version does not have is empty. */
+/* Parts that a version lacks stay empty. */
 static const struct parts no_parts;
 
 void parts_for_instance(struct parts *ret_parts, unsigned version)
@@ -68,7 +76,7 @@ void parts_for_entry(struct parts *ret_parts, unsigned version)
 #define JOIN_BYTES(member, place)                          JOIN_TEXT(member, place)
 #define JOIN(type, member, place, since, part, json, name) JOIN_##type(member, place)
 
-/* Does each number fit into its member? What does not was not written by us. */
+/* Does each number fit into its member? rollcall writes no other. */
 #define FITS_NUMBER(member, place) &&(uint64_t)to.member == parts->numbers[place]
 #define FITS_FLAG(member, place)
 #define FITS_TEXT(member, place)
@@ -79,8 +87,10 @@ void parts_of_instance(const struct instance *from, struct parts *ret_parts)
 {
 	enum { version = FIELDS_VERSION };
 
-	_Static_assert((1 INSTANCE_FIELDS(COUNT_NUMBER)) <= PARTS_NUMBERS, "they fit");
-	_Static_assert((0 INSTANCE_FIELDS(COUNT_TEXT)) <= PARTS_TEXTS, "they fit");
+	_Static_assert((1 INSTANCE_FIELDS(COUNT_NUMBER)) <= PARTS_NUMBERS,
+	               "too many fields for struct parts");
+	_Static_assert((0 INSTANCE_FIELDS(COUNT_TEXT)) <= PARTS_TEXTS,
+	               "too many fields for struct parts");
 	parts_for_instance(ret_parts, version);
 	INSTANCE_FIELDS(SPLIT)
 }
@@ -104,8 +114,10 @@ void parts_of_event(const struct event *from, struct parts *ret_parts)
 {
 	enum { version = FIELDS_VERSION };
 
-	_Static_assert((0 EVENT_FIELDS(COUNT_NUMBER)) < PARTS_NUMBERS, "they fit");
-	_Static_assert((0 EVENT_FIELDS(COUNT_TEXT)) < PARTS_TEXTS, "they fit");
+	_Static_assert((0 EVENT_FIELDS(COUNT_NUMBER)) < PARTS_NUMBERS,
+	               "too many fields for struct parts");
+	_Static_assert((0 EVENT_FIELDS(COUNT_TEXT)) < PARTS_TEXTS,
+	               "too many fields for struct parts");
 	parts_for_event(ret_parts, version);
 	EVENT_FIELDS(SPLIT)
 	if (event_subject(from->kind) == SUBJECT_ENTRY) {
@@ -139,8 +151,10 @@ void parts_of_entry(const struct entry *from, struct parts *ret_parts)
 {
 	enum { version = FIELDS_VERSION };
 
-	_Static_assert((0 ENTRY_FIELDS(COUNT_NUMBER)) <= PARTS_NUMBERS, "they fit");
-	_Static_assert((0 ENTRY_FIELDS(COUNT_TEXT)) <= PARTS_TEXTS, "they fit");
+	_Static_assert((0 ENTRY_FIELDS(COUNT_NUMBER)) <= PARTS_NUMBERS,
+	               "too many fields for struct parts");
+	_Static_assert((0 ENTRY_FIELDS(COUNT_TEXT)) <= PARTS_TEXTS,
+	               "too many fields for struct parts");
 	parts_for_entry(ret_parts, version);
 	ENTRY_FIELDS(SPLIT)
 }
@@ -164,7 +178,7 @@ struct head {
 	uint64_t numbers[PARTS_NUMBERS + PARTS_TEXTS];
 };
 
-/** The numbers and the lengths of the strings. @return how many bytes */
+/** Encodes the numbers and the lengths of the strings. @return the number of bytes */
 static size_t head_of(const struct parts *parts, struct head *ret_head)
 {
 	size_t count = parts->number_count;
@@ -192,8 +206,9 @@ uint32_t parts_checksum(uint32_t crc, const struct parts *parts)
 }
 
 /*
- * The first number is a revision, whose top byte is free: it holds the version, and whether it is
- * an entry. The first version of an instance had no such thing, so there it is 0.
+ * The tag of a packed value: its version, and TAG_ENTRY for an entry. It is stored in the top byte
+ * of the first number, which is a revision and does not need it. Instances of version 1 were packed
+ * without a tag, so 0 stands for them.
  */
 #define TAG_SHIFT 56
 #define TAG_ENTRY 0x80u
@@ -219,7 +234,7 @@ static unsigned tag_of(struct str bytes)
 	return (unsigned)(le64toh(first) >> TAG_SHIFT);
 }
 
-/** @param parts  in: how many it has of each. @return 0 or -EBADMSG */
+/** @param parts  the counts are set by the caller. @return 0 or -EBADMSG */
 static int take_parts(struct str *rest, struct parts *parts)
 {
 	struct head head;

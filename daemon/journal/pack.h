@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Values as numbers and strings, each at the place that model/fields.h gives it. One form for all
- * that is stored: checksums of rows are computed over it, and one value after the other, as bytes,
- * makes keyframes and past states.
+ * The form in which instances, entries and events are stored: numbers and strings ("parts"), each
+ * at the place that model/fields.h gives its field. Checksums of rows are computed over the parts;
+ * keyframes and past states hold the parts as bytes ("packed"), one value after the other.
+ *
+ * A version says which fields a value has (FIELDS_VERSION is the latest); parts of an older version
+ * have fewer. Any thread.
  */
 #pragma once
 
@@ -19,37 +22,44 @@ struct parts {
 	struct str texts[PARTS_TEXTS];
 };
 
-/** All of an instance but its status, which follows from the rest. */
+/** Takes apart all fields but the status, which follows from the others. The strings are borrowed
+ * from @p instance. */
 void parts_of_instance(const struct instance *instance, struct parts *ret_parts);
-/** Empty ones, as many as an instance of that version has: for parts that are read. */
+/** Sets the counts that an instance of @p version has, and empties all numbers and strings, for a
+ * caller that reads them. */
 void parts_for_instance(struct parts *ret_parts, unsigned version);
-/** @param ret_instance  its strings are those of @p parts. @return 0; -EBADMSG: it is none */
+/** @param ret_instance  its strings are borrowed from @p parts. @return 0; -EBADMSG: the parts are
+ * no valid instance */
 int parts_to_instance(const struct parts *parts, struct instance *ret_instance) MUST_USE;
 
+/** As for instances. */
 void parts_of_entry(const struct entry *entry, struct parts *ret_parts);
 void parts_for_entry(struct parts *ret_parts, unsigned version);
 int parts_to_entry(const struct parts *parts, struct entry *ret_entry) MUST_USE;
 
-/** What an event has besides its instance. */
+/** As for instances; the parts of an event are the fields that it has besides its instance. */
 void parts_of_event(const struct event *event, struct parts *ret_parts);
 void parts_for_event(struct parts *ret_parts, unsigned version);
-/** Leaves the revision and the instance alone, and of the entry all but its kind and document. */
+/** Sets the event's own fields, and of its entry the kind and the document; leaves its revision and
+ * its instance as they are. @return 0; -EBADMSG: the parts are no valid event */
 int parts_to_event(const struct parts *parts, struct event *event) MUST_USE;
 
-/** CRC-32 of the numbers, the lengths of the strings and the strings, in this order; goes on from
- * @p crc. The lengths see to it that no byte can move from one string to the next. */
+/** CRC-32, continued from @p crc (0 at first), of the numbers, the lengths of the strings and the
+ * strings, in this order. With the lengths, a byte that moves from one string to the next changes
+ * the checksum. */
 uint32_t parts_checksum(uint32_t crc, const struct parts *parts);
 
-/** Appends the whole instance but its status. */
+/** Appends the packed instance, of the latest version. Errors stick in @p out. */
 void pack_instance(struct buf *out, const struct instance *instance);
 /**
- * Reads the instance that @p rest begins with and moves on behind it.
+ * Unpacks the instance, of any version, at the start of @p rest, and moves @p rest behind it.
  * @param ret_instance  its strings are borrowed from @p rest
- * @return 0; -EBADMSG: it is none
+ * @return 0; -EBADMSG: it is damaged, or no instance
  */
 int unpack_instance(struct str *rest, struct instance *ret_instance) MUST_USE;
 
-/** Is it an entry that @p bytes begin with? */
+/** Do @p bytes begin with an entry, rather than an instance? */
 bool pack_is_entry(struct str bytes);
+/** As for instances. */
 void pack_entry(struct buf *out, const struct entry *entry);
 int unpack_entry(struct str *rest, struct entry *ret_entry) MUST_USE;

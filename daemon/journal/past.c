@@ -1,13 +1,25 @@
 /* SPDX-License-Identifier: MIT */
+/**
+ * Rebuilding past states, and writing the keyframes that bound the cost of it. Runs on the archive
+ * thread of the background reader (registry/reader.h), beside the writer.
+ *
+ * Invariant: a state is complete or an error. Each event on the way must be there and sound; the
+ * only gap that is taken is the one that a salvage leaves below revision_floor.
+ *
+ * Applying the events forwards, from the keyframe on, would hold every version of every instance
+ * in between. Backwards, the first event met of an incarnation decides it, and later ones are
+ * skipped; what no event decides is as the keyframe has it. Without a usable keyframe the state of
+ * the latest revision is read from the tables of the current state.
+ */
 #include "journal/past.h"
 
 #include "base/check.h"
 #include "base/clock.h"
 #include "journal/internal.h"
 #include "journal/keyframe.h"
-#include "journal/numbers.h"
 #include "journal/pack.h"
 #include "journal/past_state.h"
+#include "journal/revision_set.h"
 #include "journal/sql.h"
 
 #include <errno.h>
@@ -29,11 +41,11 @@ enum past_stmt {
 	PAST_CURRENT_ENTRIES,
 	PAST_STMT_COUNT
 };
-/* What a query asks for is compared after a row is proved: one that is damaged in its service or
- * its id may be just what was asked for. */
-static const char *const texts[PAST_STMT_COUNT] = {
-	/* While it has given a row and is not reset, all reads are of one state of the file. BEGIN
-         * and ROLLBACK would do the same, but ROLLBACK needs memory. */
+/* No statement selects by service or id: a row whose service or id is damaged would be left out
+ * without an error. Rows are compared with the query once their checksum has been verified. */
+static const char *const past_statements[PAST_STMT_COUNT] = {
+	/* From its first row until it is reset, all reads see one state of the database. BEGIN and
+	 * ROLLBACK would do the same, but ROLLBACK needs memory. */
 	[PAST_VIEW] = "SELECT value FROM counters",
 	[PAST_LOG] =
 		"SELECT begins, max(floor, ifnull((SELECT max(revision) FROM events), 0)), floor"
@@ -42,7 +54,7 @@ static const char *const texts[PAST_STMT_COUNT] = {
 	[PAST_MARK] = "SELECT " ROW_EVENT " FROM events WHERE revision = ?1",
 	[PAST_NEXT] = "SELECT " ROW_EVENT " FROM events WHERE revision >= ?1"
 		      " ORDER BY revision LIMIT 1",
-	/* From the newest on: of each incarnation the first that is met is what it had become. */
+	/* Newest first: the first event met of an incarnation is its latest state. */
 	[PAST_CHANGES] = "SELECT " ROW_EVENT " FROM events WHERE revision > ?1 AND revision <= ?2"
 			 " ORDER BY revision DESC",
 	[PAST_CURRENT] = "SELECT " ROW_INSTANCE " FROM instances",
@@ -57,23 +69,23 @@ struct past {
 };
 MAGIC(past, 0x70617374);
 
-/** One state while it is rebuilt. */
+/** The work of one past_read(). */
 struct rebuild {
 	struct past *past;
 	const struct past_query *query;
 	struct past_bounds bounds;
-	uint64_t removed;
-	uint64_t floor; /* revisions up to it may be missing from where the event before it was */
-	uint64_t next;  /* of the events, from the newest on: the one that must come */
-	bool is_before; /* the time is before all that is kept */
+	uint64_t removed; /* events up to it have been removed */
+	uint64_t floor;   /* a salvage's gap in the revisions ends here */
+	uint64_t next;  /* revision that the next event read must have; events come newest first */
+	bool is_before; /* the query's time is before all events that are kept */
 	struct past_state *state;
-	struct numbers decided; /* incarnations whose fate the events have told */
+	struct revision_set decided; /* incarnations of which an event has been read */
 };
 
 /* --- open and close ------------------------------------------------------------ */
 
-/** Damage to the log does not stop the daemon; the next start will see to it. */
-static int damage_is_told(const struct past *past, int r)
+/** Marks damage for the next start, which verifies the whole database; the daemon goes on. */
+static int past_error(const struct past *past, int r)
 {
 	if (r != -EBADMSG)
 		return r;
@@ -98,9 +110,9 @@ int past_open(const char *dir, struct past **ret_past)
 	if (r == 0)
 		r = sql_open(past->path, SQLITE_OPEN_READONLY, &past->db);
 	for (size_t i = 0; r == 0 && i < PAST_STMT_COUNT; i++)
-		r = sql_prepare(past->db, texts[i], &past->stmt[i]);
+		r = sql_prepare(past->db, past_statements[i], &past->stmt[i]);
 	if (r < 0) {
-		r = damage_is_told(past, r);
+		r = past_error(past, r);
 		past_close(past);
 		return r;
 	}
@@ -116,7 +128,7 @@ void past_close(struct past *past)
 	CHECK_MAGIC(past, past);
 	for (size_t i = 0; i < PAST_STMT_COUNT; i++)
 		(void)sqlite3_finalize(
-			past->stmt[i]); /* takes NULL; errors were seen when it ran */
+			past->stmt[i]); /* takes NULL; its errors were returned when it ran */
 	(void)sqlite3_close(past->db);  /* only read */
 	if (past->dir_fd >= 0)
 		(void)close(past->dir_fd); /* only read */
@@ -136,11 +148,11 @@ static int read_log(struct past *past, uint64_t *ret_removed, uint64_t *ret_late
 	*ret_removed = (uint64_t)sqlite3_column_int64(stmt, 0);
 	*ret_latest = (uint64_t)sqlite3_column_int64(stmt, 1);
 	*ret_floor = (uint64_t)sqlite3_column_int64(stmt, 2);
-	(void)sqlite3_reset(stmt); /* it gave its row */
+	(void)sqlite3_reset(stmt); /* cannot fail after a row */
 	return 0;
 }
 
-/** The one event that @p which gives. @return 0, -ENOENT, or an error */
+/** Reads the one event that statement @p which selects. @return 0, -ENOENT, or an error */
 static int read_mark(struct past *past, enum past_stmt which, uint64_t revision,
                      struct keyframe_mark *ret)
 {
@@ -159,13 +171,13 @@ static int read_mark(struct past *past, enum past_stmt which, uint64_t revision,
 			.time_ms = event.time_ms,
 			.checksum = (uint32_t)sqlite3_column_int64(stmt, ROW_CHECKSUM),
 		};
-	(void)sqlite3_reset(stmt); /* it gave its row */
+	(void)sqlite3_reset(stmt); /* cannot fail after a row */
 	return r;
 }
 
-/** The last event up to the time, or where the log begins. By bisection, as revisions and times
- * grow together. */
-static int find_revision(struct rebuild *rebuild, int64_t time_ms, uint64_t *ret_revision)
+/** Finds the last event up to @p time_ms; without one, gives the revision before the oldest event.
+ * Bisects, as times grow with revisions. */
+static int past_find_revision(struct rebuild *rebuild, int64_t time_ms, uint64_t *ret_revision)
 {
 	uint64_t found = rebuild->removed;
 	uint64_t low = found + 1;
@@ -191,8 +203,8 @@ static int find_revision(struct rebuild *rebuild, int64_t time_ms, uint64_t *ret
 
 /* --- the state ---------------------------------------------------------------------- */
 
-/** @param id  of the instance that it is about */
-static bool is_asked_for(const struct rebuild *rebuild, struct str service, struct str id)
+/** @param id  of the instance; of an entry, the id of the instance that it is about */
+static bool past_matches(const struct rebuild *rebuild, struct str service, struct str id)
 {
 	const struct past_query *query = rebuild->query;
 
@@ -200,8 +212,9 @@ static bool is_asked_for(const struct rebuild *rebuild, struct str service, stru
 	       (query->id.len == 0 || str_equal(query->id, id));
 }
 
-/** Are the events from rebuild->next on down to before @p revision rightly not there? */
-static bool is_gap(const struct rebuild *rebuild, uint64_t revision)
+/** May @p revision be the next event read, or the end of the events? It is the one expected, or the
+ * gap of a salvage lies between, which ends at the floor, or holds the revision asked for. */
+static bool is_expected(const struct rebuild *rebuild, uint64_t revision)
 {
 	return revision == rebuild->next ||
 	       (revision < rebuild->next && rebuild->next <= rebuild->floor &&
@@ -215,13 +228,13 @@ static int apply_event(struct rebuild *rebuild, sqlite3_stmt *stmt)
 
 	if (r < 0)
 		return r;
-	if (!is_gap(rebuild, event.revision))
+	if (!is_expected(rebuild, event.revision))
 		return -EBADMSG;
 	rebuild->next = event.revision - 1;
-	if (!is_asked_for(rebuild, event_service(&event), event_instance_id(&event)) ||
-	    numbers_has(&rebuild->decided, event_incarnation(&event)))
+	if (!past_matches(rebuild, event_service(&event), event_instance_id(&event)) ||
+	    revision_set_has(&rebuild->decided, event_incarnation(&event)))
 		return 0;
-	r = numbers_add(&rebuild->decided, event_incarnation(&event));
+	r = revision_set_add(&rebuild->decided, event_incarnation(&event));
 	if (r < 0 || event_removes(event.kind))
 		return r;
 	return event_subject(event.kind) == SUBJECT_ENTRY
@@ -234,7 +247,7 @@ static int apply_current(struct rebuild *rebuild, sqlite3_stmt *stmt)
 	struct instance instance;
 	int r = row_instance(stmt, &instance);
 
-	return r < 0 || !is_asked_for(rebuild, instance.service, instance.id)
+	return r < 0 || !past_matches(rebuild, instance.service, instance.id)
 	               ? r
 	               : past_state_put_instance(rebuild->state, &instance);
 }
@@ -244,7 +257,7 @@ static int apply_current_entry(struct rebuild *rebuild, sqlite3_stmt *stmt)
 	struct entry entry;
 	int r = row_entry(stmt, &entry);
 
-	return r < 0 || !is_asked_for(rebuild, entry.service, entry_instance_id(&entry))
+	return r < 0 || !past_matches(rebuild, entry.service, entry_instance_id(&entry))
 	               ? r
 	               : past_state_put_entry(rebuild->state, &entry);
 }
@@ -268,13 +281,14 @@ static int each_row(struct rebuild *rebuild, enum past_stmt which, uint64_t afte
 		if (r < 0)
 			break;
 	}
-	(void)sqlite3_reset(stmt); /* its error is known */
-	if (r == 0 && which == PAST_CHANGES && !is_gap(rebuild, after))
+	(void)sqlite3_reset(stmt); /* its error is in r */
+	if (r == 0 && which == PAST_CHANGES && !is_expected(rebuild, after))
 		r = -EBADMSG;
 	return r;
 }
 
-/** Reads one packed value from @p rest. */
+/** Unpacks one instance or entry from @p rest, and adds it to the state unless an event decides it.
+ * @param at  its offset in rows */
 static int apply_packed(struct rebuild *rebuild, struct str *rest, size_t at)
 {
 	bool is_entry = pack_is_entry(*rest);
@@ -283,15 +297,16 @@ static int apply_packed(struct rebuild *rebuild, struct str *rest, size_t at)
 	int r = is_entry ? unpack_entry(rest, &entry) : unpack_instance(rest, &instance);
 	uint64_t incarnation = is_entry ? entry.incarnation : instance.incarnation;
 
-	if (r < 0 || numbers_has(&rebuild->decided, incarnation) ||
-	    !is_asked_for(rebuild, is_entry ? entry.service : instance.service,
+	if (r < 0 || revision_set_has(&rebuild->decided, incarnation) ||
+	    !past_matches(rebuild, is_entry ? entry.service : instance.service,
 	                  is_entry ? entry_instance_id(&entry) : instance.id))
 		return r;
 	return past_state_add(rebuild->state, is_entry ? SUBJECT_ENTRY : SUBJECT_INSTANCE,
 	                      incarnation, at);
 }
 
-/** What the events after the keyframe left alone is as the keyframe has it. */
+/** Adds what the keyframe has and no later event decides. @param len  bytes of the keyframe in the
+ * state's rows */
 static int apply_keyframe(struct rebuild *rebuild, size_t len)
 {
 	struct str rest = {rebuild->state->rows.data, len};
@@ -302,19 +317,20 @@ static int apply_keyframe(struct rebuild *rebuild, size_t len)
 	return r;
 }
 
-static void forget(struct rebuild *rebuild)
+static void past_restart(struct rebuild *rebuild)
 {
 	past_state_reset(rebuild->state);
-	numbers_fini(&rebuild->decided);
+	revision_set_fini(&rebuild->decided);
 }
 
-/** @return 1: done; 0: this keyframe is of no use; errors of the log */
-static int try_keyframe(struct rebuild *rebuild, uint64_t keyframe)
+/** Rebuilds the state from @p keyframe; 0: from the beginning of the journal. @return 1: done; 0:
+ * the keyframe cannot be read; or an error of the log */
+static int past_try_keyframe(struct rebuild *rebuild, uint64_t keyframe)
 {
 	struct past_state *state = rebuild->state;
 
-	forget(rebuild);
-	/* It is read first, as it is the one that may be damaged. */
+	past_restart(rebuild);
+	/* The keyframe comes first: if it is damaged, no event need be read. */
 	int r = keyframe == 0 ? 0
 	                      : keyframe_read(rebuild->past->dir_fd, keyframe,
 	                                      rebuild->query->service, &state->rows);
@@ -328,8 +344,10 @@ static int try_keyframe(struct rebuild *rebuild, uint64_t keyframe)
 	return r == -EBADMSG ? 0 : r < 0 ? r : 1;
 }
 
-/** Does it belong to an event that is in the log? */
-static int is_usable(struct past *past, uint64_t removed, uint64_t keyframe, int64_t *ret_ms)
+/** Does the keyframe follow an event of this log, with no event after it removed?
+ * @param ret_ms  the time of that event, if there is one
+ * @return 1, 0, or an error of the log */
+static int past_is_usable(struct past *past, uint64_t removed, uint64_t keyframe, int64_t *ret_ms)
 {
 	struct keyframe_mark stored;
 	struct keyframe_mark mark = {.revision = 0};
@@ -343,23 +361,25 @@ static int is_usable(struct past *past, uint64_t removed, uint64_t keyframe, int
 	return mark.checksum == stored.checksum;
 }
 
-/** Can the state of the keyframe itself be read? As a header alone does not prove. */
-static int try_alone(struct rebuild *rebuild, uint64_t keyframe)
+/** Tries to rebuild the state of the keyframe itself, since a sound header does not prove its rows.
+ * @return 1, 0, or an error of the log */
+static int past_try_alone(struct rebuild *rebuild, uint64_t keyframe)
 {
 	struct past_bounds *bounds = &rebuild->bounds;
 	uint64_t asked = bounds->revision;
-	int r = is_usable(rebuild->past, rebuild->removed, keyframe, &bounds->oldest_ms);
+	int r = past_is_usable(rebuild->past, rebuild->removed, keyframe, &bounds->oldest_ms);
 
 	if (r <= 0)
 		return r;
 	bounds->revision = keyframe;
-	r = try_keyframe(rebuild, keyframe);
+	r = past_try_keyframe(rebuild, keyframe);
 	bounds->revision = asked;
 	return r;
 }
 
-/** What is told to be the oldest must be there for whoever asks for it. */
-static int note_oldest(struct rebuild *rebuild, const uint64_t *list, size_t count)
+/** Sets the oldest bound for -ESTALE: the first keyframe whose state can really be rebuilt, so that
+ * a client that asks for it gets it. */
+static int past_find_oldest(struct rebuild *rebuild, const uint64_t *list, size_t count)
 {
 	struct past_bounds *bounds = &rebuild->bounds;
 	struct keyframe_mark mark = {.time_ms = 0};
@@ -367,9 +387,9 @@ static int note_oldest(struct rebuild *rebuild, const uint64_t *list, size_t cou
 
 	bounds->oldest = bounds->latest;
 	for (size_t i = 0; i < count; i++) {
-		if (list[i] <= bounds->revision) /* was tried */
+		if (list[i] <= bounds->revision) /* has been tried */
 			continue;
-		r = try_alone(rebuild, list[i]);
+		r = past_try_alone(rebuild, list[i]);
 		if (r < 0)
 			return r;
 		if (r > 0) {
@@ -393,14 +413,14 @@ static int rebuild_state(struct rebuild *rebuild)
 	for (size_t i = count; r == 0 && i-- > 0;) {
 		if (list[i] > revision)
 			continue;
-		r = is_usable(rebuild->past, rebuild->removed, list[i], &ms);
+		r = past_is_usable(rebuild->past, rebuild->removed, list[i], &ms);
 		if (r > 0)
-			r = try_keyframe(rebuild, list[i]);
+			r = past_try_keyframe(rebuild, list[i]);
 	}
 	if (r == 0 && rebuild->removed == 0)
-		r = try_keyframe(rebuild, 0);
+		r = past_try_keyframe(rebuild, 0);
 	if (r == 0 && revision == rebuild->bounds.latest && !rebuild->is_before) {
-		forget(rebuild);
+		past_restart(rebuild);
 		r = each_row(rebuild, PAST_CURRENT, 0, apply_current);
 		if (r == 0)
 			r = each_row(rebuild, PAST_CURRENT_ENTRIES, 0, apply_current_entry);
@@ -408,11 +428,11 @@ static int rebuild_state(struct rebuild *rebuild)
 	}
 	if (r != 0)
 		return r < 0 ? r : 0;
-	r = note_oldest(rebuild, list, count);
+	r = past_find_oldest(rebuild, list, count);
 	return r < 0 ? r : -ESTALE;
 }
 
-static int resolve(struct rebuild *rebuild)
+static int past_resolve(struct rebuild *rebuild)
 {
 	const struct past_query *query = rebuild->query;
 	struct past_bounds *bounds = &rebuild->bounds;
@@ -424,7 +444,7 @@ static int resolve(struct rebuild *rebuild)
 		return -ERANGE;
 	bounds->revision = query->revision;
 	if (query->by_time)
-		r = find_revision(rebuild, query->time_ms, &bounds->revision);
+		r = past_find_revision(rebuild, query->time_ms, &bounds->revision);
 	rebuild->is_before =
 		query->by_time && rebuild->removed > 0 && bounds->revision == rebuild->removed;
 	return r;
@@ -442,16 +462,16 @@ int past_read(struct past *past, const struct past_query *query, struct past_sta
 		return -ENOMEM;
 	r = sql_step(past->stmt[PAST_VIEW]);
 	if (r >= 0)
-		r = resolve(&rebuild);
+		r = past_resolve(&rebuild);
 	if (r == 0)
 		r = rebuild_state(&rebuild);
-	(void)sqlite3_reset(past->stmt[PAST_VIEW]); /* its error is known */
-	numbers_fini(&rebuild.decided);
+	(void)sqlite3_reset(past->stmt[PAST_VIEW]); /* its error is in r */
+	revision_set_fini(&rebuild.decided);
 	if (r == 0 || r == -ESTALE || r == -ERANGE)
 		*ret_bounds = rebuild.bounds;
 	if (r < 0) {
 		past_state_free(rebuild.state);
-		return damage_is_told(past, r);
+		return past_error(past, r);
 	}
 	past_state_sort(rebuild.state);
 	*ret_state = rebuild.state;
@@ -474,11 +494,11 @@ int past_newest_keyframe(struct past *past, uint64_t *ret_revision, int64_t *ret
 	if (r == 0)
 		r = keyframe_list(past->dir_fd, list, &count);
 	while (r == 0 && count > 0) {
-		r = is_usable(past, removed, list[count - 1], &ms);
+		r = past_is_usable(past, removed, list[count - 1], &ms);
 		count -= r == 0;
 	}
 	if (r < 0)
-		return damage_is_told(past, r);
+		return past_error(past, r);
 	*ret_revision = r > 0 ? list[count - 1] : 0;
 	*ret_ms = r > 0 ? ms : 0;
 	return 0;
@@ -494,13 +514,14 @@ int past_is_cut(struct past *past, uint64_t revision, bool *ret_is_cut)
 	CHECK_MAGIC(past, past);
 	r = read_log(past, &removed, &latest, &floor);
 	if (r < 0)
-		return damage_is_told(past, r);
+		return past_error(past, r);
 	*ret_is_cut = removed > 0 && revision <= removed;
 	return 0;
 }
 
-/** Those that retention has overtaken, and those of a history that was undone. */
-static int remove_useless(struct past *past)
+/** Deletes keyframes whose events retention has removed, and those of a history that a restored
+ * backup has undone. */
+static int past_remove_unusable(struct past *past)
 {
 	uint64_t list[KEYFRAMES_MAX];
 	size_t count = 0;
@@ -513,9 +534,10 @@ static int remove_useless(struct past *past)
 	if (r == 0)
 		r = keyframe_list(past->dir_fd, list, &count);
 	for (size_t i = 0; r == 0 && i < count; i++) {
-		r = is_usable(past, removed, list[i], &ms);
+		r = past_is_usable(past, removed, list[i], &ms);
 		if (r == 0)
-			(void)keyframe_remove(past->dir_fd, list[i]); /* next time, then */
+			(void)keyframe_remove(past->dir_fd,
+			                      list[i]); /* the next keyframe tries again */
 		r = r < 0 ? r : 0;
 	}
 	return r;
@@ -532,9 +554,9 @@ int past_put_keyframe(struct past *past, struct keyframe_draft *draft, uint64_t 
 	if (r == 0)
 		r = keyframe_write(draft, past->dir_fd, &mark);
 	if (r == 0)
-		r = remove_useless(past);
+		r = past_remove_unusable(past);
 	if (r < 0)
-		return damage_is_told(past, r);
+		return past_error(past, r);
 	*ret_ms = mark.time_ms;
 	return 0;
 }

@@ -102,14 +102,14 @@ void past_get(const struct past_state *state, size_t i, struct instance *ret_ins
 {
 	struct str rest = packed_at(state, SUBJECT_INSTANCE, i);
 
-	CHECK_OK(unpack_instance(&rest, ret_instance)); /* it was packed or proved before */
+	CHECK_OK(unpack_instance(&rest, ret_instance)); /* pack.c made it, or unpacked it before */
 }
 
 void past_get_entry(const struct past_state *state, size_t i, struct entry *ret_entry)
 {
 	struct str rest = packed_at(state, SUBJECT_ENTRY, i);
 
-	CHECK_OK(unpack_entry(&rest, ret_entry)); /* the same */
+	CHECK_OK(unpack_entry(&rest, ret_entry)); /* as past_get() */
 }
 
 void past_state_free(struct past_state *state)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/** A state of the past while past.c rebuilds it: packed instances and entries, and where each is.
- */
+/** A past state: packed instances and entries (pack.h), and the place of each. For past.c, which
+ * builds it. */
 #pragma once
 
 #include "journal/past.h"
 
 struct past_item {
 	uint64_t incarnation;
-	size_t at; /* where it is packed in the rows */
+	size_t at; /* its offset in rows */
 };
 
 struct past_state {
@@ -19,13 +19,15 @@ struct past_state {
 	} of[SUBJECT_COUNT];
 };
 
+/** @return an empty state, owned by the caller; NULL: out of memory */
 struct past_state *past_state_new(void) MUST_USE;
+/** Makes the state empty again; keeps its memory. */
 void past_state_reset(struct past_state *state);
-/** Takes in what is packed at @p at of the rows. @return 0 or -ENOMEM */
+/** Adds the instance or entry that is packed at offset @p at of rows. @return 0 or -ENOMEM */
 int past_state_add(struct past_state *state, enum event_subject subject, uint64_t incarnation,
                    size_t at) MUST_USE;
-/** Packs it and takes it in. */
+/** Packs the instance and adds it. @return 0 or -ENOMEM */
 int past_state_put_instance(struct past_state *state, const struct instance *instance) MUST_USE;
 int past_state_put_entry(struct past_state *state, const struct entry *entry) MUST_USE;
-/** Brings it into order of incarnation. */
+/** Sorts by incarnation. */
 void past_state_sort(struct past_state *state);

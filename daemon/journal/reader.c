@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+/**
+ * Reads the event log for queries, beside the writer. Runs on the thread that owns the reader.
+ *
+ * Invariant: an answer is complete or an error. Every event of the range is read, verified by its
+ * checksum and compared with the revision that must come next. To let SQL select by service, id
+ * and kind would be faster, but an event whose service is damaged would be left out of the answer
+ * without an error. query.span bounds the cost instead.
+ */
 #include "base/check.h"
 #include "journal/internal.h"
 #include "journal/scan.h"
@@ -21,14 +29,12 @@ struct journal_reader {
 };
 MAGIC(journal_reader, 0x6a726472);
 
-/* How far back events are complete, and the latest revision. */
+/* Events up to the first value may have been removed; the latest revision; the revision floor. */
 static const char select_state[] =
 	"SELECT begins, max(floor, ifnull((SELECT max(revision) FROM events), 0)), floor FROM"
 	" (SELECT (SELECT value FROM counters WHERE name = 'removed_through') AS begins,"
 	"  (SELECT value FROM counters WHERE name = 'revision_floor') AS floor)";
 static const char select_next[] = "SELECT min(revision) FROM events WHERE revision > ?1";
-/* What a query asks for is compared after an event is proved: one that is damaged in its service,
- * its id or its kind may be just what was asked for. */
 static const char select_events[] =
 	"SELECT " ROW_EVENT " FROM events WHERE revision > ?1 AND revision <= ?2 ORDER BY revision";
 
@@ -36,8 +42,8 @@ static const char select_oldest[] =
 	"SELECT value, ifnull((SELECT time_ms FROM events WHERE revision > value"
 	" ORDER BY revision LIMIT 1), 0) FROM counters WHERE name = 'removed_through'";
 
-/** Damage to one event is no reason to stop the daemon; the next start will see to it. */
-static int damage_is_told(const struct journal_reader *reader, int r)
+/** Marks damage for the next start, which verifies the whole database; the daemon goes on. */
+static int reader_error(const struct journal_reader *reader, int r)
 {
 	if (r != -EBADMSG)
 		return r;
@@ -67,7 +73,7 @@ int journal_reader_open(const char *dir, struct journal_reader **ret_reader)
 	if (r == 0)
 		r = sql_prepare(reader->db, select_oldest, &reader->oldest);
 	if (r < 0) {
-		r = damage_is_told(reader, r);
+		r = reader_error(reader, r);
 		journal_reader_close(reader);
 		return r;
 	}
@@ -80,15 +86,16 @@ void journal_reader_close(struct journal_reader *reader)
 	if (reader == NULL)
 		return;
 	CHECK_MAGIC(reader, journal_reader);
-	(void)sqlite3_finalize(reader->state); /* take NULL; their errors were seen */
+	/* They take NULL; their errors were returned when the statements ran. */
+	(void)sqlite3_finalize(reader->state);
 	(void)sqlite3_finalize(reader->next);
-	(void)sqlite3_finalize(reader->events); /* when they ran */
+	(void)sqlite3_finalize(reader->events);
 	(void)sqlite3_finalize(reader->oldest);
 	(void)sqlite3_close(reader->db); /* only read */
 	free(reader);
 }
 
-static bool is_asked_for(const struct journal_query *query, const struct event *event)
+static bool reader_matches(const struct journal_query *query, const struct event *event)
 {
 	return (query->kinds == 0 || (query->kinds >> event->kind & 1) != 0) &&
 	       (query->service.len == 0 || str_equal(query->service, event_service(event))) &&
@@ -96,12 +103,13 @@ static bool is_asked_for(const struct journal_query *query, const struct event *
 }
 
 /**
- * All that is read between this and end_view() is of one state of the file: a statement that has
- * given a row keeps it. BEGIN and ROLLBACK would too, but ROLLBACK needs memory, and a reader that
- * cannot end its transaction keeps the WAL from starting over for good.
+ * Begins a view: until reader_end_view() all reads see one state of the database, as a statement
+ * that has given a row keeps its read transaction open. BEGIN and ROLLBACK would do the same, but
+ * ROLLBACK needs memory, and a reader that cannot end its transaction keeps the WAL from ever
+ * starting over.
  */
-static int begin_view(struct journal_reader *reader, struct scan_order *ret_order,
-                      uint64_t *ret_latest)
+static int reader_begin_view(struct journal_reader *reader, struct scan_order *ret_order,
+                             uint64_t *ret_latest)
 {
 	int r = sql_step(reader->state);
 
@@ -115,17 +123,17 @@ static int begin_view(struct journal_reader *reader, struct scan_order *ret_orde
 	return 0;
 }
 
-static void end_view(struct journal_reader *reader)
+static void reader_end_view(struct journal_reader *reader)
 {
-	(void)sqlite3_reset(reader->state); /* its error is known */
+	(void)sqlite3_reset(reader->state); /* its error was returned by sql_step() */
 }
 
 /**
- * The last revision that the query may look at: revisions may leave gaps, so its span begins with
- * the first that there is.
+ * Finds the last revision that the query may read. Revisions may have gaps, so its span is counted
+ * from the first event that exists.
  */
-static int find_end(struct journal_reader *reader, const struct journal_query *query,
-                    uint64_t latest, uint64_t *ret_end)
+static int reader_find_end(struct journal_reader *reader, const struct journal_query *query,
+                           uint64_t latest, uint64_t *ret_end)
 {
 	uint64_t next;
 	int r;
@@ -137,30 +145,29 @@ static int find_end(struct journal_reader *reader, const struct journal_query *q
 		return -ENOMEM;
 	r = sql_step(reader->next);
 	if (r > 0) {
-		next = (uint64_t)sqlite3_column_int64(reader->next, 0); /* 0: there is none */
+		next = (uint64_t)sqlite3_column_int64(reader->next, 0); /* 0: no event */
 		if (next > 0 && latest - next >= query->span)
 			*ret_end = next + query->span - 1;
 		r = 0;
 	}
-	(void)sqlite3_reset(reader->next); /* its error is known */
+	(void)sqlite3_reset(reader->next); /* its error is in r */
 	return r;
 }
 
-/** Whom the events are for. */
+/** The callback of a query, and how far it has come. */
 struct visitor {
 	int (*each)(void *arg, const struct event *event);
 	void *arg;
-	uint64_t last; /* the revision that it was given last, or where it begins */
+	uint64_t last; /* revision of the last event that it got, at first query.since */
 };
 
 /**
- * Reads all events up to @p end. Each must be there and be sound: otherwise the answer could be
- * incomplete without any sign of it.
- * @param order  from where the query begins; order->last goes along
- * @return 1: as many as were asked for
+ * Visits the events that match, up to revision @p end.
+ * @param order  begins at query.since, and follows each event
+ * @return 0; 1: query.limit is reached; what the callback returned below 0; or an error
  */
-static int visit(struct journal_reader *reader, const struct journal_query *query, uint64_t end,
-                 struct scan_order *order, struct visitor *visitor)
+static int reader_visit(struct journal_reader *reader, const struct journal_query *query,
+                        uint64_t end, struct scan_order *order, struct visitor *visitor)
 {
 	struct event event;
 	uint32_t visited = 0;
@@ -180,7 +187,7 @@ static int visit(struct journal_reader *reader, const struct journal_query *quer
 			r = -EBADMSG;
 		if (r < 0)
 			break;
-		if (!is_asked_for(query, &event))
+		if (!reader_matches(query, &event))
 			continue;
 		each_r = visitor->each(visitor->arg, &event);
 		if (each_r < 0)
@@ -188,12 +195,12 @@ static int visit(struct journal_reader *reader, const struct journal_query *quer
 		visitor->last = event.revision;
 		visited++;
 	}
-	(void)sqlite3_reset(reader->events); /* its error is known */
+	(void)sqlite3_reset(reader->events); /* its error is in r */
 	if (each_r < 0)
 		return each_r;
 	if (r == 0 && visited < query->limit && !scan_order_ended(order, end))
 		r = -EBADMSG;
-	return r < 0 ? damage_is_told(reader, r) : visited == query->limit;
+	return r < 0 ? reader_error(reader, r) : visited == query->limit;
 }
 
 int journal_reader_events(struct journal_reader *reader, const struct journal_query *query,
@@ -207,7 +214,7 @@ int journal_reader_events(struct journal_reader *reader, const struct journal_qu
 	int r;
 
 	CHECK_MAGIC(reader, journal_reader);
-	r = begin_view(reader, &order, &latest);
+	r = reader_begin_view(reader, &order, &latest);
 	if (r == 0 && query->since < order.begins)
 		r = -ESTALE;
 	if (r == 0 && query->since > latest) {
@@ -215,13 +222,13 @@ int journal_reader_events(struct journal_reader *reader, const struct journal_qu
 		r = -ERANGE;
 	}
 	if (r == 0)
-		r = find_end(reader, query, latest, &end);
+		r = reader_find_end(reader, query, latest, &end);
 	order.last = query->since;
-	r = damage_is_told(reader, r);
+	r = reader_error(reader, r);
 	if (r == 0)
-		r = visit(reader, query, end, &order, &visitor);
-	end_view(reader);
-	if (r == 0 && end > visitor.last) /* all up to there has been looked at */
+		r = reader_visit(reader, query, end, &order, &visitor);
+	reader_end_view(reader);
+	if (r == 0 && end > visitor.last) /* no event up to there is left unread */
 		visitor.last = end;
 	if (r >= 0 || r == -ERANGE)
 		*ret_last = visitor.last;
@@ -238,9 +245,9 @@ int journal_reader_oldest(struct journal_reader *reader, uint64_t *ret_oldest, i
 	int r = sql_step(reader->oldest);
 
 	if (r <= 0)
-		return damage_is_told(reader, r < 0 ? r : -EBADMSG);
+		return reader_error(reader, r < 0 ? r : -EBADMSG);
 	*ret_oldest = (uint64_t)sqlite3_column_int64(reader->oldest, 0) + 1;
 	*ret_ms = sqlite3_column_int64(reader->oldest, 1);
-	(void)sqlite3_reset(reader->oldest); /* it gave its row */
+	(void)sqlite3_reset(reader->oldest); /* cannot fail after a row */
 	return 0;
 }

@@ -3,8 +3,8 @@
 
 #include "journal/internal.h"
 #include "journal/keyframe.h"
-#include "journal/numbers.h"
 #include "journal/pack.h"
+#include "journal/revision_set.h"
 #include "journal/scan.h"
 #include "journal/sql.h"
 
@@ -281,7 +281,8 @@ static int check_relations(struct verify *verify)
 /* --- the current state against the newest keyframe -------------------------------------- */
 
 /** Every number that @p text gives with ?1 bound to @p revision. */
-static int collect(struct verify *verify, const char *text, uint64_t revision, struct numbers *out)
+static int collect(struct verify *verify, const char *text, uint64_t revision,
+                   struct revision_set *out)
 {
 	sqlite3_stmt *stmt = NULL;
 	int r = sql_prepare(verify->db, text, &stmt);
@@ -289,7 +290,7 @@ static int collect(struct verify *verify, const char *text, uint64_t revision, s
 	if (r == 0)
 		r = sql_error(verify->db, sqlite3_bind_int64(stmt, 1, (int64_t)revision));
 	while (r == 0 && (r = sql_step(stmt)) > 0)
-		r = numbers_add(out, (uint64_t)sqlite3_column_int64(stmt, 0));
+		r = revision_set_add(out, (uint64_t)sqlite3_column_int64(stmt, 0));
 	(void)sqlite3_finalize(stmt); /* its error is known */
 	return r;
 }
@@ -350,8 +351,8 @@ static int unpack(struct str *rows, struct packed *ret)
  * @param there  is filled with the incarnations in the keyframe
  */
 static int compare_keyframe(struct verify *verify, uint64_t revision, struct str rows,
-                            const struct numbers *here, const struct numbers *gone,
-                            struct numbers *there)
+                            const struct revision_set *here, const struct revision_set *gone,
+                            struct revision_set *there)
 {
 	struct packed of;
 	int r = 0;
@@ -359,9 +360,9 @@ static int compare_keyframe(struct verify *verify, uint64_t revision, struct str
 	while (r == 0 && rows.len > 0) {
 		r = unpack(&rows, &of);
 		if (r == 0)
-			r = numbers_add(there, of.incarnation);
-		if (r == 0 && !numbers_has(here, of.incarnation) &&
-		    !numbers_has(gone, of.incarnation))
+			r = revision_set_add(there, of.incarnation);
+		if (r == 0 && !revision_set_has(here, of.incarnation) &&
+		    !revision_set_has(gone, of.incarnation))
 			find(verify,
 			     "%s '%.*s' of '%.*s': is missing after the keyframe of revision %llu",
 			     of.what, (int)of.name.len, of.name.data, (int)of.service.len,
@@ -375,7 +376,8 @@ static int compare_keyframe(struct verify *verify, uint64_t revision, struct str
 #define CURRENT     CURRENT_001 " UNION ALL SELECT incarnation, service, name, 'entry' FROM entries"
 
 /** Finds what is current but not in the keyframe, though it began before it. */
-static int compare_current(struct verify *verify, uint64_t revision, const struct numbers *there)
+static int compare_current(struct verify *verify, uint64_t revision,
+                           const struct revision_set *there)
 {
 	sqlite3_stmt *stmt = NULL;
 	int r = sql_prepare(verify->db, verify->is_old ? CURRENT_001 : CURRENT, &stmt);
@@ -383,7 +385,7 @@ static int compare_current(struct verify *verify, uint64_t revision, const struc
 	while (r == 0 && (r = sql_step(stmt)) > 0) {
 		uint64_t incarnation = (uint64_t)sqlite3_column_int64(stmt, 0);
 
-		if (incarnation <= revision && !numbers_has(there, incarnation))
+		if (incarnation <= revision && !revision_set_has(there, incarnation))
 			find(verify, "%s '%s' of '%s': is not in the keyframe of revision %llu",
 			     text_of(stmt, 3), text_of(stmt, 2), text_of(stmt, 1),
 			     (unsigned long long)revision);
@@ -396,9 +398,9 @@ static int compare_current(struct verify *verify, uint64_t revision, const struc
 /** For those whose events retention has removed. */
 static int check_keyframe(struct verify *verify)
 {
-	struct numbers here = {.count = 0};
-	struct numbers gone = {.count = 0};
-	struct numbers there = {.count = 0};
+	struct revision_set here = {.count = 0};
+	struct revision_set gone = {.count = 0};
+	struct revision_set there = {.count = 0};
 	struct buf rows;
 	uint64_t revision = 0;
 	int r = find_keyframe(verify, &revision);
@@ -424,9 +426,9 @@ static int check_keyframe(struct verify *verify)
 	if (r == 0)
 		r = compare_current(verify, revision, &there);
 	buf_fini(&rows);
-	numbers_fini(&here);
-	numbers_fini(&gone);
-	numbers_fini(&there);
+	revision_set_fini(&here);
+	revision_set_fini(&gone);
+	revision_set_fini(&there);
 	return ended(verify, "the state against the keyframe", r);
 }
 
