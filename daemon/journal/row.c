@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+/**
+ * Values as rows: binds them to statements and reads them from results. Functions without state.
+ *
+ * Invariant: what row_x() returns is what row_bind_x() got. SQLite has no checksums of its own: it
+ * reads a row with a flipped bit without an error. The checksum is computed over the value's parts
+ * (pack.h), which depend on neither the order nor the number of columns, so rows of an older
+ * version stay valid after a migration adds columns.
+ */
 #include "journal/row.h"
 
 #include "journal/pack.h"
@@ -7,7 +15,7 @@
 
 enum type { NUMBER, FLAG, TEXT, BYTES };
 
-/** Which part of a value a column holds. */
+/** The part of a value that a column holds. */
 struct column {
 	enum type type;
 	size_t place;
@@ -25,7 +33,7 @@ static const struct column event_columns[] = {
 
 /* --- writing ---------------------------------------------------------------------- */
 
-/* Parameters count from 1. A missing string is an empty one: SQLite would take it for NULL. */
+/* Parameters count from 1. An empty string may have no data, which SQLite would bind as NULL. */
 static int bind_parts(sqlite3_stmt *stmt, int first, const struct column *columns, size_t count,
                       const struct parts *parts)
 {
@@ -94,7 +102,7 @@ int row_bind_entry(sqlite3_stmt *stmt, const struct entry *entry)
 	return failed != 0 ? -ENOMEM : 0;
 }
 
-/** What stands in the columns of an instance when an event is about an entry. */
+/** The columns of the instance in the row of an event about an entry. */
 static struct instance instance_of_entry(const struct entry *entry)
 {
 	return (struct instance){
@@ -122,16 +130,16 @@ int row_bind_event(sqlite3_stmt *stmt, const struct event *event)
 
 /* --- reading ---------------------------------------------------------------------- */
 
-/* The bytes of a text are a blob's too, and then SQLite need not end them in NUL. */
+/* Reading a text as a blob gives the same bytes, and SQLite need not add a NUL. */
 static struct str column_str(sqlite3_stmt *stmt, int column)
 {
 	const void *data = sqlite3_column_blob(stmt, column);
 
-	/* of an empty one SQLite gives none */
+	/* for an empty one SQLite returns NULL */
 	return (struct str){data != NULL ? data : "", (size_t)sqlite3_column_bytes(stmt, column)};
 }
 
-static int read_version(sqlite3_stmt *stmt, unsigned *ret_version)
+static int row_version(sqlite3_stmt *stmt, unsigned *ret_version)
 {
 	int64_t version = sqlite3_column_int64(stmt, ROW_VERSION);
 
@@ -141,8 +149,7 @@ static int read_version(sqlite3_stmt *stmt, unsigned *ret_version)
 	return 0;
 }
 
-/** Columns that the row's version does not have stay empty, as its checksum proves nothing of them.
- */
+/** Leaves out columns that the row's version does not have: its checksum does not cover them. */
 static void read_parts(sqlite3_stmt *stmt, int first, const struct column *columns, size_t count,
                        unsigned version, struct parts *parts)
 {
@@ -162,9 +169,9 @@ static void read_parts(sqlite3_stmt *stmt, int first, const struct column *colum
 	}
 }
 
-static int read_instance(sqlite3_stmt *stmt, unsigned *ret_version, struct parts *ret_parts)
+static int read_instance_parts(sqlite3_stmt *stmt, unsigned *ret_version, struct parts *ret_parts)
 {
-	int r = read_version(stmt, ret_version);
+	int r = row_version(stmt, ret_version);
 
 	if (r < 0)
 		return r;
@@ -174,8 +181,8 @@ static int read_instance(sqlite3_stmt *stmt, unsigned *ret_version, struct parts
 	return 0;
 }
 
-/* SQLite gives out empty values when memory ran out: that must not pass for damage. */
-static int judge(sqlite3_stmt *stmt, int r, uint32_t checksum)
+/* SQLite returns empty values when it runs out of memory, which must not be reported as damage. */
+static int row_verify(sqlite3_stmt *stmt, int r, uint32_t checksum)
 {
 	if (r == 0 && sqlite3_column_int64(stmt, ROW_CHECKSUM) == (int64_t)checksum)
 		return 0;
@@ -187,11 +194,11 @@ int row_instance(sqlite3_stmt *stmt, struct instance *ret_instance)
 	struct instance instance;
 	struct parts parts;
 	unsigned version = 0;
-	int r = read_instance(stmt, &version, &parts);
+	int r = read_instance_parts(stmt, &version, &parts);
 
 	if (r < 0)
 		return r;
-	r = judge(stmt, parts_to_instance(&parts, &instance), parts_checksum(0, &parts));
+	r = row_verify(stmt, parts_to_instance(&parts, &instance), parts_checksum(0, &parts));
 	if (r == 0)
 		*ret_instance = instance;
 	return r;
@@ -202,20 +209,20 @@ int row_entry(sqlite3_stmt *stmt, struct entry *ret_entry)
 	struct entry entry;
 	struct parts parts;
 	unsigned version = 0;
-	int r = read_version(stmt, &version);
+	int r = row_version(stmt, &version);
 
 	if (r < 0)
 		return r;
 	parts_for_entry(&parts, version);
 	read_parts(stmt, FIRST_INSTANCE, entry_columns, ARRAY_LEN(entry_columns), version, &parts);
-	r = judge(stmt, parts_to_entry(&parts, &entry), parts_checksum(0, &parts));
+	r = row_verify(stmt, parts_to_entry(&parts, &entry), parts_checksum(0, &parts));
 	if (r == 0)
 		*ret_entry = entry;
 	return r;
 }
 
-/** Moves the entry from where the row has it. */
-static void take_entry(struct event *event)
+/** Moves the entry out of the columns of the instance. */
+static void move_entry(struct event *event)
 {
 	const struct instance *instance = &event->instance;
 
@@ -234,7 +241,7 @@ int row_event(sqlite3_stmt *stmt, struct event *ret_event)
 	struct parts parts;
 	struct event event = {.revision = 0};
 	unsigned version = 0;
-	int r = read_instance(stmt, &version, &instance);
+	int r = read_instance_parts(stmt, &version, &instance);
 
 	if (r < 0)
 		return r;
@@ -243,12 +250,12 @@ int row_event(sqlite3_stmt *stmt, struct event *ret_event)
 	r = parts_to_instance(&instance, &event.instance);
 	if (r == 0)
 		r = parts_to_event(&parts, &event);
-	r = judge(stmt, r, parts_checksum(parts_checksum(0, &instance), &parts));
+	r = row_verify(stmt, r, parts_checksum(parts_checksum(0, &instance), &parts));
 	if (r < 0)
 		return r;
 	event.revision = event.instance.revision;
 	if (event_subject(event.kind) == SUBJECT_ENTRY) {
-		take_entry(&event);
+		move_entry(&event);
 		if (!entry_is_valid(&event.entry))
 			return -EBADMSG;
 	}

@@ -31,7 +31,7 @@ bool scan_order_next(struct scan_order *order, uint64_t revision)
 	bool is_next =
 		revision == before + 1 || (revision > before && revision == order->floor + 1);
 
-	if (revision <= order->begins) /* older than what can be asked for */
+	if (revision <= order->begins) /* readers cannot ask for it: gaps are allowed */
 		is_next = revision > order->last;
 	order->last = revision;
 	return is_next;
@@ -58,7 +58,7 @@ static int scan_instances(sqlite3 *db, int64_t version, uint64_t *ret_latest)
 		if (instance.revision > *ret_latest)
 			*ret_latest = instance.revision;
 	}
-	(void)sqlite3_finalize(stmt); /* its error is known */
+	(void)sqlite3_finalize(stmt); /* its error is in r */
 	return r;
 }
 
@@ -79,11 +79,11 @@ static int scan_entries(sqlite3 *db, uint64_t *ret_latest)
 		if (entry.revision > *ret_latest)
 			*ret_latest = entry.revision;
 	}
-	(void)sqlite3_finalize(stmt); /* its error is known */
+	(void)sqlite3_finalize(stmt); /* its error is in r */
 	return r;
 }
 
-/** Only their keys: two pages that took each other's place, or a lost one, show in their order. */
+/** Reads only the revisions: exchanged or lost pages show in their order. */
 static int scan_events(sqlite3 *db, uint64_t *ret_latest)
 {
 	struct scan_order order = {.last = 0};
@@ -94,7 +94,7 @@ static int scan_events(sqlite3 *db, uint64_t *ret_latest)
 		r = sql_prepare(db, "SELECT revision FROM events ORDER BY revision", &stmt);
 	while (r == 0 && (r = sql_step(stmt)) > 0)
 		r = scan_order_next(&order, (uint64_t)sqlite3_column_int64(stmt, 0)) ? 0 : -EBADMSG;
-	(void)sqlite3_finalize(stmt); /* its error is known */
+	(void)sqlite3_finalize(stmt); /* its error is in r */
 	*ret_latest = order.last > order.floor ? order.last : order.floor;
 	return r;
 }
@@ -102,12 +102,11 @@ static int scan_events(sqlite3 *db, uint64_t *ret_latest)
 int scan_pages(sqlite3 *db, const char *pragma, scan_fn find, void *arg)
 {
 	sqlite3_stmt *stmt = NULL;
-	/* While there is a view, SQLite does not look for pages that are in no table (seen with
-	 * 3.40: it takes the view's page number, 0, for the mark of a partial check). */
+	/* If the schema has a view, SQLite does not look for pages that belong to no table (seen
+	 * with 3.40: it takes the view's root page, 0, for the mark of a partial check). */
 	int r = sql_exec(db, "BEGIN; DROP VIEW IF EXISTS history");
 
-	if (r == -EBUSY ||
-	    r == -EROFS) /* another program writes, or we may not: then without that */
+	if (r == -EBUSY || r == -EROFS) /* not writable now: run the check with the view */
 		r = 0;
 	if (r == 0)
 		r = sql_prepare(db, pragma, &stmt);
@@ -118,7 +117,7 @@ int scan_pages(sqlite3 *db, const char *pragma, scan_fn find, void *arg)
 		    : strcmp((const char *)line, "ok") == 0 ? 0
 		                                            : find(arg, (const char *)line);
 	}
-	(void)sqlite3_finalize(stmt); /* its error is known */
+	(void)sqlite3_finalize(stmt); /* its error is in r */
 	sql_rollback(db);
 	return r;
 }

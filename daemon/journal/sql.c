@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: MIT */
+/**
+ * SQLite with errno codes. Runs on the thread of the connection.
+ *
+ * Invariant: an error that a retry may cure (-ENOSPC, -EBUSY, -ENOMEM) is never one after which the
+ * disk's content is unknown. SQLite's primary codes are too coarse for that: SQLITE_IOERR covers
+ * running out of memory, a full quota and a failed fsync alike.
+ */
 #include "journal/sql.h"
 
 #include <errno.h>
 #include <stdbool.h>
 
-/* Another program that looks into the file may lock it for moments: a start waits for it so long.
- */
+/* Another program that reads the file may lock it for moments: a start waits for it. */
 #define BUSY_TIMEOUT_MS 5000
-/* Far more than any of our rows takes: damage must not ask for more memory than that. */
+/* More than any row that rollcall writes: a damaged length must not allocate more. */
 #define ROW_BYTES_MAX (1 << 20)
 
-/** Did the last write of the database or its WAL fail for want of quota, or at the largest size
- * that a file may have? SQLite knows ENOSPC only. */
+/** Did the last write of the database or its WAL fail at a quota (EDQUOT), or at the largest size
+ * of a file (EFBIG)? SQLite returns SQLITE_FULL for ENOSPC only. */
 static bool is_over_quota(sqlite3 *db)
 {
 	static const int which[] = {SQLITE_FCNTL_JOURNAL_POINTER, SQLITE_FCNTL_FILE_POINTER};
@@ -37,8 +43,8 @@ static int from_io_error(sqlite3 *db, int rc)
 		return -ENOMEM;
 	case SQLITE_IOERR_CORRUPTFS:
 		return -EBADMSG;
-	/* Nothing of a transaction counts before its last frame is written, so a write may be tried
-	 * again; a failed fsync may not, whatever its reason. */
+	/* A transaction counts only once its last frame is written, so a failed write may be retried.
+	 * A failed fsync may not, whatever its reason. */
 	case SQLITE_IOERR_WRITE:
 		return is_over_quota(db) ? -ENOSPC : -EIO;
 	case SQLITE_IOERR_SHMSIZE: /* the -shm file, which is only an index, cannot grow */
@@ -64,12 +70,12 @@ int sql_error(sqlite3 *db, int rc)
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
 	case SQLITE_SCHEMA:
-	case SQLITE_CONSTRAINT: /* our rows fit, so what is there does not */
-	case SQLITE_TOOBIG:     /* a row that is longer than any of ours */
+	case SQLITE_CONSTRAINT: /* rows of rollcall fit, so those in the file do not */
+	case SQLITE_TOOBIG:     /* a row longer than ROW_BYTES_MAX */
 		return -EBADMSG;
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
-	case SQLITE_PROTOCOL: /* too many tries to find a moment without another's lock */
+	case SQLITE_PROTOCOL: /* gave up after many retries against other locks */
 		return -EBUSY;
 	case SQLITE_READONLY:
 		return -EROFS;
@@ -82,11 +88,14 @@ int sql_error(sqlite3 *db, int rc)
 }
 
 /** @param is_alone  see sql_open_alone() */
-static int open_with(const char *path, int flags, bool is_alone, sqlite3 **ret_db)
+static int sql_open_with(const char *path, int flags, bool is_alone, sqlite3 **ret_db)
 {
-	/* synchronous: a commit returns when it is on disk. wal_autocheckpoint: checkpoint.c does
-	 * it, off the commit path. cell_size_check: finds damaged pages before they mislead.
-	 * secure_delete: names are no secret, and zeroing removed events doubles their cost. */
+	/*
+	 * synchronous=FULL     a commit returns when it is on disk
+	 * wal_autocheckpoint   checkpoint.c makes checkpoints, off the commit path
+	 * cell_size_check      finds damaged pages before they are used
+	 * secure_delete=OFF    names are no secret; zeroing removed events would double their cost
+	 */
 	static const char settings[] =
 		"PRAGMA synchronous=FULL;"
 		"PRAGMA wal_autocheckpoint=0;"
@@ -110,7 +119,7 @@ static int open_with(const char *path, int flags, bool is_alone, sqlite3 **ret_d
 	(void)sqlite3_limit(db, SQLITE_LIMIT_LENGTH, ROW_BYTES_MAX);
 	if (is_alone) {
 		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-		/* Before anything reads: the index of the log is then kept in memory. */
+		/* Before the first read: SQLite then keeps the index of the log in memory. */
 		r = sql_exec(db, "PRAGMA locking_mode=EXCLUSIVE");
 	}
 	if (r == 0)
@@ -127,17 +136,17 @@ fail:
 
 int sql_open(const char *path, int flags, sqlite3 **ret_db)
 {
-	return open_with(path, flags, false, ret_db);
+	return sql_open_with(path, flags, false, ret_db);
 }
 
 int sql_open_alone(const char *path, sqlite3 **ret_db)
 {
-	int r = open_with(path, SQLITE_OPEN_READWRITE, true, ret_db);
+	int r = sql_open_with(path, SQLITE_OPEN_READWRITE, true, ret_db);
 
 	if (r != -EBUSY)
 		return r;
-	/* Another program has it open, and with it the -shm file. */
-	r = open_with(path, SQLITE_OPEN_READWRITE, false, ret_db);
+	/* Another program has the database open, and so uses the -shm file. */
+	r = sql_open_with(path, SQLITE_OPEN_READWRITE, false, ret_db);
 	if (r == 0)
 		(void)sqlite3_db_config(*ret_db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	return r;
@@ -152,7 +161,7 @@ int sql_prepare(sqlite3 *db, const char *text, sqlite3_stmt **ret_stmt)
 {
 	int rc = sqlite3_prepare_v3(db, text, -1, SQLITE_PREPARE_PERSISTENT, ret_stmt, NULL);
 
-	/* Our text is right, so a table is missing. */
+	/* The statements are tested, so a table or column is missing. */
 	return rc == SQLITE_ERROR ? -EBADMSG : sql_error(db, rc);
 }
 
@@ -164,7 +173,7 @@ int sql_step(sqlite3_stmt *stmt)
 		return 1;
 
 	int r = sql_error(sqlite3_db_handle(stmt), rc);
-	(void)sqlite3_reset(stmt); /* says the same again */
+	(void)sqlite3_reset(stmt); /* returns the same error again */
 	return r;
 }
 
@@ -173,7 +182,7 @@ int sql_run(sqlite3_stmt *stmt)
 	int r = sql_step(stmt);
 
 	if (r > 0)
-		(void)sqlite3_reset(stmt); /* PRAGMAs may answer; nobody asked */
+		(void)sqlite3_reset(stmt); /* a PRAGMA may give a row that is not needed */
 	return r < 0 ? r : 0;
 }
 
@@ -187,7 +196,7 @@ int sql_integer(sqlite3 *db, const char *text, int64_t *ret_value)
 		r = sql_step(stmt);
 	if (r > 0)
 		value = sqlite3_column_int64(stmt, 0);
-	(void)sqlite3_finalize(stmt); /* takes NULL; its error is known */
+	(void)sqlite3_finalize(stmt); /* takes NULL; its error is in r */
 	if (r < 0)
 		return r;
 	*ret_value = value;
@@ -198,5 +207,5 @@ void sql_rollback(sqlite3 *db)
 {
 	if (db != NULL && sqlite3_get_autocommit(db) == 0)
 		(void)sqlite3_exec(db, "ROLLBACK", NULL, NULL,
-		                   NULL); /* undone at the latest by close */
+		                   NULL); /* failing, closing rolls it back */
 }

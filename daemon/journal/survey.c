@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* SQLite takes less for an empty database. */
+/* A shorter file is an empty database to SQLite. */
 #define DATABASE_MIN 512
 
 static bool exists(int dir_fd, const char *name)
@@ -55,19 +55,20 @@ static void describe_wal(const struct wal_report *wal, struct survey *survey)
 			wal->bad > 0 ? where : "its header", (unsigned long long)wal->bad_frames,
 			(unsigned long long)wal->dropped);
 	else if (wal->is_torn)
-		(void)snprintf(survey->note, sizeof(survey->note),
-		               "'" JOURNAL_FILE "-wal' ends in a transaction that is incomplete, "
-		               "as a power cut leaves it: %llu frames%s",
-		               (unsigned long long)(wal->frames - wal->valid),
-		               wal->has_torn_commit
-		                       ? "; unless damage made it so, it was not acknowledged"
-		                       : "");
+		(void)snprintf(
+			survey->note, sizeof(survey->note),
+			"'" JOURNAL_FILE "-wal' ends in a transaction that is incomplete, "
+			"as a power cut leaves it: %llu frames%s",
+			(unsigned long long)(wal->frames - wal->valid),
+			wal->has_torn_commit
+				? "; it was not acknowledged, unless damage made it incomplete"
+				: "");
 }
 
 /**
- * A database without content is lost when something shows that it had some. What is not there at
- * all was mostly moved away on purpose; but if its log or its keyframes are still there, it can be
- * restored.
+ * Sets is_lost for a database without content if its log, keyframes, a rest of bytes or a reserve
+ * file show that it had some. A missing database was usually moved away on purpose, so there only a
+ * log or keyframes count, from which it can be restored.
  */
 static int survey_database(int dir_fd, struct survey *survey)
 {
@@ -93,8 +94,8 @@ static int survey_database(int dir_fd, struct survey *survey)
 		               (long long)stat.st_size);
 	else
 		(void)snprintf(survey->finding, sizeof(survey->finding),
-		               "'" JOURNAL_FILE "' is missing beside its %s",
-		               survey->wal.apply > 0 ? "write-ahead log" : "keyframes");
+		               "'" JOURNAL_FILE "' is missing: only its %s left",
+		               survey->wal.apply > 0 ? "write-ahead log is" : "keyframes are");
 	return 0;
 }
 
