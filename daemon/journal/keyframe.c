@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+/**
+ * Writing, listing and reading keyframe files. Functions without state of their own.
+ *
+ * Invariant: a file under the name of a keyframe is complete: it is written and synced under
+ * another name, and then renamed. The directory is not synced, as a keyframe that a power cut takes
+ * away is only a lost cache. Since a disk may damage the file later, readers verify every part and
+ * compare each length with the file's size before they use it.
+ */
 #include "journal/keyframe.h"
 
 #include "base/check.h"
@@ -20,7 +28,7 @@
 #define NAME_SIZE    (sizeof(KEYFRAME_PREFIX) + 20)
 #define NAME_PARTIAL "rollcall.keyframe.partial"
 
-/* All numbers little-endian. */
+/* The header of a file; all numbers are little-endian. */
 struct header {
 	char magic[8];
 	uint64_t revision;
@@ -30,21 +38,21 @@ struct header {
 	uint32_t event_checksum;
 	uint32_t services;
 	uint32_t index_crc;
-	uint32_t crc; /* of all before it */
+	uint32_t crc; /* of the members before it */
 };
 _Static_assert(sizeof(struct header) == 56, "no holes");
 static const char magic[8] = "rcKeyfr1";
 
-/* The name follows. */
+/* One service in the index; its name follows. */
 struct index_entry {
-	uint64_t at; /* in the rows */
+	uint64_t at; /* offset in the rows */
 	uint64_t len;
 	uint32_t crc;
 	uint32_t name_len;
 };
 _Static_assert(sizeof(struct index_entry) == 24, "no holes");
 
-/** zlib counts in 32 bits. */
+/** crc32() of any length: zlib takes lengths of 32 bits. */
 static uint32_t crc_of(const void *data, size_t len)
 {
 	uLong crc = crc32(0, NULL, 0);
@@ -80,7 +88,7 @@ void keyframe_fini(struct keyframe_draft *draft)
 	buf_fini(&draft->index);
 }
 
-/** Completes the entry of the service whose rows end here. */
+/** Also completes each service: sets the length and the CRC of its rows in the index. */
 void keyframe_end(struct keyframe_draft *draft)
 {
 	struct index_entry entry;
@@ -96,7 +104,7 @@ void keyframe_end(struct keyframe_draft *draft)
 	draft->service.data = NULL;
 }
 
-static void begin_service(struct keyframe_draft *draft, struct str service)
+static void keyframe_begin_service(struct keyframe_draft *draft, struct str service)
 {
 	struct index_entry entry = {
 		.at = htole64(draft->rows.len),
@@ -115,14 +123,14 @@ static void begin_service(struct keyframe_draft *draft, struct str service)
 void keyframe_add(struct keyframe_draft *draft, const struct instance *instance)
 {
 	if (draft->service.data == NULL || !str_equal(draft->service, instance->service))
-		begin_service(draft, instance->service);
+		keyframe_begin_service(draft, instance->service);
 	pack_instance(&draft->rows, instance);
 }
 
 void keyframe_add_entry(struct keyframe_draft *draft, const struct entry *entry)
 {
 	if (draft->service.data == NULL || !str_equal(draft->service, entry->service))
-		begin_service(draft, entry->service);
+		keyframe_begin_service(draft, entry->service);
 	pack_entry(&draft->rows, entry);
 }
 
@@ -143,8 +151,8 @@ static int write_all(int fd, const void *data, size_t len)
 	return 0;
 }
 
-static int write_content(const struct keyframe_draft *draft, int fd,
-                         const struct keyframe_mark *mark)
+static int keyframe_write_content(const struct keyframe_draft *draft, int fd,
+                                  const struct keyframe_mark *mark)
 {
 	struct header header = {
 		.revision = htole64(mark->revision),
@@ -178,7 +186,7 @@ int keyframe_write(struct keyframe_draft *draft, int dir_fd, const struct keyfra
 	int fd = openat(dir_fd, NAME_PARTIAL, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
 	if (fd < 0)
 		return -errno;
-	int r = write_content(draft, fd, mark);
+	int r = keyframe_write_content(draft, fd, mark);
 	if (close(fd) < 0 && r == 0)
 		r = -errno;
 	name_of(mark->revision, name);
@@ -189,7 +197,7 @@ int keyframe_write(struct keyframe_draft *draft, int dir_fd, const struct keyfra
 	return r;
 }
 
-/* --- which there are ---------------------------------------------------------- */
+/* --- the directory ------------------------------------------------------------ */
 
 static int by_revision(const void *a, const void *b)
 {
@@ -237,7 +245,7 @@ int keyframe_list(int dir_fd, uint64_t ret[KEYFRAMES_MAX], size_t *ret_count)
 			ret[count++] = revision;
 			continue;
 		}
-		size_t least = 0; /* makes room for the newer */
+		size_t least = 0; /* a newer one replaces it */
 		for (size_t i = 1; i < count; i++)
 			least = ret[i] < ret[least] ? i : least;
 		if (ret[least] < revision)
@@ -259,13 +267,13 @@ int keyframe_remove(int dir_fd, uint64_t revision)
 
 void keyframe_remove_partial(int dir_fd)
 {
-	(void)unlinkat(dir_fd, NAME_PARTIAL, 0); /* mostly not there */
+	(void)unlinkat(dir_fd, NAME_PARTIAL, 0); /* usually absent */
 }
 
 /* --- reading --------------------------------------------------------------------- */
 
-/** Exactly @p len bytes: a file that ends before is damaged. */
-static int read_at(int fd, uint64_t at, void *out, size_t len)
+/** Reads exactly @p len bytes. @return 0; -EBADMSG: the file is shorter; or an error of the disk */
+static int keyframe_read_at(int fd, uint64_t at, void *out, size_t len)
 {
 	char *end = out;
 
@@ -285,7 +293,7 @@ static int read_at(int fd, uint64_t at, void *out, size_t len)
 	return 0;
 }
 
-static int read_header(int fd, uint64_t revision, struct header *ret)
+static int keyframe_read_header(int fd, uint64_t revision, struct header *ret)
 {
 	struct stat stat;
 	struct header header;
@@ -294,7 +302,7 @@ static int read_header(int fd, uint64_t revision, struct header *ret)
 		return -errno;
 	if (!S_ISREG(stat.st_mode))
 		return -EBADMSG;
-	int r = read_at(fd, 0, &header, sizeof(header));
+	int r = keyframe_read_at(fd, 0, &header, sizeof(header));
 	if (r < 0)
 		return r;
 	if (memcmp(header.magic, magic, sizeof(magic)) != 0 ||
@@ -315,16 +323,16 @@ static int read_header(int fd, uint64_t revision, struct header *ret)
 	return 0;
 }
 
-static int open_one(int dir_fd, uint64_t revision, int *ret_fd, struct header *ret_header)
+static int keyframe_open(int dir_fd, uint64_t revision, int *ret_fd, struct header *ret_header)
 {
 	char name[NAME_SIZE];
 
 	name_of(revision, name);
-	/* O_NONBLOCK: opening a FIFO of that name would wait for its writer. */
+	/* O_NONBLOCK: opening a FIFO of that name would wait for a writer. */
 	int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return -errno;
-	int r = read_header(fd, revision, ret_header);
+	int r = keyframe_read_header(fd, revision, ret_header);
 	if (r < 0) {
 		(void)close(fd); /* only read */
 		return r;
@@ -336,7 +344,7 @@ static int open_one(int dir_fd, uint64_t revision, int *ret_fd, struct header *r
 static int read_rows(int fd, const struct header *header, const struct index_entry *entry,
                      struct buf *rows)
 {
-	/* A service without instances and entries is never written. */
+	/* No service without instances and entries is written. */
 	if (entry->len == 0 || entry->len > header->rows_len ||
 	    entry->at > header->rows_len - entry->len)
 		return -EBADMSG;
@@ -344,7 +352,8 @@ static int read_rows(int fd, const struct header *header, const struct index_ent
 	if (r < 0)
 		return -ENOMEM;
 	char *to = rows->data + rows->len;
-	r = read_at(fd, sizeof(*header) + header->index_len + entry->at, to, (size_t)entry->len);
+	r = keyframe_read_at(fd, sizeof(*header) + header->index_len + entry->at, to,
+	                     (size_t)entry->len);
 	if (r == 0 && crc_of(to, (size_t)entry->len) != entry->crc)
 		r = -EBADMSG;
 	if (r == 0)
@@ -352,9 +361,9 @@ static int read_rows(int fd, const struct header *header, const struct index_ent
 	return r;
 }
 
-/** Walks the index: reads the rows of @p service, or of all. */
-static int read_entries(int fd, const struct header *header, struct str index, struct str service,
-                        struct buf *rows)
+/** Walks the index and reads the rows of @p service, or of all if it is empty. */
+static int read_services(int fd, const struct header *header, struct str index, struct str service,
+                         struct buf *rows)
 {
 	for (uint32_t i = 0; i < header->services; i++) {
 		struct index_entry entry;
@@ -381,19 +390,20 @@ static int read_entries(int fd, const struct header *header, struct str index, s
 	return index.len == 0 ? 0 : -EBADMSG;
 }
 
-static int read_content(int fd, const struct header *header, struct str service, struct buf *rows)
+static int keyframe_read_content(int fd, const struct header *header, struct str service,
+                                 struct buf *rows)
 {
 	struct buf index;
 
 	buf_init(&index, KEYFRAME_BYTES_MAX);
 	int r = buf_reserve(&index, (size_t)header->index_len + 1) < 0 ? -ENOMEM : 0;
 	if (r == 0)
-		r = read_at(fd, sizeof(*header), index.data, (size_t)header->index_len);
+		r = keyframe_read_at(fd, sizeof(*header), index.data, (size_t)header->index_len);
 	if (r == 0 && crc_of(index.data, (size_t)header->index_len) != header->index_crc)
 		r = -EBADMSG;
 	if (r == 0)
-		r = read_entries(fd, header, (struct str){index.data, (size_t)header->index_len},
-		                 service, rows);
+		r = read_services(fd, header, (struct str){index.data, (size_t)header->index_len},
+		                  service, rows);
 	buf_fini(&index);
 	return r;
 }
@@ -402,7 +412,7 @@ int keyframe_mark(int dir_fd, uint64_t revision, struct keyframe_mark *ret_mark)
 {
 	struct header header = {0};
 	int fd = -1;
-	int r = open_one(dir_fd, revision, &fd, &header);
+	int r = keyframe_open(dir_fd, revision, &fd, &header);
 
 	if (r < 0)
 		return r;
@@ -416,11 +426,11 @@ int keyframe_read(int dir_fd, uint64_t revision, struct str service, struct buf 
 {
 	struct header header = {0};
 	int fd = -1;
-	int r = open_one(dir_fd, revision, &fd, &header);
+	int r = keyframe_open(dir_fd, revision, &fd, &header);
 
 	if (r < 0)
 		return r;
-	r = read_content(fd, &header, service, rows);
+	r = keyframe_read_content(fd, &header, service, rows);
 	(void)close(fd); /* only read */
 	return r;
 }

@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+/**
+ * Building the new database of a salvage. Runs on the thread that opens the journal.
+ *
+ * Invariant: only values whose checksum is right are kept, of one incarnation the one with the
+ * greatest revision. Sources are the current rows, the keyframe if rows are missing, and then the
+ * events, in this order. The current rows alone lack those on damaged pages; the events alone
+ * lack what retention has removed, and bring back instances whose removal is lost.
+ */
 #include "journal/salvage.h"
 
 #include "base/buf.h"
@@ -22,35 +30,35 @@ struct salvage {
 	sqlite3_stmt *latest[SUBJECT_COUNT]; /* of an incarnation in the new file: its revision */
 	sqlite3_stmt *put[SUBJECT_COUNT];
 	sqlite3_stmt *drop[SUBJECT_COUNT];
-	uint64_t revision; /* greatest that was seen */
-	uint64_t begins;   /* events after this should all be there */
-	uint64_t events;   /* of those, how many were read */
-	uint64_t astray;   /* rows out of order that may still come, so that it ends */
-	bool is_open;      /* from is a database that has counters */
+	uint64_t revision; /* greatest of all that was read */
+	uint64_t begins;   /* all events after this revision should be there */
+	uint64_t events;   /* number of those that were read */
+	uint64_t astray;   /* rows out of order that are still accepted: bounds a circular tree */
+	bool is_open;      /* from is a database with counters */
 	bool is_old;       /* from has the first schema */
-	bool incomplete;   /* instances or entries are missing: rows were damaged or out of reach */
+	bool incomplete;   /* instances or entries are missing: rows are damaged or unreachable */
 };
 
-/* --- reading what can be read ---------------------------------------------- */
+/* --- reading the damaged database ------------------------------------------ */
 
-/** @return 1: the row is sound; 0: it is not; or an error of the disk or of memory */
+/** @return 1: the row is sound; 0: it is damaged; or an error of the disk or of memory */
 typedef int (*row_fn)(struct salvage *salvage, sqlite3_stmt *stmt);
 
-/* Smaller than any row of ours. */
+/* Less than any row that rollcall writes takes. */
 #define ROW_BYTES_MIN 32
 
 /**
- * Calls @p fn with each row that SQLite can reach. Behind a damaged page it leaps ahead by 1, 2,
- * 4, ... until it reaches sound ones again, so what is lost beside the damage is at most as much
- * again.
+ * Calls @p fn with each row that SQLite can reach. At a damaged page the key to continue from leaps
+ * ahead by 1, 2, 4, ... until SQLite reaches sound pages again, so it skips at most as many sound
+ * keys as there are damaged ones.
  *
- * In a damaged tree a scan may go back, to rows that it has given or to those of a page that is in
- * the wrong place. They are taken, but do not lower the key to go on from; and as a tree can lead
- * round in circles, only as many of them as the file has room for.
+ * In a damaged tree a scan may go back, to rows that it has given before or to those of a page in
+ * the wrong place. These are accepted, but do not lower the key to continue from. As the tree may
+ * be circular, only as many are accepted as the file has room for.
  * @param text  selects rows with a key greater than ?1, in ascending order; the key is column @p
  * key
  */
-static int read_reachable(struct salvage *salvage, const char *text, int key, row_fn fn)
+static int salvage_rows(struct salvage *salvage, const char *text, int key, row_fn fn)
 {
 	sqlite3_stmt *stmt = NULL;
 	int64_t last = 0;
@@ -72,7 +80,7 @@ static int read_reachable(struct salvage *salvage, const char *text, int key, ro
 			}
 			r = r > 0 ? 0 : r;
 		}
-		(void)sqlite3_reset(stmt); /* its error is known */
+		(void)sqlite3_reset(stmt); /* its error is in r */
 		if (r != -EBADMSG)
 			break;
 		salvage->incomplete = true;
@@ -80,15 +88,15 @@ static int read_reachable(struct salvage *salvage, const char *text, int key, ro
 		leap *= 2;
 		r = 0;
 	}
-	(void)sqlite3_finalize(stmt); /* its error is known */
-	if (r == -EBADMSG) {          /* not even the table is there */
+	(void)sqlite3_finalize(stmt); /* its error is in r */
+	if (r == -EBADMSG) {          /* the table is missing */
 		salvage->incomplete = true;
 		r = 0;
 	}
 	return r;
 }
 
-/* --- writing it to the new file -------------------------------------------- */
+/* --- writing the new database ---------------------------------------------- */
 
 static int find_latest(struct salvage *salvage, enum event_subject subject, uint64_t incarnation,
                        uint64_t *ret_revision)
@@ -101,7 +109,7 @@ static int find_latest(struct salvage *salvage, enum event_subject subject, uint
 	*ret_revision = 0;
 	if (r > 0) {
 		*ret_revision = (uint64_t)sqlite3_column_int64(latest, 0);
-		(void)sqlite3_reset(latest); /* it gave its row */
+		(void)sqlite3_reset(latest); /* cannot fail after a row */
 	}
 	return r < 0 ? r : 0;
 }
@@ -112,8 +120,8 @@ static void note_revision(struct salvage *salvage, uint64_t revision)
 		salvage->revision = revision;
 }
 
-/** Keeps @p instance unless a newer state of it is kept: a page may be a stale one. */
-static int keep(struct salvage *salvage, const struct instance *instance)
+/** Writes @p instance unless a newer version of it has been: a stale page may hold an older one. */
+static int salvage_instance(struct salvage *salvage, const struct instance *instance)
 {
 	uint64_t latest;
 	int r = find_latest(salvage, SUBJECT_INSTANCE, instance->incarnation, &latest);
@@ -125,8 +133,8 @@ static int keep(struct salvage *salvage, const struct instance *instance)
 	return r < 0 ? r : sql_run(salvage->put[SUBJECT_INSTANCE]);
 }
 
-/** The same for an entry. */
-static int keep_entry(struct salvage *salvage, const struct entry *entry)
+/** As salvage_instance(). */
+static int salvage_entry(struct salvage *salvage, const struct entry *entry)
 {
 	uint64_t latest;
 	int r = find_latest(salvage, SUBJECT_ENTRY, entry->incarnation, &latest);
@@ -138,32 +146,32 @@ static int keep_entry(struct salvage *salvage, const struct entry *entry)
 	return r < 0 ? r : sql_run(salvage->put[SUBJECT_ENTRY]);
 }
 
-static int take_instance(struct salvage *salvage, sqlite3_stmt *stmt)
+static int salvage_instance_row(struct salvage *salvage, sqlite3_stmt *stmt)
 {
 	struct instance instance;
 	int r = row_instance(stmt, &instance);
 
 	if (r == 0)
-		r = keep(salvage, &instance);
+		r = salvage_instance(salvage, &instance);
 	else if (r == -EBADMSG)
-		salvage->incomplete = true; /* its events may bring it back */
+		salvage->incomplete = true; /* its events may restore it */
 	return r == 0 ? 1 : r == -EBADMSG ? 0 : r;
 }
 
-static int take_entry(struct salvage *salvage, sqlite3_stmt *stmt)
+static int salvage_entry_row(struct salvage *salvage, sqlite3_stmt *stmt)
 {
 	struct entry entry;
 	int r = row_entry(stmt, &entry);
 
 	if (r == 0)
-		r = keep_entry(salvage, &entry);
+		r = salvage_entry(salvage, &entry);
 	else if (r == -EBADMSG)
 		salvage->incomplete = true;
 	return r == 0 ? 1 : r == -EBADMSG ? 0 : r;
 }
 
-/** @return as of row_fn */
-static int read_event(struct salvage *salvage, sqlite3_stmt *stmt, struct event *ret_event)
+/** @return as row_fn */
+static int salvage_read_event(struct salvage *salvage, sqlite3_stmt *stmt, struct event *ret_event)
 {
 	int r = row_event(stmt, ret_event);
 
@@ -178,22 +186,23 @@ static int count_event(struct salvage *salvage, sqlite3_stmt *stmt)
 {
 	struct event event;
 
-	return read_event(salvage, stmt, &event);
+	return salvage_read_event(salvage, stmt, &event);
 }
 
-/** Each event holds all of its subject: it counts when the row is damaged, or older. */
-static int take_event(struct salvage *salvage, sqlite3_stmt *stmt)
+/** Applies an event that is newer than its subject in the new database: each event holds all of its
+ * subject. */
+static int salvage_event(struct salvage *salvage, sqlite3_stmt *stmt)
 {
 	struct event event;
 	uint64_t latest;
-	int r = read_event(salvage, stmt, &event);
+	int r = salvage_read_event(salvage, stmt, &event);
 
 	if (r <= 0)
 		return r;
 	enum event_subject subject = event_subject(event.kind);
 	if (!event_removes(event.kind)) {
-		r = subject == SUBJECT_ENTRY ? keep_entry(salvage, &event.entry)
-		                             : keep(salvage, &event.instance);
+		r = subject == SUBJECT_ENTRY ? salvage_entry(salvage, &event.entry)
+		                             : salvage_instance(salvage, &event.instance);
 		return r < 0 ? r : 1;
 	}
 	r = find_latest(salvage, subject, event_incarnation(&event), &latest);
@@ -204,28 +213,29 @@ static int take_event(struct salvage *salvage, sqlite3_stmt *stmt)
 	return r < 0 ? r : 1;
 }
 
-/* --- what keyframes still have ------------------------------------------------ */
+/* --- keyframes ---------------------------------------------------------------- */
 
-/** Does it follow an event of this database, and are all events since then kept? */
-static int is_usable(struct salvage *salvage, const struct keyframe_mark *mark)
+/** Does the keyframe follow an event of this database, with no event after it removed? @return 1,
+ * 0, or an error */
+static int salvage_is_usable(struct salvage *salvage, const struct keyframe_mark *mark)
 {
 	int64_t checksum = 0;
 	char text[96];
 
 	if (!salvage->is_open)
-		return 1; /* nothing is left to ask */
+		return 1; /* no event is left to compare it with */
 	if (mark->revision <= salvage->begins)
 		return 0;
 	(void)snprintf(text, sizeof(text), "SELECT checksum FROM events WHERE revision = %llu",
 	               (unsigned long long)mark->revision);
 	int r = sql_integer(salvage->from, text, &checksum);
-	/* An event that is lost proves nothing against it. */
+	/* A lost event does not make the keyframe wrong. */
 	return r == -EBADMSG || (r == 0 && checksum == 0) ? 1
 	       : r < 0                                    ? r
 	                                                  : checksum == (int64_t)mark->checksum;
 }
 
-static int keep_packed(struct salvage *salvage, struct str *rows)
+static int salvage_packed(struct salvage *salvage, struct str *rows)
 {
 	struct instance instance;
 	struct entry entry;
@@ -234,28 +244,28 @@ static int keep_packed(struct salvage *salvage, struct str *rows)
 
 	if (r < 0)
 		return r;
-	return is_entry ? keep_entry(salvage, &entry) : keep(salvage, &instance);
+	return is_entry ? salvage_entry(salvage, &entry) : salvage_instance(salvage, &instance);
 }
 
-static int keep_all(struct salvage *salvage, struct str rows)
+static int salvage_all_packed(struct salvage *salvage, struct str rows)
 {
 	int r = 0;
 
 	while (r == 0 && rows.len > 0)
-		r = keep_packed(salvage, &rows);
+		r = salvage_packed(salvage, &rows);
 	return r;
 }
 
-/** Adds the instances and entries of one keyframe. @return 1; 0: it cannot be used; or an error */
-static int try_keyframe(struct salvage *salvage, int dir_fd, uint64_t keyframe)
+/** Writes the instances and entries of one keyframe. @return 1; 0: it is not usable; or an error */
+static int salvage_try_keyframe(struct salvage *salvage, int dir_fd, uint64_t keyframe)
 {
 	struct keyframe_mark mark;
 	struct buf rows;
 	int r = keyframe_check(dir_fd, keyframe, &mark);
 
-	if (r < 0) /* it is only a cache that is worth nothing */
+	if (r < 0) /* a damaged cache is no error */
 		return r == -ENOMEM ? r : 0;
-	r = is_usable(salvage, &mark);
+	r = salvage_is_usable(salvage, &mark);
 	if (r <= 0)
 		return r;
 	buf_init(&rows, KEYFRAME_BYTES_MAX);
@@ -263,7 +273,7 @@ static int try_keyframe(struct salvage *salvage, int dir_fd, uint64_t keyframe)
 	if (r < 0)
 		r = r == -ENOMEM ? r : 0;
 	else if (rows.len > 0)
-		r = keep_all(salvage, (struct str){rows.data, rows.len});
+		r = salvage_all_packed(salvage, (struct str){rows.data, rows.len});
 	buf_fini(&rows);
 	if (r < 0)
 		return r;
@@ -271,47 +281,49 @@ static int try_keyframe(struct salvage *salvage, int dir_fd, uint64_t keyframe)
 	return 1;
 }
 
-/** Adds what the newest keyframe has that can be used; the events that follow it come after. */
-static int take_keyframe(struct salvage *salvage, int dir_fd, uint64_t *ret_revision)
+/** Writes the instances and entries of the newest usable keyframe. The caller then applies the
+ * events after it. */
+static int salvage_keyframe(struct salvage *salvage, int dir_fd, uint64_t *ret_revision)
 {
 	uint64_t list[KEYFRAMES_MAX];
 	size_t count = 0;
 	int r = keyframe_list(dir_fd, list, &count);
 
 	while (r == 0 && count-- > 0) {
-		r = try_keyframe(salvage, dir_fd, list[count]);
+		r = salvage_try_keyframe(salvage, dir_fd, list[count]);
 		if (r > 0)
 			*ret_revision = list[count];
 	}
 	return r < 0 ? r : 0;
 }
 
-/* --- the new file ---------------------------------------------------------------- */
+/* --- the new database ------------------------------------------------------------ */
 
 /**
- * Revisions must not go back, and the latest ones may have been in what is lost. Milliseconds since
- * 1970 are more than any journal has given, unless it made a thousand events a second ever since;
- * the next accident starts from there, and time has gone on.
+ * The revision to continue from. Revisions must not go back, and the latest may be among those
+ * lost. The time in ms since 1970 is above any revision of a journal that did not make a thousand
+ * events a second since then. A second salvage finds the floor of this one, and a later time.
  */
-static uint64_t revision_to_go_on_from(uint64_t seen)
+static uint64_t revision_to_continue_from(uint64_t greatest_read)
 {
 	uint64_t now_ms = (uint64_t)clock_real_ms();
 
-	return seen > now_ms ? seen : now_ms;
+	return greatest_read > now_ms ? greatest_read : now_ms;
 }
 
 /**
- * Once the last event of an instance is lost, the one before it may bring back what was removed.
- * Of two lives of one id the later is the true one; a wrong one ends with its lease.
- * The log begins anew: who resumes a watch from before must be told, as events may be missing.
+ * Drops duplicates and completes the new database. When the event that removed an instance is lost,
+ * the one before it may have restored the instance: of two incarnations of one id the later one
+ * stays, and one that is wrong ends with its lease. The log begins anew, so that a reader which
+ * goes on from an earlier revision gets -ESTALE, as events may be missing.
  */
-static int conclude(struct salvage *salvage, struct salvage_result *ret_result)
+static int salvage_conclude(struct salvage *salvage, struct salvage_result *ret_result)
 {
 	char text[160];
 	int64_t instances = 0;
 	int r;
 
-	ret_result->revision = revision_to_go_on_from(salvage->revision);
+	ret_result->revision = revision_to_continue_from(salvage->revision);
 	if (salvage->is_open && salvage->revision > salvage->begins + salvage->events)
 		ret_result->events_lost = salvage->revision - salvage->begins - salvage->events;
 	(void)snprintf(text, sizeof(text),
@@ -334,7 +346,7 @@ static int conclude(struct salvage *salvage, struct salvage_result *ret_result)
 	return r;
 }
 
-/** The counters have no checksum, so a value that is far off is not used. */
+/** Reads begins. Counters have no checksum, so an implausible value is not used. */
 static int read_counters(struct salvage *salvage)
 {
 	int64_t begins = 0;
@@ -351,8 +363,8 @@ static int read_counters(struct salvage *salvage)
 	return r;
 }
 
-/** Damage so bad that not even this much can be read leaves nothing to copy. */
-static int open_from(struct salvage *salvage, const char *path)
+/** Opens the damaged database. When even its counters cannot be read, is_open stays false. */
+static int salvage_open_from(struct salvage *salvage, const char *path)
 {
 	struct stat stat_of;
 	int r = sql_open_alone(path, &salvage->from);
@@ -366,8 +378,8 @@ static int open_from(struct salvage *salvage, const char *path)
 	return r == -EBADMSG ? 0 : r;
 }
 
-/** Sets is_old: the file was damaged before it could be migrated. */
-static int read_version(struct salvage *salvage)
+/** Sets is_old: the database was damaged before it could be migrated. */
+static int salvage_read_version(struct salvage *salvage)
 {
 	static const char has_version[] =
 		"SELECT count(*) FROM sqlite_schema s, pragma_table_info(s.name) i"
@@ -383,31 +395,32 @@ static int read_version(struct salvage *salvage)
 #define FROM_ENTRIES   " FROM entries WHERE incarnation > ?1 ORDER BY incarnation"
 #define FROM_EVENTS    " FROM events WHERE revision > ?1 ORDER BY revision"
 
-/** @param path  of what can be read; NULL: nothing */
-static int copy(struct salvage *salvage, int dir_fd, const char *path, uint64_t *ret_keyframe)
+/** Fills the new database. @param path  of the database to read; NULL: there is none */
+static int salvage_fill(struct salvage *salvage, int dir_fd, const char *path,
+                        uint64_t *ret_keyframe)
 {
-	int r = path != NULL ? open_from(salvage, path) : 0;
+	int r = path != NULL ? salvage_open_from(salvage, path) : 0;
 
 	if (r == 0 && salvage->from != NULL)
-		r = read_version(salvage);
+		r = salvage_read_version(salvage);
 	if (r == 0 && salvage->from != NULL)
-		r = read_reachable(salvage,
-		                   salvage->is_old ? "SELECT " ROW_INSTANCE_001 FROM_INSTANCES
-		                                   : "SELECT " ROW_INSTANCE FROM_INSTANCES,
-		                   ROW_incarnation, take_instance);
+		r = salvage_rows(salvage,
+		                 salvage->is_old ? "SELECT " ROW_INSTANCE_001 FROM_INSTANCES
+		                                 : "SELECT " ROW_INSTANCE FROM_INSTANCES,
+		                 ROW_incarnation, salvage_instance_row);
 	if (r == 0 && salvage->from != NULL && !salvage->is_old)
-		r = read_reachable(salvage, "SELECT " ROW_ENTRY FROM_ENTRIES, ROW_ENTRY_incarnation,
-		                   take_entry);
+		r = salvage_rows(salvage, "SELECT " ROW_ENTRY FROM_ENTRIES, ROW_ENTRY_incarnation,
+		                 salvage_entry_row);
 	if (r == 0 && (salvage->incomplete || !salvage->is_open))
-		r = take_keyframe(salvage, dir_fd, ret_keyframe);
-	/* When it is the events that are damaged, they must not bring back whom they saw arrive
-	 * but no longer see leave. */
-	row_fn use = salvage->incomplete ? take_event : count_event;
+		r = salvage_keyframe(salvage, dir_fd, ret_keyframe);
+	/* If all rows are sound, the events may be damaged: then one that registers may be there
+	 * while the one that removes is lost, so they are counted, not applied. */
+	row_fn use = salvage->incomplete ? salvage_event : count_event;
 	if (r == 0 && salvage->from != NULL)
-		r = read_reachable(salvage,
-		                   salvage->is_old ? "SELECT " ROW_EVENT_001 FROM_EVENTS
-		                                   : "SELECT " ROW_EVENT FROM_EVENTS,
-		                   ROW_revision, use);
+		r = salvage_rows(salvage,
+		                 salvage->is_old ? "SELECT " ROW_EVENT_001 FROM_EVENTS
+		                                 : "SELECT " ROW_EVENT FROM_EVENTS,
+		                 ROW_revision, use);
 	return r;
 }
 
@@ -425,8 +438,9 @@ static const char *const drop_row[SUBJECT_COUNT] = {
 	[SUBJECT_ENTRY] = "DELETE FROM entries WHERE incarnation = ?1",
 };
 
-/** @param path  of the file that is built */
-static int build(struct salvage *salvage, const char *path, struct journal_error *ret_error)
+/** Creates the new database at @p path and prepares the statements that fill it. */
+static int salvage_open_to(struct salvage *salvage, const char *path,
+                           struct journal_error *ret_error)
 {
 	bool is_new;
 	int r = journal_open_file(path, &salvage->to, &is_new, ret_error);
@@ -444,19 +458,20 @@ static int build(struct salvage *salvage, const char *path, struct journal_error
 	return r;
 }
 
-/** @return an error that closing brought: then the new file may not be whole */
-static int close_both(struct salvage *salvage)
+/** Closes both databases. @return 0, or an error: then the new file may be incomplete */
+static int salvage_close(struct salvage *salvage)
 {
 	int r = 0;
 
 	for (size_t i = 0; i < SUBJECT_COUNT; i++) {
-		(void)sqlite3_finalize(salvage->latest[i]); /* take NULL; their errors were seen */
+		(void)sqlite3_finalize(
+			salvage->latest[i]); /* take NULL; errors were returned before */
 		(void)sqlite3_finalize(salvage->put[i]);
 		(void)sqlite3_finalize(salvage->drop[i]);
 	}
 	(void)sqlite3_close(salvage->from); /* only read */
 	if (salvage->to != NULL) {
-		/* All of it has to be in the one file that is renamed. */
+		/* Only one file is renamed, so nothing may be left in a WAL. */
 		sql_rollback(salvage->to);
 		r = sql_exec(salvage->to, "PRAGMA journal_mode=DELETE");
 		(void)sqlite3_close(salvage->to); /* nothing is left to write */
@@ -464,16 +479,16 @@ static int close_both(struct salvage *salvage)
 	return r;
 }
 
-/* --- the files ------------------------------------------------------------------ */
+/* --- files ---------------------------------------------------------------------- */
 
-/** The name of @p file beside the database at @p path. */
+/** Writes the path of @p file in the directory of the database at @p path. */
 static void path_beside(const char *path, const char *file, char out[PATH_MAX + 16])
 {
 	(void)snprintf(out, PATH_MAX + 16, "%.*s%s", (int)(strlen(path) - strlen(JOURNAL_FILE)),
 	               path, file);
 }
 
-/** Copies the database, and puts the pages in that are sound in its log. */
+/** Copies the database, and over it the sound pages of its log. */
 static int fill_image(int db_fd, int wal_fd, int image_fd, const struct wal_report *wal)
 {
 	char block[16384];
@@ -487,10 +502,10 @@ static int fill_image(int db_fd, int wal_fd, int image_fd, const struct wal_repo
 	}
 	if (n < 0)
 		return -errno;
-	/* Of the database's own header: no log of this name is to be looked for. */
-	static const char no_log[2] = {1, 1};
+	/* Bytes 18 and 19 of the database's header: SQLite then does not look for a WAL. */
+	static const char no_wal[2] = {1, 1};
 	int r = wal_apply(wal_fd, wal, image_fd);
-	if (r == 0 && pwrite(image_fd, no_log, sizeof(no_log), 18) != sizeof(no_log))
+	if (r == 0 && pwrite(image_fd, no_wal, sizeof(no_wal), 18) != sizeof(no_wal))
 		r = -errno;
 	return r;
 }
@@ -512,9 +527,9 @@ static int make_image(int dir_fd, const struct wal_report *wal)
 	return r == -EDQUOT ? -ENOSPC : r;
 }
 
-/** Builds the new file from what is sound in the old ones. */
-static int build_new(int dir_fd, const char *path, const struct survey *survey,
-                     struct salvage_result *ret_result, struct journal_error *ret_error)
+/** Builds the new database from the sound parts of the old files. */
+static int salvage_build(int dir_fd, const char *path, const struct survey *survey,
+                         struct salvage_result *ret_result, struct journal_error *ret_error)
 {
 	struct salvage salvage = {.incomplete = survey->wal.is_damaged || survey->is_lost};
 	bool needs_image = salvage.incomplete && survey->wal.apply > 0;
@@ -526,14 +541,14 @@ static int build_new(int dir_fd, const char *path, const struct survey *survey,
 	path_beside(path, JOURNAL_FILE_IMAGE, image);
 	int r = needs_image ? make_image(dir_fd, &survey->wal) : 0;
 	if (r == 0)
-		r = build(&salvage, building, ret_error);
+		r = salvage_open_to(&salvage, building, ret_error);
 	if (r == 0)
-		r = copy(&salvage, dir_fd, from, &ret_result->keyframe);
+		r = salvage_fill(&salvage, dir_fd, from, &ret_result->keyframe);
 	if (r == 0)
-		r = conclude(&salvage, ret_result);
+		r = salvage_conclude(&salvage, ret_result);
 
-	int closed = close_both(&salvage);
-	(void)unlinkat(dir_fd, JOURNAL_FILE_IMAGE, 0); /* mostly not there */
+	int closed = salvage_close(&salvage);
+	(void)unlinkat(dir_fd, JOURNAL_FILE_IMAGE, 0); /* usually absent */
 	return r < 0 ? r : closed;
 }
 
@@ -544,7 +559,7 @@ int salvage_run(int dir_fd, const char *path, const struct survey *survey,
 	int r;
 
 	salvage_remove_unfinished(dir_fd);
-	r = build_new(dir_fd, path, survey, &result, ret_error);
+	r = salvage_build(dir_fd, path, survey, &result, ret_error);
 	if (r == 0 && renameat(dir_fd, JOURNAL_FILE_BUILDING, dir_fd, JOURNAL_FILE_SALVAGED) < 0)
 		r = -errno;
 	if (r == 0 && fsync(dir_fd) < 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * What to do about a damaged file: keep it under another name, and put in its place a new one with
- * the instances whose rows, or whose events, are sound, or which the newest keyframe still has.
+ * Salvage of a damaged database: renames it, and puts in its place a new one with the instances and
+ * entries that sound rows, sound events or the newest usable keyframe still hold. Runs in
+ * journal_open(), on its thread, with the directory locked.
  */
 #pragma once
 
@@ -12,22 +13,25 @@
 #include <stdint.h>
 
 struct salvage_result {
-	char kept_as[64]; /* new name of the damaged file; empty: there was none */
-	uint64_t instances;
-	uint64_t events_lost; /* events that could not be read, as far as is known */
-	uint64_t keyframe;    /* the keyframe that instances came from; 0: none */
-	uint64_t revision;    /* where revisions go on from */
+	char kept_as[64];     /* new name of the damaged file; empty: there was none */
+	uint64_t instances;   /* number of them in the new file */
+	uint64_t events_lost; /* number of events that could not be read, as far as is known */
+	uint64_t keyframe;    /* revision of the keyframe that was used; 0: none */
+	uint64_t revision;    /* the next event gets a greater one */
 };
 
-/** Reads all of the file. @return 0: it is sound; -EBADMSG: it is not; or an error of the disk */
+/** Verifies all of the database (verify.h). @return 0: it is sound, or missing; -EBADMSG: it is
+ * damaged; or another error, as journal_open() */
 int salvage_examine(int dir_fd, const char *path, struct journal_error *ret_error) MUST_USE;
 /**
- * Builds the new file, keeps the old one, and has the new one take its place. Nobody has it open.
- * A crash at any moment leaves either the damaged file, to begin again, or a complete new one for
- * salvage_finish().
- * @return 0, -ENOSPC, -EIO, -ENOMEM, ...: then the damaged file is where it was
+ * Builds the new database, renames the old one and renames the new one into its place. No
+ * connection may have the database open. A crash at any moment leaves either the damaged database,
+ * and the next start salvages again, or a complete new one for salvage_finish().
+ * @param survey  of the files as they are
+ * @return 0; -ENOSPC, -EIO, -ENOMEM or another error, with the damaged database left in its place
  */
 int salvage_run(int dir_fd, const char *path, const struct survey *survey,
                 struct salvage_result *ret_result, struct journal_error *ret_error) MUST_USE;
-/** Completes what a crash cut short. */
+/** Completes the renames that a crash interrupted, if there are any. @return 0, or an error of the
+ * file system */
 int salvage_finish(int dir_fd, struct journal_error *ret_error) MUST_USE;

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* SQLite's files beside the database go with it. */
+/* The database and SQLite's files beside it. */
 static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
 
 int salvage_name_kept(int dir_fd, char *out, size_t size)
@@ -43,8 +43,7 @@ int salvage_swap(int dir_fd)
 		if (renameat(dir_fd, from, dir_fd, to) < 0 && errno != ENOENT)
 			r = -errno;
 	}
-	/* The new file must not meet the old one's WAL, whatever the order in which names reach
-	 * the disk. */
+	/* Synced first: after a power cut the new database must never be beside the old WAL. */
 	if (r == 0 && fsync(dir_fd) < 0)
 		r = -errno;
 	if (r == 0 && renameat(dir_fd, JOURNAL_FILE_SALVAGED, dir_fd, JOURNAL_FILE) < 0)
@@ -73,7 +72,8 @@ int salvage_finish(int dir_fd, struct journal_error *ret_error)
 	if (faccessat(dir_fd, JOURNAL_FILE_SALVAGED, F_OK, 0) < 0)
 		return 0;
 	r = salvage_swap(dir_fd);
-	return r < 0 ? journal_error_set(ret_error, r, "cannot put the salvaged file in place: %s",
+	return r < 0 ? journal_error_set(ret_error, r,
+	                                 "cannot put the salvaged database in place: %s",
 	                                 strerror(-r))
 	             : 0;
 }
@@ -84,7 +84,7 @@ void salvage_remove_unfinished(int dir_fd)
 
 	for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
 		(void)snprintf(name, sizeof(name), JOURNAL_FILE_BUILDING "%s", suffixes[i]);
-		(void)unlinkat(dir_fd, name, 0); /* mostly not there */
+		(void)unlinkat(dir_fd, name, 0); /* usually absent */
 	}
 	(void)unlinkat(dir_fd, JOURNAL_FILE_IMAGE, 0);
 }

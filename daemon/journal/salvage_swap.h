@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** The renames that put a salvaged file in the place of the damaged one. A crash between any two of
- * them leaves a state that salvage_finish() completes. */
+/** The renames that put the new database of a salvage in the place of the damaged one. After a
+ * crash between any two of them, salvage_finish() completes them. */
 #pragma once
 
 #include "base/attr.h"
@@ -9,15 +9,15 @@
 #include <stddef.h>
 
 /**
- * Writes the name that the damaged file gets. It holds the time at which the new file was built, so
- * that a swap which a crash interrupted goes on with the same name.
- * @return 0 or an error of the disk
+ * Writes the new name of the damaged file to @p out. It contains the time at which the new database
+ * was built, so that salvage_finish() goes on with the same name after a crash.
+ * @return 0, or an error of the file system
  */
 int salvage_name_kept(int dir_fd, char *out, size_t size) MUST_USE;
-/** Renames the damaged file and those beside it, then the new one. @return 0 or an error of the
- * disk */
+/** Renames the damaged database and SQLite's files beside it, then the new one. @return 0, or an
+ * error of the file system */
 int salvage_swap(int dir_fd) MUST_USE;
-/** Is there a file named @p kept, or one beside it? A database that was missing leaves none. */
+/** Was any file renamed to @p kept? None was, when the database and its log were missing. */
 bool salvage_was_kept(int dir_fd, const char *kept);
-/** Removes what an interrupted salvage was building. */
+/** Deletes the incomplete files of an interrupted salvage. */
 void salvage_remove_unfinished(int dir_fd);

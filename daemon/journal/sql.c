@@ -43,8 +43,8 @@ static int from_io_error(sqlite3 *db, int rc)
 		return -ENOMEM;
 	case SQLITE_IOERR_CORRUPTFS:
 		return -EBADMSG;
-	/* A transaction counts only once its last frame is written, so a failed write may be retried.
-	 * A failed fsync may not, whatever its reason. */
+	/* A transaction counts only once its last frame is written, so a failed write may be
+	 * retried. A failed fsync may not, whatever its reason. */
 	case SQLITE_IOERR_WRITE:
 		return is_over_quota(db) ? -ENOSPC : -EIO;
 	case SQLITE_IOERR_SHMSIZE: /* the -shm file, which is only an index, cannot grow */

@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: MIT */
+/**
+ * Retention, one bounded step per call. Writer's thread, between two batches.
+ *
+ * Invariant: events are removed from the oldest on only, in the transaction that raises
+ * removed_through, so the log never has a gap that its readers cannot recognise.
+ *
+ * DELETE ... WHERE time_ms < ? would be one statement, but it would read the whole log in one
+ * transaction, believe a damaged time, and leave gaps where the clock was set back. Events are
+ * counted some per step: revisions have gaps, and count(*) would read the whole log as well.
+ */
 #include "base/clock.h"
 #include "journal/checkpoint.h"
 #include "journal/internal.h"
@@ -7,15 +17,16 @@
 
 #include <errno.h>
 
-/* One transaction removes at most so many events: about as long as a commit of a full batch. */
+/* Events that one step removes at most: takes about as long as the commit of a full batch. */
 #define STEP_EVENTS 1000
-/* Counts so many in one step: next to nothing beside a commit. */
+/* Events that one step counts at most: takes next to nothing beside a commit. */
 #define STEP_COUNT 2000
-/* Looking for old events more often finds a handful at a time, and each find costs an fsync. */
-#define AGE_EVERY_MS   1000
+/* Between two looks for old events: each look that finds some costs an fsync. */
+#define AGE_EVERY_MS 1000
+/* Between two checks for another writer while nothing is committed. */
 #define ALONE_EVERY_MS 1000
 
-/** Events from before this are more than retention wants. */
+/** The time before which events are too old for retention. */
 static int64_t beyond_age(const struct journal *journal, int64_t now_ms)
 {
 	int64_t most = journal->retention.events_max_age_ms;
@@ -23,14 +34,14 @@ static int64_t beyond_age(const struct journal *journal, int64_t now_ms)
 	return most == 0 ? INT64_MIN : now_ms - most;
 }
 
-/** Was it appended while the clock was wrong? Later events are older than it, by their times. */
+/** Was the event appended while the clock was ahead? By their times, later events are older. */
 static bool is_misdated(const struct journal *journal, int64_t time_ms, int64_t now_ms)
 {
 	return journal->retention.events_max_age_ms > 0 && time_ms - now_ms > AGE_DAY_MS;
 }
 
-/** A wrong time would remove events too early, so each is proved. @return 1: an event, 0: the end
- */
+/** Reads the next event and verifies it, as a damaged time would remove events too early.
+ * @return 1: an event; 0: the end; or an error */
 static int next_event(sqlite3_stmt *stmt, struct event *ret_event)
 {
 	int r = sql_step(stmt);
@@ -41,7 +52,7 @@ static int next_event(sqlite3_stmt *stmt, struct event *ret_event)
 	return r < 0 ? r : 1;
 }
 
-static int note_oldest(struct journal *journal)
+static int tidy_find_oldest(struct journal *journal)
 {
 	sqlite3_stmt *stmt = journal->stmt[STMT_OLDEST_EVENTS];
 	struct event event;
@@ -54,27 +65,27 @@ static int note_oldest(struct journal *journal)
 		journal->oldest = event.revision;
 		journal->oldest_ms = event.time_ms;
 	}
-	(void)sqlite3_reset(stmt); /* its error is known */
+	(void)sqlite3_reset(stmt); /* its error is in r */
 	return r < 0 ? r : 0;
 }
 
-static uint64_t slack(const struct journal *journal)
+static uint64_t count_slack(const struct journal *journal)
 {
 	uint64_t most = journal->retention.events_max_count;
 
 	return most / 10 < STEP_EVENTS ? most / 10 : STEP_EVENTS;
 }
 
-/** Could there be too many events? As many as there are revisions, should none be missing. */
+/** May there be too many events? There are at most as many as revisions since the oldest. */
 static bool may_be_too_many(const struct journal *journal)
 {
 	uint64_t most = journal->retention.events_max_count;
 
 	return most > 0 && journal->oldest > 0 &&
-	       journal->revision - journal->oldest >= most + slack(journal);
+	       journal->revision - journal->oldest >= most + count_slack(journal);
 }
 
-/** Counts some more of the events: their revisions may have gaps. @return 1 when not all yet */
+/** Counts the next STEP_COUNT events. @return 1: more are to be counted; 0: done; or an error */
 static int count_events(struct journal *journal)
 {
 	sqlite3_stmt *stmt = journal->stmt[STMT_COUNT_EVENTS];
@@ -87,13 +98,13 @@ static int count_events(struct journal *journal)
 	CHECK(r > 0); /* an aggregate always gives its row */
 	uint64_t found = (uint64_t)sqlite3_column_int64(stmt, 0);
 	uint64_t last = (uint64_t)sqlite3_column_int64(stmt, 1);
-	(void)sqlite3_reset(stmt); /* it gave its row */
+	(void)sqlite3_reset(stmt); /* cannot fail after a row */
 	journal->events += found;
 	journal->counted_through = found == STEP_COUNT ? last : journal->revision;
 	return found == STEP_COUNT;
 }
 
-/** How many of the oldest are more than retention wants; 0 also when that is not known yet. */
+/** The number of oldest events that are too many; 0 also while they are not all counted. */
 static uint64_t beyond_count(const struct journal *journal)
 {
 	uint64_t most = journal->retention.events_max_count;
@@ -103,12 +114,13 @@ static uint64_t beyond_count(const struct journal *journal)
 	               : journal->events - most;
 }
 
-/** Is it worth a transaction? The count may be exceeded by a tenth, up to one step, to have few. */
-static bool is_due(struct journal *journal, int64_t now_ms)
+/** Is a removal worth its transaction? To have few of them, the count may be exceeded by a tenth,
+ * but by one step at most. */
+static bool tidy_is_due(struct journal *journal, int64_t now_ms)
 {
 	if (journal->oldest == 0)
 		return false;
-	if (beyond_count(journal) > slack(journal))
+	if (beyond_count(journal) > count_slack(journal))
 		return true;
 	if (now_ms - journal->aged_ms >= 0 && now_ms - journal->aged_ms < AGE_EVERY_MS)
 		return false;
@@ -117,8 +129,11 @@ static bool is_due(struct journal *journal, int64_t now_ms)
 	       is_misdated(journal, journal->oldest_ms, now_ms);
 }
 
-/** The last of the events, from the oldest on, that may go in one step. */
-static int find_last(struct journal *journal, int64_t now_ms, uint64_t *ret_last, bool *ret_more)
+/** Finds the last event that one step removes, from the oldest on.
+ * @param ret_last  0: none
+ * @param ret_more  the step is full: more may be due */
+static int tidy_find_last(struct journal *journal, int64_t now_ms, uint64_t *ret_last,
+                          bool *ret_more)
 {
 	sqlite3_stmt *stmt = journal->stmt[STMT_OLDEST_EVENTS];
 	uint64_t beyond = beyond_count(journal);
@@ -133,12 +148,12 @@ static int find_last(struct journal *journal, int64_t now_ms, uint64_t *ret_last
 	while ((r = next_event(stmt, &event)) > 0) {
 		found++;
 		if (found > beyond && is_misdated(journal, event.time_ms, now_ms))
-			continue; /* it goes with the next that is old */
+			continue; /* goes with a later event that is too old */
 		if (found > beyond && event.time_ms >= before_ms)
 			break;
 		last = event.revision;
 	}
-	(void)sqlite3_reset(stmt); /* its error is known */
+	(void)sqlite3_reset(stmt); /* its error is in r */
 	if (r < 0)
 		return r;
 	*ret_last = last;
@@ -154,19 +169,19 @@ static int run_with(struct journal *journal, enum journal_stmt which, uint64_t r
 	return r < 0 ? r : sql_run(stmt);
 }
 
-/** @p count events, all up to @p last, are in the log no more. */
+/** Updates the count of events after all @p count events up to @p last have been removed. */
 static void note_removed(struct journal *journal, uint64_t last, uint64_t count)
 {
 	if (last <= journal->counted_through && count <= journal->events) {
 		journal->events -= count;
-	} else { /* more than was counted: so the count goes on from there */
+	} else { /* more than were counted: continue counting behind them */
 		journal->events = 0;
 		journal->counted_through = last;
 	}
 	journal->oldest = 0;
 }
 
-/** @return 1 when a full step was removed, so that there may be more */
+/** Removes one step of events. @return 1: more may be due; 0: no; or an error */
 static int remove_events(struct journal *journal, int64_t now_ms)
 {
 	uint64_t removed = 0;
@@ -175,7 +190,7 @@ static int remove_events(struct journal *journal, int64_t now_ms)
 	int r = journal_begin(journal);
 
 	if (r == 0)
-		r = find_last(journal, now_ms, &last, &more);
+		r = tidy_find_last(journal, now_ms, &last, &more);
 	if (r == 0 && last != 0)
 		r = run_with(journal, STMT_REMOVE_EVENTS, last);
 	removed = (uint64_t)sqlite3_changes(journal->db);
@@ -194,8 +209,9 @@ static int remove_events(struct journal *journal, int64_t now_ms)
 	return more ? 1 : 0;
 }
 
-/** Finds another writer though there is nothing to commit: what it changes is not seen here. */
-static int check_now_and_then(struct journal *journal)
+/** Checks for another writer though nothing is committed: clients would read a state that is no
+ * longer the database's. */
+static int tidy_check_alone(struct journal *journal)
 {
 	int64_t now_ms = clock_ms();
 
@@ -214,16 +230,16 @@ int journal_tidy(struct journal *journal, int64_t now_real_ms)
 	CHECK_MAGIC(journal, journal);
 	if (journal_has_failed(journal))
 		return -EIO;
-	r = check_now_and_then(journal);
+	r = tidy_check_alone(journal);
 	if (r == 0 && journal->oldest == 0)
-		r = note_oldest(journal);
+		r = tidy_find_oldest(journal);
 	if (r == 0 && journal->counted_through < journal->revision && may_be_too_many(journal))
 		r = count_events(journal);
 	more = r > 0;
-	if (r >= 0 && is_due(journal, now_ms))
+	if (r >= 0 && tidy_is_due(journal, now_ms))
 		r = remove_events(journal, now_ms);
 	more = more || r > 0;
-	if (r >= 0 || r == -EBUSY) /* what could not be removed now is removed later */
+	if (r >= 0 || r == -EBUSY) /* a locked database: the events are removed later */
 		r = checkpointer_finish(journal->checkpointer, journal->wal_pages);
 	return r < 0 ? journal_fail(journal, r) : more;
 }
