@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+/**
+ * Verification of a database. Runs on the thread that calls journal_verify(), or that opens a
+ * journal after damage was found while running.
+ *
+ * Invariant: a finding is damage, and any other end of a query (memory, a lock, the disk) is an
+ * error, never a finding. SQLite's integrity_check verifies the pages, but neither the content of a
+ * row nor that the current state follows from the events: that is what checksums and relations are
+ * for.
+ */
 #include "journal/verify.h"
 
 #include "journal/internal.h"
@@ -13,19 +22,19 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One damaged page may bring thousands of findings; the first say enough. */
+/* One damaged page may cause thousands of findings. */
 #define FINDINGS_MAX 100
 
 struct verify {
 	sqlite3 *db;
 	int dir_fd;
-	bool is_old; /* of the first schema */
-	verify_fn say;
+	bool is_old; /* has the first schema */
+	verify_fn report;
 	void *arg;
 	uint64_t findings;
 };
 
-static void PRINTF_LIKE(2, 3) find(struct verify *verify, const char *format, ...)
+static void PRINTF_LIKE(2, 3) verify_find(struct verify *verify, const char *format, ...)
 {
 	char line[640];
 	va_list args;
@@ -35,15 +44,15 @@ static void PRINTF_LIKE(2, 3) find(struct verify *verify, const char *format, ..
 	va_start(args, format);
 	(void)vsnprintf(line, sizeof(line), format, args); /* may be cut */
 	va_end(args);
-	verify->say(verify->arg, line);
+	verify->report(verify->arg, line);
 }
 
-/** Damage is a finding; all else that ends a query is for the caller. */
-static int ended(struct verify *verify, const char *where, int r)
+/** Ends a check with the result of its query: damage becomes a finding. @return 0, or an error */
+static int verify_end(struct verify *verify, const char *where, int r)
 {
 	if (r != -EBADMSG)
 		return r;
-	find(verify, "%s: unreadable: %s", where, sqlite3_errmsg(verify->db));
+	verify_find(verify, "%s: unreadable: %s", where, sqlite3_errmsg(verify->db));
 	return 0;
 }
 
@@ -58,7 +67,7 @@ static int find_page(void *arg, const char *line)
 {
 	struct verify *verify = arg;
 
-	find(verify, "pages: %s", line);
+	verify_find(verify, "pages: %s", line);
 	return 0;
 }
 
@@ -67,17 +76,17 @@ static int check_pages(struct verify *verify)
 	char pragma[48];
 
 	(void)snprintf(pragma, sizeof(pragma), "PRAGMA integrity_check(%d)", FINDINGS_MAX);
-	return ended(verify, "pages", scan_pages(verify->db, pragma, find_page, verify));
+	return verify_end(verify, "pages", scan_pages(verify->db, pragma, find_page, verify));
 }
 
-/** The keys of a table as they are read. */
+/** The keys of a table as they are read, in ascending order. */
 struct keys {
 	const char *table;
 	int64_t last;
-	unsigned back; /* how often a lower one followed */
+	unsigned back; /* number of keys that were not above the one before */
 };
 
-/** @return false: a damaged tree can lead round in circles for ever, and this one seems to */
+/** @return false: stop reading, as the damaged tree may be circular */
 static bool keys_next(struct verify *verify, struct keys *keys, int64_t key)
 {
 	bool is_back = key <= keys->last;
@@ -85,7 +94,7 @@ static bool keys_next(struct verify *verify, struct keys *keys, int64_t key)
 	keys->last = key;
 	if (!is_back || ++keys->back <= FINDINGS_MAX)
 		return true;
-	find(verify, "%s: out of order; the rest was not read", keys->table);
+	verify_find(verify, "%s: out of order; the rest was not read", keys->table);
 	return false;
 }
 
@@ -98,7 +107,8 @@ static int check_events(struct verify *verify)
 	int r = scan_order_begin(verify->db, &order);
 
 	if (r == -EBADMSG) {
-		find(verify, "counters: where the events begin cannot be read");
+		verify_find(verify,
+		            "counters: removed_through or revision_floor is missing or invalid");
 		return 0;
 	}
 	if (r == 0)
@@ -111,19 +121,20 @@ static int check_events(struct verify *verify)
 		long long revision = sqlite3_column_int64(stmt, ROW_revision);
 
 		if (!scan_order_next(&order, (uint64_t)revision))
-			find(verify, "event %lld: the event before it is missing, or comes later",
-			     revision);
+			verify_find(verify,
+			            "event %lld: the event before it is missing, or comes later",
+			            revision);
 		r = row_event(stmt, &event);
 		if (r == -EBADMSG) {
-			find(verify, "event %lld: its content does not match its checksum",
-			     revision);
+			verify_find(verify, "event %lld: its content does not match its checksum",
+			            revision);
 			r = 0;
 		}
 		if (r == 0 && !keys_next(verify, &keys, revision))
 			break;
 	}
-	(void)sqlite3_finalize(stmt); /* its error is known */
-	return ended(verify, keys.table, r);
+	(void)sqlite3_finalize(stmt); /* its error is in r */
+	return verify_end(verify, keys.table, r);
 }
 
 static int check_instances(struct verify *verify)
@@ -140,17 +151,18 @@ static int check_instances(struct verify *verify)
 	while (r == 0 && (r = sql_step(stmt)) > 0) {
 		r = row_instance(stmt, &instance);
 		if (r == -EBADMSG) {
-			find(verify,
-			     "instance '%s' of '%s': its content does not match its checksum",
-			     text_of(stmt, ROW_id), text_of(stmt, ROW_service));
+			verify_find(
+				verify,
+				"instance '%s' of '%s': its content does not match its checksum",
+				text_of(stmt, ROW_id), text_of(stmt, ROW_service));
 			r = 0;
 		}
 		if (r == 0 &&
 		    !keys_next(verify, &keys, sqlite3_column_int64(stmt, ROW_incarnation)))
 			break;
 	}
-	(void)sqlite3_finalize(stmt); /* its error is known */
-	return ended(verify, keys.table, r);
+	(void)sqlite3_finalize(stmt); /* its error is in r */
+	return verify_end(verify, keys.table, r);
 }
 
 static int check_entries(struct verify *verify)
@@ -164,16 +176,18 @@ static int check_entries(struct verify *verify)
 	while (r == 0 && (r = sql_step(stmt)) > 0) {
 		r = row_entry(stmt, &entry);
 		if (r == -EBADMSG) {
-			find(verify, "entry '%s' of '%s': its content does not match its checksum",
-			     text_of(stmt, ROW_ENTRY_name), text_of(stmt, ROW_ENTRY_service));
+			verify_find(verify,
+			            "entry '%s' of '%s': its content does not match its checksum",
+			            text_of(stmt, ROW_ENTRY_name),
+			            text_of(stmt, ROW_ENTRY_service));
 			r = 0;
 		}
 		if (r == 0 &&
 		    !keys_next(verify, &keys, sqlite3_column_int64(stmt, ROW_ENTRY_incarnation)))
 			break;
 	}
-	(void)sqlite3_finalize(stmt); /* its error is known */
-	return ended(verify, keys.table, r);
+	(void)sqlite3_finalize(stmt); /* its error is in r */
+	return verify_end(verify, keys.table, r);
 }
 
 #define OF_ROW(type, member, ...)                     ", i." #member
@@ -200,15 +214,15 @@ static int check_entries(struct verify *verify)
 #define EVENTS_OF_ENTRIES "(SELECT * FROM events WHERE kind IN (0" EVENT_KINDS(KIND_IF_ENTRY) "))"
 
 /*
- * Each query gives a row for each fault: what, service, id, and the revision at fault.
+ * Queries that give a row for each finding: what is wrong, service, id, and the revision concerned.
  *
- *	table   of the current state
- *	events  those about it
- *	id      its column that has the name
- *	key     columns of which no two rows may be equal
+ *	table   instances or entries
+ *	events  the events about them
+ *	id      the table's column that corresponds to the events' id
+ *	key     columns that identify a row: no two rows may be equal in all of them
  */
 #define IS_TWICE(table, id, key) \
-	"SELECT 'is there twice', service, " id ", max(revision) FROM " table \
+	"SELECT 'occurs twice', service, " id ", max(revision) FROM " table \
 	" GROUP BY " key " HAVING count(*) > 1"
 #define LAGS_BEHIND(table, events, id) \
 	"SELECT CASE WHEN e.kind IN " GONE " THEN 'was removed by event'" \
@@ -216,7 +230,7 @@ static int check_entries(struct verify *verify)
 	" FROM (SELECT incarnation, max(revision) AS revision, kind FROM " events \
 	"  GROUP BY incarnation) e JOIN " table " i USING (incarnation)" \
 	" WHERE e.kind IN " GONE " OR e.revision > i.revision"
-/* The event is neither there nor removed by age. */
+/* The event is missing, and retention has not removed it. */
 #define HAS_NO_EVENT(table, events, id) \
 	"SELECT 'has no event', service, " id ", revision FROM " table " WHERE revision >" \
 	" (SELECT value FROM counters WHERE name = 'removed_through')" \
@@ -234,7 +248,7 @@ static const char *const instance_relations[] = {
 static const char *const entry_relations[] = {
 	RELATIONS("entries", EVENTS_OF_ENTRIES, "name", "service, kind, name")};
 
-/* The same revision, another content. */
+/* A row and the event of the same revision differ. */
 #define DIFFERS                                                    \
 	"SELECT 'differs from event', i.service, i.id, i.revision" \
 	" FROM instances i JOIN events e USING (revision) WHERE "
@@ -248,19 +262,20 @@ static const char entry_differs[] =
 	" WHERE (i.incarnation, i.kind, i.service, i.name, i.document, i.author, i.time_ms)"
 	" IS NOT (e.incarnation, e.entry, e.service, e.id, e.document, e.author, e.time_ms)";
 
-/** @param what  the relation compares: instances or entries */
+/** @param what  "instance" or "entry" */
 static int check_relation(struct verify *verify, const char *what, const char *relation)
 {
 	sqlite3_stmt *stmt = NULL;
 	int r = sql_prepare(verify->db, relation, &stmt);
 
 	while (r == 0 && (r = sql_step(stmt)) > 0) {
-		find(verify, "%s '%s' of '%s': %s (revision %lld)", what, text_of(stmt, 2),
-		     text_of(stmt, 1), text_of(stmt, 0), (long long)sqlite3_column_int64(stmt, 3));
+		verify_find(verify, "%s '%s' of '%s': %s (revision %lld)", what, text_of(stmt, 2),
+		            text_of(stmt, 1), text_of(stmt, 0),
+		            (long long)sqlite3_column_int64(stmt, 3));
 		r = 0;
 	}
-	(void)sqlite3_finalize(stmt); /* its error is known */
-	return ended(verify, "relations", r);
+	(void)sqlite3_finalize(stmt); /* its error is in r */
+	return verify_end(verify, "relations", r);
 }
 
 static int check_relations(struct verify *verify)
@@ -280,9 +295,9 @@ static int check_relations(struct verify *verify)
 
 /* --- the current state against the newest keyframe -------------------------------------- */
 
-/** Every number that @p text gives with ?1 bound to @p revision. */
-static int collect(struct verify *verify, const char *text, uint64_t revision,
-                   struct revision_set *out)
+/** Adds every incarnation that the query @p text gives, with ?1 bound to @p revision, to @p out. */
+static int verify_collect(struct verify *verify, const char *text, uint64_t revision,
+                          struct revision_set *out)
 {
 	sqlite3_stmt *stmt = NULL;
 	int r = sql_prepare(verify->db, text, &stmt);
@@ -291,11 +306,11 @@ static int collect(struct verify *verify, const char *text, uint64_t revision,
 		r = sql_error(verify->db, sqlite3_bind_int64(stmt, 1, (int64_t)revision));
 	while (r == 0 && (r = sql_step(stmt)) > 0)
 		r = revision_set_add(out, (uint64_t)sqlite3_column_int64(stmt, 0));
-	(void)sqlite3_finalize(stmt); /* its error is known */
+	(void)sqlite3_finalize(stmt); /* its error is in r */
 	return r;
 }
 
-/** The newest keyframe that follows an event of this log. @return 1, 0 or an error */
+/** Finds the newest sound keyframe that follows an event of this log. @return 1, 0, or an error */
 static int find_keyframe(struct verify *verify, uint64_t *ret_revision)
 {
 	uint64_t list[KEYFRAMES_MAX];
@@ -323,7 +338,7 @@ static int find_keyframe(struct verify *verify, uint64_t *ret_revision)
 	return r;
 }
 
-/** What a row of a keyframe is about. */
+/** An instance or entry of a keyframe. */
 struct packed {
 	const char *what;
 	struct str service;
@@ -331,7 +346,7 @@ struct packed {
 	uint64_t incarnation;
 };
 
-static int unpack(struct str *rows, struct packed *ret)
+static int unpack_any(struct str *rows, struct packed *ret)
 {
 	struct instance instance = {.revision = 0};
 	struct entry entry = {.revision = 0};
@@ -345,39 +360,40 @@ static int unpack(struct str *rows, struct packed *ret)
 }
 
 /**
- * Finds instances and entries of the keyframe that are neither there nor removed.
- * @param here  incarnations in the tables
- * @param gone  incarnations that events after the keyframe removed
- * @param there  is filled with the incarnations in the keyframe
+ * Finds instances and entries of the keyframe that are neither current nor removed since.
+ * @param current  incarnations in the tables
+ * @param removed  incarnations that events after the keyframe have removed
+ * @param in_keyframe  gets the incarnations in the keyframe
  */
 static int compare_keyframe(struct verify *verify, uint64_t revision, struct str rows,
-                            const struct revision_set *here, const struct revision_set *gone,
-                            struct revision_set *there)
+                            const struct revision_set *current, const struct revision_set *removed,
+                            struct revision_set *in_keyframe)
 {
 	struct packed of;
 	int r = 0;
 
 	while (r == 0 && rows.len > 0) {
-		r = unpack(&rows, &of);
+		r = unpack_any(&rows, &of);
 		if (r == 0)
-			r = revision_set_add(there, of.incarnation);
-		if (r == 0 && !revision_set_has(here, of.incarnation) &&
-		    !revision_set_has(gone, of.incarnation))
-			find(verify,
-			     "%s '%.*s' of '%.*s': is missing after the keyframe of revision %llu",
-			     of.what, (int)of.name.len, of.name.data, (int)of.service.len,
-			     of.service.data, (unsigned long long)revision);
+			r = revision_set_add(in_keyframe, of.incarnation);
+		if (r == 0 && !revision_set_has(current, of.incarnation) &&
+		    !revision_set_has(removed, of.incarnation))
+			verify_find(verify,
+			            "%s '%.*s' of '%.*s': is missing after the keyframe of "
+			            "revision %llu",
+			            of.what, (int)of.name.len, of.name.data, (int)of.service.len,
+			            of.service.data, (unsigned long long)revision);
 	}
 	return r;
 }
 
-/* What is current, of a file of the first schema and of this one. */
+/* The current instances and entries, of the first schema and of the latest. */
 #define CURRENT_001 "SELECT incarnation, service, id, 'instance' FROM instances"
 #define CURRENT     CURRENT_001 " UNION ALL SELECT incarnation, service, name, 'entry' FROM entries"
 
-/** Finds what is current but not in the keyframe, though it began before it. */
+/** Finds current instances and entries that began before the keyframe and are not in it. */
 static int compare_current(struct verify *verify, uint64_t revision,
-                           const struct revision_set *there)
+                           const struct revision_set *in_keyframe)
 {
 	sqlite3_stmt *stmt = NULL;
 	int r = sql_prepare(verify->db, verify->is_old ? CURRENT_001 : CURRENT, &stmt);
@@ -385,51 +401,54 @@ static int compare_current(struct verify *verify, uint64_t revision,
 	while (r == 0 && (r = sql_step(stmt)) > 0) {
 		uint64_t incarnation = (uint64_t)sqlite3_column_int64(stmt, 0);
 
-		if (incarnation <= revision && !revision_set_has(there, incarnation))
-			find(verify, "%s '%s' of '%s': is not in the keyframe of revision %llu",
-			     text_of(stmt, 3), text_of(stmt, 2), text_of(stmt, 1),
-			     (unsigned long long)revision);
+		if (incarnation <= revision && !revision_set_has(in_keyframe, incarnation))
+			verify_find(verify,
+			            "%s '%s' of '%s': is not in the keyframe of revision %llu",
+			            text_of(stmt, 3), text_of(stmt, 2), text_of(stmt, 1),
+			            (unsigned long long)revision);
 		r = 0;
 	}
-	(void)sqlite3_finalize(stmt); /* its error is known */
+	(void)sqlite3_finalize(stmt); /* its error is in r */
 	return r;
 }
 
-/** For those whose events retention has removed. */
+/** Compares the current state with the newest keyframe: the check of instances and entries whose
+ * events retention has removed. */
 static int check_keyframe(struct verify *verify)
 {
-	struct revision_set here = {.count = 0};
-	struct revision_set gone = {.count = 0};
-	struct revision_set there = {.count = 0};
+	struct revision_set current = {.count = 0};
+	struct revision_set removed = {.count = 0};
+	struct revision_set in_keyframe = {.count = 0};
 	struct buf rows;
 	uint64_t revision = 0;
 	int r = find_keyframe(verify, &revision);
 
 	if (r <= 0)
-		return ended(verify, "keyframes", r);
+		return verify_end(verify, "keyframes", r);
 	buf_init(&rows, KEYFRAME_BYTES_MAX);
 	r = keyframe_read(verify->dir_fd, revision, (struct str){NULL, 0}, &rows);
 	if (r == 0)
-		r = collect(verify,
-		            verify->is_old ? "SELECT incarnation FROM (" CURRENT_001
-		                             ") WHERE incarnation <= ?1"
-		                           : "SELECT incarnation FROM (" CURRENT
-		                             ") WHERE incarnation <= ?1",
-		            revision, &here);
+		r = verify_collect(verify,
+		                   verify->is_old ? "SELECT incarnation FROM (" CURRENT_001
+		                                    ") WHERE incarnation <= ?1"
+		                                  : "SELECT incarnation FROM (" CURRENT
+		                                    ") WHERE incarnation <= ?1",
+		                   revision, &current);
 	if (r == 0)
-		r = collect(verify,
-		            "SELECT incarnation FROM events WHERE revision > ?1 AND kind IN " GONE,
-		            revision, &gone);
+		r = verify_collect(
+			verify,
+			"SELECT incarnation FROM events WHERE revision > ?1 AND kind IN " GONE,
+			revision, &removed);
 	if (r == 0)
-		r = compare_keyframe(verify, revision, (struct str){rows.data, rows.len}, &here,
-		                     &gone, &there);
+		r = compare_keyframe(verify, revision, (struct str){rows.data, rows.len}, &current,
+		                     &removed, &in_keyframe);
 	if (r == 0)
-		r = compare_current(verify, revision, &there);
+		r = compare_current(verify, revision, &in_keyframe);
 	buf_fini(&rows);
-	revision_set_fini(&here);
-	revision_set_fini(&gone);
-	revision_set_fini(&there);
-	return ended(verify, "the state against the keyframe", r);
+	revision_set_fini(&current);
+	revision_set_fini(&removed);
+	revision_set_fini(&in_keyframe);
+	return verify_end(verify, "comparison with the keyframe", r);
 }
 
 static int check_history(struct verify *verify)
@@ -439,14 +458,14 @@ static int check_history(struct verify *verify)
 
 	if (r != -EBADMSG)
 		return r;
-	find(verify, "counters: the id of the history is missing");
+	verify_find(verify, "counters: the id of the history is missing");
 	return 0;
 }
 
-int verify_file(sqlite3 *db, int64_t version, int dir_fd, verify_fn say, void *arg)
+int verify_file(sqlite3 *db, int64_t version, int dir_fd, verify_fn report, void *arg)
 {
 	struct verify verify = {
-		.db = db, .dir_fd = dir_fd, .is_old = version == 1, .say = say, .arg = arg};
+		.db = db, .dir_fd = dir_fd, .is_old = version == 1, .report = report, .arg = arg};
 	uint64_t revision;
 	int r = check_pages(&verify);
 
@@ -457,10 +476,10 @@ int verify_file(sqlite3 *db, int64_t version, int dir_fd, verify_fn say, void *a
 	if (r == 0 && !verify.is_old)
 		r = check_entries(&verify);
 	if (r == 0)
-		r = ended(&verify, "counters", journal_last_revision(db, &revision));
+		r = verify_end(&verify, "counters", journal_last_revision(db, &revision));
 	if (r == 0 && !verify.is_old)
 		r = check_history(&verify);
-	/* Rows that are damaged contradict each other anyway. */
+	/* Damaged rows would contradict each other as well. */
 	if (r == 0 && verify.findings == 0)
 		r = check_relations(&verify);
 	if (r == 0 && verify.findings == 0)
@@ -470,7 +489,7 @@ int verify_file(sqlite3 *db, int64_t version, int dir_fd, verify_fn say, void *a
 
 		(void)snprintf(line, sizeof(line), "and %llu more",
 		               (unsigned long long)(verify.findings - FINDINGS_MAX));
-		say(arg, line);
+		report(arg, line);
 	}
 	return r == 0 && verify.findings > 0 ? -EBADMSG : r;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** Looks at all of a file: pages, checksums, and whether instances are what the events made them.
- */
+/** Verifies all of a database: its pages, the checksums, and whether the current instances and
+ * entries are what the events and the newest keyframe lead to. */
 #pragma once
 
 #include "base/attr.h"
@@ -11,9 +11,10 @@
 typedef void (*verify_fn)(void *arg, const char *line);
 
 /**
- * @param version  of the schema: 1 is one that has not been migrated yet
- * @param dir_fd  where its keyframes are
- * @param say  called with each finding
- * @return 0: sound; -EBADMSG: findings; or an error of the disk
+ * Reports each finding as a line, up to 100 of them. Changes nothing; blocks on the disk.
+ * @param version  of the schema, 1 or greater: it need not be the latest
+ * @param dir_fd  the directory of its keyframes
+ * @param report  called with each line
+ * @return 0: sound; -EBADMSG: findings; or an error as sql_error()
  */
-int verify_file(sqlite3 *db, int64_t version, int dir_fd, verify_fn say, void *arg) MUST_USE;
+int verify_file(sqlite3 *db, int64_t version, int dir_fd, verify_fn report, void *arg) MUST_USE;

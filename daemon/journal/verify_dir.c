@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Which files a verification reads, and in what order; verify.c judges what is in the database. */
+/** Verification of a state directory: which files it reads, and in what order. verify.c verifies
+ * the content of the database. */
 #include "journal/verify.h"
 
 #include "journal/holder.h"
@@ -16,14 +17,14 @@
 #include <string.h>
 #include <unistd.h>
 
-static void ignore(void *arg, const char *line)
+static void ignore_finding(void *arg, const char *line)
 {
 	(void)arg;
 	(void)line;
 }
 
-/** @return 1: nothing has been written to it yet */
-static int verify_path(int dir_fd, const char *path, verify_fn say, void *arg,
+/** Verifies the database at @p path. @return as journal_verify() */
+static int verify_path(int dir_fd, const char *path, verify_fn report, void *arg,
                        struct journal_error *ret_error)
 {
 	sqlite3 *db = NULL;
@@ -37,9 +38,9 @@ static int verify_path(int dir_fd, const char *path, verify_fn say, void *arg,
 	else
 		r = journal_identify(db, path, &version, ret_error);
 	if (r == -EBADMSG)
-		say(arg, ret_error->text);
+		report(arg, ret_error->text);
 	if (r == 0 && version > 0) {
-		r = verify_file(db, version, dir_fd, say, arg);
+		r = verify_file(db, version, dir_fd, report, arg);
 		if (r < 0)
 			(void)journal_error_set(ret_error, r, "cannot read '%s': %s", path,
 			                        strerror(-r));
@@ -50,13 +51,13 @@ static int verify_path(int dir_fd, const char *path, verify_fn say, void *arg,
 
 int salvage_examine(int dir_fd, const char *path, struct journal_error *ret_error)
 {
-	int r = verify_path(dir_fd, path, ignore, NULL, ret_error);
+	int r = verify_path(dir_fd, path, ignore_finding, NULL, ret_error);
 
-	return r == -ENOENT || r > 0 ? 0 : r; /* moved away by hand: it is as good as new */
+	return r == -ENOENT || r > 0 ? 0 : r; /* moved away by hand: a start makes a new one */
 }
 
-/** Keyframes are caches: a damaged one is worth a word, but no reason to doubt the database. */
-static int check_keyframes(int dir_fd, verify_fn say, void *arg)
+/** Reports damaged keyframes. They are caches, so the database counts as sound. */
+static int check_keyframes(int dir_fd, verify_fn report, void *arg)
 {
 	uint64_t list[KEYFRAMES_MAX];
 	struct keyframe_mark mark;
@@ -73,13 +74,13 @@ static int check_keyframes(int dir_fd, verify_fn say, void *arg)
 		               "keyframe %llu: %s; it is a cache and may be deleted",
 		               (unsigned long long)list[i],
 		               checked == -EBADMSG ? "damaged" : strerror(-checked));
-		say(arg, line);
+		report(arg, line);
 	}
 	return r;
 }
 
-/** What SQLite would pass over, then what it reads. */
-static int verify_dir(int dir_fd, const char *path, verify_fn say, void *arg,
+/** Verifies the files as they are (survey.h) before SQLite opens the database. */
+static int verify_dir(int dir_fd, const char *path, verify_fn report, void *arg,
                       struct journal_error *ret_error)
 {
 	struct survey survey;
@@ -89,18 +90,18 @@ static int verify_dir(int dir_fd, const char *path, verify_fn say, void *arg,
 		return journal_error_set(ret_error, r, "cannot read '%s' or its log: %s", path,
 		                         strerror(-r));
 	if (survey.note[0] != '\0')
-		say(arg, survey.note);
+		report(arg, survey.note);
 	if (survey.finding[0] != '\0') {
-		say(arg, survey.finding);
-		r = -EBADMSG; /* without its log the database cannot be read */
+		report(arg, survey.finding);
+		r = -EBADMSG; /* SQLite would drop or delete the log */
 	} else {
-		r = verify_path(dir_fd, path, say, arg, ret_error);
+		r = verify_path(dir_fd, path, report, arg, ret_error);
 	}
 	survey_fini(&survey);
 	return r;
 }
 
-int journal_verify(const char *dir, verify_fn say, void *arg)
+int journal_verify(const char *dir, verify_fn report, void *arg)
 {
 	char path[PATH_MAX];
 	struct journal_error error = {""};
@@ -120,9 +121,9 @@ int journal_verify(const char *dir, verify_fn say, void *arg)
 		r = journal_error_set(&error, -ENAMETOOLONG,
 		                      "the path of the state directory is too long");
 	else
-		r = verify_dir(dir_fd, path, say, arg, &error);
+		r = verify_dir(dir_fd, path, report, arg, &error);
 	if (r >= 0) {
-		int listed = check_keyframes(dir_fd, say, arg);
+		int listed = check_keyframes(dir_fd, report, arg);
 
 		if (listed < 0)
 			r = journal_error_set(&error, listed, "cannot read the keyframes: %s",
@@ -131,7 +132,7 @@ int journal_verify(const char *dir, verify_fn say, void *arg)
 
 out:
 	if (r < 0 && r != -EBADMSG)
-		say(arg, error.text);
+		report(arg, error.text);
 	if (lock_fd >= 0)
 		(void)close(lock_fd); /* releases the lock */
 	if (dir_fd >= 0)

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * The format is https://www.sqlite.org/walformat.html. Checksums are cumulative: each frame's
- * begins with the one stored in the frame before it. So a frame behind a bad one can still be
- * proved, by the checksum that is stored in the bad one, or, when it is that checksum that went
- * bad, by the one that its content has.
+ * Examination of a write-ahead log; the format is https://www.sqlite.org/walformat.html. Runs
+ * before SQLite opens the database, with the directory locked.
  *
- * Frames of a log that has started over lie behind the current ones until they are overwritten;
- * their salts are others.
+ * Invariant: only a frame whose checksum is right counts as sound. Checksums are cumulative: each
+ * begins with the one stored in the frame before. So frames behind a bad one can still be verified:
+ * by the checksum stored in the bad frame ("seed") or, when that is what went bad, by the checksum
+ * that the frame's content has ("other seed"). Stopping at the first bad frame, as SQLite does,
+ * could not distinguish damage from a torn tail.
+ *
+ * When a log starts over, its old frames stay behind the new ones until they are overwritten; they
+ * have other salts.
  */
 #include "journal/wal.h"
 
@@ -18,13 +22,13 @@
 
 #define HEADER_SIZE       32
 #define FRAME_HEADER_SIZE 24
-#define WAL_MAGIC         0x377f0682u /* its lowest bit: checksums of big-endian words */
+#define WAL_MAGIC         0x377f0682u /* lowest bit set: checksums of big-endian words */
 #define WAL_VERSION       3007000u
 #define PAGE_MIN          512u
 #define PAGE_MAX          65536u
-#define PAGE_USUAL        4096u /* of all files that we make */
+#define PAGE_USUAL        4096u /* of all databases that rollcall makes */
 
-/* Of the -shm file: two copies of this header, in the machine's own byte order. */
+/* The -shm file begins with two copies of this header, in the machine's own byte order. */
 #define SHM_HEADER_SIZE 48
 enum { SHM_PAGE_SIZE = 14, SHM_FRAMES = 16, SHM_SALT = 32, SHM_CHECKSUM = 40 };
 
@@ -35,33 +39,33 @@ struct sum {
 
 struct frame {
 	uint32_t page;
-	uint32_t commit; /* pages of the database after it; 0: it ends no transaction */
+	uint32_t commit; /* ends a transaction: the database's size in pages after it; else 0 */
 	unsigned char salt[8];
 	struct sum stored;
-	const unsigned char *head; /* the bytes that the checksum covers besides the page's, */
-	const unsigned char *data; /* ... and those */
+	const unsigned char *head; /* 8 bytes of the frame's header that the checksum covers, ... */
+	const unsigned char *data; /* ... and the page */
 };
 
-/** What is known before the next frame is read. */
+/** A pass over the frames: its state before the next frame is read. */
 struct walk {
 	int fd;
 	bool big_endian;
 	uint32_t page_size;
-	uint64_t count; /* frames that the file has room for */
+	uint64_t count; /* number of frames that the file has room for */
 	unsigned char salt[8];
-	unsigned char *buffer; /* one frame */
+	unsigned char *buffer; /* one frame; owned */
 
-	struct sum seed;       /* stored before this frame */
-	struct sum other_seed; /* what the content before it has, when that is not what is stored */
+	struct sum seed;       /* checksum stored in the frame before, or in the header */
+	struct sum other_seed; /* checksum of the content before, if it differs from seed */
 	bool has_other_seed;
-	bool seed_is_sure; /* the content before this frame is right */
+	bool seed_is_sure; /* the content before is right */
 
-	uint64_t synced;  /* frames that the -shm file knows of */
-	uint64_t proved;  /* frames up to the last commit that must have been acknowledged */
-	uint64_t commits; /* behind the first bad frame */
-	bool commit_before;
-	bool is_whole;  /* of this transaction no frame was bad yet */
-	bool was_whole; /* ... but for the last one */
+	uint64_t synced;    /* number of frames that the -shm file counts */
+	uint64_t proved;    /* number up to the last commit that must have been acknowledged */
+	uint64_t commits;   /* number behind the first bad frame */
+	bool commit_before; /* the frame before ends a transaction */
+	bool is_whole;      /* no frame of this transaction has been bad */
+	bool was_whole;     /* ... but for the latest one */
 };
 
 static uint32_t get_be32(const unsigned char *at)
@@ -120,7 +124,7 @@ static bool is_page_size(uint32_t size)
 
 /* --- frames -------------------------------------------------------------------- */
 
-/** @return 1; 0: the file ends before it does; or an error */
+/** @return 1; 0: the file ends within or before the frame; or an error */
 static int read_frame(const struct walk *walk, uint64_t number, struct frame *ret)
 {
 	size_t size = FRAME_HEADER_SIZE + walk->page_size;
@@ -156,9 +160,10 @@ static bool is_ok(const struct wal_report *report, uint64_t number)
 	return (report->ok[number / 8] >> number % 8 & 1) != 0;
 }
 
-/** Is its content what was written? Then prepares for the next one. */
-static bool prove(struct walk *walk, const struct frame *frame, uint64_t number,
-                  struct wal_report *report)
+/** Verifies the content of a frame, and moves the seeds on. A frame that only continues the other
+ * seed shows that the checksum stored before it is what went bad. */
+static bool verify_frame(struct walk *walk, const struct frame *frame, uint64_t number,
+                         struct wal_report *report)
 {
 	struct sum sum = sum_of_frame(walk, frame, walk->seed);
 	bool is_right = sum_equal(sum, frame->stored);
@@ -166,7 +171,7 @@ static bool prove(struct walk *walk, const struct frame *frame, uint64_t number,
 	if (!is_right && walk->has_other_seed &&
 	    sum_equal(sum_of_frame(walk, frame, walk->other_seed), frame->stored)) {
 		is_right = true;
-		report->is_damaged = true; /* only a checksum is wrong: no write ends like that */
+		report->is_damaged = true; /* only a checksum is wrong: no torn write */
 		if (number > 1)
 			set_ok(report, number - 1);
 		walk->is_whole = walk->was_whole;
@@ -178,14 +183,14 @@ static bool prove(struct walk *walk, const struct frame *frame, uint64_t number,
 	return is_right && frame->page != 0;
 }
 
-/** A frame that SQLite does not reach. */
+/** Records a frame that SQLite does not reach. */
 static void note_beyond(struct walk *walk, const struct frame *frame, uint64_t number,
                         bool is_right, struct wal_report *report)
 {
 	bool is_current = memcmp(frame->salt, walk->salt, sizeof(walk->salt)) == 0;
 
-	/* Frames from before the log started over prove each other too. The first bad one may only
-	 * have the wrong salt. */
+	/* Frames from before the log started over continue each other as well, so the salt counts.
+	 * Of the first bad frame the salt may be all that is wrong. */
 	is_right = is_right && (is_current || number == report->bad);
 	if (is_current || is_right)
 		report->frames = number;
@@ -210,7 +215,7 @@ static void note_beyond(struct walk *walk, const struct frame *frame, uint64_t n
 
 static int walk_frames(struct walk *walk, struct wal_report *report)
 {
-	bool is_beyond = report->is_damaged; /* the header is wrong */
+	bool is_beyond = report->is_damaged; /* a wrong header: SQLite reaches no frame */
 	struct frame frame;
 
 	walk->is_whole = walk->was_whole = true;
@@ -219,7 +224,7 @@ static int walk_frames(struct walk *walk, struct wal_report *report)
 
 		if (r <= 0)
 			return r;
-		bool is_right = prove(walk, &frame, number, report);
+		bool is_right = verify_frame(walk, &frame, number, report);
 		if (!is_beyond && is_right &&
 		    memcmp(frame.salt, walk->salt, sizeof(walk->salt)) == 0) {
 			set_ok(report, number);
@@ -238,10 +243,10 @@ static int walk_frames(struct walk *walk, struct wal_report *report)
 	return 0;
 }
 
-/* --- the header, and what the -shm file knows ----------------------------------- */
+/* --- the header and the -shm file ----------------------------------------------- */
 
-/** Takes the salts and the number of frames from the copy that knows of more. @return is there one?
- */
+/** Reads the salts, the page size and the number of frames from the sound copy of the header that
+ * counts more. @return 1; 0: no sound copy counts a frame; or an error */
 static int read_shm(int shm_fd, struct walk *walk, unsigned char salt[8], uint32_t *ret_page_size)
 {
 	static const uint16_t one = 1;
@@ -274,8 +279,8 @@ static int read_shm(int shm_fd, struct walk *walk, unsigned char salt[8], uint32
 	return found;
 }
 
-/** Does the first frame continue this header, whichever of its bytes went bad? Else it was never
- * completed, or the frames are older than it. */
+/** Does the first frame continue this wrong header? If not, the header was never completed, or the
+ * frames are older than it. */
 static int match_first_frame(struct walk *walk, const unsigned char *header, bool *ret_matches)
 {
 	struct frame frame;
@@ -295,7 +300,7 @@ static int match_first_frame(struct walk *walk, const unsigned char *header, boo
 	return r < 0 ? r : 0;
 }
 
-/** @return 1; 0: SQLite takes the log for empty, and so it is; or an error */
+/** @return 1; 0: SQLite takes the log for empty, and rightly so; or an error */
 static int read_header(struct walk *walk, int shm_fd, struct wal_report *report)
 {
 	unsigned char header[HEADER_SIZE];
@@ -332,7 +337,7 @@ static int read_header(struct walk *walk, int shm_fd, struct wal_report *report)
 		walk->has_other_seed = true;
 	}
 	if (!is_right && !matches && has_shm > 0) {
-		walk->big_endian = false; /* as on all machines we know of */
+		walk->big_endian = false; /* as on all common machines */
 		memcpy(walk->salt, shm_salt, sizeof(shm_salt));
 	}
 	if (has_shm == 0 || memcmp(shm_salt, walk->salt, sizeof(shm_salt)) != 0)
@@ -354,9 +359,9 @@ static int count_frames(struct walk *walk, struct wal_report *report)
 	return report->ok == NULL ? -ENOMEM : 0;
 }
 
-/* --- the verdict ------------------------------------------------------------------ */
+/* --- the result ------------------------------------------------------------------- */
 
-static void judge(const struct walk *walk, struct wal_report *report)
+static void complete_report(const struct walk *walk, struct wal_report *report)
 {
 	uint64_t proved = walk->proved > walk->synced ? walk->proved : walk->synced;
 
@@ -392,7 +397,7 @@ int wal_examine(int wal_fd, int shm_fd, struct wal_report *ret_report)
 	if (r == 0 && report.ok != NULL)
 		r = walk_frames(&walk, &report);
 	if (r == 0 && report.ok != NULL)
-		judge(&walk, &report);
+		complete_report(&walk, &report);
 	free(walk.buffer);
 	if (r < 0) {
 		wal_report_fini(&report);
@@ -408,7 +413,7 @@ void wal_report_fini(struct wal_report *report)
 	report->ok = NULL;
 }
 
-/* --- what can be read of it ---------------------------------------------------------- */
+/* --- applying ------------------------------------------------------------------------ */
 
 static int write_at(int fd, uint64_t at, const unsigned char *data, size_t len)
 {

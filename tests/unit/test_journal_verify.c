@@ -118,7 +118,7 @@ START_TEST(verify_finds_an_id_with_two_lives)
 	ck_ok(journal_append(journal, &twice, 1)); /* what the registry never does */
 	close_it();
 	ck_assert_int_eq(verify(), -EBADMSG);
-	ck_assert_msg(strstr(findings, "instance '4' of 'a': is there twice") != NULL, "%s",
+	ck_assert_msg(strstr(findings, "instance '4' of 'a': occurs twice") != NULL, "%s",
 	              findings);
 }
 END_TEST
