@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * How a snapshot is stored: a fixed table of buckets by hash of the service's name, each a frozen,
- * sorted array. A publish copies the table and the buckets that changed: what it costs follows the
- * change, not the registry.
+ * The memory layout of snapshots, for this folder only: a table of BUCKET_COUNT buckets by hash of
+ * the service's name, each a frozen, sorted array. Publishing copies the table and the buckets that
+ * changed, so its cost depends on the change and not on the size of the registry.
  */
 #pragma once
 
@@ -12,24 +12,24 @@
 #define BUCKET_BITS  10
 #define BUCKET_COUNT (1u << BUCKET_BITS)
 
-/** Services whose hash has this bucket's number in its top bits; by hash, then name. */
+/** The services whose hash has the bucket's number in its top bits, sorted by hash and name. */
 struct bucket {
 	uint32_t count;
 	const struct service *services[];
 };
 
-/** The set of names, shared by snapshots until a service comes or goes. */
+/** The cache of the directory: snapshots share it until a service comes or goes. */
 struct names {
-	_Atomic(struct directory *) directory; /* built by the first listing */
+	_Atomic(struct directory *) directory; /* built by the first listing; owned */
 };
 
-/** What one publish replaced: freed when no reader can see it any more. */
+/** An object that publishing a draft replaces: freed once no reader can see it. */
 struct garbage {
 	void *object;
 	void (*free)(void *object);
 };
 
-/** All entries: by hash of the service, each bucket sorted. */
+/** All entries: buckets by hash of the service, each sorted by entry_compare(). */
 #define ENTRY_BUCKETS 256
 struct entry_bucket {
 	uint32_t count;
@@ -37,7 +37,7 @@ struct entry_bucket {
 	const struct entry *items[];
 };
 struct entries {
-	uint64_t revision;
+	uint64_t revision;                                 /* of the latest event about any entry */
 	const struct entry_bucket *buckets[ENTRY_BUCKETS]; /* NULL: empty */
 };
 
@@ -46,10 +46,10 @@ struct snapshot {
 	uint64_t revision;
 	struct snapshot_counts counts;
 	struct names *names;
-	const struct entries *entries;              /* shared until one of them changes */
+	const struct entries *entries;              /* shared until an entry changes */
 	const struct bucket *buckets[BUCKET_COUNT]; /* NULL: empty */
 
-	/* set when it is replaced */
+	/* set when a newer snapshot is published */
 	struct garbage *garbage; /* owned */
 	size_t garbage_count;
 };
@@ -63,32 +63,38 @@ static inline uint32_t bucket_of(uint64_t hash)
 	return (uint32_t)(hash >> (64 - BUCKET_BITS));
 }
 
+/** As snapshot_service(). @param hash  hash_str() of @p name */
 const struct service *snapshot_find(const struct snapshot *snapshot, uint64_t hash,
                                     struct str name);
-/** Index of the first service in @p bucket that is not before (hash, name). */
+/** The index of the first service in @p bucket that is not before (@p hash, @p name). */
 uint32_t bucket_position(const struct bucket *bucket, uint64_t hash, struct str name);
 
+/** @return an empty table; NULL: out of memory */
 struct entries *entries_new(uint64_t revision) MUST_USE;
-/** With all buckets and entries in them. Takes NULL. */
+/** Frees the table with its buckets and entries. Takes NULL. */
 void entries_free(struct entries *entries);
 
-/** What the freezing of a service needs. */
+/** The arguments of service_freeze(). */
 struct service_build {
 	struct service_life *life;
 	uint64_t hash;
-	const struct member **members; /* holes (NULL) are left out */
-	const uint32_t *id_hashes;
-	uint32_t count; /* with holes */
+	const struct member **members; /* NULL (a hole): skipped */
+	const uint32_t *id_hashes;     /* of each member's id */
+	uint32_t count;                /* of both arrays, holes included */
 };
 
-/** One allocation holding the service and its arrays. @return NULL when out of memory */
+/** Makes a version of a service, with its arrays in one allocation. @return owned by the caller,
+ * service_free() frees it; NULL: out of memory */
 struct service *service_freeze(const struct service_build *build) MUST_USE;
-/** Frees the service and its caches, not its members or life. */
+/** Frees the service and its caches, but neither its members nor its life. */
 void service_free(void *object);
+/** Frees a struct names. */
 void names_free(void *object);
 
-/** A member with its own copies of the strings and its rendered JSON. */
+/** Makes a member with copies of the strings and with its rendered JSON. @p lease and @p
+ * service_name are borrowed. @return a member with one reference, which member_retire() drops;
+ * NULL: out of memory */
 struct member *member_new(const struct instance *instance, struct str service_name,
                           struct lease *lease) MUST_USE;
-/** Drops the reference of the snapshots: no later visit finds it. */
+/** Drops the reference of the snapshots, when no later visit can find the member. */
 void member_retire(void *object);

@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: MIT */
+/**
+ * Members and versions of services: made by the writer, then frozen and read by any thread.
+ *
+ * Invariant: a published member or service never changes but for its atomic caches and counters. A
+ * cache is filled once: of two readers that render at the same time, one publishes its result and
+ * the other frees its own.
+ *
+ * Rendering a member at each lookup would repeat the same work, so each member holds its JSON. Its
+ * strings point into the JSON: their copies would take megabytes in a large registry.
+ */
 #include "snapshot/internal.h"
 
 #include "base/check.h"
@@ -7,7 +17,7 @@
 
 #include <stdlib.h>
 
-/* ids in metadata of the greatest size render to less than this */
+/* Bytes: more than the JSON of any instance within its limits. */
 #define MEMBER_JSON_MOST (1u << 20)
 #define ANSWER_MOST      (1u << 30)
 
@@ -26,7 +36,7 @@ const struct member *service_member(const struct service *service, struct str id
 	}
 }
 
-static char *copy(char **at, struct str text)
+static char *copy_bytes(char **at, struct str text)
 {
 	char *start = *at;
 
@@ -36,33 +46,32 @@ static char *copy(char **at, struct str text)
 	return start;
 }
 
-/* Where @p part stands in @p text; nowhere when it had to be escaped. */
-static const char *find(struct str text, struct str part)
+/* @return the place of @p part in @p text; NULL: it is not there, as JSON had to escape it */
+static const char *find_part(struct str text, struct str part)
 {
 	if (text.data == NULL || part.len == 0)
 		return text.data;
 	return memmem(text.data, text.len, part.data, part.len);
 }
 
-/* The strings stand in the JSON already: with a hundred thousand instances their copies are
- * megabytes. */
-static const char *share(struct str json, char **at, struct str part)
+/* @return @p part within @p json, or a copy of it at @p at if it is not there */
+static const char *share_str(struct str json, char **at, struct str part)
 {
-	const char *found = find(json, part);
+	const char *found = find_part(json, part);
 
-	return found != NULL ? found : copy(at, part);
+	return found != NULL ? found : copy_bytes(at, part);
 }
 
-/* X of INSTANCE_FIELDS, for its strings only. */
+/* Uses of INSTANCE_FIELDS(X) for the strings only. */
 #define COUNT_NUMBER(of)
 #define COUNT_FLAG(of)
-#define COUNT_TEXT(of)                copied += find(json, of) == NULL ? (of).len : 0;
+#define COUNT_TEXT(of)                copied += find_part(json, of) == NULL ? (of).len : 0;
 #define COUNT_BYTES(of)               copied += (of).len;
 #define COUNT_COPIED(type, name, ...) COUNT_##type(instance->name)
 #define SHARE_NUMBER(to)
 #define SHARE_FLAG(to)
-#define SHARE_TEXT(to)                 (to).data = share(member->json, &at, to);
-#define SHARE_BYTES(to)                (to).data = copy(&at, to);
+#define SHARE_TEXT(to)                 (to).data = share_str(member->json, &at, to);
+#define SHARE_BYTES(to)                (to).data = copy_bytes(&at, to);
 #define SHARE_STRINGS(type, name, ...) SHARE_##type(member->value.name)
 #define SUM_NUMBER(of)
 #define SUM_FLAG(of)
@@ -70,7 +79,7 @@ static const char *share(struct str json, char **at, struct str part)
 #define SUM_BYTES(of)                SUM_TEXT(of)
 #define SUM_STRINGS(type, name, ...) SUM_##type(instance->name)
 
-/* Of the strings that member_new() makes: what does not stand in the JSON. */
+/* Bytes of the strings that member_new() copies, as they are not in the JSON. */
 static size_t copied_bytes(struct str json, const struct instance *instance)
 {
 	size_t copied = 0;
@@ -97,7 +106,7 @@ struct member *member_new(const struct instance *instance, struct str service_na
 
 		member->bytes = (uint32_t)(sizeof(*member) + json.len + copied);
 		atomic_init(&member->refs, 1);
-		member->json = (struct str){copy(&at, text), json.len};
+		member->json = (struct str){copy_bytes(&at, text), json.len};
 		member->lease = lease;
 		member->value = *instance;
 		INSTANCE_FIELDS(SHARE_STRINGS)
@@ -107,7 +116,7 @@ struct member *member_new(const struct instance *instance, struct str service_na
 	return member;
 }
 
-/* Twice: in the member, and in the answer that all share. */
+/* The JSON counts twice: in the member, and in the answer that all lookups share. */
 static uint64_t cost_of(size_t json_len, size_t copied)
 {
 	return INSTANCE_COST + sizeof(struct member) + 2 * (uint64_t)json_len + copied;
@@ -134,9 +143,9 @@ uint64_t instance_cost(const struct instance *instance)
 
 uint64_t instance_cost_most(const struct instance *instance)
 {
-	static const unsigned escape = 6;  /* the JSON of one byte at most: \u001f */
-	static const unsigned fixed = 600; /* the names of all members, numbers and times */
-	/* the host stands in the address too */
+	static const unsigned escape = 6;  /* bytes of JSON for one byte at most: \u001f */
+	static const unsigned fixed = 600; /* bytes of JSON for all names, numbers and times */
+	/* the address contains the host once more */
 	size_t strings =
 		instance->host.len + 4 * instance->metadata_count INSTANCE_FIELDS(SUM_STRINGS);
 
@@ -204,7 +213,7 @@ struct service *service_freeze(const struct service_build *build)
 	uint32_t healthy_count;
 	uint32_t count = live_count(build, &healthy_count);
 	uint32_t slot_count = slots_for(count);
-	/* nearly always all are healthy, and then one array serves for both */
+	/* usually all are healthy, and one array serves for both */
 	size_t pointers = count + (healthy_count == count ? 0 : healthy_count);
 	struct service *service = calloc(1, sizeof(*service) + pointers * sizeof(struct member *) +
 	                                            (count + slot_count) * sizeof(uint32_t));
@@ -293,7 +302,7 @@ void member_put_json_live(struct buf *out, const struct member *member, int64_t 
 	instance_put_json_close(out, &member->value);
 }
 
-static struct blob *render(const struct service *service)
+static struct blob *service_render(const struct service *service)
 {
 	struct buf out;
 	struct blob *blob = NULL;
@@ -326,7 +335,7 @@ struct blob *service_answer(const struct service *service)
 	if (answer != NULL)
 		return answer;
 
-	struct blob *mine = render(service);
+	struct blob *mine = service_render(service);
 	if (mine == NULL)
 		return NULL;
 	if (atomic_compare_exchange_strong_explicit(cache, &answer, mine, memory_order_acq_rel,

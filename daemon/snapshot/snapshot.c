@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+/**
+ * The store of snapshots, and reading one. Any thread that is registered with RCU reads; one
+ * thread, the writer of this store, creates, publishes (draft.c) and frees.
+ *
+ * Invariant: whatever snapshot_enter() returns stays whole until snapshot_leave(). A lock around
+ * the latest snapshot would make every lookup wait for the writer; a reference count on it would
+ * make all threads write to one cache line. RCU needs neither, but a reader must not block.
+ */
 #include "snapshot/snapshot.h"
 
 #include "base/hash.h"
@@ -132,7 +140,7 @@ static int by_name(const void *a, const void *b)
 	return str_compare(*(const struct str *)a, *(const struct str *)b);
 }
 
-static struct directory *list_names(const struct snapshot *snapshot)
+static struct directory *build_directory(const struct snapshot *snapshot)
 {
 	size_t count = snapshot->counts.services;
 	struct directory *directory = malloc(sizeof(*directory) + count * sizeof(struct str));
@@ -158,7 +166,7 @@ const struct directory *snapshot_directory(const struct snapshot *snapshot)
 	if (directory != NULL)
 		return directory;
 
-	struct directory *mine = list_names(snapshot);
+	struct directory *mine = build_directory(snapshot);
 	if (mine == NULL)
 		return NULL;
 	if (atomic_compare_exchange_strong_explicit(cache, &directory, mine, memory_order_acq_rel,
