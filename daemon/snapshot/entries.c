@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Entries in a snapshot. There are few of them beside the instances, and an entry outlives the
- * instances of its service: so they have a table of their own, that snapshots share until an entry
- * changes. A change copies the table and one bucket.
+/**
+ * The entries of snapshots and of drafts. Any thread reads a snapshot's; only the writer uses a
+ * draft's.
+ *
+ * Invariant: a published table, its buckets and its entries never change, but are freed by RCU once
+ * they are replaced. A change copies the table and one bucket.
+ *
+ * Entries could hang on struct service. But an entry outlives the instances of its service, so
+ * services without instances would have to stay, and there are few entries beside the instances: a
+ * table of their own is shared by all snapshots until an entry changes.
  */
 #include "snapshot/entries.h"
 
@@ -12,7 +18,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Its places in buckets, and malloc()'s own. */
+/* Bytes of an entry's places in buckets, and malloc()'s overhead. */
 #define ENTRY_COST 128
 
 static uint32_t bucket_of_service(struct str service)
@@ -20,8 +26,8 @@ static uint32_t bucket_of_service(struct str service)
 	return (uint32_t)(hash_str(service) % ENTRY_BUCKETS);
 }
 
-/** The index of the first that is not before @p key. */
-static uint32_t position(const struct entry_bucket *bucket, const struct entry *key)
+/** The index of the first entry that is not before @p key. @p bucket may be NULL. */
+static uint32_t entries_position(const struct entry_bucket *bucket, const struct entry *key)
 {
 	uint32_t low = 0;
 	uint32_t high = bucket != NULL ? bucket->count : 0;
@@ -37,9 +43,9 @@ static uint32_t position(const struct entry_bucket *bucket, const struct entry *
 	return low;
 }
 
-static const struct entry *find(const struct entry_bucket *bucket, const struct entry *key)
+static const struct entry *entries_find(const struct entry_bucket *bucket, const struct entry *key)
 {
-	uint32_t at = position(bucket, key);
+	uint32_t at = entries_position(bucket, key);
 
 	return bucket != NULL && at < bucket->count && entry_compare(bucket->items[at], key) == 0
 	               ? bucket->items[at]
@@ -74,15 +80,15 @@ const struct entry *snapshot_entry(const struct snapshot *snapshot, enum entry_k
 {
 	struct entry key = {.kind = kind, .service = service, .name = name};
 
-	return find(snapshot->entries->buckets[bucket_of_service(service)], &key);
+	return entries_find(snapshot->entries->buckets[bucket_of_service(service)], &key);
 }
 
 const struct entry *snapshot_entry_next(const struct snapshot *snapshot, struct str service,
                                         size_t *pos)
 {
 	const struct entry_bucket *bucket = snapshot->entries->buckets[bucket_of_service(service)];
-	struct entry first = {.service = service}; /* before all of the service */
-	size_t at = position(bucket, &first) + *pos;
+	struct entry first = {.service = service}; /* kind 0: before all entries of the service */
+	size_t at = entries_position(bucket, &first) + *pos;
 
 	if (bucket == NULL || at >= bucket->count ||
 	    !str_equal(bucket->items[at]->service, service))
@@ -119,7 +125,7 @@ uint64_t entry_cost(const struct entry *entry)
 
 /* --- the draft ------------------------------------------------------------------- */
 
-static struct str copy(char **at, struct str text)
+static struct str copy_str(char **at, struct str text)
 {
 	struct str copied = {*at, text.len};
 
@@ -129,11 +135,11 @@ static struct str copy(char **at, struct str text)
 	return copied;
 }
 
-/** With its own strings behind it. */
+/** Makes an entry with copies of the strings in the same allocation. */
 static struct entry *entry_new(const struct event *event)
 {
 	const struct entry *from = &event->entry;
-	bool is_new = event->revision == 0; /* else it was committed before, by another event */
+	bool is_new = event->revision == 0; /* else the event was committed before */
 	struct str author = is_new ? event->author : from->author;
 	struct entry *entry = malloc(sizeof(*entry) + from->service.len + from->name.len +
 	                             from->document.len + author.len);
@@ -142,17 +148,17 @@ static struct entry *entry_new(const struct event *event)
 	if (entry == NULL)
 		return NULL;
 	*entry = *from;
-	entry->service = copy(&at, from->service);
-	entry->name = copy(&at, from->name);
-	entry->document = copy(&at, from->document);
-	entry->author = copy(&at, author);
+	entry->service = copy_str(&at, from->service);
+	entry->name = copy_str(&at, from->name);
+	entry->document = copy_str(&at, from->document);
+	entry->author = copy_str(&at, author);
 	entry->time_ms = is_new ? event->time_ms : from->time_ms;
 	return entry;
 }
 
-/** The draft's own bucket, with room for one more. */
-static struct entry_bucket *own_bucket(struct entries_draft *draft, const struct entries *latest,
-                                       uint32_t number)
+/** @return the draft's own copy of a bucket, with room for one more entry; NULL: out of memory */
+static struct entry_bucket *entries_own_bucket(struct entries_draft *draft,
+                                               const struct entries *latest, uint32_t number)
 {
 	struct entry_bucket *own = draft->own[number];
 	const struct entry_bucket *from = own != NULL ? own : latest->buckets[number];
@@ -177,7 +183,7 @@ static struct entry_bucket *own_bucket(struct entries_draft *draft, const struct
 }
 
 /* Makes room for one more fixup and one more replaced entry. */
-static int make_room(struct entries_draft *draft)
+static int entries_make_room(struct entries_draft *draft)
 {
 	if (draft->fixup_count == draft->fixup_size) {
 		size_t size = draft->fixup_size * 2 + 8;
@@ -208,24 +214,24 @@ const struct entry *entries_draft_find(const struct entries_draft *draft,
 	uint32_t number = bucket_of_service(key->service);
 	bool is_own = draft != NULL && draft->own[number] != NULL;
 
-	return find(is_own ? draft->own[number] : latest->buckets[number], key);
+	return entries_find(is_own ? draft->own[number] : latest->buckets[number], key);
 }
 
 const struct entry *entries_draft_apply(struct entries_draft *draft, const struct entries *latest,
                                         const struct event *event, const struct entry **ret_before)
 {
 	struct entry_bucket *bucket =
-		own_bucket(draft, latest, bucket_of_service(event->entry.service));
+		entries_own_bucket(draft, latest, bucket_of_service(event->entry.service));
 	bool removes = event_removes(event->kind);
 
-	if (bucket == NULL || make_room(draft) < 0)
+	if (bucket == NULL || entries_make_room(draft) < 0)
 		return NULL;
 	struct entry *after = removes ? NULL : entry_new(event);
 	if (after == NULL && !removes)
 		return NULL;
-	const struct entry *before = find(bucket, &event->entry);
+	const struct entry *before = entries_find(bucket, &event->entry);
 	CHECK(before != NULL || !removes);
-	const struct entry **at = &bucket->items[position(bucket, &event->entry)];
+	const struct entry **at = &bucket->items[entries_position(bucket, &event->entry)];
 	size_t behind = (size_t)(&bucket->items[bucket->count] - at) * sizeof(*at);
 
 	if (before != NULL)
