@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+/**
+ * Drafts: applying events, finishing, publishing. Writer's thread.
+ *
+ * Invariant: publishing cannot fail, so it may follow the commit. All memory is allocated before;
+ * revisions, which only the commit gives, are filled in by publishing ("fixups"). Changing
+ * published objects in place would need no copies, but readers would see half of a batch, or one
+ * that was not committed.
+ */
 #include "base/check.h"
 #include "base/hash.h"
 #include "snapshot/draft_service.h"
@@ -7,11 +15,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/** What publishing must still write into what was prepared. */
+/** An event that the draft has applied; publishing copies its numbers into the member. */
 struct fixup {
-	const struct event *event; /* NULL: it was committed before, as `revision` */
+	const struct event *event; /* NULL: it was committed before, and has `revision` */
 	uint64_t revision;
-	struct member *member; /* NULL when the event removes it */
+	struct member *member; /* NULL: the event removes it */
 	struct draft_service *service;
 	unsigned statuses; /* bit per status whose set changed */
 };
@@ -19,17 +27,17 @@ struct fixup {
 struct snapshot_draft {
 	struct snapshot_store *store;
 	const struct snapshot *latest;
-	struct snapshot *next; /* after finish */
+	struct snapshot *next; /* set by finish */
 	struct snapshot_counts counts;
 
 	struct draft_service **services; /* owned */
 	size_t service_count;
 	size_t service_size;
-	uint32_t *table; /* hash -> 1 + index of services */
+	uint32_t *table; /* hash table: 1 + an index of services; 0: free */
 	size_t table_size;
-	uint32_t bucket_growth[BUCKET_COUNT]; /* services that may be new, by bucket */
+	uint32_t bucket_growth[BUCKET_COUNT]; /* number of services that may be new, by bucket */
 
-	struct entries_draft *entries; /* NULL: none has changed */
+	struct entries_draft *entries; /* NULL: no entry has changed */
 	struct fixup *fixups;
 	size_t fixup_count;
 	size_t fixup_size;
@@ -55,7 +63,7 @@ static int grow(void *array, size_t *size, size_t count, size_t element)
 	return 0;
 }
 
-static int discard_later(struct snapshot_draft *draft, const void *object, void (*fn)(void *))
+static int retire_later(struct snapshot_draft *draft, const void *object, void (*fn)(void *))
 {
 	int r = grow(&draft->garbage, &draft->garbage_size, draft->garbage_count,
 	             sizeof(*draft->garbage));
@@ -73,16 +81,16 @@ struct snapshot_draft *snapshot_draft_new(struct snapshot_store *store)
 	if (draft == NULL)
 		return NULL;
 	draft->store = store;
-	/* Only the writer publishes, so the latest stays the latest without a visit. */
+	/* Only the writer publishes, so the latest snapshot stays without a visit. */
 	draft->latest = atomic_load_explicit(&store->latest, memory_order_relaxed);
 	draft->counts = draft->latest->counts;
 	return draft;
 }
 
-/* --- the services that are touched ----------------------------------------- */
+/* --- the services that change ---------------------------------------------- */
 
-static struct draft_service *find(const struct snapshot_draft *draft, uint64_t hash,
-                                  struct str name)
+static struct draft_service *draft_find(const struct snapshot_draft *draft, uint64_t hash,
+                                        struct str name)
 {
 	if (draft->table_size == 0)
 		return NULL;
@@ -124,10 +132,10 @@ static int grow_table(struct snapshot_draft *draft)
 	return 0;
 }
 
-static struct draft_service *touch(struct snapshot_draft *draft, struct str name)
+static struct draft_service *draft_touch(struct snapshot_draft *draft, struct str name)
 {
 	uint64_t hash = hash_str(name);
-	struct draft_service *service = find(draft, hash, name);
+	struct draft_service *service = draft_find(draft, hash, name);
 
 	if (service != NULL)
 		return service;
@@ -150,7 +158,7 @@ const struct member *snapshot_draft_member(const struct snapshot_draft *draft, s
                                            struct str id)
 {
 	uint64_t hash = hash_str(name);
-	const struct draft_service *service = find(draft, hash, name);
+	const struct draft_service *service = draft_find(draft, hash, name);
 
 	if (service == NULL) {
 		const struct service *old = snapshot_find(draft->latest, hash, name);
@@ -166,7 +174,7 @@ struct service_life *snapshot_draft_count(const struct snapshot_draft *draft, st
                                           uint32_t ret_count[STATUS_COUNT])
 {
 	uint64_t hash = hash_str(name);
-	const struct draft_service *service = find(draft, hash, name);
+	const struct draft_service *service = draft_find(draft, hash, name);
 	const struct service *old =
 		service != NULL ? NULL : snapshot_find(draft->latest, hash, name);
 
@@ -204,8 +212,8 @@ static void add_member(struct snapshot_draft *draft, struct draft_service *servi
 	count_status(draft, service, member->value.status, 1);
 }
 
-static const struct member *put(struct snapshot_draft *draft, struct draft_service *service,
-                                const struct event *event, struct lease *lease)
+static const struct member *put_member(struct snapshot_draft *draft, struct draft_service *service,
+                                       const struct event *event, struct lease *lease)
 {
 	struct fixup *fixup = &draft->fixups[draft->fixup_count];
 	uint32_t hash = (uint32_t)hash_str(event->instance.id);
@@ -220,7 +228,7 @@ static const struct member *put(struct snapshot_draft *draft, struct draft_servi
 		member_new(&event->instance, name, before != NULL ? before->lease : lease);
 	if (after == NULL)
 		return NULL;
-	if (before != NULL && discard_later(draft, before, member_retire) < 0) {
+	if (before != NULL && retire_later(draft, before, member_retire) < 0) {
 		member_retire(after);
 		return NULL;
 	}
@@ -253,7 +261,7 @@ static const struct member *remove_member(struct snapshot_draft *draft,
 
 	CHECK(found != 0);
 	const struct member *before = service->build.members[found - 1];
-	if (discard_later(draft, before, member_retire) < 0)
+	if (retire_later(draft, before, member_retire) < 0)
 		return NULL;
 
 	draft->fixups[draft->fixup_count++] = (struct fixup){
@@ -276,11 +284,11 @@ const struct member *snapshot_draft_apply(struct snapshot_draft *draft, const st
 	    0)
 		return NULL;
 
-	struct draft_service *service = touch(draft, event->instance.service);
+	struct draft_service *service = draft_touch(draft, event->instance.service);
 	if (service == NULL)
 		return NULL;
 	return event_removes(event->kind) ? remove_member(draft, service, event)
-	                                  : put(draft, service, event, lease);
+	                                  : put_member(draft, service, event, lease);
 }
 
 const struct entry *snapshot_draft_entry(const struct snapshot_draft *draft, enum entry_kind kind,
@@ -317,16 +325,16 @@ const struct entry *snapshot_draft_apply_entry(struct snapshot_draft *draft,
 
 /* --- finishing -------------------------------------------------------------- */
 
-static int freeze(struct snapshot_draft *draft, struct draft_service *service)
+static int freeze_service(struct snapshot_draft *draft, struct draft_service *service)
 {
 	if (service->old != NULL) {
-		int r = discard_later(draft, service->old, service_free);
+		int r = retire_later(draft, service->old, service_free);
 
 		if (r < 0)
 			return r;
 	}
 	if (service->live == 0)
-		return discard_later(draft, service->build.life, free);
+		return retire_later(draft, service->build.life, free);
 
 	service->next = service_freeze(&service->build);
 	if (service->next == NULL)
@@ -339,23 +347,23 @@ static int freeze(struct snapshot_draft *draft, struct draft_service *service)
 	return 0;
 }
 
-static bool is_mine(const struct snapshot_draft *draft, uint32_t number)
+static bool is_own_bucket(const struct snapshot_draft *draft, uint32_t number)
 {
 	return draft->next->buckets[number] != draft->latest->buckets[number];
 }
 
-/* The draft's own copy of a bucket, with room for the services that may be new. */
+/* @return the draft's own copy of a bucket, with room for the services that may be new */
 static struct bucket *own_bucket(struct snapshot_draft *draft, uint32_t number)
 {
 	const struct bucket *old = draft->latest->buckets[number];
 
-	if (is_mine(draft, number))
+	if (is_own_bucket(draft, number))
 		return (struct bucket *)(uintptr_t)draft->next->buckets[number];
 
 	uint32_t count = old != NULL ? old->count : 0;
 	struct bucket *bucket = malloc(sizeof(*bucket) + (count + draft->bucket_growth[number]) *
 	                                                         sizeof(bucket->services[0]));
-	if (bucket == NULL || (old != NULL && discard_later(draft, old, free) < 0)) {
+	if (bucket == NULL || (old != NULL && retire_later(draft, old, free) < 0)) {
 		free(bucket);
 		return NULL;
 	}
@@ -366,10 +374,10 @@ static struct bucket *own_bucket(struct snapshot_draft *draft, uint32_t number)
 	return bucket;
 }
 
-static int place(struct snapshot_draft *draft, const struct draft_service *service)
+static int place_service(struct snapshot_draft *draft, const struct draft_service *service)
 {
 	if (service->old == NULL && service->next == NULL)
-		return 0; /* came and went within the draft */
+		return 0; /* it was added and removed within the draft */
 
 	struct bucket *bucket = own_bucket(draft, bucket_of(service->build.hash));
 	if (bucket == NULL)
@@ -414,12 +422,12 @@ static int finish_entries(struct snapshot_draft *draft)
 	if (entries == NULL)
 		return 0;
 	for (size_t i = 0; r == 0 && i < entries->replaced_count; i++)
-		r = discard_later(draft, entries->replaced[i], free);
+		r = retire_later(draft, entries->replaced[i], free);
 	for (size_t b = 0; r == 0 && b < ENTRY_BUCKETS; b++)
 		if (entries->own[b] != NULL && latest->buckets[b] != NULL)
-			r = discard_later(draft, latest->buckets[b], free);
+			r = retire_later(draft, latest->buckets[b], free);
 	if (r == 0)
-		r = discard_later(draft, latest, free);
+		r = retire_later(draft, latest, free);
 	if (r == 0)
 		draft->next->entries = entries_draft_next(entries, latest);
 	if (r == 0 && draft->next->entries == NULL) {
@@ -438,11 +446,11 @@ int snapshot_draft_finish(struct snapshot_draft *draft)
 		return -ENOMEM;
 	*draft->next = *draft->latest;
 	for (size_t i = 0; i < draft->service_count && r == 0; i++)
-		r = freeze(draft, draft->services[i]);
+		r = freeze_service(draft, draft->services[i]);
 	for (size_t i = 0; i < draft->service_count && r == 0; i++)
-		r = place(draft, draft->services[i]);
+		r = place_service(draft, draft->services[i]);
 	if (r == 0 && names_change(draft)) {
-		r = discard_later(draft, draft->latest->names, names_free);
+		r = retire_later(draft, draft->latest->names, names_free);
 		if (r == 0) {
 			draft->next->names = calloc(1, sizeof(*draft->next->names));
 			r = draft->next->names != NULL ? 0 : -ENOMEM;
@@ -487,14 +495,14 @@ static void apply_fixups(struct snapshot_draft *draft)
 			continue;
 		service->revision = revision;
 		for (size_t s = 0; s < STATUS_COUNT; s++) {
-			/* where there was no service, every set of it is new */
+			/* every set of a new service is new */
 			if ((fixup->statuses & (1u << s)) || service->status_revision[s] == 0)
 				service->status_revision[s] = revision;
 		}
 	}
 }
 
-static void reclaim(struct retired *retired)
+static void snapshot_reclaim(struct retired *retired)
 {
 	struct snapshot *snapshot = container_of(retired, struct snapshot, retired);
 
@@ -533,7 +541,7 @@ void snapshot_draft_publish(struct snapshot_draft *draft)
 		const struct bucket *bucket = draft->next->buckets[number];
 
 		if (bucket != NULL && bucket->count == 0) {
-			CHECK(is_mine(draft, number));
+			CHECK(is_own_bucket(draft, number));
 			free((void *)(uintptr_t)bucket);
 			draft->next->buckets[number] = NULL;
 		}
@@ -542,7 +550,7 @@ void snapshot_draft_publish(struct snapshot_draft *draft)
 	atomic_store(&draft->store->latest, draft->next);
 	old->garbage = draft->garbage;
 	old->garbage_count = draft->garbage_count;
-	rcu_retire(&old->retired, reclaim);
+	rcu_retire(&old->retired, snapshot_reclaim);
 	free_draft(draft);
 }
 
@@ -559,7 +567,7 @@ void snapshot_draft_discard(struct snapshot_draft *draft)
 		if (draft->next != NULL) {
 			uint32_t number = bucket_of(service->build.hash);
 
-			if (is_mine(draft, number)) {
+			if (is_own_bucket(draft, number)) {
 				free((void *)(uintptr_t)draft->next->buckets[number]);
 				draft->next->buckets[number] = draft->latest->buckets[number];
 			}
