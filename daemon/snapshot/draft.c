@@ -47,7 +47,7 @@ struct snapshot_draft {
 };
 
 /* Makes room for one more element. */
-static int grow(void *array, size_t *size, size_t count, size_t element)
+static int draft_grow(void *array, size_t *size, size_t count, size_t element)
 {
 	void **at = array;
 
@@ -65,8 +65,8 @@ static int grow(void *array, size_t *size, size_t count, size_t element)
 
 static int retire_later(struct snapshot_draft *draft, const void *object, void (*fn)(void *))
 {
-	int r = grow(&draft->garbage, &draft->garbage_size, draft->garbage_count,
-	             sizeof(*draft->garbage));
+	int r = draft_grow(&draft->garbage, &draft->garbage_size, draft->garbage_count,
+	                   sizeof(*draft->garbage));
 
 	if (r < 0)
 		return r;
@@ -139,8 +139,8 @@ static struct draft_service *draft_touch(struct snapshot_draft *draft, struct st
 
 	if (service != NULL)
 		return service;
-	if (grow(&draft->services, &draft->service_size, draft->service_count,
-	         sizeof(struct draft_service *)) < 0 ||
+	if (draft_grow(&draft->services, &draft->service_size, draft->service_count,
+	               sizeof(struct draft_service *)) < 0 ||
 	    grow_table(draft) < 0)
 		return NULL;
 	service = draft_service_open(snapshot_find(draft->latest, hash, name), hash, name);
@@ -280,8 +280,8 @@ static const struct member *remove_member(struct snapshot_draft *draft,
 const struct member *snapshot_draft_apply(struct snapshot_draft *draft, const struct event *event,
                                           struct lease *lease)
 {
-	if (grow(&draft->fixups, &draft->fixup_size, draft->fixup_count, sizeof(*draft->fixups)) <
-	    0)
+	if (draft_grow(&draft->fixups, &draft->fixup_size, draft->fixup_count,
+	               sizeof(*draft->fixups)) < 0)
 		return NULL;
 
 	struct draft_service *service = draft_touch(draft, event->instance.service);
@@ -353,7 +353,7 @@ static bool is_own_bucket(const struct snapshot_draft *draft, uint32_t number)
 }
 
 /* @return the draft's own copy of a bucket, with room for the services that may be new */
-static struct bucket *own_bucket(struct snapshot_draft *draft, uint32_t number)
+static struct bucket *draft_own_bucket(struct snapshot_draft *draft, uint32_t number)
 {
 	const struct bucket *old = draft->latest->buckets[number];
 
@@ -379,7 +379,7 @@ static int place_service(struct snapshot_draft *draft, const struct draft_servic
 	if (service->old == NULL && service->next == NULL)
 		return 0; /* it was added and removed within the draft */
 
-	struct bucket *bucket = own_bucket(draft, bucket_of(service->build.hash));
+	struct bucket *bucket = draft_own_bucket(draft, bucket_of(service->build.hash));
 	if (bucket == NULL)
 		return -ENOMEM;
 
@@ -495,7 +495,7 @@ static void apply_fixups(struct snapshot_draft *draft)
 			continue;
 		service->revision = revision;
 		for (size_t s = 0; s < STATUS_COUNT; s++) {
-			/* every set of a new service is new */
+			/* 0: a set of a new service, which has no revision yet */
 			if ((fixup->statuses & (1u << s)) || service->status_revision[s] == 0)
 				service->status_revision[s] = revision;
 		}
@@ -512,7 +512,7 @@ static void snapshot_reclaim(struct retired *retired)
 	free(snapshot);
 }
 
-static void free_draft(struct snapshot_draft *draft)
+static void draft_free(struct snapshot_draft *draft)
 {
 	for (size_t i = 0; i < draft->service_count; i++)
 		draft_service_free(draft->services[i]);
@@ -551,7 +551,7 @@ void snapshot_draft_publish(struct snapshot_draft *draft)
 	old->garbage = draft->garbage;
 	old->garbage_count = draft->garbage_count;
 	rcu_retire(&old->retired, snapshot_reclaim);
-	free_draft(draft);
+	draft_free(draft);
 }
 
 void snapshot_draft_discard(struct snapshot_draft *draft)
@@ -584,5 +584,5 @@ void snapshot_draft_discard(struct snapshot_draft *draft)
 		free(draft->next->names);
 	free(draft->next);
 	free(draft->garbage);
-	free_draft(draft);
+	draft_free(draft);
 }

@@ -135,7 +135,7 @@ const struct service *snapshot_service(const struct snapshot *snapshot, struct s
 	return snapshot_find(snapshot, hash_str(name), name);
 }
 
-static int by_name(const void *a, const void *b)
+static int directory_by_name(const void *a, const void *b)
 {
 	return str_compare(*(const struct str *)a, *(const struct str *)b);
 }
@@ -154,7 +154,7 @@ static struct directory *build_directory(const struct snapshot *snapshot)
 		for (uint32_t i = 0; bucket != NULL && i < bucket->count; i++)
 			directory->names[directory->count++] = bucket->services[i]->name;
 	}
-	qsort(directory->names, directory->count, sizeof(struct str), by_name);
+	qsort(directory->names, directory->count, sizeof(struct str), directory_by_name);
 	return directory;
 }
 
