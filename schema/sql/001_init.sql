@@ -1,12 +1,14 @@
 -- SPDX-License-Identifier: MIT
--- The first shape of the file. daemon/journal/row.c reads and writes these columns; the
--- numbers of kinds are those of daemon/model/event.h. Times are ms since 1970, UTC.
+-- The first version of the schema. daemon/journal/row.c reads and writes these columns; the
+-- numbers of kinds are in daemon/model/event.h. Times are in ms since 1970, UTC.
 --
--- Both tables are keyed by a revision, which only grows: so whatever is new goes to the end of
--- each, and a batch of registrations fills pages in sequence. A further index would be touched at
--- a random place by every event, and costs more than the two tables together.
+-- The key of both tables is a revision. Revisions only grow, so new rows go to the end of each
+-- table, and a batch of registrations fills pages in sequence. Another index would be changed at a
+-- random place by every event, and would cost more than both tables together.
+--
+-- SQLite stores the comments within a statement in the database: only change those outside.
 
--- All that happened, in order; never changed, removed from the old end only.
+-- All events, in order of revision. Rows never change; only the oldest are removed.
 CREATE TABLE events (
 	revision INTEGER PRIMARY KEY,
 	time_ms INTEGER NOT NULL,
@@ -36,8 +38,8 @@ CREATE TABLE events (
 	checksum INTEGER NOT NULL
 ) STRICT;
 
--- What is registered now: the content of each instance's latest event. An incarnation is the
--- revision that registered it, so this order is the order of registration.
+-- The current instances, each with the content of its latest event. An incarnation is the revision
+-- that registered the instance, so this order is the order of registration.
 CREATE TABLE instances (
 	incarnation INTEGER PRIMARY KEY,
 	revision INTEGER NOT NULL,
@@ -61,7 +63,7 @@ CREATE TABLE instances (
 	checksum INTEGER NOT NULL
 ) STRICT;
 
--- revision_floor: every revision given from now on is greater, whatever the tables hold.
+-- revision_floor: every later revision is greater, whatever the tables hold.
 -- removed_through: events up to this revision may be missing; readers cannot start before it.
 CREATE TABLE counters (
 	name TEXT PRIMARY KEY,
@@ -69,7 +71,7 @@ CREATE TABLE counters (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO counters VALUES ('revision_floor', 0), ('removed_through', 0);
 
--- For people with the sqlite3 shell: SELECT * FROM history WHERE id = 'order-1';
+-- For operators, in the sqlite3 shell: SELECT * FROM history WHERE id = 'order-1';
 CREATE VIEW history AS
 SELECT revision,
 	strftime('%Y-%m-%dT%H:%M:%fZ', time_ms / 1000.0, 'unixepoch') AS time,
