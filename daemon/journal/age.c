@@ -33,7 +33,7 @@ static int age_read_event(sqlite3 *db, const char *text, int64_t revision, int64
 		*ret_revision = sqlite3_column_int64(stmt, 0);
 		*ret_ms = sqlite3_column_int64(stmt, 1);
 	}
-	(void)sqlite3_finalize(stmt); /* takes NULL; its error is known */
+	(void)sqlite3_finalize(stmt); /* takes NULL; its error is in r */
 	return r;
 }
 

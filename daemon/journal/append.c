@@ -86,40 +86,40 @@ static void unnumber_events(struct event *events, size_t count, uint64_t revisio
 	}
 }
 
-static int drop_row(struct journal *journal, enum journal_stmt which, uint64_t incarnation)
+static int append_drop_row(struct journal *journal, enum journal_stmt which, uint64_t incarnation)
 {
 	sqlite3_stmt *stmt = journal->stmt[which];
 	int r = sql_error(journal->db, sqlite3_bind_int64(stmt, 1, (int64_t)incarnation));
 
 	if (r == 0)
 		r = sql_run(stmt);
-	/* The registry knows a row that the database lacks. */
+	/* A row that the registry has is missing: another process deleted it, or damage. */
 	if (r == 0 && sqlite3_changes(journal->db) != 1)
 		r = journal->is_touched ? -ETXTBSY : -EBADMSG;
 	return r;
 }
 
-static int put_instance(struct journal *journal, const struct event *event)
+static int append_instance(struct journal *journal, const struct event *event)
 {
 	sqlite3_stmt *stmt = journal->stmt[STMT_PUT_INSTANCE];
 
 	if (event_removes(event->kind))
-		return drop_row(journal, STMT_DROP_INSTANCE, event->instance.incarnation);
+		return append_drop_row(journal, STMT_DROP_INSTANCE, event->instance.incarnation);
 	int r = row_bind_instance(stmt, &event->instance);
 	return r < 0 ? r : sql_run(stmt);
 }
 
-static int put_entry(struct journal *journal, const struct event *event)
+static int append_entry(struct journal *journal, const struct event *event)
 {
 	sqlite3_stmt *stmt = journal->stmt[STMT_PUT_ENTRY];
 
 	if (event_removes(event->kind))
-		return drop_row(journal, STMT_DROP_ENTRY, event->entry.incarnation);
+		return append_drop_row(journal, STMT_DROP_ENTRY, event->entry.incarnation);
 	int r = row_bind_entry(stmt, &event->entry);
 	return r < 0 ? r : sql_run(stmt);
 }
 
-static int put_event(struct journal *journal, const struct event *event)
+static int append_event(struct journal *journal, const struct event *event)
 {
 	sqlite3_stmt *stmt = journal->stmt[STMT_PUT_EVENT];
 	int r = row_bind_event(stmt, event);
@@ -128,8 +128,8 @@ static int put_event(struct journal *journal, const struct event *event)
 		r = sql_run(stmt);
 	if (r < 0)
 		return r;
-	return event_subject(event->kind) == SUBJECT_ENTRY ? put_entry(journal, event)
-	                                                   : put_instance(journal, event);
+	return event_subject(event->kind) == SUBJECT_ENTRY ? append_entry(journal, event)
+	                                                   : append_instance(journal, event);
 }
 
 int journal_write(struct journal *journal, const struct event *events, size_t count)
@@ -137,7 +137,7 @@ int journal_write(struct journal *journal, const struct event *events, size_t co
 	int r = journal_begin(journal);
 
 	for (size_t i = 0; r == 0 && i < count; i++)
-		r = put_event(journal, &events[i]);
+		r = append_event(journal, &events[i]);
 	bool is_prepared = r == 0;
 	if (is_prepared)
 		r = sql_run(journal->stmt[STMT_COMMIT]);
@@ -203,7 +203,7 @@ int journal_restore(struct journal *journal,
 			return r;
 		}
 	}
-	(void)sqlite3_finalize(stmt); /* its error is known */
+	(void)sqlite3_finalize(stmt); /* its error is in r */
 	return journal_fail(journal, r);
 }
 
@@ -229,6 +229,6 @@ int journal_restore_entries(struct journal *journal,
 			return r;
 		}
 	}
-	(void)sqlite3_finalize(stmt); /* its error is known */
+	(void)sqlite3_finalize(stmt); /* its error is in r */
 	return journal_fail(journal, r);
 }

@@ -52,8 +52,7 @@ struct checkpointer {
 	/* both threads */
 	sem_t wake;
 	atomic_bool stopping;
-	_Atomic(enum turn)
-		turn; /* of the thread that may make a checkpoint, and pass the turn on */
+	_Atomic(enum turn) turn; /* of the thread that may make a checkpoint */
 	_Atomic(uint32_t) moved; /* pages of the WAL that are in the database */
 };
 MAGIC(checkpointer, 0x63686b70);

@@ -54,8 +54,7 @@ static pid_t holder_pid(const char *path, off_t at, off_t len)
 
 	if (fd < 0 || fcntl(fd, F_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
 		return 0;
-	return lock.l_pid > 0 ? lock.l_pid
-	                      : 0; /* below 0: a lock of an open file, not of a process */
+	return lock.l_pid > 0 ? lock.l_pid : 0; /* below 0: an OFD lock, of no process */
 }
 
 /** Reads the name of a process. @return false: hidden from other users, or the process is gone */

@@ -7,9 +7,9 @@
  * report success for the next one though the data never reached the disk, so nothing is retried:
  * the next start reads what the disk really holds.
  *
- * Opening looks at the files before SQLite does (survey.h). To open first and to check the result
- * would lose commits: SQLite drops the rest of a damaged write-ahead log without an error, and
- * takes a database without content for a new one.
+ * Opening looks at the files before SQLite does (survey.h). Opening with SQLite first and checking
+ * the result would lose commits: SQLite drops the rest of a damaged write-ahead log without an
+ * error, and takes a database without content for a new one.
  */
 #include "journal/journal.h"
 
@@ -166,7 +166,7 @@ static int journal_start(struct journal *journal, struct journal_error *ret_erro
 static void journal_stop(struct journal *journal)
 {
 	for (size_t i = 0; i < STMT_COUNT; i++) {
-		(void)sqlite3_finalize(journal->stmt[i]); /* its error was seen when it ran */
+		(void)sqlite3_finalize(journal->stmt[i]); /* its error was returned when it ran */
 		journal->stmt[i] = NULL;
 	}
 	/* After a failure the next start judges the WAL; files that were never in use stay as they

@@ -171,7 +171,8 @@ void journal_set_retention(struct journal *journal, int64_t max_age_ms, uint64_t
 /**
  * Verifies a database that no daemon has open: its write-ahead log, pages, checksums, the current
  * instances and entries against the events and the newest keyframe. Takes the directory's lock.
- * @param report  called with a line for each finding, and with the reason of any other error
+ * @param report  called with a line for each finding, with the reason of any other error, and about
+ * damaged keyframes and incomplete transactions, which do not count as damage
  * @return 0: sound; 1: the database is empty; -EBADMSG: damaged; otherwise as journal_open()
  */
 int journal_verify(const char *dir, void (*report)(void *arg, const char *line), void *arg);

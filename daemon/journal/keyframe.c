@@ -134,7 +134,7 @@ void keyframe_add_entry(struct keyframe_draft *draft, const struct entry *entry)
 	pack_entry(&draft->rows, entry);
 }
 
-static int write_all(int fd, const void *data, size_t len)
+static int keyframe_write_all(int fd, const void *data, size_t len)
 {
 	const char *at = data;
 
@@ -166,11 +166,11 @@ static int keyframe_write_content(const struct keyframe_draft *draft, int fd,
 
 	memcpy(header.magic, magic, sizeof(magic));
 	header.crc = htole32(crc_of(&header, offsetof(struct header, crc)));
-	int r = write_all(fd, &header, sizeof(header));
+	int r = keyframe_write_all(fd, &header, sizeof(header));
 	if (r == 0)
-		r = write_all(fd, draft->index.data, draft->index.len);
+		r = keyframe_write_all(fd, draft->index.data, draft->index.len);
 	if (r == 0)
-		r = write_all(fd, draft->rows.data, draft->rows.len);
+		r = keyframe_write_all(fd, draft->rows.data, draft->rows.len);
 	if (r == 0 && fsync(fd) < 0)
 		r = -errno;
 	return r;
@@ -341,8 +341,8 @@ static int keyframe_open(int dir_fd, uint64_t revision, int *ret_fd, struct head
 	return 0;
 }
 
-static int read_rows(int fd, const struct header *header, const struct index_entry *entry,
-                     struct buf *rows)
+static int keyframe_read_rows(int fd, const struct header *header, const struct index_entry *entry,
+                              struct buf *rows)
 {
 	/* No service without instances and entries is written. */
 	if (entry->len == 0 || entry->len > header->rows_len ||
@@ -362,8 +362,8 @@ static int read_rows(int fd, const struct header *header, const struct index_ent
 }
 
 /** Walks the index and reads the rows of @p service, or of all if it is empty. */
-static int read_services(int fd, const struct header *header, struct str index, struct str service,
-                         struct buf *rows)
+static int keyframe_read_services(int fd, const struct header *header, struct str index,
+                                  struct str service, struct buf *rows)
 {
 	for (uint32_t i = 0; i < header->services; i++) {
 		struct index_entry entry;
@@ -380,7 +380,7 @@ static int read_services(int fd, const struct header *header, struct str index, 
 			return -EBADMSG;
 		bool is_wanted = service.len == 0 ||
 		                 str_equal(service, (struct str){index.data, entry.name_len});
-		int r = is_wanted ? read_rows(fd, header, &entry, rows) : 0;
+		int r = is_wanted ? keyframe_read_rows(fd, header, &entry, rows) : 0;
 		if (r < 0)
 			return r;
 		if (is_wanted && service.len > 0)
@@ -402,8 +402,9 @@ static int keyframe_read_content(int fd, const struct header *header, struct str
 	if (r == 0 && crc_of(index.data, (size_t)header->index_len) != header->index_crc)
 		r = -EBADMSG;
 	if (r == 0)
-		r = read_services(fd, header, (struct str){index.data, (size_t)header->index_len},
-		                  service, rows);
+		r = keyframe_read_services(fd, header,
+		                           (struct str){index.data, (size_t)header->index_len},
+		                           service, rows);
 	buf_fini(&index);
 	return r;
 }

@@ -137,8 +137,8 @@ void past_close(struct past *past)
 
 /* --- queries ------------------------------------------------------------------------ */
 
-static int read_log(struct past *past, uint64_t *ret_removed, uint64_t *ret_latest,
-                    uint64_t *ret_floor)
+static int past_read_log(struct past *past, uint64_t *ret_removed, uint64_t *ret_latest,
+                         uint64_t *ret_floor)
 {
 	sqlite3_stmt *stmt = past->stmt[PAST_LOG];
 	int r = sql_step(stmt);
@@ -153,8 +153,8 @@ static int read_log(struct past *past, uint64_t *ret_removed, uint64_t *ret_late
 }
 
 /** Reads the one event that statement @p which selects. @return 0, -ENOENT, or an error */
-static int read_mark(struct past *past, enum past_stmt which, uint64_t revision,
-                     struct keyframe_mark *ret)
+static int past_read_mark(struct past *past, enum past_stmt which, uint64_t revision,
+                          struct keyframe_mark *ret)
 {
 	sqlite3_stmt *stmt = past->stmt[which];
 	struct event event;
@@ -186,7 +186,7 @@ static int past_find_revision(struct rebuild *rebuild, int64_t time_ms, uint64_t
 	while (low <= high) {
 		uint64_t middle = low + (high - low) / 2;
 		struct keyframe_mark mark;
-		int r = read_mark(rebuild->past, PAST_NEXT, middle, &mark);
+		int r = past_read_mark(rebuild->past, PAST_NEXT, middle, &mark);
 
 		if (r < 0 && r != -ENOENT)
 			return r;
@@ -262,8 +262,8 @@ static int apply_current_entry(struct rebuild *rebuild, sqlite3_stmt *stmt)
 	               : past_state_put_entry(rebuild->state, &entry);
 }
 
-static int each_row(struct rebuild *rebuild, enum past_stmt which, uint64_t after,
-                    int (*apply)(struct rebuild *rebuild, sqlite3_stmt *stmt))
+static int past_each_row(struct rebuild *rebuild, enum past_stmt which, uint64_t after,
+                         int (*apply)(struct rebuild *rebuild, sqlite3_stmt *stmt))
 {
 	sqlite3_stmt *stmt = rebuild->past->stmt[which];
 	int failed = 0;
@@ -337,7 +337,7 @@ static int past_try_keyframe(struct rebuild *rebuild, uint64_t keyframe)
 	if (r < 0)
 		return r == -ENOMEM ? r : 0;
 	size_t len = state->rows.len;
-	r = each_row(rebuild, PAST_CHANGES, keyframe, apply_event);
+	r = past_each_row(rebuild, PAST_CHANGES, keyframe, apply_event);
 	if (r < 0)
 		return r;
 	r = apply_keyframe(rebuild, len);
@@ -354,7 +354,7 @@ static int past_is_usable(struct past *past, uint64_t removed, uint64_t keyframe
 
 	if (keyframe <= removed || keyframe_mark(past->dir_fd, keyframe, &stored) < 0)
 		return 0;
-	int r = read_mark(past, PAST_MARK, keyframe, &mark);
+	int r = past_read_mark(past, PAST_MARK, keyframe, &mark);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	*ret_ms = mark.time_ms;
@@ -397,7 +397,7 @@ static int past_find_oldest(struct rebuild *rebuild, const uint64_t *list, size_
 			return 0;
 		}
 	}
-	r = read_mark(rebuild->past, PAST_MARK, bounds->latest, &mark);
+	r = past_read_mark(rebuild->past, PAST_MARK, bounds->latest, &mark);
 	bounds->oldest_ms = mark.time_ms;
 	return r == -ENOENT ? 0 : r;
 }
@@ -421,9 +421,9 @@ static int rebuild_state(struct rebuild *rebuild)
 		r = past_try_keyframe(rebuild, 0);
 	if (r == 0 && revision == rebuild->bounds.latest && !rebuild->is_before) {
 		past_restart(rebuild);
-		r = each_row(rebuild, PAST_CURRENT, 0, apply_current);
+		r = past_each_row(rebuild, PAST_CURRENT, 0, apply_current);
 		if (r == 0)
-			r = each_row(rebuild, PAST_CURRENT_ENTRIES, 0, apply_current_entry);
+			r = past_each_row(rebuild, PAST_CURRENT_ENTRIES, 0, apply_current_entry);
 		return r < 0 ? r : 0;
 	}
 	if (r != 0)
@@ -436,7 +436,7 @@ static int past_resolve(struct rebuild *rebuild)
 {
 	const struct past_query *query = rebuild->query;
 	struct past_bounds *bounds = &rebuild->bounds;
-	int r = read_log(rebuild->past, &rebuild->removed, &bounds->latest, &rebuild->floor);
+	int r = past_read_log(rebuild->past, &rebuild->removed, &bounds->latest, &rebuild->floor);
 
 	if (r < 0)
 		return r;
@@ -490,7 +490,7 @@ int past_newest_keyframe(struct past *past, uint64_t *ret_revision, int64_t *ret
 	int64_t ms = 0;
 
 	CHECK_MAGIC(past, past);
-	int r = read_log(past, &removed, &latest, &floor);
+	int r = past_read_log(past, &removed, &latest, &floor);
 	if (r == 0)
 		r = keyframe_list(past->dir_fd, list, &count);
 	while (r == 0 && count > 0) {
@@ -512,7 +512,7 @@ int past_is_cut(struct past *past, uint64_t revision, bool *ret_is_cut)
 	int r;
 
 	CHECK_MAGIC(past, past);
-	r = read_log(past, &removed, &latest, &floor);
+	r = past_read_log(past, &removed, &latest, &floor);
 	if (r < 0)
 		return past_error(past, r);
 	*ret_is_cut = removed > 0 && revision <= removed;
@@ -529,15 +529,14 @@ static int past_remove_unusable(struct past *past)
 	uint64_t latest = 0;
 	uint64_t floor = 0;
 	int64_t ms;
-	int r = read_log(past, &removed, &latest, &floor);
+	int r = past_read_log(past, &removed, &latest, &floor);
 
 	if (r == 0)
 		r = keyframe_list(past->dir_fd, list, &count);
 	for (size_t i = 0; r == 0 && i < count; i++) {
 		r = past_is_usable(past, removed, list[i], &ms);
 		if (r == 0)
-			(void)keyframe_remove(past->dir_fd,
-			                      list[i]); /* the next keyframe tries again */
+			(void)keyframe_remove(past->dir_fd, list[i]); /* retried next time */
 		r = r < 0 ? r : 0;
 	}
 	return r;
@@ -550,7 +549,7 @@ int past_put_keyframe(struct past *past, struct keyframe_draft *draft, uint64_t 
 	int r;
 
 	CHECK_MAGIC(past, past);
-	r = read_mark(past, PAST_MARK, revision, &mark);
+	r = past_read_mark(past, PAST_MARK, revision, &mark);
 	if (r == 0)
 		r = keyframe_write(draft, past->dir_fd, &mark);
 	if (r == 0)

@@ -102,7 +102,7 @@ void past_get(const struct past_state *state, size_t i, struct instance *ret_ins
 {
 	struct str rest = packed_at(state, SUBJECT_INSTANCE, i);
 
-	CHECK_OK(unpack_instance(&rest, ret_instance)); /* pack.c made it, or unpacked it before */
+	CHECK_OK(unpack_instance(&rest, ret_instance)); /* packed here, or unpacked before */
 }
 
 void past_get_entry(const struct past_state *state, size_t i, struct entry *ret_entry)

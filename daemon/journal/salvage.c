@@ -98,13 +98,13 @@ static int salvage_rows(struct salvage *salvage, const char *text, int key, row_
 
 /* --- writing the new database ---------------------------------------------- */
 
-static int find_latest(struct salvage *salvage, enum event_subject subject, uint64_t incarnation,
-                       uint64_t *ret_revision)
+static int salvage_find_latest(struct salvage *salvage, enum event_subject subject,
+                               uint64_t incarnation, uint64_t *ret_revision)
 {
 	sqlite3_stmt *latest = salvage->latest[subject];
 
-	(void)sqlite3_bind_int64(latest, 1, (int64_t)incarnation);
-	int r = sql_step(latest); /* binding to an existing parameter cannot fail */
+	(void)sqlite3_bind_int64(latest, 1, (int64_t)incarnation); /* cannot fail: ?1 exists */
+	int r = sql_step(latest);
 
 	*ret_revision = 0;
 	if (r > 0) {
@@ -114,7 +114,7 @@ static int find_latest(struct salvage *salvage, enum event_subject subject, uint
 	return r < 0 ? r : 0;
 }
 
-static void note_revision(struct salvage *salvage, uint64_t revision)
+static void salvage_note_revision(struct salvage *salvage, uint64_t revision)
 {
 	if (revision > salvage->revision)
 		salvage->revision = revision;
@@ -124,9 +124,9 @@ static void note_revision(struct salvage *salvage, uint64_t revision)
 static int salvage_instance(struct salvage *salvage, const struct instance *instance)
 {
 	uint64_t latest;
-	int r = find_latest(salvage, SUBJECT_INSTANCE, instance->incarnation, &latest);
+	int r = salvage_find_latest(salvage, SUBJECT_INSTANCE, instance->incarnation, &latest);
 
-	note_revision(salvage, instance->revision);
+	salvage_note_revision(salvage, instance->revision);
 	if (r < 0 || latest >= instance->revision)
 		return r;
 	r = row_bind_instance(salvage->put[SUBJECT_INSTANCE], instance);
@@ -137,9 +137,9 @@ static int salvage_instance(struct salvage *salvage, const struct instance *inst
 static int salvage_entry(struct salvage *salvage, const struct entry *entry)
 {
 	uint64_t latest;
-	int r = find_latest(salvage, SUBJECT_ENTRY, entry->incarnation, &latest);
+	int r = salvage_find_latest(salvage, SUBJECT_ENTRY, entry->incarnation, &latest);
 
-	note_revision(salvage, entry->revision);
+	salvage_note_revision(salvage, entry->revision);
 	if (r < 0 || latest >= entry->revision)
 		return r;
 	r = row_bind_entry(salvage->put[SUBJECT_ENTRY], entry);
@@ -177,7 +177,7 @@ static int salvage_read_event(struct salvage *salvage, sqlite3_stmt *stmt, struc
 
 	if (r < 0)
 		return r == -EBADMSG ? 0 : r;
-	note_revision(salvage, ret_event->revision);
+	salvage_note_revision(salvage, ret_event->revision);
 	salvage->events += ret_event->revision > salvage->begins;
 	return 1;
 }
@@ -205,7 +205,7 @@ static int salvage_event(struct salvage *salvage, sqlite3_stmt *stmt)
 		                             : salvage_instance(salvage, &event.instance);
 		return r < 0 ? r : 1;
 	}
-	r = find_latest(salvage, subject, event_incarnation(&event), &latest);
+	r = salvage_find_latest(salvage, subject, event_incarnation(&event), &latest);
 	if (r < 0 || latest > event.revision)
 		return r < 0 ? r : 1;
 	(void)sqlite3_bind_int64(salvage->drop[subject], 1, (int64_t)event_incarnation(&event));
@@ -277,7 +277,7 @@ static int salvage_try_keyframe(struct salvage *salvage, int dir_fd, uint64_t ke
 	buf_fini(&rows);
 	if (r < 0)
 		return r;
-	note_revision(salvage, mark.revision);
+	salvage_note_revision(salvage, mark.revision);
 	return 1;
 }
 
@@ -347,7 +347,7 @@ static int salvage_conclude(struct salvage *salvage, struct salvage_result *ret_
 }
 
 /** Reads begins. Counters have no checksum, so an implausible value is not used. */
-static int read_counters(struct salvage *salvage)
+static int salvage_read_counters(struct salvage *salvage)
 {
 	int64_t begins = 0;
 	int r = sql_integer(salvage->from,
@@ -358,7 +358,7 @@ static int read_counters(struct salvage *salvage)
 	if (r == 0 && begins >= 0 && begins < ROW_REVISION_MAX / 2) {
 		salvage->is_open = true;
 		salvage->begins = (uint64_t)begins;
-		note_revision(salvage, salvage->begins);
+		salvage_note_revision(salvage, salvage->begins);
 	}
 	return r;
 }
@@ -373,7 +373,7 @@ static int salvage_open_from(struct salvage *salvage, const char *path)
 		r = stat(path, &stat_of) < 0 ? -errno : 0;
 	if (r == 0) {
 		salvage->astray = (uint64_t)stat_of.st_size / ROW_BYTES_MIN;
-		r = read_counters(salvage);
+		r = salvage_read_counters(salvage);
 	}
 	return r == -EBADMSG ? 0 : r;
 }
@@ -489,7 +489,7 @@ static void path_beside(const char *path, const char *file, char out[PATH_MAX + 
 }
 
 /** Copies the database, and over it the sound pages of its log. */
-static int fill_image(int db_fd, int wal_fd, int image_fd, const struct wal_report *wal)
+static int salvage_fill_image(int db_fd, int wal_fd, int image_fd, const struct wal_report *wal)
 {
 	char block[16384];
 	ssize_t n = 0;
@@ -510,13 +510,14 @@ static int fill_image(int db_fd, int wal_fd, int image_fd, const struct wal_repo
 	return r;
 }
 
-static int make_image(int dir_fd, const struct wal_report *wal)
+static int salvage_make_image(int dir_fd, const struct wal_report *wal)
 {
 	int db_fd = openat(dir_fd, JOURNAL_FILE, O_RDONLY | O_CLOEXEC);
 	int wal_fd = openat(dir_fd, JOURNAL_FILE "-wal", O_RDONLY | O_CLOEXEC);
 	int image_fd =
 		openat(dir_fd, JOURNAL_FILE_IMAGE, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	int r = wal_fd < 0 || image_fd < 0 ? -errno : fill_image(db_fd, wal_fd, image_fd, wal);
+	int r = wal_fd < 0 || image_fd < 0 ? -errno
+	                                   : salvage_fill_image(db_fd, wal_fd, image_fd, wal);
 
 	if (db_fd >= 0)
 		(void)close(db_fd); /* only read */
@@ -539,7 +540,7 @@ static int salvage_build(int dir_fd, const char *path, const struct survey *surv
 
 	path_beside(path, JOURNAL_FILE_BUILDING, building);
 	path_beside(path, JOURNAL_FILE_IMAGE, image);
-	int r = needs_image ? make_image(dir_fd, &survey->wal) : 0;
+	int r = needs_image ? salvage_make_image(dir_fd, &survey->wal) : 0;
 	if (r == 0)
 		r = salvage_open_to(&salvage, building, ret_error);
 	if (r == 0)

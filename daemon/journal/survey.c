@@ -13,13 +13,13 @@
 /* A shorter file is an empty database to SQLite. */
 #define DATABASE_MIN 512
 
-static bool exists(int dir_fd, const char *name)
+static bool survey_exists(int dir_fd, const char *name)
 {
 	return faccessat(dir_fd, name, F_OK, 0) == 0;
 }
 
 /** @return a descriptor, -ENOENT, or an error */
-static int open_for_reading(int dir_fd, const char *name)
+static int survey_open(int dir_fd, const char *name)
 {
 	int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
@@ -28,8 +28,8 @@ static int open_for_reading(int dir_fd, const char *name)
 
 static int survey_wal(int dir_fd, struct survey *survey)
 {
-	int wal_fd = open_for_reading(dir_fd, JOURNAL_FILE "-wal");
-	int shm_fd = open_for_reading(dir_fd, JOURNAL_FILE "-shm");
+	int wal_fd = survey_open(dir_fd, JOURNAL_FILE "-wal");
+	int shm_fd = survey_open(dir_fd, JOURNAL_FILE "-shm");
 	int r = wal_fd < 0 && wal_fd != -ENOENT ? wal_fd : 0;
 
 	if (r == 0)
@@ -84,8 +84,9 @@ static int survey_database(int dir_fd, struct survey *survey)
 	int r = keyframe_list(dir_fd, keyframes, &count);
 	if (r < 0)
 		return r;
-	survey->is_lost = count > 0 || survey->wal.apply > 0 ||
-	                  (is_there && (stat.st_size > 0 || exists(dir_fd, JOURNAL_FILE_RESERVE)));
+	survey->is_lost =
+		count > 0 || survey->wal.apply > 0 ||
+		(is_there && (stat.st_size > 0 || survey_exists(dir_fd, JOURNAL_FILE_RESERVE)));
 	if (!survey->is_lost)
 		return 0;
 	if (is_there)

@@ -42,7 +42,7 @@ static bool is_misdated(const struct journal *journal, int64_t time_ms, int64_t 
 
 /** Reads the next event and verifies it, as a damaged time would remove events too early.
  * @return 1: an event; 0: the end; or an error */
-static int next_event(sqlite3_stmt *stmt, struct event *ret_event)
+static int tidy_next_event(sqlite3_stmt *stmt, struct event *ret_event)
 {
 	int r = sql_step(stmt);
 
@@ -60,7 +60,7 @@ static int tidy_find_oldest(struct journal *journal)
 
 	if (r < 0)
 		return r;
-	r = next_event(stmt, &event);
+	r = tidy_next_event(stmt, &event);
 	if (r > 0) {
 		journal->oldest = event.revision;
 		journal->oldest_ms = event.time_ms;
@@ -86,7 +86,7 @@ static bool may_be_too_many(const struct journal *journal)
 }
 
 /** Counts the next STEP_COUNT events. @return 1: more are to be counted; 0: done; or an error */
-static int count_events(struct journal *journal)
+static int tidy_count_events(struct journal *journal)
 {
 	sqlite3_stmt *stmt = journal->stmt[STMT_COUNT_EVENTS];
 	int failed = sqlite3_bind_int64(stmt, 1, (int64_t)journal->counted_through);
@@ -145,7 +145,7 @@ static int tidy_find_last(struct journal *journal, int64_t now_ms, uint64_t *ret
 
 	if (r < 0)
 		return r;
-	while ((r = next_event(stmt, &event)) > 0) {
+	while ((r = tidy_next_event(stmt, &event)) > 0) {
 		found++;
 		if (found > beyond && is_misdated(journal, event.time_ms, now_ms))
 			continue; /* goes with a later event that is too old */
@@ -161,7 +161,7 @@ static int tidy_find_last(struct journal *journal, int64_t now_ms, uint64_t *ret
 	return 0;
 }
 
-static int run_with(struct journal *journal, enum journal_stmt which, uint64_t revision)
+static int tidy_run(struct journal *journal, enum journal_stmt which, uint64_t revision)
 {
 	sqlite3_stmt *stmt = journal->stmt[which];
 	int r = sql_error(journal->db, sqlite3_bind_int64(stmt, 1, (int64_t)revision));
@@ -182,7 +182,7 @@ static void note_removed(struct journal *journal, uint64_t last, uint64_t count)
 }
 
 /** Removes one step of events. @return 1: more may be due; 0: no; or an error */
-static int remove_events(struct journal *journal, int64_t now_ms)
+static int tidy_remove_events(struct journal *journal, int64_t now_ms)
 {
 	uint64_t removed = 0;
 	uint64_t last = 0;
@@ -192,10 +192,10 @@ static int remove_events(struct journal *journal, int64_t now_ms)
 	if (r == 0)
 		r = tidy_find_last(journal, now_ms, &last, &more);
 	if (r == 0 && last != 0)
-		r = run_with(journal, STMT_REMOVE_EVENTS, last);
+		r = tidy_run(journal, STMT_REMOVE_EVENTS, last);
 	removed = (uint64_t)sqlite3_changes(journal->db);
 	if (r == 0 && last != 0)
-		r = run_with(journal, STMT_NOTE_REMOVED, last);
+		r = tidy_run(journal, STMT_NOTE_REMOVED, last);
 	if (r == 0)
 		r = sql_run(journal->stmt[STMT_COMMIT]);
 	if (r < 0) {
@@ -234,10 +234,10 @@ int journal_tidy(struct journal *journal, int64_t now_real_ms)
 	if (r == 0 && journal->oldest == 0)
 		r = tidy_find_oldest(journal);
 	if (r == 0 && journal->counted_through < journal->revision && may_be_too_many(journal))
-		r = count_events(journal);
+		r = tidy_count_events(journal);
 	more = r > 0;
 	if (r >= 0 && tidy_is_due(journal, now_ms))
-		r = remove_events(journal, now_ms);
+		r = tidy_remove_events(journal, now_ms);
 	more = more || r > 0;
 	if (r >= 0 || r == -EBUSY) /* a locked database: the events are removed later */
 		r = checkpointer_finish(journal->checkpointer, journal->wal_pages);

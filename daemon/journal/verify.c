@@ -56,7 +56,7 @@ static int verify_end(struct verify *verify, const char *where, int r)
 	return 0;
 }
 
-static const char *text_of(sqlite3_stmt *stmt, int column)
+static const char *verify_text(sqlite3_stmt *stmt, int column)
 {
 	const unsigned char *text = sqlite3_column_text(stmt, column);
 
@@ -71,7 +71,7 @@ static int find_page(void *arg, const char *line)
 	return 0;
 }
 
-static int check_pages(struct verify *verify)
+static int verify_pages(struct verify *verify)
 {
 	char pragma[48];
 
@@ -98,7 +98,7 @@ static bool keys_next(struct verify *verify, struct keys *keys, int64_t key)
 	return false;
 }
 
-static int check_events(struct verify *verify)
+static int verify_events(struct verify *verify)
 {
 	struct keys keys = {.table = "events"};
 	struct scan_order order;
@@ -137,7 +137,7 @@ static int check_events(struct verify *verify)
 	return verify_end(verify, keys.table, r);
 }
 
-static int check_instances(struct verify *verify)
+static int verify_instances(struct verify *verify)
 {
 	struct keys keys = {.table = "instances"};
 	struct instance instance;
@@ -154,7 +154,7 @@ static int check_instances(struct verify *verify)
 			verify_find(
 				verify,
 				"instance '%s' of '%s': its content does not match its checksum",
-				text_of(stmt, ROW_id), text_of(stmt, ROW_service));
+				verify_text(stmt, ROW_id), verify_text(stmt, ROW_service));
 			r = 0;
 		}
 		if (r == 0 &&
@@ -165,7 +165,7 @@ static int check_instances(struct verify *verify)
 	return verify_end(verify, keys.table, r);
 }
 
-static int check_entries(struct verify *verify)
+static int verify_entries(struct verify *verify)
 {
 	struct keys keys = {.table = "entries"};
 	struct entry entry;
@@ -178,8 +178,8 @@ static int check_entries(struct verify *verify)
 		if (r == -EBADMSG) {
 			verify_find(verify,
 			            "entry '%s' of '%s': its content does not match its checksum",
-			            text_of(stmt, ROW_ENTRY_name),
-			            text_of(stmt, ROW_ENTRY_service));
+			            verify_text(stmt, ROW_ENTRY_name),
+			            verify_text(stmt, ROW_ENTRY_service));
 			r = 0;
 		}
 		if (r == 0 &&
@@ -263,14 +263,14 @@ static const char entry_differs[] =
 	" IS NOT (e.incarnation, e.entry, e.service, e.id, e.document, e.author, e.time_ms)";
 
 /** @param what  "instance" or "entry" */
-static int check_relation(struct verify *verify, const char *what, const char *relation)
+static int verify_relation(struct verify *verify, const char *what, const char *relation)
 {
 	sqlite3_stmt *stmt = NULL;
 	int r = sql_prepare(verify->db, relation, &stmt);
 
 	while (r == 0 && (r = sql_step(stmt)) > 0) {
-		verify_find(verify, "%s '%s' of '%s': %s (revision %lld)", what, text_of(stmt, 2),
-		            text_of(stmt, 1), text_of(stmt, 0),
+		verify_find(verify, "%s '%s' of '%s': %s (revision %lld)", what,
+		            verify_text(stmt, 2), verify_text(stmt, 1), verify_text(stmt, 0),
 		            (long long)sqlite3_column_int64(stmt, 3));
 		r = 0;
 	}
@@ -278,18 +278,18 @@ static int check_relation(struct verify *verify, const char *what, const char *r
 	return verify_end(verify, "relations", r);
 }
 
-static int check_relations(struct verify *verify)
+static int verify_relations(struct verify *verify)
 {
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(instance_relations); i++)
-		r = check_relation(verify, "instance", instance_relations[i]);
+		r = verify_relation(verify, "instance", instance_relations[i]);
 	if (r == 0 && verify->findings == 0)
-		r = check_relation(verify, "instance", verify->is_old ? differs_001 : differs);
+		r = verify_relation(verify, "instance", verify->is_old ? differs_001 : differs);
 	for (size_t i = 0; r == 0 && !verify->is_old && i < ARRAY_LEN(entry_relations); i++)
-		r = check_relation(verify, "entry", entry_relations[i]);
+		r = verify_relation(verify, "entry", entry_relations[i]);
 	if (r == 0 && !verify->is_old && verify->findings == 0)
-		r = check_relation(verify, "entry", entry_differs);
+		r = verify_relation(verify, "entry", entry_differs);
 	return r;
 }
 
@@ -311,7 +311,7 @@ static int verify_collect(struct verify *verify, const char *text, uint64_t revi
 }
 
 /** Finds the newest sound keyframe that follows an event of this log. @return 1, 0, or an error */
-static int find_keyframe(struct verify *verify, uint64_t *ret_revision)
+static int verify_find_keyframe(struct verify *verify, uint64_t *ret_revision)
 {
 	uint64_t list[KEYFRAMES_MAX];
 	struct keyframe_mark mark;
@@ -365,9 +365,10 @@ static int unpack_any(struct str *rows, struct packed *ret)
  * @param removed  incarnations that events after the keyframe have removed
  * @param in_keyframe  gets the incarnations in the keyframe
  */
-static int compare_keyframe(struct verify *verify, uint64_t revision, struct str rows,
-                            const struct revision_set *current, const struct revision_set *removed,
-                            struct revision_set *in_keyframe)
+static int verify_compare_keyframe(struct verify *verify, uint64_t revision, struct str rows,
+                                   const struct revision_set *current,
+                                   const struct revision_set *removed,
+                                   struct revision_set *in_keyframe)
 {
 	struct packed of;
 	int r = 0;
@@ -392,8 +393,8 @@ static int compare_keyframe(struct verify *verify, uint64_t revision, struct str
 #define CURRENT     CURRENT_001 " UNION ALL SELECT incarnation, service, name, 'entry' FROM entries"
 
 /** Finds current instances and entries that began before the keyframe and are not in it. */
-static int compare_current(struct verify *verify, uint64_t revision,
-                           const struct revision_set *in_keyframe)
+static int verify_compare_current(struct verify *verify, uint64_t revision,
+                                  const struct revision_set *in_keyframe)
 {
 	sqlite3_stmt *stmt = NULL;
 	int r = sql_prepare(verify->db, verify->is_old ? CURRENT_001 : CURRENT, &stmt);
@@ -404,8 +405,8 @@ static int compare_current(struct verify *verify, uint64_t revision,
 		if (incarnation <= revision && !revision_set_has(in_keyframe, incarnation))
 			verify_find(verify,
 			            "%s '%s' of '%s': is not in the keyframe of revision %llu",
-			            text_of(stmt, 3), text_of(stmt, 2), text_of(stmt, 1),
-			            (unsigned long long)revision);
+			            verify_text(stmt, 3), verify_text(stmt, 2),
+			            verify_text(stmt, 1), (unsigned long long)revision);
 		r = 0;
 	}
 	(void)sqlite3_finalize(stmt); /* its error is in r */
@@ -414,14 +415,14 @@ static int compare_current(struct verify *verify, uint64_t revision,
 
 /** Compares the current state with the newest keyframe: the check of instances and entries whose
  * events retention has removed. */
-static int check_keyframe(struct verify *verify)
+static int verify_keyframe(struct verify *verify)
 {
 	struct revision_set current = {.count = 0};
 	struct revision_set removed = {.count = 0};
 	struct revision_set in_keyframe = {.count = 0};
 	struct buf rows;
 	uint64_t revision = 0;
-	int r = find_keyframe(verify, &revision);
+	int r = verify_find_keyframe(verify, &revision);
 
 	if (r <= 0)
 		return verify_end(verify, "keyframes", r);
@@ -440,10 +441,10 @@ static int check_keyframe(struct verify *verify)
 			"SELECT incarnation FROM events WHERE revision > ?1 AND kind IN " GONE,
 			revision, &removed);
 	if (r == 0)
-		r = compare_keyframe(verify, revision, (struct str){rows.data, rows.len}, &current,
-		                     &removed, &in_keyframe);
+		r = verify_compare_keyframe(verify, revision, (struct str){rows.data, rows.len},
+		                            &current, &removed, &in_keyframe);
 	if (r == 0)
-		r = compare_current(verify, revision, &in_keyframe);
+		r = verify_compare_current(verify, revision, &in_keyframe);
 	buf_fini(&rows);
 	revision_set_fini(&current);
 	revision_set_fini(&removed);
@@ -451,7 +452,7 @@ static int check_keyframe(struct verify *verify)
 	return verify_end(verify, "comparison with the keyframe", r);
 }
 
-static int check_history(struct verify *verify)
+static int verify_history(struct verify *verify)
 {
 	uint64_t history;
 	int r = journal_read_history(verify->db, &history);
@@ -467,23 +468,23 @@ int verify_file(sqlite3 *db, int64_t version, int dir_fd, verify_fn report, void
 	struct verify verify = {
 		.db = db, .dir_fd = dir_fd, .is_old = version == 1, .report = report, .arg = arg};
 	uint64_t revision;
-	int r = check_pages(&verify);
+	int r = verify_pages(&verify);
 
 	if (r == 0)
-		r = check_events(&verify);
+		r = verify_events(&verify);
 	if (r == 0)
-		r = check_instances(&verify);
+		r = verify_instances(&verify);
 	if (r == 0 && !verify.is_old)
-		r = check_entries(&verify);
+		r = verify_entries(&verify);
 	if (r == 0)
 		r = verify_end(&verify, "counters", journal_last_revision(db, &revision));
 	if (r == 0 && !verify.is_old)
-		r = check_history(&verify);
+		r = verify_history(&verify);
 	/* Damaged rows would contradict each other as well. */
 	if (r == 0 && verify.findings == 0)
-		r = check_relations(&verify);
+		r = verify_relations(&verify);
 	if (r == 0 && verify.findings == 0)
-		r = check_keyframe(&verify);
+		r = verify_keyframe(&verify);
 	if (verify.findings > FINDINGS_MAX) {
 		char line[48];
 

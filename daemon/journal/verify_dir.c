@@ -57,7 +57,7 @@ int salvage_examine(int dir_fd, const char *path, struct journal_error *ret_erro
 }
 
 /** Reports damaged keyframes. They are caches, so the database counts as sound. */
-static int check_keyframes(int dir_fd, verify_fn report, void *arg)
+static int verify_keyframes(int dir_fd, verify_fn report, void *arg)
 {
 	uint64_t list[KEYFRAMES_MAX];
 	struct keyframe_mark mark;
@@ -123,7 +123,7 @@ int journal_verify(const char *dir, verify_fn report, void *arg)
 	else
 		r = verify_dir(dir_fd, path, report, arg, &error);
 	if (r >= 0) {
-		int listed = check_keyframes(dir_fd, report, arg);
+		int listed = verify_keyframes(dir_fd, report, arg);
 
 		if (listed < 0)
 			r = journal_error_set(&error, listed, "cannot read the keyframes: %s",

@@ -99,7 +99,7 @@ static bool sum_equal(struct sum x, struct sum y)
 }
 
 /** @return the bytes read: fewer than @p len only at the end of the file; or an error */
-static ssize_t read_at(int fd, uint64_t at, unsigned char *out, size_t len)
+static ssize_t wal_read_at(int fd, uint64_t at, unsigned char *out, size_t len)
 {
 	size_t done = 0;
 
@@ -125,11 +125,11 @@ static bool is_page_size(uint32_t size)
 /* --- frames -------------------------------------------------------------------- */
 
 /** @return 1; 0: the file ends within or before the frame; or an error */
-static int read_frame(const struct walk *walk, uint64_t number, struct frame *ret)
+static int wal_read_frame(const struct walk *walk, uint64_t number, struct frame *ret)
 {
 	size_t size = FRAME_HEADER_SIZE + walk->page_size;
 	unsigned char *at = walk->buffer;
-	ssize_t n = read_at(walk->fd, HEADER_SIZE + (number - 1) * size, at, size);
+	ssize_t n = wal_read_at(walk->fd, HEADER_SIZE + (number - 1) * size, at, size);
 
 	if (n < 0 || (size_t)n < size)
 		return n < 0 ? (int)n : 0;
@@ -162,8 +162,8 @@ static bool is_ok(const struct wal_report *report, uint64_t number)
 
 /** Verifies the content of a frame, and moves the seeds on. A frame that only continues the other
  * seed shows that the checksum stored before it is what went bad. */
-static bool verify_frame(struct walk *walk, const struct frame *frame, uint64_t number,
-                         struct wal_report *report)
+static bool wal_verify_frame(struct walk *walk, const struct frame *frame, uint64_t number,
+                             struct wal_report *report)
 {
 	struct sum sum = sum_of_frame(walk, frame, walk->seed);
 	bool is_right = sum_equal(sum, frame->stored);
@@ -184,8 +184,8 @@ static bool verify_frame(struct walk *walk, const struct frame *frame, uint64_t 
 }
 
 /** Records a frame that SQLite does not reach. */
-static void note_beyond(struct walk *walk, const struct frame *frame, uint64_t number,
-                        bool is_right, struct wal_report *report)
+static void wal_note_beyond(struct walk *walk, const struct frame *frame, uint64_t number,
+                            bool is_right, struct wal_report *report)
 {
 	bool is_current = memcmp(frame->salt, walk->salt, sizeof(walk->salt)) == 0;
 
@@ -213,18 +213,18 @@ static void note_beyond(struct walk *walk, const struct frame *frame, uint64_t n
 	}
 }
 
-static int walk_frames(struct walk *walk, struct wal_report *report)
+static int wal_walk_frames(struct walk *walk, struct wal_report *report)
 {
 	bool is_beyond = report->is_damaged; /* a wrong header: SQLite reaches no frame */
 	struct frame frame;
 
 	walk->is_whole = walk->was_whole = true;
 	for (uint64_t number = 1; number <= walk->count; number++) {
-		int r = read_frame(walk, number, &frame);
+		int r = wal_read_frame(walk, number, &frame);
 
 		if (r <= 0)
 			return r;
-		bool is_right = verify_frame(walk, &frame, number, report);
+		bool is_right = wal_verify_frame(walk, &frame, number, report);
 		if (!is_beyond && is_right &&
 		    memcmp(frame.salt, walk->salt, sizeof(walk->salt)) == 0) {
 			set_ok(report, number);
@@ -238,7 +238,7 @@ static int walk_frames(struct walk *walk, struct wal_report *report)
 			report->bad = number;
 			report->is_damaged = is_right; /* only its salt is wrong */
 		}
-		note_beyond(walk, &frame, number, is_right, report);
+		wal_note_beyond(walk, &frame, number, is_right, report);
 	}
 	return 0;
 }
@@ -247,7 +247,8 @@ static int walk_frames(struct walk *walk, struct wal_report *report)
 
 /** Reads the salts, the page size and the number of frames from the sound copy of the header that
  * counts more. @return 1; 0: no sound copy counts a frame; or an error */
-static int read_shm(int shm_fd, struct walk *walk, unsigned char salt[8], uint32_t *ret_page_size)
+static int wal_read_shm(int shm_fd, struct walk *walk, unsigned char salt[8],
+                        uint32_t *ret_page_size)
 {
 	static const uint16_t one = 1;
 	bool big_endian = *(const unsigned char *)&one == 0;
@@ -258,7 +259,7 @@ static int read_shm(int shm_fd, struct walk *walk, unsigned char salt[8], uint32
 		uint32_t frames;
 		uint16_t page_size;
 		struct sum stored;
-		ssize_t n = read_at(shm_fd, at, copy, sizeof(copy));
+		ssize_t n = wal_read_at(shm_fd, at, copy, sizeof(copy));
 
 		if (n < 0)
 			return (int)n;
@@ -284,7 +285,7 @@ static int read_shm(int shm_fd, struct walk *walk, unsigned char salt[8], uint32
 static int match_first_frame(struct walk *walk, const unsigned char *header, bool *ret_matches)
 {
 	struct frame frame;
-	int r = read_frame(walk, 1, &frame);
+	int r = wal_read_frame(walk, 1, &frame);
 
 	*ret_matches = false;
 	for (int big_endian = 0; r > 0 && !*ret_matches && big_endian <= 1; big_endian++) {
@@ -301,14 +302,14 @@ static int match_first_frame(struct walk *walk, const unsigned char *header, boo
 }
 
 /** @return 1; 0: SQLite takes the log for empty, and rightly so; or an error */
-static int read_header(struct walk *walk, int shm_fd, struct wal_report *report)
+static int wal_read_header(struct walk *walk, int shm_fd, struct wal_report *report)
 {
 	unsigned char header[HEADER_SIZE];
 	unsigned char shm_salt[8] = {0};
 	uint32_t shm_page_size = 0;
 	bool matches = false;
-	ssize_t n = read_at(walk->fd, 0, header, sizeof(header));
-	int has_shm = read_shm(shm_fd, walk, shm_salt, &shm_page_size);
+	ssize_t n = wal_read_at(walk->fd, 0, header, sizeof(header));
+	int has_shm = wal_read_shm(shm_fd, walk, shm_salt, &shm_page_size);
 
 	if (n < 0 || has_shm < 0)
 		return n < 0 ? (int)n : has_shm;
@@ -346,7 +347,7 @@ static int read_header(struct walk *walk, int shm_fd, struct wal_report *report)
 	return is_right || report->is_damaged;
 }
 
-static int count_frames(struct walk *walk, struct wal_report *report)
+static int wal_count_frames(struct walk *walk, struct wal_report *report)
 {
 	struct stat stat;
 
@@ -361,7 +362,7 @@ static int count_frames(struct walk *walk, struct wal_report *report)
 
 /* --- the result ------------------------------------------------------------------- */
 
-static void complete_report(const struct walk *walk, struct wal_report *report)
+static void wal_complete_report(const struct walk *walk, struct wal_report *report)
 {
 	uint64_t proved = walk->proved > walk->synced ? walk->proved : walk->synced;
 
@@ -390,14 +391,14 @@ int wal_examine(int wal_fd, int shm_fd, struct wal_report *ret_report)
 {
 	struct walk walk = {.fd = wal_fd};
 	struct wal_report report = {.page_size = 0};
-	int r = wal_fd < 0 ? 0 : read_header(&walk, shm_fd, &report);
+	int r = wal_fd < 0 ? 0 : wal_read_header(&walk, shm_fd, &report);
 
 	if (r > 0)
-		r = count_frames(&walk, &report);
+		r = wal_count_frames(&walk, &report);
 	if (r == 0 && report.ok != NULL)
-		r = walk_frames(&walk, &report);
+		r = wal_walk_frames(&walk, &report);
 	if (r == 0 && report.ok != NULL)
-		complete_report(&walk, &report);
+		wal_complete_report(&walk, &report);
 	free(walk.buffer);
 	if (r < 0) {
 		wal_report_fini(&report);
@@ -415,7 +416,7 @@ void wal_report_fini(struct wal_report *report)
 
 /* --- applying ------------------------------------------------------------------------ */
 
-static int write_at(int fd, uint64_t at, const unsigned char *data, size_t len)
+static int wal_write_at(int fd, uint64_t at, const unsigned char *data, size_t len)
 {
 	while (len > 0) {
 		ssize_t n = pwrite(fd, data, len, (off_t)at);
@@ -445,10 +446,10 @@ int wal_apply(int wal_fd, const struct wal_report *report, int out_fd)
 	for (uint64_t number = 1; r >= 0 && number <= report->apply; number++) {
 		if (!is_ok(report, number))
 			continue;
-		r = read_frame(&walk, number, &frame);
+		r = wal_read_frame(&walk, number, &frame);
 		if (r > 0)
-			r = write_at(out_fd, (uint64_t)(frame.page - 1) * walk.page_size,
-			             frame.data, walk.page_size);
+			r = wal_write_at(out_fd, (uint64_t)(frame.page - 1) * walk.page_size,
+			                 frame.data, walk.page_size);
 	}
 	free(walk.buffer);
 	return r < 0 ? r : 0;
