@@ -105,8 +105,8 @@ int journal_check_alone(struct journal *journal) MUST_USE;
  * journal_append() */
 int journal_write(struct journal *journal, const struct event *events, size_t count) MUST_USE;
 
-/** Opens the database at @p path without a lock and without a salvage: identifies it, migrates it,
- * and scans it (scan_file()). @return as journal_open(); or -EBADMSG: it is damaged */
+/** Opens the database at @p path without a lock and without a salvage: identifies it, scans it
+ * (scan_file()) and migrates it. @return as journal_open(); or -EBADMSG: it is damaged */
 int journal_open_file(const char *path, sqlite3 **ret_db, bool *ret_is_new,
                       struct journal_error *ret_error) MUST_USE;
 /** Checks that the database is empty, or one of rollcall with a known schema.

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Opens a database: checks that rollcall made it, applies the migrations that its schema lacks, and
- * scans it. Runs on the thread that opens the journal, before any other thread uses the file.
+ * Opens a database: checks that rollcall made it, scans it for damage, and applies the migrations
+ * that its schema lacks. Runs on the thread that opens the journal, before any other thread uses
+ * the file.
  *
  * Invariant: a database of another program or of a newer version is not written to. SQLite opens
  * such a file without an error, and a migration would change it, so journal_identify() comes first.
