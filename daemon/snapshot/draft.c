@@ -15,7 +15,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/** An event that the draft has applied; publishing copies its numbers into the member. */
+/** An event that the draft has applied; publishing copies its revision and incarnation. */
 struct fixup {
 	const struct event *event; /* NULL: it was committed before, and has `revision` */
 	uint64_t revision;

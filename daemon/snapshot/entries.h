@@ -4,7 +4,7 @@
 
 #include "snapshot/internal.h"
 
-/** An event that a draft has applied; publishing copies its numbers into the entry. */
+/** An event that a draft has applied; publishing copies its revision and incarnation. */
 struct entry_fixup {
 	const struct event *event; /* NULL: it was committed before, and has `revision` */
 	uint64_t revision;
