@@ -18,6 +18,11 @@ enum status instance_status(const struct instance *instance)
 	return instance->wants_drain || instance->drained ? STATUS_DRAINING : STATUS_HEALTHY;
 }
 
+bool instance_can_expire(const struct instance *instance)
+{
+	return instance->ttl_ms != TTL_MS_NONE && !instance->lease_out;
+}
+
 #define SAME_NUMBER(member)       &&a->member == b->member
 #define SAME_FLAG(member)         &&a->member == b->member
 #define SAME_TEXT(member)         &&str_equal(a->member, b->member)

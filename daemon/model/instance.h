@@ -19,6 +19,7 @@
 #define WEIGHT_DEFAULT       100
 #define METADATA_ENTRIES_MAX 64
 #define METADATA_BYTES_MAX   16384 /* keys and values together */
+#define TTL_MS_NONE          0     /* no lease */
 #define TTL_MS_MIN           1000
 #define TTL_MS_MAX           86400000
 #define TTL_MS_DEFAULT       30000
@@ -37,7 +38,7 @@ struct instance {
 	struct str id;
 	struct str host;
 	struct str metadata; /* packed: key NUL value NUL ..., sorted by key, no key twice */
-	int64_t ttl_ms;
+	int64_t ttl_ms;      /* TTL_MS_NONE, or of the lease */
 	int64_t remove_after_ms;
 	uint16_t port;
 	uint16_t weight;
@@ -62,6 +63,10 @@ struct instance {
 
 /** unhealthy when the lease is out, else draining when anyone wants that, else healthy. */
 enum status instance_status(const struct instance *instance);
+
+/** Will its lease run out unless a heartbeat comes? Not without a lease, and not again once it has
+ * run out. */
+bool instance_can_expire(const struct instance *instance);
 
 /** Did the owner say the same? Compares the record: all that a PUT can set. */
 bool instance_same_record(const struct instance *a, const struct instance *b);

@@ -60,7 +60,6 @@ static int64_t hold_back(const struct registry *registry, const struct batch *ba
 {
 	const struct registry_options *options = &registry->options;
 	struct expiry_window *window = &silence->window;
-	uint32_t count[STATUS_COUNT];
 	int64_t now = batch->now_lease_ms;
 	int64_t held_until =
 		silence->held_until_ms != 0
@@ -74,10 +73,9 @@ static int64_t hold_back(const struct registry *registry, const struct batch *ba
 	if (held_until != 0 && now < held_until + instance->ttl_ms)
 		return 0; /* it has been held once */
 	if (window->start_ms == 0 || now - window->start_ms > instance->ttl_ms) {
-		(void)snapshot_draft_count(batch->draft, instance->service, count);
 		*window = (struct expiry_window){
 			.start_ms = now,
-			.alive = count[STATUS_HEALTHY] + count[STATUS_DRAINING],
+			.alive = snapshot_draft_can_expire(batch->draft, instance->service),
 		};
 	}
 
@@ -187,7 +185,8 @@ void decide_due(const struct registry *registry, struct batch *batch, struct bat
 		return;
 
 	entry->renewed_ms = atomic_load_explicit(&member->lease->renewed_ms, memory_order_relaxed);
-	bool alive = entry->renewed_ms + member->value.ttl_ms > now;
+	bool alive = member->value.ttl_ms == TTL_MS_NONE ||
+	             entry->renewed_ms + member->value.ttl_ms > now;
 	if (member->value.lease_out && alive)
 		entry->error = recover(batch, entry, member);
 	else if (!member->value.lease_out && !alive)

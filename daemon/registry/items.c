@@ -88,6 +88,13 @@ static int draft_entry(struct batch *batch, const struct event *event)
 	return 0;
 }
 
+/* An instance that was heard of here within its TTL is looked at again at once. So is one without a
+ * lease, which cannot have expired. */
+static int64_t expired_on_ms(const struct batch *batch, const struct instance *instance)
+{
+	return instance->ttl_ms == TTL_MS_NONE ? INT64_MIN : batch->now_lease_ms - instance->ttl_ms;
+}
+
 /* @return 0; -ENOMEM; -EBADMSG: it cannot follow what is registered */
 static int draft_event(struct batch *batch, struct event *event)
 {
@@ -121,10 +128,8 @@ static int draft_event(struct batch *batch, struct event *event)
 		.tenure = tenure,
 		.is_alive =
 			begins || event->kind == EVENT_UPDATED || event->kind == EVENT_RECOVERED,
-		/* an instance heard of here within its TTL is looked at again at once */
-		.decided_on_ms = event->kind == EVENT_EXPIRED
-	                                 ? batch->now_lease_ms - instance->ttl_ms
-	                                 : NEVER,
+		.decided_on_ms =
+			event->kind == EVENT_EXPIRED ? expired_on_ms(batch, instance) : NEVER,
 	};
 	return 0;
 }

@@ -43,7 +43,7 @@ struct tenure {
 	/* guarded by LOCK_LEASES; times are of the lease clock */
 	const struct member *member; /* as of its latest event */
 	bool is_due;
-	bool is_counted; /* in its service's count of due leases */
+	bool is_counted; /* in its service's count of due leases: found to have run out */
 	bool recheck;    /* due whatever the times are */
 	bool lease_out;
 	int64_t ttl_ms;
@@ -131,13 +131,21 @@ static int64_t earlier(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
-static int64_t due_at_locked(const struct tenure *tenure)
+/* When its lease runs out. */
+static int64_t expires_at_locked(const struct tenure *tenure)
 {
 	int64_t renewed = atomic_load_explicit(&tenure->lease.renewed_ms, memory_order_relaxed);
 
+	if (tenure->lease_out || tenure->ttl_ms == TTL_MS_NONE)
+		return NEVER;
+	return renewed + tenure->ttl_ms;
+}
+
+static int64_t due_at_locked(const struct tenure *tenure)
+{
 	if (tenure->recheck)
 		return 0;
-	int64_t at = tenure->lease_out ? tenure->remove_at_ms : renewed + tenure->ttl_ms;
+	int64_t at = tenure->lease_out ? tenure->remove_at_ms : expires_at_locked(tenure);
 
 	at = earlier(at, tenure->drain_end_ms);
 	return at < tenure->not_before_ms ? tenure->not_before_ms : at;
@@ -156,11 +164,12 @@ static void leave_due_locked(struct leases *leases, struct tenure *tenure)
 	tenure->is_counted = false;
 }
 
-static void enter_due_locked(struct leases *leases, struct tenure *tenure)
+/* Due for the end of a drain, an instance need not be silent. */
+static void enter_due_locked(struct leases *leases, struct tenure *tenure, int64_t until)
 {
 	TAILQ_INSERT_TAIL(&leases->due, tenure, due);
 	tenure->is_due = true;
-	tenure->is_counted = !tenure->lease_out;
+	tenure->is_counted = expires_at_locked(tenure) <= until;
 	if (tenure->is_counted)
 		atomic_fetch_add_explicit(&member_life(tenure->member)->due, 1,
 		                          memory_order_relaxed);
@@ -297,11 +306,10 @@ static bool collect(struct leases *leases, int64_t now)
 				continue;
 			struct tenure *tenure = container_of(timer, struct tenure, timer);
 			clamp(&tenure->lease, now);
-			if (due_at_locked(tenure) > until) {
+			if (due_at_locked(tenure) > until)
 				arm_locked(leases, tenure);
-			} else {
-				enter_due_locked(leases, tenure);
-			}
+			else
+				enter_due_locked(leases, tenure, until);
 		}
 		found = !TAILQ_EMPTY(&leases->due);
 		lock_release(&leases->lock);

@@ -185,6 +185,17 @@ struct service_life *snapshot_draft_count(const struct snapshot_draft *draft, st
 	return service != NULL ? service->build.life : old->life;
 }
 
+uint32_t snapshot_draft_can_expire(const struct snapshot_draft *draft, struct str name)
+{
+	uint64_t hash = hash_str(name);
+	const struct draft_service *service = draft_find(draft, hash, name);
+
+	if (service != NULL)
+		return service->can_expire;
+	const struct service *old = snapshot_find(draft->latest, hash, name);
+	return old != NULL ? old->can_expire : 0;
+}
+
 struct snapshot_counts snapshot_draft_counts(const struct snapshot_draft *draft)
 {
 	return draft->counts;
@@ -192,11 +203,15 @@ struct snapshot_counts snapshot_draft_counts(const struct snapshot_draft *draft)
 
 /* --- applying --------------------------------------------------------------- */
 
-static void count_status(struct snapshot_draft *draft, struct draft_service *service,
-                         enum status status, int by)
+static void count_member(struct snapshot_draft *draft, struct draft_service *service,
+                         const struct member *member, int by)
 {
+	enum status status = member->value.status;
+
 	service->status_count[status] += (uint32_t)by;
 	draft->counts.instances[status] += (uint64_t)(int64_t)by;
+	if (instance_can_expire(&member->value))
+		service->can_expire += (uint32_t)by;
 }
 
 static void add_member(struct snapshot_draft *draft, struct draft_service *service,
@@ -209,7 +224,7 @@ static void add_member(struct snapshot_draft *draft, struct draft_service *servi
 	draft_service_enter(service, index);
 	draft->counts.bytes += member_cost(member) + (service->live == 0 ? SERVICE_COST : 0);
 	service->live++;
-	count_status(draft, service, member->value.status, 1);
+	count_member(draft, service, member, 1);
 }
 
 static const struct member *put_member(struct snapshot_draft *draft, struct draft_service *service,
@@ -243,10 +258,10 @@ static const struct member *put_member(struct snapshot_draft *draft, struct draf
 	draft->fixup_count++;
 	if (before != NULL) {
 		fixup->statuses |= 1u << before->value.status;
-		count_status(draft, service, before->value.status, -1);
+		count_member(draft, service, before, -1);
 		service->build.members[found - 1] = after;
 		draft->counts.bytes += member_cost(after) - member_cost(before);
-		count_status(draft, service, after->value.status, 1);
+		count_member(draft, service, after, 1);
 	} else {
 		add_member(draft, service, after, hash);
 	}
@@ -273,7 +288,7 @@ static const struct member *remove_member(struct snapshot_draft *draft,
 	service->build.members[found - 1] = NULL;
 	service->live--;
 	draft->counts.bytes -= member_cost(before) + (service->live == 0 ? SERVICE_COST : 0);
-	count_status(draft, service, before->value.status, -1);
+	count_member(draft, service, before, -1);
 	return before;
 }
 

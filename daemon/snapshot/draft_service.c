@@ -89,6 +89,7 @@ struct draft_service *draft_service_open(const struct service *old, uint64_t has
 		memcpy((void *)(uintptr_t)service->build.id_hashes, old->id_hashes,
 		       count * sizeof(old->id_hashes[0]));
 		memcpy(service->status_count, old->status_count, sizeof(old->status_count));
+		service->can_expire = old->can_expire;
 		service->build.count = service->live = count;
 	}
 	if (resize_slots(service, slot_count) < 0)

@@ -13,6 +13,7 @@ struct draft_service {
 	uint32_t *slots;     /* as in struct service; slots of holes are not freed */
 	uint32_t slot_count; /* power of two */
 	uint32_t status_count[STATUS_COUNT];
+	uint32_t can_expire; /* as in struct service */
 };
 
 /** Copies @p old; NULL: makes an empty service with a new life. @return owned by the caller; NULL:

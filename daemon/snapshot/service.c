@@ -239,6 +239,7 @@ struct service *service_freeze(const struct service_build *build)
 		if (member->value.status == STATUS_HEALTHY)
 			healthy[healthy_at++] = member;
 		service->status_count[member->value.status]++;
+		service->can_expire += instance_can_expire(&member->value);
 
 		uint32_t slot = id_hashes[at - 1] & (slot_count - 1);
 		while (slots[slot] != 0)

@@ -99,6 +99,7 @@ struct service {
 	                                           instances with this status, or one in it */
 	uint32_t count;
 	uint32_t status_count[STATUS_COUNT];
+	uint32_t can_expire;                 /* instances with a lease: instance_can_expire() */
 	const struct member *const *members; /* all, in order of registration */
 	const struct member *const *healthy; /* those with STATUS_HEALTHY, in the same order */
 	struct service_life *life;
@@ -224,6 +225,8 @@ const struct member *snapshot_draft_member(const struct snapshot_draft *draft, s
  * the service, and it has no instances */
 struct service_life *snapshot_draft_count(const struct snapshot_draft *draft, struct str name,
                                           uint32_t ret_count[STATUS_COUNT]);
+/** Of how many of its instances instance_can_expire() is true; 0 when it is not there. */
+uint32_t snapshot_draft_can_expire(const struct snapshot_draft *draft, struct str name);
 struct snapshot_counts snapshot_draft_counts(const struct snapshot_draft *draft);
 /**
  * Applies one event.

@@ -124,6 +124,23 @@ void fields_int(struct fields *fields, const char *name, int64_t least, int64_t 
 		*ret = number;
 }
 
+void fields_int_or_0(struct fields *fields, const char *name, int64_t least, int64_t most,
+                     int64_t *ret)
+{
+	json_t *value = fields_get(fields, name, FIELD_OPTIONAL);
+	char text[FIELD_TEXT_SIZE];
+	int64_t number = 0;
+
+	if (value == NULL)
+		return;
+	if (!to_integer(value, &number) || (number != 0 && (number < least || number > most)))
+		field_error(fields->errors, str_of(name),
+		            "%s must be 0 or an integer from %" PRId64 " to %" PRId64 ", not %s",
+		            name, least, most, field_text(value, text));
+	else
+		*ret = number;
+}
+
 bool fields_string(struct fields *fields, const char *name, struct str *ret, enum field_need need)
 {
 	json_t *value = fields_get(fields, name, need);

@@ -38,6 +38,8 @@ int fields_close(struct fields *fields) MUST_USE;
  * 8e1, as in JSON Schema. */
 void fields_int(struct fields *fields, const char *name, int64_t least, int64_t most, int64_t *ret,
                 enum field_need need);
+void fields_int_or_0(struct fields *fields, const char *name, int64_t least, int64_t most,
+                     int64_t *ret);
 /** Borrowed until fields_close(). @return is it there, and a string? */
 bool fields_string(struct fields *fields, const char *name, struct str *ret, enum field_need need);
 /** A real or integer number. @return is it there and within bounds? */

@@ -130,7 +130,7 @@ int instance_from_json(struct str body, char *memory, struct instance *instance,
 	CHECK((size_t)(end - memory) <= body.len);
 	fields_int(&fields, "port", 1, 65535, &port, FIELD_REQUIRED);
 	fields_int(&fields, "weight", 0, WEIGHT_MAX, &weight, FIELD_OPTIONAL);
-	fields_int(&fields, "ttl_ms", TTL_MS_MIN, TTL_MS_MAX, &read.ttl_ms, FIELD_OPTIONAL);
+	fields_int_or_0(&fields, "ttl_ms", TTL_MS_MIN, TTL_MS_MAX, &read.ttl_ms);
 	fields_int(&fields, "remove_after_ms", 0, REMOVE_AFTER_MS_MAX, &read.remove_after_ms,
 	           FIELD_OPTIONAL);
 	(void)read_drain(&fields, FIELD_OPTIONAL, &read.wants_drain);

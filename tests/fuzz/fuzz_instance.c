@@ -64,7 +64,8 @@ static void check_record(struct str body)
 	CHECK(memory != NULL);
 	if (read_record(body, memory, &instance) == 0) {
 		CHECK(host_fault(instance.host) == NULL && instance.port > 0);
-		CHECK(instance.ttl_ms >= TTL_MS_MIN && instance.ttl_ms <= TTL_MS_MAX);
+		CHECK(instance.ttl_ms == TTL_MS_NONE ||
+		      (instance.ttl_ms >= TTL_MS_MIN && instance.ttl_ms <= TTL_MS_MAX));
 		CHECK(instance.remove_after_ms >= 0);
 		CHECK(metadata_is_valid(instance.metadata, instance.metadata_count));
 		buf_init(&out, 1 << 20);

@@ -65,7 +65,7 @@ def _scalar(schema, value, where):
             yield f'{where}: length {len(value)}'
         if 'pattern' in schema and not re.search(schema['pattern'], value):
             yield f'{where}: {value!r} does not match {schema["pattern"]}'
-    elif not isinstance(value, bool):
+    elif _is('number', value):
         if not schema.get('minimum', value) <= value <= schema.get('maximum', value):
             yield f'{where}: {value} is out of bounds'
 

@@ -62,6 +62,17 @@ class Expiry(rt.TestCase):
         self.addCleanup(beating.stop)
         return beating
 
+    def test_without_a_lease_an_instance_outlives_others_and_a_restart(self):
+        self.registry.register('web', 'static', ttl_ms=0)
+        self.register('a')
+        self.wait_status('a', 'unhealthy')
+        self.assertEqual(self.status_of('static'), 'healthy')
+        self.registry.restart()
+        self.register('b')
+        self.wait_status('b', 'unhealthy')
+        self.assertEqual(self.status_of('static'), 'healthy')
+        self.assertEqual(self.kinds('static'), ['registered'])
+
     def test_a_lease_runs_out_after_its_ttl_and_not_before(self):
         begun = time.monotonic()
         self.register('a')

@@ -261,9 +261,10 @@ class OpenApi(rt.TestCase):
                     continue
                 fields += 1
                 least, most = schema['minimum'], schema['maximum']
-                for value in (least, most, float(least), float(most), least + 0.5, least - 1, most + 1,
-                              float(least - 1), float(most + 1), 1e300, -1e300, -0.0, True, None, str(least),
-                              [least]):
+                bounds = [each['minimum'] for each in schema.get('oneOf', ()) if 'minimum' in each]
+                for value in (*bounds, *(each - 1 for each in bounds), least, most, float(least), float(most),
+                              least + 0.5, least - 1, most + 1, float(least - 1), float(most + 1), 1e300, -1e300, -0.0, True,
+                              None, str(least), [least]):
                     if field == 'wait_ms' and value in (most, float(most)):
                         continue  # it would be waited for
                     sent = {**body, field: value}
@@ -308,7 +309,7 @@ class OpenApi(rt.TestCase):
         self.assertEqual(limits['host_bytes'], record['host']['maxLength'])
         self.assertEqual(limits['weight'], record['weight']['maximum'])
         self.assertEqual(limits['metadata_entries'], schemas['Metadata']['maxProperties'])
-        self.assertEqual(limits['ttl_ms_min'], record['ttl_ms']['minimum'])
+        self.assertEqual(limits['ttl_ms_min'], record['ttl_ms']['oneOf'][1]['minimum'])
         self.assertEqual(limits['ttl_ms_max'], record['ttl_ms']['maximum'])
         self.assertEqual(limits['remove_after_ms_max'], record['remove_after_ms']['maximum'])
         self.assertEqual(limits['drain_for_ms'], schemas['Intent']['properties']['for_ms']['maximum'])

@@ -38,6 +38,30 @@ START_TEST(a_put_registers_then_renews_then_changes)
 }
 END_TEST
 
+START_TEST(a_ttl_of_0_is_no_lease_and_heartbeats_do_no_harm)
+{
+	call("PUT", WEB_A, "{\"host\":\"10.0.0.1\",\"port\":8080,\"ttl_ms\":0}");
+	ck_status(201);
+	ck_assert_int_eq(number("ttl_ms"), 0);
+	clock_virtual_advance(86400000);
+	call("POST", WEB_A "/heartbeat", "");
+	ck_status(200);
+	ck_assert_uint_eq(times_parked, 0);
+	ck_assert_str_eq(text("status"), "healthy");
+	ck_assert_int_eq(number("ttl_ms"), 0);
+	call("POST", "/v1/heartbeats", "{\"instances\":[{\"service\":\"web\",\"id\":\"a\"}]}");
+	ck_status(200);
+	ck_assert_int_eq(number("renewed"), 1);
+	call("GET", WEB_A, NULL);
+	ck_assert_int_eq(number("heartbeat_age_ms"), 0);
+	ck_assert_str_eq(text("last_heartbeat"), "2023-11-15T22:13:20.000Z");
+	call("PUT", WEB_A, "{\"host\":\"10.0.0.1\",\"port\":8080,\"ttl_ms\":500}");
+	ck_problem(422, "invalid-body");
+	ck_assert_str_eq(text("errors.0.detail"),
+	                 "ttl_ms must be 0 or an integer from 1000 to 86400000, not 500");
+}
+END_TEST
+
 START_TEST(a_refusal_is_sound_json_however_much_is_wrong)
 {
 	static char record[60000];
@@ -516,8 +540,8 @@ START_TEST(who_did_it_is_kept_without_the_port)
 END_TEST
 
 SUITE("api_write", api_fixture_setup, api_fixture_teardown,
-      a_put_registers_then_renews_then_changes, a_refusal_is_sound_json_however_much_is_wrong,
-      an_id_that_normalised_paths_lose_is_refused,
+      a_put_registers_then_renews_then_changes, a_ttl_of_0_is_no_lease_and_heartbeats_do_no_harm,
+      a_refusal_is_sound_json_however_much_is_wrong, an_id_that_normalised_paths_lose_is_refused,
       a_host_that_nobody_can_connect_to_is_refused_with_the_reason,
       what_an_older_journal_holds_is_served_although_it_would_be_refused_now,
       an_id_may_hold_what_a_path_cannot, a_post_makes_an_id_and_says_where,

@@ -141,6 +141,9 @@ START_TEST(each_wrong_field_is_pointed_to)
 		{"{\"host\":\"a\",\"port\":1,\"weight\":-1}", "/weight"},
 		{"{\"host\":\"a\",\"port\":1,\"weight\":65536}", "/weight"},
 		{"{\"host\":\"a\",\"port\":1,\"ttl_ms\":999}", "/ttl_ms"},
+		{"{\"host\":\"a\",\"port\":1,\"ttl_ms\":1}", "/ttl_ms"},
+		{"{\"host\":\"a\",\"port\":1,\"ttl_ms\":-1}", "/ttl_ms"},
+		{"{\"host\":\"a\",\"port\":1,\"ttl_ms\":null}", "/ttl_ms"},
 		{"{\"host\":\"a\",\"port\":1,\"ttl_ms\":86400001}", "/ttl_ms"},
 		{"{\"host\":\"a\",\"port\":1,\"remove_after_ms\":-1}", "/remove_after_ms"},
 		{"{\"host\":\"a\",\"port\":1,\"remove_after_ms\":31536000001}", "/remove_after_ms"},
@@ -181,6 +184,15 @@ START_TEST(an_integer_may_be_written_as_any_number)
 	ck_assert_int_eq(instance.remove_after_ms, 31536000000);
 	ck_ok(read_record("{\"host\":\"a\",\"port\":655350000e-4}"));
 	ck_assert_uint_eq(instance.port, 65535);
+}
+END_TEST
+
+START_TEST(a_ttl_of_0_is_no_lease)
+{
+	ck_ok(read_record("{\"host\":\"a\",\"port\":1,\"ttl_ms\":0}"));
+	ck_assert_int_eq(instance.ttl_ms, 0);
+	ck_fails(read_record("{\"host\":\"a\",\"port\":1,\"ttl_ms\":999}"), EINVAL);
+	ck_assert(mentions("ttl_ms must be 0 or an integer from 1000 to 86400000, not 999"));
 }
 END_TEST
 
@@ -369,6 +381,7 @@ END_TEST
 SUITE("instance_json", setup, teardown, a_small_record_gets_the_defaults,
       a_full_record_is_read_and_its_metadata_sorted, what_is_no_json_object_is_malformed,
       each_wrong_field_is_pointed_to, an_integer_may_be_written_as_any_number,
-      no_memory_is_never_a_fault_of_the_body, all_wrong_fields_are_told_at_once,
-      metadata_keeps_its_limits, depth_and_number_of_values_are_bounded,
-      a_heartbeat_may_tell_status_and_load, an_operator_gives_status_reason_and_time)
+      no_memory_is_never_a_fault_of_the_body, a_ttl_of_0_is_no_lease,
+      all_wrong_fields_are_told_at_once, metadata_keeps_its_limits,
+      depth_and_number_of_values_are_bounded, a_heartbeat_may_tell_status_and_load,
+      an_operator_gives_status_reason_and_time)

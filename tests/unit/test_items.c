@@ -316,6 +316,28 @@ START_TEST(a_foreign_recovery_is_one_too)
 }
 END_TEST
 
+START_TEST(a_foreign_instance_without_a_lease_never_expires)
+{
+	struct event event = foreign(EVENT_REGISTERED, "a", 1, 1);
+
+	event.instance.ttl_ms = 0;
+	others(event);
+	pass_by_hand(10 * TTL_MS);
+	ck_assert_uint_eq(fake.proposals, 0);
+	event = foreign(EVENT_EXPIRED, "a", 2, 1); /* by a version that knows no better */
+	event.instance.ttl_ms = 0;
+	others(event);
+	pass_by_hand(200);
+	ck_assert_uint_eq(fake.proposals, 1);
+	ck_assert_int_eq(fake.proposed_kind, EVENT_RECOVERED);
+	fake_win(3);
+	registry_step(registry);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_HEALTHY);
+	pass_by_hand(10 * TTL_MS);
+	ck_assert_uint_eq(fake.proposals, 1);
+}
+END_TEST
+
 START_TEST(an_instance_that_others_expire_and_that_was_heard_of_here_recovers)
 {
 	others(foreign(EVENT_REGISTERED, "a", 1, 1));
@@ -734,7 +756,7 @@ SUITE("items", setup_fake, teardown_fake,
       what_others_committed_is_there_after_a_restart,
       foreign_entries_come_and_go_and_are_there_after_a_restart,
       the_lease_of_a_foreign_registration_runs_out, a_foreign_update_is_a_sign_of_life,
-      a_foreign_recovery_is_one_too,
+      a_foreign_recovery_is_one_too, a_foreign_instance_without_a_lease_never_expires,
       an_instance_that_others_expire_and_that_was_heard_of_here_recovers,
       no_lease_runs_out_beyond_the_horizon,
       a_drain_that_ends_before_the_horizon_lets_no_lease_run_out_beyond_it,

@@ -126,11 +126,8 @@ END_TEST
 
 START_TEST(what_is_due_already_is_not_due_twice)
 {
-	int64_t decided_on = renewed_ms();
-
 	pass(TTL_MS + 200); /* found due */
-	leases_renew(leases, member.lease);
-	settle(decided_on);
+	settle(NEVER);
 	pass(200); /* found again */
 	pass(200);
 	ck_assert_uint_eq(take_due(), 1);
@@ -190,8 +187,36 @@ START_TEST(nothing_is_due_beyond_the_horizon)
 }
 END_TEST
 
+START_TEST(without_a_ttl_it_is_not_due_any_more)
+{
+	pass(TTL_MS + 200); /* found due */
+	member.value.ttl_ms = 0;
+	settle(NEVER);
+	ck_assert_uint_eq(take_due(), 0);
+	ck_assert_uint_eq(due_count(), 0);
+	pass(2 * TTL_MS);
+	ck_assert_uint_eq(take_due(), 0);
+}
+END_TEST
+
+START_TEST(without_a_ttl_it_is_due_for_the_end_of_a_drain_and_does_not_count)
+{
+	member.value.ttl_ms = 0;
+	member.value.drained = true;
+	member.value.drained_until_ms = clock_real_ms() + 1000;
+	settle(NEVER);
+	pass(800);
+	ck_assert_uint_eq(take_due(), 0);
+	pass(400);
+	ck_assert_uint_eq(due_count(), 0);
+	ck_assert_uint_eq(take_due(), 1);
+}
+END_TEST
+
 SUITE("leases", setup, teardown, a_heartbeat_amid_the_decision_makes_it_due_once_more,
       without_a_heartbeat_amid_the_decision_it_is_not, what_is_due_already_is_not_due_twice,
       what_is_taken_counts_as_due_until_it_is_given_back,
       what_ends_while_it_is_taken_does_not_count_any_more,
-      what_is_postponed_is_due_again_then_and_not_before, nothing_is_due_beyond_the_horizon)
+      what_is_postponed_is_due_again_then_and_not_before, nothing_is_due_beyond_the_horizon,
+      without_a_ttl_it_is_not_due_any_more,
+      without_a_ttl_it_is_due_for_the_end_of_a_drain_and_does_not_count)
