@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "v1/change.h"
 
+#include "base/parse.h"
 #include "model/valid.h"
 
 #include <errno.h>
@@ -61,11 +62,16 @@ static struct str agent_of(struct str agent)
 	return valid_text(agent, AUTHOR_MAX) ? agent : (struct str){NULL, 0};
 }
 
+static bool is_unix(struct str peer)
+{
+	return str_begins(peer, STR("unix:"));
+}
+
 struct str peer_address(struct str peer)
 {
 	size_t len = peer.len;
 
-	if (len >= 5 && memcmp(peer.data, "unix:", 5) == 0)
+	if (is_unix(peer))
 		len = 0;
 	while (len > 0 && peer.data[len - 1] != ':')
 		len--;
@@ -75,6 +81,23 @@ struct str peer_address(struct str peer)
 		peer.len = AUTHOR_MAX;
 	if (peer.len > 2 && peer.data[0] == '[' && peer.data[peer.len - 1] == ']')
 		return (struct str){peer.data + 1, peer.len - 2};
+	return peer;
+}
+
+struct str peer_host(struct str peer)
+{
+	const struct str mapped = STR("::ffff:");
+	unsigned char address[PARSE_IP_MAX];
+
+	if (is_unix(peer))
+		return (struct str){NULL, 0};
+	peer = peer_address(peer);
+	if (str_begins(peer, mapped)) {
+		struct str rest = {peer.data + mapped.len, peer.len - mapped.len};
+
+		if (parse_ip(rest, address) == 4)
+			return rest;
+	}
 	return peer;
 }
 

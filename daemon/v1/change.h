@@ -42,3 +42,6 @@ enum api_result change_submit(struct call *call, struct change *change) MUST_USE
 
 /** Who sends the request, without the port. */
 struct str peer_address(struct str peer);
+/** The host that an instance has at the sender's address, without brackets; an IPv4 address mapped
+ * into IPv6 is that IPv4 address. Empty: the request came over a Unix socket. */
+struct str peer_host(struct str peer);

@@ -76,6 +76,11 @@ static json_t *fields_get(struct fields *fields, const char *name, enum field_ne
 	return value;
 }
 
+bool fields_has(const struct fields *fields, const char *name)
+{
+	return json_object_get(fields->root, name) != NULL;
+}
+
 const char *field_text(const json_t *value, char out[FIELD_TEXT_SIZE])
 {
 	size_t len = json_dumpb(value, out, FIELD_TEXT_SIZE - 1, JSON_ENCODE_ANY | JSON_COMPACT);

@@ -34,6 +34,8 @@ int fields_open(struct str body, struct field_errors *errors, struct fields *ret
  */
 int fields_close(struct fields *fields) MUST_USE;
 
+/** Is it there, of whatever type? */
+bool fields_has(const struct fields *fields, const char *name);
 /** Each leaves *ret alone when the field is absent or wrong. An integer may be written 80, 80.0 or
  * 8e1, as in JSON Schema. */
 void fields_int(struct fields *fields, const char *name, int64_t least, int64_t most, int64_t *ret,

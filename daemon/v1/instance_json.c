@@ -80,11 +80,30 @@ static char *read_metadata(struct fields *fields, char *memory, struct instance 
 	return end;
 }
 
+/** Without a host in the body, @p instance has the address that the request came from. */
+static void take_host_of_peer(struct fields *fields, const struct instance *instance)
+{
+	struct str peer = instance->host;
+	const char *fault = peer.len > 0 ? host_fault(peer) : NULL;
+
+	if (peer.len == 0)
+		field_error(fields->errors, STR("host"),
+		            "host is required: the request came over a Unix socket");
+	else if (fault != NULL)
+		field_error(fields->errors, STR("host"),
+		            "host is required: the request came from '%.*s', and host %s",
+		            (int)peer.len, peer.data, fault);
+}
+
 static char *read_host(struct fields *fields, char *memory, struct instance *instance)
 {
 	struct str host;
 
-	if (!fields_string(fields, "host", &host, FIELD_REQUIRED))
+	if (!fields_has(fields, "host")) {
+		take_host_of_peer(fields, instance);
+		return memory;
+	}
+	if (!fields_string(fields, "host", &host, FIELD_OPTIONAL))
 		return memory;
 	const char *fault = host_fault(host);
 	if (fault != NULL) {

@@ -13,7 +13,8 @@
 
 /**
  * Reads the record of an instance (all but service and id) from @p body.
- * @param instance  in: the defaults; out, on success only: the record
+ * @param instance  in: the defaults, of which host is the address that the request came from, or
+ * empty; out, on success only: the record
  * @param memory    body.len bytes, to which the strings are copied
  * @return 0; -EBADMSG: no JSON object, errors->text; -EINVAL: errors->count fields are wrong;
  * -ENOMEM

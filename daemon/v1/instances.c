@@ -105,6 +105,7 @@ static struct registration *read_record(struct call *call)
 		return NULL;
 
 	struct instance *instance = &registration->change.command.instance;
+	instance->host = peer_host(call->request->peer);
 	instance->weight = WEIGHT_DEFAULT;
 	instance->ttl_ms = atomic_load_explicit(&v1->default_ttl_ms, memory_order_relaxed);
 	instance->remove_after_ms =

@@ -21,6 +21,7 @@ static int read_record(struct str body, char *memory, struct instance *instance)
 
 	*instance = (struct instance){.service = STR("s"),
 	                              .id = STR("i"),
+	                              .host = STR("2001:db8::1"),
 	                              .weight = WEIGHT_DEFAULT,
 	                              .ttl_ms = TTL_MS_DEFAULT,
 	                              .remove_after_ms = REMOVE_AFTER_DEFAULT};

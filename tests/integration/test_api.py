@@ -146,11 +146,19 @@ class Writing(Api):
         response = self.rollcall.put(path, body, {'Content-Type': 'application/json; charset=utf-8'})
         self.assertEqual(response.status, 201)
 
+    def test_without_a_host_it_is_the_address_that_the_request_comes_from(self):
+        answer = self.rollcall.ok(self.rollcall.put(rt.instance_path('web', 'a'), {'port': 80})).json()
+        self.assertEqual(answer['host'], '127.0.0.1')
+        self.rollcall.ok(self.rollcall.put(rt.instance_path('web', 'a'), {'port': 80}))
+        self.assertEqual(self.rollcall.status()['revision'], 1)
+        answer = self.rollcall.request('POST', '/v1/services/web/instances', {'port': 81})
+        self.assertEqual((answer.status, answer.json()['address']), (201, '127.0.0.1:81'))
+
     def test_a_refused_record_names_every_field(self):
         response = self.rollcall.put(rt.instance_path('web', 'a'), {'port': '80', 'weight': -1, 'x/y': 1})
         problem = self.refused(response, 422, 'invalid-body')
         pointers = {error['pointer'] for error in problem['errors']}
-        self.assertEqual(pointers, {'/host', '/port', '/weight', '/x~1y'})
+        self.assertEqual(pointers, {'/port', '/weight', '/x~1y'})
         self.assertEqual(self.rollcall.status()['revision'], 0)
 
     def test_malformed_bodies_change_nothing(self):

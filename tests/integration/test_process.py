@@ -142,12 +142,17 @@ class Listening(TestCase):
         daemon = self.daemon(listen=['[::1]:0'])
         self.assertRegex(daemon.url, r'^http://\[::1\]:[1-9][0-9]*$')
         self.assert_serves(('::1', daemon.port))
+        answer = daemon.ok(daemon.put(rt.instance_path('web', 'a'), {'port': 80})).json()
+        self.assertEqual((answer['host'], answer['address']), ('::1', '[::1]:80'))
 
     def test_it_serves_on_a_unix_socket_and_removes_it(self):
         path = os.path.join(self.directory(), 'rollcall.sock')
         daemon = self.daemon(listen=[f'unix:{path}'])
         self.assertEqual(daemon.urls, [f'unix:{path}'])
         self.assert_serves(path)
+        answer = daemon.put(rt.instance_path('web', 'a'), {'port': 80})
+        self.assertEqual((answer.status, answer.json()['errors'][0]['detail']),
+                         (422, 'host is required: the request came over a Unix socket'))
         daemon.stop()
         self.assertFalse(os.path.exists(path))
 

@@ -38,6 +38,78 @@ START_TEST(a_put_registers_then_renews_then_changes)
 }
 END_TEST
 
+/* Registers without a host, as @p peer. */
+static void put_from(const char *peer)
+{
+	request.peer = str_of(peer);
+	call("PUT", WEB_A, "{\"port\":8080}");
+}
+
+START_TEST(without_a_host_it_is_the_address_of_the_peer)
+{
+	put_from("10.0.0.9:40000");
+	ck_status(201);
+	ck_assert_str_eq(text("host"), "10.0.0.9");
+	ck_assert_str_eq(text("address"), "10.0.0.9:8080");
+
+	put_from("10.0.0.9:40001"); /* another connection: the same record */
+	ck_status(200);
+	ck_assert_uint_eq(times_parked, 0);
+	call("PUT", WEB_A, "{\"port\":8080,\"host\":\"10.0.0.9\"}");
+	ck_status(200);
+	ck_assert_uint_eq(times_parked, 0);
+
+	put_from("[2001:db8::1]:40000");
+	ck_status(200);
+	ck_assert_uint_eq(times_parked, 1);
+	ck_assert_str_eq(text("host"), "2001:db8::1");
+	ck_assert_str_eq(text("address"), "[2001:db8::1]:8080");
+	put_from("[::ffff:10.0.0.9]:40000");
+	ck_status(200);
+	ck_assert_str_eq(text("host"), "10.0.0.9");
+	put_from("[::ffff:0:10.0.0.9]:40000"); /* translated, not mapped */
+	ck_assert_str_eq(text("host"), "::ffff:0:10.0.0.9");
+
+	request.peer = STR("[2001:db8::2]:40000");
+	call("POST", "/v1/services/web/instances", "{\"port\":8080}");
+	ck_status(201);
+	ck_assert_str_eq(text("host"), "2001:db8::2");
+	ck_assert(strncmp(text("id"), "[2001:db8::2]:8080:", 19) == 0);
+}
+END_TEST
+
+START_TEST(a_peer_without_an_address_that_serves_must_name_its_host)
+{
+	static const struct {
+		const char *peer, *reason;
+	} cases[] = {
+		{"unix:uid=0", "host is required: the request came over a Unix socket"},
+		{"[fe80::1]:40000",
+	         "host is required: the request came from 'fe80::1', and host must be an "
+	         "address that needs no zone: a link-local one differs from host to host"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		put_from(cases[i].peer);
+		ck_problem(422, "invalid-body");
+		ck_assert_str_eq(text("errors.0.pointer"), "/host");
+		ck_assert_str_eq(text("errors.0.detail"), cases[i].reason);
+		request.peer = str_of(cases[i].peer);
+		call("POST", "/v1/services/web/instances", "{\"port\":8080}");
+		ck_problem(422, "invalid-body");
+		request.peer = str_of(cases[i].peer);
+		call("PUT", WEB_A, "{\"port\":8080,\"host\":\"10.0.0.1\"}");
+		ck_status(i == 0 ? 201 : 200);
+	}
+	request.peer = STR("10.0.0.9:40000");
+	call("PUT", WEB_A, "{\"port\":8080,\"host\":null}");
+	ck_problem(422, "invalid-body");
+	request.peer = STR("10.0.0.9:40000");
+	call("PUT", WEB_A, "{\"port\":8080,\"host\":\"\"}");
+	ck_problem(422, "invalid-body");
+}
+END_TEST
+
 START_TEST(a_ttl_of_0_is_no_lease_and_heartbeats_do_no_harm)
 {
 	call("PUT", WEB_A, "{\"host\":\"10.0.0.1\",\"port\":8080,\"ttl_ms\":0}");
@@ -77,9 +149,9 @@ START_TEST(a_refusal_is_sound_json_however_much_is_wrong)
 	(void)snprintf(record + len, sizeof(record) - len, "}");
 	call("PUT", WEB_A, record);
 	ck_problem(422, "invalid-body");
-	ck_assert_str_eq(text("detail"), "22 fields of the body are wrong");
+	ck_assert_str_eq(text("detail"), "21 fields of the body are wrong");
 	ck_assert_uint_ge(json_array_size(at("errors")), 2);
-	ck_assert_str_eq(text("errors.0.pointer"), "/host");
+	ck_assert_str_eq(text("errors.0.pointer"), "/port");
 }
 END_TEST
 
@@ -540,7 +612,9 @@ START_TEST(who_did_it_is_kept_without_the_port)
 END_TEST
 
 SUITE("api_write", api_fixture_setup, api_fixture_teardown,
-      a_put_registers_then_renews_then_changes, a_ttl_of_0_is_no_lease_and_heartbeats_do_no_harm,
+      a_put_registers_then_renews_then_changes, without_a_host_it_is_the_address_of_the_peer,
+      a_peer_without_an_address_that_serves_must_name_its_host,
+      a_ttl_of_0_is_no_lease_and_heartbeats_do_no_harm,
       a_refusal_is_sound_json_however_much_is_wrong, an_id_that_normalised_paths_lose_is_refused,
       a_host_that_nobody_can_connect_to_is_refused_with_the_reason,
       what_an_older_journal_holds_is_served_although_it_would_be_refused_now,
