@@ -11,6 +11,7 @@
 #include "suite.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -93,7 +94,8 @@ static inline void setup(void)
 	fill();
 }
 
-/** Writes the keyframe of all instances that there are at @p revision. */
+/** Writes the keyframe of all instances and entries that there are at @p revision, which are of
+ * one service. */
 static inline void write_keyframe(uint64_t revision)
 {
 	struct keyframe_draft draft;
@@ -102,6 +104,7 @@ static inline void write_keyframe(uint64_t revision)
 	struct past_bounds bounds;
 	struct past_query query = {.revision = revision};
 	struct instance instance;
+	struct entry entry;
 	int64_t ms;
 
 	ck_ok(past_open(statedir_path(), &past));
@@ -110,6 +113,10 @@ static inline void write_keyframe(uint64_t revision)
 	for (size_t i = 0; i < past_count(state); i++) {
 		past_get(state, i, &instance);
 		keyframe_add(&draft, &instance);
+	}
+	for (size_t i = 0; i < past_entry_count(state); i++) {
+		past_get_entry(state, i, &entry);
+		keyframe_add_entry(&draft, &entry);
 	}
 	keyframe_end(&draft);
 	ck_ok(past_put_keyframe(past, &draft, revision, &ms));
@@ -137,6 +144,51 @@ static inline long file_size(void)
 
 	ck_assert_int_eq(stat(statedir_file("rollcall.db"), &status), 0);
 	return status.st_size;
+}
+
+/**
+ * Makes the tree of @p table lead back to its own pages, in the closed file. Every way through it
+ * is another: there are at least 13 to the power of 12.
+ */
+static inline void tie_tree(const char *table)
+{
+	unsigned char root[PAGE];
+	char sql[96];
+	long pages[16];
+
+	(void)snprintf(sql, sizeof(sql), "SELECT rootpage FROM sqlite_schema WHERE name = '%s'",
+	               table);
+	long at = (long)statedir_number(sql);
+	int fd = open(statedir_file("rollcall.db"), O_RDWR | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(pread(fd, root, PAGE, (at - 1) * PAGE), PAGE);
+	ck_assert_int_eq(root[0], 5); /* an interior page */
+	int cells = root[3] << 8 | root[4];
+	ck_assert_int_ge(cells, 13);
+	for (int level = 12; level >= 0; level--) {
+		long next = 0;
+
+		/* its children are all the page that the level below took */
+		for (int cell = 0; cell < cells; cell++) {
+			unsigned char *child =
+				root + (root[12 + 2 * cell] << 8 | root[13 + 2 * cell]);
+
+			if (level == 12) {
+				pages[cell < 16 ? cell : 15] = child[2] << 8 | child[3];
+				continue;
+			}
+			next = pages[level + 1];
+			child[2] = (unsigned char)(next >> 8);
+			child[3] = (unsigned char)next;
+		}
+		if (level == 12)
+			continue;
+		root[10] = (unsigned char)(next >> 8);
+		root[11] = (unsigned char)next;
+		long to = level == 0 ? at : pages[level];
+		ck_assert_int_eq(pwrite(fd, root, PAGE, (to - 1) * PAGE), PAGE);
+	}
+	ck_assert_int_eq(close(fd), 0);
 }
 
 static inline void say(void *arg, const char *line)
