@@ -26,6 +26,8 @@ static const struct {
 	{"--check-config", CONFIG_CHECK},
 	{"--print-config", CONFIG_PRINT},
 	{"--check", CONFIG_VERIFY},
+	{"--export", CONFIG_EXPORT},
+	{"--import", CONFIG_IMPORT},
 };
 
 /* One argument, split at '='. */

@@ -87,7 +87,9 @@ enum config_action {
 	CONFIG_VERSION, /* --version */
 	CONFIG_CHECK,   /* --check-config */
 	CONFIG_PRINT,   /* --print-config */
-	CONFIG_VERIFY   /* --check: verify the journal */
+	CONFIG_VERIFY,  /* --check: verify the journal */
+	CONFIG_EXPORT,  /* --export */
+	CONFIG_IMPORT   /* --import */
 };
 
 /** The origin of each value, and the command line, which a reload applies again. */

@@ -119,3 +119,10 @@ int journal_read_history(sqlite3 *db, uint64_t *ret_history) MUST_USE;
 /** Reads the greatest of revision_floor and the revisions of events and instances. @return 0;
  * -EBADMSG: it is out of range; or an error as sql_error() */
 int journal_last_revision(sqlite3 *db, uint64_t *ret_revision) MUST_USE;
+/**
+ * The revision that a new database continues from. Revisions must not go back, and the old database
+ * may have given later ones than @p greatest_read. The time in ms since 1970 is above any revision
+ * of a journal that did not make a thousand events a second since then; the next new database
+ * finds this floor, and a later time.
+ */
+uint64_t journal_continue_from(uint64_t greatest_read);

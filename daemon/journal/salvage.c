@@ -299,12 +299,7 @@ static int salvage_keyframe(struct salvage *salvage, int dir_fd, uint64_t *ret_r
 
 /* --- the new database ------------------------------------------------------------ */
 
-/**
- * The revision to continue from. Revisions must not go back, and the latest may be among those
- * lost. The time in ms since 1970 is above any revision of a journal that did not make a thousand
- * events a second since then. A second salvage finds the floor of this one, and a later time.
- */
-static uint64_t revision_to_continue_from(uint64_t greatest_read)
+uint64_t journal_continue_from(uint64_t greatest_read)
 {
 	uint64_t now_ms = (uint64_t)clock_real_ms();
 
@@ -323,7 +318,7 @@ static int salvage_conclude(struct salvage *salvage, struct salvage_result *ret_
 	int64_t instances = 0;
 	int r;
 
-	ret_result->revision = revision_to_continue_from(salvage->revision);
+	ret_result->revision = journal_continue_from(salvage->revision);
 	if (salvage->is_open && salvage->revision > salvage->begins + salvage->events)
 		ret_result->events_lost = salvage->revision - salvage->begins - salvage->events;
 	(void)snprintf(text, sizeof(text),

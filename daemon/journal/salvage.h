@@ -32,6 +32,6 @@ int salvage_examine(int dir_fd, const char *path, struct journal_error *ret_erro
  */
 int salvage_run(int dir_fd, const char *path, const struct survey *survey,
                 struct salvage_result *ret_result, struct journal_error *ret_error) MUST_USE;
-/** Completes the renames that a crash interrupted, if there are any. @return 0, or an error of the
- * file system */
+/** Completes the renames that a crash interrupted, or removes a new database that was not complete.
+ * @return 0, or an error of the file system */
 int salvage_finish(int dir_fd, struct journal_error *ret_error) MUST_USE;

@@ -69,8 +69,10 @@ int salvage_finish(int dir_fd, struct journal_error *ret_error)
 {
 	int r;
 
-	if (faccessat(dir_fd, JOURNAL_FILE_SALVAGED, F_OK, 0) < 0)
+	if (faccessat(dir_fd, JOURNAL_FILE_SALVAGED, F_OK, 0) < 0) {
+		salvage_remove_unfinished(dir_fd); /* of a salvage or an import */
 		return 0;
+	}
 	r = salvage_swap(dir_fd);
 	return r < 0 ? journal_error_set(ret_error, r,
 	                                 "cannot put the salvaged database in place: %s",

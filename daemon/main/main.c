@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "backup/backup.h"
 #include "base/thread.h"
 #include "base/version.h"
 #include "config/config.h"
@@ -6,6 +7,7 @@
 #include "journal/journal.h"
 #include "main/exit_code.h"
 #include "main/run.h"
+#include "main/state.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,7 +15,7 @@
 #include <sys/stat.h>
 #include <sysexits.h>
 
-#define EX_DAMAGED 1 /* --check has found damage */
+#define EX_DAMAGED 1 /* --check found damage; --export or --import read something unsound */
 
 /* For errors before the log is open, and for actions that use none. */
 static void print_error(const char *line)
@@ -64,6 +66,44 @@ static int verify_journal(const struct config *config)
 	}
 }
 
+/* Prints the error. @return an exit code */
+static int backup_result(int r, const struct journal_error *error)
+{
+	if (r == 0)
+		return EX_OK;
+	print_error(error->text[0] != '\0' ? error->text : strerror(-r));
+	switch (-r) {
+	case EBADMSG: /* the journal */
+	case EILSEQ:  /* something in it */
+	case EINVAL:  /* the export */
+		return EX_DAMAGED;
+	case ENODATA:
+	case EEXIST:
+		return EX_CONFIG;
+	default:
+		return exit_code_of(r);
+	}
+}
+
+static int export_to_stdout(const struct config *config)
+{
+	struct journal_error error = {""};
+
+	return backup_result(backup_export(config->state_dir, stdout, &error), &error);
+}
+
+static int import_from_stdin(const struct config *config)
+{
+	struct journal_error error = {""};
+	mode_t mask;
+
+	/* One that is missing will be made as private as main() has seen to. */
+	int r = state_umask(config->state_dir, &mask);
+	if (r == 0 || r == -ENOENT)
+		r = backup_import(config->state_dir, stdin, &error);
+	return backup_result(r, &error);
+}
+
 /* A full disk or a closed pipe behind standard output is an error. */
 static int finish_output(int code)
 {
@@ -92,6 +132,10 @@ static int run_action(enum config_action action, struct config *config,
 		break;
 	case CONFIG_VERIFY:
 		return finish_output(verify_journal(config));
+	case CONFIG_EXPORT:
+		return finish_output(export_to_stdout(config));
+	case CONFIG_IMPORT:
+		return import_from_stdin(config);
 	case CONFIG_RUN:
 		return run_daemon(config, sources);
 	}

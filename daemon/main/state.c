@@ -41,9 +41,21 @@ static int restrict_files(const char *dir, mode_t mask)
 	return 0;
 }
 
+int state_umask(const char *dir, mode_t *ret_mask)
+{
+	const mode_t group = S_IRGRP | S_IXGRP;
+	struct stat found;
+
+	if (stat(dir, &found) < 0)
+		return -errno;
+	*ret_mask = (found.st_mode & group) == group ? 0027 : 0077;
+	(void)umask(*ret_mask);
+	return 0;
+}
+
 int state_prepare(const char *dir)
 {
-	struct stat found;
+	mode_t mask = 0077;
 	int r = mkdir(dir, 0700) < 0 && errno != EEXIST ? -errno : 0;
 
 	/* Makes the last folder only: a missing parent is more likely a mistake in the path. */
@@ -53,14 +65,9 @@ int state_prepare(const char *dir)
 		         dir, strerror(-r));
 		return r;
 	}
-	r = stat(dir, &found) < 0 ? -errno : 0;
-	if (r == 0) {
-		mode_t group = S_IRGRP | S_IXGRP;
-		mode_t mask = (found.st_mode & group) == group ? 0027 : 0077;
-
-		(void)umask(mask);
+	r = state_umask(dir, &mask);
+	if (r == 0)
 		r = restrict_files(dir, mask);
-	}
 	if (r < 0)
 		log_line(LOG_ERR, "cannot use the state directory '%s': %s", dir, strerror(-r));
 	return r;
