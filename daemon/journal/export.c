@@ -30,15 +30,6 @@ struct journal_export {
 	char path[PATH_MAX]; /* of the database */
 };
 
-/* The first finding is the reason. */
-static void keep_finding(void *arg, const char *line)
-{
-	struct journal_error *error = arg;
-
-	if (error->text[0] == '\0')
-		(void)snprintf(error->text, sizeof(error->text), "damaged: %s", line);
-}
-
 static int check_version(struct journal_export *export, struct journal_error *ret_error)
 {
 	int64_t version = 0;
@@ -57,16 +48,25 @@ static int check_version(struct journal_export *export, struct journal_error *re
 	return 0;
 }
 
+static int is_damaged(const struct journal_export *export, const char *finding,
+                      struct journal_error *ret_error)
+{
+	return journal_error_set(ret_error, -EBADMSG, "'%.90s' is damaged: %s", export->path,
+	                         finding);
+}
+
 static int verify(struct journal_export *export, struct journal_error *ret_error)
 {
+	struct journal_error finding = {""};
 	int r = check_version(export, ret_error);
 
 	if (r < 0)
 		return r;
-	ret_error->text[0] = '\0';
-	r = verify_file(export->db, (int64_t)schema_migrations_count, export->dir_fd, keep_finding,
-	                ret_error);
-	if (r < 0 && ret_error->text[0] == '\0')
+	r = verify_file(export->db, (int64_t)schema_migrations_count, export->dir_fd,
+	                verify_keep_first, &finding);
+	if (r == -EBADMSG)
+		return is_damaged(export, finding.text, ret_error);
+	if (r < 0)
 		(void)journal_error_set(ret_error, r, "cannot read '%s': %s", export->path,
 		                        strerror(-r));
 	return r;
@@ -82,7 +82,7 @@ static int survey(const struct journal_export *export, struct journal_error *ret
 		return journal_error_set(ret_error, r, "cannot read '%s' or its log: %s",
 		                         export->path, strerror(-r));
 	if (survey.finding[0] != '\0')
-		r = journal_error_set(ret_error, -EBADMSG, "damaged: %s", survey.finding);
+		r = is_damaged(export, survey.finding, ret_error);
 	survey_fini(&survey);
 	return r;
 }

@@ -238,20 +238,11 @@ static int check_numbers(struct journal_import *import, uint64_t revision,
 	                                       "incarnation");
 }
 
-/* The first finding is the reason. */
-static void keep_finding(void *arg, const char *line)
-{
-	struct journal_error *error = arg;
-
-	if (error->text[0] == '\0')
-		(void)snprintf(error->text, sizeof(error->text), "%s", line);
-}
-
 static int verify(struct journal_import *import, struct journal_error *ret_error)
 {
 	ret_error->text[0] = '\0';
 	int r = verify_file(import->db, (int64_t)schema_migrations_count, import->dir_fd,
-	                    keep_finding, ret_error);
+	                    verify_keep_first, ret_error);
 
 	if (r == -EBADMSG && ret_error->text[0] != '\0')
 		return -EINVAL;

@@ -10,6 +10,11 @@
 
 typedef void (*verify_fn)(void *arg, const char *line);
 
+/** One that keeps the first finding, as one line. @param arg  a struct journal_error, empty at
+ * first
+ */
+void verify_keep_first(void *arg, const char *line);
+
 /**
  * Reports each finding as a line, up to 100 of them. Changes nothing; blocks on the disk.
  * @param version  of the schema, 1 or greater: it need not be the latest

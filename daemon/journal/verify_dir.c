@@ -23,6 +23,18 @@ static void ignore_finding(void *arg, const char *line)
 	(void)line;
 }
 
+void verify_keep_first(void *arg, const char *line)
+{
+	struct journal_error *error = arg;
+
+	if (error->text[0] != '\0')
+		return;
+	(void)snprintf(error->text, sizeof(error->text), "%s", line);
+	for (char *c = error->text; *c != '\0'; c++)
+		if (*c == '\n') /* SQLite has findings of several lines */
+			*c = ' ';
+}
+
 /** Verifies the database at @p path. @return as journal_verify() */
 static int verify_path(int dir_fd, const char *path, verify_fn report, void *arg,
                        struct journal_error *ret_error)

@@ -597,8 +597,9 @@ START_TEST(what_is_damaged_or_older_is_not_exported)
 		const char *reason;
 	} cases[] = {
 		{"UPDATE instances SET port = port + 1", EBADMSG,
-	         "damaged: instance 'a' of 'web': its content"},
-		{"DELETE FROM entries", EBADMSG, "damaged: entry 'b' of 'web': is missing after"},
+	         "is damaged: instance 'a' of 'web': its content"},
+		{"DELETE FROM entries", EBADMSG,
+	         "is damaged: entry 'b' of 'web': is missing after"},
 		{"PRAGMA user_version = 1", EPROTO, "older version"},
 		{"PRAGMA user_version = 99", EPROTO, "newer version"},
 	};
