@@ -79,6 +79,10 @@ class Backup(rt.TestCase):
         new = self.daemon(state_dir=moved)
         self.assertEqual(self.state(new), before)
         self.assertEqual(new.get(f'/v1/events?since={revision}').status, 410)
+        begun = new.status()['revision']
+        for service, listed in before.items():
+            self.assertEqual(new.get(f'/v1/services/{service}?status=any&at={begun}').json()['instances'], listed)
+        self.assertEqual(new.get(f'/v1/services/service-1?at={revision}').status, 410)
         new.register('service-1', 'another')
         self.assertGreater(new.status()['revision'], revision)
         new.restart()

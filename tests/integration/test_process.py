@@ -215,6 +215,7 @@ class ExitCodes(TestCase):
                              re.escape(path) + ':3: log_level: .*error, warning')
         self.assert_exit(run('--check-config', env={'ROLLCALL_QUEUE_MAX': '1'}), CONFIG,
                          'environment: ROLLCALL_QUEUE_MAX')
+        self.assert_exit(run('--check-config', '--default-ttl-ms=0'), USAGE, "--default-ttl-ms: '0'.*1000 to 86400000")
 
     def test_a_named_file_must_exist(self):
         self.assert_exit(run('--config=/nonexistent/conf'), CONFIG, 'No such file')
