@@ -17,7 +17,7 @@ struct writing {
 	struct journal_error *error;
 };
 
-static int PRINTF_LIKE(3, 4) fail(struct writing *writing, int r, const char *format, ...)
+static int PRINTF_LIKE(3, 4) export_fail(struct writing *writing, int r, const char *format, ...)
 {
 	va_list args;
 
@@ -27,16 +27,16 @@ static int PRINTF_LIKE(3, 4) fail(struct writing *writing, int r, const char *fo
 	return r;
 }
 
-static int flush_line(struct writing *writing)
+static int export_flush_line(struct writing *writing)
 {
 	struct str line = {writing->line.data, writing->line.len};
 
 	if (buf_error(&writing->line) < 0)
-		return fail(writing, buf_error(&writing->line), "out of memory");
+		return export_fail(writing, buf_error(&writing->line), "out of memory");
 	if (fwrite(line.data, 1, line.len, writing->out) != line.len) {
 		int r = errno != 0 ? -errno : -EIO;
 
-		return fail(writing, r, "cannot write the export: %s", strerror(-r));
+		return export_fail(writing, r, "cannot write the export: %s", strerror(-r));
 	}
 	writing->end.crc = journal_crc(writing->end.crc, line);
 	writing->end.lines++;
@@ -45,8 +45,8 @@ static int flush_line(struct writing *writing)
 }
 
 /** What was written must be read again: another program may have put something into the journal. */
-static int check_line(struct writing *writing, const char *what, struct str service,
-                      struct str name)
+static int export_check_line(struct writing *writing, const char *what, struct str service,
+                             struct str name)
 {
 	char why[RECORD_WHY_SIZE];
 	struct record record;
@@ -54,15 +54,15 @@ static int check_line(struct writing *writing, const char *what, struct str serv
 	if (buf_error(&writing->line) == -EMSGSIZE)
 		(void)snprintf(why, sizeof(why), "its line would be too long");
 	else if (buf_error(&writing->line) < 0)
-		return 0; /* flush_line() says it */
+		return 0; /* export_flush_line() says it */
 	else {
 		memcpy(writing->copy, writing->line.data, writing->line.len);
 		if (record_read(writing->copy, writing->line.len - 1, &record, why) == 0)
 			return 0;
 	}
-	return fail(writing, -EILSEQ, "%s '%.*s' of '%.*s' cannot be exported: %.100s", what,
-	            (int)(name.len < 60 ? name.len : 60), name.data,
-	            (int)(service.len < 60 ? service.len : 60), service.data, why);
+	return export_fail(writing, -EILSEQ, "%s '%.*s' of '%.*s' cannot be exported: %.100s", what,
+	                   (int)(name.len < 60 ? name.len : 60), name.data,
+	                   (int)(service.len < 60 ? service.len : 60), service.data, why);
 }
 
 static int write_instance(void *arg, const struct instance *instance)
@@ -70,8 +70,8 @@ static int write_instance(void *arg, const struct instance *instance)
 	struct writing *writing = arg;
 
 	record_put_instance(&writing->line, instance);
-	int r = check_line(writing, "instance", instance->service, instance->id);
-	return r < 0 ? r : flush_line(writing);
+	int r = export_check_line(writing, "instance", instance->service, instance->id);
+	return r < 0 ? r : export_flush_line(writing);
 }
 
 static int write_entry(void *arg, const struct entry *entry)
@@ -79,12 +79,12 @@ static int write_entry(void *arg, const struct entry *entry)
 	struct writing *writing = arg;
 
 	record_put_entry(&writing->line, entry);
-	int r = check_line(writing, "entry", entry->service, entry->name);
-	return r < 0 ? r : flush_line(writing);
+	int r = export_check_line(writing, "entry", entry->service, entry->name);
+	return r < 0 ? r : export_flush_line(writing);
 }
 
-static int write_all(struct writing *writing, struct journal_export *export,
-                     const struct journal_summary *summary)
+static int export_write_all(struct writing *writing, struct journal_export *export,
+                            const struct journal_summary *summary)
 {
 	struct record_header header = {
 		.history = summary->history,
@@ -96,20 +96,21 @@ static int write_all(struct writing *writing, struct journal_export *export,
 	int r;
 
 	record_put_header(&writing->line, &header);
-	r = flush_line(writing);
+	r = export_flush_line(writing);
 	if (r < 0)
 		return r;
 	r = journal_export_each(export, write_instance, write_entry, writing);
 	if (r < 0)
 		return writing->error->text[0] != '\0'
 		               ? r
-		               : fail(writing, r, "cannot read the journal: %s", strerror(-r));
+		               : export_fail(writing, r, "cannot read the journal: %s",
+		                             strerror(-r));
 	struct record_end end = writing->end;
 	record_put_end(&writing->line, &end);
-	r = flush_line(writing);
+	r = export_flush_line(writing);
 	if (r == 0 && fflush(writing->out) != 0) {
 		r = errno != 0 ? -errno : -EIO;
-		(void)fail(writing, r, "cannot write the export: %s", strerror(-r));
+		(void)export_fail(writing, r, "cannot write the export: %s", strerror(-r));
 	}
 	return r;
 }
@@ -126,8 +127,8 @@ int backup_export(const char *dir, FILE *out, struct journal_error *ret_error)
 	ret_error->text[0] = '\0';
 	buf_init(&writing.line, RECORD_LINE_MAX);
 	writing.copy = malloc(RECORD_LINE_MAX);
-	r = writing.copy == NULL ? fail(&writing, -ENOMEM, "out of memory")
-	                         : write_all(&writing, export, &summary);
+	r = writing.copy == NULL ? export_fail(&writing, -ENOMEM, "out of memory")
+	                         : export_write_all(&writing, export, &summary);
 	free(writing.copy);
 	buf_fini(&writing.line);
 	journal_export_close(export);

@@ -29,7 +29,7 @@ struct reading {
 	struct journal_error *error;
 };
 
-static int PRINTF_LIKE(2, 3) refuse(struct reading *reading, const char *format, ...)
+static int PRINTF_LIKE(2, 3) import_refuse(struct reading *reading, const char *format, ...)
 {
 	char why[RECORD_WHY_SIZE];
 	va_list args;
@@ -43,7 +43,7 @@ static int PRINTF_LIKE(2, 3) refuse(struct reading *reading, const char *format,
 }
 
 /** The next line, without its end. @return 1; 0: there is none; or an error */
-static int next_line(struct reading *reading)
+static int import_next_line(struct reading *reading)
 {
 	int c;
 
@@ -52,7 +52,8 @@ static int next_line(struct reading *reading)
 	errno = 0;
 	while ((c = getc_unlocked(reading->in)) != EOF && c != '\n') {
 		if (reading->len == RECORD_LINE_MAX)
-			return refuse(reading, "it is longer than %zu bytes", RECORD_LINE_MAX);
+			return import_refuse(reading, "it is longer than %zu bytes",
+			                     RECORD_LINE_MAX);
 		reading->line[reading->len++] = (char)c;
 	}
 	if (ferror(reading->in) != 0) {
@@ -63,7 +64,7 @@ static int next_line(struct reading *reading)
 		return r;
 	}
 	if (c == EOF && reading->len > 0)
-		return refuse(reading, "the export was cut within it");
+		return import_refuse(reading, "the export was cut within it");
 	if (c == EOF)
 		return 0;
 	/* before it is read, which overwrites it */
@@ -73,33 +74,33 @@ static int next_line(struct reading *reading)
 	return 1;
 }
 
-static int next_record(struct reading *reading, struct record *ret_record)
+static int import_next_record(struct reading *reading, struct record *ret_record)
 {
 	char why[RECORD_WHY_SIZE];
-	int r = next_line(reading);
+	int r = import_next_line(reading);
 
 	if (r < 0)
 		return r;
 	if (r == 0)
-		return refuse(reading, "the export was cut before it");
+		return import_refuse(reading, "the export was cut before it");
 	r = record_read(reading->line, reading->len, ret_record, why);
-	return r < 0 ? refuse(reading, "%s", why) : 0;
+	return r < 0 ? import_refuse(reading, "%s", why) : 0;
 }
 
-static int read_header(struct reading *reading)
+static int import_read_header(struct reading *reading)
 {
 	struct record record;
-	int r = next_record(reading, &record);
+	int r = import_next_record(reading, &record);
 
 	if (r < 0)
 		return r;
 	if (record.kind != RECORD_HEADER)
-		return refuse(reading, "an export begins with {\"rollcall_export\":");
+		return import_refuse(reading, "an export begins with {\"rollcall_export\":");
 	reading->header = record.header;
 	return 0;
 }
 
-static int add(struct reading *reading, const struct record *record)
+static int import_add(struct reading *reading, const struct record *record)
 {
 	bool is_instance = record->kind == RECORD_INSTANCE;
 	uint64_t *count = is_instance ? &reading->instances : &reading->entries;
@@ -107,10 +108,10 @@ static int add(struct reading *reading, const struct record *record)
 	int r;
 
 	if (is_instance && reading->entries > 0)
-		return refuse(reading, "an instance must not come after an entry");
+		return import_refuse(reading, "an instance must not come after an entry");
 	if (++*count > most)
-		return refuse(reading, "more %s than the %" PRIu64 " of the header",
-		              is_instance ? "instances" : "entries", most);
+		return import_refuse(reading, "more %s than the %" PRIu64 " of the header",
+		                     is_instance ? "instances" : "entries", most);
 	r = is_instance
 	            ? journal_import_instance(reading->import, &record->instance, reading->error)
 	            : journal_import_entry(reading->import, &record->entry, reading->error);
@@ -118,45 +119,45 @@ static int add(struct reading *reading, const struct record *record)
 		return r;
 	char why[sizeof(reading->error->text)];
 	(void)snprintf(why, sizeof(why), "%s", reading->error->text);
-	return refuse(reading, "%s", why);
+	return import_refuse(reading, "%s", why);
 }
 
-static int check_end(struct reading *reading, const struct record_end *end)
+static int import_check_end(struct reading *reading, const struct record_end *end)
 {
 	const struct record_header *header = &reading->header;
 
 	if (reading->instances != header->instances || reading->entries != header->entries)
-		return refuse(reading,
-		              "the header has %" PRIu64 " instances and %" PRIu64
-		              " entries, but there are %" PRIu64 " and %" PRIu64,
-		              header->instances, header->entries, reading->instances,
-		              reading->entries);
+		return import_refuse(reading,
+		                     "the header has %" PRIu64 " instances and %" PRIu64
+		                     " entries, but there are %" PRIu64 " and %" PRIu64,
+		                     header->instances, header->entries, reading->instances,
+		                     reading->entries);
 	if (end->lines != reading->lines - 1)
-		return refuse(reading, "there are %" PRIu64 " lines before it, not %" PRIu64,
-		              reading->lines - 1, end->lines);
+		return import_refuse(reading, "there are %" PRIu64 " lines before it, not %" PRIu64,
+		                     reading->lines - 1, end->lines);
 	if (end->crc != reading->crc_before)
-		return refuse(reading,
-		              "the checksum of the lines before it is %08" PRIx32
-		              ", not %08" PRIx32,
-		              reading->crc_before, end->crc);
-	int r = next_line(reading);
-	return r == 0 || (r < 0 && r != -EINVAL) ? r : refuse(reading, "it follows the end");
+		return import_refuse(reading,
+		                     "the checksum of the lines before it is %08" PRIx32
+		                     ", not %08" PRIx32,
+		                     reading->crc_before, end->crc);
+	int r = import_next_line(reading);
+	return r == 0 || (r < 0 && r != -EINVAL) ? r : import_refuse(reading, "it follows the end");
 }
 
 /** Reads all of it. */
-static int read_all(struct reading *reading)
+static int import_read_all(struct reading *reading)
 {
 	struct record record;
 	int r;
 
 	do {
-		r = next_record(reading, &record);
+		r = import_next_record(reading, &record);
 		if (r == 0 && record.kind == RECORD_END)
-			return check_end(reading, &record.end);
+			return import_check_end(reading, &record.end);
 		if (r == 0 && record.kind == RECORD_HEADER)
-			r = refuse(reading, "a second header");
+			r = import_refuse(reading, "a second header");
 		if (r == 0)
-			r = add(reading, &record);
+			r = import_add(reading, &record);
 	} while (r == 0);
 	return r;
 }
@@ -173,9 +174,9 @@ int backup_import(const char *dir, FILE *in, struct journal_error *ret_error)
 	}
 	r = journal_import_open(dir, &reading.import, ret_error);
 	if (r == 0)
-		r = read_header(&reading);
+		r = import_read_header(&reading);
 	if (r == 0)
-		r = read_all(&reading);
+		r = import_read_all(&reading);
 	if (r == 0)
 		r = journal_import_finish(reading.import, reading.header.revision, ret_error);
 	journal_import_close(reading.import);

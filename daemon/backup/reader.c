@@ -27,14 +27,14 @@ bool reader_fail(struct reader *reader, const char *format, ...)
 	return false;
 }
 
-static bool fail_here(struct reader *reader, const char *what)
+static bool reader_fail_here(struct reader *reader, const char *what)
 {
 	return reader_fail(reader, "%s was expected at byte %zu", what,
 	                   (size_t)(reader->at - reader->start) + 1);
 }
 
 /* The next character that is no blank; '\0' at the end. */
-static char peek(struct reader *reader)
+static char reader_peek(struct reader *reader)
 {
 	while (reader->at < reader->end && (*reader->at == ' ' || *reader->at == '\t'))
 		reader->at++;
@@ -43,7 +43,7 @@ static char peek(struct reader *reader)
 
 bool reader_accept(struct reader *reader, char c)
 {
-	if (peek(reader) != c || reader->at == reader->end)
+	if (reader_peek(reader) != c || reader->at == reader->end)
 		return false;
 	reader->at++;
 	return true;
@@ -53,12 +53,12 @@ bool reader_expect(struct reader *reader, char c)
 {
 	const char what[] = {'\'', c, '\'', '\0'};
 
-	return reader_accept(reader, c) || fail_here(reader, what);
+	return reader_accept(reader, c) || reader_fail_here(reader, what);
 }
 
 bool reader_at_end(struct reader *reader)
 {
-	(void)peek(reader);
+	(void)reader_peek(reader);
 	return reader->at == reader->end;
 }
 
@@ -150,7 +150,7 @@ static bool read_escape(struct reader *reader, char **out)
 bool reader_string(struct reader *reader, struct str *ret)
 {
 	if (!reader_accept(reader, '"'))
-		return fail_here(reader, "a string");
+		return reader_fail_here(reader, "a string");
 
 	char *start = reader->at;
 	char *out = start;
@@ -195,7 +195,7 @@ bool reader_number(struct reader *reader, int64_t *ret)
 	struct str digits = {start, (size_t)(reader->at - start)};
 	bool ends = reader->at == reader->end || strchr(" \t,}]", *reader->at) != NULL;
 	if (!ends || parse_u64(digits, 0, INT64_MAX, &value) < 0)
-		return fail_here(reader, "an integer");
+		return reader_fail_here(reader, "an integer");
 	*ret = is_negative ? -(int64_t)value : (int64_t)value;
 	return true;
 }
@@ -204,7 +204,7 @@ static bool accept_word(struct reader *reader, const char *word)
 {
 	size_t len = strlen(word);
 
-	(void)peek(reader);
+	(void)reader_peek(reader);
 	if ((size_t)(reader->end - reader->at) < len || memcmp(reader->at, word, len) != 0)
 		return false;
 	reader->at += len;
@@ -214,7 +214,7 @@ static bool accept_word(struct reader *reader, const char *word)
 bool reader_bool(struct reader *reader, bool *ret)
 {
 	*ret = accept_word(reader, "true");
-	return *ret || accept_word(reader, "false") || fail_here(reader, "true or false");
+	return *ret || accept_word(reader, "false") || reader_fail_here(reader, "true or false");
 }
 
 /* --- what is kept as it is ------------------------------------------------------------ */
@@ -226,12 +226,12 @@ static bool skip_number(struct reader *reader)
 
 	at = skip_digits(at, reader->end);
 	if (at == digits || (*digits == '0' && at - digits > 1))
-		return fail_here(reader, "a value");
+		return reader_fail_here(reader, "a value");
 	if (at < reader->end && *at == '.') {
 		digits = ++at;
 		at = skip_digits(at, reader->end);
 		if (at == digits)
-			return fail_here(reader, "a value");
+			return reader_fail_here(reader, "a value");
 	}
 	if (at < reader->end && (*at | 0x20) == 'e') {
 		at++;
@@ -239,7 +239,7 @@ static bool skip_number(struct reader *reader)
 		digits = at;
 		at = skip_digits(at, reader->end);
 		if (at == digits)
-			return fail_here(reader, "a value");
+			return reader_fail_here(reader, "a value");
 	}
 	reader->at = at;
 	return true;
@@ -284,8 +284,8 @@ static bool skip_members(struct reader *reader, char close, unsigned depth)
 		return true;
 	do {
 		if (close == '}') {
-			if (peek(reader) != '"')
-				return fail_here(reader, "a string");
+			if (reader_peek(reader) != '"')
+				return reader_fail_here(reader, "a string");
 			if (!skip_string(reader) || !reader_expect(reader, ':'))
 				return false;
 		}
@@ -297,7 +297,7 @@ static bool skip_members(struct reader *reader, char close, unsigned depth)
 
 static bool skip_value(struct reader *reader, unsigned depth)
 {
-	switch (peek(reader)) {
+	switch (reader_peek(reader)) {
 	case '{':
 		return skip_members(reader, '}', depth);
 	case '[':
@@ -308,9 +308,9 @@ static bool skip_value(struct reader *reader, unsigned depth)
 	case 'f':
 	case 'n':
 		return accept_word(reader, "true") || accept_word(reader, "false") ||
-		       accept_word(reader, "null") || fail_here(reader, "a value");
+		       accept_word(reader, "null") || reader_fail_here(reader, "a value");
 	case '\0':
-		return fail_here(reader, "a value");
+		return reader_fail_here(reader, "a value");
 	default:
 		return skip_number(reader);
 	}
@@ -318,8 +318,8 @@ static bool skip_value(struct reader *reader, unsigned depth)
 
 bool reader_object(struct reader *reader, struct str *ret)
 {
-	if (peek(reader) != '{')
-		return fail_here(reader, "an object");
+	if (reader_peek(reader) != '{')
+		return reader_fail_here(reader, "an object");
 	const char *start = reader->at;
 	if (!skip_value(reader, DEPTH_MAX))
 		return false;
@@ -330,14 +330,14 @@ bool reader_object(struct reader *reader, struct str *ret)
 /* --- metadata ------------------------------------------------------------------------- */
 
 /* Moves @p text down to @p out, which is not behind it. @return behind its NUL */
-static char *pack(char *out, struct str text)
+static char *reader_pack(char *out, struct str text)
 {
 	memmove(out, text.data, text.len);
 	out[text.len] = '\0';
 	return out + text.len + 1;
 }
 
-bool reader_packed(struct reader *reader, struct str *ret, size_t *ret_count)
+bool reader_packed(struct reader *reader, struct str *ret)
 {
 	if (!reader_expect(reader, '{'))
 		return false;
@@ -345,7 +345,6 @@ bool reader_packed(struct reader *reader, struct str *ret, size_t *ret_count)
 	/* Quotes, colon and comma are more than the NULs that take their place. */
 	char *start = reader->at;
 	char *out = start;
-	size_t count = 0;
 	struct str before = {NULL, 0};
 	if (!reader_accept(reader, '}')) {
 		do {
@@ -357,17 +356,16 @@ bool reader_packed(struct reader *reader, struct str *ret, size_t *ret_count)
 			if (key.len == 0)
 				return reader_fail(reader, "a key is empty");
 			char *packed = out;
-			out = pack(out, key);
-			if (count > 0 && str_compare(before, (struct str){packed, key.len}) >= 0)
+			out = reader_pack(out, key);
+			if (before.data != NULL &&
+			    str_compare(before, (struct str){packed, key.len}) >= 0)
 				return reader_fail(reader, "key '%.64s' is not in order", packed);
 			before = (struct str){packed, key.len};
-			out = pack(out, value);
-			count++;
+			out = reader_pack(out, value);
 		} while (reader_accept(reader, ','));
 		if (!reader_expect(reader, '}'))
 			return false;
 	}
 	*ret = (struct str){start, (size_t)(out - start)};
-	*ret_count = count;
 	return true;
 }

@@ -35,4 +35,4 @@ bool reader_bool(struct reader *reader, bool *ret) MUST_USE;
 /** An object of whatever content, as it is written. */
 bool reader_object(struct reader *reader, struct str *ret) MUST_USE;
 /** An object of strings, packed as metadata: its keys must be in order of their bytes. */
-bool reader_packed(struct reader *reader, struct str *ret, size_t *ret_count) MUST_USE;
+bool reader_packed(struct reader *reader, struct str *ret) MUST_USE;

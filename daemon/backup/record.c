@@ -141,10 +141,10 @@ static const struct limit {
 	{"status_reason", 0, REASON_MAX},
 	{"status_by", 0, AUTHOR_MAX + 16},
 	{"drained_until_ms", 0, INT64_MAX / 2},
-	{"owner", 0, AUTHOR_MAX},
+	{"owner", 0, AUTHOR_MAX + 16},
 	{"kind", 1, ENTRY_KIND_COUNT - 1},
 	{"document", 2, ENTRY_DOCUMENT_MAX},
-	{"author", 0, AUTHOR_MAX},
+	{"author", 0, AUTHOR_MAX + 16},
 	{"incarnation", 1, INT64_C(1) << 53},
 	{"revision", 1, INT64_C(1) << 53},
 };
@@ -188,9 +188,8 @@ static bool check_text(struct reader *reader, const char *name, struct str text)
 
 static bool read_value(struct reader *reader, const struct field *field, struct parts *parts)
 {
-	struct str *text = &parts->texts[field->place];
+	struct str text = {NULL, 0};
 	int64_t number = 0;
-	size_t count = 0;
 	bool flag = false;
 
 	switch (field->type) {
@@ -205,12 +204,16 @@ static bool read_value(struct reader *reader, const struct field *field, struct 
 		parts->numbers[INSTANCE_FLAGS_PLACE] |= (uint64_t)flag << field->place;
 		return true;
 	case TEXT:
-		if (is_document(field) ? !reader_object(reader, text)
-		                       : !reader_string(reader, text))
+		if (is_document(field) ? !reader_object(reader, &text)
+		                       : !reader_string(reader, &text))
 			return false;
-		return check_text(reader, field->name, *text);
+		parts->texts[field->place] = text;
+		return check_text(reader, field->name, text);
 	case BYTES:
-		return reader_packed(reader, text, &count);
+		if (!reader_packed(reader, &text))
+			return false;
+		parts->texts[field->place] = text;
+		return true;
 	}
 	return false;
 }

@@ -30,7 +30,7 @@ struct journal_export {
 	char path[PATH_MAX]; /* of the database */
 };
 
-static int check_version(struct journal_export *export, struct journal_error *ret_error)
+static int export_check_version(struct journal_export *export, struct journal_error *ret_error)
 {
 	int64_t version = 0;
 	int r = journal_identify(export->db, export->path, &version, ret_error);
@@ -48,24 +48,24 @@ static int check_version(struct journal_export *export, struct journal_error *re
 	return 0;
 }
 
-static int is_damaged(const struct journal_export *export, const char *finding,
-                      struct journal_error *ret_error)
+static int export_is_damaged(const struct journal_export *export, const char *finding,
+                             struct journal_error *ret_error)
 {
 	return journal_error_set(ret_error, -EBADMSG, "'%.90s' is damaged: %s", export->path,
 	                         finding);
 }
 
-static int verify(struct journal_export *export, struct journal_error *ret_error)
+static int export_verify(struct journal_export *export, struct journal_error *ret_error)
 {
 	struct journal_error finding = {""};
-	int r = check_version(export, ret_error);
+	int r = export_check_version(export, ret_error);
 
 	if (r < 0)
 		return r;
 	r = verify_file(export->db, (int64_t)schema_migrations_count, export->dir_fd,
 	                verify_keep_first, &finding);
 	if (r == -EBADMSG)
-		return is_damaged(export, finding.text, ret_error);
+		return export_is_damaged(export, finding.text, ret_error);
 	if (r < 0)
 		(void)journal_error_set(ret_error, r, "cannot read '%s': %s", export->path,
 		                        strerror(-r));
@@ -73,7 +73,7 @@ static int verify(struct journal_export *export, struct journal_error *ret_error
 }
 
 /** What SQLite would pass over. */
-static int survey(const struct journal_export *export, struct journal_error *ret_error)
+static int export_survey(const struct journal_export *export, struct journal_error *ret_error)
 {
 	struct survey survey;
 	int r = survey_files(export->dir_fd, &survey);
@@ -82,12 +82,12 @@ static int survey(const struct journal_export *export, struct journal_error *ret
 		return journal_error_set(ret_error, r, "cannot read '%s' or its log: %s",
 		                         export->path, strerror(-r));
 	if (survey.finding[0] != '\0')
-		r = is_damaged(export, survey.finding, ret_error);
+		r = export_is_damaged(export, survey.finding, ret_error);
 	survey_fini(&survey);
 	return r;
 }
 
-static int read_summary(struct journal_export *export, struct journal_summary *ret_summary)
+static int export_read_summary(struct journal_export *export, struct journal_summary *ret_summary)
 {
 	int64_t instances = 0;
 	int64_t entries = 0;
@@ -104,11 +104,11 @@ static int read_summary(struct journal_export *export, struct journal_summary *r
 	return r;
 }
 
-static int open_db(struct journal_export *export, struct journal_summary *ret_summary,
-                   struct journal_error *ret_error)
+static int export_open_db(struct journal_export *export, struct journal_summary *ret_summary,
+                          struct journal_error *ret_error)
 {
 	char reason[JOURNAL_HOLDER_SIZE + 32];
-	int r = survey(export, ret_error);
+	int r = export_survey(export, ret_error);
 
 	if (r < 0)
 		return r;
@@ -116,10 +116,10 @@ static int open_db(struct journal_export *export, struct journal_summary *ret_su
 	if (r < 0)
 		return journal_error_set(ret_error, r, "cannot open '%s': %s", export->path,
 		                         holder_reason(export->path, r, reason, sizeof(reason)));
-	r = verify(export, ret_error);
+	r = export_verify(export, ret_error);
 	if (r < 0)
 		return r;
-	r = read_summary(export, ret_summary);
+	r = export_read_summary(export, ret_summary);
 	if (r < 0)
 		return journal_error_set(ret_error, r, "cannot read '%s': %s", export->path,
 		                         strerror(-r));
@@ -149,7 +149,7 @@ int journal_export_open(const char *dir, struct journal_export **ret_export,
 	else
 		r = lockfile_take(export->dir_fd, dir, &export->lock_fd, ret_error);
 	if (r == 0)
-		r = open_db(export, ret_summary, ret_error);
+		r = export_open_db(export, ret_summary, ret_error);
 	if (r < 0) {
 		journal_export_close(export);
 		return r;

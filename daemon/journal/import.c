@@ -50,7 +50,7 @@ static bool may_be_there(const char *name)
 	       strncmp(name, JOURNAL_FILE_BUILDING, strlen(JOURNAL_FILE_BUILDING)) == 0;
 }
 
-static int check_empty(const char *dir, struct journal_error *ret_error)
+static int import_check_empty(const char *dir, struct journal_error *ret_error)
 {
 	DIR *listing = opendir(dir);
 	const struct dirent *each = NULL;
@@ -75,7 +75,7 @@ static int check_empty(const char *dir, struct journal_error *ret_error)
 	return r;
 }
 
-static int open_dir(struct journal_import *import, struct journal_error *ret_error)
+static int import_open_dir(struct journal_import *import, struct journal_error *ret_error)
 {
 	import->made_dir = mkdir(import->dir, 0700) == 0;
 	if (!import->made_dir && errno != EEXIST)
@@ -88,20 +88,21 @@ static int open_dir(struct journal_import *import, struct journal_error *ret_err
 	import->made_lock = faccessat(import->dir_fd, JOURNAL_FILE_LOCK, F_OK, 0) < 0;
 	int r = lockfile_take(import->dir_fd, import->dir, &import->lock_fd, ret_error);
 	if (r == 0)
-		r = check_empty(import->dir, ret_error);
+		r = import_check_empty(import->dir, ret_error);
 	import->is_empty = r == 0;
 	return r;
 }
 
 /* --- the database ------------------------------------------------------------------- */
 
-static int failed(const struct journal_import *import, int r, struct journal_error *ret_error)
+static int import_failed(const struct journal_import *import, int r,
+                         struct journal_error *ret_error)
 {
 	return journal_error_set(ret_error, r, "cannot write to '%s/%s': %s", import->dir,
 	                         JOURNAL_FILE_BUILDING, strerror(-r));
 }
 
-static int open_db(struct journal_import *import, struct journal_error *ret_error)
+static int import_open_db(struct journal_import *import, struct journal_error *ret_error)
 {
 	char path[PATH_MAX + sizeof(JOURNAL_FILE_BUILDING) + 1];
 	bool is_new;
@@ -121,7 +122,7 @@ static int open_db(struct journal_import *import, struct journal_error *ret_erro
 		r = sql_prepare(import->db,
 		                "INSERT INTO entries (" ROW_ENTRY ") VALUES (" ROW_ENTRY_BIND ")",
 		                &import->put_entry);
-	return r < 0 ? failed(import, r, ret_error) : 0;
+	return r < 0 ? import_failed(import, r, ret_error) : 0;
 }
 
 int journal_import_open(const char *dir, struct journal_import **ret_import,
@@ -138,9 +139,9 @@ int journal_import_open(const char *dir, struct journal_import **ret_import,
 		r = journal_error_set(ret_error, -ENAMETOOLONG,
 		                      "the path of the state directory is too long");
 	else
-		r = open_dir(import, ret_error);
+		r = import_open_dir(import, ret_error);
 	if (r == 0)
-		r = open_db(import, ret_error);
+		r = import_open_db(import, ret_error);
 	if (r < 0) {
 		journal_import_close(import);
 		return r;
@@ -150,8 +151,8 @@ int journal_import_open(const char *dir, struct journal_import **ret_import,
 }
 
 /** Notes the numbers of one that is about to be added. */
-static int note_numbers(struct journal_import *import, uint64_t incarnation, uint64_t revision,
-                        uint64_t *last, struct journal_error *ret_error)
+static int import_note_numbers(struct journal_import *import, uint64_t incarnation,
+                               uint64_t revision, uint64_t *last, struct journal_error *ret_error)
 {
 	if (incarnation <= *last)
 		return journal_error_set(ret_error, -EINVAL,
@@ -176,14 +177,14 @@ int journal_import_instance(struct journal_import *import, const struct instance
 	parts_of_instance(instance, &parts);
 	if (parts_to_instance(&parts, &read) < 0)
 		return journal_error_set(ret_error, -EINVAL, "%s", not_storable);
-	int r = note_numbers(import, instance->incarnation, instance->revision,
-	                     &import->last_instance, ret_error);
+	int r = import_note_numbers(import, instance->incarnation, instance->revision,
+	                            &import->last_instance, ret_error);
 	if (r < 0)
 		return r;
 	r = row_bind_instance(import->put_instance, instance);
 	if (r == 0)
 		r = sql_run(import->put_instance);
-	return r < 0 ? failed(import, r, ret_error) : 0;
+	return r < 0 ? import_failed(import, r, ret_error) : 0;
 }
 
 int journal_import_entry(struct journal_import *import, const struct entry *entry,
@@ -195,14 +196,14 @@ int journal_import_entry(struct journal_import *import, const struct entry *entr
 	parts_of_entry(entry, &parts);
 	if (parts_to_entry(&parts, &read) < 0 || !entry_is_valid(entry))
 		return journal_error_set(ret_error, -EINVAL, "%s", not_storable);
-	int r = note_numbers(import, entry->incarnation, entry->revision, &import->last_entry,
-	                     ret_error);
+	int r = import_note_numbers(import, entry->incarnation, entry->revision,
+	                            &import->last_entry, ret_error);
 	if (r < 0)
 		return r;
 	r = row_bind_entry(import->put_entry, entry);
 	if (r == 0)
 		r = sql_run(import->put_entry);
-	return r < 0 ? failed(import, r, ret_error) : 0;
+	return r < 0 ? import_failed(import, r, ret_error) : 0;
 }
 
 /* --- the end ------------------------------------------------------------------------ */
@@ -214,8 +215,8 @@ int journal_import_entry(struct journal_import *import, const struct entry *entr
 #define NUMBERS(of) "(SELECT " of " FROM instances UNION ALL SELECT " of " FROM entries)"
 #define SHARED(of)  "SELECT count(*) - count(DISTINCT " of ") FROM " NUMBERS(of)
 
-static int check_numbers(struct journal_import *import, uint64_t revision,
-                         struct journal_error *ret_error)
+static int import_check_numbers(struct journal_import *import, uint64_t revision,
+                                struct journal_error *ret_error)
 {
 	int64_t shared = 0;
 	int r;
@@ -231,14 +232,14 @@ static int check_numbers(struct journal_import *import, uint64_t revision,
 	if (r == 0 && shared == 0)
 		r = sql_integer(import->db, SHARED("incarnation"), &shared);
 	if (r < 0)
-		return failed(import, r, ret_error);
+		return import_failed(import, r, ret_error);
 	return shared == 0 ? 0
 	                   : journal_error_set(ret_error, -EINVAL,
 	                                       "instances or entries share a revision or an "
 	                                       "incarnation");
 }
 
-static int verify(struct journal_import *import, struct journal_error *ret_error)
+static int import_verify(struct journal_import *import, struct journal_error *ret_error)
 {
 	ret_error->text[0] = '\0';
 	int r = verify_file(import->db, (int64_t)schema_migrations_count, import->dir_fd,
@@ -246,11 +247,11 @@ static int verify(struct journal_import *import, struct journal_error *ret_error
 
 	if (r == -EBADMSG && ret_error->text[0] != '\0')
 		return -EINVAL;
-	return r < 0 ? failed(import, r, ret_error) : 0;
+	return r < 0 ? import_failed(import, r, ret_error) : 0;
 }
 
 /** As salvage does: the events are not there, and readers must get to know. */
-static int commit(struct journal_import *import, uint64_t revision)
+static int import_commit(struct journal_import *import, uint64_t revision)
 {
 	char text[160];
 
@@ -262,7 +263,7 @@ static int commit(struct journal_import *import, uint64_t revision)
 	return r < 0 ? r : sql_exec(import->db, "COMMIT");
 }
 
-static void close_db(struct journal_import *import)
+static void import_close_db(struct journal_import *import)
 {
 	(void)sqlite3_finalize(import->put_instance); /* take NULL; their errors were seen */
 	(void)sqlite3_finalize(import->put_entry);
@@ -272,11 +273,11 @@ static void close_db(struct journal_import *import)
 }
 
 /** One file, under its name, on the disk. */
-static int put_in_place(struct journal_import *import)
+static int import_put_in_place(struct journal_import *import)
 {
 	int r = sql_exec(import->db, "PRAGMA journal_mode=DELETE");
 
-	close_db(import);
+	import_close_db(import);
 	if (r == 0 &&
 	    renameat(import->dir_fd, JOURNAL_FILE_BUILDING, import->dir_fd, JOURNAL_FILE) < 0)
 		r = -errno;
@@ -291,18 +292,18 @@ static int put_in_place(struct journal_import *import)
 int journal_import_finish(struct journal_import *import, uint64_t revision,
                           struct journal_error *ret_error)
 {
-	int r = check_numbers(import, revision, ret_error);
+	int r = import_check_numbers(import, revision, ret_error);
 
 	if (r < 0)
 		return r;
-	r = commit(import, revision);
+	r = import_commit(import, revision);
 	if (r < 0)
-		return failed(import, r, ret_error);
-	r = verify(import, ret_error);
+		return import_failed(import, r, ret_error);
+	r = import_verify(import, ret_error);
 	if (r < 0)
 		return r;
-	r = put_in_place(import);
-	return r < 0 ? failed(import, r, ret_error) : 0;
+	r = import_put_in_place(import);
+	return r < 0 ? import_failed(import, r, ret_error) : 0;
 }
 
 void journal_import_close(struct journal_import *import)
@@ -310,7 +311,7 @@ void journal_import_close(struct journal_import *import)
 	if (import == NULL)
 		return;
 	sql_rollback(import->db); /* takes NULL */
-	close_db(import);
+	import_close_db(import);
 	if (!import->is_finished && import->is_empty)
 		salvage_remove_unfinished(import->dir_fd);
 	if (!import->is_finished && import->lock_fd >= 0 && import->made_lock)

@@ -147,7 +147,7 @@ START_TEST(each_field_must_be_within_its_limits)
 		{"incarnation", "5", "incarnation is above revision"},
 		{"revision", "9007199254740993", "revision must be from 1 to 9007199254740992"},
 		{"host", longer, "host must have from 1 to 253 bytes, not 4000"},
-		{"owner", longer, "owner must have from 0 to 128 bytes, not 4000"},
+		{"owner", longer, "owner must have from 0 to 144 bytes, not 4000"},
 		{"status_by", longer, "status_by must have from 0 to 144 bytes, not 4000"},
 		{"status_reason", longer, "status_reason must have from 0 to 256 bytes, not 4000"},
 	};
