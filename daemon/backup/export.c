@@ -54,7 +54,7 @@ static int export_check_line(struct writing *writing, const char *what, struct s
 	if (buf_error(&writing->line) == -EMSGSIZE)
 		(void)snprintf(why, sizeof(why), "its line would be too long");
 	else if (buf_error(&writing->line) < 0)
-		return 0; /* export_flush_line() says it */
+		return 0; /* export_flush_line() reports it */
 	else {
 		memcpy(writing->copy, writing->line.data, writing->line.len);
 		if (record_read(writing->copy, writing->line.len - 1, &record, why) == 0)

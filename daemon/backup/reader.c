@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A document is one object; deeper than this nobody nests what fits into 4 KiB. */
+/* A document has at most 4 KiB; it is not nested deeper than this. */
 #define DEPTH_MAX 32
 
 bool reader_fail(struct reader *reader, const char *format, ...)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * Values as lines and back. A value passes through struct parts, as on its way to a row, so the one
- * list of fields says what a line has; what a row must hold is checked by the journal, and here
- * what can be said about one field, so that its name and value can be told.
+ * list of fields decides which fields a line has. This file checks each field by itself, so that an
+ * error can name it and its value; parts_to_instance() and the journal check what remains.
  */
 #include "backup/record.h"
 
@@ -321,7 +321,7 @@ static bool read_count(struct reader *reader, const char *name, uint64_t *ret)
 	return number >= 0 || reader_fail(reader, "%s must not be below 0", name);
 }
 
-/** @param digits  exactly so many */
+/** @param digits  how many the text must have */
 static bool read_hex(struct reader *reader, const char *name, size_t digits, uint64_t *ret)
 {
 	struct str text;

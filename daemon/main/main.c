@@ -66,7 +66,7 @@ static int verify_journal(const struct config *config)
 	}
 }
 
-/* Prints the error. @return an exit code */
+/* Prints the error of --export or --import. @return an exit code */
 static int backup_result(int r, const struct journal_error *error)
 {
 	if (r == 0)

@@ -311,7 +311,7 @@ START_TEST(the_new_history_begins_after_the_old_one)
 	append(&event);
 	ck_assert_uint_eq(event.revision, NOW_MS + 1);
 	ck_ok(journal_reader_open(target, &reader));
-	/* also those whom the old registry served after the export */
+	/* also revisions that the old registry gave after the export */
 	for (uint64_t since = 0; since < 100; since++) {
 		struct journal_query query = {.since = since, .limit = 10};
 

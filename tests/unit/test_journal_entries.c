@@ -65,7 +65,7 @@ START_TEST(verify_compares_old_entries_with_the_newest_keyframe)
 	ck_assert_int_eq(verify(), -EBADMSG);
 	ck_assert_msg(strstr(findings, "entry 'one' of 'a': is missing after the keyframe") != NULL,
 	              "%s", findings);
-	ck_assert_ptr_null(strstr(findings, "'two'")); /* it was removed, and an event tells */
+	ck_assert_ptr_null(strstr(findings, "'two'")); /* an event has removed it */
 	statedir_sql("INSERT INTO entries SELECT * FROM kept");
 	ck_assert_msg(verify() == 0, "%s", findings);
 }
