@@ -23,6 +23,7 @@
 	X(METRIC_EVENTS_REMOVED,      "rollcall_events_total", "kind=\"removed\"",      "")                  \
 	X(METRIC_EVENTS_ENTRY_PUT,     "rollcall_events_total", "kind=\"entry-put\"",     "")                \
 	X(METRIC_EVENTS_ENTRY_REMOVED, "rollcall_events_total", "kind=\"entry-removed\"", "")                \
+	X(METRIC_EVENTS_FAILED,       "rollcall_events_total", "kind=\"failed\"",       "")                  \
 	X(METRIC_HEARTBEATS,          "rollcall_heartbeats_total", "", "Leases renewed, whether by heartbeat, batch or PUT.") \
 	X(METRIC_PICKS,               "rollcall_picks_total", "", "Instances picked.")                       \
 	X(METRIC_COMMITS,             "rollcall_commits_total", "", "Transactions committed to the journal.") \

@@ -22,7 +22,8 @@
 	X(RESUMED,       7, "resumed",       STAYS, INSTANCE) /* the drain ended, by word or time */ \
 	X(REMOVED,       8, "removed",       GONE,  INSTANCE) /* by the sweeper, after it expired */ \
 	X(ENTRY_PUT,     9, "entry-put",     STAYS, ENTRY)    /* made or replaced */               \
-	X(ENTRY_REMOVED, 10, "entry-removed", GONE, ENTRY)
+	X(ENTRY_REMOVED, 10, "entry-removed", GONE, ENTRY)                                         \
+	X(FAILED,        11, "failed",       STAYS, INSTANCE) /* the owner reported "unhealthy" */
 /* clang-format on */
 
 enum event_subject { SUBJECT_INSTANCE, SUBJECT_ENTRY, SUBJECT_COUNT };

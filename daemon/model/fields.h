@@ -34,6 +34,7 @@
 	X(NUMBER, ttl_ms,            4, 1, RECORD, NUMBER,   "ttl_ms")            \
 	X(NUMBER, remove_after_ms,   5, 1, RECORD, NUMBER,   "remove_after_ms")   \
 	X(FLAG,   wants_drain,       0, 1, RECORD, NONE,     "")                  \
+	X(FLAG,   reports_unhealthy, 3, 2, RECORD, NONE,     "")                  \
 	X(FLAG,   lease_out,         1, 1, STATE,  NONE,     "")                  \
 	X(FLAG,   drained,           2, 1, STATE,  STATUS,   "status")            \
 	X(TEXT,   status_reason,     3, 1, STATE,  TEXT,     "status_reason")     \

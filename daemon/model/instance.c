@@ -11,11 +11,24 @@ static const char *const status_names[STATUS_COUNT] = {
 	[STATUS_DRAINING] = "draining",
 };
 
+enum status_cause instance_status_cause(const struct instance *instance)
+{
+	return instance->drained             ? CAUSE_OPERATOR
+	       : instance->lease_out         ? CAUSE_LEASE
+	       : instance->reports_unhealthy ? CAUSE_REPORT
+	       : instance->wants_drain       ? CAUSE_OWNER
+	                                     : CAUSE_NONE;
+}
+
 enum status instance_status(const struct instance *instance)
 {
-	if (instance->lease_out)
-		return STATUS_UNHEALTHY;
-	return instance->wants_drain || instance->drained ? STATUS_DRAINING : STATUS_HEALTHY;
+	static const enum status of_cause[CAUSE_COUNT] = {
+		[CAUSE_OPERATOR] = STATUS_DRAINING, [CAUSE_LEASE] = STATUS_UNHEALTHY,
+		[CAUSE_REPORT] = STATUS_UNHEALTHY,  [CAUSE_OWNER] = STATUS_DRAINING,
+		[CAUSE_NONE] = STATUS_HEALTHY,
+	};
+
+	return of_cause[instance_status_cause(instance)];
 }
 
 bool instance_can_expire(const struct instance *instance)

@@ -27,7 +27,7 @@
 #define REMOVE_AFTER_DEFAULT 600000 /* ms; 0 = keep for ever */
 #define REASON_MAX           256
 #define AUTHOR_MAX           128
-#define STATUS_BY_MAX        (AUTHOR_MAX + 16) /* "operator:" and an author */
+#define STATUS_BY_MAX        (AUTHOR_MAX + 16) /* such as "operator:" and an author */
 #define DRAIN_FOR_MS_MAX     2592000000        /* 30 days */
 
 enum status { STATUS_HEALTHY, STATUS_UNHEALTHY, STATUS_DRAINING, STATUS_COUNT };
@@ -43,25 +43,35 @@ struct instance {
 	uint16_t port;
 	uint16_t weight;
 	uint16_t metadata_count;
-	bool wants_drain; /* the owner itself registered or reported "draining" */
+	bool wants_drain;       /* the owner itself registered or reported "draining" */
+	bool reports_unhealthy; /* the owner reported "unhealthy" */
 
 	/* what the registry adds; status is derived from these by instance_status() */
 	bool lease_out;           /* no heartbeat for a TTL */
-	bool drained;             /* by an operator */
+	bool drained;             /* by an operator: a copy of what the entry intends */
 	int64_t drained_until_ms; /* real time at which an operator's drain ends by itself; 0 =
 	                             never */
 	enum status status;
-	struct str
-		status_reason; /* "registered", "heartbeat", "lease expired", an operator's words */
-	struct str status_by;  /* "instance", "sweeper", "operator:NAME" */
-	int64_t status_since_ms; /* real time */
-	struct str owner;        /* the principal that registered this incarnation; may be empty */
-	int64_t registered_ms;   /* real time */
-	uint64_t incarnation;    /* revision of the event that registered this life of the id */
-	uint64_t revision;       /* of its latest event */
+	struct str status_reason; /* "registered", "heartbeat", "lease expired", an operator's words
+	                           */
+	struct str status_by;     /* "instance", "sweeper", "operator:NAME" */
+	int64_t status_since_ms;  /* real time */
+	struct str owner;         /* the principal that registered this incarnation; may be empty */
+	int64_t registered_ms;    /* real time */
+	uint64_t incarnation;     /* revision of the event that registered this life of the id */
+	uint64_t revision;        /* of its latest event */
 };
 
-/** unhealthy when the lease is out, else draining when anyone wants that, else healthy. */
+/** What decides the status: the first of these that is so. */
+enum status_cause {
+	CAUSE_OPERATOR, /* an operator's drain */
+	CAUSE_LEASE,    /* the lease ran out */
+	CAUSE_REPORT,   /* the owner reported "unhealthy" */
+	CAUSE_OWNER,    /* the owner's own drain */
+	CAUSE_NONE,     /* nothing keeps it from being healthy */
+	CAUSE_COUNT
+};
+enum status_cause instance_status_cause(const struct instance *instance);
 enum status instance_status(const struct instance *instance);
 
 /** Will its lease run out unless a heartbeat comes? Not without a lease, and not again once it has

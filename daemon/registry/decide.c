@@ -9,19 +9,28 @@
 void set_status(struct instance *instance, struct str reason, struct str by, int64_t now_real_ms)
 {
 	instance->status = instance_status(instance);
+	switch (instance_status_cause(instance)) {
+	case CAUSE_OPERATOR:
+		return; /* the reason, the author and the time are the operator's */
+	case CAUSE_LEASE:
+		reason = STR("lease expired");
+		by = STR("sweeper");
+		break;
+	case CAUSE_REPORT:
+		reason = STR("reported by the instance");
+		by = STR("instance");
+		break;
+	case CAUSE_OWNER:
+		reason = STR("draining by itself");
+		by = STR("instance");
+		break;
+	case CAUSE_NONE:
+	case CAUSE_COUNT:
+		break;
+	}
 	instance->status_reason = reason;
 	instance->status_by = by;
 	instance->status_since_ms = now_real_ms;
-}
-
-void set_status_by_owner(struct instance *instance, struct str reason, int64_t now_real_ms)
-{
-	if (instance->drained)
-		set_status(instance, STR("drained by an operator"), STR("operator"), now_real_ms);
-	else if (instance->wants_drain)
-		set_status(instance, STR("draining by itself"), STR("instance"), now_real_ms);
-	else
-		set_status(instance, reason, STR("instance"), now_real_ms);
 }
 
 int decide_event(struct batch *batch, struct batch_entry *entry, enum event_kind kind,
@@ -98,7 +107,7 @@ static int register_new(struct registry *registry, struct batch *batch, struct b
 	instance.drained_until_ms = 0;
 	instance.registered_ms = batch->now_real_ms;
 	instance.incarnation = instance.revision = 0;
-	set_status_by_owner(&instance, STR("registered"), batch->now_real_ms);
+	set_status(&instance, STR("registered"), STR("instance"), batch->now_real_ms);
 	int r = check_bytes(registry, batch, &instance, NULL);
 	if (r < 0)
 		return r;
@@ -121,8 +130,8 @@ static int update(struct registry *registry, struct batch *batch, struct batch_e
 {
 	if (kind == EVENT_UPDATED && atomic_load_explicit(&registry->is_full, memory_order_relaxed))
 		return -ENOSPC;
-	if (instance_status(next) != member->value.status)
-		set_status_by_owner(next, STR("heartbeat"), batch->now_real_ms);
+	if (instance_status_cause(next) != instance_status_cause(&member->value))
+		set_status(next, STR("heartbeat"), STR("instance"), batch->now_real_ms);
 	entry->outcome = OUTCOME_CHANGED;
 	return decide_event(batch, entry, kind, next, tenure_of(member));
 }
@@ -141,17 +150,31 @@ static int decide_register(struct registry *registry, struct batch *batch,
 		return register_new(registry, batch, entry);
 
 	struct instance next = with_record(&member->value, &entry->command->instance);
-	if (!instance_same_record(&next, &member->value)) {
+	struct instance besides = next; /* what the record changes besides lifting a report */
+	besides.reports_unhealthy = member->value.reports_unhealthy;
+	if (!instance_same_record(&besides, &member->value)) {
 		int r = check_bytes(registry, batch, &next, member);
 
 		if (r < 0)
 			return r;
 		return update(registry, batch, entry, member, &next, EVENT_UPDATED);
 	}
-	if (member->value.lease_out)
+	if (member->value.lease_out || member->value.reports_unhealthy)
 		return update(registry, batch, entry, member, &next, EVENT_RECOVERED);
 	renewed(entry, member);
 	return 0;
+}
+
+/* What a heartbeat that makes @p after of @p before is. @return 0: it only renews the lease */
+static unsigned kind_of_heartbeat(const struct instance *before, const struct instance *after)
+{
+	if (after->reports_unhealthy && !before->reports_unhealthy)
+		return EVENT_FAILED;
+	if (before->lease_out)
+		return EVENT_RECOVERED;
+	if (after->wants_drain != before->wants_drain)
+		return after->wants_drain ? EVENT_DRAINED : EVENT_RESUMED;
+	return after->reports_unhealthy != before->reports_unhealthy ? EVENT_RECOVERED : 0;
 }
 
 static int decide_heartbeat(struct registry *registry, struct batch *batch,
@@ -164,13 +187,13 @@ static int decide_heartbeat(struct registry *registry, struct batch *batch,
 
 	struct instance next = member->value;
 	next.lease_out = false;
-	if (command->set_drain)
+	if (command->set_status) {
 		next.wants_drain = command->instance.wants_drain;
-	if (member->value.lease_out)
-		return update(registry, batch, entry, member, &next, EVENT_RECOVERED);
-	if (next.wants_drain != member->value.wants_drain)
-		return update(registry, batch, entry, member, &next,
-		              next.wants_drain ? EVENT_DRAINED : EVENT_RESUMED);
+		next.reports_unhealthy = command->instance.reports_unhealthy;
+	}
+	unsigned kind = kind_of_heartbeat(&member->value, &next);
+	if (kind != 0)
+		return update(registry, batch, entry, member, &next, (enum event_kind)kind);
 	renewed(entry, member);
 	return 0;
 }
@@ -204,9 +227,14 @@ static int decide_status(struct batch *batch, struct batch_entry *entry,
 		return 0; /* said again */
 
 	memcpy(text + strlen(text), command->author.data, command->author.len);
-	/* while its lease is out, that is why it is unhealthy; the event tells the rest */
-	if (!next.lease_out)
+	if (next.drained) {
+		next.status = instance_status(&next);
+		next.status_reason = reason;
+		next.status_by = by;
+		next.status_since_ms = batch->now_real_ms;
+	} else {
 		set_status(&next, reason, by, batch->now_real_ms);
+	}
 	entry->outcome = OUTCOME_CHANGED;
 	return decide_event(batch, entry, command->drained ? EVENT_DRAINED : EVENT_RESUMED, &next,
 	                    tenure_of(member));

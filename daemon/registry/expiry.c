@@ -137,7 +137,7 @@ static int recover(struct batch *batch, struct batch_entry *entry, const struct 
 	struct instance next = member->value;
 
 	next.lease_out = false;
-	set_status_by_owner(&next, STR("heartbeat"), batch->now_real_ms);
+	set_status(&next, STR("heartbeat"), STR("instance"), batch->now_real_ms);
 	return decide_event(batch, entry, EVENT_RECOVERED, &next, entry->due.tenure);
 }
 
@@ -152,7 +152,7 @@ static int expire(const struct registry *registry, struct batch *batch, struct b
 		return 0;
 	}
 	next.lease_out = true;
-	set_status(&next, STR("lease expired"), STR("sweeper"), batch->now_real_ms);
+	set_status(&next, STR(""), STR(""), batch->now_real_ms);
 	return decide_event(batch, entry, EVENT_EXPIRED, &next, entry->due.tenure);
 }
 
@@ -162,9 +162,7 @@ static int resume(struct batch *batch, struct batch_entry *entry, const struct m
 
 	next.drained = false;
 	next.drained_until_ms = 0;
-	if (!next.lease_out)
-		set_status(&next, STR("the drain's time is over"), STR("sweeper"),
-		           batch->now_real_ms);
+	set_status(&next, STR("the drain's time is over"), STR("sweeper"), batch->now_real_ms);
 	return decide_event(batch, entry, EVENT_RESUMED, &next, entry->due.tenure);
 }
 

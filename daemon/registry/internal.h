@@ -154,8 +154,8 @@ void decide_command(struct registry *registry, struct batch *batch, struct batch
 /** Adds the event that makes @p instance of @p kind to the draft. @return 0 or -ENOMEM */
 int decide_event(struct batch *batch, struct batch_entry *entry, enum event_kind kind,
                  const struct instance *instance, struct tenure *tenure) MUST_USE;
-/** The status that follows from an owner's sign of life; @p reason when that is healthy. */
-void set_status_by_owner(struct instance *instance, struct str reason, int64_t now_real_ms);
+/** The status that follows, now, with what caused it: @p reason and @p by when nothing keeps it
+ * from being healthy. What an operator's drain caused stays. */
 void set_status(struct instance *instance, struct str reason, struct str by, int64_t now_real_ms);
 
 /* expiry.c */

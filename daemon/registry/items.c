@@ -126,8 +126,8 @@ static int draft_event(struct batch *batch, struct event *event)
 	batch->changes[batch->event_count++] = (struct change){
 		.member = member,
 		.tenure = tenure,
-		.is_alive =
-			begins || event->kind == EVENT_UPDATED || event->kind == EVENT_RECOVERED,
+		.is_alive = begins || event->kind == EVENT_UPDATED ||
+	                    event->kind == EVENT_RECOVERED || event->kind == EVENT_FAILED,
 		.decided_on_ms =
 			event->kind == EVENT_EXPIRED ? expired_on_ms(batch, instance) : NEVER,
 	};

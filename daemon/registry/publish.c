@@ -29,6 +29,7 @@ static int event_level(enum event_kind kind)
 	case EVENT_EXPIRED:
 	case EVENT_REMOVED:
 	case EVENT_RECOVERED:
+	case EVENT_FAILED:
 	case EVENT_DRAINED:
 	case EVENT_RESUMED:
 	case EVENT_ENTRY_PUT:

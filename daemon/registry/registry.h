@@ -90,8 +90,9 @@ enum command_kind {
 	COMMAND_REGISTER, /* instance: the record. Registers, updates, renews or recovers, whichever
 	                     it takes */
 	COMMAND_DEREGISTER, /* instance.service, .id */
-	COMMAND_HEARTBEAT,  /* instance.service, .id, .wants_drain if set_drain: recover, or change
-	                       the owner's own drain */
+	COMMAND_HEARTBEAT,  /* instance.service, .id; if set_status: .wants_drain and
+	                       .reports_unhealthy, of which at most one is set: recover, or change
+	                       the owner's word */
 	COMMAND_STATUS,     /* an operator: drained, reason (instance.status_reason), for_ms */
 	COMMAND_INDEX       /* instance.service: build the pick indexes that are wanted; no event */
 };
@@ -126,7 +127,7 @@ struct command {
 	uint64_t revision_is;    /* unless 0: fails with -ESTALE when its revision is another */
 	uint64_t incarnation_is; /* unless 0: fails with -EEXIST when this is another life of the id
 	                          */
-	bool set_drain;          /* COMMAND_HEARTBEAT: instance.wants_drain was given */
+	bool set_status;         /* COMMAND_HEARTBEAT: the owner's word was given */
 	/** Called on the writer thread once the outcome is durable and published; must not block or
 	 * fail. */
 	void (*done)(struct command *command);

@@ -9,7 +9,7 @@
 
 #define VISIT_ENTRIES 512 /* so many in one visit, then others get the processor */
 
-/** An unhealthy instance that must become healthy: a command of the batch. */
+/** An instance whose lease had run out: a command of the batch. */
 struct batch_command {
 	struct command command;
 	struct batch_work *work;
@@ -109,7 +109,7 @@ static int renew_some(struct call *call, struct batch_work *work, struct batch *
 			r = -EAGAIN;
 			break;
 		}
-		if (member->value.status == STATUS_UNHEALTHY)
+		if (member->value.lease_out)
 			r = add_command(work, &entry) < 0 ? -ENOMEM : 1;
 		else
 			work->renewed++;

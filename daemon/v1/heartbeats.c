@@ -48,9 +48,18 @@ static enum api_result heartbeat_command(struct call *call, const struct heartbe
 	if (change == NULL)
 		return API_DONE;
 	change->command.instance.wants_drain = heartbeat->wants_drain;
-	change->command.set_drain = heartbeat->set_drain;
+	change->command.instance.reports_unhealthy = heartbeat->reports_unhealthy;
+	change->command.set_status = heartbeat->set_status;
 	change->command.incarnation_is = incarnation;
 	return change_submit(call, change);
+}
+
+/** Does the heartbeat leave the instance as it is, but for the lease? */
+static bool is_settled(const struct instance *value, const struct heartbeat *heartbeat)
+{
+	return !value->lease_out && (!heartbeat->set_status ||
+	                             (heartbeat->wants_drain == value->wants_drain &&
+	                              heartbeat->reports_unhealthy == value->reports_unhealthy));
 }
 
 static bool read_heartbeat(struct call *call, struct heartbeat *heartbeat)
@@ -104,8 +113,7 @@ enum api_result heartbeat_post(struct call *call)
 			                      memory_order_relaxed);
 		r = registry_renew(v1->registry, member);
 		value = member->value;
-		settled = value.status != STATUS_UNHEALTHY &&
-		          (!heartbeat.set_drain || heartbeat.wants_drain == value.wants_drain);
+		settled = is_settled(&value, &heartbeat);
 	}
 	snapshot_leave(v1->store);
 

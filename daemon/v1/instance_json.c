@@ -163,6 +163,25 @@ int instance_from_json(struct str body, char *memory, struct instance *instance,
 	return 0;
 }
 
+/** The owner's word, any status. @return is it there and right? */
+static bool read_word(struct fields *fields, struct heartbeat *heartbeat)
+{
+	struct str text;
+	enum status status;
+
+	if (!fields_string(fields, "status", &text, FIELD_OPTIONAL))
+		return false;
+	if (status_parse(text, &status) < 0) {
+		field_error(fields->errors, STR("status"),
+		            "status must be 'healthy', 'unhealthy' or 'draining', not '%.64s'",
+		            text.data);
+		return false;
+	}
+	heartbeat->wants_drain = status == STATUS_DRAINING;
+	heartbeat->reports_unhealthy = status == STATUS_UNHEALTHY;
+	return true;
+}
+
 int heartbeat_from_json(struct str body, struct heartbeat *ret_heartbeat,
                         struct field_errors *errors)
 {
@@ -173,7 +192,7 @@ int heartbeat_from_json(struct str body, struct heartbeat *ret_heartbeat,
 	int r = fields_open(body, errors, &fields);
 	if (r < 0)
 		return r;
-	read.set_drain = read_drain(&fields, FIELD_OPTIONAL, &read.wants_drain);
+	read.set_status = read_word(&fields, &read);
 	read.set_load = fields_number(&fields, "load", 0, 1, &load);
 	read.load_ppm = (uint32_t)(load * 1e6 + 0.5);
 	r = fields_close(&fields);

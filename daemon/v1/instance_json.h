@@ -24,8 +24,9 @@ int instance_from_json(struct str body, char *memory, struct instance *instance,
 
 /** The body of a heartbeat. */
 struct heartbeat {
-	bool set_drain;
+	bool set_status; /* the owner's word: at most one of the next two, or healthy */
 	bool wants_drain;
+	bool reports_unhealthy;
 	bool set_load;
 	uint32_t load_ppm;
 };

@@ -130,7 +130,7 @@ static int instance_renew(struct call *call, const struct instance *record)
 
 	const struct snapshot *now = snapshot_enter(v1->store);
 	const struct member *member = path_member(call, now);
-	if (member != NULL && member->value.status != STATUS_UNHEALTHY &&
+	if (member != NULL && !member->value.lease_out &&
 	    instance_same_record(&member->value, record)) {
 		r = registry_renew(v1->registry, member) < 0 ? -EAGAIN : 1;
 		call_seen(call, now);

@@ -4,9 +4,11 @@
 
 ALTER TABLE instances ADD COLUMN version INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE instances ADD COLUMN owner TEXT NOT NULL DEFAULT ''; -- who registered this incarnation
+ALTER TABLE instances ADD COLUMN reports_unhealthy INTEGER NOT NULL DEFAULT 0; -- the owner does
 
 ALTER TABLE events ADD COLUMN version INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE events ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+ALTER TABLE events ADD COLUMN reports_unhealthy INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE events ADD COLUMN peer TEXT NOT NULL DEFAULT ''; -- the address that asked for it
 ALTER TABLE events ADD COLUMN via TEXT NOT NULL DEFAULT ''; -- what proved who asked
 ALTER TABLE events ADD COLUMN trace TEXT NOT NULL DEFAULT ''; -- the trace id of the request
@@ -41,6 +43,6 @@ SELECT revision,
 	CASE kind WHEN 1 THEN 'registered' WHEN 2 THEN 'updated' WHEN 3 THEN 'deregistered'
 		WHEN 4 THEN 'expired' WHEN 5 THEN 'recovered' WHEN 6 THEN 'drained'
 		WHEN 7 THEN 'resumed' WHEN 8 THEN 'removed' WHEN 9 THEN 'entry-put'
-		WHEN 10 THEN 'entry-removed' ELSE kind END AS kind,
+		WHEN 10 THEN 'entry-removed' WHEN 11 THEN 'failed' ELSE kind END AS kind,
 	service, id, host, port, author, reason
 FROM events;

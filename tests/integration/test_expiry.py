@@ -205,8 +205,10 @@ class Expiry(rt.TestCase):
         self.assertEqual(self.status_of('a'), 'draining')
         self.register('a', weight=7)
         self.assertEqual(self.status_of('a'), 'draining')
-        self.wait_status('a', 'unhealthy')
+        rt.wait_for(lambda: self.kinds('a')[-1] == 'expired', 5, 'expired')
+        self.assertEqual(self.status_of('a'), 'draining')  # as is planned
         self.assertEqual(self.registry.heartbeat('web', 'a')['status'], 'draining')
+        self.assertEqual(self.kinds('a')[-1], 'recovered')
         self.registry.restart()
         self.assertEqual(self.status_of('a'), 'draining')
         self.assertEqual(self.registry.set_status('web', 'a', 'healthy')['status'], 'healthy')
@@ -228,6 +230,21 @@ class Expiry(rt.TestCase):
         self.assertEqual(self.registry.ids('web'), [])
         self.assertEqual(self.registry.heartbeat('web', 'a', {'status': 'healthy'})['status'], 'healthy')
         self.assertEqual(self.registry.ids('web'), ['a'])
+
+    def test_an_instance_may_report_itself_unhealthy(self):
+        self.registry.register('web', 'a')
+        self.assertEqual(self.registry.heartbeat('web', 'a', {'status': 'unhealthy'})['status'], 'unhealthy')
+        self.assertEqual(self.registry.heartbeat('web', 'a')['status'], 'unhealthy')
+        self.registry.kill()
+        self.registry.start()
+        found = self.registry.instance('web', 'a')
+        self.assertEqual((found['status'], found['status_reason'], found['status_by']),
+                         ('unhealthy', 'reported by the instance', 'instance'))
+        self.assertEqual(self.registry.ids('web'), [])
+        self.assertEqual(self.registry.heartbeat('web', 'a', {'status': 'healthy'})['status'], 'healthy')
+        self.registry.heartbeat('web', 'a', {'status': 'unhealthy'})
+        self.assertEqual(self.registry.register('web', 'a')['status'], 'healthy')
+        self.assertEqual(self.kinds('a'), ['registered', 'failed', 'recovered', 'failed', 'recovered'])
 
     # --- mass expiry ---
 

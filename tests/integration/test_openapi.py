@@ -149,7 +149,7 @@ class OpenApi(rt.TestCase):
         self.assertNotIn('instance', about[0])
         text = self.ask(200, 'GET', '/v1/events?kind=entry-put&format=text').body.decode()
         self.assertRegex(text, r'entry-put +none +1 +intent +operator:ann +because')
-        self.read_stream('/v1/events?since=13', *[lambda: None] * 2)
+        self.read_stream('/v1/events?since=14', *[lambda: None] * 2)
 
     def test_the_document_is_the_one_in_the_source(self):
         with open(os.path.join(rt.ROOT, 'schema', 'openapi.json'), encoding='utf-8') as file:

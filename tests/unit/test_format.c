@@ -147,6 +147,9 @@ static void make_events(struct journal *journal)
 	a.via = STR("token:ann-1");
 	a.trace = STR("0af7651916cd43dd8448eb211c80319c");
 	ck_ok(journal_append(journal, &a, 1));
+	a = statedir_event_of(EVENT_FAILED, &a.instance);
+	a.instance.reports_unhealthy = true;
+	ck_ok(journal_append(journal, &a, 1));
 	make_entries(journal);
 }
 

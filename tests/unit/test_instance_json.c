@@ -257,19 +257,21 @@ START_TEST(a_heartbeat_may_tell_status_and_load)
 	struct heartbeat heartbeat;
 
 	ck_ok(heartbeat_from_json(STR("{}"), &heartbeat, &errors));
-	ck_assert(!heartbeat.set_drain && !heartbeat.set_load);
+	ck_assert(!heartbeat.set_status && !heartbeat.set_load);
 	ck_ok(heartbeat_from_json(STR("{\"status\":\"draining\",\"load\":0.25}"), &heartbeat,
 	                          &errors));
-	ck_assert(heartbeat.set_drain && heartbeat.wants_drain && heartbeat.set_load);
+	ck_assert(heartbeat.set_status && heartbeat.wants_drain && heartbeat.set_load);
+	ck_assert(!heartbeat.reports_unhealthy);
 	ck_assert_uint_eq(heartbeat.load_ppm, 250000);
 	ck_ok(heartbeat_from_json(STR("{\"status\":\"healthy\",\"load\":1}"), &heartbeat, &errors));
-	ck_assert(heartbeat.set_drain && !heartbeat.wants_drain);
+	ck_assert(heartbeat.set_status && !heartbeat.wants_drain);
 	ck_assert_uint_eq(heartbeat.load_ppm, 1000000);
+	ck_ok(heartbeat_from_json(STR("{\"status\":\"unhealthy\"}"), &heartbeat, &errors));
+	ck_assert(heartbeat.set_status && heartbeat.reports_unhealthy && !heartbeat.wants_drain);
 	ck_fails(heartbeat_from_json(STR("{\"load\":1.01}"), &heartbeat, &errors), EINVAL);
 	ck_fails(heartbeat_from_json(STR("{\"load\":-0.1}"), &heartbeat, &errors), EINVAL);
 	ck_fails(heartbeat_from_json(STR("{\"load\":\"0\"}"), &heartbeat, &errors), EINVAL);
-	ck_fails(heartbeat_from_json(STR("{\"status\":\"unhealthy\"}"), &heartbeat, &errors),
-	         EINVAL);
+	ck_fails(heartbeat_from_json(STR("{\"status\":\"any\"}"), &heartbeat, &errors), EINVAL);
 	ck_fails(heartbeat_from_json(STR("{\"port\":1}"), &heartbeat, &errors), EINVAL);
 	ck_fails(heartbeat_from_json(STR("x"), &heartbeat, &errors), EBADMSG);
 }

@@ -22,7 +22,7 @@ START_TEST(every_field_of_an_instance_survives_a_restart)
 	const struct instance *want = &event.instance;
 
 	event.instance.lease_out = true;
-	event.instance.drained = true;
+	event.instance.drained = event.instance.reports_unhealthy = true;
 	event.instance.drained_until_ms = 1790000009999;
 	event.instance.status_reason = STR("maintenance");
 	event.instance.status_by = STR("operator:ann");
@@ -44,9 +44,9 @@ START_TEST(every_field_of_an_instance_survives_a_restart)
 	ck_assert_int_eq(got->remove_after_ms, want->remove_after_ms);
 	ck_assert_uint_eq(got->port, want->port);
 	ck_assert_uint_eq(got->weight, want->weight);
-	ck_assert(got->wants_drain && got->lease_out && got->drained);
+	ck_assert(got->wants_drain && got->lease_out && got->drained && got->reports_unhealthy);
 	ck_assert_int_eq(got->drained_until_ms, want->drained_until_ms);
-	ck_assert_int_eq(got->status, STATUS_UNHEALTHY);
+	ck_assert_int_eq(got->status, STATUS_DRAINING);
 	ck_assert_int_eq(got->status_since_ms, want->status_since_ms);
 	ck_assert_int_eq(got->registered_ms, want->registered_ms);
 	ck_assert_uint_eq(got->revision, 1);

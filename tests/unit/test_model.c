@@ -87,18 +87,24 @@ START_TEST(the_end_of_a_drain_is_shown_while_it_lasts)
 }
 END_TEST
 
-START_TEST(status_follows_the_lease_first_and_then_the_drains)
+START_TEST(status_follows_an_operator_then_the_lease_then_the_owner)
 {
 	struct instance instance = sample();
 
 	ck_assert_int_eq(instance_status(&instance), STATUS_HEALTHY);
+	ck_assert_int_eq(instance_status_cause(&instance), CAUSE_NONE);
 	instance.wants_drain = true;
 	ck_assert_int_eq(instance_status(&instance), STATUS_DRAINING);
-	instance.wants_drain = false;
-	instance.drained = true;
-	ck_assert_int_eq(instance_status(&instance), STATUS_DRAINING);
+	ck_assert_int_eq(instance_status_cause(&instance), CAUSE_OWNER);
+	instance.reports_unhealthy = true;
+	ck_assert_int_eq(instance_status(&instance), STATUS_UNHEALTHY);
+	ck_assert_int_eq(instance_status_cause(&instance), CAUSE_REPORT);
 	instance.lease_out = true;
 	ck_assert_int_eq(instance_status(&instance), STATUS_UNHEALTHY);
+	ck_assert_int_eq(instance_status_cause(&instance), CAUSE_LEASE);
+	instance.drained = true;
+	ck_assert_int_eq(instance_status(&instance), STATUS_DRAINING);
+	ck_assert_int_eq(instance_status_cause(&instance), CAUSE_OPERATOR);
 }
 END_TEST
 
@@ -123,6 +129,7 @@ START_TEST(each_field_of_the_record_makes_it_another)
 	DIFFERS(b.ttl_ms = 1);
 	DIFFERS(b.remove_after_ms = 1);
 	DIFFERS(b.wants_drain = true);
+	DIFFERS(b.reports_unhealthy = true);
 	DIFFERS(b.metadata.len = 4);
 #undef DIFFERS
 }
@@ -266,6 +273,7 @@ END_TEST
 
 SUITE("model", NULL, NULL, an_instance_is_rendered_whole, an_ipv6_host_is_bracketed_in_its_address,
       the_end_of_a_drain_is_shown_while_it_lasts,
-      status_follows_the_lease_first_and_then_the_drains, each_field_of_the_record_makes_it_another,
-      metadata_is_read_back_in_order, metadata_that_is_packed_wrongly_is_noticed,
-      names_are_held_to_their_limits, kinds_and_statuses_are_named, an_event_says_who_why_and_what)
+      status_follows_an_operator_then_the_lease_then_the_owner,
+      each_field_of_the_record_makes_it_another, metadata_is_read_back_in_order,
+      metadata_that_is_packed_wrongly_is_noticed, names_are_held_to_their_limits,
+      kinds_and_statuses_are_named, an_event_says_who_why_and_what)
