@@ -115,15 +115,15 @@ static void answer_instance(struct sim *sim, struct sim_flight *flight, const ch
 	} else if (!known) {
 		flight->reply.status = 404;
 		return;
-	} else if (strcmp(slash, "/heartbeat") == 0) {
+	} else if (strcmp(slash, "/heartbeat") == 0 && strstr(body, "\"status\"") != NULL) {
+		record->draining = strstr(body, "draining") != NULL;
+		flight->reply.status = 200;
+	} else {
+		ck_assert_str_eq(slash, "/heartbeat");
 		record->heartbeats++;
 		record->last_us = sim->now_us;
 		sim->seen_heartbeats++;
 		(void)snprintf(record->body, sizeof(record->body), "%s", body);
-		flight->reply.status = 200;
-	} else {
-		ck_assert_str_eq(slash, "/status");
-		record->draining = strstr(body, "draining") != NULL;
 		flight->reply.status = 200;
 	}
 	(void)snprintf(flight->reply.body, sizeof(flight->reply.body), "{\"status\":\"%s\"}",

@@ -5,7 +5,7 @@
  *
  *	host unknown    GET /healthz, for the local address of that connection
  *	not registered  PUT the record
- *	drain wanted    PUT the status
+ *	drain wanted    POST a heartbeat with the status
  *	else            POST a heartbeat, on a fixed grid with jitter, so that many stay spread out
  *
  * A request that fails is sent again after a pause, without a limit; a heartbeat that gets 404
@@ -239,7 +239,7 @@ static void registration_advance(rollcall_registration *registration)
 		registration_send_or_retry(registration, DOING_PUT, "PUT", "",
 		                           make_record(registration));
 	} else if (!registration->confirmed) {
-		registration_send_or_retry(registration, DOING_STATUS, "PUT", "/status",
+		registration_send_or_retry(registration, DOING_STATUS, "POST", "/heartbeat",
 		                           text_copy(registration->draining
 		                                             ? "{\"status\":\"draining\"}"
 		                                             : "{\"status\":\"healthy\"}"));
