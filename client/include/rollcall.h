@@ -312,7 +312,8 @@ ROLLCALL_API int rollcall_registration_set_load(rollcall_registration *registrat
  * until rollcall_resume(), also across restarts of the registry. Waits until the registry has
  * confirmed it. Blocks. @return 0; -ETIMEDOUT (not confirmed; the library keeps trying) */
 ROLLCALL_API int rollcall_drain(rollcall_registration *registration, uint32_t timeout_ms);
-/** Undoes rollcall_drain(). Blocks. @return 0; -ETIMEDOUT (not confirmed; the library retries) */
+/** Undoes rollcall_drain(), but not an operator's drain: while that lasts, the state stays
+ * ROLLCALL_DRAINING. Blocks. @return 0; -ETIMEDOUT (not confirmed; the library retries) */
 ROLLCALL_API int rollcall_resume(rollcall_registration *registration, uint32_t timeout_ms);
 /**
  * Deregisters the instance and frees @p registration, which it does on failure too. Takes NULL.

@@ -115,11 +115,10 @@ static void answer_instance(struct sim *sim, struct sim_flight *flight, const ch
 	} else if (!known) {
 		flight->reply.status = 404;
 		return;
-	} else if (strcmp(slash, "/heartbeat") == 0 && strstr(body, "\"status\"") != NULL) {
-		record->draining = strstr(body, "draining") != NULL;
-		flight->reply.status = 200;
 	} else {
 		ck_assert_str_eq(slash, "/heartbeat");
+		if (strstr(body, "\"status\"") != NULL)
+			record->draining = strstr(body, "draining") != NULL;
 		record->heartbeats++;
 		record->last_us = sim->now_us;
 		sim->seen_heartbeats++;

@@ -5,15 +5,15 @@
  *
  *	host unknown    GET /healthz, for the local address of that connection
  *	not registered  PUT the record
- *	drain wanted    POST a heartbeat with the status
+ *	drain wanted    POST a heartbeat with the status, at once
  *	else            POST a heartbeat, on a fixed grid with jitter, so that many stay spread out
  *
  * A request that fails is sent again after a pause, without a limit; a heartbeat that gets 404
  * leads back to PUT. Invariant: at most one request is under way.
  *
- * The registry renews the lease for a record and for a heartbeat, not for a status, at some time
- * between the request and its answer. So the lease's own timer counts from when the request was
- * sent: counted from the answer, a state would stay "registered" after the lease has expired.
+ * The registry renews the lease for a record and for a heartbeat, at some time between the request
+ * and its answer. So the lease's own timer counts from when the request was sent: counted from the
+ * answer, a state would stay "registered" after the lease has expired.
  */
 #include "lib/registration/registration.h"
 
@@ -108,7 +108,6 @@ static void schedule_heartbeat(rollcall_registration *registration)
 	/* A heartbeat that jitter has delayed is not followed by another at once. */
 	if (due < now + interval / 4)
 		due += interval;
-	registration->heartbeat_due_us = due;
 	registration_schedule(registration, due);
 }
 
@@ -121,8 +120,7 @@ static void lay_grid(rollcall_registration *registration)
 
 	registration->grid_us =
 		now_us(registration) - (int64_t)((1 - phase) * (double)registration->interval_us);
-	registration->heartbeat_due_us = registration->grid_us + registration->interval_us;
-	registration_schedule(registration, registration->heartbeat_due_us);
+	registration_schedule(registration, registration->grid_us + registration->interval_us);
 }
 
 /* --- requests ------------------------------------------------------------------------------- */
@@ -170,7 +168,7 @@ static char *make_record(const rollcall_registration *registration)
 	return text;
 }
 
-static char *make_heartbeat(const rollcall_registration *registration)
+static char *make_heartbeat(const rollcall_registration *registration, bool with_status)
 {
 	struct bytes body;
 	size_t len;
@@ -179,6 +177,9 @@ static char *make_heartbeat(const rollcall_registration *registration)
 	bytes_put(&body, "{");
 	if (registration->load >= 0)
 		bytes_printf(&body, "\"load\":%.4f", registration->load);
+	if (with_status)
+		bytes_printf(&body, "%s\"status\":\"%s\"", registration->load >= 0 ? "," : "",
+		             registration->draining ? "draining" : "healthy");
 	bytes_put(&body, "}");
 	char *text = bytes_take(&body, &len);
 	bytes_fini(&body);
@@ -240,12 +241,10 @@ static void registration_advance(rollcall_registration *registration)
 		                           make_record(registration));
 	} else if (!registration->confirmed) {
 		registration_send_or_retry(registration, DOING_STATUS, "POST", "/heartbeat",
-		                           text_copy(registration->draining
-		                                             ? "{\"status\":\"draining\"}"
-		                                             : "{\"status\":\"healthy\"}"));
+		                           make_heartbeat(registration, true));
 	} else if (registration->load >= 0) {
 		registration_send_or_retry(registration, DOING_HEARTBEAT, "POST", "/heartbeat",
-		                           make_heartbeat(registration));
+		                           make_heartbeat(registration, false));
 	} else {
 		registration_send(registration, DOING_HEARTBEAT, "POST", "/heartbeat", NULL);
 	}
@@ -331,7 +330,7 @@ static void registration_put_done(rollcall_registration *registration, int statu
 	}
 }
 
-/* A heartbeat or a status was not accepted. */
+/* A heartbeat was not accepted. */
 static void registration_update_failed(rollcall_registration *registration, int status)
 {
 	if (status == 404) {
@@ -346,7 +345,8 @@ static void registration_update_failed(rollcall_registration *registration, int 
 	}
 }
 
-static void registration_heartbeat_done(rollcall_registration *registration, int status)
+static void registration_heartbeat_done(rollcall_registration *registration, bool with_status,
+                                        int status)
 {
 	if (!is_success(status)) {
 		registration_update_failed(registration, status);
@@ -356,24 +356,10 @@ static void registration_heartbeat_done(rollcall_registration *registration, int
 	registration_succeeded(registration);
 	take_lease(registration);
 	take_status(registration);
+	if (with_status)
+		registration->confirmed = registration->sent_draining == registration->draining;
 	if (registration->confirmed)
 		schedule_heartbeat(registration);
-	else
-		registration_advance(registration);
-}
-
-static void registration_status_done(rollcall_registration *registration, int status)
-{
-	if (!is_success(status)) {
-		registration_update_failed(registration, status);
-		return;
-	}
-	registration_succeeded(registration);
-	if (registration_state(registration) != ROLLCALL_UNCONFIRMED)
-		take_status(registration);
-	registration->confirmed = registration->sent_draining == registration->draining;
-	if (registration->confirmed)
-		registration_schedule(registration, registration->heartbeat_due_us);
 	else
 		registration_advance(registration);
 }
@@ -399,7 +385,7 @@ static void note_failure(rollcall_registration *registration)
 	registration->failure = NULL;
 	if (exchange->error == 0 && is_success(exchange->status))
 		return;
-	/* 404 to a heartbeat or a status is not a failure: the client registers again. */
+	/* 404 to a heartbeat is not a failure: the client registers again. */
 	if (exchange->error == 0 && exchange->status == 404 &&
 	    (registration->doing == DOING_HEARTBEAT || registration->doing == DOING_STATUS))
 		return;
@@ -423,10 +409,8 @@ static void registration_on_done(struct registry_request *request)
 		registration_located(registration);
 	else if (doing == DOING_PUT)
 		registration_put_done(registration, status);
-	else if (doing == DOING_STATUS)
-		registration_status_done(registration, status);
 	else
-		registration_heartbeat_done(registration, status);
+		registration_heartbeat_done(registration, doing == DOING_STATUS, status);
 	if (!request->busy)
 		registry_request_trim(request); /* a thousand idle registrations must be small */
 }

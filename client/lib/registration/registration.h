@@ -9,7 +9,14 @@
 
 #define METADATA_MAX 64
 
-enum doing { DOING_NOTHING, DOING_LOCATE, DOING_PUT, DOING_STATUS, DOING_HEARTBEAT, DOING_DELETE };
+enum doing {
+	DOING_NOTHING,
+	DOING_LOCATE,
+	DOING_PUT,
+	DOING_STATUS, /* a heartbeat with the status that the program wants */
+	DOING_HEARTBEAT,
+	DOING_DELETE
+};
 
 struct rollcall_registration {
 	rollcall_client *client;
@@ -36,11 +43,10 @@ struct rollcall_registration {
 	struct registry_request request;
 	struct timer timer;
 	struct notice notice;
-	unsigned failures;        /* consecutive */
-	int64_t pause_us;         /* the last pause after a failure */
-	int64_t grid_us;          /* heartbeats are due at this and every interval after */
-	int64_t heartbeat_due_us; /* the next heartbeat, with its jitter */
-	int64_t sent_us;          /* when the request under way was sent */
+	unsigned failures; /* consecutive */
+	int64_t pause_us;  /* the last pause after a failure */
+	int64_t grid_us;   /* heartbeats are due at this and every interval after */
+	int64_t sent_us;   /* when the request under way was sent */
 	int64_t lease_until_us;
 	struct timer lease; /* fires at lease_until_us */
 	double load;        /* below 0: none reported */
