@@ -38,6 +38,7 @@ extern const char config_state_dir_default[];
 	X(idle_timeout_ms,          75000,    100,  86400000,    "ms",      RELOAD,  "close a connection that has had no request for this long") \
 	X(default_ttl_ms,           30000,    1000, 86400000,    "ms",      RELOAD,  "use this lease for an instance that sets no ttl_ms") \
 	X(default_remove_after_ms,  600000,   0,    31536000000, "ms",      RELOAD,  "remove an expired instance that sets no remove_after_ms after this long; 0 = never") \
+	X(intent_ttl_ms,            86400000, 0,    31536000000, "ms",      RELOAD,  "keep an operator's drain this long for an id that is not registered; 0 = for ever") \
 	X(max_instances,            1000000,  1,    10000000,    "instances", RELOAD, "allow this many instances in all; refuse one more") \
 	X(max_registry_bytes,       2147483648, 1048576, 1099511627776, "bytes", RELOAD, "allow this much memory for all instances; refuse changes that would exceed it") \
 	X(max_watchers,             20000,    1,    1000000,     "requests", RELOAD, "allow this many requests that wait for a change; refuse one more") \

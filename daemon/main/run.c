@@ -111,6 +111,7 @@ static struct registry_options registry_options_of(struct daemon *daemon)
 		.batch_max = (uint32_t)config->batch_max,
 		.instances_max = (uint64_t)config->max_instances,
 		.bytes_max = (uint64_t)config->max_registry_bytes,
+		.intent_ttl_ms = config->intent_ttl_ms,
 		.hold_expiry = config->hold_percent < 100,
 		.hold_min_instances = (uint32_t)config->hold_min_instances,
 		.hold_percent = (uint32_t)config->hold_percent,

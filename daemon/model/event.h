@@ -40,9 +40,9 @@ struct event {
 	uint64_t revision; /* given by the journal on commit; ascending, may have gaps */
 	int64_t time_ms;   /* real time */
 	enum event_kind kind;
-	struct str author; /* who caused it: peer address, "sweeper", a token's name */
+	struct str author; /* who caused it: "instance", "operator:ADDRESS", "sweeper" */
 	struct str agent;  /* the User-Agent, if any */
-	struct str reason; /* what an operator said, if anything */
+	struct str reason; /* what an operator said, or why the sweeper did it, if anything */
 	struct str peer;   /* the address that asked for it, ... */
 	struct str via;    /* ... what proved who asked: "token:ID", ..., ... */
 	struct str trace;  /* ... and the trace id of its request. Each may be empty */

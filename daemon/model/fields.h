@@ -71,7 +71,7 @@
 	X(TEXT,   author,            0, 1, STATE,  TEXT,     "author")            \
 	X(TEXT,   agent,             1, 1, STATE,  OPTIONAL, "agent")             \
 	X(TEXT,   reason,            2, 1, STATE,  OPTIONAL, "reason")            \
-	X(TEXT,   peer,              3, 2, STATE,  NONE,     "")                  \
+	X(TEXT,   peer,              3, 2, STATE,  OPTIONAL, "peer")              \
 	X(TEXT,   via,               4, 2, STATE,  NONE,     "")                  \
 	X(TEXT,   trace,             5, 2, STATE,  NONE,     "")
 /* clang-format on */

@@ -33,20 +33,30 @@ void set_status(struct instance *instance, struct str reason, struct str by, int
 	instance->status_since_ms = now_real_ms;
 }
 
+static struct event event_of(const struct batch *batch, const struct batch_entry *entry,
+                             enum event_kind kind)
+{
+	const struct command *command = entry->command;
+	struct event event = {
+		.time_ms = batch->now_real_ms, .kind = kind, .author = STR("sweeper")};
+
+	if (command != NULL) {
+		event.author = command->author;
+		event.agent = command->agent;
+		event.peer = command->peer;
+		event.reason = command->reason;
+	}
+	return event;
+}
+
 int decide_event(struct batch *batch, struct batch_entry *entry, enum event_kind kind,
                  const struct instance *instance, struct tenure *tenure)
 {
 	struct event *event = &batch->events[batch->event_count];
 	const struct command *command = entry->command;
 
-	*event = (struct event){
-		.time_ms = batch->now_real_ms,
-		.kind = kind,
-		.author = command != NULL ? command->author : STR("sweeper"),
-		.agent = command != NULL ? command->agent : (struct str){NULL, 0},
-		.reason = command != NULL ? command->reason : (struct str){NULL, 0},
-		.instance = *instance,
-	};
+	*event = event_of(batch, entry, kind);
+	event->instance = *instance;
 
 	const struct member *member =
 		snapshot_draft_apply(batch->draft, event, tenure_lease(tenure));
@@ -62,6 +72,29 @@ int decide_event(struct batch *batch, struct batch_entry *entry, enum event_kind
 		.decided_on_ms = kind == EVENT_EXPIRED ? entry->renewed_ms : NEVER,
 	};
 	return 0;
+}
+
+int decide_entry_event(struct batch *batch, struct batch_entry *entry, enum event_kind kind,
+                       const struct entry *content)
+{
+	struct event *event = &batch->events[batch->event_count];
+
+	*event = event_of(batch, entry, kind);
+	event->entry = *content;
+	content = snapshot_draft_apply_entry(batch->draft, event);
+	if (content == NULL)
+		return -ENOMEM;
+	event->entry = *content; /* as above */
+	if (entry->event == NULL)
+		entry->event = event;
+	batch->changes[batch->event_count++] = (struct change){.decided_on_ms = NEVER};
+	return 0;
+}
+
+int decide_also(struct batch *batch, int r)
+{
+	batch->is_torn = batch->is_torn || r < 0;
+	return r;
 }
 
 /* The record of the command, the standing of the instance as it was. */
@@ -97,17 +130,18 @@ static int register_new(struct registry *registry, struct batch *batch, struct b
 {
 	struct snapshot_counts counts = snapshot_draft_counts(batch->draft);
 	struct instance instance = entry->command->instance;
+	struct drain_intent intent;
 	uint64_t total = 0;
 
 	for (size_t s = 0; s < STATUS_COUNT; s++)
 		total += counts.instances[s];
 	if (total >= registry->options.instances_max)
 		return -EDQUOT;
-	instance.lease_out = instance.drained = false;
-	instance.drained_until_ms = 0;
+	instance.lease_out = false;
 	instance.registered_ms = batch->now_real_ms;
 	instance.incarnation = instance.revision = 0;
-	set_status(&instance, STR("registered"), STR("instance"), batch->now_real_ms);
+	if (!intent_apply(batch, &instance, &intent))
+		set_status(&instance, STR("registered"), STR("instance"), batch->now_real_ms);
 	int r = check_bytes(registry, batch, &instance, NULL);
 	if (r < 0)
 		return r;
@@ -198,55 +232,14 @@ static int decide_heartbeat(struct registry *registry, struct batch *batch,
 	return 0;
 }
 
-static int decide_status(struct batch *batch, struct batch_entry *entry,
-                         const struct member *member)
-{
-	const struct command *command = entry->command;
-	char text[STATUS_BY_MAX] = "operator:";
-	struct str by = {text, strlen(text) + command->author.len};
-	struct str reason = command->reason.len > 0 ? command->reason
-	                    : command->drained      ? STR("drained by an operator")
-	                                            : STR("resumed by an operator");
-
-	if (member == NULL)
-		return -ENOENT;
-	entry->member = member;
-	entry->outcome = OUTCOME_RENEWED;
-
-	struct instance next = member->value;
-	next.drained = command->drained;
-	next.drained_until_ms =
-		command->drained && command->for_ms > 0 ? batch->now_real_ms + command->for_ms : 0;
-	if (!command->drained)
-		next.wants_drain = false;
-	if (next.drained == member->value.drained &&
-	    next.wants_drain == member->value.wants_drain && !command->drained)
-		return 0;
-	if (command->drained && member->value.drained && command->for_ms == 0 &&
-	    member->value.drained_until_ms == 0 && str_equal(reason, member->value.status_reason))
-		return 0; /* said again */
-
-	memcpy(text + strlen(text), command->author.data, command->author.len);
-	if (next.drained) {
-		next.status = instance_status(&next);
-		next.status_reason = reason;
-		next.status_by = by;
-		next.status_since_ms = batch->now_real_ms;
-	} else {
-		set_status(&next, reason, by, batch->now_real_ms);
-	}
-	entry->outcome = OUTCOME_CHANGED;
-	return decide_event(batch, entry, command->drained ? EVENT_DRAINED : EVENT_RESUMED, &next,
-	                    tenure_of(member));
-}
-
 static int decide_deregister(struct batch *batch, struct batch_entry *entry,
                              const struct member *member)
 {
 	if (member == NULL)
 		return 0;
 	entry->outcome = OUTCOME_REMOVED;
-	return decide_event(batch, entry, EVENT_DEREGISTERED, &member->value, tenure_of(member));
+	int r = decide_event(batch, entry, EVENT_DEREGISTERED, &member->value, tenure_of(member));
+	return r < 0 ? r : intent_begin_absence(batch, entry, &member->value);
 }
 
 /* What the caller has seen may have changed since: then nothing is done. */
@@ -301,6 +294,9 @@ void decide_command(struct registry *registry, struct batch *batch, struct batch
 		break;
 	case COMMAND_STATUS:
 		entry->error = decide_status(batch, entry, member);
+		break;
+	case COMMAND_TEND:
+		entry->error = decide_tend(registry, batch, entry, member);
 		break;
 	case COMMAND_INDEX:
 		break; /* after the batch, on what is then published */

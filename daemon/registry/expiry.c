@@ -163,7 +163,18 @@ static int resume(struct batch *batch, struct batch_entry *entry, const struct m
 	next.drained = false;
 	next.drained_until_ms = 0;
 	set_status(&next, STR("the drain's time is over"), STR("sweeper"), batch->now_real_ms);
-	return decide_event(batch, entry, EVENT_RESUMED, &next, entry->due.tenure);
+	int r = intent_end(batch, entry, &next);
+	return r < 0 ? r
+	             : decide_also(batch, decide_event(batch, entry, EVENT_RESUMED, &next,
+	                                               entry->due.tenure));
+}
+
+static int remove_expired(struct batch *batch, struct batch_entry *entry,
+                          const struct member *member)
+{
+	int r = decide_event(batch, entry, EVENT_REMOVED, &member->value, entry->due.tenure);
+
+	return r < 0 ? r : intent_begin_absence(batch, entry, &member->value);
 }
 
 void decide_due(const struct registry *registry, struct batch *batch, struct batch_entry *entry)
@@ -192,8 +203,7 @@ void decide_due(const struct registry *registry, struct batch *batch, struct bat
 	else if (due->drain_end_ms <= now && member->value.drained)
 		entry->error = resume(batch, entry, member);
 	else if (member->value.lease_out && due->remove_at_ms <= now)
-		entry->error =
-			decide_event(batch, entry, EVENT_REMOVED, &member->value, due->tenure);
+		entry->error = remove_expired(batch, entry, member);
 	else /* renewed in the meantime */
 		postpone(entry, 0);
 }

@@ -6,6 +6,7 @@
  * items.c     what was committed elsewhere
  * decide.c    command -> event                   publish.c  after the commit
  * expiry.c    due lease -> event, mass expiry    leases.h   lease clock, timers, sweeper
+ * intents.c   what operators intend, also for ids that are not registered
  * locked.c    commits while another process has the database locked
  * reader.h    threads that read the past         history.c  events from the log
  * archive.c   keyframes, past states             rebuild.c  their answers
@@ -16,6 +17,7 @@
 #include "base/progress.h"
 #include "base/rcu.h"
 #include "ledger/ledger.h"
+#include "model/intent.h"
 #include "registry/leases.h"
 #include "registry/registry.h"
 
@@ -28,6 +30,9 @@
  * early. */
 #define REMOVED_BUCKETS 1024
 
+/** A command or a due lease makes at most so many events: of the instance, and of its intent. */
+#define ENTRY_EVENTS 2
+
 /** Due leases that one batch takes beside its commands. */
 #define BATCH_DUE 64
 
@@ -37,9 +42,10 @@ struct batch_entry {
 	struct due_lease due;        /* then */
 	struct tenure *tenure;       /* of the event's instance */
 	const struct member *member; /* after the event; what the event removed */
-	struct event *event;         /* NULL: nothing changed */
-	int64_t renewed_ms;          /* of an expiring lease: what the decision read */
-	bool is_postponed;           /* a due lease: to be looked at again at again_ms */
+	struct event *event; /* NULL: nothing changed; of the instance if it changed, else of
+	                        its intent */
+	int64_t renewed_ms;  /* of an expiring lease: what the decision read */
+	bool is_postponed;   /* a due lease: to be looked at again at again_ms */
 	int64_t again_ms;
 	enum command_outcome outcome;
 	int error;
@@ -79,7 +85,9 @@ struct batch {
 	struct str *recounted; /* services whose counts by status change; may name one twice */
 	size_t recounted_count;
 	int64_t now_real_ms;
+	int64_t now_journal_ms;
 	int64_t now_lease_ms;
+	bool is_torn;        /* one that needs two events has only the first */
 	int64_t proposed_us; /* clock_us() */
 	bool is_open;        /* proposed; the ledger's verdict is still to come */
 };
@@ -110,6 +118,8 @@ struct registry {
 	/* latest removal of an instance: of all, and by hash of its service's name */
 	_Atomic uint64_t removed_any;
 	_Atomic uint64_t removed[REMOVED_BUCKETS];
+	_Atomic uint64_t intended[REMOVED_BUCKETS]; /* latest event about an entry, in the same way
+	                                             */
 
 	struct mailbox queue; /* of commands; woken when there are due leases */
 
@@ -135,6 +145,7 @@ struct registry {
 
 	struct leases *leases;
 	struct reader *reader; /* of the past */
+	struct intents *intents;
 };
 
 /* registry.c */
@@ -154,9 +165,42 @@ void decide_command(struct registry *registry, struct batch *batch, struct batch
 /** Adds the event that makes @p instance of @p kind to the draft. @return 0 or -ENOMEM */
 int decide_event(struct batch *batch, struct batch_entry *entry, enum event_kind kind,
                  const struct instance *instance, struct tenure *tenure) MUST_USE;
+/** The same with an event of @p kind about the entry that @p content names. */
+int decide_entry_event(struct batch *batch, struct batch_entry *entry, enum event_kind kind,
+                       const struct entry *content) MUST_USE;
+/** @p r is of an event without which one before it must not be committed: when that could not be
+ * made, the whole batch fails. @return @p r */
+int decide_also(struct batch *batch, int r) MUST_USE;
 /** The status that follows, now, with what caused it: @p reason and @p by when nothing keeps it
  * from being healthy. What an operator's drain caused stays. */
 void set_status(struct instance *instance, struct str reason, struct str by, int64_t now_real_ms);
+
+/*
+ * intents.c. An instance and its intent change in one batch.
+ */
+/** A new instance is drained when that is intended. @param memory  of its strings @return is it? */
+bool intent_apply(const struct batch *batch, struct instance *instance,
+                  struct drain_intent *memory) MUST_USE;
+/** The draft no longer has the instance: its intent, if any, lasts for a while. */
+int intent_begin_absence(struct batch *batch, struct batch_entry *entry,
+                         const struct instance *gone) MUST_USE;
+/** Removes the intent, if there is one. */
+int intent_end(struct batch *batch, struct batch_entry *entry,
+               const struct instance *named) MUST_USE;
+int decide_status(struct batch *batch, struct batch_entry *entry,
+                  const struct member *member) MUST_USE;
+int decide_tend(const struct registry *registry, struct batch *batch, struct batch_entry *entry,
+                const struct member *member) MUST_USE;
+/** Makes COMMAND_TENDs of those that need one, at most one bounded step. */
+void intents_pass(struct registry *registry);
+/** @p event, which is about an entry, is published. */
+void intents_note(struct registry *registry, const struct event *event);
+/** How long intents last has changed. */
+void intents_look_again(struct registry *registry);
+/** After the first snapshot is published. */
+int intents_open(struct registry *registry) MUST_USE;
+/** Takes one that was not opened. */
+void intents_close(struct registry *registry);
 
 /* expiry.c */
 void decide_due(const struct registry *registry, struct batch *batch, struct batch_entry *entry);

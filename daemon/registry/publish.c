@@ -85,8 +85,10 @@ static void settle(struct registry *registry, const struct event *event,
 	struct leases *leases = registry->leases;
 
 	metrics_count(event_metric[event->kind], 1);
-	if (event_subject(event->kind) != SUBJECT_INSTANCE)
+	if (event_subject(event->kind) != SUBJECT_INSTANCE) {
+		intents_note(registry, event);
 		return;
+	}
 	if (event_removes(event->kind)) {
 		leases_end(leases, change->tenure);
 		return;
@@ -111,24 +113,35 @@ static void publish_gauges(const struct registry *registry)
 	snapshot_leave(registry->store);
 }
 
-_Static_assert(WATCH_ASPECTS == STATUS_COUNT, "a watcher's aspects are statuses");
+_Static_assert(WATCH_ASPECTS == STATUS_COUNT + 1, "a watcher's aspects are statuses and entries");
 
 /* @param gone  the revision at which all of it changed, if it is not there any more */
-static struct watch_change change_of(const struct snapshot *now, struct str topic, uint64_t gone)
+static struct watch_change change_of(const struct registry *registry, const struct snapshot *now,
+                                     struct str topic, uint64_t gone)
 {
 	struct watch_change change = {.topic = topic};
 	const struct service *service = snapshot_service(now, topic);
 
 	for (size_t s = 0; s < STATUS_COUNT; s++)
 		change.revision[s] = service != NULL ? service->status_revision[s] : gone;
+	change.revision[STATUS_COUNT] = registry_intended_revision(registry, topic);
 	return change;
 }
 
-/* The command asks which watchers have been sent the change of @p revision. */
-static void tell_watchers(const struct snapshot *now, const struct command *command,
-                          uint64_t revision)
+/* An event about an entry changes no instance. */
+static struct watch_change change_by(const struct registry *registry, const struct snapshot *now,
+                                     const struct event *event)
 {
-	struct watch_change change = change_of(now, command->instance.service, revision);
+	bool is_of_entry = event_subject(event->kind) == SUBJECT_ENTRY;
+
+	return change_of(registry, now, event_service(event), is_of_entry ? 0 : event->revision);
+}
+
+/* The command asks which watchers have been sent the change of @p revision. */
+static void tell_watchers(const struct registry *registry, const struct snapshot *now,
+                          const struct command *command, uint64_t revision)
+{
+	struct watch_change change = change_of(registry, now, command->instance.service, revision);
 
 	watch_receipt_open(command->receipt, &change, revision);
 }
@@ -148,6 +161,14 @@ static int by_name(const void *a, const void *b)
 	return str_compare(*(const struct str *)a, *(const struct str *)b);
 }
 
+/* Of a change of an instance: what is only intended, for an id that is not there, concerns no
+ * lookup. */
+static bool has_receipt(const struct batch_entry *entry)
+{
+	return entry->event != NULL && entry->member != NULL && entry->command != NULL &&
+	       entry->command->receipt != NULL;
+}
+
 static void notify_listings(struct registry *registry, const struct batch *batch)
 {
 	if (!watch_has_prefixes(registry->watch))
@@ -162,8 +183,7 @@ static void notify_listings(struct registry *registry, const struct batch *batch
 	for (size_t i = 0; i < batch->entry_count; i++) {
 		const struct batch_entry *entry = &batch->entries[i];
 
-		if (entry->event != NULL && entry->command != NULL &&
-		    entry->command->receipt != NULL)
+		if (has_receipt(entry))
 			wake_listings(registry, entry->command, entry->event->revision);
 	}
 }
@@ -177,16 +197,15 @@ static void notify(struct registry *registry, const struct batch *batch)
 	for (size_t i = 0; i < batch->entry_count; i++) {
 		const struct batch_entry *entry = &batch->entries[i];
 
-		if (entry->event != NULL && entry->command != NULL &&
-		    entry->command->receipt != NULL)
-			tell_watchers(now, entry->command, entry->event->revision);
+		if (has_receipt(entry))
+			tell_watchers(registry, now, entry->command, entry->event->revision);
 	}
 	for (size_t i = 0; i < batch->event_count && watch_count(registry->watch) > 0; i++) {
 		const struct event *event = &batch->events[i];
 
 		if (!watch_is_wanted(registry->watch, event_service(event)))
 			continue;
-		struct watch_change change = change_of(now, event_service(event), event->revision);
+		struct watch_change change = change_by(registry, now, event);
 		metrics_count(METRIC_WAKEUPS_SERVICE, watch_notify(registry->watch, &change));
 	}
 	snapshot_leave(registry->store);
@@ -202,6 +221,9 @@ static void note_removals(struct registry *registry, const struct batch *batch)
 		const struct event *event = &batch->events[i];
 		uint64_t hash = hash_str(event_service(event));
 
+		if (event_subject(event->kind) == SUBJECT_ENTRY)
+			atomic_store_explicit(&registry->intended[hash % REMOVED_BUCKETS],
+			                      event->revision, memory_order_release);
 		if (!event_removes(event->kind) || event_subject(event->kind) != SUBJECT_INSTANCE)
 			continue;
 		atomic_store_explicit(&registry->removed_any, event->revision,
@@ -251,7 +273,7 @@ void publish_again(struct registry *registry, const struct batch_entry *entry)
 	const struct snapshot *now = snapshot_enter(registry->store);
 
 	CHECK(entry->member != NULL); /* a command without an error has one */
-	tell_watchers(now, entry->command, entry->member->value.revision);
+	tell_watchers(registry, now, entry->command, entry->member->value.revision);
 	wake_listings(registry, entry->command, entry->member->value.revision);
 	snapshot_leave(registry->store);
 }

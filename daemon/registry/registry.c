@@ -104,9 +104,12 @@ static int restore(struct registry *registry)
 	snapshot_draft_publish(restore.draft);
 	atomic_store_explicit(&registry->removed_any, restore.revision, memory_order_relaxed);
 	atomic_store_explicit(&registry->recounted, restore.revision, memory_order_relaxed);
-	for (size_t i = 0; i < REMOVED_BUCKETS; i++) /* before that nothing is known */
+	for (size_t i = 0; i < REMOVED_BUCKETS; i++) { /* before that nothing is known */
 		atomic_store_explicit(&registry->removed[i], restore.revision,
 		                      memory_order_relaxed);
+		atomic_store_explicit(&registry->intended[i], restore.revision,
+		                      memory_order_relaxed);
+	}
 	return 0;
 }
 
@@ -115,11 +118,11 @@ static int allocate(struct registry *registry)
 	size_t entries = (size_t)registry->batch_max + BATCH_DUE;
 	struct batch *batch = &registry->batch;
 
-	batch->size = entries;
+	batch->size = entries * ENTRY_EVENTS;
 	batch->entries = calloc(entries, sizeof(*batch->entries));
-	batch->events = calloc(entries, sizeof(*batch->events));
-	batch->changes = calloc(entries, sizeof(*batch->changes));
-	batch->recounted = calloc(entries, sizeof(*batch->recounted));
+	batch->events = calloc(batch->size, sizeof(*batch->events));
+	batch->changes = calloc(batch->size, sizeof(*batch->changes));
+	batch->recounted = calloc(batch->size, sizeof(*batch->recounted));
 	return batch->entries != NULL && batch->events != NULL && batch->changes != NULL &&
 	                       batch->recounted != NULL
 	               ? 0
@@ -184,6 +187,8 @@ int registry_open(const struct registry_options *options, struct registry **ret_
 	r = registry->dir == NULL || registry->watch == NULL || registry->store == NULL
 	            ? -ENOMEM
 	            : restore(registry);
+	if (r == 0)
+		r = intents_open(registry);
 	if (r < 0)
 		goto fail;
 	*ret_registry = registry;
@@ -220,6 +225,7 @@ void registry_close(struct registry *registry)
 		free_tenures(registry);
 		snapshot_store_free(registry->store);
 	}
+	intents_close(registry);
 	ledger_close(registry->ledger);
 	journal_close(registry->journal);
 	watch_hub_free(registry->watch);
@@ -308,6 +314,12 @@ uint64_t registry_removed_revision(const struct registry *registry, struct str s
 	if (service.len == 0)
 		return atomic_load_explicit(&registry->removed_any, memory_order_acquire);
 	return atomic_load_explicit(&registry->removed[hash_str(service) % REMOVED_BUCKETS],
+	                            memory_order_acquire);
+}
+
+uint64_t registry_intended_revision(const struct registry *registry, struct str service)
+{
+	return atomic_load_explicit(&registry->intended[hash_str(service) % REMOVED_BUCKETS],
 	                            memory_order_acquire);
 }
 

@@ -33,9 +33,10 @@ struct registry_options {
 	struct journal_options journal;
 	struct ledger_options ledger; /* zeros: the journal alone gives the order */
 	uint32_t queue_max;           /* commands waiting; more get -EAGAIN */
-	uint32_t batch_max;           /* events in one transaction */
+	uint32_t batch_max;           /* commands in one transaction */
 	uint64_t instances_max;       /* more get -EDQUOT */
 	uint64_t bytes_max;           /* of all instances; more get -EOVERFLOW; 0: no limit */
+	int64_t intent_ttl_ms;        /* how long an intent outlives its instance; 0: for ever */
 	bool hold_expiry;             /* hold back mass expiry */
 	uint32_t hold_min_instances;  /* ... of services with at least so many */
 	uint32_t hold_percent;        /* ... when more than this share expires within a TTL */
@@ -71,6 +72,8 @@ struct watch_hub *registry_watch(const struct registry *registry);
  * @return a revision after which it has not been removed
  */
 uint64_t registry_removed_revision(const struct registry *registry, struct str service);
+/** A revision after which no entry of @p service has changed. Any thread, inside a visit. */
+uint64_t registry_intended_revision(const struct registry *registry, struct str service);
 /**
  * The revision up to which the counts by status of all services are known to have changed last: a
  * listing that was made at it or later still holds. Any thread, inside a visit.
@@ -93,8 +96,11 @@ enum command_kind {
 	COMMAND_HEARTBEAT,  /* instance.service, .id; if set_status: .wants_drain and
 	                       .reports_unhealthy, of which at most one is set: recover, or change
 	                       the owner's word */
-	COMMAND_STATUS,     /* an operator: drained, reason (instance.status_reason), for_ms */
-	COMMAND_INDEX       /* instance.service: build the pick indexes that are wanted; no event */
+	COMMAND_STATUS,     /* an operator: drained, reason, for_ms. Of an id that is not registered
+	                       only while it has an intent */
+	COMMAND_TEND, /* the registry's own: an intent is made for an instance that was drained
+	                 without one, or has ended */
+	COMMAND_INDEX /* instance.service: build the pick indexes that are wanted; no event */
 };
 
 enum command_outcome {
@@ -115,7 +121,9 @@ struct command {
 	 * least at `revision`.
 	 */
 	struct instance instance;
-	struct str author; /* at most AUTHOR_MAX bytes */
+	struct str author; /* who causes it: "instance", "operator:ADDRESS"; at most STATUS_BY_MAX
+	                      bytes */
+	struct str peer;   /* the address that asks for it; at most AUTHOR_MAX bytes */
 	struct str agent;  /* at most AUTHOR_MAX bytes */
 	struct str reason; /* COMMAND_STATUS: at most REASON_MAX bytes */
 	int64_t for_ms;    /* COMMAND_STATUS with drained: how long, 0 = until resumed */

@@ -35,9 +35,11 @@ int batch_freeze(struct batch *batch)
 static int prepare(struct registry *registry, struct batch *batch)
 {
 	batch->now_real_ms = clock_real_ms();
+	batch->now_journal_ms = journal_now_ms(registry->journal, batch->now_real_ms);
 	batch->now_lease_ms = leases_now(registry->leases);
 	batch->event_count = 0;
 	batch->silence_count = 0;
+	batch->is_torn = false;
 	batch->draft = snapshot_draft_new(registry->store);
 	if (batch->draft == NULL)
 		return -ENOMEM;
@@ -49,6 +51,8 @@ static int prepare(struct registry *registry, struct batch *batch)
 			decide_command(registry, batch, entry);
 		else
 			decide_due(registry, batch, entry);
+		if (batch->is_torn)
+			return -ENOMEM;
 	}
 	return batch->event_count > 0 ? batch_freeze(batch) : 0;
 }
@@ -84,6 +88,16 @@ static int decide_and_propose(struct registry *registry, struct batch *batch)
 
 /* --- completing the commands --------------------------------------------------- */
 
+/* What another version has stored may be longer. */
+static struct str keep(struct str text, char *memory, size_t most)
+{
+	if (text.len > most)
+		text.len = most;
+	if (text.len > 0)
+		memcpy(memory, text.data, text.len);
+	return (struct str){memory, text.len};
+}
+
 /* The caller's strings are the instance's, but for the two that the registry wrote. */
 static void give_instance(struct command *command, const struct member *member)
 {
@@ -97,12 +111,9 @@ static void give_instance(struct command *command, const struct member *member)
 	out.host = in->host;
 	out.metadata = in->metadata;
 	out.owner = (struct str){NULL, 0}; /* nothing reads it there */
-	CHECK(out.status_reason.len <= sizeof(command->status_reason) &&
-	      out.status_by.len <= sizeof(command->status_by));
-	memcpy(command->status_reason, out.status_reason.data, out.status_reason.len);
-	memcpy(command->status_by, out.status_by.data, out.status_by.len);
-	out.status_reason.data = command->status_reason;
-	out.status_by.data = command->status_by;
+	out.status_reason =
+		keep(out.status_reason, command->status_reason, sizeof(command->status_reason));
+	out.status_by = keep(out.status_by, command->status_by, sizeof(command->status_by));
 	command->instance = out;
 }
 
@@ -138,7 +149,8 @@ static void complete(struct registry *registry, struct batch *batch)
 		/* a heartbeat's sender has counted it */
 		if (command->kind == COMMAND_REGISTER && entry->outcome == OUTCOME_RENEWED)
 			metrics_count(METRIC_HEARTBEATS, 1);
-		if (command->receipt != NULL && entry->event == NULL && entry->error == 0)
+		if (command->receipt != NULL && entry->event == NULL && entry->member != NULL &&
+		    entry->error == 0)
 			publish_again(registry, entry);
 		command->done(command);
 	}
@@ -290,6 +302,8 @@ static void take_options(struct registry *registry)
 	if (!atomic_load_explicit(&registry->is_reloaded, memory_order_relaxed))
 		return;
 	lock_take(&registry->reload_lock);
+	if (registry->options.intent_ttl_ms != registry->reload.intent_ttl_ms)
+		intents_look_again(registry);
 	registry->options = registry->reload;
 	atomic_store_explicit(&registry->is_reloaded, false, memory_order_relaxed);
 	lock_release(&registry->reload_lock);
@@ -306,7 +320,7 @@ static void add_commands(struct batch *batch, struct mail *mail)
 		};
 }
 
-/* At most one event for each entry; what does not fit waits for the next batch. */
+/* What does not fit waits for the next batch. */
 static void add_due(struct registry *registry, struct batch *batch)
 {
 	struct due_lease leases[BATCH_DUE];
@@ -362,6 +376,7 @@ void writer_pass(struct registry *registry, int64_t until_ms)
 	int r = items_take(registry);
 	if (!was_open)
 		run_batch(registry, batch, mail, r);
+	intents_pass(registry);
 	tidy(registry);
 }
 

@@ -76,7 +76,8 @@ static int add_command(struct batch_work *work, const struct batch_entry *entry)
 	added->command.kind = COMMAND_HEARTBEAT;
 	added->command.instance.service = (struct str){added->names, len};
 	added->command.instance.id = (struct str){added->names + len, entry->id.len};
-	added->command.author = peer_address(work->request->peer);
+	added->command.author = STR("instance");
+	added->command.peer = peer_address(work->request->peer);
 	added->command.done = one_done;
 	added->next = work->commands;
 	work->commands = added;

@@ -101,11 +101,24 @@ struct str peer_host(struct str peer)
 	return peer;
 }
 
+/** Nobody proves who he is yet: an operator is known by his address. */
+static struct str operator_of(struct change *change)
+{
+	static const struct str word = {"operator:", 9};
+	struct str peer = change->command.peer;
+
+	memcpy(change->author, word.data, word.len);
+	if (peer.len > 0)
+		memcpy(change->author + word.len, peer.data, peer.len);
+	return (struct str){change->author, word.len + peer.len};
+}
+
 enum api_result change_submit(struct call *call, struct change *change)
 {
 	struct command *command = &change->command;
 
-	command->author = peer_address(call->request->peer);
+	command->peer = peer_address(call->request->peer);
+	command->author = command->kind == COMMAND_STATUS ? operator_of(change) : STR("instance");
 	command->agent = agent_of(api_header(call->request, STR("user-agent")));
 	return call_suspend(call, &change->parked, registry_submit(v1_of(call)->registry, command));
 }

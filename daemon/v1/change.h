@@ -18,6 +18,7 @@
 struct change {
 	struct parked parked;
 	struct command command;
+	char author[STATUS_BY_MAX]; /* the command's, when that is an operator */
 };
 
 static inline struct change *change_of(struct parked *parked)
@@ -37,7 +38,8 @@ struct change *change_new_kind(struct call *call, size_t size, enum command_kind
                                enum api_result (*finish)(struct call *, struct parked *),
                                const struct parked_kind *parked_kind) MUST_USE;
 void change_free(struct change *change);
-/** Fills author and agent, sends the command. Owns @p change from now on, whatever happens. */
+/** Fills author, peer and agent, sends the command. Owns @p change from now on, whatever happens.
+ */
 enum api_result change_submit(struct call *call, struct change *change) MUST_USE;
 
 /** Who sends the request, without the port. */

@@ -146,6 +146,8 @@ bool events_are_after(struct v1 *v1, struct str service, uint64_t since, uint64_
 		revision = found->revision;
 	else if (service.len > 0)
 		revision = registry_removed_revision(v1->registry, service);
+	if (service.len > 0 && revision < registry_intended_revision(v1->registry, service))
+		revision = registry_intended_revision(v1->registry, service);
 	snapshot_leave(v1->store);
 	return revision > since;
 }

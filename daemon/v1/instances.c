@@ -384,7 +384,7 @@ static void put_receipt(struct buf *out, struct watch_receipt *receipt)
 	buf_printf(out, ",\"watchers_told\":%u,\"watchers_untold\":%u}", sent, open);
 }
 
-/** After an operator's word: the instance as it stands now. */
+/** After an operator's change: the instance as it stands now, if it is registered. */
 static enum api_result intention_done(struct call *call, struct parked *parked)
 {
 	struct intention *intention = intention_of(parked);
@@ -395,17 +395,16 @@ static enum api_result intention_done(struct call *call, struct parked *parked)
 	const struct snapshot *now = snapshot_enter(v1_of(call)->store);
 	const struct member *member = path_member(call, now);
 	call_seen(call, now);
-	if (error == 0 && member == NULL)
-		error = -ENOENT; /* deregistered in the meantime */
-	if (error == 0)
+	bool is_absent = error == 0 && member == NULL; /* then it is intended, and no more */
+	if (error == 0 && !is_absent)
 		member_put_json_live(&call->response->body, member, clock_real_ms());
-	if (error == 0 && intention->receipt != NULL)
+	if (error == 0 && !is_absent && intention->receipt != NULL)
 		put_receipt(&call->response->body, intention->receipt);
 	snapshot_leave(v1_of(call)->store);
 	parked_free(parked);
 
 	if (error == 0)
-		return call_answer(call, 200, TYPE_JSON);
+		return is_absent ? call_answer(call, 204, NULL) : call_answer(call, 200, TYPE_JSON);
 	call_refuse(call, error);
 	return API_DONE;
 }

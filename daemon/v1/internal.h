@@ -30,6 +30,7 @@ struct v1 {
 	/* atomic, relaxed: what a reload may change */
 	_Atomic(int64_t) default_ttl_ms;
 	_Atomic(int64_t) default_remove_after_ms;
+	_Atomic(int64_t) intent_ttl_ms;
 	_Atomic(int64_t) max_instances;
 	_Atomic(int64_t) max_registry_bytes;
 
@@ -121,6 +122,7 @@ enum api_result pick_get(struct call *call);
 enum api_result events_get(struct call *call);
 enum api_result diff_get(struct call *call);
 enum api_result history_get(struct call *call);
+enum api_result intents_get(struct call *call);
 enum api_result status_get(struct call *call);
 enum api_result healthz_get(struct call *call);
 enum api_result readyz_get(struct call *call);

@@ -46,6 +46,7 @@ static void put_limits(struct buf *out, const struct call *call)
 		{"remove_after_ms_max", REMOVE_AFTER_MS_MAX},
 		{"reason_bytes", REASON_MAX},
 		{"drain_for_ms", DRAIN_FOR_MS_MAX},
+		{"intent_ttl_ms", atomic_load_explicit(&v1->intent_ttl_ms, memory_order_relaxed)},
 		{"head_bytes", API_HEAD_MAX},
 		{"body_bytes", API_BODY_MAX},
 		{"json_depth", JSON_DEPTH_MAX},

@@ -37,6 +37,7 @@ void v1_reload(struct v1 *v1, const struct config *config)
 	atomic_store_explicit(&v1->default_ttl_ms, config->default_ttl_ms, memory_order_relaxed);
 	atomic_store_explicit(&v1->default_remove_after_ms, config->default_remove_after_ms,
 	                      memory_order_relaxed);
+	atomic_store_explicit(&v1->intent_ttl_ms, config->intent_ttl_ms, memory_order_relaxed);
 	atomic_store_explicit(&v1->max_instances, config->max_instances, memory_order_relaxed);
 	atomic_store_explicit(&v1->max_registry_bytes, config->max_registry_bytes,
 	                      memory_order_relaxed);

@@ -25,7 +25,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#define WATCH_ASPECTS 3
+#define WATCH_ASPECTS 4
 
 struct watch_hub;
 

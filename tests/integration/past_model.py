@@ -15,6 +15,7 @@ class Model:
         self.random = random.Random(seed)
         self.states = {0: {}}
         self.now = {}  # (service, id) -> (port, status), by the model alone
+        self.drained = set()  # (service, id) that an operator drains, registered or not
         self.latest = 0
 
     def look(self):
@@ -29,7 +30,7 @@ class Model:
         if key not in self.now or what < 0.4:
             port = self.random.randint(1, 65535)
             self.daemon.register(service, name, port=port, metadata={'n': str(self.random.random())})
-            self.now[key] = (port, self.now.get(key, (0, 'healthy'))[1])
+            self.now[key] = (port, 'draining' if key in self.drained else 'healthy')
         elif what < 0.7:
             self.daemon.deregister(service, name)
             del self.now[key]
@@ -37,12 +38,16 @@ class Model:
             status = self.random.choice(['draining', 'healthy'])
             self.daemon.set_status(service, name, status, reason=str(self.random.random()))
             self.now[key] = (self.now[key][0], status)
+            self.drained.difference_update({key})
+            self.drained.update({key} if status == 'draining' else ())
         revision = self.daemon.get('/v1/services').revision
         if revision == self.latest:
             return
-        assert revision == self.latest + 1, (revision, self.latest)
-        self.latest = revision
+        assert revision in (self.latest + 1, self.latest + 2), (revision, self.latest)
         self.states[revision] = self.look()
+        if revision == self.latest + 2:  # one of the two is about the intent: the first when that is what changes
+            self.states[self.latest + 1] = self.states[self.latest if what >= 0.7 else revision]
+        self.latest = revision
         told = {(name, each['id']): (each['port'], each['status'])
                 for name, instances in self.states[revision].items() for each in instances}
         assert told == self.now, (revision, told, self.now)

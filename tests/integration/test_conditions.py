@@ -98,7 +98,7 @@ class Explained(rt.TestCase):
         picked = self.explain(strategy='weighted_round_robin', exclude='e', **{'meta.z': '0'})
         self.assertEqual(picked['id'], 'a')
         self.assertEqual(picked['explain'], {
-            'strategy': 'weighted_round_robin', 'revision': 6, 'cursor': 0, 'candidates': ['a'],
+            'strategy': 'weighted_round_robin', 'revision': 7, 'cursor': 0, 'candidates': ['a'],
             'left_out': [{'id': 'b', 'why': 'weight 0'}, {'id': 'c', 'why': 'draining'},
                          {'id': 'd', 'why': 'filter'}, {'id': 'e', 'why': 'excluded'}]})
 

@@ -30,6 +30,7 @@ class Owner:
         self.service = f'service-{number}'
         self.random = random.Random(seed)
         self.states = {f'i{i}': None for i in range(IDS)}
+        self.intended = {name: 'healthy' for name in self.states}  # by an operator, registered or not
         self.in_flight = None  # (id, state it would lead to)
         self.n = 0
         self.acknowledged = []  # (revision of its event, if told; id; kind of event; n)
@@ -44,7 +45,7 @@ class Owner:
         choice = self.random.random()
         if state is None or choice < 0.5:
             self.n += 1
-            n, status = self.n, state[1] if state else 'healthy'
+            n, status = self.n, self.intended[name]
             kind = 'updated' if state else 'registered'
             after = (n, status)
             send = ('PUT', path, {'host': '10.0.0.1', 'port': 80, 'metadata': {'n': str(n)}})
@@ -69,6 +70,8 @@ class Owner:
         revision = response.json()['revision'] if after is not None else None
         self.newest = max(self.newest, response.revision, revision or 0)
         self.states[name] = after
+        if after is not None:
+            self.intended[name] = after[1]
         self.in_flight = None
         self.acknowledged.append((revision, name, kind, n))
         return True
@@ -99,6 +102,7 @@ class Owner:
         for name in found.keys() - self.states.keys():
             wrong.append(f'{self.service}/{name}: nobody registered it')
         self.states = {name: found.get(name) for name in self.states}
+        self.intended.update({name: state[1] for name, state in self.states.items() if state})
         self.in_flight = None
         return wrong
 
@@ -144,6 +148,8 @@ class Durability(rt.TestCase):
             for event in events:
                 self.assertGreater(event['revision'], last)
                 last = event['revision']
+                if 'entry' in event:
+                    continue
                 instance = event['instance']
                 log[last] = (instance['service'], instance['id'], event['kind'],
                              int(instance['metadata']['n']))

@@ -52,7 +52,7 @@ class Expiry(rt.TestCase):
 
     def kinds(self, name, service='web'):
         return [event['kind'] for event in self.registry.events(service=service)
-                if event['instance']['id'] == name]
+                if event['id'] == name and 'instance' in event]
 
     def wait_status(self, name, status, timeout=5, service='web'):
         rt.wait_for(lambda: self.status_of(name, service) == status, timeout, f'{name} {status}')

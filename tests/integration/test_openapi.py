@@ -193,6 +193,7 @@ class OpenApi(rt.TestCase):
             ask(200, 'GET', target)
         self.read_stream('/v1/services/web/watch?status=any')
         ask(204, 'DELETE', INSTANCE)
+        ask(204, 'PUT', INSTANCE + '/status', {'status': 'healthy'})
         self.assert_every_operation_was_seen()
 
     def assert_every_operation_was_seen(self):

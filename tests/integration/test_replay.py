@@ -148,7 +148,8 @@ class Why(rt.TestCase):
             if answer is not None:
                 self.assertLess(answer.status, 300, answer)
             told.append((kind, by, reason, self.plain(daemon.instance('web', 'a'))))
-        events = [stream.event().data for _ in told]
+        # two more, about what the operator intends
+        events = [stream.event().data for _ in range(len(told) + 2)]
         stream.close()
         self.everywhere(daemon, told, events)
         daemon.restart()
@@ -160,9 +161,16 @@ class Why(rt.TestCase):
         answer = daemon.get('/v1/events', Accept='application/jsonl')
         lines = [json.loads(line) for line in answer.text.splitlines()]
         self.assertEqual(lines, [{**events[0], 'history': answer.history}, *events[1:]])
-        for event, (kind, by, reason, instance) in zip(events, told, strict=True):
+        about = [event for event in events if 'entry' in event]
+        self.assertEqual([(event['kind'], event['author'], event['reason'], event['peer'], event['agent'])
+                          for event in about],
+                         [('entry-put', 'operator:127.0.0.1', self.REASON, '127.0.0.1', 'probe/1.0'),
+                          ('entry-removed', 'operator:127.0.0.1', 'done', '127.0.0.1', 'probe/1.0')])
+        of_instance = [event for event in events if 'instance' in event]
+        for event, (kind, by, reason, instance) in zip(of_instance, told, strict=True):
             self.assertEqual(event['kind'], kind)
-            self.assertEqual(event['author'], 'sweeper' if by == 'sweeper' else '127.0.0.1', event)
+            self.assertEqual(event['author'], by, event)
+            self.assertEqual(event.get('peer'), None if by == 'sweeper' else '127.0.0.1', event)
             self.assertEqual(event.get('agent'), None if by == 'sweeper' else 'probe/1.0', event)
             self.assertEqual(event.get('reason'), reason, event)
             self.assertEqual(event['instance'], instance)

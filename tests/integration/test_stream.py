@@ -28,6 +28,8 @@ class Model:
         assert event['revision'] > self.revision, 'not in order'
         self.revision = event['revision']
         key = event['service'], event['id']
+        if 'entry' in event:
+            return
         if event['kind'] in ('deregistered', 'removed'):
             del self.instances[key]
         else:
@@ -123,9 +125,9 @@ class Events(TestCase):
         self.registry.register('web', 'b')
         self.registry.set_status('api', 'a', 'draining')
         self.registry.deregister('web', 'b')
-        self.assertEqual([e.id for e in service.events(3)], [1, 3, 5])
-        self.assertEqual([e.id for e in kind.events(2)], [4, 5])
-        self.assertEqual([e.id for e in one.events(2)], [3, 5])
+        self.assertEqual([e.id for e in service.events(3)], [1, 3, 6])
+        self.assertEqual([e.id for e in kind.events(2)], [5, 6])
+        self.assertEqual([e.id for e in one.events(2)], [3, 6])
 
     def test_the_last_event_id_resumes_it_and_goes_before_since(self):
         for i in range(5):
@@ -548,11 +550,11 @@ class Watches(TestCase):
         self.assertEqual(updated.data['instance'], self.listed()[0])
         self.registry.set_status('web', 'b', 'draining')
         left = stream.event()
-        self.assertEqual((left.kind, left.id), ('removed', 5))
+        self.assertEqual((left.kind, left.id), ('removed', 6))
         self.assertEqual(left.data['instance']['status'], 'draining')
         self.registry.deregister('web', 'a')
         removed = stream.event()
-        self.assertEqual((removed.kind, removed.id), ('removed', 6))
+        self.assertEqual((removed.kind, removed.id), ('removed', 7))
         self.assertEqual(removed.data['instance'], {'service': 'web', 'id': 'a', 'incarnation': 1})
 
     def test_nothing_else_wakes_it(self):
@@ -579,7 +581,7 @@ class Watches(TestCase):
         self.registry.set_status('web', 'b', 'draining')
         self.registry.set_status('web', 'a', 'draining')
         event = stream.event()
-        self.assertEqual((event.kind, event.id, event.data['instance']['id']), ('added', 4, 'a'))
+        self.assertEqual((event.kind, event.id, event.data['instance']['id']), ('added', 6, 'a'))
         for target in ('?status=x', '?x=1', '?meta.=1&meta.=2'):
             self.assertEqual(self.registry.get(WATCH + target).status, 400, target)
         self.assert_problem(self.registry.get('/v1/services/-x/watch'), 400, 'invalid-service')

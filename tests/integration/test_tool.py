@@ -358,21 +358,23 @@ class Events(tool_test.TestCase):
         lines = timeless(self.ok(daemon, 'events').lines)
         self.assertEqual([line.split() for line in lines], [
             ['REVISION', 'TIME', 'KIND', 'SERVICE', 'ID', 'STATUS', 'BY', 'REASON'],
-            ['1', 'TIME', 'registered', 'web', 'a', 'healthy', '127.0.0.1'],
-            ['2', 'TIME', 'registered', 'db', 'b', 'healthy', '127.0.0.1'],
-            ['3', 'TIME', 'drained', 'web', 'a', 'draining', '127.0.0.1', 'why', 'not'],
-            ['4', 'TIME', 'deregistered', 'web', 'a', 'draining', '127.0.0.1']])
+            ['1', 'TIME', 'registered', 'web', 'a', 'healthy', 'instance'],
+            ['2', 'TIME', 'registered', 'db', 'b', 'healthy', 'instance'],
+            ['3', 'TIME', 'entry-put', 'web', 'a', 'intent', 'operator:127.0.0.1', 'why', 'not'],
+            ['4', 'TIME', 'drained', 'web', 'a', 'draining', 'operator:127.0.0.1', 'why', 'not'],
+            ['5', 'TIME', 'deregistered', 'web', 'a', 'draining', 'instance'],
+            ['6', 'TIME', 'entry-put', 'web', 'a', 'intent', 'instance']])
 
     def revisions(self, *args):
         return [json.loads(line)['revision'] for line in self.ok(*args, '-o', 'jsonl').out.splitlines()]
 
     def test_events_are_filtered(self):
         daemon = self.life()
-        self.assertEqual(self.revisions(daemon, 'events', '--service', 'web'), [1, 3, 4])
-        self.assertEqual(self.revisions(daemon, 'events', '--since', '2'), [3, 4])
-        self.assertEqual(self.revisions(daemon, 'events', '--kind', 'drained,deregistered'), [3, 4])
+        self.assertEqual(self.revisions(daemon, 'events', '--service', 'web'), [1, 3, 4, 5, 6])
+        self.assertEqual(self.revisions(daemon, 'events', '--since', '2'), [3, 4, 5, 6])
+        self.assertEqual(self.revisions(daemon, 'events', '--kind', 'drained,deregistered'), [4, 5])
         self.assertEqual(self.revisions(daemon, 'events', '-n', '2'), [1, 2])
-        self.assertEqual(self.revisions(daemon, 'history', 'web'), [1, 3, 4])
+        self.assertEqual(self.revisions(daemon, 'history', 'web'), [1, 3, 4, 5, 6])
         self.assertEqual(self.revisions(daemon, 'history', 'db', 'b'), [2])
         self.assertEqual(self.tool(daemon, 'events', '--kind', 'x').code, USAGE)
 

@@ -213,12 +213,12 @@ class Travel(rt.TestCase):
         path = rt.instance_path('web', 'a') + '/history'
         life = daemon.get(path).json()
         self.assertEqual([event['kind'] for event in life['events']],
-                         ['registered', 'drained', 'resumed', 'expired', 'recovered', 'updated',
-                          'deregistered', 'registered'])
+                         ['registered', 'entry-put', 'drained', 'entry-removed', 'resumed', 'expired', 'recovered',
+                          'updated', 'deregistered', 'registered'])
         self.assertEqual({event['id'] for event in life['events']}, {'a'})
-        self.assertEqual((life['events'][1]['reason'], life['events'][1]['author']),
-                         ('a new kernel', '127.0.0.1'))
-        self.assertEqual(life['events'][3]['author'], 'sweeper')
+        self.assertEqual((life['events'][2]['reason'], life['events'][2]['author']),
+                         ('a new kernel', 'operator:127.0.0.1'))
+        self.assertEqual(life['events'][5]['author'], 'sweeper')
         self.assertEqual((life['oldest_revision'], 'next' in life), (1, False))
         pages, since = [], 0
         while since is not None:
@@ -231,7 +231,7 @@ class Travel(rt.TestCase):
         daemon.deregister('web', 'other')
         path = rt.instance_path('web', 'other') + '/history'
         self.assertEqual(len(daemon.get(path).json()['events']), 2)
-        self.assertEqual(daemon.get(path + '?since=10').json()['events'], [])  # the last page
+        self.assertEqual(daemon.get(path + '?since=12').json()['events'], [])  # the last page
 
     def test_differences_take_one_service_and_refuse_what_makes_no_sense(self):
         daemon = self.daemon()

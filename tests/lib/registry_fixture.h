@@ -80,7 +80,9 @@ __attribute__((unused)) static void done(struct command *command)
 
 __attribute__((unused)) static void run(struct command *command)
 {
-	command->author = STR("192.0.2.9:1");
+	command->author =
+		command->kind == COMMAND_STATUS ? STR("operator:192.0.2.9") : STR("instance");
+	command->peer = STR("192.0.2.9");
 	command->done = done;
 	ck_ok(registry_submit(registry, command));
 	while (sem_wait(&completed) != 0)

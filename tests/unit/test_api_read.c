@@ -238,7 +238,7 @@ START_TEST(text_is_for_people_who_ask)
 		"REVISION  TIME                      KIND        SERVICE  ID  STATUS   BY"));
 	ck_assert(
 		body_has("\n1         2023-11-14T22:13:20.000Z  registered  web      a   healthy  "
-	                 "192.0.2.7  -\n"));
+	                 "instance  -\n"));
 	set_header("Accept", "text/plain");
 	call("GET", "/v1/services/web?format=json", NULL);
 	ck_assert_str_eq(response.content_type, "application/json");
@@ -249,7 +249,7 @@ START_TEST(text_and_pretty_json_hold_nothing_that_a_terminal_obeys)
 {
 	static const char *const targets[] = {"/v1/services/web?status=any&",
 	                                      "/v1/services/web/instances/a?", "/v1/events?",
-	                                      "/v1/services/web?at=2&status=any&"};
+	                                      "/v1/services/web?at=3&status=any&"};
 
 	put("web", "a", "\"metadata\":{\"z\\u009b31m\":\"\\u202eabc\\u0007\"}");
 	call("PUT", "/v1/services/web/instances/a/status",
@@ -393,29 +393,35 @@ START_TEST(events_are_told_in_order)
 	call("GET", "/v1/events", NULL);
 	ck_status(200);
 	ck_assert_uint_eq(times_parked, 1);
-	ck_assert_uint_eq(json_array_size(at("events")), 4);
+	ck_assert_uint_eq(json_array_size(at("events")), 6);
 	ck_assert_str_eq(text("events.0.kind"), "registered");
 	ck_assert_str_eq(text("events.0.instance.id"), "a");
-	ck_assert_str_eq(text("events.0.author"), "192.0.2.7");
+	ck_assert_str_eq(text("events.0.author"), "instance");
+	ck_assert_str_eq(text("events.0.peer"), "192.0.2.7");
 	ck_assert_str_eq(text("events.0.agent"), "tester/1");
-	ck_assert_str_eq(text("events.2.kind"), "drained");
-	ck_assert_str_eq(text("events.2.reason"), "why");
-	ck_assert_str_eq(text("events.3.kind"), "deregistered");
-	ck_assert_int_eq(number("events.3.revision"), 4);
-	ck_assert_int_eq(number("revision"), 4);
+	ck_assert_str_eq(text("events.2.kind"), "entry-put");
+	ck_assert_str_eq(text("events.2.author"), "operator:192.0.2.7");
+	ck_assert_str_eq(text("events.3.kind"), "drained");
+	ck_assert_str_eq(text("events.3.reason"), "why");
+	ck_assert_str_eq(text("events.3.author"), "operator:192.0.2.7");
+	ck_assert_str_eq(text("events.4.kind"), "deregistered");
+	ck_assert_int_eq(number("events.4.revision"), 5);
+	ck_assert_str_eq(text("events.5.kind"), "entry-put");
+	ck_assert_str_eq(text("events.5.author"), "instance");
+	ck_assert_int_eq(number("revision"), 6);
 	ck_assert_ptr_null(at("next"));
 
 	call("GET", "/v1/events?limit=3", NULL);
 	ck_assert_int_eq(number("next"), 3);
-	call("GET", "/v1/events?since=3", NULL);
+	call("GET", "/v1/events?since=5", NULL);
 	ck_assert_uint_eq(json_array_size(at("events")), 1);
-	call("GET", "/v1/events?since=4", NULL);
+	call("GET", "/v1/events?since=6", NULL);
 	ck_assert_uint_eq(json_array_size(at("events")), 0);
-	ck_assert_int_eq(number("revision"), 4);
+	ck_assert_int_eq(number("revision"), 6);
 	call("GET", "/v1/events?service=api", NULL);
 	ck_assert_uint_eq(json_array_size(at("events")), 1);
 	call("GET", "/v1/events?id=a", NULL);
-	ck_assert_uint_eq(json_array_size(at("events")), 3);
+	ck_assert_uint_eq(json_array_size(at("events")), 5);
 	call("GET", "/v1/events?kind=drained,deregistered", NULL);
 	ck_assert_uint_eq(json_array_size(at("events")), 2);
 	call("GET", "/v1/events?kind=expired", NULL);

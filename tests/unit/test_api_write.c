@@ -589,11 +589,11 @@ END_TEST
 START_TEST(who_did_it_is_kept_without_the_port)
 {
 	static const struct {
-		const char *peer, *author;
+		const char *peer, *address;
 	} cases[] = {{"192.0.2.7:40000", "192.0.2.7"},
 	             {"[2001:db8::1]:40000", "2001:db8::1"},
 	             {"unix:pid=17,uid=0", "unix:pid=17,uid=0"},
-	             {"", ""},
+	             {"", "(none)"},
 	             {"nobody", "nobody"}};
 	char target[64];
 
@@ -605,7 +605,8 @@ START_TEST(who_did_it_is_kept_without_the_port)
 		ck_status(201);
 		(void)snprintf(target, sizeof(target), "/v1/events?id=%zu", i);
 		call("GET", target, NULL);
-		ck_assert_str_eq(text("events.0.author"), cases[i].author);
+		ck_assert_str_eq(text("events.0.author"), "instance");
+		ck_assert_str_eq(text("events.0.peer"), cases[i].address);
 		ck_assert_str_eq(text("events.0.agent"), i == 0 ? "(none)" : "curl/7.88");
 	}
 }

@@ -386,7 +386,8 @@ START_TEST(a_drain_that_ends_before_the_horizon_lets_no_lease_run_out_beyond_it)
 	atomic_store(&fake.ledger.horizon_ms, begun_ms + TTL_MS - 1000); /* past the drain's end */
 	pass_by_hand(200);
 	ck_assert_uint_eq(fake.proposals, 3);
-	ck_assert_int_eq(fake.proposed_kind, EVENT_RESUMED);
+	ck_assert_uint_eq(fake.proposed_count, 2); /* of the intent, and of the instance */
+	ck_assert_int_eq(fake.proposed_kind, EVENT_ENTRY_REMOVED);
 }
 END_TEST
 

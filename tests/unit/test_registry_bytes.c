@@ -32,6 +32,9 @@ static uint64_t summed(void)
 			                  instance_cost_most(&service->members[m]->value));
 		}
 	}
+	const struct entry *entry;
+	for (uint64_t pos = 0; (entry = snapshot_entries_next(now, &pos)) != NULL;)
+		bytes += entry_cost(entry);
 	snapshot_leave(registry_store(registry));
 	return bytes;
 }
@@ -83,6 +86,10 @@ START_TEST(what_is_counted_follows_every_change)
 	ck_assert_uint_eq(counted(), before);
 	call("DELETE", "/v1/services/web/instances/a", NULL);
 	call("DELETE", "/v1/services/api/instances/x", NULL);
+	ck_assert_uint_gt(counted(), 0); /* what is intended is left */
+	ck_assert_uint_eq(counted(), summed());
+	call("PUT", "/v1/services/web/instances/a/status", "{\"status\":\"healthy\"}");
+	ck_status(204);
 	ck_assert_uint_eq(counted(), 0);
 }
 END_TEST
