@@ -78,12 +78,14 @@ int rebuild_store(struct past *past, struct archive_query *query)
 
 /* --- differences ------------------------------------------------------------------- */
 
-/** One state's instances in order of service and id. */
+/** One state's instances, or entries, in order of service, kind and id. */
 struct sorted {
 	const struct past_state *state;
+	void (*put)(struct buf *out, const struct past_state *state, size_t i);
 	struct name {
 		struct str service;
 		struct str id;
+		enum entry_kind kind; /* 0: an instance */
 		uint64_t revision;
 		size_t i; /* in the state */
 	} * names;
@@ -96,44 +98,92 @@ static int by_name(const void *a, const void *b)
 	const struct name *y = b;
 	int order = str_compare(x->service, y->service);
 
+	if (order == 0)
+		order = (x->kind > y->kind) - (x->kind < y->kind);
 	return order != 0 ? order : str_compare(x->id, y->id);
 }
 
-static int sort(const struct past_state *state, struct sorted *ret)
+static int allocate(struct sorted *sorted, const struct past_state *state, size_t count)
+{
+	sorted->state = state;
+	sorted->count = count;
+	sorted->names = calloc(count + 1, sizeof(*sorted->names));
+	return sorted->names != NULL ? 0 : -ENOMEM;
+}
+
+static void put_instance(struct buf *out, const struct past_state *state, size_t i)
 {
 	struct instance instance;
 
-	ret->state = state;
-	ret->count = past_count(state);
-	ret->names = calloc(ret->count + 1, sizeof(*ret->names));
-	if (ret->names == NULL)
+	past_get(state, i, &instance);
+	instance_put_json_open(out, &instance);
+	instance_put_json_close(out, &instance);
+}
+
+static int sort_instances(const struct past_state *state, struct sorted *ret)
+{
+	struct instance instance;
+
+	ret->put = put_instance;
+	if (allocate(ret, state, past_count(state)) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < ret->count; i++) {
 		past_get(state, i, &instance);
-		ret->names[i] = (struct name){instance.service, instance.id, instance.revision, i};
+		ret->names[i] = (struct name){.service = instance.service,
+		                              .id = instance.id,
+		                              .revision = instance.revision,
+		                              .i = i};
 	}
 	qsort(ret->names, ret->count, sizeof(*ret->names), by_name);
 	return 0;
 }
 
-/** The three lists, each without its brackets, and how much more may come into them. */
-struct page {
+static void put_entry(struct buf *out, const struct past_state *state, size_t i)
+{
+	struct entry entry;
+
+	past_get_entry(state, i, &entry);
+	entry_put_json(out, &entry);
+}
+
+static int sort_entries(const struct past_state *state, struct sorted *ret)
+{
+	struct entry entry;
+
+	ret->put = put_entry;
+	if (allocate(ret, state, past_entry_count(state)) < 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < ret->count; i++) {
+		past_get_entry(state, i, &entry);
+		ret->names[i] = (struct name){.service = entry.service,
+		                              .id = entry.name,
+		                              .kind = entry.kind,
+		                              .revision = entry.revision,
+		                              .i = i};
+	}
+	qsort(ret->names, ret->count, sizeof(*ret->names), by_name);
+	return 0;
+}
+
+/** Three lists, each without its brackets. */
+struct lists {
 	struct buf added;
 	struct buf changed;
 	struct buf removed;
+};
+
+/** How much more may come into the lists. */
+struct page {
 	uint64_t skip;
 	uint32_t left;
+	size_t bytes; /* in the lists of before */
 	size_t bytes_max;
 	bool is_full; /* and there is more */
 };
 
-static void put_instance(struct buf *out, const struct sorted *of, size_t n)
+static size_t length_of(const struct lists *lists)
 {
-	struct instance instance;
-
-	past_get(of->state, of->names[n].i, &instance);
-	instance_put_json_open(out, &instance);
-	instance_put_json_close(out, &instance);
+	return lists->added.len + lists->changed.len + lists->removed.len;
 }
 
 static void put_comma(struct buf *out)
@@ -143,43 +193,49 @@ static void put_comma(struct buf *out)
 }
 
 /** Is it for this page? */
-static bool takes(struct page *page)
+static bool takes(struct page *page, const struct lists *lists)
 {
 	if (page->skip > 0) {
 		page->skip--;
 		return false;
 	}
-	if (page->left == 0 ||
-	    page->added.len + page->changed.len + page->removed.len >= page->bytes_max)
+	if (page->left == 0 || page->bytes + length_of(lists) >= page->bytes_max)
 		page->is_full = true;
 	else
 		page->left--;
 	return !page->is_full;
 }
 
+static void put_named(struct buf *out, const struct sorted *of, size_t n)
+{
+	of->put(out, of->state, of->names[n].i);
+}
+
 /** What is the same in both has the same revision in both. */
-static void put_both(struct page *page, const struct sorted *from, size_t f,
+static void put_both(struct page *page, struct lists *lists, const struct sorted *from, size_t f,
                      const struct sorted *to, size_t t)
 {
-	if (from->names[f].revision == to->names[t].revision || !takes(page))
+	if (from->names[f].revision == to->names[t].revision || !takes(page, lists))
 		return;
-	put_comma(&page->changed);
-	buf_put(&page->changed, "{\"before\":");
-	put_instance(&page->changed, from, f);
-	buf_put(&page->changed, ",\"after\":");
-	put_instance(&page->changed, to, t);
-	buf_put_char(&page->changed, '}');
+	put_comma(&lists->changed);
+	buf_put(&lists->changed, "{\"before\":");
+	put_named(&lists->changed, from, f);
+	buf_put(&lists->changed, ",\"after\":");
+	put_named(&lists->changed, to, t);
+	buf_put_char(&lists->changed, '}');
 }
 
-static void put_one(struct page *page, struct buf *list, const struct sorted *of, size_t n)
+static void put_one(struct page *page, const struct lists *lists, struct buf *list,
+                    const struct sorted *of, size_t n)
 {
-	if (!takes(page))
+	if (!takes(page, lists))
 		return;
 	put_comma(list);
-	put_instance(list, of, n);
+	put_named(list, of, n);
 }
 
-static void merge(struct page *page, const struct sorted *from, const struct sorted *to)
+static void merge(struct page *page, struct lists *lists, const struct sorted *from,
+                  const struct sorted *to)
 {
 	size_t f = 0;
 	size_t t = 0;
@@ -190,11 +246,11 @@ static void merge(struct page *page, const struct sorted *from, const struct sor
 		                             : by_name(&from->names[f], &to->names[t]);
 
 		if (order == 0)
-			put_both(page, from, f, to, t);
+			put_both(page, lists, from, f, to, t);
 		else if (order < 0)
-			put_one(page, &page->removed, from, f);
+			put_one(page, lists, &lists->removed, from, f);
 		else
-			put_one(page, &page->added, to, t);
+			put_one(page, lists, &lists->added, to, t);
 		f += order <= 0;
 		t += order >= 0;
 	}
@@ -210,29 +266,46 @@ static void put_list(struct buf *out, const char *name, struct buf *list)
 	buf_fini(list);
 }
 
-static int put_diff(struct archive_query *query, const struct past_state *before,
-                    const struct past_state *after)
+/** What @p sort gives of both, as the three members of an object. */
+static int put_lists(struct buf *out, struct page *page, const struct past_state *before,
+                     const struct past_state *after,
+                     int (*sort)(const struct past_state *, struct sorted *))
 {
 	struct sorted from = {.count = 0};
 	struct sorted to = {.count = 0};
-	struct page page = {
-		.skip = query->skip, .left = query->limit, .bytes_max = query->bytes_max};
+	struct lists lists;
 	int r = sort(before, &from);
 
 	if (r == 0)
 		r = sort(after, &to);
-	buf_init(&page.added, query->out->most);
-	buf_init(&page.changed, query->out->most);
-	buf_init(&page.removed, query->out->most);
+	buf_init(&lists.added, out->most);
+	buf_init(&lists.changed, out->most);
+	buf_init(&lists.removed, out->most);
 	if (r == 0)
-		merge(&page, &from, &to);
-	query->count = query->limit - page.left;
-	query->more = page.is_full;
-	put_list(query->out, ",\"added\":[", &page.added);
-	put_list(query->out, ",\"changed\":[", &page.changed);
-	put_list(query->out, ",\"removed\":[", &page.removed);
+		merge(page, &lists, &from, &to);
+	page->bytes += length_of(&lists);
+	put_list(out, "\"added\":[", &lists.added);
+	put_list(out, ",\"changed\":[", &lists.changed);
+	put_list(out, ",\"removed\":[", &lists.removed);
 	free(from.names);
 	free(to.names);
+	return r;
+}
+
+static int put_diff(struct archive_query *query, const struct past_state *before,
+                    const struct past_state *after)
+{
+	struct page page = {
+		.skip = query->skip, .left = query->limit, .bytes_max = query->bytes_max};
+
+	buf_put_char(query->out, ',');
+	int r = put_lists(query->out, &page, before, after, sort_instances);
+	buf_put(query->out, ",\"entries\":{");
+	if (r == 0)
+		r = put_lists(query->out, &page, before, after, sort_entries);
+	buf_put_char(query->out, '}');
+	query->count = query->limit - page.left;
+	query->more = page.is_full;
 	return r < 0 ? r : buf_error(query->out);
 }
 

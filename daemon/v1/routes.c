@@ -12,6 +12,7 @@
 const struct route v1_routes[] = {
 	{"/v1/services/{service}/pick",      4, {[API_GET] = {pick_get, LOOKUP, 0, true}}},
 	{"/v1/services/{service}/watch",     4, {[API_GET] = {watch_get, WATCH, 0, false}}},
+	{"/v1/services/{service}/intents",   4, {[API_GET] = {intents_get, LOOKUP, 0, true}}},
 	{"/v1/services/{service}",           3, {[API_GET] = {service_get, LOOKUP, 0, true}}},
 	{"/v1/services/{service}/instances/{id}/heartbeat", 6,
 		{[API_POST] = {heartbeat_post, HEARTBEAT, API_BODY_MAX, false},

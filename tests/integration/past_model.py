@@ -14,6 +14,7 @@ class Model:
         self.daemon = daemon
         self.random = random.Random(seed)
         self.states = {0: {}}
+        self.intents = {0: set()}  # what of `drained` there was at each revision
         self.now = {}  # (service, id) -> (port, status), by the model alone
         self.drained = set()  # (service, id) that an operator drains, registered or not
         self.latest = 0
@@ -45,6 +46,7 @@ class Model:
             return
         assert revision in (self.latest + 1, self.latest + 2), (revision, self.latest)
         self.states[revision] = self.look()
+        self.intents[revision] = self.intents[self.latest + 1] = set(self.drained)
         if revision == self.latest + 2:  # one of the two is about the intent: the first when that is what changes
             self.states[self.latest + 1] = self.states[self.latest if what >= 0.7 else revision]
         self.latest = revision

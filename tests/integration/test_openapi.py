@@ -167,7 +167,8 @@ class OpenApi(rt.TestCase):
         ask(200, 'POST', '/v1/heartbeats', {'instances': [
             {'service': 'web', 'id': 'a'}, {'service': 'web', 'id': 'b'}]})
         ask(200, 'PUT', INSTANCE + '/status', {'status': 'draining', 'reason': 'why', 'for_ms': 60000})
-        for target in ('/v1/services', '/v1/services/web', INSTANCE, '/v1/events', '/v1/services/web/pick'):
+        for target in ('/v1/services', '/v1/services/web', INSTANCE, '/v1/events', '/v1/services/web/pick',
+                       '/v1/services/web/intents'):
             ask(200, 'GET', target)
             ask(200, 'GET', target + '?format=text')
             ask(200, 'GET', target + '?pretty')
@@ -175,10 +176,10 @@ class OpenApi(rt.TestCase):
         ask(200, 'GET', '/v1/services/web?status=any&limit=1')
         ask(200, 'GET', '/v1/services/web/pick?count=2&strategy=weighted_round_robin')
         ask(200, 'GET', '/v1/events?limit=1&kind=registered')
-        for target in ('/v1/services', '/v1/services/web'):
+        for target in ('/v1/services', '/v1/services/web', '/v1/services/web/intents'):
             ask(304, 'GET', target, headers={'If-None-Match': '*'})
         ask(200, 'GET', '/v1/services?limit=1')
-        for target in ('/v1/services', '/v1/services/web', INSTANCE):
+        for target in ('/v1/services', '/v1/services/web', INSTANCE, '/v1/services/web/intents'):
             ask(200, 'GET', target + '?at=1')
             ask(200, 'GET', target + '?at=1&format=text')
             etag = ask(200, 'GET', target + '?at=1').headers['ETag']
@@ -193,6 +194,9 @@ class OpenApi(rt.TestCase):
             ask(200, 'GET', target)
         self.read_stream('/v1/services/web/watch?status=any')
         ask(204, 'DELETE', INSTANCE)
+        intents = ask(200, 'GET', '/v1/services/web/intents').json()['intents']
+        self.assertIn('absent_since', intents[0])
+        ask(200, 'GET', '/v1/diff?from=1')
         ask(204, 'PUT', INSTANCE + '/status', {'status': 'healthy'})
         self.assert_every_operation_was_seen()
 
@@ -208,6 +212,7 @@ class OpenApi(rt.TestCase):
         ask(400, 'GET', '/v1/services?x=1')
         ask(400, 'GET', '/v1/services?limit=x')
         ask(400, 'GET', '/v1/services/-a')
+        ask(400, 'GET', '/v1/services/-a/intents')
         ask(400, 'GET', '/v1/services/web/instances/%20')
         ask(400, 'PUT', INSTANCE, '{', JSON)
         ask(400, 'GET', '/healthz', 'body', JSON)

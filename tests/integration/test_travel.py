@@ -9,6 +9,10 @@ import time
 import rollcall_test as rt
 from past_model import SERVICES, Model
 
+def names(entries):
+    return [(each['service'], each['name']) for each in entries]
+
+
 class Travel(rt.TestCase):
 
     def agree(self, model, revisions=None):
@@ -27,6 +31,12 @@ class Travel(rt.TestCase):
                                    for status in ('healthy', 'unhealthy', 'draining')))
                           for name in sorted(state)])
         for service in SERVICES:
+            intents = daemon.get(f'/v1/services/{service}/intents?at={revision}').json()['intents']
+            self.assertEqual([(service, each['id']) for each in intents],
+                             sorted(key for key in model.intents[revision] if key[0] == service))
+            registered = [each['id'] for each in state.get(service, ())]
+            self.assertEqual([each['registered'] for each in intents],
+                             [each['id'] in registered for each in intents])
             answer = daemon.get(f'/v1/services/{service}?at={revision}&status=any')
             if service not in state:
                 self.assert_problem(answer, 404, 'unknown-service')
@@ -46,22 +56,32 @@ class Travel(rt.TestCase):
             before, after = ({(name, each['id']): each for name in state for each in state[name]}
                              for state in (model.states[start], model.states[end]))
             added, changed, removed = [], [], []
+            entries = {'added': [], 'changed': [], 'removed': []}
             for page in self.pages(model.daemon, start, end, model.random.choice([1, 3, 1000])):
                 self.assertEqual((page['from'], page['to']), (start, end))
                 added, changed, removed = (added + page['added'], changed + page['changed'],
                                            removed + page['removed'])
+                for kind, list_ in entries.items():
+                    list_ += page['entries'][kind]
             self.assertEqual(added, [after[key] for key in sorted(after) if key not in before])
             self.assertEqual(changed, [{'before': before[key], 'after': after[key]}
                                        for key in sorted(after)
                                        if key in before and before[key] != after[key]])
             self.assertEqual(removed, [before[key] for key in sorted(before) if key not in after])
+            intended = [model.intents[revision] for revision in (start, end)]
+            self.assertEqual(names(entries['added']), sorted(intended[1] - intended[0]))
+            self.assertEqual(names(entries['removed']), sorted(intended[0] - intended[1]))
+            self.assertEqual(names(each['before'] for each in entries['changed']),
+                             names(each['after'] for each in entries['changed']))
+            self.assertLessEqual(set(names(each['after'] for each in entries['changed'])), intended[0] & intended[1])
 
     def pages(self, daemon, start, end, limit):
         """All pages of a difference, none of which has more than was asked for."""
         path = f'/v1/diff?limit={limit}'
         page = daemon.get(f'{path}&from={start}&to={end}').json()
         while True:
-            count = sum(len(page[kind]) for kind in ('added', 'changed', 'removed'))
+            count = sum(len(part[kind]) for kind in ('added', 'changed', 'removed')
+                        for part in (page, page['entries']))
             self.assertEqual(count == limit if 'next' in page else count <= limit, True)
             yield page
             if 'next' not in page:
@@ -89,7 +109,7 @@ class Travel(rt.TestCase):
         model = Model(self.daemon(options=['--events-max-count=100']), 2)
         oldest = 0
         for _ in range(6):
-            self.change_slowly(model, 60)
+            self.change_slowly(model, 42)  # about 60 events
             answer = rt.wait_for(lambda: self.refused(model.daemon), what='retention') \
                 if model.latest > 150 else model.daemon.get('/v1/services?at=1')
             if answer.status == 410:
@@ -111,8 +131,8 @@ class Travel(rt.TestCase):
 
     def change_slowly(self, model, count):
         """Not faster than keyframes are written: a tenth of the retention, or as many events as instances."""
-        for _ in range(count // 10):
-            model.changes(10)
+        for _ in range(count // 6):
+            model.changes(6)
             rt.wait_for(lambda: any(int(file.rsplit('-', 1)[1]) >= model.latest - 12
                                     for file in self.keyframes(model.daemon)), what='a keyframe')
 
@@ -155,6 +175,7 @@ class Travel(rt.TestCase):
         model = Model(daemon, 4)
         model.latest = daemon.status()['revision']
         model.states = {model.latest: model.look()}
+        model.intents = {model.latest: set()}
         model.now = {('web', 'first'): (80, 'healthy')}
         model.changes(300)
         self.agree(model, list(model.states)[::20])
