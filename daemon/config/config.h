@@ -40,7 +40,7 @@ extern const char config_state_dir_default[];
 	X(default_remove_after_ms,  600000,   0,    31536000000, "ms",      RELOAD,  "remove an expired instance that sets no remove_after_ms after this long; 0 = never") \
 	X(intent_ttl_ms,            86400000, 0,    31536000000, "ms",      RELOAD,  "keep an operator's drain this long for an id that is not registered; 0 = for ever") \
 	X(max_instances,            1000000,  1,    10000000,    "instances", RELOAD, "allow this many instances in all; refuse one more") \
-	X(max_registry_bytes,       2147483648, 1048576, 1099511627776, "bytes", RELOAD, "allow this much memory for all instances; refuse changes that would exceed it") \
+	X(max_registry_bytes,       2147483648, 1048576, 1099511627776, "bytes", RELOAD, "allow this much memory for all instances and intents; refuse registrations that would exceed it") \
 	X(max_watchers,             20000,    1,    1000000,     "requests", RELOAD, "allow this many requests that wait for a change; refuse one more") \
 	X(max_unsent_bytes,         536870912, 1048576, 1099511627776, "bytes", RELOAD, "allow this much memory for answers that are not yet sent; answer 503 beyond that") \
 	X(max_unsent_bytes_per_peer, 268435456, 0, 1099511627776, "bytes",  RELOAD, "allow one IP address this many unread bytes of answers; 0 = no limit of its own") \

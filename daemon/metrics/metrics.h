@@ -56,7 +56,7 @@
 	X(METRIC_HEALTHY,       "rollcall_instances", "status=\"healthy\"", "Instances, by status.")         \
 	X(METRIC_UNHEALTHY,     "rollcall_instances", "status=\"unhealthy\"", "")                            \
 	X(METRIC_DRAINING,      "rollcall_instances", "status=\"draining\"", "")                             \
-	X(METRIC_REGISTRY_BYTES, "rollcall_registry_bytes", "", "Memory that all instances take, as max_registry_bytes counts it.") \
+	X(METRIC_REGISTRY_BYTES, "rollcall_registry_bytes", "", "Memory that all instances and intents take, as max_registry_bytes counts it.") \
 	X(METRIC_HELD_SERVICES, "rollcall_expiry_held_services", "", "Services whose expiries are held back now.") \
 	X(METRIC_KEYFRAME,      "rollcall_keyframe_revision", "", "Revision of the newest keyframe; 0: none.") \
 	X(METRIC_LOCKED,        "rollcall_journal_locked", "", "1 while another process keeps the database locked, so that changes wait or are refused.") \

@@ -185,8 +185,7 @@ int decide_status(struct batch *batch, struct batch_entry *entry, const struct m
 		return -ENOENT;
 	entry->member = member;
 	entry->outcome = OUTCOME_RENEWED;
-	return entry->command->drained ? drain(batch, entry, member)
-	                               : resume(batch, entry, member);
+	return entry->command->drained ? drain(batch, entry, member) : resume(batch, entry, member);
 }
 
 /* --- without an operator --------------------------------------------------------------- */
