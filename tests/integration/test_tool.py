@@ -360,10 +360,10 @@ class Events(tool_test.TestCase):
             ['REVISION', 'TIME', 'KIND', 'SERVICE', 'ID', 'STATUS', 'BY', 'REASON'],
             ['1', 'TIME', 'registered', 'web', 'a', 'healthy', 'instance'],
             ['2', 'TIME', 'registered', 'db', 'b', 'healthy', 'instance'],
-            ['3', 'TIME', 'entry-put', 'web', 'a', 'intent', 'operator:127.0.0.1', 'why', 'not'],
+            ['3', 'TIME', 'entry-put', 'web', 'a', 'operator:127.0.0.1', 'why', 'not'],
             ['4', 'TIME', 'drained', 'web', 'a', 'draining', 'operator:127.0.0.1', 'why', 'not'],
             ['5', 'TIME', 'deregistered', 'web', 'a', 'draining', 'instance'],
-            ['6', 'TIME', 'entry-put', 'web', 'a', 'intent', 'instance']])
+            ['6', 'TIME', 'entry-put', 'web', 'a', 'instance']])
 
     def revisions(self, *args):
         return [json.loads(line)['revision'] for line in self.ok(*args, '-o', 'jsonl').out.splitlines()]

@@ -420,6 +420,136 @@ START_TEST(what_has_lost_is_decided_anew_and_may_win)
 }
 END_TEST
 
+/* An operator's word about web/a, made by @p drained. */
+static struct command word(bool drained)
+{
+	struct command command = on(COMMAND_STATUS, "web", "a");
+
+	command.drained = drained;
+	command.reason = STR("maintenance");
+	return command;
+}
+
+START_TEST(an_instance_and_its_intent_that_lost_are_both_decided_anew)
+{
+	struct command drained = word(true);
+
+	put_here("a", 1);
+	submit(&drained);
+	ck_assert_uint_eq(fake.proposed_count, 2);
+	lose_against(foreign(EVENT_UPDATED, "a", 2, 1));
+	ck_assert_uint_eq(completed_count, 0);
+	ck_assert(!has_entry("a"));
+	ck_assert_int_eq(status_of("web", "a"), STATUS_HEALTHY);
+	ck_assert_uint_eq(fake.proposals, 3);
+	ck_assert_uint_eq(fake.proposed_count, 2);
+	fake_win(3);
+	registry_step(registry);
+	ck_ok(drained.error);
+	ck_assert_uint_eq(drained.revision, 4);
+	ck_assert(has_entry("a"));
+	ck_assert_int_eq(status_of("web", "a"), STATUS_DRAINING);
+	check_history("registered a;updated a;entry-put ;drained a;");
+}
+END_TEST
+
+START_TEST(a_drain_that_lost_against_the_end_of_its_instance_is_refused)
+{
+	struct command drained = word(true);
+
+	put_here("a", 1);
+	submit(&drained);
+	lose_against(foreign(EVENT_DEREGISTERED, "a", 2, 1));
+	ck_assert_uint_eq(completed_count, 1);
+	ck_assert_int_eq(drained.error, -ENOENT);
+	ck_assert(!has_entry("a"));
+}
+END_TEST
+
+START_TEST(what_others_intend_is_kept_and_ended_here)
+{
+	struct event events[] = {
+		foreign(EVENT_REGISTERED, "a", 1, 1),
+		foreign_entry(EVENT_ENTRY_PUT, "a", 2, 2),
+		foreign(EVENT_DRAINED, "a", 3, 1),
+	};
+	struct command gone = on(COMMAND_DEREGISTER, "web", "a");
+	struct command again = registration("web", "a");
+	struct command resumed = word(false);
+
+	events[2].instance.drained = true;
+	fake_foreign(events, 3);
+	registry_step(registry);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_DRAINING);
+	submit(&gone);
+	ck_assert_uint_eq(fake.proposed_count, 2);
+	fake_win(4);
+	registry_step(registry);
+	ck_assert(has_entry("a"));
+	submit(&again);
+	fake_win(6);
+	registry_step(registry);
+	ck_ok(again.error);
+	ck_assert_int_eq(status_of("web", "a"), STATUS_DRAINING);
+	close_registry();
+	open_registry();
+	ck_assert_int_eq(status_of("web", "a"), STATUS_DRAINING);
+	submit(&resumed);
+	fake_win(7);
+	registry_step(registry);
+	ck_assert(!has_entry("a"));
+	ck_assert_int_eq(status_of("web", "a"), STATUS_HEALTHY);
+	check_history("registered a;entry-put ;drained a;deregistered a;entry-put ;registered a;"
+	              "entry-removed ;resumed a;");
+}
+END_TEST
+
+START_TEST(what_others_drain_without_an_intent_keeps_its_drain)
+{
+	struct event drained = foreign(EVENT_DRAINED, "a", 2, 1);
+	struct command gone = on(COMMAND_DEREGISTER, "web", "a");
+
+	put_here("a", 1);
+	drained.instance.drained = true;
+	others(drained);
+	submit(&gone);
+	ck_assert_uint_eq(fake.proposed_count, 2);
+	fake_win(3);
+	registry_step(registry);
+	ck_assert(has_entry("a"));
+}
+END_TEST
+
+/* As many of two events as one batch can hold. */
+START_TEST(a_full_batch_of_two_events_each_fits)
+{
+	enum { COUNT = 4 };
+	static const char *const ids[COUNT] = {"a", "b", "c", "d"};
+	struct command commands[COUNT];
+
+	close_registry();
+	options.batch_max = COUNT;
+	open_registry();
+	for (int i = 0; i < COUNT; i++)
+		put_here(ids[i], (uint64_t)i + 1);
+	for (int i = 0; i < COUNT; i++) {
+		commands[i] = on(COMMAND_STATUS, "web", ids[i]);
+		commands[i].drained = true;
+		commands[i].author = STR("operator:x");
+		commands[i].done = note_done;
+		ck_ok(registry_submit(registry, &commands[i]));
+	}
+	pass_by_hand(TTL_MS + 100); /* their leases are due with them */
+	ck_assert_uint_eq(fake.proposed_count, 2 * COUNT);
+	fake_win(5);
+	registry_step(registry);
+	for (int i = 0; i < COUNT; i++) {
+		ck_ok(commands[i].error);
+		ck_assert(has_entry(ids[i]));
+	}
+}
+END_TEST
+
 START_TEST(a_condition_is_judged_after_what_came_first)
 {
 	struct command command = registration("web", "a");
@@ -761,8 +891,13 @@ SUITE("items", setup_fake, teardown_fake,
       an_instance_that_others_expire_and_that_was_heard_of_here_recovers,
       no_lease_runs_out_beyond_the_horizon,
       a_drain_that_ends_before_the_horizon_lets_no_lease_run_out_beyond_it,
-      what_has_lost_is_decided_anew_and_may_win, a_condition_is_judged_after_what_came_first,
-      the_last_place_is_taken_once, the_same_registration_by_others_leaves_only_a_renewal,
+      what_has_lost_is_decided_anew_and_may_win,
+      an_instance_and_its_intent_that_lost_are_both_decided_anew,
+      a_drain_that_lost_against_the_end_of_its_instance_is_refused,
+      what_others_intend_is_kept_and_ended_here,
+      what_others_drain_without_an_intent_keeps_its_drain, a_full_batch_of_two_events_each_fits,
+      a_condition_is_judged_after_what_came_first, the_last_place_is_taken_once,
+      the_same_registration_by_others_leaves_only_a_renewal,
       an_expiry_that_lost_against_the_removal_of_its_instance_is_forgotten,
       an_expiry_that_lost_is_found_again,
       a_proposal_of_unknown_outcome_is_said_to_be_so_and_may_come_later, stopping_ends_what_is_open,
