@@ -523,15 +523,17 @@ END_TEST
 /* As many of two events as one batch can hold. */
 START_TEST(a_full_batch_of_two_events_each_fits)
 {
-	enum { COUNT = 4 };
-	static const char *const ids[COUNT] = {"a", "b", "c", "d"};
-	struct command commands[COUNT];
+	enum { COUNT = 70 }; /* more than there is room besides */
+	static char ids[COUNT][8];
+	static struct command commands[COUNT];
 
 	close_registry();
 	options.batch_max = COUNT;
 	open_registry();
-	for (int i = 0; i < COUNT; i++)
+	for (int i = 0; i < COUNT; i++) {
+		(void)snprintf(ids[i], sizeof(ids[i]), "i%d", i);
 		put_here(ids[i], (uint64_t)i + 1);
+	}
 	for (int i = 0; i < COUNT; i++) {
 		commands[i] = on(COMMAND_STATUS, "web", ids[i]);
 		commands[i].drained = true;
@@ -539,9 +541,9 @@ START_TEST(a_full_batch_of_two_events_each_fits)
 		commands[i].done = note_done;
 		ck_ok(registry_submit(registry, &commands[i]));
 	}
-	pass_by_hand(TTL_MS + 100); /* their leases are due with them */
+	registry_step(registry);
 	ck_assert_uint_eq(fake.proposed_count, 2 * COUNT);
-	fake_win(5);
+	fake_win(COUNT + 1);
 	registry_step(registry);
 	for (int i = 0; i < COUNT; i++) {
 		ck_ok(commands[i].error);

@@ -250,13 +250,31 @@ START_TEST(a_condition_on_an_absent_instance_does_not_hold)
 }
 END_TEST
 
-START_TEST(the_watchers_of_an_absent_id_are_not_waited_for)
+static unsigned woken;
+
+static void note_wake(struct watcher *watcher)
+{
+	(void)watcher;
+	woken++;
+}
+
+START_TEST(the_watchers_of_an_absent_id_are_neither_waited_for_nor_woken)
 {
 	struct command command = on(COMMAND_STATUS, "web", "a");
+	struct watcher any = {.topic = STR("")};
+	struct watcher lookup = {
+		.topic = STR("web"), .aspects = (1u << STATUS_COUNT) - 1, .wake = note_wake};
+	struct watcher log = {
+		.topic = STR("web"), .aspects = (1u << WATCH_ASPECTS) - 1, .wake = note_wake};
 
 	put("web", "a");
 	drain("a", true, 0);
 	deregister();
+	woken = 0;
+	watch_join(registry_watch(registry), &any, 0);
+	lookup.seen = log.seen = 5;
+	watch_add(registry_watch(registry), &lookup);
+	watch_add(registry_watch(registry), &log);
 	for (int i = 0; i < 2; i++) { /* a change, and the same again */
 		unsigned sent;
 		unsigned open;
@@ -270,6 +288,10 @@ START_TEST(the_watchers_of_an_absent_id_are_not_waited_for)
 		ck_assert_uint_eq(sent + open, 0);
 		watch_receipt_free(command.receipt);
 	}
+	watch_leave(&any);
+	ck_assert_uint_eq(woken, 1); /* the one that follows events */
+	ck_assert(watch_cancel(registry_watch(registry), &lookup));
+	ck_assert(!watch_cancel(registry_watch(registry), &log));
 }
 END_TEST
 
@@ -416,7 +438,146 @@ START_TEST(many_absent_ids_are_all_looked_at)
 }
 END_TEST
 
+/* State with entries alone: ids 0 to @p count, of which those from @p until on end at @p until_ms.
+ */
+static void store_intents(int count, int until, int64_t until_ms)
+{
+	static struct event events[1200];
+	static char ids[1200][8];
+	static char documents[1200][128];
+	struct journal_error error = {""};
+	struct journal *journal = NULL;
+
+	close_registry();
+	for (int i = 0; i < count; i++) {
+		(void)snprintf(ids[i], sizeof(ids[i]), "i%05d", i);
+		(void)snprintf(documents[i], sizeof(documents[i]),
+		               "{\"status\":\"draining\",\"by\":\"operator:x\",\"since_ms\":%lld,"
+		               "\"until_ms\":%lld}",
+		               (long long)clock_real_ms(),
+		               (long long)(i < until ? until_ms + 1000000 : until_ms));
+		events[i] = (struct event){.kind = EVENT_ENTRY_PUT,
+		                           .time_ms = clock_real_ms(),
+		                           .author = STR("operator:x"),
+		                           .entry = {.kind = ENTRY_INTENT,
+		                                     .service = STR("web"),
+		                                     .name = str_of(ids[i]),
+		                                     .document = str_of(documents[i])}};
+	}
+	ck_ok(journal_open(&options.journal, &journal, &error));
+	ck_ok(journal_append(journal, events, (size_t)count));
+	journal_close(journal);
+	options.write_by_hand = true;
+	open_registry();
+}
+
+static uint64_t count_entries(void)
+{
+	uint64_t count = snapshot_counts(snapshot_enter(registry_store(registry))).entries;
+
+	snapshot_leave(registry_store(registry));
+	return count;
+}
+
+/* What goes meanwhile moves the rest past the look. */
+START_TEST(a_look_over_entries_that_move_is_made_again)
+{
+	enum { ALL = 1100, SHORT = 1024, GONE = 100 };
+	static struct command commands[GONE];
+	static char ids[GONE][8];
+
+	store_intents(ALL, SHORT, clock_real_ms() + 5000);
+	registry_step(registry);
+	registry_step(registry);
+	clock_virtual_advance(6000);
+	registry_step(registry); /* the first part, none of which has ended */
+	ck_assert_uint_eq(count_entries(), ALL);
+	for (int i = 0; i < GONE; i++) {
+		(void)snprintf(ids[i], sizeof(ids[i]), "i%05d", i);
+		commands[i] = on(COMMAND_STATUS, "web", ids[i]);
+		commands[i].author = STR("operator:x");
+		commands[i].done = done;
+		ck_ok(registry_submit(registry, &commands[i]));
+	}
+	registry_step(registry); /* and the rest, as far as it has not moved */
+	ck_assert_uint_eq(count_entries(), ALL - GONE);
+	for (int i = 0; i < 10; i++) {
+		clock_virtual_advance(1000);
+		registry_step(registry);
+	}
+	ck_assert_uint_eq(count_entries(), SHORT - GONE);
+}
+END_TEST
+
+static struct command *next_command;
+
+/* Comes before what the writer finds in this pass. */
+static void submit_next(struct command *command)
+{
+	done(command);
+	ck_ok(registry_submit(registry, next_command));
+}
+
+/* In one batch with the end that was found, and before it. */
+static void found_late(struct command *command)
+{
+	struct command first = on(COMMAND_HEARTBEAT, "nobody", "nobody");
+
+	store_intents(1, 0, clock_real_ms() + 5000);
+	registry_step(registry);
+	clock_virtual_advance(6000);
+	next_command = command;
+	command->author = STR("x");
+	command->done = done;
+	first.done = submit_next;
+	ck_ok(registry_submit(registry, &first));
+	registry_step(registry);
+	registry_step(registry);
+	ck_ok(command->error);
+}
+
+START_TEST(an_end_that_was_found_is_judged_after_a_registration)
+{
+	struct command command = registration("web", "i00000");
+
+	found_late(&command);
+	ck_assert_int_eq(status_of("web", "i00000"), STATUS_DRAINING);
+	ck_assert_uint_eq(count_entries(), 1); /* its own time ends it, with the instance's */
+}
+END_TEST
+
+START_TEST(an_end_that_was_found_is_judged_after_another_drain)
+{
+	struct command command = on(COMMAND_STATUS, "web", "i00000");
+
+	command.drained = true;
+	command.for_ms = 60000;
+	found_late(&command);
+	ck_assert_uint_eq(count_entries(), 1);
+}
+END_TEST
+
 /* --- failures -------------------------------------------------------------------- */
+
+START_TEST(an_end_that_cannot_be_committed_comes_later)
+{
+	store_intents(1, 0, clock_real_ms() + 5000);
+	registry_step(registry);
+	faultvfs_fail(FAULTVFS_WRITE, FAULTVFS_WAL, 0, SQLITE_FULL);
+	for (int i = 0; i < 10; i++) {
+		clock_virtual_advance(1000);
+		registry_step(registry);
+	}
+	ck_assert(faultvfs_hit());
+	ck_assert_uint_eq(count_entries(), 1);
+	faultvfs_reset();
+	for (int i = 0; i < 3; i++) {
+		clock_virtual_advance(1000);
+		registry_step(registry);
+	}
+	ck_assert_uint_eq(count_entries(), 0);
+}
+END_TEST
 
 START_TEST(a_full_disk_between_two_decisions_changes_nothing_twice)
 {
@@ -620,11 +781,16 @@ SUITE("registry_intents", setup_intents, teardown_intents, a_drain_outlives_its_
       one_that_is_resumed_while_it_is_silent_is_unhealthy,
       only_an_id_with_an_intent_is_drained_while_it_is_absent,
       a_condition_on_an_absent_instance_does_not_hold,
-      the_watchers_of_an_absent_id_are_not_waited_for, a_drain_for_a_time_ends_for_an_absent_id_too,
-      a_drain_for_a_time_ends_in_a_later_life, an_intent_ends_when_its_id_has_been_absent_for_long,
+      the_watchers_of_an_absent_id_are_neither_waited_for_nor_woken,
+      a_drain_for_a_time_ends_for_an_absent_id_too, a_drain_for_a_time_ends_in_a_later_life,
+      an_intent_ends_when_its_id_has_been_absent_for_long,
       an_intent_does_not_end_while_its_id_is_registered,
       a_shorter_time_counts_from_a_reload_on_and_0_is_for_ever, a_wrong_clock_ends_no_intent,
-      many_absent_ids_are_all_looked_at, a_full_disk_between_two_decisions_changes_nothing_twice,
+      many_absent_ids_are_all_looked_at, a_look_over_entries_that_move_is_made_again,
+      an_end_that_was_found_is_judged_after_a_registration,
+      an_end_that_was_found_is_judged_after_another_drain,
+      an_end_that_cannot_be_committed_comes_later,
+      a_full_disk_between_two_decisions_changes_nothing_twice,
       what_cannot_be_committed_leaves_both_as_they_were,
       without_memory_an_instance_and_its_intent_change_together,
       one_that_was_drained_before_gets_an_intent, what_only_the_status_knew_of_a_drain_is_kept,
