@@ -409,11 +409,13 @@ static int find_orphans(struct intents *intents, const struct snapshot *now)
 	return r;
 }
 
-int intents_open(struct registry *registry)
+int intents_open(struct registry *registry, bool any_drained)
 {
 	registry->intents = calloc(1, sizeof(*registry->intents));
 	if (registry->intents == NULL)
 		return -ENOMEM;
+	if (!any_drained)
+		return 0;
 	int r = find_orphans(registry->intents, snapshot_enter(registry->store));
 	snapshot_leave(registry->store);
 	return r;

@@ -197,8 +197,8 @@ void intents_pass(struct registry *registry);
 void intents_note(struct registry *registry, const struct event *event);
 /** How long intents last has changed. */
 void intents_look_again(struct registry *registry);
-/** After the first snapshot is published. */
-int intents_open(struct registry *registry) MUST_USE;
+/** After the first snapshot is published. @param any_drained  does it hold a drained instance? */
+int intents_open(struct registry *registry, bool any_drained) MUST_USE;
 /** Takes one that was not opened. */
 void intents_close(struct registry *registry);
 

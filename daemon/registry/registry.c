@@ -23,6 +23,7 @@ struct restore {
 	 * wrong */
 	int64_t now_journal_ms;
 	uint64_t revision;
+	bool any_drained;
 };
 
 static int restore_one(void *arg, const struct instance *instance)
@@ -53,6 +54,7 @@ static int restore_one(void *arg, const struct instance *instance)
 		         (int)instance->service.len, instance->service.data, (int)instance->id.len,
 		         instance->id.data);
 	event.instance.status = instance_status(instance);
+	restore->any_drained = restore->any_drained || instance->drained;
 
 	const struct member *member =
 		snapshot_draft_apply(restore->draft, &event, tenure_lease(tenure));
@@ -77,7 +79,7 @@ static int restore_entry(void *arg, const struct entry *entry)
 	return snapshot_draft_apply_entry(restore->draft, &event) != NULL ? 0 : -ENOMEM;
 }
 
-static int restore(struct registry *registry)
+static int restore(struct registry *registry, bool *ret_any_drained)
 {
 	struct restore restore = {
 		.registry = registry,
@@ -102,6 +104,7 @@ static int restore(struct registry *registry)
 		return r;
 	}
 	snapshot_draft_publish(restore.draft);
+	*ret_any_drained = restore.any_drained;
 	atomic_store_explicit(&registry->removed_any, restore.revision, memory_order_relaxed);
 	atomic_store_explicit(&registry->recounted, restore.revision, memory_order_relaxed);
 	for (size_t i = 0; i < REMOVED_BUCKETS; i++) { /* before that nothing is known */
@@ -146,6 +149,7 @@ int registry_open(const struct registry_options *options, struct registry **ret_
                   struct journal_error *ret_error)
 {
 	struct registry *registry = calloc(1, sizeof(*registry));
+	bool any_drained = false;
 	int r;
 
 	if (registry == NULL)
@@ -186,9 +190,9 @@ int registry_open(const struct registry_options *options, struct registry **ret_
 	registry->store = snapshot_store_new(journal_revision(registry->journal));
 	r = registry->dir == NULL || registry->watch == NULL || registry->store == NULL
 	            ? -ENOMEM
-	            : restore(registry);
+	            : restore(registry, &any_drained);
 	if (r == 0)
-		r = intents_open(registry);
+		r = intents_open(registry, any_drained);
 	if (r < 0)
 		goto fail;
 	*ret_registry = registry;
