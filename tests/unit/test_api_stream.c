@@ -229,7 +229,7 @@ START_TEST(who_has_it_already_is_not_waited_for_although_it_was_never_sent_a_byt
 	put("web", "a", NULL);
 	call("PUT", "/v1/services/web/instances/a/status", draining);
 	ck_status(200);
-	ck_assert_uint_eq(ask("/v1/events?service=web&since=2", "text/event-stream", ""), 200);
+	ck_assert_uint_eq(ask("/v1/events?service=web&since=3", "text/event-stream", ""), 200);
 	call("PUT", "/v1/services/web/instances/a/status", draining);
 	ck_assert_uint_eq(times_parked, 1); /* for the writer only */
 	ck_assert_int_eq(number("watchers_told"), 0);
