@@ -42,7 +42,7 @@ struct event {
 	enum event_kind kind;
 	struct str author; /* who caused it: "instance", "operator:ADDRESS", "sweeper" */
 	struct str agent;  /* the User-Agent, if any */
-	struct str reason; /* what an operator said, or why the sweeper did it, if anything */
+	struct str reason; /* an operator's or the sweeper's, if any */
 	struct str peer;   /* the address that asked for it, ... */
 	struct str via;    /* ... what proved who asked: "token:ID", ..., ... */
 	struct str trace;  /* ... and the trace id of its request. Each may be empty */

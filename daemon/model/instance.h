@@ -48,7 +48,7 @@ struct instance {
 
 	/* what the registry adds; status is derived from these by instance_status() */
 	bool lease_out;           /* no heartbeat for a TTL */
-	bool drained;             /* by an operator: a copy of what the entry intends */
+	bool drained;             /* by an operator: a copy of the ENTRY_INTENT */
 	int64_t drained_until_ms; /* real time at which an operator's drain ends by itself; 0 =
 	                             never */
 	enum status status;
@@ -62,13 +62,13 @@ struct instance {
 	uint64_t revision;        /* of its latest event */
 };
 
-/** What decides the status: the first of these that is so. */
+/** What decides the status: the first of these that applies. */
 enum status_cause {
 	CAUSE_OPERATOR, /* an operator's drain */
 	CAUSE_LEASE,    /* the lease ran out */
 	CAUSE_REPORT,   /* the owner reported "unhealthy" */
 	CAUSE_OWNER,    /* the owner's own drain */
-	CAUSE_NONE,     /* nothing keeps it from being healthy */
+	CAUSE_NONE,     /* healthy */
 	CAUSE_COUNT
 };
 enum status_cause instance_status_cause(const struct instance *instance);

@@ -11,7 +11,7 @@ void set_status(struct instance *instance, struct str reason, struct str by, int
 	instance->status = instance_status(instance);
 	switch (instance_status_cause(instance)) {
 	case CAUSE_OPERATOR:
-		return; /* the reason, the author and the time are the operator's */
+		return; /* reason, author and time stay the operator's */
 	case CAUSE_LEASE:
 		reason = STR("lease expired");
 		by = STR("sweeper");
@@ -184,7 +184,7 @@ static int decide_register(struct registry *registry, struct batch *batch,
 		return register_new(registry, batch, entry);
 
 	struct instance next = with_record(&member->value, &entry->command->instance);
-	struct instance besides = next; /* what the record changes besides lifting a report */
+	struct instance besides = next; /* a record that only ends a report is no update */
 	besides.reports_unhealthy = member->value.reports_unhealthy;
 	if (!instance_same_record(&besides, &member->value)) {
 		int r = check_bytes(registry, batch, &next, member);
@@ -199,7 +199,8 @@ static int decide_register(struct registry *registry, struct batch *batch,
 	return 0;
 }
 
-/* What a heartbeat that makes @p after of @p before is. @return 0: it only renews the lease */
+/* The kind of the event that turns @p before into @p after. @return 0: none, only the lease
+ * changes */
 static unsigned kind_of_heartbeat(const struct instance *before, const struct instance *after)
 {
 	if (after->reports_unhealthy && !before->reports_unhealthy)

@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * What operators intend: entries that belong to a service and an id, whether there is such an
- * instance or not. The instance's own fields (drained and its reason, author and end) are the copy
- * that lookups and picks read; each event that changes one is in a batch with the event that
- * changes the other.
+ * Operators' intents: one entry (ENTRY_INTENT) for each service and id that an operator drains,
+ * registered or not. All of it runs on the writer thread.
+ *
+ * Invariant: a registered instance is `drained` exactly while its intent exists. Lookups and picks
+ * read the instance's fields and need no entry, so each batch that changes one of the two changes
+ * the other as well.
+ *
+ * Intents of absent ids have no lease, so no timer of the sweeper ends them. Their ends are
+ * compared with the journal's time, which a wrong system clock does not move; the writer remembers
+ * only the earliest one, as a timer for each would have to be kept for every restart and every
+ * foreign batch.
  */
 #include "base/check.h"
 #include "base/clock.h"
@@ -16,12 +23,12 @@
 
 /* --- the entry --------------------------------------------------------------- */
 
-static const struct entry *intent_of(const struct batch *batch, const struct instance *named)
+static const struct entry *find_intent(const struct batch *batch, const struct instance *named)
 {
 	return snapshot_draft_entry(batch->draft, ENTRY_INTENT, named->service, named->id);
 }
 
-/** What an entry of @p named with @p document is. @param before  what it replaces or NULL */
+/** The content of an EVENT_ENTRY_PUT. @param before  the entry that it replaces, or NULL */
 static struct entry entry_of(const struct instance *named, const struct entry *before,
                              const struct buf *document)
 {
@@ -34,8 +41,8 @@ static struct entry entry_of(const struct instance *named, const struct entry *b
 	};
 }
 
-static int put_entry(struct batch *batch, struct batch_entry *entry, const struct instance *named,
-                     const struct drain_intent *intent)
+static int decide_put(struct batch *batch, struct batch_entry *entry, const struct instance *named,
+                      const struct drain_intent *intent)
 {
 	struct buf document;
 
@@ -43,7 +50,7 @@ static int put_entry(struct batch *batch, struct batch_entry *entry, const struc
 	drain_intent_put(&document, intent);
 	int r = buf_error(&document);
 	if (r == 0) {
-		struct entry content = entry_of(named, intent_of(batch, named), &document);
+		struct entry content = entry_of(named, find_intent(batch, named), &document);
 
 		r = decide_entry_event(batch, entry, EVENT_ENTRY_PUT, &content);
 	}
@@ -64,7 +71,8 @@ static void copy_to(struct instance *instance, const struct drain_intent *intent
 	instance->status_since_ms = now_real_ms;
 }
 
-/** Of an instance that was drained before there were such entries. */
+/** Derives an intent from an instance that was drained without one: by a version without entries,
+ * or by a foreign batch. */
 static void copy_from(const struct instance *instance, struct drain_intent *ret_intent)
 {
 	bool is_operators = str_begins(instance->status_by, STR("operator:")) &&
@@ -82,7 +90,7 @@ static void copy_from(const struct instance *instance, struct drain_intent *ret_
 
 bool intent_apply(const struct batch *batch, struct instance *instance, struct drain_intent *memory)
 {
-	const struct entry *entry = intent_of(batch, instance);
+	const struct entry *entry = find_intent(batch, instance);
 
 	instance->drained = false;
 	instance->drained_until_ms = 0;
@@ -96,7 +104,7 @@ bool intent_apply(const struct batch *batch, struct instance *instance, struct d
 int intent_begin_absence(struct batch *batch, struct batch_entry *entry,
                          const struct instance *gone)
 {
-	const struct entry *before = intent_of(batch, gone);
+	const struct entry *before = find_intent(batch, gone);
 	struct drain_intent intent;
 
 	if (before != NULL)
@@ -106,23 +114,23 @@ int intent_begin_absence(struct batch *batch, struct batch_entry *entry,
 	else
 		return 0;
 	intent.absent_since_ms = batch->now_journal_ms;
-	return decide_also(batch, put_entry(batch, entry, gone, &intent));
+	return decide_also(batch, decide_put(batch, entry, gone, &intent));
 }
 
 int intent_end(struct batch *batch, struct batch_entry *entry, const struct instance *named)
 {
-	const struct entry *before = intent_of(batch, named);
+	const struct entry *before = find_intent(batch, named);
 
 	return before != NULL ? decide_entry_event(batch, entry, EVENT_ENTRY_REMOVED, before) : 0;
 }
 
 /* --- an operator's word ------------------------------------------------------------ */
 
-static int drain(struct batch *batch, struct batch_entry *entry, const struct member *member)
+static int decide_drain(struct batch *batch, struct batch_entry *entry, const struct member *member)
 {
 	const struct command *command = entry->command;
 	const struct instance *named = &command->instance;
-	const struct entry *before = intent_of(batch, named);
+	const struct entry *before = find_intent(batch, named);
 	struct drain_intent old;
 	struct drain_intent intent = {
 		.reason = command->reason,
@@ -138,11 +146,11 @@ static int drain(struct batch *batch, struct batch_entry *entry, const struct me
 		if (intent.until_ms == 0 && old.until_ms == 0 &&
 		    (member == NULL || member->value.drained) &&
 		    str_equal(intent.reason, old.reason))
-			return 0; /* said again */
+			return 0; /* a repetition */
 	}
-	/* it counts towards bytes_max, but an operator may drain what is registered when that is
-	 * reached: it is the registrations that are refused */
-	int r = put_entry(batch, entry, named, &intent);
+	/* Intents count towards bytes_max, but a drain is accepted beyond it: an operator must be
+	 * able to take an instance out of a full registry. Registrations are refused instead. */
+	int r = decide_put(batch, entry, named, &intent);
 	if (r < 0)
 		return r;
 	entry->outcome = OUTCOME_CHANGED;
@@ -155,13 +163,14 @@ static int drain(struct batch *batch, struct batch_entry *entry, const struct me
 	                   decide_event(batch, entry, EVENT_DRAINED, &next, tenure_of(member)));
 }
 
-static int resume(struct batch *batch, struct batch_entry *entry, const struct member *member)
+static int decide_resume(struct batch *batch, struct batch_entry *entry,
+                         const struct member *member)
 {
 	const struct command *command = entry->command;
 	const struct instance *named = &command->instance;
 	bool is_drained = member != NULL && member->value.drained;
 
-	if (intent_of(batch, named) == NULL && !is_drained)
+	if (find_intent(batch, named) == NULL && !is_drained)
 		return 0;
 	int r = intent_end(batch, entry, named);
 	if (r < 0)
@@ -181,11 +190,12 @@ static int resume(struct batch *batch, struct batch_entry *entry, const struct m
 
 int decide_status(struct batch *batch, struct batch_entry *entry, const struct member *member)
 {
-	if (member == NULL && intent_of(batch, &entry->command->instance) == NULL)
+	if (member == NULL && find_intent(batch, &entry->command->instance) == NULL)
 		return -ENOENT;
 	entry->member = member;
 	entry->outcome = OUTCOME_RENEWED;
-	return entry->command->drained ? drain(batch, entry, member) : resume(batch, entry, member);
+	return entry->command->drained ? decide_drain(batch, entry, member)
+	                               : decide_resume(batch, entry, member);
 }
 
 /* --- without an operator --------------------------------------------------------------- */
@@ -194,12 +204,12 @@ int decide_tend(const struct registry *registry, struct batch *batch, struct bat
                 const struct member *member)
 {
 	const struct instance *named = &entry->command->instance;
-	const struct entry *before = intent_of(batch, named);
+	const struct entry *before = find_intent(batch, named);
 	struct drain_intent intent;
 
 	if (before == NULL && member != NULL && member->value.drained) {
 		copy_from(&member->value, &intent);
-		return put_entry(batch, entry, named, &intent);
+		return decide_put(batch, entry, named, &intent);
 	}
 	if (before == NULL || member != NULL)
 		return 0;
@@ -209,19 +219,19 @@ int decide_tend(const struct registry *registry, struct batch *batch, struct bat
 	return intent_end(batch, entry, named);
 }
 
-/* Intents that one look hands over at most. */
+/* COMMAND_TENDs under way at most. */
 #define TENDERS 64
-/* Entries that one pass of the writer looks at. */
-#define LOOK_ENTRIES  1024
-#define LOOK_EVERY_MS 1000
+/* Entries that one pass of the writer visits at most. */
+#define SCAN_ENTRIES  1024
+#define SCAN_PAUSE_MS 1000
 
-/** A command of the registry's own. */
 struct tender {
 	struct command command;
-	bool is_busy;
-	char names[SERVICE_NAME_MAX + INSTANCE_ID_MAX]; /* of the command */
+	bool is_busy;                                   /* until the command is done */
+	char names[SERVICE_NAME_MAX + INSTANCE_ID_MAX]; /* the command's service, then its id */
 };
 
+/** An instance that is drained without an intent. */
 struct orphan {
 	struct orphan *next;
 	struct str service;
@@ -229,23 +239,24 @@ struct orphan {
 	char names[]; /* service, then id */
 };
 
-/* Writer only, once it is open. */
+/* After intents_open(): writer thread only. */
 struct intents {
 	struct tender tenders[TENDERS];
-	int64_t again_ms;       /* clock_ms() of the next look at the earliest */
-	int64_t next_ms;        /* the journal's time before which none ends */
-	int64_t found_ms;       /* the same, as far as the look that is under way has come */
-	uint64_t pos;           /* where that goes on; 0: none is under way */
-	struct orphan *orphans; /* drained before there were entries; taken from the front */
+	int64_t pause_until_ms; /* clock_ms(): no scan starts before */
+	int64_t next_end_ms;    /* journal's time: no intent of an absent id ends before */
+	int64_t scan_end_ms;    /* the earliest end that the current scan has found so far */
+	uint64_t scan_pos;      /* position of the current scan; 0: there is none */
+	struct orphan *orphans; /* owned; a COMMAND_TEND is due for each */
 };
 
-static void tended(struct command *command)
+static void tender_done(struct command *command)
 {
 	container_of(command, struct tender, command)->is_busy = false;
 }
 
-/** @return false: not now */
-static bool tend(struct registry *registry, struct str service, struct str id, struct str reason)
+/** Submits a COMMAND_TEND. @return false: no tender is free, or the queue is full */
+static bool tender_submit(struct registry *registry, struct str service, struct str id,
+                          struct str reason)
 {
 	struct tender *tender = registry->intents->tenders;
 
@@ -262,21 +273,21 @@ static bool tend(struct registry *registry, struct str service, struct str id, s
 	                     .id = {tender->names + service.len, id.len}},
 		.author = STR("sweeper"),
 		.reason = reason,
-		.done = tended,
+		.done = tender_done,
 	};
 	if (registry_submit(registry, &tender->command) < 0)
 		tender->is_busy = false;
 	return tender->is_busy;
 }
 
-static void tend_orphans(struct registry *registry)
+static void orphans_submit(struct registry *registry)
 {
 	struct intents *intents = registry->intents;
 
 	while (intents->orphans != NULL) {
 		struct orphan *orphan = intents->orphans;
 
-		if (!tend(registry, orphan->service, orphan->id, STR("")))
+		if (!tender_submit(registry, orphan->service, orphan->id, STR("")))
 			return;
 		intents->orphans = orphan->next;
 		free(orphan);
@@ -290,9 +301,9 @@ static bool is_registered(const struct snapshot *now, const struct entry *entry)
 	return service != NULL && service_member(service, entry->name) != NULL;
 }
 
-/** @return false: not now */
-static bool look_at(struct registry *registry, const struct snapshot *now,
-                    const struct entry *entry, int64_t now_ms)
+/** @return false: its COMMAND_TEND could not be submitted now */
+static bool scan_entry(struct registry *registry, const struct snapshot *now,
+                       const struct entry *entry, int64_t now_ms)
 {
 	struct intents *intents = registry->intents;
 	struct drain_intent intent;
@@ -301,33 +312,34 @@ static bool look_at(struct registry *registry, const struct snapshot *now,
 		return true;
 	drain_intent_of(entry, &intent);
 	int64_t end = drain_intent_end(&intent, registry->options.intent_ttl_ms);
-	if (end < intents->found_ms)
-		intents->found_ms =
-			end; /* of one that has ended too: whether it goes is not known */
+	/* also of an intent that has ended: the removal may fail, then the next scan finds it */
+	if (end < intents->scan_end_ms)
+		intents->scan_end_ms = end;
 	return end > now_ms ||
-	       tend(registry, entry->service, entry->name,
-	            end == intent.until_ms ? STR("the drain's time is over")
-	                                   : STR("its instance has been gone for too long"));
+	       tender_submit(registry, entry->service, entry->name,
+	                     end == intent.until_ms
+	                             ? STR("the drain's time is over")
+	                             : STR("its instance has been gone for too long"));
 }
 
-/** In a visit. Goes on with the look. */
-static void look(struct registry *registry, const struct snapshot *now, int64_t now_ms)
+/** Visits the next SCAN_ENTRIES entries. Inside a visit of @p now. */
+static void scan_step(struct registry *registry, const struct snapshot *now, int64_t now_ms)
 {
 	struct intents *intents = registry->intents;
-	uint64_t pos = intents->pos;
+	uint64_t pos = intents->scan_pos;
 
-	for (int i = 0; i < LOOK_ENTRIES; i++) {
+	for (int i = 0; i < SCAN_ENTRIES; i++) {
 		const struct entry *entry = snapshot_entries_next(now, &pos);
 
 		if (entry == NULL) {
-			intents->pos = 0;
-			intents->next_ms = intents->found_ms;
-			intents->again_ms = clock_ms() + LOOK_EVERY_MS;
+			intents->scan_pos = 0;
+			intents->next_end_ms = intents->scan_end_ms;
+			intents->pause_until_ms = clock_ms() + SCAN_PAUSE_MS;
 			return;
 		}
-		if (!look_at(registry, now, entry, now_ms))
-			return; /* goes on when the commands have been completed */
-		intents->pos = pos;
+		if (!scan_entry(registry, now, entry, now_ms))
+			return; /* resumed by the pass that completes the commands */
+		intents->scan_pos = pos;
 	}
 	registry_wake(registry);
 }
@@ -338,15 +350,15 @@ void intents_pass(struct registry *registry)
 
 	if (registry_has_failed(registry))
 		return;
-	tend_orphans(registry);
-	if (intents->pos == 0 && clock_ms() < intents->again_ms)
+	orphans_submit(registry);
+	if (intents->scan_pos == 0 && clock_ms() < intents->pause_until_ms)
 		return;
 	int64_t now_ms = journal_now_ms(registry->journal, clock_real_ms());
-	if (intents->pos == 0 && now_ms < intents->next_ms)
+	if (intents->scan_pos == 0 && now_ms < intents->next_end_ms)
 		return;
-	if (intents->pos == 0)
-		intents->found_ms = INT64_MAX;
-	look(registry, snapshot_enter(registry->store), now_ms);
+	if (intents->scan_pos == 0)
+		intents->scan_end_ms = INT64_MAX;
+	scan_step(registry, snapshot_enter(registry->store), now_ms);
 	snapshot_leave(registry->store);
 }
 
@@ -355,19 +367,20 @@ void intents_note(struct registry *registry, const struct event *event)
 	struct intents *intents = registry->intents;
 	struct drain_intent intent;
 
-	if (intents->pos != 0) /* it may have moved others past the look */
-		intents->found_ms = 0;
+	/* the change may have moved entries past the position of the scan: scan again soon */
+	if (intents->scan_pos != 0)
+		intents->scan_end_ms = 0;
 	if (event->kind != EVENT_ENTRY_PUT || event->entry.kind != ENTRY_INTENT)
 		return;
 	drain_intent_of(&event->entry, &intent);
 	int64_t end = drain_intent_end(&intent, registry->options.intent_ttl_ms);
-	if (end < intents->next_ms)
-		intents->next_ms = end;
+	if (end < intents->next_end_ms)
+		intents->next_end_ms = end;
 }
 
-void intents_look_again(struct registry *registry)
+void intents_rescan(struct registry *registry)
 {
-	registry->intents->next_ms = 0;
+	registry->intents->next_end_ms = 0;
 }
 
 /* --- start and end ------------------------------------------------------------------- */

@@ -6,7 +6,7 @@
  * items.c     what was committed elsewhere
  * decide.c    command -> event                   publish.c  after the commit
  * expiry.c    due lease -> event, mass expiry    leases.h   lease clock, timers, sweeper
- * intents.c   what operators intend, also for ids that are not registered
+ * intents.c   operators' intents, also for ids that are not registered
  * locked.c    commits while another process has the database locked
  * reader.h    threads that read the past         history.c  events from the log
  * archive.c   keyframes, past states             rebuild.c  their answers
@@ -30,7 +30,7 @@
  * early. */
 #define REMOVED_BUCKETS 1024
 
-/** A command or a due lease makes at most so many events: of the instance, and of its intent. */
+/** Events that one batch entry makes at most: one about the instance, one about its intent. */
 #define ENTRY_EVENTS 2
 
 /** Due leases that one batch takes beside its commands. */
@@ -42,10 +42,10 @@ struct batch_entry {
 	struct due_lease due;        /* then */
 	struct tenure *tenure;       /* of the event's instance */
 	const struct member *member; /* after the event; what the event removed */
-	struct event *event; /* NULL: nothing changed; of the instance if it changed, else of
-	                        its intent */
-	int64_t renewed_ms;  /* of an expiring lease: what the decision read */
-	bool is_postponed;   /* a due lease: to be looked at again at again_ms */
+	struct event *event;         /* NULL: nothing changed. About the instance if that changed,
+	                                else about its intent */
+	int64_t renewed_ms;          /* of an expiring lease: what the decision read */
+	bool is_postponed;           /* a due lease: to be looked at again at again_ms */
 	int64_t again_ms;
 	enum command_outcome outcome;
 	int error;
@@ -87,7 +87,8 @@ struct batch {
 	int64_t now_real_ms;
 	int64_t now_journal_ms;
 	int64_t now_lease_ms;
-	bool is_torn;        /* one that needs two events has only the first */
+	bool is_torn; /* a batch entry that needs two events has only the first: nothing may be
+	                 committed */
 	int64_t proposed_us; /* clock_us() */
 	bool is_open;        /* proposed; the ledger's verdict is still to come */
 };
@@ -168,38 +169,45 @@ int decide_event(struct batch *batch, struct batch_entry *entry, enum event_kind
 /** The same with an event of @p kind about the entry that @p content names. */
 int decide_entry_event(struct batch *batch, struct batch_entry *entry, enum event_kind kind,
                        const struct entry *content) MUST_USE;
-/** @p r is of an event without which one before it must not be committed: when that could not be
- * made, the whole batch fails. @return @p r */
+/** For the second event of a batch entry: when making it failed (@p r below 0), the whole batch
+ * fails, as the first must not be committed alone. @return @p r */
 int decide_also(struct batch *batch, int r) MUST_USE;
-/** The status that follows, now, with what caused it: @p reason and @p by when nothing keeps it
- * from being healthy. What an operator's drain caused stays. */
+/**
+ * Sets the status that the other fields amount to, with its reason, author and time. While an
+ * operator drains the instance these three stay the operator's.
+ * @param reason, by  for a healthy instance; every other status has its own
+ */
 void set_status(struct instance *instance, struct str reason, struct str by, int64_t now_real_ms);
 
-/*
- * intents.c. An instance and its intent change in one batch.
+/* intents.c */
+/**
+ * Drains a new instance if its id has an intent; otherwise clears the fields of a drain.
+ * @param memory  holds the strings that @p instance gets
+ * @return does the id have an intent?
  */
-/** A new instance is drained when that is intended. @param memory  of its strings @return is it? */
 bool intent_apply(const struct batch *batch, struct instance *instance,
                   struct drain_intent *memory) MUST_USE;
-/** The draft no longer has the instance: its intent, if any, lasts for a while. */
+/** The draft no longer has the instance @p gone: its intent, if there is one, notes that the id is
+ * absent from now on. */
 int intent_begin_absence(struct batch *batch, struct batch_entry *entry,
                          const struct instance *gone) MUST_USE;
-/** Removes the intent, if there is one. */
+/** Removes the intent of @p named, if there is one. */
 int intent_end(struct batch *batch, struct batch_entry *entry,
                const struct instance *named) MUST_USE;
 int decide_status(struct batch *batch, struct batch_entry *entry,
                   const struct member *member) MUST_USE;
 int decide_tend(const struct registry *registry, struct batch *batch, struct batch_entry *entry,
                 const struct member *member) MUST_USE;
-/** Makes COMMAND_TENDs of those that need one, at most one bounded step. */
+/** Finds intents that have ended and instances that lack one, and submits a COMMAND_TEND for each.
+ * One bounded step. */
 void intents_pass(struct registry *registry);
-/** @p event, which is about an entry, is published. */
+/** Takes note of @p event, which is about an entry and has been published. */
 void intents_note(struct registry *registry, const struct event *event);
-/** How long intents last has changed. */
-void intents_look_again(struct registry *registry);
+/** options.intent_ttl_ms has changed: the earliest end is unknown. */
+void intents_rescan(struct registry *registry);
 /** After the first snapshot is published. @param any_drained  does it hold a drained instance? */
 int intents_open(struct registry *registry, bool any_drained) MUST_USE;
-/** Takes one that was not opened. */
+/** After a failed intents_open() too. */
 void intents_close(struct registry *registry);
 
 /* expiry.c */

@@ -128,7 +128,7 @@ static struct watch_change change_of(const struct registry *registry, const stru
 	return change;
 }
 
-/* An event about an entry changes no instance. */
+/* The news of one event. An event about an entry changes no instance's status. */
 static struct watch_change change_by(const struct registry *registry, const struct snapshot *now,
                                      const struct event *event)
 {
@@ -161,8 +161,8 @@ static int by_name(const void *a, const void *b)
 	return str_compare(*(const struct str *)a, *(const struct str *)b);
 }
 
-/* Of a change of an instance: what is only intended, for an id that is not there, concerns no
- * lookup. */
+/* Does its command wait for watchers? Not when only the intent of an absent id changed, which no
+ * lookup shows. */
 static bool has_receipt(const struct batch_entry *entry)
 {
 	return entry->event != NULL && entry->member != NULL && entry->command != NULL &&

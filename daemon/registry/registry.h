@@ -72,7 +72,8 @@ struct watch_hub *registry_watch(const struct registry *registry);
  * @return a revision after which it has not been removed
  */
 uint64_t registry_removed_revision(const struct registry *registry, struct str service);
-/** A revision after which no entry of @p service has changed. Any thread, inside a visit. */
+/** An upper bound on the revision of the latest event about an entry of @p service. Any thread,
+ * inside a visit. */
 uint64_t registry_intended_revision(const struct registry *registry, struct str service);
 /**
  * The revision up to which the counts by status of all services are known to have changed last: a
@@ -93,14 +94,14 @@ enum command_kind {
 	COMMAND_REGISTER, /* instance: the record. Registers, updates, renews or recovers, whichever
 	                     it takes */
 	COMMAND_DEREGISTER, /* instance.service, .id */
-	COMMAND_HEARTBEAT,  /* instance.service, .id; if set_status: .wants_drain and
-	                       .reports_unhealthy, of which at most one is set: recover, or change
-	                       the owner's word */
-	COMMAND_STATUS,     /* an operator: drained, reason, for_ms. Of an id that is not registered
-	                       only while it has an intent */
-	COMMAND_TEND, /* the registry's own: an intent is made for an instance that was drained
-	                 without one, or has ended */
-	COMMAND_INDEX /* instance.service: build the pick indexes that are wanted; no event */
+	COMMAND_HEARTBEAT,  /* instance.service, .id; with set_status also .wants_drain and
+	                       .reports_unhealthy (at most one is true): recovers the instance, or
+	                       changes the status that its owner reports */
+	COMMAND_STATUS, /* an operator's drain or its end: drained, reason, for_ms. An id that is
+	                   not registered must have an intent, else -ENOENT */
+	COMMAND_TEND,   /* from the registry itself: makes the intent of an instance that is
+	                   drained without one, removes an intent that has ended */
+	COMMAND_INDEX   /* instance.service: build the pick indexes that are wanted; no event */
 };
 
 enum command_outcome {
@@ -121,9 +122,8 @@ struct command {
 	 * least at `revision`.
 	 */
 	struct instance instance;
-	struct str author; /* who causes it: "instance", "operator:ADDRESS"; at most STATUS_BY_MAX
-	                      bytes */
-	struct str peer;   /* the address that asks for it; at most AUTHOR_MAX bytes */
+	struct str author; /* "instance" or "operator:ADDRESS"; at most STATUS_BY_MAX bytes */
+	struct str peer;   /* address of the client; at most AUTHOR_MAX bytes */
 	struct str agent;  /* at most AUTHOR_MAX bytes */
 	struct str reason; /* COMMAND_STATUS: at most REASON_MAX bytes */
 	int64_t for_ms;    /* COMMAND_STATUS with drained: how long, 0 = until resumed */
@@ -135,7 +135,7 @@ struct command {
 	uint64_t revision_is;    /* unless 0: fails with -ESTALE when its revision is another */
 	uint64_t incarnation_is; /* unless 0: fails with -EEXIST when this is another life of the id
 	                          */
-	bool set_status;         /* COMMAND_HEARTBEAT: the owner's word was given */
+	bool set_status;         /* COMMAND_HEARTBEAT: the heartbeat has a status */
 	/** Called on the writer thread once the outcome is durable and published; must not block or
 	 * fail. */
 	void (*done)(struct command *command);

@@ -88,7 +88,7 @@ static int decide_and_propose(struct registry *registry, struct batch *batch)
 
 /* --- completing the commands --------------------------------------------------- */
 
-/* What another version has stored may be longer. */
+/* Truncates: a file or a foreign batch may hold a longer string. */
 static struct str keep(struct str text, char *memory, size_t most)
 {
 	if (text.len > most)
@@ -303,7 +303,7 @@ static void take_options(struct registry *registry)
 		return;
 	lock_take(&registry->reload_lock);
 	if (registry->options.intent_ttl_ms != registry->reload.intent_ttl_ms)
-		intents_look_again(registry);
+		intents_rescan(registry);
 	registry->options = registry->reload;
 	atomic_store_explicit(&registry->is_reloaded, false, memory_order_relaxed);
 	lock_release(&registry->reload_lock);

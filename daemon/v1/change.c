@@ -101,7 +101,7 @@ struct str peer_host(struct str peer)
 	return peer;
 }
 
-/** Nobody proves who he is yet: an operator is known by his address. */
+/** Without authentication the author is the address: "operator:ADDRESS", in change->author. */
 static struct str operator_of(struct change *change)
 {
 	static const struct str word = {"operator:", 9};

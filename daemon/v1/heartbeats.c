@@ -54,7 +54,7 @@ static enum api_result heartbeat_command(struct call *call, const struct heartbe
 	return change_submit(call, change);
 }
 
-/** Does the heartbeat leave the instance as it is, but for the lease? */
+/** Does the heartbeat change nothing but the lease? */
 static bool is_settled(const struct instance *value, const struct heartbeat *heartbeat)
 {
 	return !value->lease_out && (!heartbeat->set_status ||

@@ -163,7 +163,7 @@ int instance_from_json(struct str body, char *memory, struct instance *instance,
 	return 0;
 }
 
-/** The owner's word, any status. @return is it there and right? */
+/** Any status. @return is the field present and valid? */
 static bool read_word(struct fields *fields, struct heartbeat *heartbeat)
 {
 	struct str text;

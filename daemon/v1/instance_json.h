@@ -24,7 +24,7 @@ int instance_from_json(struct str body, char *memory, struct instance *instance,
 
 /** The body of a heartbeat. */
 struct heartbeat {
-	bool set_status; /* the owner's word: at most one of the next two, or healthy */
+	bool set_status; /* a status was given; at most one of the next two is true */
 	bool wants_drain;
 	bool reports_unhealthy;
 	bool set_load;

@@ -395,7 +395,7 @@ static enum api_result intention_done(struct call *call, struct parked *parked)
 	const struct snapshot *now = snapshot_enter(v1_of(call)->store);
 	const struct member *member = path_member(call, now);
 	call_seen(call, now);
-	bool is_absent = error == 0 && member == NULL; /* then it is intended, and no more */
+	bool is_absent = error == 0 && member == NULL; /* only the intent changed */
 	if (error == 0 && !is_absent)
 		member_put_json_live(&call->response->body, member, clock_real_ms());
 	if (error == 0 && !is_absent && intention->receipt != NULL)

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/** What operators intend for the ids of a service, whether they are registered or not. */
+/**
+ * GET /v1/services/{service}/intents: the operators' drains of a service's ids, registered or not.
+ * An answer is rendered inside one visit, from the entries and instances of the same snapshot: the
+ * present one, or one of the past.
+ */
 #include "api/pretty.h"
 #include "base/clock.h"
 #include "model/intent.h"
@@ -38,15 +42,16 @@ static bool read_query(struct call *call, struct intents *ret)
 	       travel_read_at(call, INTENTS_AT, &ret->moment);
 }
 
-/** One of them, beside what is registered. */
+/** An intent and the state of its id. */
 struct shown {
 	struct drain_intent intent;
 	const struct entry *entry;
 	bool is_registered;
-	int64_t absent_ms; /* 0: it is not absent, or nobody knows since when */
+	int64_t absent_ms; /* 0: registered, or unknown since when */
 };
 
-static void look_at(const struct snapshot *now, const struct entry *entry, struct shown *ret)
+static void intents_look_at(const struct snapshot *now, const struct entry *entry,
+                            struct shown *ret)
 {
 	const struct service *service = snapshot_service(now, entry->service);
 
@@ -58,7 +63,7 @@ static void look_at(const struct snapshot *now, const struct entry *entry, struc
 		ret->intent.reason = STR(DRAIN_REASON);
 }
 
-static void put_member(struct buf *out, const char *name, int64_t ms)
+static void put_time_member(struct buf *out, const char *name, int64_t ms)
 {
 	if (ms == 0)
 		return;
@@ -66,7 +71,7 @@ static void put_member(struct buf *out, const char *name, int64_t ms)
 	buf_put_time(out, ms);
 }
 
-static void put_json(struct buf *out, const struct shown *shown)
+static void intents_put_json(struct buf *out, const struct shown *shown)
 {
 	const struct drain_intent *intent = &shown->intent;
 
@@ -78,11 +83,11 @@ static void put_json(struct buf *out, const struct shown *shown)
 	buf_put_json(out, intent->reason);
 	buf_put(out, ",\"by\":");
 	buf_put_json(out, intent->by);
-	put_member(out, ",\"since\":", intent->since_ms);
-	put_member(out, ",\"until\":", intent->until_ms);
+	put_time_member(out, ",\"since\":", intent->since_ms);
+	put_time_member(out, ",\"until\":", intent->until_ms);
 	buf_put(out, ",\"registered\":");
 	buf_put(out, shown->is_registered ? "true" : "false");
-	put_member(out, ",\"absent_since\":", shown->absent_ms);
+	put_time_member(out, ",\"absent_since\":", shown->absent_ms);
 	buf_put_char(out, '}');
 }
 
@@ -94,7 +99,7 @@ static void put_time_cell(struct buf *rows, int64_t ms)
 	table_put_cell(rows, (struct str){time, len}, false);
 }
 
-static void put_row(struct buf *rows, const struct shown *shown)
+static void intents_put_row(struct buf *rows, const struct shown *shown)
 {
 	const struct drain_intent *intent = &shown->intent;
 
@@ -108,9 +113,9 @@ static void put_row(struct buf *rows, const struct shown *shown)
 	table_put_cell(rows, intent->reason, true);
 }
 
-/** Inside a visit. @return the last of the page when more follow, otherwise empty */
-static struct str put_page(struct buf *out, const struct snapshot *now, struct str service,
-                           const struct intents *asked)
+/** Inside a visit. @return the last id of the page when more follow, otherwise empty */
+static struct str intents_put_page(struct buf *out, const struct snapshot *now, struct str service,
+                                   const struct intents *asked)
 {
 	const struct entry *entry;
 	struct str last = {NULL, 0};
@@ -122,13 +127,13 @@ static struct str put_page(struct buf *out, const struct snapshot *now, struct s
 			continue;
 		if (count == asked->limit || out->len >= PAST_PAGE_BYTES)
 			return last;
-		look_at(now, entry, &shown);
+		intents_look_at(now, entry, &shown);
 		if (count++ > 0 && !asked->text)
 			buf_put_char(out, ',');
 		if (asked->text)
-			put_row(out, &shown);
+			intents_put_row(out, &shown);
 		else
-			put_json(out, &shown);
+			intents_put_json(out, &shown);
 		last = entry->name;
 	}
 	return (struct str){NULL, 0};
@@ -148,7 +153,7 @@ static enum api_result put_intents(struct call *call, const struct snapshot *now
 	if (asked->text) {
 		buf_init(&rows, body->most);
 		buf_put(&rows, "ID\tSTATUS\tSINCE\tBY\tUNTIL\tREGISTERED\tABSENT SINCE\tREASON\n");
-		(void)put_page(&rows, now, service, asked);
+		(void)intents_put_page(&rows, now, service, asked);
 		text_finish(body, &rows);
 		return call_answer(call, 200, TYPE_TEXT);
 	}
@@ -157,7 +162,7 @@ static enum api_result put_intents(struct call *call, const struct snapshot *now
 	buf_put(body, ",\"revision\":");
 	buf_put_u64(body, snapshot_revision(now));
 	buf_put(body, ",\"intents\":[");
-	struct str next = put_page(body, now, service, asked);
+	struct str next = intents_put_page(body, now, service, asked);
 	buf_put_char(body, ']');
 	if (next.len > 0) {
 		buf_put(body, ",\"next\":");
@@ -167,7 +172,7 @@ static enum api_result put_intents(struct call *call, const struct snapshot *now
 	return call_answer(call, 200, TYPE_JSON);
 }
 
-/** A read of what was intended once. */
+/** A read of the past while it is parked. */
 struct intents_travel {
 	struct travel travel;
 	struct intents asked;

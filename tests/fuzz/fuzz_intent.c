@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** Documents of intents: what is read is written the same again, and fits an entry; what is not
- * read still intends a drain that can be written. */
+/** Documents of intents: a document that is parsed is written again byte for byte; every other one
+ * counts as a drain whose document is valid. */
 #include "base/check.h"
 #include "model/intent.h"
 #include "model/valid.h"
