@@ -200,6 +200,7 @@ static struct event random_event(int n)
 	instance->port = (uint16_t)(1 + chance(65535));
 	instance->weight = (uint16_t)chance(65536);
 	instance->wants_drain = chance(2) == 0;
+	instance->reports_unhealthy = !instance->wants_drain && chance(2) == 0;
 	instance->lease_out = instance->ttl_ms > 0 && chance(2) == 0;
 	instance->drained = chance(2) == 0;
 	instance->drained_until_ms = instance->drained ? NOW_MS + chance(1000000) : 0;
@@ -374,7 +375,8 @@ END_TEST
 #define ONE(id, incarnation, revision)                                                           \
 	"{\"instance\":{\"service\":\"web\",\"id\":\"" id "\",\"host\":\"h\",\"port\":1,"        \
 	"\"weight\":1,\"metadata\":{},\"metadata_count\":0,\"ttl_ms\":0,"                        \
-	"\"remove_after_ms\":0,\"wants_drain\":false,\"lease_out\":false,\"drained\":false,"     \
+	"\"remove_after_ms\":0,\"wants_drain\":false,\"reports_unhealthy\":false,"               \
+	"\"lease_out\":false,\"drained\":false,"                                                 \
 	"\"status_reason\":\"\",\"status_by\":\"\",\"status_since_ms\":0,"                       \
 	"\"drained_until_ms\":0,\"registered_ms\":0,\"owner\":\"\",\"incarnation\":" incarnation \
 	",\"revision\":" revision "}}\n"

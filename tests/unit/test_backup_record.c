@@ -36,6 +36,7 @@ static const char *const instance_parts[][2] = {
 	{"ttl_ms", "30000"},
 	{"remove_after_ms", "0"},
 	{"wants_drain", "false"},
+	{"reports_unhealthy", "false"},
 	{"lease_out", "true"},
 	{"drained", "false"},
 	{"status_reason", "\"lease expired\""},

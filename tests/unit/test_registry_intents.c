@@ -745,7 +745,7 @@ END_TEST
 
 START_TEST(one_that_cannot_be_read_still_drains)
 {
-	static const char *const documents[] = {"{\"n\":1}", "{}", "\"x\"", "",
+	static const char *const documents[] = {"{\"n\":1}", "{}", "{\"status\":7}", "{x}",
 	                                        "{\"status\":\"draining\"}"};
 
 	for (size_t i = 0; i < ARRAY_LEN(documents); i++) {
