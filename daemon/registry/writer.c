@@ -88,16 +88,6 @@ static int decide_and_propose(struct registry *registry, struct batch *batch)
 
 /* --- completing the commands --------------------------------------------------- */
 
-/* Truncates: a file or a foreign batch may hold a longer string. */
-static struct str keep(struct str text, char *memory, size_t most)
-{
-	if (text.len > most)
-		text.len = most;
-	if (text.len > 0)
-		memcpy(memory, text.data, text.len);
-	return (struct str){memory, text.len};
-}
-
 /* The caller's strings are the instance's, but for the two that the registry wrote. */
 static void give_instance(struct command *command, const struct member *member)
 {
@@ -111,9 +101,12 @@ static void give_instance(struct command *command, const struct member *member)
 	out.host = in->host;
 	out.metadata = in->metadata;
 	out.owner = (struct str){NULL, 0}; /* nothing reads it there */
-	out.status_reason =
-		keep(out.status_reason, command->status_reason, sizeof(command->status_reason));
-	out.status_by = keep(out.status_by, command->status_by, sizeof(command->status_by));
+	CHECK(out.status_reason.len <= sizeof(command->status_reason) &&
+	      out.status_by.len <= sizeof(command->status_by));
+	memcpy(command->status_reason, out.status_reason.data, out.status_reason.len);
+	memcpy(command->status_by, out.status_by.data, out.status_by.len);
+	out.status_reason.data = command->status_reason;
+	out.status_by.data = command->status_by;
 	command->instance = out;
 }
 

@@ -87,7 +87,8 @@ class Session:
             self.call('GET', f'/v1/services/web/pick?strategy={strategy}{key}', good=found)
         for path in ('/v1/services', '/v1/status', '/metrics', '/openapi.json', '/healthz', '/',
                      '/v1/events?limit=20', '/v1/events?service=web&format=text&limit=5',
-                     '/v1/services?format=text', '/v1/services?prefix=w&pretty'):
+                     '/v1/services?format=text', '/v1/services?prefix=w&pretty', '/v1/services/web/intents',
+                     '/v1/services/web/intents?format=text'):
             self.call('GET', path)
 
     def travel(self):

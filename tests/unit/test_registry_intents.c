@@ -745,8 +745,13 @@ END_TEST
 
 START_TEST(one_that_cannot_be_read_still_drains)
 {
-	static const char *const documents[] = {"{\"n\":1}", "{}", "{\"status\":7}", "{x}",
-	                                        "{\"status\":\"draining\"}"};
+	static const char *const documents[] = {
+		"{\"n\":1}",
+		"{}",
+		"{\"status\":\"draining\"}",
+		"{\"status\":\"healthy\",\"by\":\"x\",\"since_ms\":1}",
+		"{\"status\":\"draining\",\"by\":\"\",\"since_ms\":1}",
+	};
 
 	for (size_t i = 0; i < ARRAY_LEN(documents); i++) {
 		struct journal_error error = {""};
