@@ -213,8 +213,9 @@ static void notify(struct registry *registry, const struct batch *batch)
 	notify_listings(registry, batch);
 }
 
-/* Before publishing, so that a reader that no longer finds a service finds this mark. Any removal
- * may have been the service's last. */
+/* Marks removals of instances and events about entries, before publishing: a reader that no longer
+ * finds a service, or that waits for its events, then finds the mark. Any removal may have been the
+ * service's last. */
 static void note_removals(struct registry *registry, const struct batch *batch)
 {
 	for (size_t i = 0; i < batch->event_count; i++) {
