@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "journal/sql.h"
+#include "model/event.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -18,6 +19,14 @@ static const char select_next[] =
 static const char select_before[] =
 	"SELECT revision, time_ms FROM events WHERE revision < ?1 ORDER BY revision DESC LIMIT 1";
 
+/* The rows are not verified here: a damaged time must not make a sum overflow. */
+static int64_t age_bounded(int64_t time_ms)
+{
+	return time_ms > EVENT_TIME_MS_MAX    ? EVENT_TIME_MS_MAX
+	       : time_ms < -EVENT_TIME_MS_MAX ? -EVENT_TIME_MS_MAX
+	                                      : time_ms;
+}
+
 /** @return 1; 0: there is no such event; or an error as sql_error() */
 static int age_read_event(sqlite3 *db, const char *text, int64_t revision, int64_t *ret_revision,
                           int64_t *ret_ms)
@@ -31,7 +40,7 @@ static int age_read_event(sqlite3 *db, const char *text, int64_t revision, int64
 		r = sql_step(stmt);
 	if (r > 0) {
 		*ret_revision = sqlite3_column_int64(stmt, 0);
-		*ret_ms = sqlite3_column_int64(stmt, 1);
+		*ret_ms = age_bounded(sqlite3_column_int64(stmt, 1));
 	}
 	(void)sqlite3_finalize(stmt); /* takes NULL; its error is in r */
 	return r;

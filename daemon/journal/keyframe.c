@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/parse.h"
 #include "journal/pack.h"
+#include "model/event.h"
 
 #include <dirent.h>
 #include <endian.h>
@@ -418,8 +419,10 @@ int keyframe_mark(int dir_fd, uint64_t revision, struct keyframe_mark *ret_mark)
 	if (r < 0)
 		return r;
 	(void)close(fd); /* only read */
-	*ret_mark =
-		(struct keyframe_mark){revision, (int64_t)header.time_ms, header.event_checksum};
+	int64_t time_ms = (int64_t)header.time_ms;
+	if (time_ms < -EVENT_TIME_MS_MAX || time_ms > EVENT_TIME_MS_MAX)
+		return -EBADMSG;
+	*ret_mark = (struct keyframe_mark){revision, time_ms, header.event_checksum};
 	return 0;
 }
 

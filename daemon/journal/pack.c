@@ -133,7 +133,8 @@ int parts_to_event(const struct parts *parts, struct event *event)
 	struct event to = {EVENT_FIELDS(JOIN)};
 	bool fits = true EVENT_FIELDS(FITS);
 
-	if (!fits || to.kind < EVENT_REGISTERED || to.kind >= EVENT_KIND_COUNT)
+	if (!fits || to.kind < EVENT_REGISTERED || to.kind >= EVENT_KIND_COUNT ||
+	    to.time_ms < -EVENT_TIME_MS_MAX || to.time_ms > EVENT_TIME_MS_MAX)
 		return -EBADMSG;
 	EVENT_FIELDS(SET)
 	bool has_entry = parts->numbers[EVENT_ENTRY_PLACE] != 0;

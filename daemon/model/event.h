@@ -36,6 +36,10 @@ enum event_kind { EVENT_KINDS(EVENT_KIND) EVENT_KIND_COUNT };
 #define EVENT_KIND_COMMA(name, number, text, ...) text ", "
 #define EVENT_KIND_NAMES                          EVENT_KINDS(EVENT_KIND_COMMA)
 
+/** The farthest time from 1970 that an event may have, in ms: sums and differences of such times do
+ * not overflow. */
+#define EVENT_TIME_MS_MAX (INT64_MAX / 4)
+
 struct event {
 	uint64_t revision; /* given by the journal on commit; ascending, may have gaps */
 	int64_t time_ms;   /* real time */

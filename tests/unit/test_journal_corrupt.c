@@ -121,6 +121,28 @@ START_TEST(a_value_beyond_its_limit_is_damage)
 }
 END_TEST
 
+/** The start reads the newest event's time before it verifies any event. */
+START_TEST(a_time_that_would_overflow_is_damage)
+{
+	static const int64_t times[] = {INT64_MAX, INT64_MIN, EVENT_TIME_MS_MAX + 1,
+	                                -EVENT_TIME_MS_MAX - 1};
+
+	for (size_t i = 0; i < ARRAY_LEN(times); i++) {
+		struct event event = statedir_event(EVENT_REGISTERED, "a", "timeless");
+
+		event.time_ms = times[i];
+		ck_ok(journal_append(journal, &event, 1));
+		close_it();
+		ck_assert_int_eq(verify(), -EBADMSG);
+		journal = statedir_open(); /* looks at the newest time: a sanitizer sees it */
+		close_it();
+		statedir_remove();
+		statedir_make();
+		journal = statedir_open();
+	}
+}
+END_TEST
+
 START_TEST(without_the_table_of_instances_all_come_from_events)
 {
 	close_it();
@@ -528,7 +550,7 @@ SUITE("journal_corrupt", setup, teardown, a_file_that_is_no_database_is_kept_asi
       an_instance_whose_row_is_wrong_comes_from_its_event,
       a_row_that_is_wrong_is_lost_only_when_its_events_are_gone,
       a_value_that_does_not_fit_is_damage, a_value_beyond_its_limit_is_damage,
-      metadata_that_is_not_packed_as_it_should_be_is_damage,
+      a_time_that_would_overflow_is_damage, metadata_that_is_not_packed_as_it_should_be_is_damage,
       without_the_table_of_instances_all_come_from_events,
       without_counters_revisions_do_not_go_back, a_second_accident_goes_on_above_the_first,
       damage_to_any_page_is_survived, a_file_cut_short_is_survived,
