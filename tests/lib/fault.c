@@ -27,8 +27,7 @@ static bool fails(void)
 	return true;
 }
 
-/* The linker sends the daemon's malloc() and its like here: -Wl,--wrap=malloc,... in the Makefile.
- */
+/* The Makefile links with -Wl,--wrap=malloc,...: each call of malloc() and its like comes here. */
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *old, size_t size);

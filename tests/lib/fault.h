@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/** Fails the nth allocation from now on, once: for tests that out-of-memory changes nothing. */
+/**
+ * Makes one allocation of the daemon's or the client's code fail, the nth from now on: for tests
+ * that running out of memory changes nothing.
+ */
 #pragma once
 
 #include <stdbool.h>
 
 /** @param nth  0: the next one */
 void fault_arm(int nth);
-/** Disarms; was an allocation made to fail? */
+/** Disarms. @return whether an allocation was made to fail */
 bool fault_hit(void);

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Each method of a file counts itself (meet()), fails if it is the armed operation, and otherwise
+ * calls the same method of the real file, whose struct follows ours in memory. All settings are
+ * guarded by one lock, because the threads of a journal (the writer, the checkpointer, readers)
+ * call the methods while the test changes the settings. The allocator has atomics of its own:
+ * SQLite allocates while it holds its locks.
+ */
 #include "faultvfs.h"
 
 #include <pthread.h>
@@ -25,15 +32,15 @@ static bool fail_ever_after;
 static int fail_errno;
 static bool hit;
 static enum faultvfs_file held = FAULTVFS_ANY; /* ANY: none */
-static bool someone_waits;
+static bool sync_waits;
 static enum faultvfs_place stop_place;
-static pthread_t stop_not; /* who set it */
+static pthread_t stop_setter; /* the thread that called faultvfs_stop_at(); it never stops */
 static bool is_stopped;
 
 static sqlite3_vfs *real_vfs;
 static sqlite3_vfs vfs;
 
-/** Counts it. @return SQLITE_OK or how it is to fail */
+/** Counts the operation. @return SQLITE_OK, or the code with which it must fail */
 static int meet(struct file *file, enum faultvfs_op op)
 {
 	int rc = SQLITE_OK;
@@ -51,7 +58,7 @@ static int meet(struct file *file, enum faultvfs_op op)
 			fail_nth--;
 	}
 	while (op == FAULTVFS_SYNC && held != FAULTVFS_ANY && held == file->which) {
-		someone_waits = true;
+		sync_waits = true;
 		pthread_cond_broadcast(&changed);
 		pthread_cond_wait(&changed, &lock);
 	}
@@ -67,7 +74,7 @@ static struct file *of(sqlite3_file *file)
 static void pass(enum faultvfs_place place)
 {
 	pthread_mutex_lock(&lock);
-	if (stop_place == place && pthread_equal(stop_not, pthread_self()) == 0) {
+	if (stop_place == place && pthread_equal(stop_setter, pthread_self()) == 0) {
 		stop_place = FAULTVFS_NOWHERE;
 		is_stopped = true;
 		pthread_cond_broadcast(&changed);
@@ -188,7 +195,7 @@ static int do_fetch(sqlite3_file *f, sqlite3_int64 at, int len, void **out)
 
 static int do_unfetch(sqlite3_file *f, sqlite3_int64 at, void *data)
 {
-	/* Without mapped memory only a checkpoint comes here: when its view of the WAL was old. */
+	/* Files are not memory-mapped, so only a checkpoint calls this: when the WAL has grown. */
 	if (data == NULL && of(f)->which == FAULTVFS_DB)
 		pass(FAULTVFS_CHECKPOINT_BEGUN);
 	return of(f)->real->pMethods->xUnfetch(of(f)->real, at, data);
@@ -300,14 +307,14 @@ void faultvfs_hold_sync(enum faultvfs_file file)
 {
 	pthread_mutex_lock(&lock);
 	held = file;
-	someone_waits = false;
+	sync_waits = false;
 	pthread_mutex_unlock(&lock);
 }
 
 void faultvfs_wait_held(void)
 {
 	pthread_mutex_lock(&lock);
-	while (!someone_waits)
+	while (!sync_waits)
 		pthread_cond_wait(&changed, &lock);
 	pthread_mutex_unlock(&lock);
 }
@@ -316,7 +323,7 @@ void faultvfs_stop_at(enum faultvfs_place place)
 {
 	pthread_mutex_lock(&lock);
 	stop_place = place;
-	stop_not = pthread_self();
+	stop_setter = pthread_self();
 	pthread_mutex_unlock(&lock);
 }
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * The common part of the libraries that are preloaded into a daemon under test. Each includes this
- * header once. It finds the control file, which is memory shared with the test, tells the files of
- * one directory from all others, and stands in for the calls that open, write and sync files. The
- * library defines what decides about each call: open_fails(), write_fails() and sync_fails() return
- * true, with errno set, when it fails.
+ * header once. The header maps the control file, which is memory shared with the test, recognises
+ * the files of one directory, and replaces the calls that open, write and sync files. The library
+ * decides about each call: its open_fails(), write_fails() and sync_fails() set errno and return
+ * true to make the call fail.
  */
 #pragma once
 
@@ -22,7 +22,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* @p path relative to @p at, as in openat(). */
+/* @p path is relative to @p at, as in openat(). */
 static bool open_fails(int at, const char *path);
 /* @p offset is -1 for the file's own position. */
 static bool write_fails(int fd, int64_t offset, size_t count);
@@ -31,8 +31,8 @@ static bool sync_fails(int fd);
 static char dir[PATH_MAX];
 
 /*
- * What comes after this library: the C library, or a sanitizer that must see each call. NULL until
- * find_control() has run: the program already opens and writes then.
+ * The next definition of each call: the C library's, or that of a sanitizer, which must see each
+ * call. NULL until find_control() has run; the program may open and write files before that.
  */
 static int (*next_fsync)(int);
 static int (*next_fdatasync)(int);
@@ -40,7 +40,7 @@ static int (*next_openat)(int, const char *, int, ...);
 static ssize_t (*next_write)(int, const void *, size_t);
 static ssize_t (*next_pwrite)(int, const void *, size_t, off64_t);
 
-/** Call it in the constructor. @return @p size bytes of the control file; NULL: nothing fails */
+/** Call this in the constructor. @return @p size bytes of the control file; NULL: nothing fails */
 static inline void *find_control(const char *control_variable, const char *dir_variable,
                                  size_t size)
 {
@@ -87,7 +87,7 @@ static inline bool is_fd_below(int fd)
 	return is_below(target);
 }
 
-/** The directory itself does not count: the daemon looks at it by other means too. */
+/** The directory itself is not below itself: the daemon also opens it for other reasons. */
 static inline bool is_path_below(int at, const char *path)
 {
 	struct stat here;

@@ -4,8 +4,9 @@
  *
  *	LD_PRELOAD=slowdisk.so SLOWDISK_DIR=/state SLOWDISK_CONTROL=/tmp/control rollcalld ...
  *
- * What it does to the files in SLOWDISK_DIR is a struct slowdisk at the start of the control file,
- * which a test may change at any moment: it is shared memory.
+ * A struct slowdisk at the start of the control file sets what happens to the files in
+ * SLOWDISK_DIR. The control file is shared memory: the test may change it at any moment. The
+ * library runs on every thread of the daemon, so all its state is atomic.
  */
 #include "preload.h"
 
@@ -19,9 +20,10 @@ struct slowdisk {
 	_Atomic(int32_t) write_delay_ms;
 	_Atomic(int32_t) write_errno;
 	_Atomic(int64_t) quota_bytes; /* of all files together; 0 = no bound */
-	/* the test reads the next two */
+	/* read by the test */
 	_Atomic(int64_t) syncs;
 	_Atomic(int64_t) refusals;
+	/* set by the test */
 	_Atomic(int32_t) open_errno;
 	_Atomic(int32_t) open_skip;  /* opens that succeed before one fails */
 	_Atomic(int32_t) open_every; /* not 0: all opens fail */
@@ -88,7 +90,7 @@ static bool refuse(int code)
 	return true;
 }
 
-/** Would the file's growth to @p end bytes not fit? Sets errno. */
+/** @return whether growing the file to @p end bytes would exceed the quota; errno is set then */
 static bool is_full(int fd, int64_t end)
 {
 	int64_t quota = atomic_load(&control->quota_bytes);
@@ -99,7 +101,7 @@ static bool is_full(int fd, int64_t end)
 	return bytes_used() + end - about.st_size > quota && refuse(ENOSPC);
 }
 
-/** Before the file grows to @p end bytes. */
+/** Call this before the file grows to @p end bytes. */
 static bool growth_fails(int fd, int64_t end)
 {
 	wait_ms(atomic_load(&control->write_delay_ms));

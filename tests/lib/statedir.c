@@ -14,7 +14,7 @@ static char root[64];
 
 void statedir_make(void)
 {
-	/* In memory where that is possible: a busy disk makes tests slow. */
+	/* In memory where possible: a busy disk makes tests slow. */
 	(void)snprintf(root, sizeof(root), "/dev/shm/rollcall-test-XXXXXX");
 	if (mkdtemp(root) != NULL)
 		return;

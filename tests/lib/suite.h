@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** The one page that every unit test needs: a main() around its cases. */
+/** What every unit test includes: main() for a list of cases, and short assertions on results. */
 #pragma once
 
 #include <check.h>
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/** Fails with the text of the error code, and names the expression. */
+/** Fails unless @p expr is 0; the message has the expression and the text of the error code. */
 #define ck_ok(expr)                                                           \
 	do {                                                                  \
 		int ck_r_ = (expr);                                           \
@@ -18,8 +18,8 @@
 #define ck_fails(expr, code) ck_assert_int_eq((expr), -(code))
 
 /**
- * Ends the case: it cannot run here, for this reason. `make check` prints it and counts the case as
- * skipped, not as passed. Only in a test's own function.
+ * Ends a case that cannot run on this machine. `make check` prints the reason and counts the case
+ * as skipped, not as passed. Use it only in the function of the test.
  */
 #define ck_skip(reason)                         \
 	do {                                    \
@@ -27,7 +27,7 @@
 		return;                         \
 	} while (0)
 
-/** Leaves "name reason" where tests/lib/run-program finds it. */
+/** Writes "name reason" to the file from which tests/lib/run-program reads it. */
 __attribute__((unused)) static void suite_skip(const char *function, const char *reason)
 {
 	const char *result = getenv("TAP_FILE");
@@ -50,7 +50,7 @@ static inline int suite_run(const char *name, SFun setup, SFun teardown, const T
 	TCase *tcase = tcase_create(name);
 	SRunner *runner = srunner_create(suite);
 
-	/* Ends what hangs, and not what a sanitizer or a busy machine makes slow. */
+	/* Long enough for a case that a sanitizer or a busy machine makes slow. */
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	for (size_t i = 0; i < count; i++)
@@ -73,7 +73,7 @@ static inline int suite_run(const char *name, SFun setup, SFun teardown, const T
 		                 NULL, 0);                                                       \
 	}
 
-/** The same, with cases that must end in a failed CHECK(), which comes first: (one, another). */
+/** The same, with a first list in parentheses of cases that must end in a failed CHECK(). */
 #define SUITE_ABORTS(name, setup, teardown, aborting, ...)                                       \
 	int main(void)                                                                           \
 	{                                                                                        \
