@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * An api/ of a few lines in place of the real one, to test http/ alone. What it answers depends on
- * the path. Include it in one file of a test program: the linker then has no need of api/ but for
- * the list of problems.
+ * A small replacement of api/, to test http/ alone. The path of a request selects the answer
+ * (api_handle()). Include this in one file of a test program: it defines the functions of api/, so
+ * that the linker takes only the list of problems from there.
  */
 #pragma once
 
@@ -31,7 +31,7 @@ struct api {
 	pthread_cond_t parked_more;
 	struct api_request *parked[4096];
 	unsigned parked_count;
-	struct api_stream *(*stream)(struct api_request *request); /* what /stream answers */
+	struct api_stream *(*stream)(struct api_request *request); /* opens the answer to /stream */
 };
 
 static inline void fake_init(struct api *api)
@@ -79,7 +79,7 @@ static inline void fake_wait_parked(struct api *api, unsigned count)
 
 static inline void fake_park(struct api *api, struct api_request *request)
 {
-	request->park = malloc(1); /* a leak, unless finished or abandoned */
+	request->park = malloc(1); /* leaks unless http/ finishes or abandons the request */
 	pthread_mutex_lock(&api->lock);
 	api->parked[api->parked_count++] = request;
 	pthread_cond_broadcast(&api->parked_more);
@@ -179,7 +179,7 @@ enum api_result api_handle(struct api *api, struct api_request *request,
 		fake_park(api, request);
 		return API_PARKED;
 	}
-	if (is(request, "/park-woken")) { /* the writer was faster than we */
+	if (is(request, "/park-woken")) { /* the writer woke it before api_handle() returned */
 		request->park = malloc(1);
 		request->wake(request);
 		return API_PARKED;
@@ -240,7 +240,7 @@ enum api_result api_finish(struct api *api, struct api_request *request,
 void api_abandon(struct api *api, struct api_request *request)
 {
 	if (request->park == NULL)
-		abort(); /* as the real one does */
+		abort(); /* as api/ does */
 	atomic_fetch_add(&api->abandoned, 1);
 	free(request->park);
 	request->park = NULL;
@@ -249,7 +249,7 @@ void api_abandon(struct api *api, struct api_request *request)
 void api_sent(struct api_request *request, bool sent)
 {
 	(void)sent;
-	request->sending = NULL; /* the fake gives none */
+	request->sending = NULL; /* this API never sets it */
 }
 
 bool api_expire(struct api *api, struct api_request *request)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/** A server with the fake api on 127.0.0.1, and clients that speak raw bytes to it. */
+/**
+ * An HTTP server on 127.0.0.1 with the fake API (fake_api.h), and clients that send raw bytes to
+ * it. The server runs its own threads; the test is the client.
+ */
 #pragma once
 
 #include "fake_api.h"
@@ -64,7 +67,7 @@ static inline void http_teardown(void)
 	thread_abandon();
 }
 
-/* A failed connection must not hang the test, but nothing here waits that long. */
+/* The limit ends a test whose connection fails; a test that passes does not wait for it. */
 static void set_timeout(int fd)
 {
 	struct timeval most = {.tv_sec = 20};
@@ -87,7 +90,7 @@ static inline int dial(void)
 	return fd;
 }
 
-static void say_bytes(int fd, const char *data, size_t len)
+static void send_bytes(int fd, const char *data, size_t len)
 {
 	while (len > 0) {
 		ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
@@ -98,9 +101,9 @@ static void say_bytes(int fd, const char *data, size_t len)
 	}
 }
 
-static inline void say(int fd, const char *text)
+static inline void send_text(int fd, const char *text)
 {
-	say_bytes(fd, text, strlen(text));
+	send_bytes(fd, text, strlen(text));
 }
 
 static inline void get(int fd, const char *path)
@@ -108,7 +111,7 @@ static inline void get(int fd, const char *path)
 	char text[512];
 
 	snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\n" HOST "\r\n", path);
-	say(fd, text);
+	send_text(fd, text);
 }
 
 struct answer {
@@ -118,20 +121,20 @@ struct answer {
 	size_t body_len;
 };
 
-/* Reads one answer, no byte beyond. @return false: the connection was closed instead */
-static inline bool hear_method(int fd, struct answer *answer, bool head_only)
+/* Reads one answer and no byte after it. @return false: the server closed the connection instead */
+static inline bool try_read_answer(int fd, struct answer *answer, bool head_only)
 {
 	size_t len = 0;
 	char *end = NULL;
 
 	answer->body_len = 0;
 	answer->head[0] = '\0';
-	while (end == NULL) { /* look first, take no more than the head */
+	while (end == NULL) { /* peek first, so as to read no more than the head */
 		ssize_t n = recv(fd, answer->head + len, sizeof(answer->head) - 1 - len, MSG_PEEK);
 
 		ck_assert_msg(n >= 0 || errno == ECONNRESET, "recv: %s", strerror(errno));
 		if (n <= 0) {
-			ck_assert_msg(len == 0, "cut short: %s", answer->head);
+			ck_assert_msg(len == 0, "closed within the head: %s", answer->head);
 			return false;
 		}
 		answer->head[len + (size_t)n] = '\0';
@@ -155,16 +158,16 @@ static inline bool hear_method(int fd, struct answer *answer, bool head_only)
 	return true;
 }
 
-static inline struct answer *hear(int fd)
+static inline struct answer *read_answer(int fd)
 {
 	static struct answer answer;
 
-	ck_assert_msg(hear_method(fd, &answer, false), "closed without an answer");
+	ck_assert_msg(try_read_answer(fd, &answer, false), "closed without an answer");
 	return &answer;
 }
 
-/* Waits for the server to close. */
-static inline void hear_end(int fd)
+/* Waits until the server closes the connection; fails on any byte before that. */
+static inline void wait_closed(int fd)
 {
 	char c;
 	ssize_t n = recv(fd, &c, 1, 0);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** The http loop in virtual time: nothing waits for a deadline, and no machine is too slow for it.
- */
+/** The http loop in virtual time: no test waits for a deadline or fails on a slow machine. */
 #pragma once
 
 #include "http_fixture.h"
@@ -9,9 +8,9 @@
 #define IDLE_MS    75000
 #define PARKED_MS  60000
 
-static int other; /* a connection that shows what the loop has seen */
+static int other; /* its answers show that the loop has handled what was sent before */
 
-/* After http_setup() and what else the options need. */
+/* Call this after http_setup(), with the other options set. */
 static inline void serve_in_virtual_time(void)
 {
 	clock_virtual_set(1000000);
@@ -29,17 +28,17 @@ static inline void end_virtual_time(void)
 	clock_virtual_off();
 }
 
-/* When it returns the loop has taken all that was sent before, and checked the deadlines. */
-static inline void let_it_see(void)
+/* Waits until the loop has received all that was sent before, and has checked the deadlines. */
+static inline void sync_with_loop(void)
 {
 	for (unsigned i = 0; i < 3; i++) {
 		get(other, "/other");
-		ck_assert_int_eq(hear(other)->status, 200);
+		ck_assert_int_eq(read_answer(other)->status, 200);
 	}
 }
 
 static inline void pass_time(int64_t ms)
 {
 	clock_virtual_advance(ms);
-	let_it_see();
+	sync_with_loop();
 }

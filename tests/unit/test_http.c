@@ -13,7 +13,7 @@ START_TEST(an_answer_says_type_etag_revision_and_body)
 	int fd = dial();
 
 	get(fd, "/blob");
-	struct answer *answer = hear(fd);
+	struct answer *answer = read_answer(fd);
 	ck_assert_int_eq(answer->status, 200);
 	ck_assert_ptr_nonnull(strstr(answer->head, "Content-Type: text/plain\r\n"));
 	ck_assert_ptr_nonnull(strstr(answer->head, "ETag: \"17\"\r\n"));
@@ -23,11 +23,11 @@ START_TEST(an_answer_says_type_etag_revision_and_body)
 
 	for (int i = 0; i < 2; i++) { /* made, then as it was prepared */
 		get(fd, "/lent");
-		ck_assert_str_eq(hear(fd)->body, "{\"lent\":true}");
+		ck_assert_str_eq(read_answer(fd)->body, "{\"lent\":true}");
 	}
 
 	get(fd, "/created");
-	answer = hear(fd);
+	answer = read_answer(fd);
 	ck_assert_int_eq(answer->status, 201);
 	ck_assert_ptr_nonnull(strstr(answer->head, "Location: /v1/made\r\n"));
 	ck_assert_ptr_nonnull(strstr(answer->head, "Retry-After: 3\r\n"));
@@ -47,12 +47,12 @@ START_TEST(what_was_prepared_is_not_sent_once_it_is_old)
 		/* Same exchange, same length, same memory: but other bytes. */
 		get(fd, "/count");
 		snprintf(want, sizeof(want), "%08u", i * 2);
-		ck_assert_str_eq(hear(fd)->body, want);
+		ck_assert_str_eq(read_answer(fd)->body, want);
 
 		atomic_store(&fake.revision, 100 + i / 2);
 		get(fd, "/blob");
 		snprintf(want, sizeof(want), ": %u\r\n", 100 + i / 2);
-		ck_assert_ptr_nonnull(strstr(hear(fd)->head, want));
+		ck_assert_ptr_nonnull(strstr(read_answer(fd)->head, want));
 	}
 
 	/* The same body, memory and revision: but other headers. */
@@ -60,7 +60,7 @@ START_TEST(what_was_prepared_is_not_sent_once_it_is_old)
 		static const char *const paths[] = {"/etag-a", "/created", "/made", "/created"};
 
 		get(fd, paths[i % 4]);
-		struct answer *answer = hear(fd);
+		struct answer *answer = read_answer(fd);
 		ck_assert_int_eq(strstr(answer->head, "ETag: etag-a\r\n") != NULL, i % 4 == 0);
 		ck_assert_int_eq(strstr(answer->head, "Location: ") != NULL, i % 2 == 1);
 	}
@@ -68,7 +68,7 @@ START_TEST(what_was_prepared_is_not_sent_once_it_is_old)
 		static const char *const paths[] = {"/kept", "/kept-varies", "/never", "/made"};
 
 		get(fd, paths[i % 4]);
-		struct answer *answer = hear(fd);
+		struct answer *answer = read_answer(fd);
 		ck_assert_int_eq(strstr(answer->head, "Vary: Accept\r\n") != NULL, i % 4 == 1);
 		ck_assert_int_eq(strstr(answer->head, "Cache-Control: no-cache\r\n") != NULL,
 		                 i % 4 < 2);
@@ -76,9 +76,9 @@ START_TEST(what_was_prepared_is_not_sent_once_it_is_old)
 		                 i % 4 == 2);
 	}
 	get(fd, "/etag-a");
-	ck_assert_ptr_nonnull(strstr(hear(fd)->head, "ETag: etag-a\r\n"));
+	ck_assert_ptr_nonnull(strstr(read_answer(fd)->head, "ETag: etag-a\r\n"));
 	get(fd, "/etag-b");
-	ck_assert_ptr_nonnull(strstr(hear(fd)->head, "ETag: etag-b\r\n"));
+	ck_assert_ptr_nonnull(strstr(read_answer(fd)->head, "ETag: etag-b\r\n"));
 	close(fd);
 }
 END_TEST
@@ -89,16 +89,16 @@ START_TEST(head_204_and_304_have_no_body)
 	int fd = dial();
 	static struct answer answer;
 
-	say(fd, "HEAD /blob HTTP/1.1\r\n" HOST "\r\n");
-	ck_assert(hear_method(fd, &answer, true));
+	send_text(fd, "HEAD /blob HTTP/1.1\r\n" HOST "\r\n");
+	ck_assert(try_read_answer(fd, &answer, true));
 	ck_assert_ptr_nonnull(strstr(answer.head, "Content-Length: 15\r\n"));
 	get(fd, "/204");
-	ck_assert_int_eq(hear(fd)->status, 204);
+	ck_assert_int_eq(read_answer(fd)->status, 204);
 	get(fd, "/304");
-	ck_assert(hear_method(fd, &answer, true));
+	ck_assert(try_read_answer(fd, &answer, true));
 	ck_assert_int_eq(answer.status, 304);
 	get(fd, "/count"); /* nothing was left between */
-	ck_assert_str_eq(hear(fd)->body, "00000003");
+	ck_assert_str_eq(read_answer(fd)->body, "00000003");
 	close(fd);
 }
 END_TEST
@@ -112,17 +112,18 @@ START_TEST(the_api_sees_the_request_as_it_was_sent)
 	serve();
 	int fd = dial();
 	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&in, &len), 0);
-	say(fd, "PUT /a%2Fb//c?x=%41&y=a+b HTTP/1.1\r\n" HOST "Content-Type: application/json\r\n"
-	        "ACCEPT: text/html\r\nUser-Agent: me\r\nContent-Length: 5\r\n\r\nhello");
+	send_text(fd,
+	          "PUT /a%2Fb//c?x=%41&y=a+b HTTP/1.1\r\n" HOST "Content-Type: application/json\r\n"
+	          "ACCEPT: text/html\r\nUser-Agent: me\r\nContent-Length: 5\r\n\r\nhello");
 	snprintf(want, sizeof(want),
 	         "method=%d target=/a%%2Fb//c?x=%%41&y=a+b peer=127.0.0.1:%u type=application/json "
 	         "accept=text/html agent=me body=hello",
 	         API_PUT, ntohs(in.sin_port));
-	ck_assert_str_eq(hear(fd)->body, want);
-	say(fd, "POST http://some.host:80/x?y HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n");
-	ck_assert_ptr_nonnull(strstr(hear(fd)->body, "target=/x?y "));
-	say(fd, "PATCH /x HTTP/1.1\r\n" HOST "\r\n");
-	ck_assert_ptr_nonnull(strstr(hear(fd)->body, "method=5 "));
+	ck_assert_str_eq(read_answer(fd)->body, want);
+	send_text(fd, "POST http://some.host:80/x?y HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n");
+	ck_assert_ptr_nonnull(strstr(read_answer(fd)->body, "target=/x?y "));
+	send_text(fd, "PATCH /x HTTP/1.1\r\n" HOST "\r\n");
+	ck_assert_ptr_nonnull(strstr(read_answer(fd)->body, "method=5 "));
 	close(fd);
 }
 END_TEST
@@ -137,19 +138,19 @@ START_TEST(a_body_arrives_whole_in_whatever_pieces)
 	int fd = dial();
 	snprintf(text, sizeof(text),
 	         "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 60000\r\n\r\n");
-	say(fd, text);
+	send_text(fd, text);
 	for (unsigned i = 0; i < 60; i++)
-		say_bytes(fd, body, 1000);
-	ck_assert_str_eq(strstr(hear(fd)->body, "body=") + 5, body);
+		send_bytes(fd, body, 1000);
+	ck_assert_str_eq(strstr(read_answer(fd)->body, "body=") + 5, body);
 
-	say(fd, "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
-	        "3\r\nabc\r\n2;ext=1\r\nde\r\n0\r\nTrailer: x\r\n\r\n");
-	ck_assert_str_eq(strstr(hear(fd)->body, "body=") + 5, "abcde");
-	hear_end(fd); /* see answer() */
+	send_text(fd, "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
+	              "3\r\nabc\r\n2;ext=1\r\nde\r\n0\r\nTrailer: x\r\n\r\n");
+	ck_assert_str_eq(strstr(read_answer(fd)->body, "body=") + 5, "abcde");
+	wait_closed(fd); /* see answer() */
 	close(fd);
 	fd = dial();
-	say(fd, "POST /echo HTTP/1.1\r\n" HOST "\r\n"); /* no body at all is an empty one */
-	ck_assert_str_eq(strstr(hear(fd)->body, "body=") + 5, "");
+	send_text(fd, "POST /echo HTTP/1.1\r\n" HOST "\r\n"); /* no body at all is an empty one */
+	ck_assert_str_eq(strstr(read_answer(fd)->body, "body=") + 5, "");
 	close(fd);
 }
 END_TEST
@@ -160,16 +161,17 @@ START_TEST(expect_100_continue_is_answered_before_the_body)
 
 	serve();
 	int fd = dial();
-	say(fd, "PUT /echo HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n");
-	ck_assert(hear_method(fd, &answer, true));
+	send_text(fd, "PUT /echo HTTP/1.1\r\n" HOST
+	              "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+	ck_assert(try_read_answer(fd, &answer, true));
 	ck_assert_int_eq(answer.status, 100);
-	say(fd, "hi");
-	ck_assert_str_eq(strstr(hear(fd)->body, "body=") + 5, "hi");
+	send_text(fd, "hi");
+	ck_assert_str_eq(strstr(read_answer(fd)->body, "body=") + 5, "hi");
 
-	say(fd,
-	    "PUT /echo HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 65537\r\n\r\n");
-	ck_assert_int_eq(hear(fd)->status, 413);
-	hear_end(fd);
+	send_text(fd, "PUT /echo HTTP/1.1\r\n" HOST
+	              "Expect: 100-continue\r\nContent-Length: 65537\r\n\r\n");
+	ck_assert_int_eq(read_answer(fd)->status, 413);
+	wait_closed(fd);
 	close(fd);
 }
 END_TEST
@@ -180,45 +182,45 @@ START_TEST(a_body_that_is_too_long_or_unwanted_is_refused)
 
 	serve();
 	int fd = dial();
-	say(fd, "PUT /echo HTTP/1.1\r\n" HOST "Content-Length: 65537\r\n\r\n");
-	struct answer *answer = hear(fd);
+	send_text(fd, "PUT /echo HTTP/1.1\r\n" HOST "Content-Length: 65537\r\n\r\n");
+	struct answer *answer = read_answer(fd);
 	ck_assert_int_eq(answer->status, 413);
 	ck_assert_ptr_nonnull(strstr(answer->head, "Connection: close\r\n"));
 	ck_assert_ptr_nonnull(strstr(answer->head, "application/problem+json"));
-	hear_end(fd);
+	wait_closed(fd);
 	close(fd);
 
 	fd = dial();
 	memset(chunk, 'c', sizeof(chunk));
-	say(fd, "PUT /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n");
+	send_text(fd, "PUT /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n");
 	for (unsigned i = 0; i < 17; i++) {
-		say(fd, "1000\r\n");
-		say_bytes(fd, chunk, sizeof(chunk));
-		say(fd, "\r\n");
+		send_text(fd, "1000\r\n");
+		send_bytes(fd, chunk, sizeof(chunk));
+		send_text(fd, "\r\n");
 	}
-	say(fd, "0\r\n\r\n");
-	ck_assert_int_eq(hear(fd)->status, 413);
-	hear_end(fd);
+	send_text(fd, "0\r\n\r\n");
+	ck_assert_int_eq(read_answer(fd)->status, 413);
+	wait_closed(fd);
 	close(fd);
 
 	fd = dial(); /* whatever the buffer of the request before could hold */
-	say(fd, "PUT /echo HTTP/1.1\r\n" HOST "Content-Length: 200\r\n\r\n");
-	say_bytes(fd, chunk, 200);
-	ck_assert_int_eq(hear(fd)->status, 200);
-	say(fd, "PUT /tight HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
-	        "32\r\n");
-	say_bytes(fd, chunk, 0x32);
-	say(fd, "\r\n33\r\n");
-	say_bytes(fd, chunk, 0x33);
-	say(fd, "\r\n0\r\n\r\n");
-	ck_assert_int_eq(hear(fd)->status, 413);
-	hear_end(fd);
+	send_text(fd, "PUT /echo HTTP/1.1\r\n" HOST "Content-Length: 200\r\n\r\n");
+	send_bytes(fd, chunk, 200);
+	ck_assert_int_eq(read_answer(fd)->status, 200);
+	send_text(fd, "PUT /tight HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
+	              "32\r\n");
+	send_bytes(fd, chunk, 0x32);
+	send_text(fd, "\r\n33\r\n");
+	send_bytes(fd, chunk, 0x33);
+	send_text(fd, "\r\n0\r\n\r\n");
+	ck_assert_int_eq(read_answer(fd)->status, 413);
+	wait_closed(fd);
 	close(fd);
 
 	fd = dial();
-	say(fd, "GET /echo HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\nx");
-	ck_assert_int_eq(hear(fd)->status, 400);
-	hear_end(fd);
+	send_text(fd, "GET /echo HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\nx");
+	ck_assert_int_eq(read_answer(fd)->status, 400);
+	wait_closed(fd);
 	close(fd);
 	ck_assert_uint_eq(fake.handled, 1);
 }
@@ -266,12 +268,12 @@ START_TEST(an_ambiguous_request_is_refused_and_nothing_after_it_is_read)
 	serve();
 	int fd = dial();
 
-	say(fd, ambiguous[_i].request);
-	struct answer *answer = hear(fd);
+	send_text(fd, ambiguous[_i].request);
+	struct answer *answer = read_answer(fd);
 	ck_assert_int_eq(answer->status, ambiguous[_i].status);
 	ck_assert_ptr_nonnull(strstr(answer->head, "application/problem+json"));
 	ck_assert_ptr_nonnull(strstr(answer->head, "Connection: close\r\n"));
-	hear_end(fd);
+	wait_closed(fd);
 	ck_assert_uint_eq(fake.handled, 0);
 	ck_assert_uint_eq(metrics_counter(METRIC_REQUESTS_REFUSED), 1);
 	close(fd);
@@ -284,9 +286,9 @@ START_TEST(a_nul_in_the_target_is_refused)
 
 	serve();
 	int fd = dial();
-	say_bytes(fd, request, sizeof(request) - 1);
-	ck_assert_int_eq(hear(fd)->status, 400);
-	hear_end(fd);
+	send_bytes(fd, request, sizeof(request) - 1);
+	ck_assert_int_eq(read_answer(fd)->status, 400);
+	wait_closed(fd);
 	ck_assert_uint_eq(fake.handled, 0);
 	close(fd);
 }
@@ -301,13 +303,13 @@ START_TEST(a_long_head_is_refused_and_a_long_enough_one_is_not)
 	int len = snprintf(text, sizeof(text), "GET /echo HTTP/1.1\r\n" HOST "X: ");
 	memset(text + len, 'x', 7000);
 	memcpy(text + len + 7000, "\r\n\r\n", 5);
-	say(fd, text);
-	ck_assert_int_eq(hear(fd)->status, 200);
+	send_text(fd, text);
+	ck_assert_int_eq(read_answer(fd)->status, 200);
 	memset(text + len, 'x', 12000);
 	memcpy(text + len + 12000, "\r\n\r\n", 5);
-	say(fd, text);
-	ck_assert_int_eq(hear(fd)->status, 431);
-	hear_end(fd);
+	send_text(fd, text);
+	ck_assert_int_eq(read_answer(fd)->status, 431);
+	wait_closed(fd);
 	close(fd);
 }
 END_TEST
@@ -321,12 +323,12 @@ START_TEST(pipelined_requests_are_answered_in_order)
 	int fd = dial();
 	for (unsigned i = 0; i < COUNT; i++)
 		strcat(text, "GET /count HTTP/1.1\r\n" HOST "\r\n");
-	say(fd, text);
+	send_text(fd, text);
 	for (unsigned i = 0; i < COUNT; i++) {
 		char want[16];
 
 		snprintf(want, sizeof(want), "%08u", i);
-		ck_assert_str_eq(hear(fd)->body, want);
+		ck_assert_str_eq(read_answer(fd)->body, want);
 	}
 	close(fd);
 }
@@ -346,7 +348,7 @@ START_TEST(parked_requests_resume_in_a_batch)
 		}
 		fake_wake(&fake, COUNT);
 		for (unsigned i = 0; i < COUNT; i++)
-			ck_assert_str_eq(hear(fds[i])->body, "parked");
+			ck_assert_str_eq(read_answer(fds[i])->body, "parked");
 	}
 	for (unsigned i = 0; i < COUNT; i++)
 		close(fds[i]);
@@ -362,12 +364,12 @@ START_TEST(a_request_may_be_woken_before_it_parks_and_may_park_again)
 
 	get(fd, "/park-woken");
 	get(fd, "/park-twice"); /* pipelined behind a parked one */
-	ck_assert_str_eq(hear(fd)->body, "parked");
+	ck_assert_str_eq(read_answer(fd)->body, "parked");
 	fake_wake(&fake, 1);
 	fake_wake(&fake, 1);
-	ck_assert_str_eq(hear(fd)->body, "twice parked");
+	ck_assert_str_eq(read_answer(fd)->body, "twice parked");
 	get(fd, "/count");
-	ck_assert_int_eq(hear(fd)->status, 200);
+	ck_assert_int_eq(read_answer(fd)->status, 200);
 	close(fd);
 }
 END_TEST
@@ -413,7 +415,7 @@ START_TEST(connections_in_lockstep_are_all_answered)
 		if (round % 5 == 4)
 			fake_wake(&fake, count);
 		for (unsigned i = 0; i < count; i++)
-			ck_assert_int_eq(hear(fds[i])->status, 200);
+			ck_assert_int_eq(read_answer(fds[i])->status, 200);
 	}
 	for (unsigned i = 0; i < count; i++)
 		close(fds[i]);
@@ -435,7 +437,7 @@ START_TEST(several_threads_share_the_listener)
 		if (round % 2 == 0)
 			fake_wake(&fake, COUNT);
 		for (unsigned i = 0; i < COUNT; i++)
-			ck_assert_int_eq(hear(fds[i])->status, 200);
+			ck_assert_int_eq(read_answer(fds[i])->status, 200);
 	}
 	for (unsigned i = 0; i < COUNT; i++)
 		close(fds[i]);

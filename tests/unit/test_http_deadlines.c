@@ -18,15 +18,15 @@ START_TEST(a_connection_without_a_request_is_closed_when_idle_time_is_over)
 	int used = dial();
 
 	get(used, "/x");
-	hear(used);
-	let_it_see();
+	read_answer(used);
+	sync_with_loop();
 	pass_time(SETTLE_MS);
 	pass_time(IDLE_MS - SETTLE_MS - 1);
 	ck_assert(is_open(fd));
 	ck_assert(is_open(used));
 	pass_time(1);
-	hear_end(fd);
-	hear_end(used);
+	wait_closed(fd);
+	wait_closed(used);
 	ck_assert_uint_eq(metrics_counter(METRIC_REQUESTS_REFUSED), 0);
 	close(fd);
 	close(used);
@@ -39,7 +39,7 @@ START_TEST(a_connection_in_use_is_not_closed)
 
 	for (unsigned i = 0; i < 20; i++) {
 		get(fd, "/x");
-		ck_assert_int_eq(hear(fd)->status, 200);
+		ck_assert_int_eq(read_answer(fd)->status, 200);
 		pass_time(IDLE_MS / 2);
 	}
 	close(fd);
@@ -60,17 +60,17 @@ START_TEST(a_request_that_never_ends_is_shut_down_though_it_drips)
 
 	if (_i % 2 == 1) {
 		get(fd, "/x");
-		hear(fd);
+		read_answer(fd);
 	}
-	say(fd, beginnings[_i / 2]);
-	let_it_see();
+	send_text(fd, beginnings[_i / 2]);
+	sync_with_loop();
 	pass_time(REQUEST_MS - 1);
 	ck_assert(is_open(fd));
-	say(fd, "1"); /* idle time would start again */
-	let_it_see();
+	send_text(fd, "1"); /* idle time would start again */
+	sync_with_loop();
 	ck_assert(is_open(fd));
 	pass_time(1);
-	hear_end(fd);
+	wait_closed(fd);
 	ck_assert_uint_eq(metrics_counter(METRIC_REQUESTS_REFUSED), 1);
 	close(fd);
 }
@@ -86,8 +86,8 @@ static int dial_since(enum since since)
 	if (since == NEW)
 		return fd;
 	get(fd, "/x");
-	ck_assert_int_eq(hear(fd)->status, 200);
-	let_it_see();
+	ck_assert_int_eq(read_answer(fd)->status, 200);
+	sync_with_loop();
 	if (since == SILENT)
 		pass_time(SETTLE_MS);
 	return fd;
@@ -102,9 +102,9 @@ static void say_last(int fd, const char *data, size_t len)
 
 static void hear_last(int fd)
 {
-	hear_end(fd);
+	wait_closed(fd);
 	while (metrics_gauge(METRIC_CONNECTIONS) > 1)
-		let_it_see();
+		sync_with_loop();
 	close(fd);
 }
 
@@ -133,8 +133,8 @@ START_TEST(a_client_that_leaves_a_slow_request_is_noticed_at_once)
 {
 	int fd = dial_since((enum since)_i);
 
-	say(fd, "GET /x HTTP/1.1\r\n");
-	let_it_see();
+	send_text(fd, "GET /x HTTP/1.1\r\n");
+	sync_with_loop();
 	pass_time(2 * SETTLE_MS);
 	ck_assert(is_open(fd));
 	say_last(fd, "Host", 4);
@@ -148,7 +148,7 @@ START_TEST(a_client_that_sends_no_more_is_answered_and_not_kept)
 	int fd = dial_since((enum since)_i);
 
 	say_last(fd, text, strlen(text));
-	ck_assert_int_eq(hear(fd)->status, 200);
+	ck_assert_int_eq(read_answer(fd)->status, 200);
 	hear_last(fd);
 }
 END_TEST
@@ -160,7 +160,7 @@ START_TEST(what_a_client_asked_for_goes_its_way_though_it_sends_no_more)
 
 	say_last(fd, text, strlen(text));
 	fake_wait_parked(&fake, 1);
-	let_it_see();
+	sync_with_loop();
 	fake_wake(&fake, 1);
 	hear_last(fd);
 	ck_assert_uint_eq(fake.finished + fake.abandoned, 1);
@@ -175,19 +175,19 @@ START_TEST(an_end_behind_a_parked_request_is_waited_for_quietly)
 	static const unsigned count = 1000;
 	int fd = dial_since((enum since)_i);
 
-	say(fd, first);
+	send_text(fd, first);
 	for (unsigned i = 1; i < count; i++)
-		say(fd, next);
+		send_text(fd, next);
 	say_last(fd, next, strlen(next));
 	fake_wait_parked(&fake, 1);
-	let_it_see();
+	sync_with_loop();
 	uint64_t before = atomic_load(&server->loop[0].progress.passes);
 	(void)poll(NULL, 0, 200); /* nothing may happen */
 	ck_assert_uint_lt(atomic_load(&server->loop[0].progress.passes), before + 50);
 	fake_wake(&fake, 1);
 	for (unsigned i = 0; i <= count; i++)
-		ck_assert_int_eq(hear(fd)->status, 200);
-	let_it_see();
+		ck_assert_int_eq(read_answer(fd)->status, 200);
+	sync_with_loop();
 	pass_time(SETTLE_MS);
 	hear_last(fd);
 }
@@ -201,14 +201,14 @@ START_TEST(an_end_behind_a_long_answer_is_noticed_after_it)
 	size_t begin = strstr(text, "GET /x") - text;
 	int fd = dial_since((enum since)_i);
 
-	say_bytes(fd, text, begin);
-	let_it_see();
+	send_bytes(fd, text, begin);
+	sync_with_loop();
 	say_last(fd, text + begin, strlen(text + begin));
-	let_it_see();
+	sync_with_loop();
 	unsigned handled = atomic_load(&fake.handled);
 	while (atomic_load(&fake.handled) == handled)
 		(void)recv(fd, sink, sizeof(sink), MSG_DONTWAIT);
-	let_it_see();
+	sync_with_loop();
 	pass_time(SETTLE_MS);
 	while (recv(fd, sink, sizeof(sink), 0) > 0)
 		;
@@ -220,11 +220,11 @@ START_TEST(a_slow_request_is_answered_though_its_client_sends_no_more)
 {
 	int fd = dial_since((enum since)_i);
 
-	say(fd, "PUT /x HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\n123");
-	let_it_see();
+	send_text(fd, "PUT /x HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\n123");
+	sync_with_loop();
 	pass_time(2 * SETTLE_MS);
 	say_last(fd, "45", 2);
-	ck_assert_int_eq(hear(fd)->status, 200);
+	ck_assert_int_eq(read_answer(fd)->status, 200);
 	hear_last(fd);
 }
 END_TEST
@@ -233,15 +233,15 @@ START_TEST(a_first_line_that_is_slow_gets_no_more_time_once_it_is_here)
 {
 	int fd = dial();
 
-	say(fd, "GET /x");
-	let_it_see();
+	send_text(fd, "GET /x");
+	sync_with_loop();
 	pass_time(SETTLE_MS);
 	pass_time(REQUEST_MS - 1);
-	say(fd, " HTTP/1.1\r\n");
-	let_it_see();
+	send_text(fd, " HTTP/1.1\r\n");
+	sync_with_loop();
 	ck_assert(is_open(fd));
 	pass_time(1);
-	hear_end(fd);
+	wait_closed(fd);
 	ck_assert_uint_eq(metrics_counter(METRIC_REQUESTS_REFUSED), 1);
 	close(fd);
 }
@@ -254,15 +254,15 @@ START_TEST(a_first_line_that_never_ends_is_found_too)
 
 	if (_i == 1) {
 		get(fd, "/x");
-		hear(fd);
+		read_answer(fd);
 	}
-	say(fd, "G");
-	let_it_see();
+	send_text(fd, "G");
+	sync_with_loop();
 	pass_time(SETTLE_MS);
 	pass_time(REQUEST_MS - 1);
 	ck_assert(is_open(fd));
 	pass_time(1);
-	hear_end(fd);
+	wait_closed(fd);
 	close(fd);
 }
 END_TEST
@@ -272,26 +272,26 @@ START_TEST(the_first_byte_after_a_silence_starts_the_time_of_a_request)
 	int fd = dial();
 
 	get(fd, "/x");
-	hear(fd);
-	let_it_see();
+	read_answer(fd);
+	sync_with_loop();
 	for (unsigned i = 0; i < 3; i++) { /* watched again after each answer */
 		pass_time(SETTLE_MS);
 		pass_time(IDLE_MS / 2);
 		get(fd, "/x");
-		ck_assert_int_eq(hear(fd)->status, 200);
-		let_it_see();
+		ck_assert_int_eq(read_answer(fd)->status, 200);
+		sync_with_loop();
 	}
 	pass_time(SETTLE_MS);
 	pass_time(IDLE_MS / 2);
-	say(fd, "G");
-	let_it_see();
+	send_text(fd, "G");
+	sync_with_loop();
 	pass_time(REQUEST_MS - 1);
 	ck_assert(is_open(fd));
-	say(fd, "E");
-	let_it_see();
+	send_text(fd, "E");
+	sync_with_loop();
 	ck_assert(is_open(fd));
 	pass_time(1);
-	hear_end(fd);
+	wait_closed(fd);
 	close(fd);
 }
 END_TEST
@@ -302,17 +302,17 @@ START_TEST(a_parked_request_has_a_deadline_and_still_belongs_to_the_writer)
 
 	get(fd, "/park");
 	fake_wait_parked(&fake, 1);
-	let_it_see();
+	sync_with_loop();
 	pass_time(PARKED_MS - 1);
 	ck_assert(is_open(fd));
 	pass_time(1);
-	hear_end(fd);
-	let_it_see();
+	wait_closed(fd);
+	sync_with_loop();
 	ck_assert_uint_eq(fake.finished + fake.abandoned, 0);
 	ck_assert_int_eq(metrics_gauge(METRIC_PARKED), 1);
 	fake_wake(&fake, 1);
 	while (metrics_gauge(METRIC_CONNECTIONS) > 1)
-		let_it_see();
+		sync_with_loop();
 	ck_assert_uint_eq(fake.finished + fake.abandoned, 1);
 	ck_assert_int_eq(metrics_gauge(METRIC_PARKED), 0);
 	close(fd);
@@ -328,17 +328,17 @@ START_TEST(a_request_that_waits_for_a_change_is_answered_when_its_time_is_over)
 	fake_wait_parked(&fake, 1);
 	get(late, "/watch");
 	fake_wait_parked(&fake, 2);
-	let_it_see();
+	sync_with_loop();
 	pass_time(FAKE_WATCH_MS - 1);
 	ck_assert(is_open(early));
 	fake_wake(&fake, 1);
-	ck_assert_str_eq(hear(early)->body, "parked");
+	ck_assert_str_eq(read_answer(early)->body, "parked");
 	ck_assert(is_open(late));
 	pass_time(1);
-	ck_assert_str_eq(hear(late)->body, "parked");
+	ck_assert_str_eq(read_answer(late)->body, "parked");
 	ck_assert_uint_eq(fake.finished, 2);
 	get(late, "/x"); /* the connection goes on */
-	ck_assert_int_eq(hear(late)->status, 200);
+	ck_assert_int_eq(read_answer(late)->status, 200);
 	close(early);
 	close(late);
 }
@@ -352,7 +352,7 @@ START_TEST(a_request_that_waits_for_a_change_ends_when_its_client_leaves)
 	fake_wait_parked(&fake, 1);
 	close(fd);
 	while (metrics_gauge(METRIC_CONNECTIONS) > 1)
-		let_it_see();
+		sync_with_loop();
 	ck_assert_uint_eq(fake.abandoned, 1);
 	ck_assert_uint_eq(fake.parked_count, 0);
 	ck_assert_int_eq(metrics_gauge(METRIC_PARKED), 0);
@@ -367,12 +367,12 @@ START_TEST(a_reader_who_does_not_read_is_shut_down)
 	ssize_t n;
 
 	get(fd, "/large");
-	let_it_see();
+	sync_with_loop();
 	pass_time(IDLE_MS - 1);
 	ck_assert_int_eq(metrics_gauge(METRIC_CONNECTIONS), 2);
 	clock_virtual_advance(1);
 	while (metrics_gauge(METRIC_CONNECTIONS) > 1)
-		let_it_see();
+		sync_with_loop();
 	while ((n = recv(fd, sink, sizeof(sink), 0)) > 0)
 		got += (size_t)n;
 	ck_assert_uint_lt(got, 16u << 20);
@@ -385,14 +385,14 @@ START_TEST(a_reload_changes_the_deadlines_of_open_connections)
 	int fd = dial();
 
 	get(fd, "/x");
-	hear(fd);
-	let_it_see();
+	read_answer(fd);
+	sync_with_loop();
 	pass_time(2000);
 	ck_assert(is_open(fd));
 	options.idle_ms = 2000;
 	http_reload(server, &options);
-	let_it_see();
-	hear_end(fd);
+	sync_with_loop();
+	wait_closed(fd);
 	close(fd);
 }
 END_TEST
@@ -404,8 +404,8 @@ START_TEST(what_was_sent_is_not_kept)
 	int fd = dial();
 
 	get(fd, "/blob");
-	hear(fd);
-	let_it_see();
+	read_answer(fd);
+	sync_with_loop();
 	ck_assert_uint_eq(fake.blob->refs, 1); /* though its headers are, for the next one */
 
 	get(fd, "/large");
@@ -417,7 +417,7 @@ START_TEST(what_was_sent_is_not_kept)
 	}
 	close(fd); /* the head is left */
 	while (metrics_gauge(METRIC_CONNECTIONS) > 1)
-		let_it_see();
+		sync_with_loop();
 	ck_assert_uint_eq(fake.large->refs, 1);
 }
 END_TEST
@@ -428,26 +428,26 @@ START_TEST(who_is_refused_hears_why_though_still_sending)
 	static char body[1 << 20];
 	int fd = dial();
 
-	say(fd, "PUT /x HTTP/1.1\r\n" HOST "Content-Length: 8388608\r\n\r\n");
+	send_text(fd, "PUT /x HTTP/1.1\r\n" HOST "Content-Length: 8388608\r\n\r\n");
 	for (unsigned i = 0; i < 8; i++)
-		say_bytes(fd, body, sizeof(body));
-	ck_assert_int_eq(hear(fd)->status, 413);
+		send_bytes(fd, body, sizeof(body));
+	ck_assert_int_eq(read_answer(fd)->status, 413);
 	char c;
 	ck_assert_msg(recv(fd, &c, 1, 0) == 0, "%s", strerror(errno)); /* not a reset */
-	say_bytes(fd, body, 1000);
-	let_it_see();
+	send_bytes(fd, body, 1000);
+	sync_with_loop();
 	ck_assert_int_eq(metrics_gauge(METRIC_CONNECTIONS), 2);
 	clock_virtual_advance(2000);
 	while (metrics_gauge(METRIC_CONNECTIONS) > 1) /* not for ever */
-		let_it_see();
+		sync_with_loop();
 	close(fd);
 
 	fd = dial();
-	say(fd, "GET /%00 HTTP/1.1\r\n" HOST "\r\n");
-	ck_assert_int_eq(hear(fd)->status, 400);
+	send_text(fd, "GET /%00 HTTP/1.1\r\n" HOST "\r\n");
+	ck_assert_int_eq(read_answer(fd)->status, 400);
 	close(fd);
 	while (metrics_gauge(METRIC_CONNECTIONS) > 1) /* until the peer closes at most */
-		let_it_see();
+		sync_with_loop();
 }
 END_TEST
 

@@ -116,7 +116,7 @@ START_TEST(what_libmicrohttpd_joins_or_drops_is_refused)
 	serve();
 	int fd = dial();
 
-	say_bytes(fd, broken[_i].data, broken[_i].len);
+	send_bytes(fd, broken[_i].data, broken[_i].len);
 	(void)!send(fd, SMUGGLED, strlen(SMUGGLED), MSG_NOSIGNAL);
 	expect_problem(fd, 400, "-header");
 	ck_assert_uint_eq(fake.handled, 0);
@@ -165,11 +165,11 @@ START_TEST(what_a_sound_client_sends_is_taken)
 		int fd = dial();
 
 		if (pieces == 0)
-			say(fd, text);
+			send_text(fd, text);
 		for (size_t i = 0; pieces == 1 && i < strlen(text); i++)
-			say_bytes(fd, text + i, 1);
+			send_bytes(fd, text + i, 1);
 		do /* 100 Continue comes before */
-			ck_assert_msg(hear_method(fd, &answer, false), "%s", text);
+			ck_assert_msg(try_read_answer(fd, &answer, false), "%s", text);
 		while (answer.status == 100);
 		ck_assert_msg(answer.status == 200, "%s%s", text, answer.body);
 		close(fd);
@@ -183,10 +183,10 @@ START_TEST(a_field_comes_without_the_blanks_around_it)
 	serve();
 	int fd = dial();
 
-	say(fd, "PUT /echo HTTP/1.1\r\nHost: x\t \r\nContent-Type:\tapplication/json \t\r\n"
-	        "Accept: a \r\nUser-Agent: some agent  \r\nContent-Length: 2\r\n\r\n{}");
-	ck_assert_ptr_nonnull(
-		strstr(hear(fd)->body, "type=application/json accept=a agent=some agent body={}"));
+	send_text(fd, "PUT /echo HTTP/1.1\r\nHost: x\t \r\nContent-Type:\tapplication/json \t\r\n"
+	              "Accept: a \r\nUser-Agent: some agent  \r\nContent-Length: 2\r\n\r\n{}");
+	ck_assert_ptr_nonnull(strstr(read_answer(fd)->body,
+	                             "type=application/json accept=a agent=some agent body={}"));
 	close(fd);
 }
 END_TEST
@@ -203,10 +203,11 @@ START_TEST(every_field_is_handed_over)
 	serve();
 	int fd = dial();
 	for (int i = 0; i < 3; i++) {
-		say(fd, text);
-		ck_assert_ptr_nonnull(strstr(hear(fd)->body, "accept=first agent=last body="));
+		send_text(fd, text);
+		ck_assert_ptr_nonnull(
+			strstr(read_answer(fd)->body, "accept=first agent=last body="));
 		get(fd, "/echo"); /* nothing of the request before is in the next one */
-		ck_assert_ptr_nonnull(strstr(hear(fd)->body, "type= accept= agent= body="));
+		ck_assert_ptr_nonnull(strstr(read_answer(fd)->body, "type= accept= agent= body="));
 	}
 	close(fd);
 }
@@ -229,7 +230,7 @@ START_TEST(without_memory_no_field_is_lost)
 		(void)!send(fd, text, strlen(text), MSG_NOSIGNAL);
 		(void)!recv(fd, &c, 1, MSG_PEEK); /* no ck_ before fault_hit(): they allocate */
 		hit = fault_hit();
-		bool answered = hear_method(fd, &answer, false);
+		bool answered = try_read_answer(fd, &answer, false);
 		refused += answered && answer.status == 503;
 		const char *agent = answered ? strstr(answer.body, "agent=") : NULL;
 		ck_assert(agent == NULL || strncmp(agent, "agent=me ", 9) == 0);
@@ -267,7 +268,7 @@ static void let_it_see_this(int fd)
 {
 	for (unsigned i = 0; i < 2; i++) {
 		get(fd, "/seen");
-		ck_assert_int_eq(hear(fd)->status, 200);
+		ck_assert_int_eq(read_answer(fd)->status, 200);
 	}
 }
 
@@ -282,22 +283,22 @@ START_TEST(a_wrong_length_gets_one_answer)
 	int bodiless = dial();
 	int probe = dial();
 	get(fd, "/first");
-	ck_assert_int_eq(hear(fd)->status, 200);
+	ck_assert_int_eq(read_answer(fd)->status, 200);
 	snprintf(text, sizeof(text), PUT "%s\r\n", lengths[_i].field);
-	say(fd, text);
+	send_text(fd, text);
 	let_it_see_this(probe);
-	say(headless, PUT "Content-Length: ");
-	say(bodiless, PUT "Content-Length: 2\r\n\r\n");
+	send_text(headless, PUT "Content-Length: ");
+	send_text(bodiless, PUT "Content-Length: 2\r\n\r\n");
 	let_it_see_this(probe);
 	unsigned handled = fake.handled;
-	say(fd, "\r\nab" SMUGGLED);
+	send_text(fd, "\r\nab" SMUGGLED);
 	expect_problem(fd, lengths[_i].status, "\"code\":");
 	ck_assert_uint_eq(fake.handled, handled);
 	ck_assert_uint_eq(metrics_counter(METRIC_REQUESTS_REFUSED), 1);
-	say(headless, "2\r\n\r\nab");
-	ck_assert_int_eq(hear(headless)->status, 200);
-	say(bodiless, "ab");
-	ck_assert_int_eq(hear(bodiless)->status, 200);
+	send_text(headless, "2\r\n\r\nab");
+	ck_assert_int_eq(read_answer(headless)->status, 200);
+	send_text(bodiless, "ab");
+	ck_assert_int_eq(read_answer(bodiless)->status, 200);
 	close(fd);
 	close(headless);
 	close(bodiless);
@@ -323,8 +324,8 @@ static int ask_many(const char *before, const char *each, unsigned times, const 
 {
 	int fd = dial();
 
-	say_bytes(fd, large, write_many(before, each, times, after));
-	int status = hear(fd)->status;
+	send_bytes(fd, large, write_many(before, each, times, after));
+	int status = read_answer(fd)->status;
 	close(fd);
 	return status;
 }
@@ -377,11 +378,11 @@ START_TEST(the_largest_head_is_what_is_said)
 	serve();
 	ck_assert_int_eq(ask_many(before, "x", room, after), 200);
 	int fd = dial();
-	say_bytes(fd, large, write_many(before, "x", room + 1, after));
+	send_bytes(fd, large, write_many(before, "x", room + 1, after));
 	expect_problem(fd, 431, "\"head-too-large\"");
 	close(fd);
 	fd = dial();
-	say_bytes(fd, large, write_many("HEAD /echo HTTP/1.1\r\n" HOST "X: ", "x", room, after));
+	send_bytes(fd, large, write_many("HEAD /echo HTTP/1.1\r\n" HOST "X: ", "x", room, after));
 	const char *text = hear_all(fd, 431);
 	ck_assert_str_eq(strstr(text, "\r\n\r\n"), "\r\n\r\n");
 	close(fd);
@@ -401,12 +402,12 @@ START_TEST(a_head_beyond_all_memory_is_answered_and_not_reset)
 	for (unsigned i = 0; i < 2; i++) {
 		int fd = dial();
 
-		say_bytes(fd, large, write_many(befores[i], "x", 35000, ""));
-		ck_assert_int_eq(hear(fd)->status, statuses[i]);
+		send_bytes(fd, large, write_many(befores[i], "x", 35000, ""));
+		ck_assert_int_eq(read_answer(fd)->status, statuses[i]);
 		let_it_see_this(probe);
 		ck_assert_int_eq(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size), 0);
 		ck_assert_int_eq(error, 0);
-		hear_end(fd);
+		wait_closed(fd);
 		close(fd);
 	}
 	close(probe);
@@ -428,10 +429,10 @@ START_TEST(a_request_that_libmicrohttpd_forgets_is_refused)
 		int fd = dial();
 
 		memcpy(large, before, sizeof(before) - 1);
-		say_bytes(fd, large, len);
-		let_it_see();
+		send_bytes(fd, large, len);
+		sync_with_loop();
 		(void)!send(fd, after[i % 2][1], strlen(after[i % 2][1]), MSG_NOSIGNAL);
-		let_it_see();
+		sync_with_loop();
 		pass_time(1000);
 		expect_problem(fd, 431, "\"head-too-large\"");
 		close(fd);
@@ -444,16 +445,16 @@ START_TEST(a_chunk_whose_size_line_is_too_long_is_refused)
 	int fd = dial();
 	int slow = dial();
 
-	say(fd, PUT "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n2;");
-	say_bytes(fd, large, write_many("", "x", 30000, "\r\n"));
-	say(slow, PUT "Transfer-Encoding: chunked\r\n\r\n2;");
-	let_it_see();
+	send_text(fd, PUT "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n2;");
+	send_bytes(fd, large, write_many("", "x", 30000, "\r\n"));
+	send_text(slow, PUT "Transfer-Encoding: chunked\r\n\r\n2;");
+	sync_with_loop();
 	for (unsigned i = 0; i < 3; i++)
 		pass_time(1000);
 	expect_problem(fd, 400, "\"malformed-length\"");
 	close(fd);
-	say(slow, "x\r\nab\r\n0\r\n\r\n");
-	ck_assert_int_eq(hear(slow)->status, 200);
+	send_text(slow, "x\r\nab\r\n0\r\n\r\n");
+	ck_assert_int_eq(read_answer(slow)->status, 200);
 	close(slow);
 }
 END_TEST
@@ -481,19 +482,19 @@ START_TEST(a_chunked_body_that_keeps_coming_is_taken)
 	sem_init(&entered, 0, 0);
 	sem_init(&release, 0, 0);
 	fake.stream = hold_the_loop;
-	say(fd, PUT "Transfer-Encoding: chunked\r\n\r\n");
-	let_it_see();
+	send_text(fd, PUT "Transfer-Encoding: chunked\r\n\r\n");
+	sync_with_loop();
 	for (unsigned i = 0; i < 3; i++) {
 		get(holding, "/stream");
 		sem_wait(&entered);
-		say_bytes(fd, large, write_many("4000\r\n", "x", SIZE, "\r\n"));
+		send_bytes(fd, large, write_many("4000\r\n", "x", SIZE, "\r\n"));
 		clock_virtual_advance(1000);
 		sem_post(&release);
-		ck_assert_int_eq(hear(holding)->status, 200);
-		let_it_see();
+		ck_assert_int_eq(read_answer(holding)->status, 200);
+		sync_with_loop();
 	}
-	say(fd, "0\r\n\r\n");
-	struct answer *answer = hear(fd);
+	send_text(fd, "0\r\n\r\n");
+	struct answer *answer = read_answer(fd);
 	ck_assert_int_eq(answer->status, 200);
 	ck_assert_uint_eq(strlen(strstr(answer->body, "body=") + 5), 3 * SIZE);
 	close(fd);
@@ -509,11 +510,12 @@ START_TEST(what_follows_a_chunked_body_is_not_taken_for_a_request)
 	serve();
 	int fd = dial();
 
-	say(fd, PUT "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nX: a\r\n: b\r\n" SMUGGLED);
-	struct answer *answer = hear(fd);
+	send_text(fd,
+	          PUT "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nX: a\r\n: b\r\n" SMUGGLED);
+	struct answer *answer = read_answer(fd);
 	ck_assert_int_eq(answer->status, 200);
 	ck_assert_ptr_nonnull(strstr(answer->head, "Connection: close\r\n"));
-	hear_end(fd);
+	wait_closed(fd);
 	ck_assert_uint_eq(fake.handled, 1);
 	close(fd);
 }

@@ -31,13 +31,13 @@ static void set_up(void)
 static void wait_alone(void)
 {
 	while (metrics_gauge(METRIC_CONNECTIONS) > 1)
-		let_it_see();
+		sync_with_loop();
 }
 
 static long side_of(int fd, const char *text)
 {
-	say(fd, text);
-	ck_assert_int_eq(hear(fd)->status, 200);
+	send_text(fd, text);
+	ck_assert_int_eq(read_answer(fd)->status, 200);
 	return atomic_load(&side);
 }
 
@@ -51,16 +51,16 @@ START_TEST(the_first_bytes_tell_who_will_wait)
 	int watcher = dial();
 
 	if (_i > 0)
-		let_it_see();
+		sync_with_loop();
 	if (_i > 1)
 		pass_time(SETTLE_MS);
 	ck_assert_int_eq(side_of(waiter, WAITING), SIDE_LONG);
 	ck_assert_int_eq(side_of(asker, ASKING), SIDE_SHORT);
 	ck_assert_int_eq(side_of(follower, LINES), SIDE_LONG);
 	get(poller, "/x?revision=5&wait_ms=1000");
-	ck_assert_int_eq(hear(poller)->status, 200);
+	ck_assert_int_eq(read_answer(poller)->status, 200);
 	get(watcher, "/x/watch");
-	ck_assert_int_eq(hear(watcher)->status, 200);
+	ck_assert_int_eq(read_answer(watcher)->status, 200);
 	/* And so it stays. */
 	ck_assert_int_eq(side_of(asker, WAITING), SIDE_SHORT);
 	ck_assert_int_eq(side_of(waiter, ASKING), SIDE_LONG);
@@ -95,15 +95,15 @@ START_TEST(each_side_serves_who_asks_and_who_waits)
 
 		get(watcher, "/watch");
 		fake_wait_parked(&fake, 1);
-		let_it_see();
+		sync_with_loop();
 		get(writer, "/park");
 		fake_wait_parked(&fake, 2);
-		let_it_see();
+		sync_with_loop();
 		fake_wake(&fake, 2);
-		ck_assert_str_eq(hear(watcher)->body, "parked");
-		ck_assert_str_eq(hear(writer)->body, "parked");
+		ck_assert_str_eq(read_answer(watcher)->body, "parked");
+		ck_assert_str_eq(read_answer(writer)->body, "parked");
 		get(watcher, "/x");
-		ck_assert_int_eq(hear(watcher)->status, 200);
+		ck_assert_int_eq(read_answer(watcher)->status, 200);
 		if (i == 1)
 			pass_time(SETTLE_MS);
 	}
@@ -112,7 +112,7 @@ START_TEST(each_side_serves_who_asks_and_who_waits)
 		fake_wait_parked(&fake, 1);
 		close(fd[i]);
 		while (atomic_load(&fake.abandoned) == i)
-			let_it_see();
+			sync_with_loop();
 	}
 	wait_alone();
 }
@@ -124,10 +124,10 @@ START_TEST(a_first_request_may_come_byte_by_byte)
 	int fd = dial();
 
 	for (const char *c = text; *c != '\0'; c++) {
-		say_bytes(fd, c, 1);
-		let_it_see();
+		send_bytes(fd, c, 1);
+		sync_with_loop();
 	}
-	ck_assert_int_eq(hear(fd)->status, 200);
+	ck_assert_int_eq(read_answer(fd)->status, 200);
 	close(fd);
 }
 END_TEST
@@ -136,16 +136,16 @@ START_TEST(its_time_runs_from_its_first_byte)
 {
 	int fd = dial();
 
-	let_it_see();
+	sync_with_loop();
 	pass_time(SETTLE_MS);
-	say(fd, "G");
-	let_it_see();
+	send_text(fd, "G");
+	sync_with_loop();
 	pass_time(REQUEST_MS - 1);
-	say(fd, "E");
-	let_it_see();
+	send_text(fd, "E");
+	sync_with_loop();
 	ck_assert(is_open(fd));
 	pass_time(1);
-	hear_end(fd);
+	wait_closed(fd);
 	close(fd);
 }
 END_TEST
@@ -156,7 +156,7 @@ START_TEST(who_leaves_without_a_word_is_forgotten)
 	struct linger at_once = {.l_onoff = 1};
 	int fd = dial();
 
-	let_it_see();
+	sync_with_loop();
 	if (_i / 2 == 1)
 		pass_time(SETTLE_MS);
 	if (_i % 2 == 1)
@@ -177,7 +177,7 @@ START_TEST(who_says_nothing_is_closed_in_the_end)
 
 	for (size_t i = 0; i < ARRAY_LEN(fd); i++)
 		fd[i] = dial();
-	let_it_see();
+	sync_with_loop();
 	if (_i == 0) {
 		pass_time(SETTLE_MS);
 		pass_time(IDLE_MS - SETTLE_MS - 1);
@@ -189,7 +189,7 @@ START_TEST(who_says_nothing_is_closed_in_the_end)
 		http_stop(server, _i == 1 ? 0 : 600000);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(fd); i++) {
-		hear_end(fd[i]);
+		wait_closed(fd[i]);
 		close(fd[i]);
 	}
 }
@@ -201,8 +201,8 @@ static bool is_served(int fd)
 	static struct answer answer;
 	const char *text = "GET /blob HTTP/1.1\r\n" HOST "\r\n";
 
-	return send(fd, text, strlen(text), MSG_NOSIGNAL) > 0 && hear_method(fd, &answer, false) &&
-	       answer.status == 200;
+	return send(fd, text, strlen(text), MSG_NOSIGNAL) > 0 &&
+	       try_read_answer(fd, &answer, false) && answer.status == 200;
 }
 
 /* Those that have sent nothing first, then those without a request, and no others. */
@@ -220,8 +220,8 @@ START_TEST(silent_connections_give_way_at_a_limit)
 		fd[i] = dial();
 	get(fd[PARKED], "/park");
 	fake_wait_parked(&fake, 1);
-	say(fd[BEGUN], "G");
-	let_it_see();
+	send_text(fd[BEGUN], "G");
+	sync_with_loop();
 	if (_i % 2 == 0)
 		options.connections_max = COUNT + 1;
 	else
@@ -236,18 +236,18 @@ START_TEST(silent_connections_give_way_at_a_limit)
 		ck_assert(is_open(fd[order[i]]));
 		newcomer[i] = dial();
 		ck_assert(is_served(newcomer[i]));
-		hear_end(fd[order[i]]);
+		wait_closed(fd[order[i]]);
 	}
 	late = dial();
-	hear_end(late);
+	wait_closed(late);
 	ck_assert_uint_eq(metrics_counter(METRIC_CONNECTIONS_SHED), 3);
 	ck_assert_uint_eq(metrics_counter(METRIC_CONNECTIONS_REFUSED), 1);
 	while (metrics_gauge(METRIC_CONNECTIONS) > COUNT + 1)
-		let_it_see();
-	say(fd[BEGUN], "ET /blob HTTP/1.1\r\n" HOST "\r\n");
-	ck_assert_int_eq(hear(fd[BEGUN])->status, 200);
+		sync_with_loop();
+	send_text(fd[BEGUN], "ET /blob HTTP/1.1\r\n" HOST "\r\n");
+	ck_assert_int_eq(read_answer(fd[BEGUN])->status, 200);
 	fake_wake(&fake, 1);
-	ck_assert_int_eq(hear(fd[PARKED])->status, 200);
+	ck_assert_int_eq(read_answer(fd[PARKED])->status, 200);
 	for (unsigned i = 0; i < COUNT; i++)
 		close(fd[i]);
 	for (unsigned i = 0; i < ARRAY_LEN(newcomer); i++)
@@ -264,12 +264,12 @@ START_TEST(a_connection_that_speaks_again_is_not_silent)
 	ck_assert(is_served(idle));
 	pass_time(SETTLE_MS);
 	ck_assert(is_served(idle));
-	say(silent, "G");
-	let_it_see();
+	send_text(silent, "G");
+	sync_with_loop();
 	options.connections_max = 3;
 	http_reload(server, &options);
 	int late = dial();
-	hear_end(late);
+	wait_closed(late);
 	ck_assert(is_served(idle));
 	ck_assert(is_open(silent));
 	ck_assert_uint_eq(metrics_counter(METRIC_CONNECTIONS_SHED), 0);
@@ -289,8 +289,8 @@ START_TEST(who_waits_is_answered_on_either_side_when_it_stops)
 	fake_wait_parked(&fake, SIDES);
 	http_stop(server, 600000);
 	for (unsigned i = 0; i < SIDES; i++) {
-		ck_assert_str_eq(hear(fd[i])->body, "parked");
-		hear_end(fd[i]);
+		ck_assert_str_eq(read_answer(fd[i])->body, "parked");
+		wait_closed(fd[i]);
 		close(fd[i]);
 	}
 }

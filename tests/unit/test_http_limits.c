@@ -12,19 +12,19 @@
 static void expect_served(int fd)
 {
 	get(fd, "/blob");
-	ck_assert_int_eq(hear(fd)->status, 200);
+	ck_assert_int_eq(read_answer(fd)->status, 200);
 }
 
 /* Makes @p fd one that has begun a request; finish() has it answered. */
 static void begin(int fd)
 {
-	say(fd, "GET /blob HTTP/1.1\r\n");
+	send_text(fd, "GET /blob HTTP/1.1\r\n");
 }
 
 static void finish(int fd)
 {
-	say(fd, HOST "\r\n");
-	ck_assert_int_eq(hear(fd)->status, 200);
+	send_text(fd, HOST "\r\n");
+	ck_assert_int_eq(read_answer(fd)->status, 200);
 }
 
 /* Closing is noticed by the server in its own time. */
@@ -36,7 +36,7 @@ static int dial_until_served(void)
 		const char *text = "GET /x HTTP/1.1\r\n" HOST "\r\n";
 
 		if (send(fd, text, strlen(text), MSG_NOSIGNAL) > 0 &&
-		    hear_method(fd, &answer, false))
+		    try_read_answer(fd, &answer, false))
 			return fd;
 		close(fd);
 	}
@@ -53,7 +53,7 @@ START_TEST(a_connection_above_the_limit_is_closed_at_once)
 	begin(a);
 	begin(b);
 	int c = dial();
-	hear_end(c);
+	wait_closed(c);
 	close(c);
 	ck_assert_uint_ge(metrics_counter(METRIC_CONNECTIONS_REFUSED), 1);
 	finish(a); /* the others do not notice */
@@ -95,7 +95,7 @@ START_TEST(each_address_has_a_limit_of_its_own)
 	begin(a);
 	begin(b);
 	int c = dial();
-	hear_end(c);
+	wait_closed(c);
 	close(c);
 	int other = dial_from(INADDR_LOOPBACK + 1);
 	expect_served(other);
@@ -194,7 +194,7 @@ START_TEST(without_memory_it_costs_the_connection_at_most)
 		char c;
 		(void)!recv(fd, &c, 1, MSG_PEEK); /* no ck_ before fault_hit(): they allocate */
 		hit = fault_hit();
-		bool answered = hear_method(fd, &answer, false);
+		bool answered = try_read_answer(fd, &answer, false);
 		failed += !answered || answer.status != 200;
 		close(fd);
 		fd = dial();
@@ -242,28 +242,28 @@ START_TEST(stopping_closes_what_is_idle_and_finishes_what_is_in_flight)
 	expect_served(idle);
 	get(watching, "/watch");
 	fake_wait_parked(&fake, 1);
-	say(reading, "PUT /echo HTTP/1.1\r\n" HOST "Content-Length: 4\r\n\r\n12");
+	send_text(reading, "PUT /echo HTTP/1.1\r\n" HOST "Content-Length: 4\r\n\r\n12");
 	get(parked, "/park");
 	fake_wait_parked(&fake, 2);
 	expect_served(idle); /* so `reading` has been read too, had it come to this thread */
 
 	int64_t began = clock_ms();
 	pthread_create(&thread, NULL, stop, &grace_ms);
-	hear_end(idle);
-	hear_end(fresh);
+	wait_closed(idle);
+	wait_closed(fresh);
 	expect_refused();
-	ck_assert_str_eq(hear(watching)->body, "parked"); /* has waited long enough */
-	hear_end(watching);
-	say(reading, "34");
-	struct answer *answer = hear(reading);
+	ck_assert_str_eq(read_answer(watching)->body, "parked"); /* has waited long enough */
+	wait_closed(watching);
+	send_text(reading, "34");
+	struct answer *answer = read_answer(reading);
 	ck_assert_int_eq(answer->status, 200);
 	ck_assert_ptr_nonnull(strstr(answer->head, "Connection: close\r\n"));
-	hear_end(reading);
+	wait_closed(reading);
 	fake_wake(&fake, 1);
-	answer = hear(parked);
+	answer = read_answer(parked);
 	ck_assert_str_eq(answer->body, "parked");
 	ck_assert_ptr_nonnull(strstr(answer->head, "Connection: close\r\n"));
-	hear_end(parked);
+	wait_closed(parked);
 	pthread_join(thread, NULL);
 	ck_assert_int_lt(clock_ms() - began, grace_ms / 2);
 	close(idle);
@@ -282,10 +282,10 @@ START_TEST(stopping_gives_up_after_the_grace_but_keeps_what_the_writer_has)
 
 	get(parked, "/park");
 	fake_wait_parked(&fake, 1);
-	say(reading, "PUT /echo HTTP/1.1\r\n" HOST "Content-Length: 4\r\n\r\n12");
+	send_text(reading, "PUT /echo HTTP/1.1\r\n" HOST "Content-Length: 4\r\n\r\n12");
 	http_stop(server, 50);
-	hear_end(reading);
-	hear_end(parked);
+	wait_closed(reading);
+	wait_closed(parked);
 	ck_assert_uint_eq(fake.finished + fake.abandoned, 0);
 	fake_wake(&fake, 1); /* the registry stops after http */
 	http_free(server);

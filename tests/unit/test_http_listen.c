@@ -116,7 +116,7 @@ START_TEST(ipv6_is_served_and_named_with_brackets)
 	ck_assert_int_eq(connect(fd, (struct sockaddr *)&in6, sizeof(in6)), 0);
 	set_timeout(fd);
 	get(fd, "/echo");
-	ck_assert_ptr_nonnull(strstr(hear(fd)->body, " peer=[::1]:"));
+	ck_assert_ptr_nonnull(strstr(read_answer(fd)->body, " peer=[::1]:"));
 	close(fd);
 }
 END_TEST
@@ -135,9 +135,9 @@ START_TEST(a_unix_socket_is_served_and_removed_in_the_end)
 	int b = dial_unix();
 	snprintf(want, sizeof(want), " peer=unix:uid=%u ", getuid());
 	get(a, "/echo");
-	ck_assert_ptr_nonnull(strstr(hear(a)->body, want));
+	ck_assert_ptr_nonnull(strstr(read_answer(a)->body, want));
 	get(b, "/echo");
-	ck_assert_int_eq(hear(b)->status, 200);
+	ck_assert_int_eq(read_answer(b)->status, 200);
 	close(a);
 	close(b);
 	http_stop(server, 1000);
@@ -153,18 +153,18 @@ START_TEST(a_client_of_a_unix_socket_that_leaves_is_noticed)
 	int fd = dial_unix();
 	int other = dial_unix();
 	get(fd, "/x");
-	ck_assert_int_eq(hear(fd)->status, 200);
+	ck_assert_int_eq(read_answer(fd)->status, 200);
 
 	pthread_mutex_lock(&fake.lock);
 	get(other, "/park"); /* it holds up the loop until both are there */
 	while (atomic_load(&fake.handled) < 2)
 		(void)sched_yield();
-	say(fd, "GET /");
+	send_text(fd, "GET /");
 	ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
 	pthread_mutex_unlock(&fake.lock);
-	hear_end(fd);
+	wait_closed(fd);
 	fake_wake(&fake, 1);
-	ck_assert_int_eq(hear(other)->status, 200);
+	ck_assert_int_eq(read_answer(other)->status, 200);
 	close(fd);
 	close(other);
 }
@@ -198,7 +198,7 @@ START_TEST(an_inherited_socket_is_served_and_its_path_left_alone)
 	ck_assert_int_eq(http_start(&options, &fake, &listener, 1, &server), 0);
 	int fd = dial_unix();
 	get(fd, "/echo");
-	ck_assert_int_eq(hear(fd)->status, 200);
+	ck_assert_int_eq(read_answer(fd)->status, 200);
 	close(fd);
 	http_stop(server, 1000);
 	ck_assert_int_eq(access(path, F_OK), 0);
@@ -238,7 +238,7 @@ START_TEST(several_listeners_are_served_by_each_thread)
 		int fd = i % 2 == 0 ? dial() : dial_unix();
 
 		get(fd, "/echo");
-		ck_assert_int_eq(hear(fd)->status, 200);
+		ck_assert_int_eq(read_answer(fd)->status, 200);
 		close(fd);
 	}
 }

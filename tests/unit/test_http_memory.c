@@ -81,7 +81,7 @@ static bool ask(const char *path, int nth, bool parks)
 		fake_wake(&fake, 1);
 	else
 		get(fd, path);
-	bool answered = hear_method(fd, &answer, false);
+	bool answered = try_read_answer(fd, &answer, false);
 	bool failed = atomic_exchange(&countdown, -1) < 0;
 	ck_assert_int_eq(answered, !failed);
 	close(fd);

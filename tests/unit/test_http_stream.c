@@ -106,9 +106,9 @@ static int ask(void)
 
 	word = "first";
 	get(fd, "/stream");
-	ck_assert(strstr(hear(fd)->head, "Transfer-Encoding: chunked") != NULL);
+	ck_assert(strstr(read_answer(fd)->head, "Transfer-Encoding: chunked") != NULL);
 	hear_text(fd, "5\r\nfirst\r\n");
-	let_it_see();
+	sync_with_loop();
 	return fd;
 }
 
@@ -124,7 +124,7 @@ START_TEST(a_stream_is_sent_as_it_comes)
 
 	wake_with("second");
 	hear_text(fd, "6\r\nsecond\r\n");
-	let_it_see();
+	sync_with_loop();
 	wake_with("third");
 	hear_text(fd, "5\r\nthird\r\n");
 	close(fd);
@@ -138,7 +138,7 @@ START_TEST(a_healthy_stream_outlives_all_deadlines)
 	for (unsigned i = 1; i <= 12; i++) {
 		clock_virtual_advance(KEEP_MS);
 		hear_text(fd, "4\r\ntick\r\n");
-		let_it_see();
+		sync_with_loop();
 		ck_assert_uint_eq(expired, i);
 	}
 	close(fd);
@@ -151,7 +151,7 @@ START_TEST(a_client_that_leaves_ends_it)
 
 	close(fd);
 	while (closed == 0)
-		let_it_see();
+		sync_with_loop();
 	ck_assert_uint_eq(expired, 1);
 }
 END_TEST
@@ -165,14 +165,14 @@ START_TEST(one_that_takes_nothing_for_too_long_is_disconnected)
 	get(fd, "/stream");
 	do { /* until the sockets are full */
 		before = reads;
-		let_it_see();
+		sync_with_loop();
 	} while (reads != before || before == 0);
 	clock_virtual_advance(IDLE_MS - 1);
-	let_it_see();
+	sync_with_loop();
 	ck_assert_uint_eq(closed, 0);
 	clock_virtual_advance(1);
 	while (closed == 0)
-		let_it_see();
+		sync_with_loop();
 	close(fd);
 }
 END_TEST
@@ -189,12 +189,12 @@ START_TEST(one_that_takes_it_slowly_is_not)
 
 		do {
 			before = reads;
-			let_it_see();
+			sync_with_loop();
 		} while (reads != before || before == 0);
 		clock_virtual_advance(IDLE_MS / 2);
 		while (reads == before) { /* until it may send more */
 			ck_assert_int_gt(recv(fd, sink, sizeof(sink), 0), 0);
-			let_it_see();
+			sync_with_loop();
 		}
 	}
 	ck_assert_uint_eq(closed, 0);
@@ -214,16 +214,16 @@ START_TEST(one_that_never_waits_must_be_taken_within_the_time_of_one_answer)
 
 		do {
 			before = reads;
-			let_it_see();
+			sync_with_loop();
 		} while (reads != before || before == 0);
 		clock_virtual_advance(IDLE_MS / 2 + i);
 		while (i == 0 && reads == before) {
 			ck_assert_int_gt(recv(fd, sink, sizeof(sink), 0), 0);
-			let_it_see();
+			sync_with_loop();
 		}
 	}
 	while (closed == 0)
-		let_it_see();
+		sync_with_loop();
 	close(fd);
 }
 END_TEST
@@ -236,11 +236,11 @@ START_TEST(one_whose_length_is_known_is_sent_without_chunks)
 	length = 5;
 	is_whole = true;
 	get(fd, "/stream");
-	const struct answer *answer = hear(fd);
+	const struct answer *answer = read_answer(fd);
 	ck_assert_ptr_nonnull(strstr(answer->head, "Content-Length: 5\r\n"));
 	ck_assert_ptr_null(strstr(answer->head, "Transfer-Encoding"));
 	ck_assert_str_eq(answer->body, "first");
-	let_it_see();
+	sync_with_loop();
 	close(fd);
 }
 END_TEST
@@ -251,7 +251,7 @@ START_TEST(one_that_breaks_has_no_end)
 
 	breaks = true;
 	wake_with(NULL);
-	hear_end(fd); /* and no last chunk before it */
+	wait_closed(fd); /* and no last chunk before it */
 	close(fd);
 }
 END_TEST
@@ -262,7 +262,7 @@ START_TEST(stopping_ends_it_well)
 
 	http_stop(server, 10000);
 	hear_text(fd, "4\r\ntick\r\n0\r\n\r\n");
-	hear_end(fd);
+	wait_closed(fd);
 	close(fd);
 }
 END_TEST
