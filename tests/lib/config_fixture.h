@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** What the tests of config/ share: a file of one's own, an empty environment, what was said. */
+/** What the tests of config/ share: a configuration file, an empty environment, printed lines. */
 #pragma once
 
 #include "config/config.h"
@@ -17,23 +17,23 @@ static char dir[] = "/tmp/rollcall-config-XXXXXX";
 static char path[64];
 static char config_option[80];
 
-static char said[8192];
+static char output[8192];
 static struct config config;
 static enum config_action action;
 static struct config_sources *sources;
 
-static void say(const char *line)
+static void collect(const char *line)
 {
-	size_t len = strlen(said);
+	size_t len = strlen(output);
 
-	(void)snprintf(said + len, sizeof(said) - len, "%s\n", line);
+	(void)snprintf(output + len, sizeof(output) - len, "%s\n", line);
 }
 
-__attribute__((unused)) static void say_wrong(const char *line)
+__attribute__((unused)) static void collect_error(const char *line)
 {
-	say("wrong: ");
-	said[strlen(said) - 1] = '\0';
-	say(line);
+	collect("wrong: ");
+	output[strlen(output) - 1] = '\0';
+	collect(line);
 }
 
 static void setup(void)
@@ -43,7 +43,7 @@ static void setup(void)
 	(void)snprintf(path, sizeof(path), "%s/conf", dir);
 	(void)snprintf(config_option, sizeof(config_option), "--config=%s", path);
 	ck_assert_int_eq(clearenv(), 0);
-	said[0] = '\0';
+	output[0] = '\0';
 	sources = NULL;
 	action = CONFIG_RUN;
 	(void)memset(&config, 0, sizeof(config));
@@ -65,7 +65,7 @@ static void write_file(const char *text)
 	ck_assert_int_eq(fclose(file), 0);
 }
 
-/* Arguments after the program's name; the list ends with NULL. */
+/* Loads with these arguments, which do not include the program's name; NULL ends the list. */
 static int load(const char *first, ...)
 {
 	static char words[32][512];
@@ -83,14 +83,14 @@ static int load(const char *first, ...)
 	argv[argc] = NULL;
 	config_sources_free(sources);
 	sources = NULL;
-	return config_load(argc, argv, say, &config, &action, &sources);
+	return config_load(argc, argv, collect, &config, &action, &sources);
 }
 
 static void unload(void)
 {
 	config_sources_free(sources);
 	sources = NULL;
-	said[0] = '\0';
+	output[0] = '\0';
 }
 
 static int load_file(const char *text)
@@ -99,7 +99,7 @@ static int load_file(const char *text)
 	return load(config_option, NULL);
 }
 
-#define ck_said(text) \
-	ck_assert_msg(strstr(said, (text)) != NULL, "'%s' not in what was said:\n%s", (text), said)
-#define ck_not_said(text) \
-	ck_assert_msg(strstr(said, (text)) == NULL, "'%s' in what was said:\n%s", (text), said)
+#define ck_output_has(text) \
+	ck_assert_msg(strstr(output, (text)) != NULL, "'%s' not in the output:\n%s", (text), output)
+#define ck_output_lacks(text) \
+	ck_assert_msg(strstr(output, (text)) == NULL, "'%s' in the output:\n%s", (text), output)

@@ -69,7 +69,7 @@ START_TEST(more_addresses_than_fit_are_refused)
 	              "--listen=1.1.1.1:1", "--listen=1.1.1.1:1", "--listen=1.1.1.1:1",
 	              "--listen=1.1.1.1:1", "--listen=1.1.1.1:1", "--listen=1.1.1.1:17", NULL),
 	         EINVAL);
-	ck_said("command line: --listen: '1.1.1.1:17' is one too many; allowed: 16\n");
+	ck_output_has("command line: --listen: '1.1.1.1:17' is one too many; allowed: 16\n");
 }
 END_TEST
 
@@ -107,7 +107,7 @@ START_TEST(an_overruled_value_is_checked_all_the_same)
 {
 	write_file("http_threads = 0\n");
 	ck_fails(load(config_option, "--http-threads=1", NULL), EBADMSG);
-	ck_said("conf:1: http_threads: '0'");
+	ck_output_has("conf:1: http_threads: '0'");
 }
 END_TEST
 
@@ -116,9 +116,10 @@ START_TEST(a_wrong_variable_is_named)
 	ck_assert_int_eq(setenv("ROLLCALL_HOLD_PERCENT", "101", 1), 0);
 	ck_assert_int_eq(setenv("ROLLCALL_LISTEN", "127.0.0.1:1 nowhere", 1), 0);
 	ck_fails(load_file(""), EBADMSG);
-	ck_said("environment: ROLLCALL_HOLD_PERCENT: '101' is out of range; allowed: 1 to 100 "
-	        "percent\n");
-	ck_said("environment: ROLLCALL_LISTEN: 'nowhere' is not an address");
+	ck_output_has(
+		"environment: ROLLCALL_HOLD_PERCENT: '101' is out of range; allowed: 1 to 100 "
+		"percent\n");
+	ck_output_has("environment: ROLLCALL_LISTEN: 'nowhere' is not an address");
 }
 END_TEST
 
@@ -147,9 +148,10 @@ START_TEST(a_wrong_command_line_is_a_wrong_command_line_first)
 	ck_assert_int_eq(setenv("ROLLCALL_HTTP_THREADS", "0", 1), 0);
 	write_file("http_threads = 0\n");
 	ck_fails(load(config_option, "--http-threads=0", NULL), EINVAL);
-	ck_said("conf:1: http_threads: '0'");
-	ck_said("environment: ROLLCALL_HTTP_THREADS: '0'");
-	ck_said("command line: --http-threads: '0' is out of range; allowed: 1 to 64 threads\n");
+	ck_output_has("conf:1: http_threads: '0'");
+	ck_output_has("environment: ROLLCALL_HTTP_THREADS: '0'");
+	ck_output_has(
+		"command line: --http-threads: '0' is out of range; allowed: 1 to 64 threads\n");
 }
 END_TEST
 
@@ -182,17 +184,17 @@ static const struct {
 START_TEST(a_wrong_command_line_gets_a_hint)
 {
 	ck_fails(load(wrong_lines[_i].args[0], wrong_lines[_i].args[1], NULL), EINVAL);
-	ck_said("command line: ");
-	ck_said(wrong_lines[_i].want);
+	ck_output_has("command line: ");
+	ck_output_has(wrong_lines[_i].want);
 }
 END_TEST
 
 START_TEST(all_wrong_arguments_are_told)
 {
 	ck_fails(load("--wibble", "start", "--wobble=1", NULL), EINVAL);
-	ck_said("'--wibble'");
-	ck_said("'start'");
-	ck_said("'--wobble'");
+	ck_output_has("'--wibble'");
+	ck_output_has("'start'");
+	ck_output_has("'--wobble'");
 }
 END_TEST
 
@@ -219,7 +221,7 @@ START_TEST(help_and_version_work_beside_a_broken_file)
 	ck_ok(load(config_option, "--help", NULL));
 	unload();
 	ck_ok(load(config_option, "--version", NULL));
-	ck_assert_str_eq(said, "");
+	ck_assert_str_eq(output, "");
 }
 END_TEST
 

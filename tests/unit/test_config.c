@@ -31,7 +31,7 @@ START_TEST(without_any_source_every_option_has_its_default)
 	ck_assert_uint_eq(config.listen_count, 1);
 	ck_assert_str_eq(config.listen[0], "127.0.0.1:7655");
 	ck_assert_int_eq(action, CONFIG_RUN);
-	ck_assert_str_eq(said, "");
+	ck_assert_str_eq(output, "");
 }
 END_TEST
 
@@ -90,8 +90,8 @@ START_TEST(a_state_directory_too_long_to_keep_is_an_error)
 	text[sizeof(text) - 1] = '\0';
 	ck_assert_int_eq(setenv("STATE_DIRECTORY", text, 1), 0);
 	ck_fails(load_file(""), EBADMSG);
-	ck_said("environment: STATE_DIRECTORY: ");
-	ck_said("is too long; allowed: 1 to 255 bytes of text");
+	ck_output_has("environment: STATE_DIRECTORY: ");
+	ck_output_has("is too long; allowed: 1 to 255 bytes of text");
 }
 END_TEST
 
@@ -127,9 +127,10 @@ START_TEST(a_number_may_be_at_either_bound_but_not_beyond)
 	ck_ok(load_file("http_threads = 1\ndefault_remove_after_ms = 31536000000\n"));
 	unload();
 	ck_fails(load_file("http_threads = 0\ndefault_remove_after_ms = 31536000001\n"), EBADMSG);
-	ck_said("conf:1: http_threads: '0' is out of range; allowed: 1 to 64 threads\n");
-	ck_said("conf:2: default_remove_after_ms: '31536000001' is out of range; allowed: 0 to "
-	        "31536000000 ms\n");
+	ck_output_has("conf:1: http_threads: '0' is out of range; allowed: 1 to 64 threads\n");
+	ck_output_has(
+		"conf:2: default_remove_after_ms: '31536000001' is out of range; allowed: 0 to "
+		"31536000000 ms\n");
 }
 END_TEST
 
@@ -143,8 +144,8 @@ START_TEST(what_is_not_a_number_is_refused)
 
 	(void)snprintf(text, sizeof(text), "\n\nhttp_threads = %s\n", not_numbers[_i]);
 	ck_fails(load_file(text), EBADMSG);
-	ck_said("conf:3: http_threads: '");
-	ck_said("; allowed: 1 to 64 threads");
+	ck_output_has("conf:3: http_threads: '");
+	ck_output_has("; allowed: 1 to 64 threads");
 	ck_assert_ptr_null(sources);
 }
 END_TEST
@@ -160,25 +161,27 @@ START_TEST(all_errors_are_told_with_their_lines)
 	                   "idle_timeout_ms = 1000\n"
 	                   "listen = {\"127.0.0.1:1\", \"here\", \"127.0.0.1:66000\"}\n"),
 	         EBADMSG);
-	ck_said("conf:1: unknown option 'http_thread'; did you mean http_threads?\n");
-	ck_said("conf:2: batch_max: 'many' is not a number; allowed: 1 to 10000 events\n");
-	ck_said("conf:3: log_level: 'loud' is not known; allowed: one of error, warning, notice, "
-	        "info, debug\n");
-	ck_said("conf:4: unknown option 'wibble'\n");
-	ck_said("conf:5: queue_max: '1' is out of range; allowed: 16 to 1000000 commands\n");
-	ck_said("conf:6: unknown option 'wibble'\n");
-	ck_said("conf:8: listen: 'here' is not an address; allowed: ADDRESS:PORT, [IPV6]:PORT or "
-	        "unix:PATH\n");
-	ck_said("conf:8: listen: '127.0.0.1:66000' is not an address");
-	ck_not_said("idle_timeout_ms");
-	ck_not_said("'127.0.0.1:1'");
+	ck_output_has("conf:1: unknown option 'http_thread'; did you mean http_threads?\n");
+	ck_output_has("conf:2: batch_max: 'many' is not a number; allowed: 1 to 10000 events\n");
+	ck_output_has(
+		"conf:3: log_level: 'loud' is not known; allowed: one of error, warning, notice, "
+		"info, debug\n");
+	ck_output_has("conf:4: unknown option 'wibble'\n");
+	ck_output_has("conf:5: queue_max: '1' is out of range; allowed: 16 to 1000000 commands\n");
+	ck_output_has("conf:6: unknown option 'wibble'\n");
+	ck_output_has(
+		"conf:8: listen: 'here' is not an address; allowed: ADDRESS:PORT, [IPV6]:PORT or "
+		"unix:PATH\n");
+	ck_output_has("conf:8: listen: '127.0.0.1:66000' is not an address");
+	ck_output_lacks("idle_timeout_ms");
+	ck_output_lacks("'127.0.0.1:1'");
 }
 END_TEST
 
 START_TEST(an_option_given_twice_is_an_error)
 {
 	ck_fails(load_file("http_threads = 1\nqueue_max = 16\nhttp_threads = 2\n"), EBADMSG);
-	ck_said("conf:3: http_threads: given twice, first in line 1\n");
+	ck_output_has("conf:3: http_threads: given twice, first in line 1\n");
 }
 END_TEST
 
@@ -186,10 +189,10 @@ START_TEST(a_list_where_one_value_belongs_is_an_error)
 {
 	ck_fails(load_file("http_threads = {1, 2}\nqueue_max = {}\nlisten = {}\nwobble = {}\n"),
 	         EBADMSG);
-	ck_said("conf:1: http_threads: takes one value, not a list\n");
-	ck_said("queue_max: has no value\n");
-	ck_said("listen: has no value\n");
-	ck_said("conf:4: unknown option 'wobble'\n");
+	ck_output_has("conf:1: http_threads: takes one value, not a list\n");
+	ck_output_has("queue_max: has no value\n");
+	ck_output_has("listen: has no value\n");
+	ck_output_has("conf:4: unknown option 'wobble'\n");
 }
 END_TEST
 
@@ -208,7 +211,7 @@ static const struct {
 START_TEST(broken_syntax_is_told_with_its_line)
 {
 	ck_fails(load_file(broken[_i].text), EBADMSG);
-	ck_said(broken[_i].want);
+	ck_output_has(broken[_i].want);
 }
 END_TEST
 
@@ -249,9 +252,9 @@ START_TEST(comments_do_not_change_the_count_of_lines)
 		               "%s:%u: http_threads: '0' is out of range; "
 		               "allowed: 1 to 64 threads\n",
 		               path, cases[i].line);
-		said[0] = '\0';
+		output[0] = '\0';
 		ck_fails(load_file(text), EBADMSG);
-		ck_assert_msg(strcmp(said, expected) == 0, "%s: %s", text, said);
+		ck_assert_msg(strcmp(output, expected) == 0, "%s: %s", text, output);
 	}
 }
 END_TEST
@@ -272,10 +275,10 @@ END_TEST
 START_TEST(a_comment_that_does_not_end_is_an_error)
 {
 	ck_fails(load_file("http_threads = 2\n\n /* queue_max = 0\n"), EBADMSG);
-	ck_said(":3: this comment does not end");
-	said[0] = '\0';
+	ck_output_has(":3: this comment does not end");
+	output[0] = '\0';
 	ck_fails(load_file("/*/"), EBADMSG);
-	ck_said(":1: this comment does not end");
+	ck_output_has(":1: this comment does not end");
 }
 END_TEST
 
@@ -291,12 +294,12 @@ START_TEST(a_mode_is_three_octal_digits)
 		ck_assert_str_eq(config.socket_mode, right[i]);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
-		said[0] = '\0';
+		output[0] = '\0';
 		(void)snprintf(text, sizeof(text), "socket_mode = \"%s\"\n", wrong[i]);
 		ck_fails(load_file(text), EBADMSG);
 		(void)snprintf(text, sizeof(text), ":1: socket_mode: '%s' is ", wrong[i]);
-		ck_said(text);
-		ck_said("allowed: three octal digits");
+		ck_output_has(text);
+		ck_output_has("allowed: three octal digits");
 	}
 }
 END_TEST
@@ -308,16 +311,16 @@ START_TEST(only_what_is_empty_by_default_may_be_empty)
 	ck_ok(load_file("socket_group = web\n"));
 	ck_assert_str_eq(config.socket_group, "web");
 	ck_fails(load_file("log_level = \"\"\n"), EBADMSG);
-	ck_said("log_level: '' is empty");
+	ck_output_has("log_level: '' is empty");
 }
 END_TEST
 
 START_TEST(errors_before_broken_syntax_are_told_too)
 {
 	ck_fails(load_file("http_threads = 0\nwibble = 1\nqueue_max 4\n"), EBADMSG);
-	ck_said("conf:1: http_threads: ");
-	ck_said("conf:2: unknown option 'wibble'\n");
-	ck_said("conf:3: missing equal sign after option 'queue_max'\n");
+	ck_output_has("conf:1: http_threads: ");
+	ck_output_has("conf:2: unknown option 'wibble'\n");
+	ck_output_has("conf:3: missing equal sign after option 'queue_max'\n");
 }
 END_TEST
 
@@ -331,10 +334,10 @@ START_TEST(endless_unknown_names_end)
 		(void)snprintf(text + len, sizeof(text) - len, "qqqqqq%d = 1\n", i);
 	}
 	ck_fails(load_file(text), EBADMSG);
-	ck_said("conf:1: unknown option 'qqqqqq0'\n");
-	ck_said("conf:32: unknown option 'qqqqqq31'\n");
-	ck_said("conf:33: no such option 'qqqqqq32'\n");
-	ck_not_said("qqqqqq33");
+	ck_output_has("conf:1: unknown option 'qqqqqq0'\n");
+	ck_output_has("conf:32: unknown option 'qqqqqq31'\n");
+	ck_output_has("conf:33: no such option 'qqqqqq32'\n");
+	ck_output_lacks("qqqqqq33");
 }
 END_TEST
 
@@ -346,7 +349,7 @@ START_TEST(a_file_with_a_nul_byte_is_refused)
 	ck_assert_uint_eq(fwrite("http_threads = 2\0\nqueue_max = 1\n", 1, 33, file), 33);
 	ck_assert_int_eq(fclose(file), 0);
 	ck_fails(load(config_option, NULL), EBADMSG);
-	ck_said("conf: is not text: holds a NUL byte\n");
+	ck_output_has("conf: is not text: holds a NUL byte\n");
 }
 END_TEST
 
@@ -359,15 +362,15 @@ START_TEST(a_file_too_large_is_refused)
 		ck_assert_int_eq(fputc('\n', file), '\n');
 	ck_assert_int_eq(fclose(file), 0);
 	ck_fails(load(config_option, NULL), EBADMSG);
-	ck_said("File too large");
+	ck_output_has("File too large");
 }
 END_TEST
 
 START_TEST(a_named_file_must_exist)
 {
 	ck_fails(load(config_option, NULL), EBADMSG);
-	ck_said("cannot read '");
-	ck_said("conf': No such file or directory\n");
+	ck_output_has("cannot read '");
+	ck_output_has("conf': No such file or directory\n");
 }
 END_TEST
 
@@ -375,7 +378,7 @@ START_TEST(a_directory_is_not_a_file)
 {
 	(void)snprintf(config_option, sizeof(config_option), "--config=%s", dir);
 	ck_fails(load(config_option, NULL), EBADMSG);
-	ck_said("': Is a directory\n");
+	ck_output_has("': Is a directory\n");
 }
 END_TEST
 
@@ -384,7 +387,7 @@ START_TEST(the_default_file_may_be_missing)
 	if (access(config_file_default, F_OK) == 0)
 		return; /* the daemon is installed here */
 	ck_ok(load(NULL, NULL));
-	ck_assert_str_eq(said, "");
+	ck_assert_str_eq(output, "");
 }
 END_TEST
 
@@ -394,11 +397,11 @@ START_TEST(a_reload_takes_over_what_may_change_and_says_so)
 {
 	ck_ok(load_file("max_connections = 100\nidle_timeout_ms = 1000\n"));
 	write_file("max_connections = 200\nidle_timeout_ms = 1000\nlog_level = debug\n");
-	ck_ok(config_reload(sources, &config, say, say_wrong));
+	ck_ok(config_reload(sources, &config, collect, collect_error));
 	ck_assert_int_eq(config.max_connections, 200);
 	ck_assert_str_eq(config.log_level, "debug");
-	ck_assert_str_eq(said, "log_level = \"debug\" from now on; \"info\" before\n"
-	                       "max_connections = 200 from now on; 100 before\n");
+	ck_assert_str_eq(output, "log_level = \"debug\" from now on; \"info\" before\n"
+	                         "max_connections = 200 from now on; 100 before\n");
 	ck_assert_ptr_nonnull(strstr(printed(), "conf:3\n"));
 }
 END_TEST
@@ -407,11 +410,11 @@ START_TEST(a_reload_says_what_needs_a_restart_and_leaves_it)
 {
 	ck_ok(load_file("http_threads = 2\n"));
 	write_file("http_threads = 3\nlisten = \"[::1]:1\"\n");
-	ck_ok(config_reload(sources, &config, say, say_wrong));
+	ck_ok(config_reload(sources, &config, collect, collect_error));
 	ck_assert_int_eq(config.http_threads, 2);
 	ck_assert_str_eq(config.listen[0], "127.0.0.1:7655");
-	ck_said("http_threads = 3 needs a restart; 2 until then\n");
-	ck_said("listen = {\"[::1]:1\"} needs a restart; {\"127.0.0.1:7655\"} until then\n");
+	ck_output_has("http_threads = 3 needs a restart; 2 until then\n");
+	ck_output_has("listen = {\"[::1]:1\"} needs a restart; {\"127.0.0.1:7655\"} until then\n");
 }
 END_TEST
 
@@ -422,9 +425,9 @@ START_TEST(a_reload_of_a_wrong_file_changes_nothing)
 	ck_ok(load_file("max_connections = 100\n"));
 	before = config;
 	write_file("max_connections = 200\nidle_timeout_ms = 0\n");
-	ck_fails(config_reload(sources, &config, say, say_wrong), EBADMSG);
-	ck_assert_int_eq(strncmp(said, "wrong: ", 7), 0);
-	ck_said("conf:2: idle_timeout_ms: '0' is out of range");
+	ck_fails(config_reload(sources, &config, collect, collect_error), EBADMSG);
+	ck_assert_int_eq(strncmp(output, "wrong: ", 7), 0);
+	ck_output_has("conf:2: idle_timeout_ms: '0' is out of range");
 	ck_assert_mem_eq(&config, &before, sizeof(config));
 }
 END_TEST
@@ -433,7 +436,7 @@ START_TEST(a_reload_goes_back_to_the_default_of_what_is_gone)
 {
 	ck_ok(load_file("max_connections = 100\n"));
 	write_file("");
-	ck_ok(config_reload(sources, &config, say, say_wrong));
+	ck_ok(config_reload(sources, &config, collect, collect_error));
 	ck_assert_int_eq(config.max_connections, 10000);
 	ck_printed("max_connections = 10000 # default");
 }
@@ -444,9 +447,9 @@ START_TEST(the_command_line_wins_on_reload_too)
 	write_file("");
 	ck_ok(load(config_option, "--max-connections=50", NULL));
 	write_file("max_connections = 200\n");
-	ck_ok(config_reload(sources, &config, say, say_wrong));
+	ck_ok(config_reload(sources, &config, collect, collect_error));
 	ck_assert_int_eq(config.max_connections, 50);
-	ck_assert_str_eq(said, "");
+	ck_assert_str_eq(output, "");
 }
 END_TEST
 
