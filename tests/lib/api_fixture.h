@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * The API over a real registry in a directory of its own, without sockets, in virtual time.
+ * The API over a real registry in a state directory, without sockets. The clock is virtual; the
+ * writer is a real thread. call() makes a request and leaves the answer in `response` and `body`:
  *
  *	call("PUT", "/v1/services/web/instances/a", "{\"host\":\"10.0.0.1\",\"port\":80}");
  *	ck_assert_uint_eq(response.status, 201);
@@ -29,9 +30,9 @@ static struct config config;
 static struct v1 *native;
 static struct api *api;
 static struct api_request request;
-static struct request_fields fields; /* its headers */
+static struct request_fields fields; /* headers of `request` */
 static struct api_response response;
-static json_t *body; /* the last answer's, NULL when it is no JSON */
+static json_t *body; /* of the last answer; NULL when that is not JSON */
 static pthread_mutex_t woken_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t woken_cond = PTHREAD_COND_INITIALIZER;
 static unsigned woken;
@@ -55,10 +56,10 @@ static void wait_woken(void)
 	pthread_mutex_unlock(&woken_lock);
 }
 
-/** What was read of an answer in slices, so many bytes at once. */
+/** What was read of an answer in slices. */
 static struct buf sliced;
-static size_t slice_most = 65536;
-static bool reads_by_hand; /* the test calls read_slices() and api_release() */
+static size_t slice_most = 65536; /* bytes of a slice */
+static bool reads_by_hand;        /* the test calls read_slices() and api_release() */
 static bool stopped;
 
 static struct api_limits limits_of(const struct config *from)
@@ -97,7 +98,7 @@ static void api_fixture_open(void)
 	               &api));
 }
 
-/** No more changes; reads go on. */
+/** Stops the writer: the API answers reads and refuses changes. */
 static void api_fixture_stop(void)
 {
 	if (!stopped)
@@ -113,7 +114,7 @@ static void api_fixture_close(void)
 	registry_close(registry);
 }
 
-/** Who asks, unless the test says otherwise. */
+/** Prepares the next request: no headers, and the address of the peer. */
 static void request_reset(void)
 {
 	request = (struct api_request){.peer = STR("192.0.2.7:40000"), .wake = wake};
@@ -160,7 +161,7 @@ __attribute__((unused)) static void api_fixture_teardown(void)
 	thread_abandon();
 }
 
-/** As http/ sends it. @return what the last read gave: API_STREAM_END, or API_STREAM_BROKEN */
+/** Reads the answer as http/ does. @return of the last read: API_STREAM_END or API_STREAM_BROKEN */
 __attribute__((unused)) static long read_slices(void)
 {
 	struct api_stream *stream = response.stream;
@@ -190,7 +191,8 @@ static enum api_method method_of(const char *name)
 	return API_OTHER;
 }
 
-/** One request to its answer, as http/ does it. What else of `request` is set, is sent once. */
+/** Makes one request and waits for its answer, as http/ does. Other members of `request` that the
+ * test has set apply to this request only. */
 static void call_str(const char *method, struct str target, struct str content)
 {
 	api_response_fini(&response);
@@ -235,7 +237,7 @@ __attribute__((unused)) static void call(const char *method, const char *target,
 	call_str(method, str_of(target), content != NULL ? str_of(content) : (struct str){NULL, 0});
 }
 
-/** A member of the last answer by its path, such as "instances.0.id". */
+/** A member of the last answer by its path, such as "instances.0.id"; NULL: there is none. */
 static json_t *at(const char *path)
 {
 	json_t *value = body;
@@ -303,7 +305,7 @@ __attribute__((unused, format(printf, 1, 0))) static const char *with_token(cons
 		ck_assert_int_eq(number("status"), want);                            \
 	} while (0)
 
-/** Registers 10.0.0.1:80 and more of the record ("\"weight\":1"), or NULL. */
+/** Registers 10.0.0.1:80. @param more  further members of the record ("\"weight\":1"), or NULL */
 __attribute__((unused)) static void put(const char *service, const char *id, const char *more)
 {
 	char target[400];
@@ -322,7 +324,7 @@ static void settled(struct command *command)
 	wake(&request);
 }
 
-/** Until the writer has done what it was told before. */
+/** Waits until the writer has completed the commands before this one. */
 static void settle(void)
 {
 	struct command command = {.kind = COMMAND_INDEX, .instance = {.service = STR("none")}};
@@ -332,7 +334,7 @@ static void settle(void)
 	wait_woken();
 }
 
-/** Lets time pass, as the sweeper sees it, until the instance is unhealthy. */
+/** Moves the clock on and sweeps every 100 ms until the instance is unhealthy. */
 __attribute__((unused)) static void expire(const char *service, const char *id)
 {
 	char target[400];
@@ -346,5 +348,5 @@ __attribute__((unused)) static void expire(const char *service, const char *id)
 		if (strcmp(text("status"), "unhealthy") == 0)
 			return;
 	}
-	ck_abort_msg("it never expired");
+	ck_abort_msg("%s has not expired after 1,000 s", target);
 }

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/** A journal with a known content, to be damaged. */
+/**
+ * A journal with known content for tests of damaged files: MANY instances, of which each third was
+ * updated and each fifth removed (fill()). The clock is virtual, so revisions are known, and the
+ * files are behind the fault VFS.
+ */
 #pragma once
 
 #include "base/clock.h"
@@ -35,7 +39,7 @@ static inline int see(void *arg, const struct instance *instance)
 	memcpy(id, instance->id.data, instance->id.len < 15 ? instance->id.len : 15);
 	int n = atoi(id);
 	ck_assert_int_lt(n, MANY);
-	ck_assert(!seen[n]); /* nobody comes back twice */
+	ck_assert(!seen[n]); /* restored once only */
 	ck_assert_uint_gt(instance->incarnation, last_incarnation);
 	last_incarnation = instance->incarnation;
 	seen[n] = true;
@@ -94,8 +98,7 @@ static inline void setup(void)
 	fill();
 }
 
-/** Writes the keyframe of all instances and entries that there are at @p revision, which are of
- * one service. */
+/** Writes the keyframe of the registry, which has one service, at @p revision. */
 static inline void write_keyframe(uint64_t revision)
 {
 	struct keyframe_draft draft;
@@ -205,7 +208,7 @@ static inline int verify(void)
 	return journal_verify(statedir_path(), say, NULL);
 }
 
-/** The journal was salvaged, works, and revisions are above all that were ever given. */
+/** The journal was salvaged and accepts events, with revisions above any it had assigned before. */
 static inline void expect_salvaged(uint64_t before)
 {
 	char name[64];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * A ledger whose order is the test's: each proposal stays open until the test gives the verdict,
- * and batches of others come when the test says so.
+ * A ledger whose order the test decides: each proposal stays open until fake_win() or fake_lose(),
+ * and batches that other daemons committed arrive by fake_foreign().
  */
 #pragma once
 
@@ -21,7 +21,7 @@ static struct fake_ledger {
 	size_t count;
 	bool is_open;
 	bool is_stopped;
-	unsigned proposals; /* so far */
+	unsigned proposals;
 	/* of the latest proposal */
 	size_t proposed_count;
 	enum event_kind proposed_kind;
@@ -35,7 +35,7 @@ static inline void fake_push(struct ledger_item item)
 		fake.wake(fake.wake_arg);
 }
 
-/** Others have committed @p events; their strings and they stay until they are taken. */
+/** Another daemon has committed @p events. They and their strings must last until fake_done(). */
 static inline void fake_foreign(struct event *events, size_t count)
 {
 	fake_push((struct ledger_item){.kind = LEDGER_EVENTS, .events = events, .count = count});
@@ -101,7 +101,7 @@ static inline void fake_done(struct ledger *ledger, struct ledger_item *item)
 	(void)ledger;
 	ck_assert_ptr_eq(item, &fake.items[fake.first]);
 	for (size_t i = 0; i < item->count; i++)
-		item->events[i].instance.service = (struct str){NULL, 1}; /* its strings end here */
+		item->events[i].instance.service = (struct str){NULL, 1}; /* a later use crashes */
 	if (++fake.first == fake.count)
 		fake.first = fake.count = 0;
 }

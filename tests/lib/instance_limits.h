@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** Instances with one value that no request could have set, and one with the longest of all. */
+/** Instances with one value that no request can set, and an instance with the largest values. */
 #pragma once
 
 #include "model/instance.h"
@@ -17,7 +17,7 @@ static inline struct str text_of_len(size_t len)
 	return (struct str){text, len};
 }
 
-/** Each is @p right but for one value. */
+/** Copies @p right with one value changed in each. */
 static inline void instances_wrong(const struct instance *right,
                                    struct instance ret[INSTANCES_WRONG])
 {

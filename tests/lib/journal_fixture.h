@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** One journal in a state directory, and what visits of it saw. */
+/** One journal in a state directory behind the fault VFS, and copies of what its visits returned. */
 #pragma once
 
 #include "faultvfs.h"
@@ -15,13 +15,13 @@
 
 static struct journal *journal;
 
-/* What a visit saw, copied: borrowed strings end with it. */
+/* A copy of one visited instance or event: the strings of a visit are borrowed. */
 struct seen {
 	char service[128];
 	char id[128];
 	char metadata[128];
 	char text[3][64];
-	struct instance instance; /* its strings are not to be used */
+	struct instance instance; /* do not use its strings */
 	struct event event;
 };
 static struct seen seen[MANY];
@@ -81,7 +81,7 @@ static inline void append(struct event *event)
 	ck_ok(journal_append(journal, event, 1));
 }
 
-/** Registers MANY instances a, 0 .. MANY-1 in batches of 100, at time 1000 + n. */
+/** Registers the instances 0 .. MANY-1 of service a in batches of 100; n has time 1000 + n. */
 static inline void append_many(void)
 {
 	static char ids[MANY][8];
@@ -96,7 +96,7 @@ static inline void append_many(void)
 	}
 }
 
-/** @p count events, one a batch. */
+/** Appends @p count registrations in batches of one. */
 static inline void append_some(int count)
 {
 	for (int n = 0; n < count; n++) {

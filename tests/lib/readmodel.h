@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** Drives a snapshot store by hand, as the writer does: each call is one batch of one event. */
+/** Publishes events to a snapshot store as the writer does; each call is a batch of one event. */
 #pragma once
 
 #include "balance/balance.h"
@@ -30,7 +30,7 @@ __attribute__((unused)) static void readmodel_teardown(void)
 	thread_abandon();
 }
 
-/** A healthy instance of weight 100; change what the test is about. */
+/** A healthy instance of weight 100; the test changes the fields that it needs. */
 __attribute__((unused)) static struct instance sample(const char *service, const char *id)
 {
 	return (struct instance){
@@ -53,7 +53,7 @@ __attribute__((unused)) static struct event event_of(enum event_kind kind,
 		.kind = kind, .time_ms = 1, .author = STR("test"), .instance = *instance};
 }
 
-/** As the journal would: the next revision. */
+/** Gives the event the next revision, as the journal does. */
 __attribute__((unused)) static void commit_event(struct event *event)
 {
 	event->revision = event->instance.revision = ++last_revision;
@@ -70,7 +70,6 @@ __attribute__((unused)) static struct lease *lease_new(void)
 	return lease;
 }
 
-/** One event, published. */
 __attribute__((unused)) static void publish_event(enum event_kind kind,
                                                   const struct instance *instance)
 {

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/** The whole registry on a real journal, in virtual time: the sweeper is driven by hand. */
+/**
+ * The whole registry on a real journal. The clock is virtual and the sweeper does not run by
+ * itself: pass() moves both. The writer is a real thread; run() waits until it has completed a
+ * command.
+ */
 #pragma once
 
 #include "base/clock.h"
@@ -134,7 +138,7 @@ __attribute__((unused)) static struct command drain(const char *id, bool drained
 	return command;
 }
 
-/* -1: not there. */
+/* @return enum status; -1: no such instance */
 __attribute__((unused)) static int status_of(const char *service, const char *id)
 {
 	const struct snapshot *now = snapshot_enter(registry_store(registry));
@@ -156,7 +160,7 @@ __attribute__((unused)) static void beat(const char *service, const char *id)
 	snapshot_leave(registry_store(registry));
 }
 
-/* What the sweeper handed over is decided once a command that came after it is. */
+/* Waits until the writer has handled all that the sweeper handed over: commands are in order. */
 __attribute__((unused)) static void settle(void)
 {
 	struct command command = on(COMMAND_HEARTBEAT, "nobody", "nobody");
@@ -165,7 +169,7 @@ __attribute__((unused)) static void settle(void)
 	run(&command);
 }
 
-/* Time passes, with the sweeper on time. */
+/* Moves the clock on by @p ms, and sweeps every 100 ms as the sweeper does. */
 __attribute__((unused)) static void pass(int64_t ms)
 {
 	for (int64_t passed = 0; passed < ms; passed += 100) {

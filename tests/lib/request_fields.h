@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** Headers of a request that a test makes itself. */
+/** Headers of a request that a test makes without http/. */
 #pragma once
 
 #include "api/api.h"
@@ -9,8 +9,8 @@ struct request_fields {
 	struct api_field field[8];
 };
 
-/** Adds one, which stays in @p fields; @p request begins without any. Without @p value nothing is
- * added. */
+/** Adds a header to @p request, and nothing when @p value has no data. @p fields holds the headers;
+ * field_count of a new request is 0. */
 __attribute__((unused)) static void add_field(struct api_request *request,
                                               struct request_fields *fields, struct str name,
                                               struct str value)

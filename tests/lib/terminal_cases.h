@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Reads tests/cases/terminal.txt.
+ * Reads tests/cases/terminal.txt, the list of what may reach a terminal:
  *
  *	struct terminal_case each;
  *	FILE *file = terminal_cases_open();
@@ -25,7 +25,7 @@ struct terminal_case {
 	char line[200]; /* for messages */
 };
 
-/** @return the bytes of @p code in UTF-8; their number */
+/** Writes @p code in UTF-8. @return its length in bytes */
 static inline size_t terminal_case_encode(uint32_t code, char out[4])
 {
 	size_t len = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
@@ -58,7 +58,7 @@ static inline void terminal_case_read_bytes(struct terminal_case *ret, const cha
 	}
 }
 
-/** Does @p text, lines apart, hold nothing but what may be shown? Asks the rule itself. */
+/** Does @p text contain only line feeds and characters that terminal_char() calls safe? */
 static inline bool terminal_is_clean(struct str text)
 {
 	while (text.len > 0) {
