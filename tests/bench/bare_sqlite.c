@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * The least that a durable registration costs in SQLite, as the yardstick: the event and the
- * instance of each, 64 registrations in a transaction, WAL, synchronous=FULL, one process.
+ * The reference for durable registrations: SQLite alone writes the event and the instance of each,
+ * 64 registrations in a transaction, WAL, synchronous=FULL, one process.
  *
- *	bare_sqlite DIRECTORY SECONDS [SCHEMA.sql]     prints registrations a second
+ *	bare_sqlite DIRECTORY SECONDS [MIGRATION.sql]...     prints registrations a second
  *
- * Without a schema the tables are what one would write down first: the instances by service and id,
- * brought up to date by an upsert. With the daemon's own schema they are the daemon's own rows.
+ * Without migrations the tables are the simplest that hold the rows: instances by service and id,
+ * written by an upsert. With the daemon's migrations, applied in this order, the tables and the
+ * rows are the daemon's.
  */
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +19,7 @@
 
 #define BATCH 64
 
-/* What both tables hold of an instance. */
+/* The columns that the tables of events and of instances share. */
 #define COLUMNS                                                                             \
 	"service, id, incarnation, revision, host, port, weight, ttl_ms, remove_after_ms, " \
 	"wants_drain, lease_out, drained, drained_until_ms, status_reason, status_by, "     \
@@ -25,10 +27,13 @@
 #define VALUES                                                                             \
 	"?1, ?2, ?3, ?3, '10.0.0.1', 8080, 100, 30000, 600000, 0, 0, 0, 0, 'registered', " \
 	"'instance', ?4, ?4, 1, x'7a6f6e65006100', 123456789"
-#define INSERT_EVENT                                                         \
-	"INSERT INTO events (time_ms, kind, author, agent, reason, " COLUMNS \
-	") VALUES (?4, 1, '127.0.0.1:50000', 'load', '', " VALUES ")"
-#define INSERT_INSTANCE "INSERT INTO instances (" COLUMNS ") VALUES (" VALUES ")"
+/* The version of the rows that today's daemon writes. Its other new columns have their defaults. */
+#define DAEMON_COLUMNS COLUMNS ", version"
+#define DAEMON_VALUES  VALUES ", 2"
+#define INSERT_EVENT(columns, values)                                        \
+	"INSERT INTO events (time_ms, kind, author, agent, reason, " columns \
+	") VALUES (?4, 1, '127.0.0.1:50000', 'load', '', " values ")"
+#define INSERT_INSTANCE(columns, values) "INSERT INTO instances (" columns ") VALUES (" values ")"
 #define UPSERT                                                                    \
 	" ON CONFLICT (service, id) DO UPDATE SET revision = excluded.revision, " \
 	"status_since_ms = excluded.status_since_ms, metadata = excluded.metadata"
@@ -58,7 +63,7 @@ static double now(void)
 	return (double)at.tv_sec + (double)at.tv_nsec / 1e9;
 }
 
-static char *read_file(const char *path)
+static void apply_migration(const char *path)
 {
 	FILE *file = fopen(path, "re");
 	char *text = calloc(1, 65536);
@@ -68,7 +73,8 @@ static char *read_file(const char *path)
 		exit(EXIT_FAILURE);
 	}
 	(void)fclose(file);
-	return text;
+	ok(sqlite3_exec(db, text, NULL, NULL, NULL));
+	free(text);
 }
 
 static void append(sqlite3_stmt *statement, int64_t n)
@@ -93,19 +99,27 @@ int main(int argc, char **argv)
 	sqlite3_stmt *instance;
 	int64_t n = 0;
 
-	if (argc < 3 || argc > 4)
+	if (argc < 3)
 		return EXIT_FAILURE;
+	bool is_plain = argc == 3;
 	(void)snprintf(path, sizeof(path), "%s/bare.db", argv[1]);
-	char *schema = argc == 4 ? read_file(argv[3]) : NULL;
 	ok(sqlite3_open(path, &db));
 	ok(sqlite3_exec(db,
 	                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
 	                "PRAGMA locking_mode=EXCLUSIVE; PRAGMA cache_size=-16384",
 	                NULL, NULL, NULL));
-	ok(sqlite3_exec(db, schema == NULL ? plain_schema : schema, NULL, NULL, NULL));
-	ok(sqlite3_prepare_v2(db, INSERT_EVENT, -1, &event, NULL));
-	ok(sqlite3_prepare_v2(db, schema == NULL ? INSERT_INSTANCE UPSERT : INSERT_INSTANCE, -1,
-	                      &instance, NULL));
+	if (is_plain)
+		ok(sqlite3_exec(db, plain_schema, NULL, NULL, NULL));
+	for (int i = 3; i < argc; i++)
+		apply_migration(argv[i]);
+	ok(sqlite3_prepare_v2(db,
+	                      is_plain ? INSERT_EVENT(COLUMNS, VALUES)
+	                               : INSERT_EVENT(DAEMON_COLUMNS, DAEMON_VALUES),
+	                      -1, &event, NULL));
+	ok(sqlite3_prepare_v2(db,
+	                      is_plain ? INSERT_INSTANCE(COLUMNS, VALUES) UPSERT
+	                               : INSERT_INSTANCE(DAEMON_COLUMNS, DAEMON_VALUES),
+	                      -1, &instance, NULL));
 
 	double start = now();
 	double end = start + strtod(argv[2], NULL);
@@ -121,6 +135,5 @@ int main(int argc, char **argv)
 	ok(sqlite3_finalize(event));
 	ok(sqlite3_finalize(instance));
 	ok(sqlite3_close(db));
-	free(schema);
 	return EXIT_SUCCESS;
 }

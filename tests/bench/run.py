@@ -1,15 +1,19 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""The figures that rollcall promises, each beside its reference measured in the same run.
+"""Measures the figures that rollcall promises, each beside a reference measured in the same run.
 
     make bench                          all rows, in less than three minutes
-    make bench ONLY=lookup,pick         some
+    make bench ONLY=lookup,pick         some rows
 
-What is compared alternates in short slots; a ratio is the median over the pairs, with the least and
-the most. Nothing here fails: the last column says whether a figure was met.
+The daemon and its reference alternate in short slots; a ratio is the median over the pairs, with the
+minimum and the maximum in parentheses. A figure below its target is no failure: the last column has
+"met" or "NOT MET". References are a bare libmicrohttpd server (bare_mhd.c), SQLite alone
+(bare_sqlite.c), or the daemon itself in a simpler situation; the requests come from load.c and
+watchers.c.
 """
 
 import argparse
+import glob
 import itertools
 import json
 import os
@@ -27,14 +31,14 @@ sys.path.insert(0, os.path.join(ROOT, 'tests/integration'))
 import rollcall_test as rt  # pylint: disable=wrong-import-position
 
 TOOLS = os.path.join(rt.BUILD, 'tests/bench')
-SCHEMA = os.path.join(ROOT, 'schema/sql/001_init.sql')
+MIGRATIONS = sorted(glob.glob(os.path.join(ROOT, 'schema/sql/[0-9]*.sql')))
 PAIRS = 5
 SLOT_S = 1.0
 CONNECTIONS = 64
 STRATEGIES = ('round_robin', 'weighted_round_robin', 'consistent_hash', 'random', 'least_loaded')
 
 
-# --- what is sent -----------------------------------------------------------
+# --- requests ---------------------------------------------------------------
 
 
 def request(method, path, body=None):
@@ -62,11 +66,11 @@ class Requests:
                 self.count += 1
 
 
-# --- who is measured --------------------------------------------------------
+# --- processes --------------------------------------------------------------
 
 
 def pin(pid, cpu):
-    """Keeps a process on one CPU, where there are two: server and client then do not chase each other."""
+    """Keeps a process on one CPU if there are two or more: server and client then do not migrate."""
     if os.cpu_count() > 1:
         for task in os.listdir(f'/proc/{pid}/task'):
             os.sched_setaffinity(int(task), {cpu})
@@ -81,7 +85,7 @@ class Load:
     """One run of the load client; result() waits for its end."""
 
     def __init__(self, port, requests, seconds=SLOT_S, connections=CONNECTIONS, rate=None, cpu=None):
-        # On a CPU of its own the client need not sleep: see load.c.
+        # On a CPU of its own the client polls instead of sleeping: see load.c.
         command = [os.path.join(TOOLS, 'load'), *(['-s'] if cpu is not None and os.cpu_count() > 1 else []),
                    str(port), str(connections), str(seconds), requests.path]
         if rate is not None:
@@ -102,7 +106,7 @@ def load(*args, **kwargs):
 
 
 class BareMhd:
-    """A bare libmicrohttpd server with one body of so many bytes."""
+    """A bare libmicrohttpd server whose only answer has a body of body_bytes."""
 
     def __init__(self, body_bytes):
         self.process = subprocess.Popen([os.path.join(TOOLS, 'bare_mhd'), str(body_bytes)],
@@ -119,7 +123,7 @@ class BareMhd:
 
 
 def cpu_us(pid, name=None):
-    """CPU time of a process's threads, or of those with this name."""
+    """CPU time of all threads of a process, or of those with this name."""
     total = 0
     for task in os.listdir(f'/proc/{pid}/task'):
         folder = f'/proc/{pid}/task/{task}'
@@ -174,10 +178,11 @@ class Bench:
         return Requests(self.folder, data)
 
     def compare(self, servers, pairs=PAIRS, seconds=SLOT_S):
-        """Alternates over servers, (name, pid, port, requests); returns per name the rates and CPU us a request.
+        """Alternates over servers, (name, pid, port, requests); returns for each name the rates and the CPU
+        time of a request in microseconds.
 
-        Each server has the first CPU, the client the second. Every other round goes backwards, so that
-        a machine that slows down or warms up favours nobody.
+        The servers run on the first CPU, the client on the second. Every other round takes the servers in
+        reverse, so that a machine that slows down or warms up favours none of them.
         """
         for _, pid, *_ in servers:
             pin(pid, 0)
@@ -186,7 +191,7 @@ class Bench:
         for i in range(pairs):
             for name, pid, port, requests in servers[::-1] if i % 2 else servers:
                 before = cpu_us(pid)
-                # A disk or a host that stops for a whole slot counts as time in which nothing was answered.
+                # A slot without an answer (the disk or the host stalled) counts as time of the next slot.
                 for slots in itertools.count(1):
                     result = load(port, requests, seconds, cpu=1)
                     if result['refused']:
@@ -254,7 +259,7 @@ class Bench:
         daemon.discard()
 
     def changes(self, count, label):
-        """Registrations of 1,000 instances of 100 services, each with content of its own."""
+        """Registrations of 1,000 instances of 100 services; each changes the metadata of its instance."""
         return self.requests(registration(f'service-{i % 100}', f'i{i % 1000}',
                                           metadata={'version': '1.4.2', 'n': f'{label}-{i}'})
                              for i in range(count))
@@ -315,9 +320,9 @@ class Bench:
         daemon.discard()
         disk.close()
 
-    def bare_sqlite(self, *schema):
+    def bare_sqlite(self, *migrations):
         folder = tempfile.mkdtemp(dir=self.folder)
-        output = subprocess.run([os.path.join(TOOLS, 'bare_sqlite'), folder, str(SLOT_S), *schema],
+        output = subprocess.run([os.path.join(TOOLS, 'bare_sqlite'), folder, str(SLOT_S), *migrations],
                                 check=True, stdout=subprocess.PIPE).stdout
         shutil.rmtree(folder)
         return float(output)
@@ -330,7 +335,7 @@ class Bench:
                                      for i in range(60000))
             plain.append(self.bare_sqlite())
             result = load(daemon.port, requests)
-            same.append(self.bare_sqlite(SCHEMA))
+            same.append(self.bare_sqlite(*MIGRATIONS))
             if result['refused'] or result['answered'] >= requests.count:
                 raise RuntimeError(f'registrations were refused or ran out: {result}')
             ours.append(result['rate'])
@@ -345,14 +350,14 @@ class Bench:
         daemon.discard()
 
     def memory(self):
-        """100,000 instances of 10,000 services: their memory, the start with them, the sweeper's work."""
+        """Memory of 100,000 instances of 10,000 services. Returns the daemon and the number of instances."""
         count = 100000
         daemon = self.daemon()
         idle = daemon.rss_bytes()
         load(daemon.port, self.requests(registration(f'service-{i % 10000}', f'instance-{i}', ttl_ms=30000)
                                         for i in range(count)), 0, 256)
         unread = daemon.rss_bytes()
-        # Each is looked up once, so that every answer has been rendered and is kept.
+        # Look up each service once: the daemon renders its answer and keeps it.
         load(daemon.port, self.requests(request('GET', f'/v1/services/service-{i}') for i in range(10000)), 0)
         loaded = daemon.rss_bytes()
         self.table.row('memory, 100,000 instances of 10,000 services', f'{unread / 2**20:.0f} MiB',
@@ -387,7 +392,8 @@ class Bench:
 
     def cycles(self):
         daemon = self.daemon(options=['--events-max-count=100000'])
-        # 1,000 in, 1,000 out: no removal overtakes its registration on another of the 256 connections.
+        # 1,000 registrations, then their 1,000 removals: no removal overtakes its registration, which one of
+        # the 256 connections has sent long before.
         blocks = [[(f'service-{i % 100}', f'i{i}') for i in range(start, start + 1000)]
                   for start in range(0, 10000, 1000)]
         requests = self.requests(data for block in blocks for data in
@@ -407,9 +413,9 @@ class Bench:
         daemon.discard()
 
     def watchers(self):
-        """Parked long polls: how soon all are answered, what they cost while they wait.
+        """Parked long polls: the time until all are answered, and their memory while they wait.
 
-        What they cost others is measured against a second daemon that differs by the watchers alone.
+        What they cost other requests is measured against a second daemon that has no watchers.
         """
         for count, limit_ms in ((1000, 40), (10000, 400)):
             watched, alone = (self.daemon(options=['--max-connections=20000',
@@ -450,7 +456,7 @@ class Bench:
             alone.discard()
 
     def client(self):
-        """What the client library costs."""
+        """Time and memory of the client library."""
         daemon = self.daemon()
         host, port = daemon.urls[0].removeprefix('http://').rsplit(':', 1)
         for i in range(10):
@@ -473,7 +479,7 @@ class Bench:
         daemon.discard()
 
     def read_log(self, daemon, accept):
-        """Reads the whole log as one stream; returns how long that took and how many events there are."""
+        """Reads the whole log as one stream; returns the seconds that this took and the number of events."""
         raw = daemon.raw(timeout=60)
         last = daemon.status()['revision']
         begun = time.monotonic()
@@ -502,7 +508,7 @@ class Bench:
         daemon.discard()
 
     def travel(self):
-        """10,000 instances, then 110,000 changes of them: lookups of what was before the changes."""
+        """10,000 instances, then 110,000 changes of them: lookups of the state before the changes."""
         daemon = self.daemon()
         for count, services in ((10000, 100), (10000, 1)):
             load(daemon.port, self.requests(registration(f'{services}-{i % services}', f'i{i}')
@@ -512,7 +518,7 @@ class Bench:
                 registration(f'{services}-{i % services}', f'i{i % count}', metadata={'n': str(i)})
                 for i in range(110000)), 0, 256)
             took, size = [], 0
-            # 100,000 to 110,000 events back: near a keyframe, and as far from one as it gets.
+            # 100,000 to 110,000 events back: both near a keyframe and at the largest distance from one.
             for _ in range(20):
                 at += 500
                 begun = time.monotonic()
@@ -545,14 +551,14 @@ def hardware():
 
 
 def main():
-    parser = argparse.ArgumentParser(description='Measures what rollcall promises.')
-    parser.add_argument('--only', default='', help=f'some of {",".join(ROWS)}')
-    parser.add_argument('--dir', help='where the state directories are made (default: the build folder)')
+    parser = argparse.ArgumentParser(description='Measure the figures that rollcall promises.')
+    parser.add_argument('--only', default='', help=f'measure some of {",".join(ROWS)}')
+    parser.add_argument('--dir', help='make the state directories here (default: the build folder)')
     args = parser.parse_args()
     rows = [row for row in args.only.split(',') if row] or list(ROWS)
     for row in rows:
         if row not in ROWS:
-            parser.error(f'no row {row!r}; there are {",".join(ROWS)}')
+            parser.error(f'unknown row {row!r}; rows are {",".join(ROWS)}')
 
     print(f'{rt.ROLLCALLD} on {hardware()}')
     begun = time.monotonic()
