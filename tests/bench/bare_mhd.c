@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * The least that libmicrohttpd can do, as the yardstick: one thread, an epoll of its own around
- * MHD's, MHD_run(), and the same prebuilt answer to whatever is asked.
+ * The reference for HTTP requests: libmicrohttpd alone, with one thread, an epoll of its own around
+ * MHD's, MHD_run(), and the same prebuilt answer to each request.
  *
  *	bare_mhd BODY_BYTES     prints its port
  */

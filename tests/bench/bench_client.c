@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the client library costs: bench_client ADDRESS SERVICE CALLS
+ * Measures time and memory of the client library: bench_client ADDRESS SERVICE CALLS
  *
- * ADDRESS is a registry in which SERVICE has ten instances and "self" one, the registry itself.
- * Prints one JSON object: nanoseconds of a pick from the warm cache, alone and with two threads on
- * two services; microseconds that all layers add to a call, over the same transfer by libcurl
- * alone, as wall time and as time of this thread's processor; memory of 1,000 registrations.
+ * ADDRESS is a registry in which SERVICE has ten instances and "self" has one, which is the
+ * registry. Prints one JSON object: nanoseconds of a pick from the warm cache, alone and with two
+ * threads on two services; microseconds that all layers add to a call, compared with the same
+ * transfer by libcurl alone, as wall time and as CPU time of this thread; memory of 1,000
+ * registrations.
  */
 #include "rollcall.h"
 
@@ -20,7 +21,7 @@
 #include <unistd.h>
 
 #define PICKS         1000000
-#define BATCH         50 /* calls in a row; short, so that both meet the same machine */
+#define BATCH         50 /* calls in a row; few, so that both see the same load of the machine */
 #define BATCHES_MAX   1000
 #define REGISTRATIONS 1000
 
@@ -79,7 +80,7 @@ static double pick_median(const char *service)
 	return median(rounds, 5);
 }
 
-/* How often this thread gave up its processor to wait, as for a lock. */
+/* @return how often this thread gave up its CPU to wait, for example for a lock */
 static long waits(void)
 {
 	struct rusage usage;
@@ -145,7 +146,7 @@ static void layered(int calls)
 	rollcall_response_clear(&response);
 }
 
-/* What one batch takes: wall time and this thread's processor's. */
+/* Seconds of one batch: wall time, and CPU time of this thread. */
 struct cost {
 	double wall;
 	double cpu;
@@ -163,7 +164,8 @@ static struct cost cost_of(CURL *easy)
 	                     seconds(CLOCK_THREAD_CPUTIME_ID) - before.cpu};
 }
 
-/* Pairs of batches, each begun by the other of the two in turn; the median of their differences. */
+/* Runs pairs of a plain and a layered batch; plain and layered take turns to be the first of a
+ * pair. @return the medians of their differences */
 static void compare_calls(const char *address, int calls, double *ret_wall_us, double *ret_cpu_us)
 {
 	static double wall[BATCHES_MAX];
@@ -225,7 +227,7 @@ static double register_many(void)
 	}
 	for (int i = 0; i < REGISTRATIONS; i++)
 		must(rollcall_registration_wait(all[i], 60000), "registering");
-	must(rollcall_wait(client, 11000), "wait"); /* a heartbeat of each */
+	must(rollcall_wait(client, 11000), "wait"); /* until each has sent a heartbeat */
 	return resident_mib() - before;
 }
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the journal does on this disk, beside plain SQLite with the same rows in transactions of 64
- * (synchronous=FULL, its own checkpoints). Runs alternate, as disks have moods.
+ * Measures the journal on one disk, beside plain SQLite that writes the same rows in transactions
+ * of 64 (synchronous=FULL, SQLite's own checkpoints). The two alternate, because the speed of a
+ * disk varies. Everything runs on one thread, so the times are those of the calls alone.
  *
- *	bench_journal [DIR [SECONDS]]      DIR is on the disk to measure; /var/tmp without it
+ *	bench_journal [DIR [SECONDS]]      DIR is on the disk to measure (default: /var/tmp)
  */
 #include "base/clock.h"
 #include "journal/journal.h"
@@ -51,7 +52,7 @@ static void make_event(size_t i)
 	static const char metadata[] = "version\0001.4.2\0zone\0a";
 	int64_t now = clock_real_ms();
 
-	/* in no order, as services come */
+	/* ids in no order, as instances register */
 	(void)snprintf(ids[i], sizeof(ids[i]), "order-%llu",
 	               (unsigned long long)(next_id++ * 2654435761U % 4294967296U));
 	events[i] = (struct event){

@@ -4,12 +4,13 @@
  *
  *	load [-s] PORT CONNECTIONS SECONDS REQUESTS [RATE]
  *
- * REQUESTS is a file of complete requests, each after its length in 4 bytes (this machine's order);
- * they are sent in turn, again and again. Without RATE each connection sends its next request as
- * soon as its answer is there. With RATE requests fall due at that many a second, whoever is late:
- * the time an answer takes counts from then. SECONDS 0: each request once, as fast as it goes. With
- * -s it never sleeps: where it shares a machine with the server, waking it would be the server's
- *work, and the more so the more often it has nothing to do.
+ * REQUESTS is a file of complete requests, each preceded by its length in 4 bytes in this machine's
+ * order; load sends them in turn, again and again. Without RATE each connection sends its next
+ * request as soon as its answer is complete. With RATE so many requests fall due each second, and
+ * the time of an answer counts from when its request was due, even if no connection was free then:
+ * a server that is late cannot slow down the measurement. SECONDS 0 sends each request once, as
+ * fast as possible. With -s load polls and never sleeps: on a machine that it shares with the
+ * server, waking load would cost the server CPU time.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -34,9 +35,9 @@
 
 struct connection {
 	int fd;
-	int64_t since_ns; /* when its request was sent, or due */
-	size_t have;      /* of the answer */
-	size_t want;      /* the whole answer, once its head is there; 0 before */
+	int64_t since_ns; /* when its request was sent or, with RATE, was due */
+	size_t have;      /* bytes of the answer that have come */
+	size_t want;      /* bytes of the whole answer; 0 until its head is complete */
 	char *buffer;
 };
 
@@ -48,8 +49,8 @@ struct request {
 static struct request *requests;
 static size_t request_count;
 static size_t next_request;
-static bool once;  /* each request once */
-static bool spins; /* never sleeps */
+static bool once;  /* send each request once */
+static bool spins; /* poll, never sleep */
 
 static uint32_t *took_us;
 static size_t answered;
@@ -140,13 +141,13 @@ static void send_next(struct connection *connection, int64_t since_ns)
 	connection->have = 0;
 	connection->want = 0;
 	in_flight++;
-	/* Small against the socket's buffer, into which nothing else is waiting to go. */
+	/* The socket's buffer is empty and larger than a request, so this neither blocks nor stops. */
 	if (send(connection->fd, request->data, request->len, MSG_NOSIGNAL) !=
 	    (ssize_t)request->len)
 		die("send");
 }
 
-/** Finds out how long the whole answer will be, once its head is there. */
+/** Sets the length of the whole answer once its head is complete. */
 static void read_head(struct connection *connection)
 {
 	static const char length[] = "\r\nContent-Length:";
@@ -194,7 +195,7 @@ static void count(const struct connection *connection, int64_t now)
 	answered++;
 }
 
-/** As many at a time as there are connections. */
+/** Keeps one request in flight on each connection. */
 static void run_closed(struct connection *connections, size_t n, int epoll, int64_t end)
 {
 	struct epoll_event events[EVENTS];
@@ -219,7 +220,7 @@ static void run_closed(struct connection *connections, size_t n, int epoll, int6
 	}
 }
 
-/** As many a second as wanted; those for whom no connection is free wait, and their time counts. */
+/** Sends @p rate requests a second; one that is due waits for an idle connection, and that counts. */
 static void run_paced(struct connection *connections, size_t n, int epoll, int64_t end, double rate)
 {
 	struct connection **idle = calloc(n, sizeof(struct connection *));

@@ -4,9 +4,9 @@
  *
  *	watchers PORT COUNT ROUNDS
  *
- * Prints a JSON object for each round: the ms from the acknowledgement of the change to the first
- *and to the last answer, and from its request to the last answer. Between parking and changing it
- *prints "parked" and waits for a line on standard input.
+ * Each round parks the polls, prints "parked", waits for a line on standard input, changes the
+ * service, and prints a JSON object: the ms from the acknowledgement of the change to the first and
+ * to the last answer, and from the request for the change to the last answer. One thread.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -66,8 +66,7 @@ static void send_all(int fd, const char *text)
 		die("write");
 }
 
-/* Reads one answer, which is small enough to come in one piece or a few. @return its
- * X-Rollcall-Revision */
+/* Reads one answer and waits for the rest of it: an answer is small. @return X-Rollcall-Revision */
 static unsigned long long read_answer(int fd)
 {
 	char buf[65536];
@@ -123,7 +122,7 @@ static void park(const int *fds, unsigned count, unsigned long long revision)
 		send_all(fds[i], text);
 }
 
-/* @return ms of the last answer; *ret_first: of the first */
+/* @return the time of the last answer; *ret_first: of the first */
 static double collect(int epoll_fd, unsigned count, double *ret_first)
 {
 	struct epoll_event events[EVENTS];
