@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** A traceparent and a tracestate of any bytes: what is taken over reads the same again. */
+/** Fuzzes traceparent and tracestate: an accepted value, sent and parsed again, is the same. */
 #include "lib/call/trace.h"
 
 #include <stdint.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * A request's head as it comes: the request line, fields, an empty line. Lines end in LF here, with
- * or without CR, and lines without a colon are passed over, as libmicrohttpd takes them. What
- * passes the guard must be framed in one way only, by every parser.
+ * Fuzzes the guard with the head of a request: the request line, fields, an empty line. As in
+ * libmicrohttpd, lines end in LF with or without CR, and lines without a colon are skipped. Every
+ * parser must find the same end of a request that passes the guard.
  */
 #include "base/check.h"
 #include "http/guard.h"
@@ -15,7 +15,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* @param ret_strict  does it end in CR LF? */
+/* Cuts the next line off @p rest. @param ret_strict  does the line end in CR LF? */
 static struct str line_of(struct str *rest, bool *ret_strict)
 {
 	const char *end = rest->len > 0 ? memchr(rest->data, '\n', rest->len) : NULL;
@@ -29,7 +29,7 @@ static struct str line_of(struct str *rest, bool *ret_strict)
 	return line;
 }
 
-/* Cuts what stands before the next blank off @p line. */
+/* Cuts the word before the next blank off @p line. */
 static struct str word_of(struct str *line)
 {
 	const char *blank = line->len > 0 ? memchr(line->data, ' ', line->len) : NULL;
@@ -45,7 +45,7 @@ static unsigned count_like(struct str name, const char *wanted)
 	return name.len == strlen(wanted) && strncasecmp(name.data, wanted, name.len) == 0;
 }
 
-/* A path stays inside the target, and is one that can be decoded. */
+/* The path of an accepted target is not empty, begins with '/' and has visible ASCII only. */
 static void check_target(struct str target)
 {
 	struct str path;
@@ -57,12 +57,12 @@ static void check_target(struct str target)
 		CHECK(path.data[i] > ' ' && path.data[i] < 0x7f);
 }
 
-/* What the guard must have seen. */
+/* What the guard must have counted. */
 struct seen {
 	unsigned lengths;
 	unsigned encodings;
 	unsigned hosts;
-	bool strict; /* each line ends in CR LF, and none was passed over */
+	bool strict; /* each line ends in CR LF, and none was skipped */
 };
 
 /* @return false: there is no empty line, so libmicrohttpd would wait for more */
@@ -103,7 +103,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct str target = word_of(&line);
 	struct str version = line;
 	if (version.len == 0)
-		return 0; /* libmicrohttpd answers that itself */
+		return 0; /* libmicrohttpd refuses this before it calls the guard */
 	check_target(target);
 	guard_line(&guard, method, target, version);
 	if (!take_fields(&rest, &guard, &seen))

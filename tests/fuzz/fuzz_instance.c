@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Bodies: what is taken for an instance is one, shown as JSON and read back it is the same; the
- * batch reader accepts nothing that jansson refuses; and nothing is read beyond the end.
+ * Fuzzes the readers of request bodies: an accepted instance is valid, and written as JSON and read
+ * back it is the same; the batch reader accepts nothing that jansson refuses; no reader reads
+ * beyond the end.
  */
 #include "base/check.h"
 #include "model/valid.h"
@@ -32,7 +33,7 @@ static int read_record(struct str body, char *memory, struct instance *instance)
 	return r;
 }
 
-/** The record as an owner would send it. */
+/** Writes the record as its owner sends it. */
 static void put_record(struct buf *out, const struct instance *instance)
 {
 	struct str key;
@@ -122,7 +123,7 @@ static void check_batch(struct str body)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	/* A copy of just this length, so that a sanitizer sees each read beyond it. */
+	/* A copy of exactly this length, so that a sanitizer reports each read beyond it. */
 	char *copy = malloc(size + (size == 0));
 
 	CHECK(copy != NULL);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** Request targets: a route's parameters are decoded once and within bounds, and so is its query.
- */
+/** Fuzzes request targets: parameters of routes and queries are decoded once and within bounds. */
 #include "api/pretty.h"
 #include "api/query.h"
 #include "api/router.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** Times in any bytes: what is taken for one is shown and read back as the same millisecond. */
+/** Fuzzes times: an accepted time, printed and read back, is the same millisecond. */
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/parse.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** What peers put into a path or a field, in any bytes: each reader must keep its promises. */
+/** Fuzzes the parsers of what peers put into a path or a field: escapes, UTF-8, addresses, numbers.
+ */
 #include "base/buf.h"
 #include "base/check.h"
 #include "base/parse.h"
@@ -12,7 +13,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Encoding what was decoded and decoding it again gives the same bytes. */
+/* Percent-encodes the decoded bytes and decodes them again: they must be the same. */
 static void round_trip(struct str decoded)
 {
 	static const char hex[] = "0123456789ABCDEF";
@@ -34,7 +35,7 @@ static void round_trip(struct str decoded)
 
 static void percent(struct str text)
 {
-	/* Just as large as the text is always enough. */
+	/* The decoded text is never longer than the encoded one. */
 	char *out = malloc(text.len > 0 ? text.len : 1);
 
 	CHECK(out != NULL);

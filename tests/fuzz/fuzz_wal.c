@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** A write-ahead log, and before it the 96 bytes of a -shm file, of any bytes: what is said of it
- * holds together. */
+/** Fuzzes the reader of write-ahead logs with the 96 bytes of a -shm file and a log after them: the
+ * members of the report agree with each other. */
 #include "base/check.h"
 #include "journal/wal.h"
 

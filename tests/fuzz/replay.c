@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * main() for a fuzz target without libFuzzer: runs each file of the folders named once, as one test
- * case. For `make check`.
+ * main() for a fuzz target without libFuzzer: runs the target once with each file of the named
+ * folders, all as one test case. For `make check`.
  */
 #include <dirent.h>
 #include <limits.h>
@@ -26,10 +26,10 @@ static bool replay(const char *path)
 	bool sound = ferror(file) == 0;
 	(void)fclose(file);
 
-	(void)printf("%s\n", path); /* the last line tells which one it died of */
+	(void)printf("%s\n", path); /* the last line names the file that crashed the target */
 	(void)fflush(stdout);
 
-	/* An allocation of just its size, so that a read past the end is caught. */
+	/* An allocation of exactly its size, so that a sanitizer reports a read past the end. */
 	uint8_t *input = malloc(size > 0 ? size : 1);
 	if (input == NULL)
 		return false;
