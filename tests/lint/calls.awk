@@ -1,7 +1,8 @@
-# Checks who calls whom against a layers file, the first file named; the second is what `nm -A -g`
-# prints of the object files. An object may use what its own folder or one below defines, and no two
-# objects may use each other, directly or round a circle. Functions that an object only points to
-# count as well; what it gets as a callback does not show here, and may go upwards.
+# Checks the calls between object files against a layers file, the first file named; the second is
+# the output of `nm -A -g` for the object files. An object may use symbols of its own folder and of
+# folders below it, and no two objects may use each other, directly or through others. Taking the
+# address of a function counts as a use; a call through a pointer does not, so a callback may go
+# upwards.
 FILENAME ~ /layers$/ {
 	n = split(FILENAME, word, "/")
 	root = "/" word[n - 1] "/"
@@ -30,7 +31,7 @@ FILENAME ~ /layers$/ {
 function folder(name) {
 	return sub(/\/[^\/]*$/, "", name) ? name : ""
 }
-# What the build makes stands in client/ itself: version.o and tool_files.o define texts only.
+# Generated objects are in client/ itself (no folder): version.o and tool_files.o define texts only.
 function check(object,    n, i, names, other, area, from) {
 	n = split(wants[object], names, " ")
 	for (i = 1; i <= n; i++) {
@@ -67,7 +68,7 @@ END {
 	for (object in objects)
 		check(object)
 	if (edges < 100)
-		fail("calls.awk: hardly any calls were found")
+		fail("calls.awk: fewer than 100 calls were found: is this the output of nm -A -g?")
 	for (object in objects)
 		if (state[object] == "")
 			walk(object, object)

@@ -1,6 +1,6 @@
 # Checks the includes of daemon/ or client/ against the layers file in it, the first file named.
-# -v circles=1 also refuses modules that include each other, whatever their folders: a module is a
-# header with its .c file, or a .c file that has no header.
+# -v circles=1 also refuses modules that include each other, in any folders: a module is a header
+# with its .c file, or a .c file that has no header.
 FILENAME ~ /layers$/ {
 	root = FILENAME
 	sub(/layers$/, "", root)
@@ -48,7 +48,7 @@ FNR == 1 {
 		at[module, named] = FILENAME ":" FNR
 	}
 }
-# The folder of a header as it is named in an include; the public header stands in none.
+# The folder of a header as an include names it; the public header has none there.
 function folder(name) {
 	if (name == "rollcall.h")
 		return "include"
@@ -58,7 +58,7 @@ function fail(file, line, text) {
 	printf "%s:%d: %s\n", file, line, text
 	failed = 1
 }
-# Follows the includes of a module; trail is the way to it.
+# Follows the includes of a module; trail is the chain of modules that led to it.
 function walk(module, trail,    n, i, next_, names) {
 	state[module] = "open"
 	n = split(uses[module], names, " ")

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: MIT
 """Lints an OpenAPI 3.1 document: openapi.py schema/openapi.json
 
-References resolve and every component is used; operations have an id of their own, a summary, a known
-tag, and responses with a description; parameters match the path's braces; what carries content has a
-schema; schemas use only keywords that tests/integration/jsonschema.py understands, so that nothing which
-looks like a promise goes unchecked; and every example is valid.
+References resolve and every component is used; operations have a unique id, a summary, a known tag, and
+responses with a description; parameters match the path's braces; all content has a schema; schemas use
+only keywords that tests/integration/jsonschema.py understands, so that the tests check every constraint;
+and every example is valid.
 """
 
 import json
@@ -26,7 +26,7 @@ class Linter:
         self.found = []
         self.used = set()
 
-    def say(self, where, text):
+    def report(self, where, text):
         self.found.append(f'{where}: {text}')
 
     def resolve(self, value, where):
@@ -35,12 +35,12 @@ class Linter:
             try:
                 value = jsonschema.resolve(self.document, value['$ref'])
             except (KeyError, ValueError):
-                self.say(where, f'{value["$ref"]} leads nowhere')
+                self.report(where, f'{value["$ref"]} leads nowhere')
                 return {}
         return value
 
     def walk(self, value, where, schema=False):
-        """All references and all schemas, wherever they are."""
+        """Checks all references and all schemas below value."""
         if isinstance(value, list):
             for i, each in enumerate(value):
                 self.walk(each, f'{where}/{i}', schema)
@@ -62,43 +62,43 @@ class Linter:
     def schema(self, value, where):
         for keyword in value:
             if keyword not in jsonschema.KEYWORDS:
-                self.say(where, f'{keyword} is a keyword that no test understands')
+                self.report(where, f'{keyword} is a keyword that jsonschema.py does not check')
         if value.get('type') == 'object' and 'properties' in value:
             for name in value.get('required', ()):
                 if name not in value['properties']:
-                    self.say(where, f'{name} is required but not a property')
+                    self.report(where, f'{name} is required but not a property')
         for i, example in enumerate(value.get('examples', ())):
             for error in jsonschema.errors(self.document, value, example):
-                self.say(f'{where}/examples/{i}', error)
+                self.report(f'{where}/examples/{i}', error)
 
     def content(self, value, where):
         for kind, media in value.items():
             if 'schema' not in media:
-                self.say(f'{where}/{kind}', 'content without a schema')
+                self.report(f'{where}/{kind}', 'content without a schema')
             for name, example in media.get('examples', {}).items():
                 for error in jsonschema.errors(self.document, media['schema'], example['value']):
-                    self.say(f'{where}/{kind}/{name}', error)
+                    self.report(f'{where}/{kind}/{name}', error)
 
     def parameters(self, parameters, path, where):
         found = [self.resolve(each, where) for each in parameters]
         names = [(each.get('in'), each.get('name')) for each in found]
         if len(set(names)) < len(names):
-            self.say(where, 'a parameter is given twice')
+            self.report(where, 'a parameter is given twice')
         for each in found:
             for need in ('name', 'in', 'description', 'schema'):
                 if need not in each:
-                    self.say(where, f'parameter {each.get("name")} has no {need}')
+                    self.report(where, f'parameter {each.get("name")} has no {need}')
         in_path = {name for place, name in names if place == 'path'}
         if in_path != set(re.findall(r'\{(\w+)\}', path)):
-            self.say(where, 'path parameters do not match the braces')
+            self.report(where, 'path parameters do not match the braces')
 
     def operation(self, operation, path, where):
         tags = {tag['name'] for tag in self.document.get('tags', ())}
         for need in ('operationId', 'summary', 'responses'):
             if not operation.get(need):
-                self.say(where, f'no {need}')
+                self.report(where, f'no {need}')
         if not set(operation.get('tags', ())) & tags:
-            self.say(where, 'no known tag')
+            self.report(where, 'no known tag')
         shared = self.document['paths'][path].get('parameters', [])
         self.parameters(shared + operation.get('parameters', []), path, where)
         if 'requestBody' in operation:
@@ -108,14 +108,14 @@ class Linter:
             response = self.resolve(response, where)
             statuses.add(status)
             if not response.get('description'):
-                self.say(f'{where}/{status}', 'no description')
+                self.report(f'{where}/{status}', 'no description')
             self.content(response.get('content', {}), f'{where}/{status}')
         if not any(status.startswith('2') for status in statuses):
-            self.say(where, 'nothing for success')
+            self.report(where, 'no response for success')
 
     def lint(self):
         if not self.document.get('openapi', '').startswith('3.1.'):
-            self.say('#/openapi', 'not 3.1')
+            self.report('#/openapi', 'not 3.1')
         ids = []
         for path, item in self.document['paths'].items():
             for method, operation in item.items():
@@ -123,12 +123,12 @@ class Linter:
                     self.operation(operation, path, f'{method} {path}')
                     ids.append(operation.get('operationId'))
         for name in {each for each in ids if ids.count(each) > 1}:
-            self.say(name, 'an operationId for two')
+            self.report(name, 'is the operationId of two operations')
         self.walk(self.document, '#')
         for kind, components in self.document['components'].items():
             for name in components:
                 if f'#/components/{kind}/{name}' not in self.used:
-                    self.say(f'#/components/{kind}/{name}', 'is not used')
+                    self.report(f'#/components/{kind}/{name}', 'is not used')
         return self.found
 
 
