@@ -15,7 +15,7 @@ KEYWORDS = ANNOTATIONS | {
 
 
 def resolve(document, ref):
-    """What '#/a/b' points to; KeyError when it is not there."""
+    """Returns the value that '#/a/b' points to; KeyError when there is none."""
     if not ref.startswith('#/'):
         raise ValueError(ref)
     for part in ref[2:].split('/'):
@@ -71,7 +71,7 @@ def _scalar(schema, value, where):
 
 
 def errors(document, schema, value, where=''):
-    """Yields a sentence for each thing that is wrong with value."""
+    """Yields a sentence for each way in which value does not match the schema."""
     unknown = set(schema) - KEYWORDS
     if unknown:
         yield f'{where}: cannot judge {sorted(unknown)}'

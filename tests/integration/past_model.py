@@ -8,24 +8,24 @@ IDS = ('a', 'b', 'c', 'd')
 
 
 class Model:
-    """What the registry must have held at each revision, and how it told that then."""
+    """Makes random changes, and keeps the state of the registry, as lookups returned it, at each revision."""
 
     def __init__(self, daemon, seed):
         self.daemon = daemon
         self.random = random.Random(seed)
         self.states = {0: {}}
-        self.intents = {0: set()}  # what of `drained` there was at each revision
-        self.now = {}  # (service, id) -> (port, status), by the model alone
+        self.intents = {0: set()}  # the intents that existed at each revision, of `drained`
+        self.now = {}  # (service, id) -> (port, status), computed without the registry
         self.drained = set()  # (service, id) that an operator drains, registered or not
         self.latest = 0
 
     def look(self):
-        """The whole state as lookups tell it now: service -> instances in order."""
+        """Returns the whole state as lookups return it: service -> instances in order."""
         return {service['service']: self.daemon.lookup(service['service'], status='any')['instances']
                 for service in self.daemon.get('/v1/services').json()['services']}
 
     def change(self):
-        """One change; its state is kept."""
+        """Makes one change, keeps the state after it, and checks that state against the model's own."""
         service, name = key = self.random.choice(SERVICES), self.random.choice(IDS)
         what = self.random.random()
         if key not in self.now or what < 0.4:
@@ -50,9 +50,9 @@ class Model:
         if revision == self.latest + 2:  # one of the two is about the intent: the first when that is what changes
             self.states[self.latest + 1] = self.states[self.latest if what >= 0.7 else revision]
         self.latest = revision
-        told = {(name, each['id']): (each['port'], each['status'])
-                for name, instances in self.states[revision].items() for each in instances}
-        assert told == self.now, (revision, told, self.now)
+        found = {(name, each['id']): (each['port'], each['status'])
+                 for name, instances in self.states[revision].items() for each in instances}
+        assert found == self.now, (revision, found, self.now)
 
     def changes(self, count):
         for _ in range(count):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What every integration test needs: a real daemon, real sockets, a real file.
+"""What every integration test uses: a real daemon, real sockets, a real database file.
 
     import rollcall_test as rt
 
@@ -12,9 +12,9 @@
     if __name__ == '__main__':
         rt.main()
 
-The daemon is $ROLLCALLD, else build/default/rollcalld. Each one is started on a port of the kernel's
-choice with a state directory of its own; when the test ends it must stop on SIGTERM with exit code 0
-and without a sanitizer's report. With a sanitizer in $ROLLCALL_FLAVOUR all timeouts are five times as long.
+The daemon is $ROLLCALLD, else build/default/rollcalld. Each daemon starts on a port that the kernel chooses,
+with a state directory of its own; at the end of the test it must stop on SIGTERM with exit code 0 and
+without a sanitizer's report. With a sanitizer in $ROLLCALL_FLAVOUR all timeouts are five times as long.
 """
 
 import atexit
@@ -42,7 +42,7 @@ SANITIZED = 'thread' in FLAVOUR or 'address' in FLAVOUR
 SLOWNESS = 5 if SANITIZED else 1
 ROLLCALLD = os.path.abspath(
     os.environ.get('ROLLCALLD', os.path.join(ROOT, 'build', FLAVOUR, 'rollcalld')))
-# Where the objects of this flavour are: helpers such as the slow disk are built there.
+# The build folder of this flavour, which also has the preloaded libraries such as slowdisk.so.
 BUILD = os.path.dirname(ROLLCALLD)
 
 START_S = 20
@@ -54,12 +54,12 @@ REPORT = re.compile(r'(ERROR|WARNING): \w+Sanitizer|runtime error: |SUMMARY: \w+
 
 
 def seconds(n):
-    """A timeout: n seconds, or as long as a sanitizer makes of it."""
+    """A timeout of n seconds, longer with a sanitizer."""
     return n * SLOWNESS
 
 
 def wait_for(predicate, timeout=10, what=None, every=0.01):
-    """Asks until the answer is true and returns it."""
+    """Calls predicate until it returns a true value, and returns that."""
     end = time.monotonic() + seconds(timeout)
     while True:
         value = predicate()
@@ -92,18 +92,18 @@ def parallel(count, work):
 
 
 def quote(segment):
-    """One segment of a path."""
+    """Escapes one segment of a path."""
     return urllib.parse.quote(segment, safe='')
 
 
 def query(**parameters):
-    """'?a=b&...', or nothing. Names with dots through **{'meta.zone': 'a'}; commas stay commas."""
+    """Returns '?a=b&...' or ''. For names with dots use **{'meta.zone': 'a'}; commas are not escaped."""
     given = {name: value for name, value in parameters.items() if value is not None}
     return '?' + urllib.parse.urlencode(given, safe=',', quote_via=urllib.parse.quote) if given else ''
 
 
 class Response:
-    """status, headers (case does not matter), body (bytes)."""
+    """A response: status, headers (case-insensitive), body (bytes)."""
 
     def __init__(self, raw):
         self.status = raw.status
@@ -119,7 +119,7 @@ class Response:
 
     @property
     def code(self):
-        """The problem's slug, such as 'not-registered'; None when this is no problem."""
+        """The slug of a problem response, such as 'not-registered'; None for other responses."""
         if not self.headers.get('Content-Type', '').startswith('application/problem+json'):
             return None
         return self.json().get('code')
@@ -141,7 +141,7 @@ class Response:
 
 
 class _Connection(http.client.HTTPConnection):
-    """To ('127.0.0.1', port), or to a Unix socket when the address is a path."""
+    """A connection to ('127.0.0.1', port), or to a Unix socket when the address is a path."""
 
     def __init__(self, address, timeout):
         host, port = ('localhost', 80) if isinstance(address, str) else address
@@ -165,13 +165,13 @@ def connect(address, timeout=REPLY_S * SLOWNESS):
 
 
 class Client:
-    """One keep-alive connection; not for several threads at once. Connects again after an error."""
+    """One keep-alive connection, for one thread at a time. After an error it connects again."""
 
     def __init__(self, address, timeout=REPLY_S):
         self.connection = _Connection(address, seconds(timeout))
 
     def request(self, method, path, body=None, headers=None):
-        """body: bytes or text as they are; anything else but None is sent as JSON."""
+        """Sends body unchanged if it is bytes or text, and as JSON if it is another value than None."""
         headers = dict(headers or {})
         if body is not None and not isinstance(body, (bytes, str)):
             body = json.dumps(body)
@@ -201,7 +201,7 @@ class Client:
     def close(self):
         self.connection.close()
 
-    # --- the native API in one word each; all but try_* insist on success ---
+    # --- the native API; all but try_* fail on an unsuccessful answer ---
 
     def ok(self, response, *statuses):
         if response.status not in (statuses or (200, 201, 204)):
@@ -209,7 +209,7 @@ class Client:
         return response
 
     def register(self, service, instance, **fields):
-        """PUTs an instance (host 10.0.0.1, port 80 unless given); returns it as answered."""
+        """PUTs an instance (default: host 10.0.0.1, port 80); returns the instance of the answer."""
         return self.ok(self.try_register(service, instance, **fields)).json()
 
     def try_register(self, service, instance, **fields):
@@ -230,7 +230,7 @@ class Client:
         return self.ok(self.put(path, {'status': status, **more}), 200).json()
 
     def instance(self, service, instance):
-        """The instance whatever its status; None when there is none."""
+        """The instance in any status; None when there is none."""
         response = self.ok(self.get(instance_path(service, instance)), 200, 404)
         return response.json() if response.status == 200 else None
 
@@ -238,7 +238,7 @@ class Client:
         return self.ok(self.get(f'/v1/services/{quote(service)}{query(**parameters)}'), 200).json()
 
     def ids(self, service, **parameters):
-        """The ids that a lookup finds, in its order; none when the service is unknown."""
+        """The ids of a lookup, in its order; [] when the service is unknown."""
         response = self.get(f'/v1/services/{quote(service)}{query(**parameters)}')
         if response.status == 404:
             return []
@@ -248,7 +248,7 @@ class Client:
         return self.get(f'/v1/services/{quote(service)}/pick{query(**parameters)}')
 
     def pick(self, service, **parameters):
-        """The id that was picked; with count=N the list of ids."""
+        """The picked id; with count=N the list of ids."""
         answer = self.ok(self.try_pick(service, **parameters), 200).json()
         if 'instances' in answer:
             return [found['id'] for found in answer['instances']]
@@ -277,7 +277,7 @@ def instance_path(service, instance):
 
 
 class _Stream(io.BufferedReader):
-    """Survives the response that was read from it, and keeps what it read of the next."""
+    """A stream that stays open when http.client closes a response, with the bytes of the next response."""
 
     def close(self):
         pass
@@ -287,7 +287,7 @@ class _Stream(io.BufferedReader):
 
 
 class Raw:
-    """A socket for requests that no library would send. Pipelining is fine."""
+    """A socket for requests that no HTTP library sends; several requests may be sent before an answer."""
 
     def __init__(self, address, timeout=REPLY_S):
         self.sock = connect(address, seconds(timeout))
@@ -297,7 +297,7 @@ class Raw:
         self.sock.sendall(data.encode('latin-1') if isinstance(data, str) else data)
 
     def response(self, method='GET'):
-        """Reads the next response; EOFError when the peer has closed instead."""
+        """Reads the next response; EOFError when the peer has closed the connection instead."""
         raw = http.client.HTTPResponse(self.stream, method=method)
         try:
             raw.begin()
@@ -320,7 +320,7 @@ class Raw:
 
 
 class Daemon:
-    """A running rollcalld. Anything a Client can do, it can do over a connection of its own."""
+    """A rollcalld process. It has the methods of Client, over a connection of its own."""
 
     def __init__(self, state_dir=None, options=(), env=None, listen=('127.0.0.1:0',), start=True,
                  wrapper=(), executable=ROLLCALLD):
@@ -340,10 +340,10 @@ class Daemon:
         if start:
             self.start()
 
-    # --- life ---
+    # --- start and stop ---
 
     def spawn(self):
-        """Starts it without waiting for anything."""
+        """Starts the daemon and does not wait."""
         command = [*self.wrapper, self.executable]
         command += [f'--listen={address}' for address in self.listen]
         command += [f'--state-dir={self.state_dir}', *self.options]
@@ -357,7 +357,7 @@ class Daemon:
         self._reader.start()
 
     def start(self):
-        """Starts it, and waits until it serves every listener."""
+        """Starts the daemon and waits until it serves every listener."""
         self.spawn()
         self.wait_ready()
         return self
@@ -386,11 +386,11 @@ class Daemon:
 
     @property
     def log(self):
-        """What it has written to standard error since it was started."""
+        """The text on standard error since the start."""
         return '\n'.join(self.lines)
 
     def wait_log(self, pattern, timeout=10):
-        """Waits for a line that the regular expression matches somewhere, and returns the match."""
+        """Waits for a line in which the regular expression matches, and returns the match."""
         pattern = re.compile(pattern)
 
         def found():
@@ -421,7 +421,7 @@ class Daemon:
         self.process.send_signal(number)
 
     def stop(self):
-        """SIGTERM: must end with 0 in time and without a sanitizer's report."""
+        """Sends SIGTERM; the daemon must exit with 0 in time and without a sanitizer's report."""
         if not self.running:
             return
         self.signal(signal.SIGTERM)
@@ -432,13 +432,13 @@ class Daemon:
         self.check_report()
 
     def kill(self):
-        """SIGKILL: what a crash or an impatient supervisor does."""
+        """Sends SIGKILL, as after a crash or by a supervisor whose timeout is over."""
         self.signal(signal.SIGKILL)
         self.wait_exit()
         self.check_report()
 
     def restart(self):
-        """Stops it if it runs, and starts it again on the same directory."""
+        """Stops the daemon if it runs, and starts it again on the same directory."""
         self.stop()
         return self.start()
 
@@ -451,10 +451,10 @@ class Daemon:
 
     def check_report(self):
         if REPORT.search(self.log):
-            raise AssertionError(f'a sanitizer has found something:\n{self.log}')
+            raise AssertionError(f'a sanitizer has reported an error:\n{self.log}')
 
     def cleanup(self):
-        """Stops it and forgets its state."""
+        """Stops the daemon and removes its state directory."""
         try:
             if self.running:
                 self.stop()
@@ -476,7 +476,7 @@ class Daemon:
     def running(self):
         return self.process is not None and self.process.returncode is None and self.process.poll() is None
 
-    # --- where and what it is ---
+    # --- facts ---
 
     @property
     def pid(self):
@@ -492,7 +492,7 @@ class Daemon:
 
     @property
     def address(self):
-        """Of the first listener, as connect() takes it."""
+        """The address of the first listener, as connect() takes it."""
         return address_of(self.url)
 
     @property
@@ -504,23 +504,23 @@ class Daemon:
             return int(re.search(r'^VmRSS:\s+(\d+) kB', file.read(), re.M)[1]) * 1024
 
     def stat(self, task):
-        """(state, CPU seconds) of the process or one of its threads."""
+        """Returns (state, CPU seconds) of one thread."""
         with open(f'/proc/{self.pid}/task/{task}/stat', encoding='ascii') as file:
             fields = file.read().rsplit(')', 1)[1].split()
         return fields[0], (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
 
     def threads(self):
-        """Names of its threads by task id."""
+        """Returns {task id: name} of the threads."""
         names = {}
         for task in os.listdir(f'/proc/{self.pid}/task'):
             with open(f'/proc/{self.pid}/task/{task}/comm', encoding='ascii') as file:
                 names[int(task)] = file.read().strip()
         return names
 
-    # --- talking to it ---
+    # --- connections ---
 
     def client(self, timeout=REPLY_S):
-        """A connection of one's own, for a thread of one's own."""
+        """Returns a new connection, for another thread."""
         return Client(self.address, timeout)
 
     def raw(self, timeout=REPLY_S):
@@ -535,7 +535,7 @@ class Daemon:
 
 
 def address_of(url):
-    """(host, port), or the path of a Unix socket."""
+    """Returns (host, port), or the path of a Unix socket."""
     if url.startswith('unix:'):
         return url[len('unix:'):]
     parts = urllib.parse.urlsplit(url)
@@ -560,7 +560,7 @@ class SlowDisk:
         self.control = mmap.mmap(descriptor, 64)
         os.close(descriptor)
         self.env = {'LD_PRELOAD': self.LIBRARY, 'SLOWDISK_DIR': state_dir, 'SLOWDISK_CONTROL': self.path,
-                    # The library passes all calls on to the sanitizer's, so it may come before them.
+                    # The library forwards all calls to the sanitizer, so it may be loaded before it.
                     'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'}
 
     def set(self, **fields):
@@ -570,12 +570,12 @@ class SlowDisk:
 
     @property
     def syncs(self):
-        """How often the daemon has asked for its files to be on disk."""
+        """How often the daemon has called fsync() or fdatasync()."""
         return struct.unpack_from('q', self.control, 24)[0]
 
     @property
     def refusals(self):
-        """How often something was refused for want of space or health."""
+        """How often the disk has made a call fail."""
         return struct.unpack_from('q', self.control, 32)[0]
 
     def bytes_used(self):
@@ -588,7 +588,7 @@ class SlowDisk:
 
 
 class FailCall:
-    """One allocation, write, sync or open of a daemon fails; see tests/lib/failcall.c.
+    """Makes one allocation, write, sync or open of a daemon fail; see tests/lib/failcall.c.
 
     calls = rt.FailCall(directory); daemon = self.daemon(directory, env=calls.env); calls.fail('write', 3)
     """
@@ -612,17 +612,17 @@ class FailCall:
         return struct.unpack_from('q', self.control, self._at(kind, field))[0]
 
     def fail(self, kind, nth, error=errno.EIO):
-        """The nth call of this kind from now on fails; 0: the next one."""
+        """Makes the nth call of this kind from now on fail; 0: the next one."""
         struct.pack_into('i', self.control, 24 * len(self.KINDS), error)
         struct.pack_into('qqq', self.control, self._at(kind, 'left'), nth, 0, 0)
 
     def relent(self):
-        """None fails."""
+        """Makes no call fail."""
         for kind in self.KINDS:
             struct.pack_into('q', self.control, self._at(kind, 'left'), -1)
 
     def failed(self, kind):
-        """Has one failed since fail()?"""
+        """Has a call failed since fail()?"""
         return self.get(kind, 'failed') > 0
 
     def close(self):
@@ -640,12 +640,12 @@ def _discard_all():
 
 
 class TestCase(unittest.TestCase):
-    """Daemons and folders end with the test, and must end well."""
+    """Stops daemons and removes folders at the end of each test; a daemon that does not stop well fails it."""
 
     maxDiff = None
 
     def daemon(self, *args, **kwargs):
-        """A daemon that the end of the test stops."""
+        """Starts a daemon that stops at the end of the test."""
         start = kwargs.pop('start', True)
         daemon = Daemon(*args, start=False, **kwargs)
         self.addCleanup(daemon.cleanup)
@@ -654,7 +654,7 @@ class TestCase(unittest.TestCase):
         return daemon
 
     def slow_disk(self):
-        """A disk of one's own, to be given as state_dir=disk.state_dir, env=disk.env."""
+        """Makes a disk; pass it to daemon() as state_dir=disk.state_dir, env=disk.env."""
         if not os.path.exists(SlowDisk.LIBRARY):
             self.skipTest(f'{SlowDisk.LIBRARY} has not been built')
         disk = SlowDisk(self.directory())
@@ -662,7 +662,7 @@ class TestCase(unittest.TestCase):
         return disk
 
     def fail_call(self):
-        """Calls that can be made to fail, to be given as state_dir=calls.state_dir, env=calls.env."""
+        """Makes a FailCall; pass it to daemon() as state_dir=calls.state_dir, env=calls.env."""
         calls = FailCall(self.directory())
         self.addCleanup(calls.close)
         return calls
@@ -683,7 +683,7 @@ class TestCase(unittest.TestCase):
         return raw
 
     def assert_problem(self, response, status, code):
-        """The answer is an RFC 9457 problem with this status and slug."""
+        """Checks that the answer is an RFC 9457 problem with this status and slug; returns the problem."""
         self.assertEqual((response.status, response.code), (status, code), response)
         problem = response.json()
         self.assertEqual(problem['status'], status)
@@ -693,5 +693,5 @@ class TestCase(unittest.TestCase):
 
 
 def main():
-    """For a file that is run by itself: test_x.py [-k PATTERN] ..."""
+    """Runs the tests of one file: test_x.py [-k PATTERN] ..."""
     unittest.main(module='__main__', verbosity=2)

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Runs files of integration tests, two at a time: run.py RESULTS_DIR test_x.py [test_y.py ...]
 
-$ROLLCALLD is the daemon to test. Every file runs in a process and a session of its own, so that
-whatever it started ends with it, and leaves its cases in RESULTS_DIR as TAP. A file that dies, hangs
-or has no test counts as one failed case more. Exits 0: tests/lib/tally judges the results.
+$ROLLCALLD is the daemon to test. Each file runs in a process and a session of its own, so that all
+processes it started end with it, and writes its cases to RESULTS_DIR as TAP. A file that dies, hangs or
+has no test counts as one more failed case. Exits 0 even so: tests/lib/tally reports what failed.
 
 One file alone, at the terminal: test_x.py [-k PATTERN] ...
 """
@@ -24,7 +24,7 @@ FILE_TIMEOUT_S = float(os.environ.get("TEST_TIMEOUT", "300"))
 
 
 class TapResult(unittest.TextTestResult):
-    """Writes each case to the file as it ends, so that a crash loses nothing."""
+    """Writes each case to the file as it ends, so that a crash loses no result."""
 
     def __init__(self, *args, tap, **kwargs):
         super().__init__(*args, **kwargs)
@@ -34,7 +34,7 @@ class TapResult(unittest.TextTestResult):
 
     def case(self, ok, test, note=""):
         if not ok and test.id() in self.failed:
-            return  # one case, however many of its parts and clean-ups fail
+            return  # report a case once even if several of its subtests and clean-ups fail
         if not ok:
             self.failed.add(test.id())
         self.count += 1
@@ -88,7 +88,7 @@ def load(path):
 
 
 def run_here(path, result):
-    """In the file's own process: runs its cases, writing TAP."""
+    """Runs the cases of a file in this process and writes TAP."""
     with open(result, "w", encoding="utf-8") as tap:
         suite = unittest.defaultTestLoader.loadTestsFromModule(load(path))
         runner = unittest.TextTestRunner(
@@ -112,7 +112,7 @@ running = set()
 
 
 def run_file(path, results_dir):
-    """Runs one file in a child; returns what to print."""
+    """Runs one file in a child; returns the text to print."""
     name = os.path.splitext(os.path.basename(path))[0]
     result = os.path.abspath(os.path.join(results_dir, name + ".tap"))
     environment = dict(os.environ, PYTHONDONTWRITEBYTECODE="1", PYTHONFAULTHANDLER="1")
@@ -134,14 +134,14 @@ def run_file(path, results_dir):
             how = f"exit status {child.wait(FILE_TIMEOUT_S)}"
         except subprocess.TimeoutExpired:
             how = f"took longer than {FILE_TIMEOUT_S:.0f} s"
-        end_session(child.pid)  # and with it daemons that a test forgot
+        end_session(child.pid)  # ends the daemons that a test has not stopped
         child.wait()
         running.discard(child.pid)
     return judge(name, result, how, time.monotonic() - began)
 
 
 def judge(name, result, how, seconds):
-    """Adds what the child could not say about itself; returns what to print."""
+    """Adds a failed case if the child could not report its own failure; returns the text to print."""
     with open(result, "a+", encoding="utf-8") as tap:
         tap.seek(0)
         lines = tap.read().splitlines()

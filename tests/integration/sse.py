@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A client of streams: Server-Sent Events and JSON lines."""
+"""A client of event streams: Server-Sent Events and JSON lines."""
 
 import http.client
 import json
@@ -12,7 +12,7 @@ SSE = 'Accept: text/event-stream\r\n'
 
 
 class Event:
-    """One Server-Sent Event as its client gets it: id is the revision of token, data lacks history."""
+    """One Server-Sent Event: id is the revision of its token, data is parsed JSON without history."""
 
     def __init__(self, kind, token, data):
         self.kind = kind
@@ -73,7 +73,7 @@ class Stream:
         return None
 
     def receive_fast(self):
-        """What a small receive buffer held up may come."""
+        """Enlarges the receive buffer, so that the server can send what it has waiting."""
         self.raw.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
 
     def events(self, count):

@@ -24,7 +24,7 @@ OK, ERROR, USAGE, NOT_FOUND, UNREACHABLE = range(5)
 
 
 def environment(daemon, **more):
-    """No settings of whoever runs the tests."""
+    """The environment of the tool: the caller's without its rollcall and terminal settings."""
     env = {name: value for name, value in os.environ.items()
            if not name.startswith(('ROLLCALL_ADDR', 'ROLLCALL_TOKEN')) and name not in ('NO_COLOR', 'COLUMNS')}
     env['LC_ALL'] = 'C.UTF-8'
@@ -42,7 +42,7 @@ class Result:
 
     @property
     def lines(self):
-        """Without the blanks that fill up the last column."""
+        """The lines of out without the blanks that pad the last column."""
         return [line.rstrip() for line in self.out.splitlines()]
 
     def __repr__(self):
@@ -50,9 +50,9 @@ class Result:
 
 
 class Running:
-    """A tool that goes on until it is stopped; what it writes goes to files.
+    """A tool that runs until it is stopped; its output goes to files.
 
-    It leads a session, so that what it leaves behind can be found."""
+    It leads a session, so that end() finds the processes that it leaves behind."""
 
     def __init__(self, directory, command, env, **kwargs):
         kwargs.setdefault('start_new_session', 'preexec_fn' not in kwargs)
@@ -107,7 +107,7 @@ class Running:
 
     def end(self):
         if self.process.poll() is None:
-            self.process.terminate()  # it ends what it has started in other sessions
+            self.process.terminate()  # the tool ends what it has started in other sessions
             try:
                 self.process.wait(rt.seconds(5))
             except subprocess.TimeoutExpired:
@@ -115,14 +115,14 @@ class Running:
                 self.process.wait()
         end_session(self.pid)
         if rt.REPORT.search(self.err):
-            raise AssertionError(f'a sanitizer has found something:\n{self.err}')
+            raise AssertionError(f'a sanitizer has reported an error:\n{self.err}')
 
     def __repr__(self):
         return f'<{self.process.args} {self.process.poll()} out={self.out!r} err={self.err!r}>'
 
 
 class Answering:
-    """A server that answers each request with these bytes; the requests are kept."""
+    """A server that answers each request with the same bytes and keeps the requests."""
 
     def __init__(self, answer, port=0):
         self.answer = answer
@@ -156,13 +156,13 @@ class Answering:
 
 class TestCase(rt.TestCase):
     def tool(self, daemon, *args, env=None, stdin=None, timeout=30):
-        """Runs it to its end."""
+        """Runs the tool and waits for its end."""
         done = subprocess.run([TOOL, *args], env=environment(daemon, **(env or {})), input=stdin,
                               stdin=subprocess.DEVNULL if stdin is None else None,
                               capture_output=True, timeout=rt.seconds(timeout), check=False)
         result = Result(done.returncode, done.stdout.decode(), done.stderr.decode())
         if rt.REPORT.search(result.err):
-            raise AssertionError(f'a sanitizer has found something:\n{result.err}')
+            raise AssertionError(f'a sanitizer has reported an error:\n{result.err}')
         return result
 
     def ok(self, daemon, *args, **kwargs):
@@ -171,7 +171,7 @@ class TestCase(rt.TestCase):
         return result
 
     def start(self, daemon, *args, env=None, **kwargs):
-        """Starts it; the end of the test ends it."""
+        """Starts the tool; the end of the test ends it."""
         running = Running(self.directory(), [TOOL, *args], environment(daemon, **(env or {})), **kwargs)
         self.addCleanup(running.end)
         return running
@@ -201,20 +201,20 @@ def free_port():
 
 
 def own_terminal(follower):
-    """In a child: the terminal becomes its controlling one, and the child's group its foreground."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # shells ignore it for what they run in the background
+    """Runs in a child before exec: makes the terminal its controlling terminal and its group the foreground."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell that runs the tests in the background ignores it
     os.setsid()
     os.close(os.open(os.ttyname(follower), os.O_RDWR))
 
 
 def lives(pid):
-    """A zombie does not."""
+    """Is the process alive? A zombie is not."""
     stat = read(f'/proc/{pid}/stat')
     return stat != '' and stat.rsplit(')', 1)[1].split()[0] not in 'ZX'
 
 
 def end_session(session):
-    """Kills the processes that are left of a session."""
+    """Kills the remaining processes of a session."""
     for pid in filter(str.isdigit, os.listdir('/proc')):
         stat = read(f'/proc/{pid}/stat')
         if stat and int(stat.rsplit(')', 1)[1].split()[3]) == session:
