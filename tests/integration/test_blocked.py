@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The daemon serves while nothing reads its output: a full pipe as standard error, a stopped systemd."""
+"""The daemon serves while nothing reads its output: a full pipe as standard error, a full NOTIFY_SOCKET."""
 
 import fcntl
 import json
@@ -17,7 +17,7 @@ F_SETPIPE_SZ = getattr(fcntl, 'F_SETPIPE_SZ', 1031)
 
 
 class Unread:
-    """A daemon whose standard error is a pipe that is read only on request. It serves on a Unix socket."""
+    """A daemon on a Unix socket whose standard error is a pipe that nothing reads before read()."""
 
     def __init__(self, test, *options, env=None):
         self.path = os.path.join(test.directory(), 'socket')
@@ -41,7 +41,7 @@ class Unread:
             client.close()
 
     def read(self):
-        """From now on everything is read, until the daemon has ended."""
+        """Starts to read standard error, until the daemon has ended."""
         def work():
             while more := os.read(self.end, 65536):
                 self.output += more
@@ -53,7 +53,7 @@ class Unread:
         return self.output.decode().splitlines()
 
     def stop(self):
-        """SIGTERM. @return how long it took"""
+        """Stops the daemon with SIGTERM. @return the seconds until its end"""
         begun = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(rt.seconds(rt.STOP_S))
@@ -71,7 +71,7 @@ class Unread:
 class Log(rt.TestCase):
 
     def write_much(self, daemon, count=2000):
-        """Each registration logs a line at this level, far more than the pipe and the queue hold."""
+        """Makes registrations that log a line each, far more than the pipe and the queue of the log hold."""
         def work(worker):
             client = rt.Client(daemon.path, timeout=10)
             for n in range(count // 4):
@@ -86,7 +86,7 @@ class Log(rt.TestCase):
     def daemon(self, *options, **kwargs):
         return Unread(self, '--log-level=debug', *options, **kwargs)
 
-    def test_every_request_is_answered_while_nobody_reads_the_log(self):
+    def test_every_request_is_answered_while_nothing_reads_the_log(self):
         daemon = self.daemon('--log-format=text')
         client = rt.Client(daemon.path)
         self.addCleanup(client.close)
@@ -95,7 +95,7 @@ class Log(rt.TestCase):
             self.write_much(daemon)
         self.assertLess(daemon.stop(), rt.seconds(rt.STOP_S))
 
-    def test_the_log_goes_on_and_says_how_many_lines_it_lacks(self):
+    def test_the_log_continues_with_the_number_of_dropped_lines(self):
         daemon = self.daemon('--log-format=json')
         client = rt.Client(daemon.path)
         self.addCleanup(client.close)
@@ -115,7 +115,7 @@ class Log(rt.TestCase):
         begun = [entry['time'] for entry in entries]
         self.assertEqual(begun, sorted(begun))
 
-    def test_a_start_that_fails_ends_although_nobody_reads_why(self):
+    def test_a_start_that_fails_ends_although_nothing_reads_the_log(self):
         read, write = os.pipe()
         self.addCleanup(os.close, read)
         fcntl.fcntl(write, F_SETPIPE_SZ, PIPE_BYTES)
@@ -134,7 +134,7 @@ class Log(rt.TestCase):
 
 
 class Systemd(rt.TestCase):
-    """The other end of NOTIFY_SOCKET, full and unread."""
+    """The service manager's end of NOTIFY_SOCKET is full and nothing reads it."""
 
     def setUp(self):
         self.path = os.path.join(self.directory(), 'notify')

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""./bootstrap, in a folder of its own, with this flavour's daemon and with other programs played."""
+"""./bootstrap in a folder of its own, with this flavour's daemon.
+
+Scripts in a folder of PATH replace dpkg-query, apt-cache, sudo and make, so that nothing is installed or built.
+"""
 
 import contextlib
 import os
@@ -11,7 +14,7 @@ import subprocess
 
 import rollcall_test as rt
 
-# What a machine without our packages has: all but the named ones are installed, and sudo records.
+# Plays a machine on which all but the named packages are installed; sudo records its command line.
 DPKG_QUERY = '''#!/bin/sh
 for last; do :; done
 grep -qx "$last" "$PLAYED/installed" && echo installed
@@ -57,7 +60,7 @@ class Bootstrap(rt.TestCase):
             return file.read()
 
     def start(self, *arguments):
-        # Whoever runs the tests in the background may have switched SIGINT off.
+        # A shell that runs the tests in the background ignores SIGINT for them.
         process = subprocess.Popen(
             ['./bootstrap', *arguments], cwd=self.folder, env=self.environment, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -68,7 +71,7 @@ class Bootstrap(rt.TestCase):
         return process
 
     def finish(self, *arguments):
-        """Runs it to its end; returns exit status and output."""
+        """Runs bootstrap to its end; returns exit status and output."""
         process = self.start(*arguments)
         output, _ = process.communicate(timeout=rt.seconds(60))
         return process.returncode, output
@@ -82,7 +85,7 @@ class Bootstrap(rt.TestCase):
         raise AssertionError(f'ended without {text!r}:\n{output}')
 
     def up(self, *arguments):
-        """Starts run; returns the process, what it showed, and (host, port) of the daemon."""
+        """Starts `bootstrap run`; returns the process, its output so far, and (host, port) of the daemon."""
         process = self.start('run', *arguments)
         output = self.read_until(process, 'Ctrl-C')
         url = re.search(r'rollcalld is running on (http://\S+) \(pid (\d+)', output)
@@ -120,7 +123,7 @@ class Run(Bootstrap):
         rt.wait_for(lambda: beat() != first, 15, 'a second heartbeat')
         self.end(process)
 
-    def test_it_begins_anew_whatever_was_drained_before(self):
+    def test_each_run_starts_with_a_new_state(self):
         process, _, address, _ = self.up('--port=0')
         with contextlib.closing(rt.Client(address)) as client:
             client.set_status('order-service', 'order-1', 'draining')
@@ -131,7 +134,7 @@ class Run(Bootstrap):
         self.assertRegex(output, r'order-1 +127\.0\.0\.1:8081 +healthy')
         self.assertEqual(self.end(process), 0)
 
-    def test_a_reader_who_leaves_early_leaves_no_daemon_behind(self):
+    def test_a_reader_that_closes_early_leaves_no_daemon_behind(self):
         process = self.start('run', '--port=0')
         process.stdout.close()
         process.wait(rt.seconds(30))
@@ -147,7 +150,7 @@ class Run(Bootstrap):
         self.assertEqual(self.end(process, signal.SIGTERM), 0)
         self.assertRaises(ProcessLookupError, os.kill, pid, 0)
 
-    def test_a_taken_port_that_was_asked_for_is_said_and_is_an_error(self):
+    def test_a_requested_port_that_is_taken_is_an_error(self):
         with socket.create_server(('127.0.0.1', 0)) as taken:
             port = taken.getsockname()[1]
             status, output = self.finish('run', f'--port={port}')
@@ -155,14 +158,14 @@ class Run(Bootstrap):
         self.assertEqual(status, 1)
         self.assertIn(f'port {port} is taken by another program', output)
 
-    def test_when_the_default_port_is_taken_it_says_so_and_takes_a_free_one(self):
+    def test_a_taken_default_port_is_reported_and_replaced_by_a_free_one(self):
         taken = socket.socket()
         self.addCleanup(taken.close)
         try:
             taken.bind(('127.0.0.1', 7655))
             taken.listen()
         except OSError:
-            pass  # somebody else's then
+            pass  # another process already has the port
         process, output, address, _ = self.up()
 
         self.assertIn('port 7655 is taken by another program, taking a free one instead', output)
@@ -186,7 +189,7 @@ class Run(Bootstrap):
         self.assertEqual(process.returncode, 1)
         self.assertIn('the daemon has ended', output)
 
-    def test_what_it_does_not_know_is_refused(self):
+    def test_unknown_arguments_are_refused(self):
         for arguments in (['walk'], ['--port=http', 'run'], ['--no-such-option', 'run'], []):
             with self.subTest(arguments=arguments):
                 status, output = self.finish(*arguments)
@@ -220,7 +223,7 @@ class Packages(Bootstrap):
         return {name.strip() for name in re.split(r'[,|]', depends) if name.strip()}
 
     def needed(self, *profiles):
-        """What dpkg-checkbuilddeps wants of the listed packages under these build profiles; alternatives count all."""
+        """The packages that dpkg-checkbuilddeps requires with these build profiles, with all alternatives."""
         with open(os.path.join(rt.ROOT, 'debian/control'), encoding='ascii') as file:
             depends = file.read().split('Build-Depends:\n')[1].split('\nStandards')[0]
         names = set()
@@ -231,7 +234,7 @@ class Packages(Bootstrap):
         return names
 
     def asked_for(self, goal):
-        """What bootstrap installs for this goal where nothing is installed; of alternatives the first."""
+        """The packages that bootstrap installs for this goal if none is installed; of alternatives the first."""
         self.write('installed', 'nothing')
         self.write('sudo-calls', '')
         self.finish('--yes', goal)
@@ -285,7 +288,7 @@ class Packages(Bootstrap):
         self.assertEqual(status, 0)
         self.assertTrue(self.read('sudo-calls').strip().endswith(' libclang-rt-18-dev'))
 
-    def test_a_distribution_without_a_library_is_told_so(self):
+    def test_a_distribution_without_a_library_is_an_error(self):
         self.write('unknown', 'libsqlite3-dev')
         status, output = self.finish('--yes', 'check')
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What ./configure is told reaches what is built: the daemon's defaults, its units, its manual."""
+"""The options of ./configure reach the daemon's defaults, its systemd units and its manual."""
 
 import os
 import re
@@ -10,7 +10,7 @@ import rollcall_test as rt
 
 
 class Directories(rt.TestCase):
-    """From an empty folder, so that nothing here is configured anew."""
+    """Configures in an empty folder, so that the configuration of this build does not change."""
 
     def setUp(self):
         self.configure = os.path.join(rt.ROOT, 'configure')
@@ -19,15 +19,14 @@ class Directories(rt.TestCase):
         self.folder = self.directory()
 
     def run_there(self, *command):
-        # Neither the flags of the make that runs this test nor the variables on its command line, which make
-        # hands on in the environment.
+        # Remove the flags and variables that the make which runs this test passes on in the environment.
         env = {name: value for name, value in os.environ.items()
                if not name.startswith(('MAKE', 'MFLAGS', 'ROLLCALL')) and name not in ('SAN', 'COVERAGE', 'FUZZING')}
         return subprocess.run(command, cwd=self.folder, env=env, check=True, text=True,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE).stdout
 
     def build(self, *options):
-        """Makes what does not take a whole build. @return the text of a made file, by its name"""
+        """Makes generated files that need no compilation. @return {name: text}"""
         names = ('paths.c', 'systemd/rollcalld.service', 'docs/man/rollcalld.8', 'docs/man/rollcalld.conf.5')
         self.run_there(self.configure, '-q', *options)
         self.run_there('make', *(f'build/default/{name}' for name in names))

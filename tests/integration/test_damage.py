@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What a bad disk leaves behind: damage that is found, said, and survived; and what is no damage."""
+"""Damaged state files: the daemon and --check find and report the damage, and the daemon salvages the rest.
+
+Also states that look similar and are no damage. The tests change the files of a stopped daemon.
+"""
 
 import glob
 import gzip
@@ -19,14 +22,14 @@ DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'data')
 class Damage(rt.TestCase):
 
     def check(self, state_dir):
-        """--check: exit status and what it printed."""
+        """Runs --check; returns exit status and output."""
         result = subprocess.run([rt.ROLLCALLD, '--check', f'--state-dir={state_dir}'],
                                 stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
                                 timeout=rt.seconds(30))
         return result.returncode, result.stdout + result.stderr
 
     def killed(self, count=40):
-        """A daemon that was killed, its acknowledged changes in its write-ahead log."""
+        """A killed daemon whose acknowledged changes are in the write-ahead log."""
         daemon = self.daemon()
         for n in range(count):
             daemon.register('web', f'instance-{n}')
@@ -40,7 +43,7 @@ class Damage(rt.TestCase):
             file.seek(at)
             file.write(bytes([byte ^ 1 << bit]))
 
-    def test_one_flipped_bit_in_the_log_loses_nothing_unsaid(self):
+    def test_one_flipped_bit_in_the_log_loses_nothing_silently(self):
         for seed in range(4):
             daemon = self.killed()
             log = daemon.database + '-wal'
@@ -100,7 +103,7 @@ class Damage(rt.TestCase):
     # --- salvaging --------------------------------------------------------------
 
     def damaged_tree(self, state_dir):
-        """Its tree leads back to keys that came before."""
+        """Installs a database whose tree leads back to earlier keys."""
         with gzip.open(os.path.join(DATA, 'salvage-loop.db.gz')) as packed, \
                 open(os.path.join(state_dir, 'rollcall.db'), 'wb') as file:
             shutil.copyfileobj(packed, file)
@@ -113,7 +116,7 @@ class Damage(rt.TestCase):
         daemon.wait_log('error.*instances salvaged: 152;')
         self.assertEqual(sum(daemon.status()['instances'].values()), 152)
 
-    def test_a_stop_while_salvaging_is_heard_and_loses_nothing(self):
+    def test_a_stop_while_salvaging_takes_effect_and_loses_nothing(self):
         disk = self.slow_disk()
         self.damaged_tree(disk.state_dir)
         before = os.path.getsize(os.path.join(disk.state_dir, 'rollcall.db'))

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The real daemon on a disk that is slow, full or broken, or used by another process."""
+"""The daemon on a disk that is slow, full or broken, and on a database that another process uses.
+
+The disk is a preloaded library (tests/lib/slowdisk.c) that the test controls; the other process is a real one
+that holds SQLite's write lock or writes to the database.
+"""
 
 import errno
 import os
@@ -46,7 +50,7 @@ class SlowDisk(rt.TestCase):
             change()
             self.assertGreater(self.disk.syncs, syncs)
 
-    def test_nobody_sees_what_is_not_yet_durable(self):
+    def test_readers_see_only_durable_changes(self):
         writer = self.client(self.registry)
         syncs = self.disk.syncs
         thread = self.in_background(lambda: writer.register('web', 'b'))
@@ -88,7 +92,7 @@ class SlowDisk(rt.TestCase):
         syncs = self.disk.syncs
         clients = [self.client(self.registry) for _ in range(32)]
         rt.parallel(32, lambda i: clients[i].register('web', f'i{i}'))
-        # One for the first that came, one for all that gathered meanwhile; a few for housekeeping.
+        # One sync for the first registration, one for the others, and a few for housekeeping.
         self.assertLess(self.disk.syncs - syncs, 8)
 
 
@@ -102,7 +106,7 @@ class FullDisk(rt.TestCase):
             self.registry.register('web', name, ttl_ms=600000)
 
     def fill(self):
-        """Leaves no room to grow, and registers until the daemon notices. Returns who got in before."""
+        """Stops the files from growing and registers until the daemon refuses; returns the registered ids."""
         self.disk.set(quota_bytes=self.disk.bytes_used())
         names = []
         for i in range(5000):
@@ -136,7 +140,7 @@ class FullDisk(rt.TestCase):
         self.assertIn('one-more', self.registry.ids('web'))
         self.registry.deregister('web', 'one-more')
 
-    def test_what_was_deregistered_on_a_full_disk_stays_so_after_a_crash(self):
+    def test_a_removal_on_a_full_disk_survives_a_crash(self):
         fillers = self.fill()
         for name in self.kept[:5]:
             self.registry.deregister('web', name)
@@ -158,11 +162,11 @@ class BrokenDisk(rt.TestCase):
             self.registry.register('web', name)
         self.disk.set(**fault)
         response = self.registry.try_register('web', 'c')
-        # It was in the batch whose commit failed, so it may be on the disk.
+        # c was in the batch whose commit failed, so it may be on the disk.
         self.assert_problem(response, 503, 'outcome-unknown')
         self.assertEqual(self.registry.wait_exit(), FAILED_EXIT)
         self.registry.check_report()
-        # What recovery reads from the disk is what counts: both are there, and c was not acknowledged.
+        # The restart reads the disk: a and b must be there; c was not acknowledged and may be.
         self.disk.set(**{name: 0 for name in fault})
         self.registry.start()
         found = self.registry.ids('web')
@@ -193,7 +197,7 @@ class BrokenDisk(rt.TestCase):
         self.assertEqual(self.registry.wait_exit(), FAILED_EXIT)
 
 
-# An operator's shell in a transaction: it has the write lock until its standard input ends.
+# Plays an operator's shell in a transaction: holds the write lock until its standard input ends.
 LOCK = '''
 import sqlite3, sys
 db = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -237,7 +241,7 @@ class LockedDatabase(rt.TestCase):
         self.assertGreaterEqual(took, CHANGES_WAIT_S * 0.9)
         self.assertLess(took, rt.seconds(CHANGES_WAIT_S * 2))
 
-        # Longer than SQLite itself would have waited, with a change every time.
+        # A change in each turn, for longer than SQLite's busy timeout.
         end = begun + 7
         n = 0
         while time.monotonic() < end:
@@ -256,7 +260,7 @@ class LockedDatabase(rt.TestCase):
         self.registry.wait_log(rf'process {self.other.pid} \(.*changes are refused')
 
         self.unlock()
-        # It is noticed without a change.
+        # The daemon notices the end of the lock without a change.
         rt.wait_for(lambda: not self.registry.status()['storage']['locked'], 2)
         self.assertEqual(self.registry.metric('rollcall_journal_locked'), 0)
         self.registry.register('web', 'b')
@@ -285,7 +289,7 @@ class LockedDatabase(rt.TestCase):
         thread = threading.Thread(target=lambda: self.refused(client, 'b'))
         thread.start()
         self.registry.wait_log('changes wait')
-        self.registry.stop()  # which fails after STOP_S, or with another exit code than 0
+        self.registry.stop()  # fails after STOP_S, and on another exit code than 0
         thread.join()
         self.unlock()
         self.registry.start()
@@ -314,7 +318,7 @@ class TwoWriters(rt.TestCase):
         self.assertNotIn('damaged', self.registry.log)
 
     def append(self):
-        """What another program, or a daemon that does not know the locks, does."""
+        """Appends an event, as another program or a daemon without the lock does."""
         database = sqlite3.connect(self.registry.database)
         database.executescript('''
             CREATE TEMP TABLE copy AS SELECT * FROM events ORDER BY revision DESC LIMIT 1;
@@ -323,7 +327,7 @@ class TwoWriters(rt.TestCase):
         database.close()
 
     def test_another_writer_ends_it_with_a_code_of_its_own(self):
-        self.append()  # and no change of our own follows
+        self.append()  # the daemon must notice this without a change of its own
         self.assertEqual(self.registry.wait_exit(), IN_USE_EXIT)
         self.registry.wait_log('another process writes this database')
         self.registry.start()

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The daemon as a process: arguments, sockets, signals, systemd, exit codes."""
+"""The daemon as a process: arguments, sockets, signals, systemd, exit codes.
+
+Each class tests one side of the process: listening, exit codes, files of the state directory, --print-config,
+SIGHUP, SIGTERM, socket activation, sd_notify, failures, ulimits, --check. Class Systemd plays the service
+manager at the other end of NOTIFY_SOCKET; the slow disk (tests/lib/slowdisk.c) makes opens and syncs fail.
+"""
 
 import contextlib
 import ctypes
@@ -26,20 +31,20 @@ OK, DAMAGED, USAGE, OSERR, IOERR, TEMPFAIL, CONFIG = 0, 1, 64, 71, 74, 75, 78
 
 
 def run(*args, env=None, stdout=subprocess.PIPE, wrapper=()):
-    """Runs the daemon for something that ends by itself."""
+    """Runs the daemon with arguments with which it exits by itself."""
     return subprocess.run([*wrapper, rt.ROLLCALLD, *args], stdin=subprocess.DEVNULL, stdout=stdout,
                           stderr=subprocess.PIPE, text=True, check=False,
                           timeout=rt.seconds(20), env={**os.environ, **(env or {})})
 
 
 def files(count):
-    """Lets the daemon open no more files than this."""
+    """A wrapper command that limits the open files of the daemon."""
     return 'prlimit', f'--nofile={count}:{count}'
 
 
 def tear(database):
-    """What a disk that lies leaves behind: pages that are not what was written."""
-    assert not glob.glob(database + '-wal'), 'all should be in one file after a stop'
+    """Overwrites a part of each page but the first, as a disk that loses writes does."""
+    assert not glob.glob(database + '-wal'), 'the WAL should be gone after a stop'
     with open(database, 'r+b') as file:
         for offset in range(4096, os.path.getsize(database), 4096):
             file.seek(offset)
@@ -47,7 +52,7 @@ def tear(database):
 
 
 class Systemd:
-    """The end of NOTIFY_SOCKET that systemd would hold."""
+    """The service manager's end of NOTIFY_SOCKET."""
 
     def __init__(self, directory):
         self.path = os.path.join(directory, 'notify')
@@ -61,13 +66,13 @@ class Systemd:
         return dict(line.split('=', 1) for line in self.socket.recv(4096).decode().splitlines())
 
     def wait_for(self, key):
-        """The next report that has this key; those before it are dropped."""
+        """The next report that has this key; drops those before it."""
         while key not in (report := self.report()):
             pass
         return report
 
     def drain(self):
-        """All reports that are there, without waiting."""
+        """The reports that have arrived, without waiting."""
         self.socket.setblocking(False)
         reports = []
         try:
@@ -104,7 +109,7 @@ class TestCase(rt.TestCase):
             client.close()
 
     def assert_exit(self, result, code, *patterns):
-        """This exit code, and each pattern somewhere on standard error."""
+        """Checks the exit code, and that standard error matches each pattern."""
         self.assertEqual(result.returncode, code, result.stderr)
         for pattern in patterns:
             self.assertRegex(result.stderr, pattern)
@@ -112,19 +117,19 @@ class TestCase(rt.TestCase):
 
 class Listening(TestCase):
 
-    def test_the_kernel_chooses_the_port_and_the_ready_line_tells_it(self):
+    def test_the_kernel_chooses_the_port_and_the_ready_line_names_it(self):
         daemon = self.daemon(listen=['127.0.0.1:0'], options=['--log-format=text'])
         lines = [line for line in daemon.lines if line.startswith('ready on ')]
         self.assertEqual(lines, [f'ready on http://127.0.0.1:{daemon.port}'])
         self.assertNotEqual(daemon.port, 0)
         self.assert_serves(('127.0.0.1', daemon.port))
 
-    def test_the_ready_line_is_plain_where_lines_are_no_json(self):
+    def test_the_ready_line_is_plain_in_text_formats(self):
         for log_format in ('text', 'journald'):
             daemon = self.daemon(options=[f'--log-format={log_format}', '--log-level=error'])
             self.assertEqual(daemon.lines, [f'ready on http://127.0.0.1:{daemon.port}'])
 
-    def test_every_line_is_json_where_one_is(self):
+    def test_every_line_is_json_in_json_formats(self):
         for log_format in ('json', 'auto'):
             daemon = self.daemon(options=[f'--log-format={log_format}'])
             url = daemon.url
@@ -157,7 +162,7 @@ class Listening(TestCase):
         self.assertFalse(os.path.exists(path))
 
     def access_of(self, *options):
-        """(permissions, group) of a Unix socket that it makes with these options."""
+        """(permissions, group) of the Unix socket that the daemon makes with these options."""
         path = os.path.join(self.directory(), 'rollcall.sock')
         daemon = self.daemon(listen=[f'unix:{path}'], options=options)
         self.assert_serves(path)
@@ -177,7 +182,7 @@ class Listening(TestCase):
         self.assertEqual(self.access_of(f'--socket-group={grp.getgrgid(others[0]).gr_name}', '--socket-mode=0620'),
                          (0o620, others[0]))
 
-    def test_a_group_that_there_is_not_is_a_mistake_in_the_configuration(self):
+    def test_an_unknown_group_is_a_configuration_error(self):
         result = run('--socket-group=no such group', '--listen=127.0.0.1:0',
                      f'--state-dir={self.directory()}')
         self.assert_exit(result, CONFIG, "socket_group: .*'no such group'")
@@ -192,7 +197,7 @@ class Listening(TestCase):
             self.assertEqual(client.ids('web'), ['a'])
             client.close()
 
-    def test_a_socket_that_it_made_goes_when_the_start_fails(self):
+    def test_a_failed_start_removes_the_socket_that_it_made(self):
         path = os.path.join(self.directory(), 'rollcall.sock')
         result = run(f'--listen=unix:{path}', '--state-dir=/nonexistent/rollcall')
         self.assert_exit(result, CONFIG)
@@ -206,7 +211,7 @@ class ExitCodes(TestCase):
         self.assert_exit(run('--http-threads=0'), USAGE, "--http-threads: '0'.*1 to 64 threads")
         self.assert_exit(run('serve'), USAGE, "'serve'.*--help")
 
-    def test_a_wrong_file_or_environment_is_told_in_full(self):
+    def test_every_error_of_the_file_and_the_environment_is_reported(self):
         path = self.conf('http_threads = 0\nwibble = 1\nlog_level = loud\n')
         for action in ((), ('--check-config',), ('--print-config',)):
             self.assert_exit(run(f'--config={path}', *action), CONFIG,
@@ -240,7 +245,7 @@ class ExitCodes(TestCase):
         self.assert_exit(run('--listen=127.0.0.1:0', f'--state-dir={file}'), CONFIG,
                          re.escape(file))
 
-    def test_a_disk_that_refuses_is_no_mistake_in_the_configuration(self):
+    def test_a_failing_disk_is_no_configuration_error(self):
         disk = self.slow_disk()
         disk.set(open_every=1)
         for error, code in ((errno.EROFS, IOERR), (errno.EIO, IOERR), (errno.ENOSPC, IOERR),
@@ -251,7 +256,7 @@ class ExitCodes(TestCase):
                 result = run('--listen=127.0.0.1:0', f'--state-dir={disk.state_dir}', *action, env=disk.env)
                 self.assert_exit(result, code, re.escape(disk.state_dir))
 
-    def test_no_single_file_that_cannot_be_opened_keeps_it_from_being_started_again(self):
+    def test_after_any_failed_open_the_daemon_starts_again(self):
         disk = self.slow_disk()
         daemon = self.daemon(disk.state_dir, env=disk.env)
         daemon.register('web', 'a')
@@ -277,7 +282,7 @@ class ExitCodes(TestCase):
         daemon.start()
         self.assertEqual(daemon.ids('web'), ['a'])
 
-    def test_a_configuration_that_cannot_be_read_now_may_be_read_later(self):
+    def test_the_exit_code_of_an_unreadable_configuration_says_whether_to_retry(self):
         disk = self.slow_disk()
         path = os.path.join(disk.state_dir, 'rollcalld.conf')
         self.write(path, '')
@@ -295,7 +300,7 @@ class ExitCodes(TestCase):
             self.assert_exit(result, CONFIG, f'only {needed - 1} files .* {needed} are needed', 'LimitNOFILE')
             self.assertFalse(os.path.exists(state_dir))
 
-    def test_the_fewest_files_serve_as_many_connections_as_it_says(self):
+    def test_the_smallest_file_limit_serves_the_published_number_of_connections(self):
         daemon = self.daemon(wrapper=files(100), options=['--max-connections-per-peer=16'])
         limits = daemon.status()['limits']
         self.assertEqual(limits['connections'], 16)
@@ -329,15 +334,15 @@ class ExitCodes(TestCase):
 
 
 class StateFiles(TestCase):
-    """Others cannot read them; the group can where it can read the directory."""
+    """Others cannot read the state files; the group can if it can read the directory."""
 
     def modes(self, directory):
-        """Permissions of the files there, by name."""
+        """{name: permissions} of the files in the directory."""
         with os.scandir(directory) as listing:
             return {entry.name: entry.stat().st_mode & 0o777 for entry in listing}
 
     def running(self, directory):
-        """The modes while a daemon runs, under a umask that would let everybody read."""
+        """The modes while a daemon runs under umask 0, which lets everybody read."""
         daemon = self.daemon(state_dir=directory, wrapper=['sh', '-c', 'umask 0 && exec "$@"', 'sh'])
         daemon.register('web', 'a')
         modes = self.modes(directory)
@@ -401,7 +406,7 @@ class Printing(TestCase):
                      'listen = {"127.0.0.1:7655"} # default'):
             self.assertIn(line, lines)
 
-    def test_what_is_printed_is_sound(self):
+    def test_a_printed_configuration_can_be_loaded(self):
         printed = run('--print-config', '--http-threads=5').stdout
         path = self.conf(printed)
         self.assert_exit(run('--check-config', f'--config={path}'), OK)
@@ -428,7 +433,7 @@ class Reloading(TestCase):
     def ttl_of(self, instance):
         return self.registry.register('web', instance)['ttl_ms']
 
-    def test_what_can_change_changes_and_the_rest_is_named(self):
+    def test_reloadable_options_change_and_the_others_are_named(self):
         self.assertEqual(self.ttl_of('a'), 20000)
         self.reload('default_ttl_ms = 25000\nhttp_threads = 2\nhold_percent = 70\n')
         self.assertEqual(self.ttl_of('b'), 25000)
@@ -450,7 +455,7 @@ class Reloading(TestCase):
         self.registry.wait_log('"error".*not reloaded, nothing was changed: .*conf:3: unknown option')
         self.assertEqual(self.ttl_of('a'), 20000)
 
-    def test_a_file_that_is_not_there_to_be_read_changes_nothing(self):
+    def test_a_file_that_cannot_be_read_changes_nothing(self):
         os.unlink(self.path)
         os.mkfifo(self.path)
         self.registry.signal(signal.SIGHUP)
@@ -475,7 +480,7 @@ class Reloading(TestCase):
         self.registry.wait_log('default_ttl_ms = 25000 from now on')
         self.reload('log_level = error\ndefault_ttl_ms = 26000\n')
         self.assertEqual(self.ttl_of('a'), 26000)
-        self.registry.stop()  # and with that all has been read that it wrote
+        self.registry.stop()  # after this the log is complete
         self.assertNotIn('26000', self.registry.log)
 
 
@@ -563,7 +568,7 @@ class SocketActivation(TestCase):
         self.errors = os.path.join(self.directory(), 'stderr')
 
     def activate(self, *options):
-        """Starts it with a socket; it runs in the same process once somebody connects."""
+        """Starts systemd-socket-activate with a socket; it executes the daemon at the first connection."""
         passed = [f'--setenv={name}={value}' for name, value in os.environ.items()
                   if name.endswith('SAN_OPTIONS')]
         with open(self.errors, 'w', encoding='utf-8') as errors:
@@ -603,7 +608,7 @@ class SocketActivation(TestCase):
 
 class Notifying(TestCase):
 
-    def test_systemd_is_told_of_start_and_stop(self):
+    def test_systemd_gets_reports_of_start_and_stop(self):
         manager = self.systemd()
         daemon = self.daemon(env=manager.env)
         report = manager.report()
@@ -612,7 +617,7 @@ class Notifying(TestCase):
         daemon.stop()
         self.assertEqual(manager.wait_for('STOPPING')['STOPPING'], '1')
 
-    def test_ready_is_told_only_once_it_serves(self):
+    def test_ready_is_sent_only_once_it_serves(self):
         manager = self.systemd()
         path = os.path.join(self.directory(), 'rollcall.sock')
         daemon = self.daemon(env=manager.env, listen=[f'unix:{path}'], start=False)
@@ -649,7 +654,7 @@ class Notifying(TestCase):
         manager.drain()
         manager.socket.setblocking(True)
         manager.wait_for('WATCHDOG')
-        self.assertTrue(thread.is_alive(), 'the disk should have been waited for during all of this')
+        self.assertTrue(thread.is_alive(), 'the registration should still wait for the disk')
         disk.set(sync_delay_ms=0)
         thread.join()
         daemon.wait_log('the disk answers again')
@@ -663,14 +668,14 @@ class Notifying(TestCase):
         with self.stopped_thread(daemon, 'writer'):
             daemon.wait_log("thread 'writer' has made no progress")
             manager.drain()
-            time.sleep(1)  # two intervals in which nothing may come
+            time.sleep(1)  # two watchdog intervals without a report
             self.assertEqual([report for report in manager.drain() if 'WATCHDOG' in report], [])
         daemon.wait_log('every thread makes progress again')
         manager.wait_for('WATCHDOG')
 
     @contextlib.contextmanager
     def stopped_thread(self, daemon, name):
-        """One thread stands still, as a debugger would hold it; the others run."""
+        """Stops one thread as a debugger does; the others run."""
         task = next(task for task, found in daemon.threads().items() if found == name)
         libc = ctypes.CDLL(None, use_errno=True)
 
@@ -689,7 +694,7 @@ class Notifying(TestCase):
 
 class Troubles(TestCase):
 
-    def test_a_damaged_journal_is_told_loudly_and_the_daemon_serves(self):
+    def test_a_damaged_journal_is_logged_as_an_error_and_the_daemon_serves(self):
         daemon = self.daemon()
         for n in range(50):
             daemon.register('web', f'instance-{n}')
@@ -713,7 +718,7 @@ class Troubles(TestCase):
 
 
 class Limits(TestCase):
-    """What a shell's ulimit can do to it."""
+    """Resource limits that a shell's ulimit can set."""
 
     def limited(self, limit, **kwargs):
         return self.daemon(wrapper=['sh', '-c', f'ulimit {limit} && exec "$@"', 'sh'], **kwargs)
@@ -782,7 +787,8 @@ class Verifying(TestCase):
         self.assertIn('sound', result.stdout)
 
     def test_known_faults_of_libraries_are_named(self):
-        # Those of Debian 12 have them; elsewhere the daemon and this test ask what is in use.
+        # The libraries of Debian 12 have these faults, others may not. Python has the version of SQLite, but
+        # not that of libmicrohttpd: for that the log is compared with --check.
         self.registry.stop()
         printed = self.check().stdout
         old = tuple(map(int, sqlite3.sqlite_version.split('.'))) < (3, 44, 6)

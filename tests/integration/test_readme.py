@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the documents say about the daemon is so: what the README's commands print, limits, errors."""
+"""The documents are true of the daemon: the output of the README's commands, limits, errors, file names."""
 
 import os
 import re
@@ -26,10 +26,10 @@ class Readme(rt.TestCase):
             file.write(text)
         return path
 
-    def test_the_tour_prints_what_it_says(self):
+    def test_the_tour_prints_what_the_readme_shows(self):
         done = self.tour(README)
         self.assertEqual(done.returncode, 0, done.stdout.decode())
-        # Not only the commands that were easy to find.
+        # The tour must find all commands.
         with open(README, encoding='utf-8') as file:
             commands = sum(line.startswith('$ ') for line in file)
         self.assertGreater(commands, 15)
@@ -41,7 +41,7 @@ class Readme(rt.TestCase):
         for wrong in (right.replace('ok', 'OK'), right.replace('ok\n', 'ok\nok\n'), right.replace('ok\n', ''),
                       right.replace('curl ', 'curl -X DELETE '), right.replace('curl ', 'curl -f -X DELETE '),
                       right.replace('console', 'text'), ''):
-            if 'DELETE' not in wrong:  # a read that differs is repeated until the time is up
+            if 'DELETE' not in wrong:  # the tour repeats a read that differs until its time limit
                 wrong = wrong.replace('curl ', 'curl -X GET ')
             self.assertNotEqual(self.tour(self.document(wrong)).returncode, 0, wrong)
 
@@ -55,7 +55,7 @@ class Readme(rt.TestCase):
                 path = os.path.join(os.path.dirname(document), target)
                 self.assertTrue(os.path.exists(path), f'{document} names {target}')
 
-    def test_the_manual_tells_every_limit(self):
+    def test_the_manual_has_every_limit(self):
         with open(os.path.join(rt.ROOT, 'docs', 'operations.md'), encoding='utf-8') as file:
             rows = [line for line in file if line.startswith('| `')]
         for name, value in self.daemon().status()['limits'].items():
