@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The tool's commands for operators and scripts: what they print, what they change, how they end."""
+"""The tool's commands for operators and scripts: their output, their effects, their exit codes.
+
+The tool and the daemon are real; tool_test.Answering plays a registry that is broken or slow.
+"""
 
 import json
 import os
@@ -19,7 +22,7 @@ COMMANDS = ['services', 'instances', 'pick', 'register', 'deregister', 'heartbea
 
 
 def timeless(lines):
-    """With TIME for each time."""
+    """The lines with TIME in place of each time."""
     return [TIME.sub('TIME', line) for line in lines]
 
 
@@ -165,7 +168,7 @@ class Picking(tool_test.TestCase):
         self.assertEqual(self.tool(daemon, 'pick', 'web').code, NOT_FOUND)
         self.assertEqual(self.tool(daemon, 'pick', 'other').code, NOT_FOUND)
 
-    def test_a_waiting_pick_gets_what_comes(self):
+    def test_a_waiting_pick_gets_the_first_instance(self):
         daemon = self.daemon()
         daemon.register('web', 'a')
         daemon.set_status('web', 'a', 'draining')
@@ -185,7 +188,7 @@ class Waiting(tool_test.TestCase):
         daemon.register('web', 'a')
         self.assertEqual((waiting.wait(), waiting.out, waiting.err), (OK, 'a\n', ''))
 
-    def test_waiting_for_nothing_ends(self):
+    def test_waiting_for_an_instance_times_out(self):
         daemon = self.daemon()
         self.assertEqual(self.tool(daemon, 'instances', 'web', '--wait', '300ms').code, NOT_FOUND)
 
@@ -259,7 +262,7 @@ class Changing(tool_test.TestCase):
         self.assertEqual(made['address'], '127.0.0.1:81')
         self.assertEqual(daemon.ids('web'), [made['id']])
 
-    def test_what_the_registry_refuses_is_told_field_by_field(self):
+    def test_a_refused_record_is_reported_field_by_field(self):
         daemon = self.daemon()
         result = self.tool(daemon, 'register', 'web', '--host', 'a b', '-p', '1', '--ttl', '1ms')
         self.assertEqual(result.code, USAGE)
@@ -275,7 +278,7 @@ class Changing(tool_test.TestCase):
             with self.subTest(args):
                 self.assertEqual(self.tool('127.0.0.1:1', 'register', 'web', '--host', 'h', *args).code, USAGE)
 
-    def test_deregister_removes_and_tells_what_was_not_there(self):
+    def test_deregister_removes_and_reports_a_missing_instance(self):
         daemon = self.daemon()
         daemon.register('web', 'a')
         daemon.register('web', 'b')
@@ -296,7 +299,7 @@ class Changing(tool_test.TestCase):
         for load in ('2', '-1', 'x', '', 'nan'):
             self.assertEqual(self.tool(daemon, 'heartbeat', 'web', 'a', f'--load={load}').code, USAGE, load)
 
-    def test_drain_and_resume_say_why(self):
+    def test_drain_and_resume_send_the_reason(self):
         daemon = self.daemon()
         daemon.register('web', 'a')
         daemon.register('web', 'b')
@@ -326,7 +329,7 @@ class Changing(tool_test.TestCase):
             result = self.tool(registry.url, 'drain', 'web', 'a', '--wait', '300ms', '-o', 'name')
         self.assertEqual((result.code, result.out), (ERROR, 'a\n'))
         self.assertIn("2 watchers of 'web' have not been sent the change of 'a'", result.err)
-        # It asks again as long as there is time, for what is left of it.
+        # The tool repeats the request for the rest of the time.
         waits = [json.loads(request.split('\r\n\r\n')[1])['wait_ms'] for request in registry.requests]
         self.assertGreaterEqual(len(waits), 2)
         self.assertTrue(all(0 < wait <= 300 for wait in waits), waits)
@@ -385,13 +388,13 @@ class Events(tool_test.TestCase):
         self.assertEqual(self.revisions(daemon, 'events'), list(range(1, 1206)))
         self.assertEqual(self.revisions(daemon, 'events', '-n', '1100'), list(range(1, 1101)))
 
-    def test_history_of_what_nobody_knows_is_not_found(self):
+    def test_history_of_an_unknown_instance_is_not_found(self):
         daemon = self.life()
         for args in (['web', 'x'], ['x'], ['x', 'a'], ['x', '--kind', 'expired']):
             result = self.tool(daemon, 'history', *args)
             self.assertEqual((result.code, result.out), (NOT_FOUND, ''), args)
             self.assertIn('the registry has no events of', result.err)
-        # Known, though nothing is listed.
+        # The instance is known, but no event matches.
         for args in (['web', 'a', '--kind', 'expired'], ['db', '--kind', 'expired'], ['web', '--kind', 'expired']):
             self.assertEqual(self.ok(daemon, 'history', *args).err, '', args)
 
@@ -414,7 +417,7 @@ class Events(tool_test.TestCase):
         self.assertEqual([json.loads(line)['revision'] for line in following.out.splitlines()], [1, 2])
 
     def test_following_goes_on_after_a_gap(self):
-        # The registry is replaced by one that has come less far.
+        # Replace the registry by one whose revision is lower.
         port = tool_test.free_port()
         first = self.daemon(listen=[f'127.0.0.1:{port}'])
         for i in range(3):
@@ -428,7 +431,7 @@ class Events(tool_test.TestCase):
         following.wait_out('"id":"b"')
         self.assertEqual([json.loads(line)['revision'] for line in following.out.splitlines()], [1, 2, 3, 1])
 
-    def test_following_ends_at_what_can_never_be_read(self):
+    def test_following_ends_on_an_invalid_filter(self):
         self.assertEqual(self.tool(self.daemon(), 'events', '-f', '--kind', 'x').code, USAGE)
 
     def test_following_goes_on_as_events_come(self):
@@ -475,7 +478,7 @@ class Talking(tool_test.TestCase):
                 named = re.search(rf'[ ,]-{option}\b', manual) or letter and re.search(rf'Fl {letter}\b', manual)
                 self.assertTrue(named, f'rollcall.1 has no --{option} of {command}')
 
-    def test_wrong_use_says_so_on_standard_error(self):
+    def test_usage_errors_go_to_standard_error(self):
         for args in ([], ['nope'], ['-x'], ['services', 'extra'], ['services', '--nope'], ['services', '-z'],
                      ['services', '-o'], ['services', '-o', 'xml'], ['services', '--no-headers=1'],
                      ['services', '--color', 'blue'], ['instances'], ['deregister', 'web'], ['help', 'nope'],
@@ -522,7 +525,7 @@ class Talking(tool_test.TestCase):
             self.assertEqual(self.tool(None, 'services', '--token-file', self.file(text)).code, USAGE)
         self.assertEqual(self.tool(None, 'services', '--token-file', '/nonexistent').code, USAGE)
 
-    def test_a_gateway_that_has_no_registry_is_none(self):
+    def test_an_error_of_a_gateway_is_no_answer_of_the_registry(self):
         for status, code in (('502 Bad Gateway', UNREACHABLE), ('503 Unavailable', UNREACHABLE),
                              ('504 Timeout', UNREACHABLE), ('403 Forbidden', ERROR), ('500 Oops', ERROR)):
             with self.subTest(status):
@@ -530,12 +533,12 @@ class Talking(tool_test.TestCase):
                 result = self.tool(address, 'services')
                 self.assertEqual(result.code, code)
                 self.assertIn(f"{address}: the answer is not from a registry (status {status[:3]})", result.err)
-        # Another server's problems are not the registry's either.
+        # A problem code counts only with the content type of problem responses.
         address, _ = self.answering(b'HTTP/1.1 400 Bad\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n'
                                     b'{"code":"invalid-parameter"}')
         self.assertEqual(self.tool(address, 'services').code, ERROR)
 
-    def test_answers_that_make_no_sense_are_errors(self):
+    def test_malformed_answers_are_errors(self):
         head = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n'
         for answer, code in ((head + b'{', ERROR), (head + b'[]', ERROR), (head + b'{"services":7}', ERROR),
                              (head + b'{"a":1,"a":2}', ERROR), (head, ERROR), (b'nonsense\r\n', UNREACHABLE),

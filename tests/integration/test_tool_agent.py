@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""rollcall agent: it registers what is fine, removes what is not, and remembers across its own death."""
+"""rollcall agent: it registers services whose check passes, removes the others, and keeps a state file.
+
+The agent and the registry are real and are killed and restarted; class Program is a service whose check the
+test makes fail.
+"""
 
 import http.server
 import json
@@ -14,7 +18,7 @@ from tool_test import ERROR, OK, USAGE
 
 
 class Program:
-    """A service on a port of its own that can be made to fail."""
+    """A service on a port of its own, whose health check the test can make fail."""
 
     def __init__(self):
         program = self
@@ -69,7 +73,7 @@ class TestCase(tool_test.TestCase):
 
 
 class Checking(TestCase):
-    def test_each_kind_of_check_registers_what_is_fine(self):
+    def test_each_kind_of_check_registers_a_service_that_passes(self):
         daemon = self.daemon()
         program = self.program()
         pid_file = self.file(f'{os.getpid()}\n')
@@ -129,7 +133,7 @@ class Checking(TestCase):
         agent.stop()
         rt.wait_for(lambda: not any(tool_test.lives(pid) for pid in tool_test.read(note).split()), 20, 'the end of all')
 
-    def test_what_turns_bad_is_removed_and_comes_back(self):
+    def test_a_service_whose_check_fails_is_removed_and_returns(self):
         daemon = self.daemon()
         program = self.program()
         self.write({'service': 'web', 'id': 'a', 'port': program.port, 'check': '/healthz'})
@@ -145,10 +149,10 @@ class Checking(TestCase):
         self.assertEqual([event['kind'] for event in daemon.events()],
                          ['registered', 'deregistered', 'registered', 'deregistered'])
 
-    def test_it_takes_as_many_failures_as_the_file_says(self):
+    def test_the_file_sets_how_many_failures_remove_a_service(self):
         daemon = self.daemon()
         counter = os.path.join(self.folder, 'count')
-        # Fails twice, is fine once, and so on: never three times in a row.
+        # Fails twice, passes once, and so on: never fails three times in succession.
         check = f'exec:echo >>{counter}; test $(($(wc -l <{counter}) % 3)) = 0'
         self.write({'service': 'web', 'id': 'a', 'port': 1, 'check': check, 'pass': 1, 'fail': 3},
                    {'service': 'web', 'id': 'b', 'port': 1, 'check': check.replace('count', 'other'), 'pass': 2, 'fail': 9})
@@ -190,7 +194,7 @@ class Reconciling(TestCase):
         agent.wait_err('keeping the services of the last valid file')
         self.assertEqual(daemon.ids('web'), ['a'])
 
-    def test_after_its_crash_what_no_longer_runs_is_removed(self):
+    def test_after_a_crash_of_the_agent_dead_services_are_removed(self):
         daemon = self.daemon()
         program = self.program()
         doomed = self.program()
@@ -213,7 +217,7 @@ class Reconciling(TestCase):
         self.assertEqual(agent.stop(), OK)
         self.assertEqual(self.remembered, [])
 
-    def test_it_remembers_before_it_registers(self):
+    def test_the_state_file_is_written_before_the_registration(self):
         port = tool_test.free_port()
         self.write({'service': 'web', 'id': 'a', 'port': 1, 'check': 'none'})
         agent = self.agent(f'127.0.0.1:{port}')
@@ -221,13 +225,13 @@ class Reconciling(TestCase):
         agent.signal(signal.SIGKILL)
         agent.wait()
         self.write()
-        # Registered by a request that the killed agent had sent, say.
+        # For example a request of the killed agent that arrived late.
         daemon = self.daemon(listen=[f'127.0.0.1:{port}'])
         daemon.register('web', 'a')
         self.agent(daemon)
         self.wait_ids(daemon, 'web')
 
-    def test_what_cannot_be_removed_now_is_removed_later(self):
+    def test_a_failed_removal_is_retried(self):
         port = tool_test.free_port()
         daemon = self.daemon(listen=[f'127.0.0.1:{port}'])
         self.write({'service': 'web', 'id': 'a', 'port': 1, 'check': 'none', 'ttl_ms': 3600000})
@@ -325,7 +329,7 @@ class Reporting(TestCase):
         agent.wait_err('web a: deregistered')
         self.assertEqual(agent.err.count('cannot deregister'), 1)
 
-    def test_what_lasts_is_reported_each_minute(self):
+    def test_a_lasting_failure_is_reported_each_minute(self):
         port = tool_test.free_port()
         self.write({'service': 'web', 'id': 'a', 'port': 1, 'check': 'none'})
         agent = self.agent(f'127.0.0.1:{port}')
@@ -350,7 +354,7 @@ class Reading(TestCase):
         self.write({'service': 'web', 'port': 1}, {'service': 'web', 'port': 2, 'check': 'exec:true'})
         self.assertEqual(self.ok(None, 'agent', self.path, '--check-config').out, f'{self.path}: 2 services\n')
 
-    def test_what_is_wrong_is_told_with_its_place(self):
+    def test_an_error_in_the_file_has_its_place(self):
         service = lambda **fields: json.dumps({'services': [{'service': 'ok', 'port': 1}, fields]})
         base = {'service': 'web', 'port': 1}
         for text, wanted in (

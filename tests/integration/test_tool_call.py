@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""rollcall call, and completion in the real shells."""
+"""rollcall call against a real service, and completion in real bash, fish and zsh."""
 
 import http.server
 import os
@@ -16,7 +16,7 @@ from tool_test import ERROR, NOT_FOUND, OK, UNREACHABLE, USAGE
 
 
 class Echo:
-    """Answers with what it was asked."""
+    """An HTTP server whose answers describe the request."""
 
     def __init__(self):
         requests = self.requests = []

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The table of exit codes in rollcall(1), walked over all commands; and --wait, which means the same in each."""
+"""The table of exit codes in rollcall(1), tested with all commands; and --wait, which means the same in each.
+
+Each row of the manual's table must have a test (row()), which runs every command for which the row applies.
+"""
 
 import concurrent.futures
 import os
@@ -10,10 +13,10 @@ import rollcall_test as rt
 import tool_test
 
 MANUAL = os.path.join(rt.ROOT, 'docs', 'man', 'rollcall.1')
-# Without a registry, and without one of its own.
+# Commands that need no registry.
 ALL = ['services', 'instances', 'pick', 'register', 'deregister', 'heartbeat', 'drain', 'resume', 'call', 'run', 'agent',
        'watch', 'render', 'events', 'history', 'completion', 'status']
-# These ask a registry and end.
+# Commands that send requests to a registry and end.
 ASKING = ['services', 'instances', 'pick', 'register', 'deregister', 'heartbeat', 'drain', 'resume', 'call', 'watch',
           'render', 'events', 'history', 'status']
 LIMIT_S = 10  # of a command that ends by itself
@@ -48,7 +51,7 @@ class TestCase(tool_test.TestCase):
         return daemon
 
     def result(self, address, line):
-        """What the command gives; without a code when it does not end."""
+        """Runs a command; the code of the result is None when it does not end."""
         try:
             return self.tool(address, *line, timeout=LIMIT_S)
         except subprocess.TimeoutExpired:
@@ -56,7 +59,7 @@ class TestCase(tool_test.TestCase):
 
 
 def row(situation):
-    """Of a test: the row of the table that it holds to."""
+    """Marks a test with the row of the table that it checks."""
     def mark(test):
         test.situation = situation
         return test
@@ -73,7 +76,7 @@ class Table(TestCase):
         self.wanted = table().get(self.rows().get(self._testMethodName))
 
     def expect(self, commands, run, at_once=4):
-        """run(command) gives the result that the manual promises."""
+        """Checks that run(command) has the exit code of the row for each command."""
         with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
             results = list(pool.map(run, commands))
         for command, result in zip(commands, results):
@@ -82,13 +85,13 @@ class Table(TestCase):
                 if self.wanted != 0:
                     self.assertTrue(result.err.startswith('rollcall: '), result)
 
-    def test_each_row_of_the_manual_is_walked(self):
+    def test_each_row_of_the_manual_has_a_test(self):
         self.assertEqual(set(self.rows().values()), set(table()))
 
     @row('success')
     def test_done(self):
         daemon = self.registry()
-        # watch --once waits for a change; after deregister there is nothing left.
+        # Without watch, which waits for a change; deregister comes last, as it removes the instance.
         self.expect([command for command in ALL if command not in ('deregister', 'watch')] + ['deregister'],
                     lambda command: self.result(daemon, self.line(command)), at_once=1)
 
@@ -136,7 +139,7 @@ class Table(TestCase):
                        b'{"code":"unknown-service"}',
                        b'HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<html>'):
             with tool_test.Answering(answer) as other:
-                # The client library, which call uses, reads a 200, and goes on as if there were no answer.
+                # call uses the client library, which takes a malformed answer with status 200 for none.
                 self.expect([command for command in ASKING if command != 'call' or b' 200 ' not in answer],
                             lambda command, other=other: self.result(other.url, self.line(command)))
 
@@ -158,11 +161,11 @@ class Table(TestCase):
 
 
 class Waits(TestCase):
-    """--wait outlasts a registry that is not there yet, and what is not there yet, in every command alike."""
+    """--wait waits for a registry that does not answer yet and for an instance, in every command alike."""
 
     def test_wait_outlasts_a_registry_that_is_not_up_yet(self):
         port = tool_test.free_port()
-        # The others do not wait for the instance, or, as watch, for more than that.
+        # Other commands do not wait for the instance, or, as watch, wait for more than that.
         waiting = {command: self.start(f'127.0.0.1:{port}', *self.line(command, more=['--wait', '60s']))
                    for command in ('services', 'instances', 'pick', 'register', 'call', 'render', 'events', 'status')}
         for command, one in waiting.items():

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""rollcall render brings a file into use: what it may replace, and reloads that fail, hang or are interrupted."""
+"""rollcall render with --check and --reload: the targets it may replace, and commands that fail, hang or are killed.
+
+The commands write to $LOG and $NOTES, from which the tests see what ran and in which order.
+"""
 
 import os
 import pty
@@ -25,7 +28,7 @@ class TestCase(tool_test.TestCase):
         self.log = os.path.join(self.notes, 'log')
 
     def render(self, *args, **kwargs):
-        """Its commands may use $LOG, and $NOTES, a folder."""
+        """Starts rollcall render; its commands may use the file $LOG and the folder $NOTES."""
         return self.start(self.registry, 'render', '-t', self.file(TEMPLATE), '-o', self.target, '--debounce', '20ms',
                           *args, 'web', env={'LOG': self.log, 'NOTES': self.notes}, **kwargs)
 
@@ -47,7 +50,7 @@ class TestCase(tool_test.TestCase):
         rt.wait_for(lambda: tool_test.read(self.target) == text, 20, f'{text!r} in the file')
 
 
-# Logs what it finds in the file, and succeeds once the note "fine" is there.
+# Logs the content of the target, and succeeds once the note "fine" exists.
 RELOAD = 'echo "reload:$(tr "\\n" . <"$ROLLCALL_FILE")" >>"$LOG"; test -e "$NOTES/fine"'
 
 
@@ -60,7 +63,7 @@ class Reloads(TestCase):
         self.note('fine')
         rt.wait_for(lambda: tool_test.read(self.log).count('reload:a.') == 2, 20, 'the second reload')
         self.wait_target('a\n')
-        # It is not owed any more: neither SIGHUP nor a restart repeats it.
+        # After the success neither SIGHUP nor a restart repeats the reload.
         rt.wait_for(lambda: os.listdir(self.folder) == ['target'], 20, 'the mark is removed')
         render.signal(signal.SIGHUP)
         self.registry.register('web', 'b')
@@ -126,7 +129,7 @@ class Reloads(TestCase):
         render.wait_err('put the old content back')
         self.wait_log('reload:good.', 'reload:bad.good.', 'reload:good.')
         self.assertEqual((tool_test.read(self.target), stat.S_IMODE(os.stat(self.target).st_mode)), ('good\n', 0o640))
-        # The wanted content is tried again, and the next one at once.
+        # The tool retries the same content after a delay, and applies a new content at once.
         rt.wait_for(lambda: tool_test.read(self.log).count('reload:bad.good.') == 2, 20, 'the second try')
         self.registry.deregister('web', 'bad')
         self.registry.register('web', 'other')
@@ -134,7 +137,7 @@ class Reloads(TestCase):
         rt.wait_for(lambda: os.listdir(self.folder) == ['target'], 20, 'the mark is removed')
 
     def test_a_mark_without_another_content_makes_one_reload_only(self):
-        # As after a kill between the mark and the rename, when the registry is as it was.
+        # The state after a kill between the mark and the rename, with an unchanged registry.
         self.write('a\n')
         self.registry.register('web', 'a')
         self.write('a reload is owed; before it the file held:\na\n', f'{self.folder}/.target.reload')
@@ -208,7 +211,7 @@ class Checks(TestCase):
 
 
 class Targets(TestCase):
-    def test_what_is_no_file_is_refused_by_its_kind(self):
+    def test_a_target_that_is_no_file_is_refused_with_its_kind(self):
         fifo = os.path.join(self.folder, 'fifo')
         os.mkfifo(fifo)
         path = os.path.join(self.folder, 'socket')
@@ -265,7 +268,7 @@ class Targets(TestCase):
         now = os.stat(self.target)
         self.assertEqual((tool_test.read(self.target), now.st_uid, now.st_gid, stat.S_IMODE(now.st_mode)),
                          ('a\n', 12345, 23456, 0o640))
-        # And when the old content is put back.
+        # Restoring the old content keeps them too.
         self.registry.register('web', 'b')
         self.assertEqual(self.once('--reload', 'false')[0], ERROR)
         now = os.stat(self.target)
@@ -274,9 +277,9 @@ class Targets(TestCase):
 
 
 class Limits(TestCase):
-    """A command that takes too long ends with all that it started."""
+    """A command that exceeds its time limit ends with all processes that it started."""
 
-    # Two processes that outlive their parents and ignore SIGTERM; one that only lives long.
+    # Starts two processes that outlive their parent: one ignores SIGTERM, the other does not.
     SPAWN = ('sh -c \'trap "" TERM; echo $$ >>"$NOTES/pids"; while :; do sleep 0.1; done\' & '
              'sh -c \'echo $$ >>"$NOTES/pids"; exec sleep 1000\' & '
              'while test "$(wc -l <"$NOTES/pids")" != 2; do sleep 0.01; done; ')
@@ -328,7 +331,7 @@ class Limits(TestCase):
         self.assertTrue(all(tool_test.lives(pid) for pid in self.pids()))
 
     def test_a_command_has_no_terminal_and_no_input(self):
-        # So it cannot be stopped for reading from the background.
+        # A command with a terminal would be stopped for reading from it in the background.
         leader, follower = pty.openpty()
         self.addCleanup(os.close, leader)
         self.addCleanup(os.close, follower)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""rollcall render: the template language, the file, its check, and the real nginx and HAProxy."""
+"""rollcall render: the template language, the target file, --check, and the built-in templates.
+
+The built-in templates are checked by the real nginx and HAProxy, if they are installed.
+"""
 
 import json
 import os
@@ -63,7 +66,7 @@ class Templates(tool_test.TestCase):
                              '--set', 'b=x=y;', '--set', 'empty=')
         self.assertEqual(result.out, '1_2 x=y; ')
 
-    def test_what_is_wrong_is_told_with_its_line(self):
+    def test_an_error_in_a_template_has_its_line(self):
         for template, line, text in (('a\n{{#services}}\n', 2, 'never closed'), ('a\n\n{{/services}}', 3, 'does not close'),
                                      ('{{#services}}{{/instances}}', 1, 'does not close'), ('{{x', 1, 'never closed'),
                                      ('\n{{{x}}', 2, 'never closed'), ('{{}}', 1, 'requires a name'),
@@ -150,7 +153,7 @@ class Files(tool_test.TestCase):
         self.assertEqual(self.render('--once').wait(), OK)
         self.assertEqual((tool_test.read(self.target), stat.S_IMODE(os.stat(self.target).st_mode)), ('', 0o640))
 
-    def test_readers_meet_whole_files_only(self):
+    def test_readers_see_whole_files_only(self):
         self.registry.register('web', 'a')
         self.render()
         self.wait_target('a\n')
@@ -173,7 +176,7 @@ class Files(tool_test.TestCase):
             stop.set()
             reader.join()
         whole = {'\n'.join(ids[:n]) + '\n' for n in range(1, 5)}
-        self.assertLessEqual(seen, whole)  # a reader without a processor may miss one that was whole
+        self.assertLessEqual(seen, whole)  # a reader that gets no CPU time may miss a whole file
         self.assertTrue(seen)
 
     def test_changes_that_come_together_are_written_together(self):
@@ -187,7 +190,7 @@ class Files(tool_test.TestCase):
         self.assertEqual(tool_test.read(self.log), 'reload\n')
         self.assertIsNone(render.process.poll())
 
-    def test_once_tells_by_its_exit_code(self):
+    def test_the_exit_code_of_once_is_that_of_its_outcome(self):
         self.registry.register('web', 'a')
         self.assertEqual(self.render('--once', '--check', 'false').wait(), ERROR)
         self.assertFalse(os.path.exists(self.target))
@@ -225,7 +228,7 @@ class RealPrograms(tool_test.TestCase):
         return daemon
 
     def nginx(self, daemon, folder, *args):
-        """Renders upstreams and checks them as part of a whole configuration."""
+        """Renders upstreams and runs nginx -t on a configuration that includes them."""
         config = os.path.join(folder, 'nginx.conf')
         with open(config, 'w', encoding='ascii') as file:
             file.write(f'pid {folder}/pid; error_log {folder}/errors; daemon off;\n'
@@ -235,7 +238,7 @@ class RealPrograms(tool_test.TestCase):
         return self.tool(daemon, 'render', '-t', 'nginx', '--once', '-o', f'{folder}/upstreams', '--check', check,
                          *args, timeout=60)
 
-    def test_nginx_takes_its_template(self):
+    def test_nginx_accepts_its_template(self):
         if NGINX is None:
             self.skipTest('nginx is not installed')
         folder = self.directory()
@@ -263,7 +266,7 @@ class RealPrograms(tool_test.TestCase):
         return self.tool(daemon, 'render', '-t', 'haproxy', '--once', '-o', f'{folder}/backends.cfg', '--check', check,
                          *args, timeout=60)
 
-    def test_haproxy_takes_its_template(self):
+    def test_haproxy_accepts_its_template(self):
         if HAPROXY is None:
             self.skipTest('haproxy is not installed')
         folder = self.directory()

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""rollcall run: registered while the program lives, drained before it is told to stop, gone when it crashes."""
+"""rollcall run: registered while the program lives, drained before it gets SIGTERM, deregistered when it dies.
+
+The tool, the daemon and the programs are real processes; SERVER is a small Python program that prints the
+signals it gets. ProcessOne runs the tool as process 1 of a pid namespace, as in a container.
+"""
 
 import os
 import pty
@@ -11,7 +15,7 @@ import rollcall_test as rt
 import tool_test
 from tool_test import ERROR, USAGE
 
-# Listens on the port it is given once the file "go" is there, or at once without one; tells its signals.
+# Waits for the file "go" if it gets one, listens on its port, and prints the signals it gets.
 SERVER = r'''
 import os, signal, socket, sys, time
 def tell(number, frame):
@@ -81,7 +85,7 @@ class Registering(TestCase):
         daemon.deregister('web', 'a')
         self.wait_registered(daemon)
 
-    def test_a_registry_that_is_down_holds_up_nothing(self):
+    def test_the_program_starts_while_the_registry_is_down(self):
         port = tool_test.free_port()
         run = self.run_server(f'127.0.0.1:{port}')
         run.wait_out('pid')
@@ -104,7 +108,7 @@ class Registering(TestCase):
         run.wait_err("'web' is registered: the registry answers again\n")
         self.assertEqual(run.err.count('retrying'), 1)
 
-    def test_the_reason_is_the_registry_s(self):
+    def test_a_refusal_is_reported_with_the_detail_of_the_registry(self):
         body = b'{"detail":"not on my watch"}'
         head = b'HTTP/1.1 403 Forbidden\r\nContent-Type: application/problem+json\r\nConnection: close\r\n\r\n'
         with tool_test.Answering(head + body) as registry:
@@ -125,7 +129,7 @@ class Registering(TestCase):
                 run.stop()
                 daemon.deregister('web', 'a')
 
-    def test_a_failing_check_keeps_it_out(self):
+    def test_a_failing_check_prevents_the_registration(self):
         daemon = self.daemon()
         other = self.daemon()
         for check in (f'{other.url}/nothing', f'tcp://127.0.0.1:{tool_test.free_port()}', 'exec:false', 'pid:/nonexistent'):
@@ -140,7 +144,7 @@ class Registering(TestCase):
         run = self.run_server(daemon, '--check', 'exec:sleep 1000', '--start-within', '300ms')
         self.assertEqual(run.wait(), ERROR)
 
-    def test_a_refused_record_is_told(self):
+    def test_a_refused_record_is_reported(self):
         daemon = self.daemon()
         run = self.run_server(daemon, '--host', 'no host', '--check', 'none')
         run.wait_err("the registry refuses to register 'web'; retrying: " + daemon.url + ': ')
@@ -194,7 +198,7 @@ class Ending(TestCase):
 
 
 class Signals(TestCase):
-    def test_it_drains_before_the_program_is_told(self):
+    def test_it_drains_before_it_signals_the_program(self):
         daemon = self.daemon()
         run = self.run_server(daemon, '--drain-for', '1h')
         self.wait_registered(daemon)
@@ -202,7 +206,7 @@ class Signals(TestCase):
         rt.wait_for(lambda: daemon.ids('web', status='draining') == ['a'], 20, 'draining')
         self.assertNotIn('signal', run.out)
         self.assertEqual(daemon.ids('web'), [])
-        # Who asks a second time does not want to wait.
+        # A second signal ends the drain.
         run.signal(signal.SIGTERM)
         self.assertEqual(run.wait(), 0)
         self.assertEqual(self.kinds(daemon), ['registered', 'drained', 'deregistered'])
@@ -355,7 +359,7 @@ class Signals(TestCase):
 
 
 class ProcessOne(TestCase):
-    """In a pid namespace of its own, as in a container."""
+    """The tool as process 1 of a pid namespace, as in a container."""
 
     def unshare(self, *options):
         command = ['unshare', *options, '--pid', '--fork', '--mount-proc', '--kill-child']
@@ -372,14 +376,14 @@ class ProcessOne(TestCase):
 
     def test_orphans_are_reaped(self):
         daemon = self.daemon()
-        # The middle shell ends, so its child becomes one of process 1.
-        # Until it is reaped, a dead process keeps its number.
+        # The middle shell ends, so process 1 becomes the parent of its child. /proc has a dead process
+        # until its parent reaps it.
         run = self.contained(daemon, 'orphan=$(sh -c "sleep 0.2 >/dev/null & echo \\$!"); test -d /proc/$orphan && echo alive; '
                              'while test -d /proc/$orphan; do sleep 0.05; done; echo clean; exec sleep 1000')
         run.wait_out('clean')
         self.assertEqual(run.out, 'alive\nclean\n')
 
-    def test_the_exit_code_of_a_signal_is_told_by_number(self):
+    def test_a_program_killed_by_a_signal_gives_128_and_its_number(self):
         daemon = self.daemon()
         run = self.contained(daemon, 'while test -z "$(ls /nonexistent 2>/dev/null)"; do sleep 0.05; kill -9 $$; done')
         self.assertEqual(run.wait(), 128 + signal.SIGKILL)

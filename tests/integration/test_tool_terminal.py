@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What others sent and the tool prints: only what may reach a terminal, in rows that stay rows."""
+"""The tool escapes what it prints of other parties' values: no control character reaches a terminal, and each row
+of a table stays one line.
+
+The characters come from tests/cases/terminal.txt; tool_test.Answering plays a registry that sends them.
+"""
 
 import fcntl
 import json
@@ -40,7 +44,7 @@ def answer(document, status='200 OK'):
 
 class TestCase(tool_test.TestCase):
     def assert_lines(self, lines, wanted):
-        """As assertEqual, which takes minutes to say how two long lists differ."""
+        """Like assertEqual, which takes minutes to print the difference of two long lists."""
         for line, one in zip(lines, wanted):
             self.assertEqual(line, one)
         self.assertEqual(len(lines), len(wanted))
@@ -81,7 +85,7 @@ class Characters(TestCase):
         for form in ('json', 'jsonl'):
             out = self.ask(document, 'services', '-o', form).out
             self.assertFalse(set(out) & set(self.HIDDEN) - {'\n'})
-            # To a parser it is what the registry sent.
+            # A JSON parser must get the value that the registry sent.
             parsed = json.loads(out) if form == 'json' else {'revision': 1, 'services': [
                 json.loads(line) for line in out.split('\n')[:-1]]}
             self.assertTrue(parsed == document, form)
@@ -100,7 +104,7 @@ class Characters(TestCase):
 
 
 class Places(TestCase):
-    """Each place where something of the registry's is printed."""
+    """Each place where the tool prints a value from the registry."""
 
     BAD = 'a\x1b]0;x\x07\u009b2J\u202eb\u2028c'
     GOOD = 'a\\x1b]0;x\\x07\\u009b2J\\u202eb\\u2028c'
@@ -176,7 +180,7 @@ def width(text):
 
 class Rows(TestCase):
     def on_terminal(self, columns, document, *args):
-        """The lines on a terminal of so many columns, without colours."""
+        """The lines that the tool prints on a terminal of this width, without colours."""
         leader, follower = pty.openpty()
         fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack('HHHH', 24, columns, 0, 0))
         with tool_test.Answering(answer(document)) as registry:

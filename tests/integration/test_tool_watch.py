@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""rollcall watch: it tells each change once, runs commands with the facts, and outlasts the registry."""
+"""rollcall watch: prints each change once, runs commands with the change in their environment, and keeps
+watching while the registry is down.
+"""
 
 import json
 import os
@@ -27,7 +29,8 @@ class TestCase(tool_test.TestCase):
         return os.path.join(self.folder, name)
 
     def change_until_end(self, daemon, watch):
-        """Nothing tells when a watch has its first answer, after which a change counts."""
+        """Changes the service until the watch ends: only changes after its first answer count, and the test
+        cannot see that answer."""
         ids = [f'i{n}' for n in range(1000)]
 
         def change():
@@ -58,7 +61,7 @@ class Telling(TestCase):
         self.assertEqual(watch.stop(signal.SIGTERM), 128 + signal.SIGTERM)
         self.assertEqual(watch.err, '')
 
-    def test_it_waits_at_the_registry_instead_of_asking_again(self):
+    def test_it_parks_at_the_registry_instead_of_polling(self):
         daemon = self.daemon()
         daemon.register('web', 'a')
         watch = self.start(daemon, 'watch', 'web', '-o', 'name')
@@ -97,7 +100,7 @@ class Telling(TestCase):
         self.assertTrue(watch.out.startswith('i'), watch.out)
         self.assertNotIn('a\n', watch.out)
 
-    def test_what_can_never_be_looked_up_ends_it(self):
+    def test_an_invalid_lookup_is_a_usage_error(self):
         daemon = self.daemon()
         self.assertEqual(self.tool(daemon, 'watch', 'no such name').code, USAGE)
         self.assertEqual(self.tool(daemon, 'watch', 'web', '--status', 'x').code, USAGE)
@@ -156,7 +159,7 @@ class Running(TestCase):
             'web|0|||||b|'])
         self.assertEqual(watch.stop(), 128 + signal.SIGTERM)
 
-    def test_the_command_reads_it_all_as_json(self):
+    def test_the_command_gets_the_result_as_json_on_standard_input(self):
         daemon = self.daemon()
         daemon.register('web', 'a')
         watch = self.start(daemon, 'watch', 'web', '--', 'cat')
@@ -175,7 +178,7 @@ class Running(TestCase):
         rt.wait_for(lambda: self.facts(out) == ['0'], 20, 'the first run')
         for i in range(5):
             daemon.register('web', f'i{i}')
-        # Long enough for the tool to hear of all of them; the run that waits holds it up.
+        # The first run does not end before the file appears; the tool collects the changes meanwhile.
         rt.wait_for(lambda: self.tool(daemon, 'instances', 'web', '-o', 'name').out.count('\n') == 5, 20)
         with open(out + '.go', 'w', encoding='ascii'):
             pass
@@ -183,7 +186,7 @@ class Running(TestCase):
         self.assertLessEqual(len(self.facts(out)), 3)
         self.assertIsNone(watch.process.poll())
 
-    def test_a_failing_command_is_told_and_run_again(self):
+    def test_a_failing_command_is_reported_and_run_again(self):
         daemon = self.daemon()
         watch = self.start(daemon, 'watch', 'web', '--', 'sh', '-c', 'exit 7')
         watch.wait_err('ended with 7')
@@ -207,7 +210,7 @@ class Running(TestCase):
         watch.stop()
         self.assertFalse(os.path.exists(f'/proc/{child}'))
 
-    # The command's child ignores the signal and outlives its parent.
+    # A child of the command that ignores the signal and outlives its parent.
     STUBBORN = ('sh -c \'trap "" TERM INT; echo "child $$"; while :; do sleep 0.1; done\' & '
                 'echo "parent $$"; wait')
 
