@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""kill -9 at random moments under load: whatever was acknowledged must be there afterwards.
+"""kill -9 at random moments under load: every acknowledged change must survive.
 
-A few clients change instances of their own, each remembers what the daemon has acknowledged and which
-one change was still in flight when the daemon died; only that one may have either outcome. What is
-found after the restart is where the next round begins. At the end the event log must name every
-acknowledged change under the revision that its answer gave.
+A few clients change instances of their own. Each keeps what the daemon has acknowledged, and the one change
+that was in flight when the daemon died: only that one may have either outcome. The next round begins with the
+state after the restart. At the end the event log must have every acknowledged change under the revision of its
+answer.
 
 $ROLLCALL_SEED replays a run's choices (not its timing), $ROLLCALL_ROUNDS sets the number of rounds.
 """
@@ -24,21 +24,21 @@ LOAD_S = rt.seconds(0.06)
 
 
 class Owner:
-    """A client and the instances that only it changes. A state is (n, status), or None when not there."""
+    """A client and the instances that only it changes. A state is (n, status); None: not registered."""
 
     def __init__(self, number, seed):
         self.service = f'service-{number}'
         self.random = random.Random(seed)
         self.states = {f'i{i}': None for i in range(IDS)}
         self.intended = {name: 'healthy' for name in self.states}  # by an operator, registered or not
-        self.in_flight = None  # (id, state it would lead to)
+        self.in_flight = None  # (id, state after the change)
         self.n = 0
-        self.acknowledged = []  # (revision of its event, if told; id; kind of event; n)
+        self.acknowledged = []  # (revision of the event or None, id, kind of event, n)
         self.newest = 0
         self.unexpected = None
 
     def change(self, client):
-        """Makes one random change that is none in vain."""
+        """Makes one random change, which is an event."""
         name = self.random.choice(list(self.states))
         state = self.states[name]
         path = rt.instance_path(self.service, name)
@@ -66,7 +66,7 @@ class Owner:
         if after is not None and state_of(response.json()) != after:
             self.unexpected = f'{send}: {response}, expected {after}'
             return False
-        # An instance tells its own event's revision; the header, one at which the event is visible.
+        # The body has the revision of the event, the header a revision at which the event is visible.
         revision = response.json()['revision'] if after is not None else None
         self.newest = max(self.newest, response.revision, revision or 0)
         self.states[name] = after
@@ -77,7 +77,7 @@ class Owner:
         return True
 
     def work(self, daemon):
-        """Changes until the daemon dies."""
+        """Makes changes until the daemon dies."""
         client = daemon.client()
         try:
             while self.change(client):
@@ -88,7 +88,8 @@ class Owner:
             client.close()
 
     def compare(self, daemon):
-        """What is wrong with what the daemon has, if anything; takes the found outcome of what was in flight."""
+        """Returns how the daemon's state differs from the acknowledged one, if it does. Adopts the outcome of the
+        change that was in flight."""
         response = daemon.get(f'/v1/services/{self.service}?status=any')
         found = {instance['id']: state_of(instance) for instance in response.json()['instances']} \
             if response.status == 200 else {}
@@ -141,7 +142,7 @@ class Durability(rt.TestCase):
         self.revision = revision
 
     def compare_log(self, daemon):
-        """Revisions strictly ascend, and each acknowledged change is the event of its revision."""
+        """Checks that revisions ascend, and that each acknowledged change is the event of its revision."""
         log = {}
         last = 0
         while events := daemon.events(since=last, limit=1000):
@@ -188,7 +189,7 @@ class Durability(rt.TestCase):
             for thread in threads:
                 thread.join()
             for owner in self.owners:
-                # While it stops it may refuse, which changes nothing.
+                # A stopping daemon may refuse a change, which then has no effect.
                 if owner.unexpected and '<503 ' in owner.unexpected:
                     owner.unexpected = None
                 self.assertIsNone(owner.unexpected)

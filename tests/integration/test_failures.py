@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Every allocation, write, sync and open of a session fails once, each in its turn.
+"""Each allocation, write, sync and open of a session fails once, one in each run.
 
-Whichever it is: the daemon does not abort, no acknowledged change is lost, each answer is the right one
-or says that it failed, and once the calls work again everything does. ROLLCALL_PROOF=1 (make proof) takes
-every ordinal; otherwise a sample with the same ends.
+The daemon must not abort or lose an acknowledged change, each answer must be right or report the failure, and
+the daemon must serve again once the calls succeed. ROLLCALL_PROOF=1 (make proof) tests every ordinal; otherwise
+the tests take a sample that includes the first ones. tests/lib/failcall.c makes the calls fail.
 """
 
 import errno
@@ -16,12 +16,12 @@ import rollcall_test as rt
 
 PROOF = os.environ.get('ROLLCALL_PROOF') == '1'
 ORDINAL_MAX = 20000  # a session has fewer calls than that
-# What the exit code may be when the state directory cannot be read or written: EX_IOERR, EX_TEMPFAIL.
+# The exit codes for a state directory that cannot be read or written: EX_IOERR, EX_TEMPFAIL.
 DISK_EXITS = (74, 75)
 
 
 class Session:
-    """What clients do; remembers what was acknowledged."""
+    """Makes the requests of a session and keeps the acknowledged state."""
 
     def __init__(self, daemon):
         self.daemon = daemon
@@ -31,7 +31,7 @@ class Session:
         self.number = 0
 
     def call(self, method, path, body=None, headers=None, good=(200, 201, 204)):
-        """The answer; None when it, or the connection, failed as it may."""
+        """Returns the answer; None when it reports the failure or the connection failed."""
         client = self.daemon.client()
         try:
             answer = client.request(method, path, body, headers)
@@ -92,7 +92,7 @@ class Session:
             self.call('GET', path)
 
     def travel(self):
-        """Past states and what waits."""
+        """Reads past states and makes requests that wait."""
         status = self.call('GET', '/v1/status')
         revision = status.json()['revision'] if status is not None else 0
         if revision == 0:
@@ -112,7 +112,7 @@ class Session:
         self.travel()
 
     def check(self, daemon):
-        """What was acknowledged is there."""
+        """Checks that the daemon has the acknowledged state."""
         for (service, name), record in self.acknowledged.items():
             found = daemon.instance(service, name)
             if record is None:
@@ -171,7 +171,7 @@ class Memory(rt.TestCase):
 class Files(rt.TestCase):
 
     def runs(self, kind, error):
-        """One run for each ordinal, from the start of the daemon on, until none fails any more."""
+        """Makes a run for each ordinal until no call fails: the session has no more calls. Returns the ordinal."""
         nth = 0
         while nth < ORDINAL_MAX:
             if not self.one_run(kind, nth, error):
@@ -212,7 +212,7 @@ class Files(rt.TestCase):
         return failed
 
     def end(self, daemon, context):
-        """It has stopped because of the disk, or stops when told to."""
+        """Checks that the daemon has ended because of the disk, or ends on SIGTERM."""
         if daemon.process.poll() is None:
             daemon.signal(rt.signal.SIGTERM)
         code = daemon.wait_exit()

@@ -1,6 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Why: who did what to whom is told the same everywhere, and picks of the past are given again."""
+"""Explanations: past picks can be repeated, and each view of an event has the same author and reason.
+
+Picks makes random changes and picks with explain=1, and repeats them later with ?at= and the recorded cursor.
+Why compares the author, agent, reason and status of each event over all endpoints that show it.
+"""
 
 import json
 import random
@@ -16,7 +20,7 @@ FILTERS = ({}, {'meta.even': '0'}, {'meta.even': '1', 'meta.zone': 'a'})
 class Picks(rt.TestCase):
 
     def change(self, daemon, chance):
-        """One random change of the service."""
+        """Makes one random change of the service."""
         name = f'i{chance.randrange(9)}'
         what = chance.random()
         if what < 0.6 or daemon.instance('web', name) is None:
@@ -29,7 +33,7 @@ class Picks(rt.TestCase):
             daemon.set_status('web', name, chance.choice(['draining', 'healthy']))
 
     def ask(self, chance):
-        """The parameters of a random pick."""
+        """Returns the parameters of a random pick."""
         asked = {'strategy': chance.choice(STRATEGIES), **chance.choice(FILTERS)}
         if asked['strategy'] == 'consistent_hash':
             asked['key'] = f'user-{chance.randrange(50)}'
@@ -47,7 +51,7 @@ class Picks(rt.TestCase):
             self.assertEqual(again, answer, asked)
 
     def judge(self, daemon, asked, why):
-        """Is each instance either a candidate or left out for the true reason?"""
+        """Checks that each instance is either a candidate or left out with the right reason."""
         instances = {each['id']: each for each in daemon.lookup('web', status='any')['instances']}
         wanted = {key[5:]: value for key, value in asked.items() if key.startswith('meta.')}
         fits = {name: each['status'] == 'healthy' and name != asked.get('exclude') and
@@ -67,7 +71,7 @@ class Picks(rt.TestCase):
         self.assertEqual((why['candidates'], why['left_out']), (candidates, left_out), asked)
         self.assertEqual(why['strategy'], asked['strategy'])
 
-    def test_every_recorded_pick_is_given_again_after_changes_and_after_a_restart(self):
+    def test_every_recorded_pick_is_repeated_after_changes_and_after_a_restart(self):
         daemon, chance, made = self.daemon(), random.Random(7), []
         for i in range(9):
             daemon.register('web', f'i{i}', weight=i, metadata={'even': str(i % 2), 'zone': 'ab'[i % 3 > 0]})
@@ -91,7 +95,7 @@ class Picks(rt.TestCase):
         self.replay(daemon, made)
         daemon.restart()
         self.replay(daemon, made)
-        # and what is picked after it can be given again as well
+        # picks after the restart can be repeated as well
         late = []
         for _ in range(30):
             asked = self.ask(chance)
@@ -102,7 +106,7 @@ class Picks(rt.TestCase):
         self.change(daemon, chance)
         self.replay(daemon, late)
 
-    def test_where_nobody_can_be_picked_everybody_is_explained(self):
+    def test_a_pick_without_candidates_explains_every_instance(self):
         daemon = self.daemon()
         daemon.register('web', 'a', metadata={'zone': 'a'})
         daemon.register('web', 'b', status='draining')
@@ -121,7 +125,7 @@ class Why(rt.TestCase):
     REASON = 'a "new" kernel\u00e4'
 
     def live(self, daemon):
-        """One life with a change by each who can make one."""
+        """Makes an event by each kind of author: instance, operator, sweeper."""
         agent = {'User-Agent': 'probe/1.0'}
         path = rt.instance_path('web', 'a')
         record = {'host': '10.0.0.1', 'port': 80, 'ttl_ms': 1000}
@@ -140,7 +144,7 @@ class Why(rt.TestCase):
     def plain(self, instance):
         return {key: value for key, value in instance.items() if 'heartbeat' not in key}
 
-    def test_author_agent_reason_and_status_are_told_the_same_everywhere(self):
+    def test_author_agent_reason_and_status_are_the_same_everywhere(self):
         daemon = self.daemon()
         stream = sse.Stream(daemon, '/v1/events', since=0)
         told = []
@@ -182,7 +186,7 @@ class Why(rt.TestCase):
         self.assertEqual(self.plain(daemon.instance('web', 'a')), told[-1][3])
 
     def why(self, instance, kind, by, reason, event):
-        if kind == 'updated':  # which leaves the status as it was
+        if kind == 'updated':  # an update does not change the status
             self.assertEqual((instance['status_by'], instance['status']), ('instance', 'healthy'))
             self.assertLess(instance['status_since'], event['time'])
             return

@@ -1,6 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Past the retention: whatever is refused is told the oldest that can be asked for, and it can."""
+"""Requests beyond the retention: each refusal names the oldest revision that can be read, and it can be read.
+
+past_model.Model keeps the state of the registry at each revision; the tests ask for each revision, follow the
+refusals, and compare the answers with the model.
+"""
 
 import rollcall_test as rt
 from past_model import SERVICES, Model
@@ -9,8 +13,8 @@ from past_model import SERVICES, Model
 class Retention(rt.TestCase):
 
     def ask(self, daemon, path, revision, retry):
-        """Asks until it is answered: with what each refusal says is the oldest. The answer and
-        what was asked last."""
+        """Repeats a request with the oldest revision that each refusal names, until there is an answer.
+        Returns the answer and the revision of its request."""
         asked = revision
         while True:
             answer = daemon.get(path.format(asked))
@@ -23,7 +27,7 @@ class Retention(rt.TestCase):
             asked = retry(told)
 
     def check_states(self, model, revision):
-        """?at= with the revision and with the time that a refusal names."""
+        """Checks ?at= with the revision and with the time that a refusal names."""
         daemon = model.daemon
         for service in SERVICES:
             path = f'/v1/services/{service}?status=any&at={{}}'
@@ -54,7 +58,7 @@ class Retention(rt.TestCase):
         return asked
 
     def check_events(self, model, revision):
-        """Of each revision the log has one event; what it says is what the model saw."""
+        """Checks that the log has one event for each revision, and that histories have the same events."""
         daemon = model.daemon
         since = lambda told: told['oldest_revision'] - 1
         answer, asked = self.ask(daemon, '/v1/events?limit=1000&since={}', revision, since)
@@ -73,7 +77,7 @@ class Retention(rt.TestCase):
         return asked
 
     def settle(self, daemon):
-        """Waits until neither retention nor the keyframes move any more."""
+        """Waits until retention and keyframes have no more work."""
         def oldest():
             answers = (daemon.get('/v1/services?at=0'), daemon.get('/v1/events?since=0'),
                        daemon.metric('rollcall_keyframe_revision'))
@@ -98,16 +102,16 @@ class Retention(rt.TestCase):
                 self.check_states(model, revision)
                 self.check_difference(model, revision)
                 self.check_events(model, revision)
-            # Nothing after the oldest is missing.
+            # No revision after the oldest is missing.
             for revision in range(oldest[0], model.latest + 1):
                 self.assertEqual(self.check_states(model, revision), revision)
                 self.assertEqual(self.check_difference(model, revision), revision)
         return model
 
-    def test_whatever_is_told_to_be_the_oldest_can_be_asked_for_of_twenty_events(self):
+    def test_the_oldest_that_a_refusal_names_can_be_read_with_twenty_events(self):
         self.check(20, 11)
 
-    def test_whatever_is_told_to_be_the_oldest_can_be_asked_for_of_seventy_events(self):
+    def test_the_oldest_that_a_refusal_names_can_be_read_with_seventy_events(self):
         model = self.check(70, 12, rounds=2)
         model.daemon.restart()
         self.settle(model.daemon)
@@ -116,14 +120,14 @@ class Retention(rt.TestCase):
             self.check_difference(model, revision)
             self.check_events(model, revision)
 
-    def test_with_one_event_left_the_present_can_still_be_asked_for(self):
+    def test_with_one_event_left_the_present_can_be_read(self):
         model = Model(self.daemon(options=['--events-max-count=1']), 13)
         model.changes(30)
         self.settle(model.daemon)
         self.assertEqual(self.check_states(model, 1), model.latest)
         self.assertEqual(self.check_difference(model, 1), model.latest)
 
-    def test_the_life_of_a_registered_instance_is_never_unknown(self):
+    def test_the_history_of_a_registered_instance_is_never_unknown(self):
         daemon = self.daemon(options=['--events-max-count=20'])
         daemon.register('web', 'old')
         for i in range(60):
@@ -136,7 +140,7 @@ class Retention(rt.TestCase):
                             'not-registered')
 
     def test_keyframes_are_as_far_apart_as_there_are_instances(self):
-        daemon = self.daemon(options=['--events-max-count=1000'])  # one each 100 events, if fewer
+        daemon = self.daemon(options=['--events-max-count=1000'])  # a keyframe each 100 events at least
         for i in range(300):
             daemon.register('web', f'i{i}')
         for i in range(640):
@@ -149,7 +153,7 @@ class Retention(rt.TestCase):
         for count in (1, 2):
             daemon.register('web', f'i{count}')
             rt.wait_for(lambda: daemon.metric('rollcall_keyframe_revision') == count, what='a keyframe')
-            for _ in range(30):  # each question makes the archive look whether one is due
+            for _ in range(30):  # each request makes the archive check whether a keyframe is due
                 self.assertEqual(daemon.get(f'/v1/services?at={count}').status, 200)
             self.assertEqual(daemon.metric('rollcall_keyframes_total'), count)
 

@@ -1,6 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Time travel: random changes beside a model of them, which must agree at every revision."""
+"""Reads of past states (?at=, /v1/diff, history, past picks): the daemon and a model agree at every revision.
+
+past_model.Model makes random changes and keeps the state after each. Most tests then compare what the daemon
+answers about a past revision with that state, after a restart, a kill, retention or damaged keyframes too.
+"""
 
 import glob
 import os
@@ -16,7 +20,7 @@ def names(entries):
 class Travel(rt.TestCase):
 
     def agree(self, model, revisions=None):
-        """Every kind of question about these revisions is answered as it was then."""
+        """Checks that every kind of request about these revisions returns the state of then."""
         for revision in model.states if revisions is None else revisions:
             self.agree_at(model, revision)
 
@@ -49,7 +53,7 @@ class Travel(rt.TestCase):
             self.assertEqual(answer.json(), one)
 
     def agree_differences(self, model, count, least=0):
-        """Random differences, against the model's two states."""
+        """Compares random differences with those of the model's two states."""
         for _ in range(count):
             known = [revision for revision in model.states if revision >= least]
             start, end = sorted((model.random.choice(known), model.random.choice(known)))
@@ -76,7 +80,7 @@ class Travel(rt.TestCase):
             self.assertLessEqual(set(names(each['after'] for each in entries['changed'])), intended[0] & intended[1])
 
     def pages(self, daemon, start, end, limit):
-        """All pages of a difference, none of which has more than was asked for."""
+        """Yields the pages of a difference; none has more than limit entries."""
         path = f'/v1/diff?limit={limit}'
         page = daemon.get(f'{path}&from={start}&to={end}').json()
         while True:
@@ -91,7 +95,7 @@ class Travel(rt.TestCase):
     def keyframes(self, daemon):
         return sorted(glob.glob(os.path.join(daemon.state_dir, 'rollcall.keyframe-*')))
 
-    def test_every_revision_is_answered_as_it_was_then_also_after_a_restart_and_a_kill(self):
+    def test_every_revision_is_answered_as_it_was_also_after_a_restart_and_a_kill(self):
         model = Model(self.daemon(), 1)
         model.changes(120)
         self.agree(model)
@@ -105,7 +109,7 @@ class Travel(rt.TestCase):
         self.agree(model)
         self.agree_differences(model, 30)
 
-    def test_what_retention_has_left_is_answered_and_what_it_has_taken_is_refused(self):
+    def test_retained_revisions_are_answered_and_removed_ones_are_refused(self):
         model = Model(self.daemon(options=['--events-max-count=100']), 2)
         oldest = 0
         for _ in range(6):
@@ -119,7 +123,7 @@ class Travel(rt.TestCase):
             self.agree(model, range(max(oldest, 1), model.latest + 1))
             self.agree_differences(model, 10, max(oldest, 1))
         self.assertGreater(oldest, 200)
-        # All of what the log keeps but a tenth, and as much as retention itself is late.
+        # Nine tenths of the retained events at least, less what retention removes late.
         self.assertLess(oldest, model.latest - 100 + 2 * 12 + 10)
         self.assertEqual(model.daemon.get(f'/v1/services?at={oldest - 1}').status, 410)
         self.assertEqual(model.daemon.get(f'/v1/diff?from=1&to={model.latest}').status, 410)
@@ -130,7 +134,8 @@ class Travel(rt.TestCase):
         self.agree(model, range(oldest, model.latest + 1))
 
     def change_slowly(self, model, count):
-        """Not faster than keyframes are written: a tenth of the retention, or as many events as instances."""
+        """Makes changes no faster than keyframes are written: here they are at most 12 events apart, which is
+        a tenth of the retention or the number of instances."""
         for _ in range(count // 6):
             model.changes(6)
             rt.wait_for(lambda: any(int(file.rsplit('-', 1)[1]) >= model.latest - 12
@@ -202,7 +207,7 @@ class Travel(rt.TestCase):
             problem = self.assert_problem(daemon.get(f'/v1/{query}'), 400, 'invalid-parameter')
             self.assertIn(f'{name} is {value}, which has not come yet: the latest revision is', problem['detail'])
 
-    def test_a_lookup_of_then_takes_filters_pages_and_tags(self):
+    def test_a_past_lookup_takes_filters_pages_and_tags(self):
         daemon = self.daemon()
         for i in range(6):
             daemon.register('web', f'i{i}', metadata={'zone': 'ab'[i % 2]})
@@ -220,7 +225,7 @@ class Travel(rt.TestCase):
                             'invalid-parameter')
         self.assert_problem(daemon.get(f'/v1/services?at={at}&revision=1'), 400, 'invalid-parameter')
 
-    def test_the_life_of_an_instance_tells_who_did_what_and_why(self):
+    def test_the_history_of_an_instance_has_authors_and_reasons(self):
         daemon = self.daemon()
         daemon.register('web', 'a', ttl_ms=1000)
         daemon.register('web', 'other')
@@ -254,7 +259,7 @@ class Travel(rt.TestCase):
         self.assertEqual(len(daemon.get(path).json()['events']), 2)
         self.assertEqual(daemon.get(path + '?since=12').json()['events'], [])  # the last page
 
-    def test_differences_take_one_service_and_refuse_what_makes_no_sense(self):
+    def test_differences_take_one_service_and_refuse_invalid_bounds(self):
         daemon = self.daemon()
         daemon.register('web', 'a')
         daemon.register('db', 'a')
@@ -351,7 +356,7 @@ class Travel(rt.TestCase):
         again = daemon.try_pick('web', at=at, cursor=3, explain=1).json()
         self.assertEqual((again['id'], again['explain']['cursor']), ('i3', 3))
 
-    def test_a_pick_of_then_needs_what_decides_it(self):
+    def test_a_past_pick_requires_the_parameters_that_decide_it(self):
         daemon = self.daemon()
         daemon.register('web', 'a')
         daemon.register('web', 'a', status='draining')
