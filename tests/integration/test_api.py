@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""The native API as its users meet it: over real connections, across restarts, with curl's habits."""
+"""The native API over real connections and across restarts: writing in class Writing, reading in class Reading."""
 
 import contextlib
 import json
@@ -86,7 +86,7 @@ class Writing(Api):
                 if status == 201:
                     self.assertEqual(len(response.headers['Location']), 13 + 128 + 11 + 256)
 
-    def test_an_owner_and_an_operator_drain_apart(self):
+    def test_an_owner_and_an_operator_drain_independently(self):
         self.rollcall.register('web', 'a')
         self.rollcall.register('web', 'b')
         self.assertEqual(self.rollcall.heartbeat('web', 'a', {'status': 'draining'})['status'], 'draining')
@@ -267,7 +267,7 @@ class Reading(Api):
         self.assertIn('registered', self.rollcall.get('/v1/events?format=text').text)
         self.assertTrue(self.rollcall.get('/v1/services/web?pretty').text.startswith('{\n  "service": "web",\n'))
 
-    def test_every_path_that_is_not_there_says_so(self):
+    def test_unknown_paths_and_methods_are_refused(self):
         for path in ('/v1', '/v1/', '/v2/services', '/v1/services/', '/healthz/', '/v1//services', '/favicon.ico'):
             self.refused(self.rollcall.get(path), 404, 'not-found')
         for path in ('/v1/services/%00', '/v1/services/%', '/v1/services/%zz'):
@@ -278,7 +278,7 @@ class Reading(Api):
         for method in ('PATCH', 'OPTIONS', 'BREW'):
             self.assertEqual(self.rollcall.request(method, '/v1/services').status, 405)
 
-    def test_metrics_please_promtool(self):
+    def test_promtool_accepts_the_metrics(self):
         self.rollcall.register('web', 'a')
         self.rollcall.heartbeat('web', 'a')
         self.rollcall.pick('web')

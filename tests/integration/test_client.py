@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The client library's example programs against the real daemon, which dies and comes back under them."""
+"""The example programs of the client library against the real daemon, which the tests kill and restart.
+
+The examples are programs that a user would write; their printed lines are the events to wait for.
+"""
 
 import os
 import re
@@ -16,7 +19,7 @@ EXAMPLES = os.path.join(rt.BUILD, 'client', 'examples')
 
 
 class Program:
-    """An example under way: its lines as they come."""
+    """A running example and the lines that it prints."""
 
     def __init__(self, daemon, name, *args):
         env = {**os.environ, 'ROLLCALL_ADDR': daemon.listen[0]}
@@ -61,14 +64,14 @@ class Program:
 
 
 def manual_example():
-    """The program in the manual, as mandoc would show it."""
+    """The program in the manual, without its markup."""
     with open(os.path.join(rt.ROOT, 'docs/man/librollcall.3'), encoding='utf-8') as file:
         text = re.search(r'^\.Bd -literal\n(.*?)^\.Ed', file.read(), re.DOTALL | re.MULTILINE)[1]
     return text.replace('\\e', '\\')
 
 
 def package_flags():
-    """What pkg-config prints where no other package is installed, for the library in the build folder."""
+    """The output of pkg-config for the library in the build folder if no other package is installed."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(os.path.join(rt.BUILD, 'rollcall.pc'), folder)
         output = subprocess.run(
@@ -83,7 +86,7 @@ class Examples(rt.TestCase):
     def setUp(self):
         super().setUp()
         self.registry = self.daemon()
-        # The same port again after a restart.
+        # A fixed port, so that a restarted registry has the same address.
         self.registry.listen = [self.registry.urls[0].removeprefix('http://')]
 
     def program(self, name, *args):

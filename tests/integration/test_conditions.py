@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Writes with conditions, heartbeats of one life, and picks that explain themselves."""
+"""Writes with If-Match, heartbeats for one incarnation, and picks with explain=1."""
 
 import rollcall_test as rt
 
@@ -31,7 +31,7 @@ class Conditions(rt.TestCase):
                       problem['detail'])
         self.assertEqual(self.registry.instance('web', 'a')['port'], 82)
 
-    def test_a_condition_asks_for_one_that_is_registered(self):
+    def test_a_condition_requires_a_registered_instance(self):
         self.assert_problem(self.put({'If-Match': '*'}), 412, 'precondition-failed')
         self.assert_problem(self.put(if_match(1)), 412, 'precondition-failed')
         self.assertIsNone(self.registry.instance('web', 'a'))
@@ -53,7 +53,7 @@ class Conditions(rt.TestCase):
         self.assert_problem(self.registry.delete(self.path, headers={'If-Match': '*'}), 412,
                             'precondition-failed')
 
-    def test_an_operators_word_has_conditions(self):
+    def test_a_status_of_an_operator_has_conditions(self):
         seen = self.registry.register('web', 'a')['revision']
         status = {'status': 'draining'}
         self.assert_problem(self.registry.put(self.path + '/status', status, if_match(seen + 1)),
@@ -89,7 +89,7 @@ class Explained(rt.TestCase):
         return self.registry.get('/v1/services/web/pick' +
                                  rt.query(explain=1, **parameters)).json()
 
-    def test_a_pick_says_who_was_left_out_and_why(self):
+    def test_an_explained_pick_lists_the_instances_left_out_with_reasons(self):
         for name, fields in {'a': {}, 'b': {'weight': 0}, 'c': {}, 'd': {'metadata': {'z': '1'}},
                              'e': {}}.items():
             self.registry.register('web', name, metadata=fields.pop('metadata', {'z': '0'}),
@@ -102,7 +102,7 @@ class Explained(rt.TestCase):
             'left_out': [{'id': 'b', 'why': 'weight 0'}, {'id': 'c', 'why': 'draining'},
                          {'id': 'd', 'why': 'filter'}, {'id': 'e', 'why': 'excluded'}]})
 
-    def test_the_cursor_and_the_hash_are_told(self):
+    def test_the_cursor_and_the_hash_are_explained(self):
         self.registry.register('web', 'a')
         self.registry.register('web', 'b')
         self.assertEqual([self.explain()['explain']['cursor'] for _ in range(3)], [0, 1, 2])

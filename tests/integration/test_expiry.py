@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Leases in real time, with the shortest TTL there is."""
+"""Leases in real time, with the shortest valid TTL.
+
+The unit tests of leases have a virtual clock; these check the real clock: stalls (SIGSTOP), restarts, drains and
+mass expiry. The sleeps are the passing of a TTL itself, for which there is no event to wait.
+"""
 
 import threading
 import time
@@ -8,12 +12,12 @@ import rollcall_test as rt
 
 TTL_S = 1.0
 TTL_MS = 1000
-# A lease runs out at its TTL at the earliest, and is found at most this much later when nothing stalls.
+# A lease runs out at its TTL at the earliest; the sweeper finds it at most this much later if nothing stalls.
 LATE_S = rt.seconds(1)
 
 
 class Heartbeaters:
-    """Threads that keep instances alive, each with a connection of its own, until told to stop."""
+    """Threads that send heartbeats, each over a connection of its own, until stop()."""
 
     def __init__(self, daemon, service, ids, every=0.3):
         self.daemon, self.service, self.every = daemon, service, every
@@ -107,7 +111,7 @@ class Expiry(rt.TestCase):
         self.register('b', service='other')
         beating = self.heartbeats(['a'])
         self.wait_status('b', 'unhealthy', service='other')
-        # What expired proves that leases were looked at; a's has been renewed over and over.
+        # The expiry of b shows that leases were swept, while heartbeats have renewed that of a.
         time.sleep(TTL_S)
         self.assertEqual(self.status_of('a'), 'healthy')
         self.assertEqual(self.kinds('a'), ['registered'])
@@ -146,7 +150,7 @@ class Expiry(rt.TestCase):
         self.register('a')
         self.assertEqual(self.status_of('a'), 'healthy')
 
-    def test_own_stall_longer_than_the_ttl_loses_nobody(self):
+    def test_a_stall_of_the_daemon_longer_than_the_ttl_expires_no_instance(self):
         ids = [f'i{i}' for i in range(8)]
         for name in ids:
             self.register(name)
@@ -163,7 +167,7 @@ class Expiry(rt.TestCase):
         for name in ids:
             self.assertEqual(self.kinds(name), ['registered'])
 
-    def test_after_a_stall_who_is_silent_gets_no_more_than_another_ttl(self):
+    def test_a_silent_instance_gets_one_more_ttl_after_a_stall(self):
         self.register('a')
         self.registry.pause()
         time.sleep(1.5 * TTL_S)
@@ -184,7 +188,7 @@ class Expiry(rt.TestCase):
         self.assertEqual(self.status_of('a'), 'healthy')
         self.assertEqual(self.status_of('quiet', 'other'), 'unhealthy')
         self.wait_status('a', 'unhealthy')
-        # One whole TTL counts from when it could take heartbeats, which is a little before "ready".
+        # The TTL begins when the daemon accepts heartbeats, which is a little before "ready".
         self.assertGreater(time.monotonic() - ready, 0.8 * TTL_S)
         self.assertLess(time.monotonic() - ready, TTL_S + LATE_S)
 
@@ -224,7 +228,7 @@ class Expiry(rt.TestCase):
         self.assertLess(time.monotonic() - begun, 0.8 + LATE_S)
         self.assertEqual(self.kinds('a'), ['registered', 'drained', 'resumed'])
 
-    def test_what_an_instance_says_itself_is_its_own_to_take_back(self):
+    def test_an_instance_can_end_the_drain_that_it_began(self):
         self.register('a')
         self.assertEqual(self.registry.heartbeat('web', 'a', {'status': 'draining'})['status'], 'draining')
         self.assertEqual(self.registry.ids('web'), [])
@@ -253,7 +257,8 @@ class Expiry(rt.TestCase):
         return answer.headers.get('X-Rollcall-Expiry-Held')
 
     def go_silent(self, ids):
-        """Registers all and lets their leases begin, and so run out, together. Returns since when."""
+        """Registers the instances and renews their leases in one batch, so that they expire together. Returns the
+        time of the batch."""
         for name in ids:
             self.register(name)
         begun = time.monotonic()
@@ -270,7 +275,7 @@ class Expiry(rt.TestCase):
         self.assertGreaterEqual(time.monotonic() - begun, TTL_S)
         self.assertLess(time.monotonic() - begun, TTL_S + LATE_S)
         self.assertEqual(self.registry.status()['expiry_held_services'], 1)
-        # A few may have been found a moment before it was clear that all are silent: half at most.
+        # Up to half may expire before the number of expiries holds the rest.
         kept = self.registry.ids('web')
         self.assertGreaterEqual(len(kept), 5)
         rt.wait_for(lambda: self.registry.ids('web') == [], what='expired after all')
@@ -278,9 +283,9 @@ class Expiry(rt.TestCase):
         self.assertLess(time.monotonic() - begun, 2 * TTL_S + 2 * LATE_S)
         self.assertEqual(self.kinds(kept[0]), ['registered', 'expired'])
         self.assertIsNone(self.held())
-        rt.wait_for(lambda: self.registry.status()['expiry_held_services'] == 0, what='no longer told as held')
+        rt.wait_for(lambda: self.registry.status()['expiry_held_services'] == 0, what='no longer reported as held')
 
-    def test_who_comes_back_while_expiry_is_held_never_expired(self):
+    def test_a_heartbeat_while_expiry_is_held_prevents_the_expiry(self):
         self.go_silent([f'i{i}' for i in range(10)])
         rt.wait_for(self.held, what='marked as held')
         back = self.registry.ids('web')[:5]
@@ -294,7 +299,7 @@ class Expiry(rt.TestCase):
         ids = [f'i{i}' for i in range(10)]
         begun = self.go_silent(ids)
         beating = self.heartbeats(ids[2:])
-        # The two may be found in turns of their own: what counts is that both go, and nobody else.
+        # Two sweeps may find the two: both must expire, and no other instance.
         while left := set(self.registry.ids('web')) & set(ids[:2]):
             self.assertIsNone(self.held())
             self.assertLess(time.monotonic() - begun, TTL_S + LATE_S, left)

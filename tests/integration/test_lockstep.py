@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Many connections that ask at the same instant, again and again.
+"""Many connections that send requests at the same instant, again and again.
 
-An event loop that takes a full batch of events for "more are coming" and waits again stalls for ever
-when exactly as many connections as its batch holds wait for their answers together: 128 in
-libmicrohttpd's own loops. Nothing but lockstep shows it, so all requests are sent, then all answers
-read, then the next round begins.
+An event loop that takes a full batch of events to mean that more are ready, and then waits, stalls for ever when
+exactly as many connections as its batch holds wait for their answers: 128 in libmicrohttpd's own loops. Only
+lockstep shows this: each round sends all requests and then reads all answers.
 """
 
 import rollcall_test as rt
@@ -23,7 +22,7 @@ def register(i, round_number):
 
 
 class Lockstep(rt.TestCase):
-    """Each test is a number of connections; a stall is a timeout of the socket."""
+    """The tests differ by the number of connections and the kind of request; a stall is a socket timeout."""
 
     def in_lockstep(self, count, rounds, request):
         """request(connection number, round) gives what to send; all answers must come and be 2xx."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A while of everything at once: nothing may be left behind by it."""
+"""All kinds of requests at once for a while: descriptors, threads and memory must return to what they were."""
 
 import os
 import random
@@ -20,7 +20,7 @@ class Soak(rt.TestCase):
         return len(os.listdir(f'/proc/{self.registry.pid}/fd'))
 
     def leave(self, chance):
-        """A client that goes away before, in the middle of or right after its request."""
+        """Sends none, a part or all of a request and closes the connection."""
         raw = self.registry.raw()
         body = b'{"host":"10.0.0.1","port":80}'
         request = (b'PUT /v1/services/left/instances/%d HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n'
@@ -29,7 +29,7 @@ class Soak(rt.TestCase):
         raw.close()
 
     def work(self, number, end):
-        """Random requests, each of which must be answered as it should."""
+        """Makes random requests and checks each answer."""
         chance = random.Random(number)
         client = self.registry.client()
         service = f'service-{number % 4}'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Picks against their published rules, written again here from the rules alone."""
+"""Picks of each strategy against an implementation of the published rules that is independent of the daemon's."""
 
 import bisect
 import collections
@@ -34,13 +34,13 @@ def md5(text):
 
 
 class Ring:
-    """Consistent hashing: 100 points an instance; the first at or after the key's, wrapping."""
+    """Consistent hashing: 100 points for each instance; the first at or after the key's point, or else the first."""
 
     def __init__(self, ids):
         self.points = sorted((md5(f'{name}:{i}'), name) for name in ids for i in range(POINTS))
 
     def after(self, key):
-        """All ids in the order in which the ring names them from the key on."""
+        """All ids in the order of their first points from the key on."""
         start = bisect.bisect_left(self.points, (md5(key), ''))
         return list(dict.fromkeys(name for _, name in self.points[start:] + self.points[:start]))
 
@@ -49,7 +49,7 @@ class Ring:
 
 
 class Strategies(rt.TestCase):
-    """A service of its own for each test."""
+    """Each test has a service of its own."""
 
     def setUp(self):
         self.registry = self.daemon()
@@ -74,7 +74,7 @@ class Strategies(rt.TestCase):
         self.register(ids)
         self.assertEqual(self.picks(4), ['a', 'b', 'c', 'a'])
         self.register(['d', 'e'])
-        # The n-th pick is instance n mod count: the fifth of five, then from the front.
+        # The n-th pick is instance n mod count: the fifth of five, then the first.
         self.assertEqual(self.picks(3), ['e', 'a', 'b'])
         self.registry.deregister('web', 'a')
         self.assertEqual(self.picks(2), round_robin(['b', 'c', 'd', 'e'], 9)[7:9])
@@ -164,15 +164,15 @@ class Strategies(rt.TestCase):
     def test_random_finds_all_about_equally(self):
         self.register(['a', 'b', 'c', 'd'])
         counts = collections.Counter(self.picks(800, strategy='random'))
-        # 200 expected each; the standard deviation is 12.2: 8 of them are never seen by chance.
+        # 200 are expected of each with a standard deviation of 12.2: a deviation of 8 times that is no chance.
         for name in 'abcd':
             self.assertAlmostEqual(counts[name], 200, delta=98)
 
-    def test_least_loaded_prefers_who_reports_less_load(self):
+    def test_least_loaded_prefers_the_lower_reported_load(self):
         self.register(['busy', 'idle'])
         self.registry.heartbeat('web', 'busy', {'load': 0.9})
         self.registry.heartbeat('web', 'idle', {'load': 0.1})
-        # Two at random out of two are both of them.
+        # least_loaded compares two random instances: with two instances both of them.
         self.assertEqual(set(self.picks(50, strategy='least_loaded')), {'idle'})
         self.registry.heartbeat('web', 'idle', {'load': 1.0})
         self.assertEqual(set(self.picks(50, strategy='least_loaded')), {'busy'})
@@ -181,7 +181,7 @@ class Strategies(rt.TestCase):
 
     ALL = ('round_robin', 'weighted_round_robin', 'consistent_hash', 'random', 'least_loaded')
 
-    def test_count_gives_so_many_different_ones(self):
+    def test_count_returns_that_many_different_instances(self):
         ids = {f'i{i}' for i in range(8)}
         self.register(sorted(ids))
         for strategy in self.ALL:
@@ -248,20 +248,20 @@ class Strategies(rt.TestCase):
             self.assert_problem(self.registry.try_pick('web', strategy=strategy), 503,
                                 'no-healthy-instance')
 
-    def test_unknown_service_and_unknown_strategy_are_told_apart(self):
+    def test_unknown_service_and_unknown_strategy_are_different_errors(self):
         self.register(['a'])
         self.assert_problem(self.registry.try_pick('nobody'), 404, 'unknown-service')
         self.assertIn(self.registry.try_pick('web', strategy='best').status, (400, 422))
 
 
 class ManyThreads(rt.TestCase):
-    """Cursors that several http threads share."""
+    """The cursor of a service is shared by several http threads."""
 
     def setUp(self):
         self.registry = self.daemon(options=['--http-threads=4'])
 
     def many_threads(self, strategy, reference):
-        """Over all threads together exactly what one thread would have got."""
+        """Checks that the picks of all threads together are those that one thread would get."""
         threads, each = 8, 40 if rt.SANITIZED else 150
 
         def work(_):
@@ -287,7 +287,7 @@ class ManyThreads(rt.TestCase):
         self.many_threads('weighted_round_robin', lambda count: smooth_weighted(weights, count))
 
 
-# Worked out with md5sum and sort: key -> the instance whose point follows it. w83 lies behind the last point.
+# Computed with md5sum and sort: key -> the instance whose point follows it. w83 is behind the last point.
 VECTORS = {'': 'gamma', 'user-1': 'alpha', 'user-2': 'beta', 'user-3': 'alpha', 'order/42': 'beta',
            '10.0.0.1': 'gamma', 'zürich': 'alpha', '0': 'alpha', 'w83': 'beta'}
 

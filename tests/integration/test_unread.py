@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Clients that ask for much and read nothing."""
+"""Clients that request large answers and do not read them: others are served, and memory stays bounded."""
 
 import json
 import socket
@@ -26,7 +26,7 @@ def fill(daemon, service='big', count=INSTANCES, size=METADATA_BYTES):
 class Unread(rt.TestCase):
 
     def ask(self, daemon, path, headers=''):
-        """Sends a GET over a connection of its own, whose answer nobody reads."""
+        """Sends a GET over a connection of its own and does not read the answer."""
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.settimeout(rt.seconds(rt.REPLY_S))
@@ -36,7 +36,7 @@ class Unread(rt.TestCase):
         return sock
 
     def assert_grown_little(self, daemon, before):
-        """A sanitizer keeps what is freed, and shadows it: what a page each costs cannot be seen there."""
+        """Checks the memory of the daemon, except with a sanitizer, which keeps freed memory and adds its own."""
         if not rt.SANITIZED:
             self.assertLess(daemon.rss_bytes() - before, 150 * MIB)
 
@@ -46,7 +46,7 @@ class Unread(rt.TestCase):
     def test_heartbeats_are_answered_while_many_large_answers_are_not_read(self):
         daemon = self.daemon(options=['--max-unsent-bytes-per-peer=0'])
         fill(daemon)
-        daemon.lookup('big')  # the answer that all share exists
+        daemon.lookup('big')  # renders the answer that all requests share
         before = daemon.rss_bytes()
         for n in range(300):
             self.ask(daemon, '/v1/services/big?limit=10000')
@@ -85,7 +85,7 @@ class Unread(rt.TestCase):
         daemon.heartbeat('big', 'i00000')
         self.assert_grown_little(daemon, before)
 
-        # What is changed meanwhile comes after the state that was begun with.
+        # A watch sends changes made meanwhile after the state that it began with.
         daemon.register('big', 'i02999', port=81)
         daemon.deregister('big', 'i00001')
         slow.receive_fast()
@@ -132,7 +132,7 @@ class Unread(rt.TestCase):
                 for name in ('Content-Length', 'Content-Type', 'ETag'):
                     self.assertEqual(head.headers[name], answer.headers[name], name)
                 raw.send('GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
-                if known:  # otherwise nothing is sent but the head, and the connection is closed
+                if known:  # otherwise the daemon sends the head only and closes the connection
                     self.assertEqual(raw.response().text, 'ok\n')
                 self.assertEqual(raw.rest(), b'')
 
