@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Draining with wait_ms: the answer comes when every live watcher has been sent the change."""
+"""Draining with wait_ms: the answer comes when every live watcher has been sent the change.
+
+Class Told has watchers that read, class Stuck watchers that do not read: their answers are larger than the buffers
+of the sockets, so the daemon cannot send them the change. "told" and "untold" are the counts of the answer.
+"""
 
 import socket
 import threading
@@ -18,7 +22,7 @@ MANY = 400  # big instances are more than the buffers of two sockets hold
 
 
 class Drain(threading.Thread):
-    """PUT .../status under way, on a connection of its own."""
+    """A request PUT .../status on a connection of its own, whose answer comes later."""
 
     def __init__(self, daemon, name='a', **body):
         super().__init__()
@@ -34,7 +38,7 @@ class Drain(threading.Thread):
         self.client.close()
 
     def counts(self):
-        """(watchers told, watchers untold), once it is answered."""
+        """Waits for the answer; returns (watchers_told, watchers_untold)."""
         self.join(rt.seconds(60))
         assert not self.is_alive(), 'not answered'
         answer = self.response.json()
@@ -55,7 +59,7 @@ class TestCase(rt.TestCase):
         return stream
 
     def send(self, path, headers='', receive_buffer=None):
-        """A request whose answer is not read."""
+        """Sends a request and does not read its answer."""
         raw = self.raw(self.registry, timeout=60)
         if receive_buffer:
             raw.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -168,7 +172,7 @@ class Told(TestCase):
 
 
 class Stuck(TestCase):
-    """A reader that does not read: its sockets are full."""
+    """Watchers that do not read, so that the buffers of their sockets are full."""
 
     def setUp(self):
         super().setUp()
@@ -176,7 +180,7 @@ class Stuck(TestCase):
             self.registry.register('web', f'i{i}', metadata=BIG)
 
     def stick(self, path, headers=SSE, receive_buffer=4096):
-        """It is never sent all there is, so it never waits: it is busy."""
+        """Starts a watcher that does not read: the daemon is busy sending and never parks it."""
         before = self.registry.metric(STREAMS, stream='watch') + self.registry.metric(
             STREAMS, stream='events')
         raw = self.send(path, headers, receive_buffer=receive_buffer)
@@ -236,7 +240,8 @@ class Stuck(TestCase):
             self.assertEqual(self.drain_for(300, **more), (0, 1))
 
     def test_it_is_told_once_it_reads(self):
-        # A window that its peer fills: of 4 KiB a last bit stays open, and the rest waits for a persist timer.
+        # A receive window that the daemon can fill: with 4 KiB a rest stays open, and TCP sends the rest of
+        # the data only on its persist timer.
         raw = self.stick(WATCH, receive_buffer=65536)
         drains = [self.drain(name, wait_ms=600000) for name in ('a', 'b')]
         self.wait_draining('a')

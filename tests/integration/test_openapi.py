@@ -1,6 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""The contract against the daemon: real answers against /openapi.json's schemas, statuses and headers."""
+"""The daemon's answers match /openapi.json: schemas, statuses, headers, problem codes, bounds of parameters.
+
+Contract finds the operation of a request and checks its answer. The tests must see every operation and every
+status that the document lists. Class Validator tests tests/integration/jsonschema.py itself.
+"""
 
 import json
 import os
@@ -18,7 +22,7 @@ INSTANCE = '/v1/services/web/instances/a'
 
 
 class Contract:
-    """Finds the operation of a request and judges its answer."""
+    """Finds the operation of a request and checks its answer."""
 
     def __init__(self, document):
         self.document = document
@@ -94,14 +98,14 @@ class OpenApi(rt.TestCase):
         self.contract = Contract(self.rollcall.get('/openapi.json').json())
 
     def ask(self, status, method, target, body=None, headers=None):
-        """Sends it, and holds the answer against the contract."""
+        """Sends a request and checks the answer against the contract."""
         response = self.rollcall.request(method, target, body, headers)
         self.assertEqual(response.status, status, f'{method} {target}: {response}')
         self.assertEqual(list(self.contract.errors(method, target, response)), [])
         return response
 
     def read_stream(self, target, *steps):
-        """What a stream says at first and after each step, held against the contract."""
+        """Checks the first event of a stream, and the next one after each step, against the contract."""
         pattern, operation = self.contract.operation('GET', target)
         self.contract.seen.add(('get', pattern, '200'))
         described = operation['responses']['200']['content']['text/event-stream']['x-events']
@@ -131,7 +135,7 @@ class OpenApi(rt.TestCase):
         self.rollcall.stop()
         for name in os.listdir(self.rollcall.state_dir):
             os.unlink(os.path.join(self.rollcall.state_dir, name))
-        # what the unit test of the format has written: each kind of event
+        # the database of the unit test of the format, which has each kind of event
         database = sqlite3.connect(os.path.join(self.rollcall.state_dir, 'rollcall.db'))
         for script in ('schema/sql/001_init.sql', 'schema/sql/002_entries.sql', 'tests/cases/format_002.sql'):
             with open(os.path.join(rt.ROOT, script), encoding='utf-8') as file:
@@ -272,7 +276,7 @@ class OpenApi(rt.TestCase):
                               least + 0.5, least - 1, most + 1, float(least - 1), float(most + 1), 1e300, -1e300, -0.0, True,
                               None, str(least), [least]):
                     if field == 'wait_ms' and value in (most, float(most)):
-                        continue  # it would be waited for
+                        continue  # the daemon would wait for this value
                     sent = {**body, field: value}
                     fits = not list(jsonschema.errors(self.contract.document, schemas[name], sent))
                     answer = self.rollcall.request(method, target, sent)
@@ -300,7 +304,7 @@ class OpenApi(rt.TestCase):
                 for value, fits in ((schema['minimum'], True), (schema['maximum'], True),
                                     (schema['minimum'] - 1, False), (schema['maximum'] + 1, False)):
                     if fits and name in ('wait_ms', 'since'):
-                        continue  # it would be waited for, or is ahead
+                        continue  # the daemon would wait for this value, or it is ahead
                     answer = self.rollcall.get(f'{target}?{name}={value}{more}')
                     self.assertEqual(answer.status != 400, fits, f'{target} {name}={value}: {answer}')
                 checked.append(f'{path} {name}')
@@ -334,7 +338,7 @@ class OpenApi(rt.TestCase):
 
 
 class Validator(unittest.TestCase):
-    """What judges must be judged."""
+    """Tests jsonschema.py, on which the other tests rely."""
 
     def errors(self, schema, value):
         return list(jsonschema.errors({}, schema, value))

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Streams: the event log and a service's instances as they change, without a gap and without a repeat."""
+"""Streams of the event log and of the instances of a service: no gap and no repeat.
+
+Model applies events of the log, View the events of a watch; both must agree with lookups at every revision. Class
+Retention has a log that keeps few events, class Ahead a registry that was restored from an older state. A slow
+reader is a socket with a small receive buffer that nothing reads.
+"""
 
 import json
 import random
@@ -17,14 +22,14 @@ WATCH = '/v1/services/web/watch'
 
 
 class Model:
-    """The registry as an event log says that it is: instances by (service, id)."""
+    """The registry as the events of the log describe it: instances by (service, id)."""
 
     def __init__(self):
         self.instances = {}
         self.revision = 0
 
     def apply(self, event):
-        """One event of the log, as data."""
+        """Applies one event of the log."""
         assert event['revision'] > self.revision, 'not in order'
         self.revision = event['revision']
         key = event['service'], event['id']
@@ -36,20 +41,20 @@ class Model:
             self.instances[key] = event['instance']
 
     def service(self, name):
-        """Its instances in order of registration."""
+        """The instances of a service in order of registration."""
         found = [each for (service, _), each in self.instances.items() if service == name]
         return sorted(found, key=lambda each: each['incarnation'])
 
 
 class View:
-    """A service as its watch says that it is, by incarnation."""
+    """A service as the events of its watch describe it, by incarnation."""
 
     def __init__(self):
         self.instances = {}
         self.revision = 0
 
     def apply(self, event):
-        """@return does it show one revision of the registry, not half a step?"""
+        """Applies one event. @return whether the view is complete for its revision (no event remains of it)"""
         if event.kind == 'snapshot':
             self.instances = {each['incarnation']: each for each in event.data['instances']}
             self.revision = event.id
@@ -84,7 +89,7 @@ class TestCase(rt.TestCase):
         rt.wait_for(lambda: self.registry.metric(PARKED) == count, 20, f'{count} wait')
 
     def work(self, steps, seed, services=('web', 'api')):
-        """Random operations; some change nothing."""
+        """Makes random requests; some change nothing."""
         chance = random.Random(seed)
         for _ in range(steps):
             service, name = chance.choice(services), chance.choice('abcdef')
@@ -149,7 +154,7 @@ class Events(TestCase):
                 self.registry.start()
             else:
                 self.registry.restart()
-                seen += stream.rest()  # what had been put into it, then an end
+                seen += stream.rest()  # the events sent before the stop, then the end of the stream
         stream = self.stream(since=seen[-1].token)
         seen += stream.events(80 - len(seen))
         self.assertEqual([e.id for e in seen], list(range(1, 81)))
@@ -157,7 +162,7 @@ class Events(TestCase):
                          [f'{life}-{i}' for life in range(4) for i in range(20)])
 
     def crowd(self, seed):
-        """As work(), by many at once, so that one commit holds many events."""
+        """Like work(), by many clients at once, so that one commit has many events."""
         def one(number):
             chance = random.Random(seed * 100 + number)
             client = self.client(self.registry)
@@ -266,7 +271,7 @@ class Events(TestCase):
         self.wait_parked(6)
         self.registry.stop()
         for stream in streams:
-            stream.rest()  # IncompleteRead when it was cut
+            stream.rest()  # raises IncompleteRead if the stream was cut
 
     def test_streams_count_as_watchers(self):
         registry = self.daemon(options=['--max-watchers=2'])
@@ -279,7 +284,7 @@ class Events(TestCase):
         rt.wait_for(lambda: registry.get(EVENTS + '?wait_ms=10').status == 200, 10, 'one left')
 
     def test_the_model_agrees_at_every_revision(self):
-        """Random operations replayed from a stream, beside what each answer said of the result."""
+        """A model fed by a stream has the state that lookups returned between the random operations."""
         stream = self.stream()
         said = {}
         for round_ in range(20):
@@ -298,7 +303,7 @@ class Events(TestCase):
         self.assertGreater(checked, 10)
 
     def test_the_stream_makes_the_state_at_every_revision(self):
-        """Applied to nothing, it leads through each state that the registry says it had."""
+        """A model fed by a stream has the state of ?at= at each revision."""
         stream = self.stream()
         self.work(250, 11)
         latest = self.registry.get('/v1/services').revision
@@ -324,7 +329,7 @@ class Events(TestCase):
 
 
 class Retention(TestCase):
-    """A log of which little is kept."""
+    """A log that keeps few events."""
 
     def setUp(self):
         self.registry = self.daemon(options=['--events-max-count=100'])
@@ -377,7 +382,7 @@ class Retention(TestCase):
         for stream in (events, lines, watch):
             stream.receive_fast()
         told = [self.sse_until_reset(events), self.lines_until_reset(lines)]
-        self.registry.close()  # a connection that was idle meanwhile may have met its time limit
+        self.registry.close()  # the daemon may have closed this connection, which was idle for long
         for got, reset in told:
             self.assertGreater(len(got), 10)
             self.assertEqual(got, list(range(1, len(got) + 1)))
@@ -389,14 +394,14 @@ class Retention(TestCase):
                                 'compacted')
         self.assertEqual(self.registry.metric('rollcall_stream_resets_total'), 2)
         view = View()
-        while view.revision < latest:  # a watch needs no log: it goes on from the state as it is
+        while view.revision < latest:  # a watch reads the current state, not the log
             self.assertTrue(view.apply(watch.event()))
         self.assertEqual(view.listed, self.registry.lookup('web')['instances'])
 
     def sse_until_reset(self, stream):
         *events, reset = stream.rest()
         self.assertEqual(reset.kind, 'reset')
-        self.assertEqual(stream.last_id, events[-1].id)  # what a browser resumes from
+        self.assertEqual(stream.last_id, events[-1].id)  # a browser resumes from this
         return [e.id for e in events], reset.data
 
     def lines_until_reset(self, stream):
@@ -409,7 +414,7 @@ class Ahead(TestCase):
     """A registry that was restored from an older state: its clients are ahead of it."""
 
     def restore_older(self):
-        """@return the revision that a client had before"""
+        """Restores an older state. @return the latest revision that clients had seen before"""
         self.registry.register('web', 'a')
         self.registry.register('web', 'b')
         self.registry.stop()
@@ -601,7 +606,7 @@ class Watches(TestCase):
         view = View()
         view.apply(stream.event())
         large = {f'key{i}': 'x' * 1000 for i in range(16)}
-        for i in range(2000):  # more than the sockets hold
+        for i in range(2000):  # more than the buffers of the sockets hold
             self.registry.register('web', f'i{i % 40}', weight=1 + i % 7, metadata=large)
         self.registry.register('web', 'last')
         events = 0
@@ -612,7 +617,7 @@ class Watches(TestCase):
         self.assertLess(events, 2000)
 
     def test_the_model_agrees_at_every_revision(self):
-        """What the watch shows at each revision is what the log makes of it."""
+        """A watch has the same instances at each revision as a model fed by the log."""
         log = self.stream()
         views = {status: (View(), self.stream(WATCH, status=status))
                  for status in ('healthy', 'draining', 'any')}

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Long polls: a watcher wakes when what it reads has changed, and for nothing else."""
+"""Long polls: a watcher wakes when the result of its request has changed, and for nothing else.
+
+Each poll runs in a thread over a connection of its own; the metric of parked requests shows that it waits.
+"""
 
 import threading
 import time
@@ -10,7 +13,7 @@ PARKED = 'rollcall_http_parked_requests'
 
 
 class Poll:
-    """One long poll under way, on a connection of its own."""
+    """One long poll that waits, on a connection of its own."""
 
     def __init__(self, daemon, path, **parameters):
         self.client = daemon.client(timeout=60)
@@ -66,7 +69,7 @@ class Watch(rt.TestCase):
         poll = self.poll(revision=self.revision())
         self.registry.heartbeat('web', 'a')
         self.registry.heartbeat('web', 'b')
-        self.registry.register('web', 'a')            # the same again
+        self.registry.register('web', 'a')            # the same record
         self.registry.register('api', 'x')            # another service
         self.registry.register('web', 'b', weight=7)  # another status
         self.registry.deregister('web', 'b')
@@ -275,7 +278,7 @@ class DrainHandshake(rt.TestCase):
         self.assertLess(time.monotonic() - begun, rt.seconds(10))
 
     def test_a_watcher_that_does_not_read_is_waited_for_only_so_long(self):
-        for i in range(300):  # an answer that does not fit into the socket's buffers
+        for i in range(300):  # makes an answer that is larger than the buffers of the sockets
             self.registry.register('web', f'big-{i}', metadata={'filler': 'x' * 16000})
         slow = self.raw(self.registry, timeout=60)
         revision = self.registry.lookup('web')['revision']
