@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/** The core with protocols that are no other's: two tables of routes, and no registry. */
+/*
+ * The core of the API with two protocols of its own: two tables of routes and no registry. The
+ * handlers below park, refuse and answer as the target of a request asks; nothing here knows the
+ * native API.
+ */
 #include "api/api.h"
 
 #include "api/call.h"
@@ -22,7 +26,7 @@ static unsigned sent;
 static int plain_self;
 static int json_self;
 
-static struct parked *waiting; /* the last one that parked */
+static struct parked *waiting; /* the latest parked request */
 
 static void wake(struct api_request *which)
 {
@@ -47,7 +51,7 @@ static enum api_result json_get(struct call *call)
 	return call_answer(call, 200, TYPE_JSON);
 }
 
-static char large[100000]; /* beyond what an answer may have without being counted */
+static char large[100000]; /* so large that the core counts it as unsent bytes */
 
 static enum api_result lent_get(struct call *call)
 {
@@ -57,7 +61,7 @@ static enum api_result lent_get(struct call *call)
 	return call_answer(call, 200, TYPE_JSON);
 }
 
-/** What ?key= was when it parked. */
+/** The value of ?key= when the request parked. */
 struct wait {
 	struct parked parked;
 	struct str key;
@@ -106,7 +110,7 @@ static enum api_result wait_get(struct call *call)
 	struct wait *wait = calloc(1, sizeof(*wait));
 	struct str key = {NULL, 0};
 
-	/* Check allocates, so what may be made to fail uses CHECK(). */
+	/* CHECK(), because Check's assertions allocate, and allocations may fail here. */
 	CHECK(call_query(call, rules, ARRAY_LEN(rules)));
 	CHECK(call_text(call, query_get(&call->query, 1), &key));
 	if (wait == NULL || !parked_init(&wait->parked, call, &wait_kind, waited)) {
@@ -193,7 +197,7 @@ static enum api_result ask(enum api_method method, const char *target)
 	return api_handle(api, &request, &response);
 }
 
-static bool says(const char *text)
+static bool answer_is(const char *text)
 {
 	return str_equal(api_response_bytes(&response), str_of(text));
 }
@@ -203,9 +207,9 @@ START_TEST(the_first_table_that_has_the_route_answers)
 	ck_assert_int_eq(ask(API_GET, "/plain/a%2Fb"), API_DONE);
 	ck_assert_uint_eq(response.status, 200);
 	ck_assert_uint_eq(response.revision, REVISION);
-	ck_assert(says("a/b"));
+	ck_assert(answer_is("a/b"));
 	ck_assert_int_eq(ask(API_GET, "/json"), API_DONE);
-	ck_assert(says("{}\n"));
+	ck_assert(answer_is("{}\n"));
 }
 END_TEST
 
@@ -233,7 +237,7 @@ START_TEST(each_table_refuses_in_its_own_way)
 		ck_assert_uint_eq(response.status, cases[i].status);
 		ck_assert_str_eq(response.content_type,
 		                 cases[i].text ? TYPE_TEXT : "application/problem+json");
-		ck_assert_msg(cases[i].text == NULL || says(cases[i].text), "%.*s",
+		ck_assert_msg(cases[i].text == NULL || answer_is(cases[i].text), "%.*s",
 		              (int)response.body.len, response.body.data);
 		ck_assert_str_eq(response.cache, CACHE_NEVER);
 		ck_assert_int_eq(response.header[HEADER_RETRY_AFTER].name != NULL,
@@ -242,7 +246,7 @@ START_TEST(each_table_refuses_in_its_own_way)
 }
 END_TEST
 
-START_TEST(what_http_refuses_is_refused_as_its_table_does)
+START_TEST(a_refusal_by_http_has_the_format_of_the_table)
 {
 	static const struct {
 		const char *target;
@@ -266,13 +270,13 @@ START_TEST(what_http_refuses_is_refused_as_its_table_does)
 }
 END_TEST
 
-START_TEST(a_parked_request_goes_on_with_what_it_was)
+START_TEST(a_parked_request_keeps_its_parameters)
 {
 	ck_assert_int_eq(ask(API_GET, "/plain/%61%2Fb/wait?key=%6Bey"), API_PARKED);
 	ck_assert_ptr_eq(request.park, waiting);
 	buf_put(&response.body, "of another attempt");
 	ck_assert_int_eq(api_finish(api, &request, &response), API_DONE);
-	ck_assert(says("a/b=key"));
+	ck_assert(answer_is("a/b=key"));
 	ck_assert(response.varies);
 	ck_assert_uint_eq(freed, 0);
 	api_sent(&request, true);
@@ -281,20 +285,20 @@ START_TEST(a_parked_request_goes_on_with_what_it_was)
 }
 END_TEST
 
-START_TEST(a_refusal_sends_nothing_of_what_was_waited_for)
+START_TEST(a_refusal_has_nothing_of_the_parked_answer)
 {
 	ck_assert_int_eq(ask(API_GET, "/plain/a/wait?key=key"), API_PARKED);
 	ck_assert(api_expire(api, &request));
 	ck_assert_int_eq(api_finish(api, &request, &response), API_DONE);
 	ck_assert_uint_eq(response.status, 503);
-	ck_assert(says("it took too long\n"));
+	ck_assert(answer_is("it took too long\n"));
 	api_sent(&request, true);
 	ck_assert_uint_eq(freed, 1);
 	ck_assert_uint_eq(sent, 0);
 }
 END_TEST
 
-START_TEST(what_cannot_be_asked_for_does_not_park)
+START_TEST(a_request_that_cannot_be_started_does_not_park)
 {
 	ck_assert_int_eq(ask(API_GET, "/plain/a/wait?key=%6Eo"), API_DONE);
 	ck_assert_uint_eq(response.status, 503);
@@ -306,7 +310,7 @@ START_TEST(what_cannot_be_asked_for_does_not_park)
 }
 END_TEST
 
-START_TEST(without_memory_to_keep_what_was_decoded_it_is_refused)
+START_TEST(without_memory_for_decoded_parameters_a_request_is_refused)
 {
 	request = (struct api_request){
 		.method = API_GET, .target = STR("/plain/%61/wait?key=key"), .wake = wake};
@@ -332,24 +336,25 @@ START_TEST(a_header_is_found_by_its_name_whatever_its_case)
 }
 END_TEST
 
-START_TEST(what_is_lent_is_not_copied)
+START_TEST(a_lent_body_is_not_copied)
 {
 	ck_assert_int_eq(ask(API_GET, "/lent"), API_DONE);
 	ck_assert_ptr_eq(api_response_bytes(&response).data, response.lent.data);
-	ck_assert(says("{\"a\":1}\n"));
+	ck_assert(answer_is("{\"a\":1}\n"));
 	ck_assert_uint_eq(response.body.len, 0);
 	ck_assert_int_eq(ask(API_GET, "/lent?pretty"), API_DONE);
-	ck_assert(says("{\n  \"a\": 1\n}\n"));
+	ck_assert(answer_is("{\n  \"a\": 1\n}\n"));
 	problem(&response, PROBLEM_NOT_FOUND, "nothing");
 	ck_assert_ptr_null(response.lent.data);
 	ck_assert_int_eq(ask(API_GET, "/lent?large"), API_DONE);
-	ck_assert_uint_eq(request.unsent, sizeof(large)); /* its client must read it */
-	ck_assert_uint_eq(request.held, 0);               /* but it takes no memory */
+	ck_assert_uint_eq(request.unsent, sizeof(large)); /* the client has not read it */
+	ck_assert_uint_eq(request.held, 0);               /* the request owns no memory for it */
 }
 END_TEST
 
 SUITE("api_core", setup, teardown, the_first_table_that_has_the_route_answers,
-      each_table_refuses_in_its_own_way, what_http_refuses_is_refused_as_its_table_does,
-      a_parked_request_goes_on_with_what_it_was, a_refusal_sends_nothing_of_what_was_waited_for,
-      what_cannot_be_asked_for_does_not_park, without_memory_to_keep_what_was_decoded_it_is_refused,
-      a_header_is_found_by_its_name_whatever_its_case, what_is_lent_is_not_copied)
+      each_table_refuses_in_its_own_way, a_refusal_by_http_has_the_format_of_the_table,
+      a_parked_request_keeps_its_parameters, a_refusal_has_nothing_of_the_parked_answer,
+      a_request_that_cannot_be_started_does_not_park,
+      without_memory_for_decoded_parameters_a_request_is_refused,
+      a_header_is_found_by_its_name_whatever_its_case, a_lent_body_is_not_copied)

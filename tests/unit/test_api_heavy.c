@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/** What is heavy is not done on the thread that answers. */
+/*
+ * States of the past are freed on the archive thread that made them, not on the thread that
+ * answers: freeing a large one takes long.
+ */
 #include "api_fixture.h"
 
 #include "base/attr.h"
@@ -36,7 +39,7 @@ static void state_wait(struct state *past)
 		ck_assert_int_eq(errno, EINTR);
 }
 
-/* Rebuilds the present, with something that notes where it is freed. */
+/* Rebuilds the present state, with a view whose destructor notes the thread that frees it. */
 static void state_read(struct state *past)
 {
 	*past = (struct state){.query = {.kind = ARCHIVE_STATE, .done = state_done}};

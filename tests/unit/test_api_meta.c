@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The endpoints about the daemon itself (status, readiness, metrics, problem pages, the OpenAPI
+ * document), and what all endpoints share: cache headers and the rule which of them take a body.
+ * The registry is real, the clock virtual (api_fixture.h).
+ */
 #include "api_fixture.h"
 
 #include "api/problem.h"
@@ -11,7 +16,7 @@ static bool body_has(const char *want)
 	return sent().len > 0 && memmem(sent().data, sent().len, want, strlen(want)) != NULL;
 }
 
-START_TEST(the_status_counts_and_tells_the_limits)
+START_TEST(the_status_has_counts_and_limits)
 {
 	put("web", "a", NULL);
 	put("web", "b", "\"status\":\"draining\"");
@@ -74,7 +79,7 @@ START_TEST(a_reload_changes_the_defaults)
 }
 END_TEST
 
-START_TEST(the_root_lists_what_there_is)
+START_TEST(the_root_lists_the_endpoints)
 {
 	call("GET", "/", NULL);
 	ck_status(200);
@@ -97,7 +102,7 @@ START_TEST(each_problem_has_a_page)
 }
 END_TEST
 
-/** Of the OpenAPI's paths and methods, how many are no routes; and the reverse. */
+/** Each path and method of the OpenAPI document is a route, and the reverse. */
 START_TEST(the_contract_names_the_routes_and_no_others)
 {
 	static const char *const methods[] = {"get", NULL, "put", "post", "delete"};
@@ -126,7 +131,7 @@ START_TEST(the_contract_names_the_routes_and_no_others)
 }
 END_TEST
 
-START_TEST(what_a_page_says_of_a_limit_is_the_limit)
+START_TEST(the_limits_in_problem_pages_are_those_in_force)
 {
 	char range[32];
 
@@ -153,15 +158,15 @@ START_TEST(the_contract_names_the_problems_and_no_others)
 }
 END_TEST
 
-/** What a cache between may keep, and what it must tell apart. */
-START_TEST(each_answer_says_what_a_cache_may_do_with_it)
+/** Cache-Control and Vary: what an intermediate cache may keep. */
+START_TEST(each_answer_has_its_cache_directives)
 {
 	static const struct {
 		const char *method, *target, *if_none_match;
 		unsigned status;
 		const char *cache, *vary;
 	} cases[] = {
-		/* asked for again each time: the ETag says whether it is still so */
+		/* a cache revalidates these each time by their ETag */
 		{"GET", "/v1/services", "", 200, "no-cache", "Accept"},
 		{"GET", "/v1/services", "*", 304, "no-cache", "Accept"},
 		{"GET", "/v1/services?format=text", "", 200, "no-cache", "Accept"},
@@ -172,7 +177,7 @@ START_TEST(each_answer_says_what_a_cache_may_do_with_it)
 		{"GET", "/v1/services/web?status=any", "", 200, "no-cache", "Accept"},
 		{"GET", "/v1/services/web?at=1", "", 200, "no-cache", "Accept"},
 		{"GET", "/v1/services/web/instances/a?at=1", "", 200, "no-cache", "Accept"},
-		/* never kept */
+		/* a cache never keeps these */
 		{"GET", "/v1/services/web/instances/a", "", 200, "no-store", "Accept"},
 		{"HEAD", "/v1/services/web/instances/a", "", 200, "no-store", "Accept"},
 		{"GET", "/v1/services/web/pick", "", 200, "no-store", "Accept"},
@@ -189,7 +194,7 @@ START_TEST(each_answer_says_what_a_cache_may_do_with_it)
 		{"GET", "/openapi.json", "", 200, "no-store", "(none)"},
 		{"GET", "/problems/not-found", "", 200, "no-store", "(none)"},
 		{"GET", "/", "", 200, "no-store", "(none)"},
-		/* refusals, which some caches keep when nothing is said */
+		/* refusals, which some caches keep without a directive */
 		{"GET", "/nothing", "", 404, "no-store", "(none)"},
 		{"POST", "/v1/services", "", 405, "no-store", "(none)"},
 		{"GET", "/v1/services/none", "", 404, "no-store", "Accept"},
@@ -199,7 +204,7 @@ START_TEST(each_answer_says_what_a_cache_may_do_with_it)
 		{"GET", "/v1/services/web?after=x", "", 410, "no-store", "Accept"},
 		{"GET", "/v1/events?since=99", "", 410, "no-store", "Accept"},
 		{"DELETE", "/v1/services/web/instances/%20", "", 400, "no-store", "(none)"},
-		/* no cache keeps the answer to a change unless it is told how long */
+		/* answers to changes, which no cache keeps without an explicit lifetime */
 		{"POST", "/v1/services/web/instances/a/heartbeat", "", 200, "(none)", "(none)"},
 		{"DELETE", "/v1/services/web/instances/a", "", 204, "(none)", "(none)"},
 	};
@@ -225,25 +230,25 @@ static uint64_t body_max(enum api_method method, const char *target)
 	return api_body_max(api, &asked);
 }
 
-START_TEST(only_what_takes_a_body_may_have_one)
+START_TEST(only_requests_that_take_a_body_may_have_one)
 {
 	ck_assert_uint_eq(body_max(API_GET, "/v1/services/web"), 0);
 	ck_assert_uint_eq(body_max(API_HEAD, "/v1/services/web"), 0);
 	ck_assert_uint_eq(body_max(API_DELETE, "/v1/services/web/instances/a"), 0);
 	ck_assert_uint_eq(body_max(API_PUT, "/v1/services/web/instances/a"), API_BODY_MAX);
 	ck_assert_uint_eq(body_max(API_POST, "/v1/heartbeats?x"), V1_BATCH_BODY_MAX);
-	/* these get their own answer */
+	/* these fail for another reason, so that the body is not the fault */
 	ck_assert_uint_eq(body_max(API_POST, "/nothing"), API_BODY_MAX);
 	ck_assert_uint_eq(body_max(API_POST, "/v1/services"), API_BODY_MAX);
 }
 END_TEST
 
-START_TEST(what_was_found_before_the_body_is_not_kept_when_it_was_decoded)
+START_TEST(a_route_match_with_decoded_names_is_not_kept)
 {
 	struct api_request asked = {.target = STR("/v1/services/w%65b/instances/a")};
 
 	(void)api_body_max(api, &asked);
-	ck_assert_ptr_null(asked.match.route); /* its names stood on the stack */
+	ck_assert_ptr_null(asked.match.route); /* the decoded names were on the stack */
 	asked.target = STR("/v1/services/web/instances/a?%65");
 	(void)api_body_max(api, &asked);
 	ck_assert_ptr_nonnull(asked.match.route);
@@ -252,11 +257,9 @@ START_TEST(what_was_found_before_the_body_is_not_kept_when_it_was_decoded)
 }
 END_TEST
 
-SUITE("api_meta", api_fixture_setup, api_fixture_teardown,
-      each_answer_says_what_a_cache_may_do_with_it,
-      what_was_found_before_the_body_is_not_kept_when_it_was_decoded,
-      the_status_counts_and_tells_the_limits, readiness_ends_with_the_stop,
-      metrics_are_of_the_present, a_reload_changes_the_defaults, the_root_lists_what_there_is,
-      each_problem_has_a_page, the_contract_names_the_routes_and_no_others,
-      what_a_page_says_of_a_limit_is_the_limit, the_contract_names_the_problems_and_no_others,
-      only_what_takes_a_body_may_have_one)
+SUITE("api_meta", api_fixture_setup, api_fixture_teardown, each_answer_has_its_cache_directives,
+      a_route_match_with_decoded_names_is_not_kept, the_status_has_counts_and_limits,
+      readiness_ends_with_the_stop, metrics_are_of_the_present, a_reload_changes_the_defaults,
+      the_root_lists_the_endpoints, each_problem_has_a_page,
+      the_contract_names_the_routes_and_no_others, the_limits_in_problem_pages_are_those_in_force,
+      the_contract_names_the_problems_and_no_others, only_requests_that_take_a_body_may_have_one)

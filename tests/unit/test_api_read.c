@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Reading endpoints: lookups, the list of services, picks, events, their formats, filters, ETags
+ * and refusals. The registry is real, the clock virtual (api_fixture.h).
+ */
 #include "api_fixture.h"
 
 #include "balance/balance.h"
@@ -12,7 +16,7 @@ static bool body_has(const char *want)
 	return sent().len > 0 && memmem(sent().data, sent().len, want, strlen(want)) != NULL;
 }
 
-/** "a b" for the ids of the last answer's instances, in order. */
+/** The ids of the instances in the last answer, in order: "a b". */
 static const char *ids(void)
 {
 	static char list[512];
@@ -190,7 +194,7 @@ START_TEST(services_are_listed_by_name)
 }
 END_TEST
 
-START_TEST(text_is_for_people_who_ask)
+START_TEST(text_is_sent_to_clients_that_prefer_it)
 {
 	static const struct {
 		const char *accept;
@@ -326,7 +330,7 @@ START_TEST(a_pick_filters_and_excludes_what_is_encoded)
 }
 END_TEST
 
-START_TEST(what_needs_an_index_waits_for_it_once)
+START_TEST(a_pick_that_needs_an_index_waits_for_it_once)
 {
 	static const char *const strategies[] = {"weighted_round_robin", "consistent_hash"};
 
@@ -346,7 +350,7 @@ START_TEST(what_needs_an_index_waits_for_it_once)
 	}
 	put("web", "c", NULL);
 	call("GET", "/v1/services/web/pick?strategy=consistent_hash", NULL);
-	ck_assert_uint_eq(times_parked, 0); /* built with the change, because it is used */
+	ck_assert_uint_eq(times_parked, 0); /* the writer built the index with the change */
 }
 END_TEST
 
@@ -383,7 +387,7 @@ START_TEST(the_other_strategies_pick_too)
 }
 END_TEST
 
-START_TEST(events_are_told_in_order)
+START_TEST(events_are_listed_in_order)
 {
 	put("web", "a", NULL);
 	put("api", "b", NULL);
@@ -429,7 +433,7 @@ START_TEST(events_are_told_in_order)
 }
 END_TEST
 
-static atomic_uint parsed; /* what jansson allocated on this thread */
+static atomic_uint parsed; /* allocations of jansson on this thread */
 static pthread_t reader;
 
 static void *counted_malloc(size_t size)
@@ -506,26 +510,26 @@ START_TEST(events_are_refused_when_too_much_is_unsent)
 }
 END_TEST
 
-/** Registers until the first events have been forgotten. */
+/** Registers until retention has removed the first events. */
 static void forget_events(void)
 {
 	api_fixture_close();
 	options.journal.events_max_count = 5;
 	api_fixture_open();
 	for (int i = 0; i < 500; i++) {
-		clock_virtual_advance(2000); /* the journal is tidied now and then */
+		clock_virtual_advance(2000); /* retention runs at intervals */
 		put("web", i % 2 == 0 ? "a" : "b", i % 4 < 2 ? "\"weight\":1" : "\"weight\":2");
 		call("GET", "/v1/events?since=0", NULL);
 		if (response.status == 410)
 			break;
 	}
 	api_fixture_close();
-	options.journal.events_max_count = 0; /* and no more from now on */
+	options.journal.events_max_count = 0; /* end retention */
 	api_fixture_open();
 	call("GET", "/v1/events?since=0", NULL);
 }
 
-START_TEST(events_that_are_gone_are_said_to_be)
+START_TEST(removed_events_are_refused_with_where_to_go_on)
 {
 	forget_events();
 	ck_problem(410, "compacted");
@@ -538,7 +542,7 @@ START_TEST(events_that_are_gone_are_said_to_be)
 	size_t left = json_array_size(at("events"));
 	ck_assert_uint_gt(left, 0);
 
-	call("GET", "/v1/events", NULL); /* from the oldest that there is */
+	call("GET", "/v1/events", NULL); /* from the oldest event on */
 	ck_status(200);
 	ck_assert_uint_eq(times_parked, 2);
 	ck_assert_uint_eq(json_array_size(at("events")), left);
@@ -619,7 +623,7 @@ START_TEST(lists_in_queries_have_limits)
 }
 END_TEST
 
-START_TEST(a_held_expiry_is_told)
+START_TEST(a_held_expiry_is_reported)
 {
 	static const char *const targets[] = {"/v1/services/web", "/v1/services/web?status=any",
 	                                      "/v1/services/web/instances/a",
@@ -640,7 +644,7 @@ START_TEST(a_held_expiry_is_told)
 }
 END_TEST
 
-START_TEST(the_unknown_is_404)
+START_TEST(unknown_names_get_404)
 {
 	call("GET", "/v1/services/web", NULL);
 	ck_problem(404, "unknown-service");
@@ -667,10 +671,11 @@ END_TEST
 SUITE("api_read", api_fixture_setup, api_fixture_teardown, a_lookup_shares_one_rendered_answer,
       an_etag_changes_with_the_result_only, a_known_etag_gets_304,
       a_lookup_filters_by_status_and_metadata, services_are_listed_by_name,
-      text_is_for_people_who_ask, text_and_pretty_json_hold_nothing_that_a_terminal_obeys,
-      pretty_indents_any_json, picks_take_turns, a_pick_filters_and_excludes_what_is_encoded,
-      what_needs_an_index_waits_for_it_once, a_key_is_sticky, the_other_strategies_pick_too,
+      text_is_sent_to_clients_that_prefer_it,
+      text_and_pretty_json_hold_nothing_that_a_terminal_obeys, pretty_indents_any_json,
+      picks_take_turns, a_pick_filters_and_excludes_what_is_encoded,
+      a_pick_that_needs_an_index_waits_for_it_once, a_key_is_sticky, the_other_strategies_pick_too,
       a_table_of_events_is_made_where_the_log_is_read, events_are_refused_when_too_much_is_unsent,
-      a_page_of_events_is_bounded_in_bytes, events_are_told_in_order,
-      events_that_are_gone_are_said_to_be, wrong_queries_are_refused_by_name,
-      lists_in_queries_have_limits, a_held_expiry_is_told, the_unknown_is_404)
+      a_page_of_events_is_bounded_in_bytes, events_are_listed_in_order,
+      removed_events_are_refused_with_where_to_go_on, wrong_queries_are_refused_by_name,
+      lists_in_queries_have_limits, a_held_expiry_is_reported, unknown_names_get_404)

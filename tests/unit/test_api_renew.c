@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/** Heartbeats while the ledger takes none: none is acknowledged, whichever way it came. */
+/*
+ * Heartbeats while the ledger accepts no renewals: none is acknowledged, by any of the requests
+ * that renew. The ledger is the embedded one; the test sets whether it accepts them.
+ */
 #include "api_fixture.h"
 
 #include "ledger/engine.h"

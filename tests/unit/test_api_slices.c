@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Long answers that are rendered in slices: each size of a slice must give the same bytes as an
+ * answer rendered whole. The registry is real, the clock virtual (api_fixture.h); some tests set
+ * reads_by_hand, and then read the slices while the registry changes.
+ */
 #include "api_fixture.h"
 
 #include "api/call.h"
@@ -9,8 +14,8 @@
 
 #define MEMBERS 120
 
-/* Records that need escaping, of different lengths and widths: about 100 KB in all, one of them 10
- * KB. */
+/* Registers a record whose text needs escaping. Records differ in length; all together have about
+ * 100 KB, and one of them 10 KB. */
 static void put_large(const char *service, unsigned i, unsigned version)
 {
 	static const char *const special[] = {"\\\"", "\\n", "\\u00e9\\u20ac", "x{},[]:"};
@@ -32,7 +37,7 @@ static void put_large(const char *service, unsigned i, unsigned version)
 	buf_fini(&record);
 }
 
-static struct buf whole; /* what the answer should be */
+static struct buf whole; /* the expected answer */
 
 static void slices_setup(void)
 {
@@ -50,7 +55,7 @@ static void slices_teardown(void)
 	api_fixture_teardown();
 }
 
-/* The answer that all plain lookups share is rendered elsewhere. */
+/* All plain lookups share one answer, which is not rendered in slices. */
 static void put_plain(void)
 {
 	call("GET", "/v1/services/web", NULL);
@@ -180,7 +185,7 @@ START_TEST(a_slow_reader_gets_the_version_that_it_began_with)
 		put_large("web", i, 2);
 	call("DELETE", "/v1/services/web/instances/i0", NULL);
 	rcu_drain();
-	/* the members that are not rendered yet are nobody else's now */
+	/* only the slow answer still refers to the members that it has not rendered */
 	ck_assert_uint_gt(api_held_bytes(api), held + 20000);
 
 	api_response_fini(&response);
@@ -253,7 +258,7 @@ START_TEST(a_peer_that_reads_nothing_gets_one_answer_whatever_its_length)
 	ck_problem(503, "too-much-unsent");
 	ck_assert_str_eq(header("Retry-After"), "1");
 	request.peer_unsent = &unsent;
-	call("GET", "/v1/services/web", NULL); /* that answer is shared, but must be read too */
+	call("GET", "/v1/services/web", NULL); /* a shared answer counts as unsent too */
 	ck_problem(503, "too-much-unsent");
 	request.peer_unsent = &unsent;
 	call("GET", "/v1/services/web?limit=1", NULL);

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/** Streams as http/ reads them, in virtual time. */
+/*
+ * Streams of events and of instances, read as http/ reads them, on a real registry with a virtual
+ * clock (api_fixture.h). `stream` is the open stream, `got` what the last read returned;
+ * read_pages() also waits for the history thread.
+ */
 #include "api_fixture.h"
 
 #include "base/check.h"
@@ -16,7 +20,7 @@ static sem_t stream_woken;
 static char got[65536];
 static size_t got_len;
 
-/* Check allocates, so what may be made to fail uses CHECK(). */
+/* CHECK(), because Check's assertions allocate, and allocations may fail here. */
 static void wake_stream(struct api_request *which)
 {
 	CHECK(which == &asking);
@@ -42,7 +46,7 @@ static void teardown(void)
 	api_fixture_teardown();
 }
 
-/** Asks as a client of streams does. @return the status */
+/** Makes the request of a stream. @return the status of the answer */
 static unsigned ask(const char *target, const char *accept, const char *last_id)
 {
 	asking = (struct api_request){.method = API_GET,
@@ -60,7 +64,7 @@ static unsigned ask(const char *target, const char *accept, const char *last_id)
 	return streamed.status;
 }
 
-/** Reads what there is into `got`. @return the last read's result: 0 or -1 */
+/** Reads what the stream has into `got`. @return the result of the last read: 0 or -1 */
 static long read_all(void)
 {
 	got_len = 0;
@@ -86,7 +90,7 @@ static unsigned count(const char *what)
 	return found;
 }
 
-/** As read_all(), but reads on after each page of the log, until it waits for a change. */
+/** Like read_all(), but waits for each page of the log, until the stream waits for a change. */
 static long read_pages(void)
 {
 	static char all[sizeof(got)];
@@ -106,7 +110,7 @@ static long read_pages(void)
 	return r;
 }
 
-START_TEST(a_silent_stream_says_so_each_15_s)
+START_TEST(a_silent_stream_sends_a_comment_each_15_s)
 {
 	put("web", "a", NULL);
 	for (int watch = 0; watch < 2; watch++) {
@@ -129,7 +133,7 @@ START_TEST(a_silent_stream_says_so_each_15_s)
 }
 END_TEST
 
-START_TEST(json_lines_end_after_so_long_a_silence_and_not_before)
+START_TEST(json_lines_end_after_wait_ms_of_silence_and_not_before)
 {
 	put("web", "a", NULL);
 	ck_assert_uint_eq(ask("/v1/events?wait_ms=1500", "application/jsonl", ""), 200);
@@ -162,9 +166,9 @@ START_TEST(silence_begins_when_the_last_byte_was_sent)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		ck_assert_uint_eq(ask(cases[i].target, cases[i].accept, ""), 200);
 		for (int page = 0; page < 3; page++) {
-			/* A slow reader: it takes longer than the silence may last. */
+			/* A slow reader, which takes longer than wait_ms. */
 			long n = stream->read(stream, got, 7);
-			if (n == 0) { /* the history thread reads */
+			if (n == 0) { /* the history thread is reading */
 				wait_stream();
 				n = stream->read(stream, got, 7);
 			}
@@ -183,7 +187,7 @@ START_TEST(silence_begins_when_the_last_byte_was_sent)
 }
 END_TEST
 
-START_TEST(silence_tells_where_to_resume_when_nothing_was_asked_for)
+START_TEST(the_comment_of_a_filtered_stream_has_the_id_to_resume_from)
 {
 	ck_assert_uint_eq(ask("/v1/events?service=web&since=0", "text/event-stream", ""), 200);
 	ck_assert_int_eq(read_pages(), 0);
@@ -203,7 +207,7 @@ START_TEST(silence_tells_where_to_resume_when_nothing_was_asked_for)
 }
 END_TEST
 
-START_TEST(what_was_not_asked_for_does_not_put_off_the_sign_of_life)
+START_TEST(filtered_events_do_not_delay_the_comment)
 {
 	put("web", "a", NULL);
 	ck_assert_uint_eq(ask("/v1/events?kind=registered", "text/event-stream", ""), 200);
@@ -222,7 +226,7 @@ START_TEST(what_was_not_asked_for_does_not_put_off_the_sign_of_life)
 }
 END_TEST
 
-START_TEST(who_has_it_already_is_not_waited_for_although_it_was_never_sent_a_byte)
+START_TEST(a_stream_that_resumes_after_a_change_is_not_waited_for)
 {
 	static const char draining[] = "{\"status\":\"draining\",\"wait_ms\":60000}";
 
@@ -231,7 +235,7 @@ START_TEST(who_has_it_already_is_not_waited_for_although_it_was_never_sent_a_byt
 	ck_status(200);
 	ck_assert_uint_eq(ask("/v1/events?service=web&since=3", "text/event-stream", ""), 200);
 	call("PUT", "/v1/services/web/instances/a/status", draining);
-	ck_assert_uint_eq(times_parked, 1); /* for the writer only */
+	ck_assert_uint_eq(times_parked, 1); /* for the writer, not for a watcher */
 	ck_assert_int_eq(number("watchers_told"), 0);
 	ck_assert_int_eq(number("watchers_untold"), 0);
 	ck_assert_int_eq(read_pages(), 0);
@@ -239,7 +243,7 @@ START_TEST(who_has_it_already_is_not_waited_for_although_it_was_never_sent_a_byt
 }
 END_TEST
 
-START_TEST(one_that_is_to_end_ends_with_what_it_has_begun)
+START_TEST(a_stream_that_must_end_completes_its_event)
 {
 	put("web", "a", NULL);
 	ck_assert_uint_eq(ask("/v1/events", "text/event-stream", ""), 200);
@@ -259,7 +263,7 @@ START_TEST(one_that_is_to_end_ends_with_what_it_has_begun)
 }
 END_TEST
 
-START_TEST(one_ends_when_the_log_cannot_be_read)
+START_TEST(a_stream_ends_when_the_log_cannot_be_read)
 {
 	put("web", "a", NULL);
 	ck_assert_uint_eq(ask("/v1/events?limit=2", "text/event-stream", ""), 200);
@@ -272,7 +276,7 @@ START_TEST(one_ends_when_the_log_cannot_be_read)
 }
 END_TEST
 
-START_TEST(accept_decides_what_the_log_is_read_as)
+START_TEST(accept_decides_the_format_of_the_log)
 {
 	static const struct {
 		const char *accept;
@@ -306,7 +310,7 @@ START_TEST(accept_decides_what_the_log_is_read_as)
 }
 END_TEST
 
-START_TEST(only_event_streams_look_at_the_last_id)
+START_TEST(only_event_streams_use_the_last_event_id)
 {
 	put("web", "a", NULL);
 	put("web", "b", NULL);
@@ -338,7 +342,7 @@ START_TEST(streams_and_long_polls_are_counted_together)
 }
 END_TEST
 
-START_TEST(the_slowest_reader_is_known)
+START_TEST(the_lag_of_the_slowest_reader_is_measured)
 {
 	put("web", "a", NULL);
 	ck_assert_uint_eq(ask("/v1/events?since=1", "text/event-stream", ""), 200);
@@ -379,7 +383,7 @@ START_TEST(without_memory_a_stream_is_refused_or_ends_between_two_events)
 				break;
 		}
 	}
-	config.max_watchers = 1; /* none has been forgotten */
+	config.max_watchers = 1; /* no failed stream counts any more */
 	api_fixture_reload();
 	ck_assert_uint_eq(ask("/v1/services/web/watch", "", ""), 200);
 }
@@ -410,7 +414,7 @@ START_TEST(without_memory_for_a_later_page_nothing_of_an_event_is_sent)
 }
 END_TEST
 
-START_TEST(an_instance_that_is_another_life_is_another)
+START_TEST(another_incarnation_is_another_instance_of_a_watch)
 {
 	put("web", "a", NULL);
 	put("web", "b", NULL);
@@ -419,7 +423,7 @@ START_TEST(an_instance_that_is_another_life_is_another)
 	ck_assert_uint_eq(count("event: snapshot"), 1);
 	call("DELETE", "/v1/services/web/instances/a", NULL);
 	wait_stream();
-	put("web", "a", NULL); /* before the reader looks */
+	put("web", "a", NULL); /* before the stream is read */
 	put("web", "b", "\"weight\":3");
 	ck_assert_int_eq(read_pages(), 0);
 	ck_assert_uint_eq(count("event: "), 3);
@@ -435,14 +439,15 @@ START_TEST(an_instance_that_is_another_life_is_another)
 }
 END_TEST
 
-SUITE("api_stream", setup, teardown, json_lines_end_after_so_long_a_silence_and_not_before,
+SUITE("api_stream", setup, teardown, json_lines_end_after_wait_ms_of_silence_and_not_before,
       silence_begins_when_the_last_byte_was_sent,
       without_memory_for_a_later_page_nothing_of_an_event_is_sent,
-      a_silent_stream_says_so_each_15_s, silence_tells_where_to_resume_when_nothing_was_asked_for,
-      what_was_not_asked_for_does_not_put_off_the_sign_of_life,
-      who_has_it_already_is_not_waited_for_although_it_was_never_sent_a_byte,
-      one_that_is_to_end_ends_with_what_it_has_begun, one_ends_when_the_log_cannot_be_read,
-      accept_decides_what_the_log_is_read_as, only_event_streams_look_at_the_last_id,
-      streams_and_long_polls_are_counted_together, the_slowest_reader_is_known,
+      a_silent_stream_sends_a_comment_each_15_s,
+      the_comment_of_a_filtered_stream_has_the_id_to_resume_from,
+      filtered_events_do_not_delay_the_comment,
+      a_stream_that_resumes_after_a_change_is_not_waited_for,
+      a_stream_that_must_end_completes_its_event, a_stream_ends_when_the_log_cannot_be_read,
+      accept_decides_the_format_of_the_log, only_event_streams_use_the_last_event_id,
+      streams_and_long_polls_are_counted_together, the_lag_of_the_slowest_reader_is_measured,
       without_memory_a_stream_is_refused_or_ends_between_two_events,
-      an_instance_that_is_another_life_is_another)
+      another_incarnation_is_another_instance_of_a_watch)

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/** Requests that are parked and resumed several times before they are answered. */
+/*
+ * Requests that park and resume several times before they are answered: nothing of an earlier
+ * attempt may be left in the answer, and no memory may grow with the attempts. The registry is
+ * real, the clock virtual (api_fixture.h); the test resumes the request itself.
+ */
 #include "api_fixture.h"
 
 #include "api/problem.h"
@@ -8,14 +12,14 @@
 
 #include <semaphore.h>
 
-#define RESUMES 10 /* more than a response has headers */
+#define RESUMES 10 /* more than the headers that fit into a response */
 
 static struct api_request waiting;
 static struct request_fields waiting_fields;
 static struct api_response answer;
 static sem_t waiting_woken;
 
-/* Check allocates, so what may be made to fail uses CHECK(). */
+/* CHECK(), because Check's assertions allocate, and allocations may fail here. */
 static void wake_waiting(struct api_request *which)
 {
 	CHECK(which == &waiting);
@@ -35,7 +39,7 @@ static void teardown(void)
 	api_fixture_teardown();
 }
 
-/** Resumes once, after it was woken. */
+/** Resumes the request once it has been woken. */
 static enum api_result resume(void)
 {
 	while (sem_wait(&waiting_woken) != 0)
@@ -43,7 +47,7 @@ static enum api_result resume(void)
 	return api_finish(api, &waiting, &answer);
 }
 
-/** Asks until the request waits for a change, and not for a thread. */
+/** Makes a request and resumes it until it waits for a change, and not for a thread. */
 static void ask(const char *target, const char *accept)
 {
 	waiting = (struct api_request){.method = API_GET,
@@ -54,7 +58,7 @@ static void ask(const char *target, const char *accept)
 	ck_assert_int_eq(api_handle(api, &waiting, &answer), API_PARKED);
 }
 
-/** The answer has been sent. */
+/** Releases the request, as after its answer was sent. */
 static void end_waiting(void)
 {
 	api_sent(&waiting, true);
@@ -66,7 +70,7 @@ static void expire_waiting(void)
 {
 	ck_assert(api_expire(api, &waiting));
 	enum api_result result = api_finish(api, &waiting, &answer);
-	while (result == API_PARKED) /* by the history thread */
+	while (result == API_PARKED) /* for the history thread */
 		result = resume();
 	ck_assert_ptr_nonnull(waiting.sending);
 	end_waiting();
@@ -116,7 +120,7 @@ START_TEST(events_that_the_filter_leaves_out_leave_nothing_in_the_answer)
 	ck_assert_int_eq(resume(), API_PARKED);
 	for (int i = 0; i < RESUMES; i++) {
 		put("web", "a", i % 2 ? "\"weight\":2" : "\"weight\":3");
-		ck_assert_int_eq(resume(), API_PARKED); /* woken: it asks the history thread */
+		ck_assert_int_eq(resume(), API_PARKED); /* woken: it waits for the history thread */
 		ck_assert_int_eq(resume(), API_PARKED);
 	}
 	expire_waiting();
@@ -144,7 +148,7 @@ START_TEST(nothing_of_an_earlier_attempt_is_in_the_answer)
 	ck_assert_ptr_null(answer.header[HEADER_EXPIRY_HELD].name);
 	end_waiting();
 
-	/* An answer of shared memory needs no body. */
+	/* An answer in shared memory has no body of its own. */
 	api_response_renew(&answer);
 	put("web", "a", NULL);
 	ask("/v1/services/web?revision=3&wait_ms=20000", "");
@@ -157,7 +161,7 @@ START_TEST(nothing_of_an_earlier_attempt_is_in_the_answer)
 }
 END_TEST
 
-/** Registers until events up to @p revision have been forgotten. */
+/** Registers until retention has removed the events up to @p revision. */
 static void forget_events(uint64_t revision)
 {
 	char target[64];
@@ -165,13 +169,13 @@ static void forget_events(uint64_t revision)
 	(void)snprintf(target, sizeof(target), "/v1/events?since=%llu",
 	               (unsigned long long)revision);
 	for (int i = 0; i < 500; i++) {
-		clock_virtual_advance(2000); /* the journal is tidied now and then */
+		clock_virtual_advance(2000); /* retention runs at intervals */
 		put("web", "a", i % 2 ? "\"weight\":2" : "\"weight\":3");
 		call("GET", target, NULL);
 		if (response.status == 410)
 			return;
 	}
-	ck_abort_msg("revision %llu is not forgotten", (unsigned long long)revision);
+	ck_abort_msg("the event of revision %llu is still there", (unsigned long long)revision);
 }
 
 START_TEST(events_that_retention_overtakes_are_begun_anew_after_each_wait)
@@ -181,7 +185,7 @@ START_TEST(events_that_retention_overtakes_are_begun_anew_after_each_wait)
 	api_fixture_open();
 	put("web", "a", NULL);
 	ask("/v1/events?kind=removed&wait_ms=600000", "text/plain");
-	ck_assert_int_eq(resume(), API_PARKED); /* none yet: it waits */
+	ck_assert_int_eq(resume(), API_PARKED); /* no event yet: it waits */
 	for (int i = 0; i < 5; i++) {
 		call("GET", "/v1/status", NULL);
 		forget_events(response.revision);
@@ -194,7 +198,7 @@ START_TEST(events_that_retention_overtakes_are_begun_anew_after_each_wait)
 }
 END_TEST
 
-START_TEST(what_was_decoded_before_the_wait_takes_no_room_after_it)
+START_TEST(parameters_decoded_before_the_wait_take_no_room_after_it)
 {
 	char target[7000] = "/v1/events?since=1&wait_ms=20000&service=web&id=";
 	size_t len = strlen(target);
@@ -204,7 +208,7 @@ START_TEST(what_was_decoded_before_the_wait_takes_no_room_after_it)
 	put("web", "a", NULL);
 	ask(target, "text/plain");
 	for (int i = 0; i < RESUMES; i++) {
-		/* The history thread has read; before the handler looks, more happens. */
+		/* More events follow between the reading of the history thread and the handler. */
 		while (sem_wait(&waiting_woken) != 0)
 			ck_assert_int_eq(errno, EINTR);
 		put("web", "a", i % 2 ? "\"weight\":2" : "\"weight\":3");
@@ -216,8 +220,8 @@ START_TEST(what_was_decoded_before_the_wait_takes_no_room_after_it)
 }
 END_TEST
 
-/** Sends it once for each allocation that fails: then the answer is 503, or @p want, which it is
- * with memory; in any case sound JSON. */
+/** Makes the request once for each allocation that fails: the answer is then 503 or @p want, its
+ * status with memory, and valid JSON. */
 static void with_failing_memory(const char *method, const char *target, const char *content,
                                 unsigned want)
 {
@@ -272,8 +276,8 @@ START_TEST(without_memory_a_body_is_refused_with_503)
 }
 END_TEST
 
-/** What percent-encoding hid is decoded once, and read again each time the request goes on. */
-START_TEST(what_was_decoded_stays_while_it_is_parked)
+/** Percent-encoded parameters are decoded once and read each time that the request resumes. */
+START_TEST(decoded_parameters_stay_while_a_request_is_parked)
 {
 	static const char record[] = "{\"host\":\"10.0.0.1\",\"port\":80,"
 				     "\"metadata\":{\"a b\":\"c/d\"}}";
@@ -323,7 +327,7 @@ START_TEST(what_was_decoded_stays_while_it_is_parked)
 }
 END_TEST
 
-START_TEST(what_was_decoded_stays_while_it_waits_for_a_change)
+START_TEST(decoded_parameters_stay_while_a_request_waits_for_a_change)
 {
 	static const char *const targets[] = {
 		"/v1/services/w%65b?meta.zo%6Ee=%7A&wait_ms=20000&revision=",
@@ -341,7 +345,7 @@ START_TEST(what_was_decoded_stays_while_it_waits_for_a_change)
 		(void)snprintf(target, sizeof(target), "%s%llu", targets[i],
 		               (unsigned long long)response.revision);
 		ask(target, "text/plain");
-		if (i == 2) /* the history thread has found none */
+		if (i == 2) /* the history thread has found no event */
 			ck_assert_int_eq(resume(), API_PARKED);
 		put("web", "b", "\"metadata\":{\"zone\":\"z\"}");
 		do
@@ -369,7 +373,7 @@ START_TEST(a_drain_waits_for_watchers_once)
 	request.body = STR("{\"status\":\"draining\",\"wait_ms\":1000}");
 	set_header("Content-Type", "application/json");
 	ck_assert_int_eq(api_handle(api, &request, &response), API_PARKED);
-	wait_woken(); /* it is made; the watcher is woken, but not answered yet */
+	wait_woken(); /* the change is made; the watcher is woken, but not answered yet */
 	ck_assert_int_eq(api_finish(api, &request, &response), API_PARKED);
 	ck_assert_int_eq(request.park_until_ms, clock_ms() + 1000);
 	ck_assert(api_expire(api, &request));
@@ -389,6 +393,6 @@ SUITE("api_wait", setup, teardown, a_listing_is_resumed_by_what_it_shows_and_by_
       nothing_of_an_earlier_attempt_is_in_the_answer,
       events_that_retention_overtakes_are_begun_anew_after_each_wait,
       without_memory_a_body_is_refused_with_503,
-      what_was_decoded_before_the_wait_takes_no_room_after_it,
-      what_was_decoded_stays_while_it_is_parked, what_was_decoded_stays_while_it_waits_for_a_change,
-      a_drain_waits_for_watchers_once)
+      parameters_decoded_before_the_wait_take_no_room_after_it,
+      decoded_parameters_stay_while_a_request_is_parked,
+      decoded_parameters_stay_while_a_request_waits_for_a_change, a_drain_waits_for_watchers_once)

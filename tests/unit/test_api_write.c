@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Writing endpoints: registration, heartbeats, drains, deregistration, batches and their refusals.
+ * The registry is real, the clock virtual (api_fixture.h); times_parked shows whether a request
+ * needed the writer.
+ */
 #include "api_fixture.h"
 
 #define WEB_A "/v1/services/web/instances/a"
@@ -134,7 +139,7 @@ START_TEST(a_ttl_of_0_is_no_lease_and_heartbeats_do_no_harm)
 }
 END_TEST
 
-START_TEST(a_refusal_is_sound_json_however_much_is_wrong)
+START_TEST(a_refusal_is_valid_json_with_any_number_of_errors)
 {
 	static char record[60000];
 	size_t len = (size_t)snprintf(record, sizeof(record), "{");
@@ -184,7 +189,7 @@ START_TEST(an_id_that_normalised_paths_lose_is_refused)
 }
 END_TEST
 
-START_TEST(a_host_that_nobody_can_connect_to_is_refused_with_the_reason)
+START_TEST(an_unusable_host_is_refused_with_the_reason)
 {
 	static const struct {
 		const char *host, *reason;
@@ -218,7 +223,7 @@ static void registered(struct command *command)
 	wake(&request);
 }
 
-/** As a version without these rules would have. */
+/** Writes an instance to the journal that a version without these rules would accept. */
 static void register_as_before(const char *id, const char *host)
 {
 	struct command command = {.kind = COMMAND_REGISTER,
@@ -263,7 +268,7 @@ START_TEST(what_an_older_journal_holds_is_served_although_it_would_be_refused_no
 }
 END_TEST
 
-START_TEST(a_post_makes_an_id_and_says_where)
+START_TEST(a_post_makes_an_id_and_returns_its_location)
 {
 	char target[128];
 
@@ -336,7 +341,7 @@ START_TEST(a_heartbeat_touches_no_disk_while_nothing_changes)
 }
 END_TEST
 
-START_TEST(a_heartbeat_of_the_unknown_says_register_again)
+START_TEST(a_heartbeat_of_an_unknown_instance_gets_404)
 {
 	call("POST", WEB_A "/heartbeat", NULL);
 	ck_problem(404, "not-registered");
@@ -530,7 +535,7 @@ START_TEST(bad_requests_are_refused_and_change_nothing)
 }
 END_TEST
 
-START_TEST(a_refused_method_is_told_which_there_are)
+START_TEST(a_refused_method_gets_the_allowed_ones)
 {
 	call("POST", WEB_A, NULL);
 	ck_problem(405, "method-not-allowed");
@@ -586,7 +591,7 @@ START_TEST(a_client_that_left_leaves_nothing_behind)
 }
 END_TEST
 
-START_TEST(who_did_it_is_kept_without_the_port)
+START_TEST(the_author_is_kept_without_the_port)
 {
 	static const struct {
 		const char *peer, *address;
@@ -616,16 +621,16 @@ SUITE("api_write", api_fixture_setup, api_fixture_teardown,
       a_put_registers_then_renews_then_changes, without_a_host_it_is_the_address_of_the_peer,
       a_peer_without_an_address_that_serves_must_name_its_host,
       a_ttl_of_0_is_no_lease_and_heartbeats_do_no_harm,
-      a_refusal_is_sound_json_however_much_is_wrong, an_id_that_normalised_paths_lose_is_refused,
-      a_host_that_nobody_can_connect_to_is_refused_with_the_reason,
+      a_refusal_is_valid_json_with_any_number_of_errors,
+      an_id_that_normalised_paths_lose_is_refused, an_unusable_host_is_refused_with_the_reason,
       what_an_older_journal_holds_is_served_although_it_would_be_refused_now,
-      an_id_may_hold_what_a_path_cannot, a_post_makes_an_id_and_says_where,
+      an_id_may_hold_what_a_path_cannot, a_post_makes_an_id_and_returns_its_location,
       a_post_with_a_long_host_still_makes_a_valid_id, a_delete_may_be_repeated,
       a_heartbeat_touches_no_disk_while_nothing_changes,
-      a_heartbeat_of_the_unknown_says_register_again, a_heartbeat_may_drain_and_undrain,
+      a_heartbeat_of_an_unknown_instance_gets_404, a_heartbeat_may_drain_and_undrain,
       a_heartbeat_brings_an_unhealthy_instance_back, a_reported_load_is_kept_in_the_lease,
       many_heartbeats_at_once, a_batch_that_is_wrong_renews_nothing,
       what_an_operator_drains_stays_drained, bad_requests_are_refused_and_change_nothing,
-      a_refused_method_is_told_which_there_are, the_registry_has_a_limit,
+      a_refused_method_gets_the_allowed_ones, the_registry_has_a_limit,
       a_stopped_registry_takes_no_change_but_is_read, a_client_that_left_leaves_nothing_behind,
-      who_did_it_is_kept_without_the_port)
+      the_author_is_kept_without_the_port)
