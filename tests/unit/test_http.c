@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Requests and answers over real sockets, with the fake API in place of api/ (http_fixture.h).
+ * Deadlines, limits, heads and streams have tests of their own (test_http_*.c).
+ */
 #include "http_fixture.h"
 #include "suite.h"
 
@@ -7,7 +11,7 @@
 
 #include <sys/resource.h>
 
-START_TEST(an_answer_says_type_etag_revision_and_body)
+START_TEST(an_answer_has_type_etag_revision_and_body)
 {
 	serve();
 	int fd = dial();
@@ -21,7 +25,7 @@ START_TEST(an_answer_says_type_etag_revision_and_body)
 	ck_assert_ptr_nonnull(strstr(answer->head, "X-Rollcall-History: " FAKE_HISTORY "\r\n"));
 	ck_assert_str_eq(answer->body, "{\"shared\":true}");
 
-	for (int i = 0; i < 2; i++) { /* made, then as it was prepared */
+	for (int i = 0; i < 2; i++) { /* the second time the response is a prepared one */
 		get(fd, "/lent");
 		ck_assert_str_eq(read_answer(fd)->body, "{\"lent\":true}");
 	}
@@ -36,7 +40,7 @@ START_TEST(an_answer_says_type_etag_revision_and_body)
 }
 END_TEST
 
-START_TEST(what_was_prepared_is_not_sent_once_it_is_old)
+START_TEST(a_prepared_answer_is_not_sent_once_it_is_old)
 {
 	serve();
 	int fd = dial();
@@ -44,7 +48,7 @@ START_TEST(what_was_prepared_is_not_sent_once_it_is_old)
 	for (unsigned i = 0; i < 100; i++) {
 		char want[16];
 
-		/* Same exchange, same length, same memory: but other bytes. */
+		/* The exchange, the length and the memory are the same, the bytes are not. */
 		get(fd, "/count");
 		snprintf(want, sizeof(want), "%08u", i * 2);
 		ck_assert_str_eq(read_answer(fd)->body, want);
@@ -55,7 +59,7 @@ START_TEST(what_was_prepared_is_not_sent_once_it_is_old)
 		ck_assert_ptr_nonnull(strstr(read_answer(fd)->head, want));
 	}
 
-	/* The same body, memory and revision: but other headers. */
+	/* The body, its memory and the revision are the same, the headers are not. */
 	for (unsigned i = 0; i < 8; i++) {
 		static const char *const paths[] = {"/etag-a", "/created", "/made", "/created"};
 
@@ -97,7 +101,7 @@ START_TEST(head_204_and_304_have_no_body)
 	get(fd, "/304");
 	ck_assert(try_read_answer(fd, &answer, true));
 	ck_assert_int_eq(answer.status, 304);
-	get(fd, "/count"); /* nothing was left between */
+	get(fd, "/count"); /* no byte of the previous answers is left */
 	ck_assert_str_eq(read_answer(fd)->body, "00000003");
 	close(fd);
 }
@@ -146,10 +150,10 @@ START_TEST(a_body_arrives_whole_in_whatever_pieces)
 	send_text(fd, "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
 	              "3\r\nabc\r\n2;ext=1\r\nde\r\n0\r\nTrailer: x\r\n\r\n");
 	ck_assert_str_eq(strstr(read_answer(fd)->body, "body=") + 5, "abcde");
-	wait_closed(fd); /* see answer() */
+	wait_closed(fd); /* a connection ends after a chunked body, see exchange_answer() */
 	close(fd);
 	fd = dial();
-	send_text(fd, "POST /echo HTTP/1.1\r\n" HOST "\r\n"); /* no body at all is an empty one */
+	send_text(fd, "POST /echo HTTP/1.1\r\n" HOST "\r\n"); /* no body is an empty body */
 	ck_assert_str_eq(strstr(read_answer(fd)->body, "body=") + 5, "");
 	close(fd);
 }
@@ -203,7 +207,7 @@ START_TEST(a_body_that_is_too_long_or_unwanted_is_refused)
 	wait_closed(fd);
 	close(fd);
 
-	fd = dial(); /* whatever the buffer of the request before could hold */
+	fd = dial(); /* the limit of the next request counts, not the buffer of the previous one */
 	send_text(fd, "PUT /echo HTTP/1.1\r\n" HOST "Content-Length: 200\r\n\r\n");
 	send_bytes(fd, chunk, 200);
 	ck_assert_int_eq(read_answer(fd)->status, 200);
@@ -363,7 +367,7 @@ START_TEST(a_request_may_be_woken_before_it_parks_and_may_park_again)
 	int fd = dial();
 
 	get(fd, "/park-woken");
-	get(fd, "/park-twice"); /* pipelined behind a parked one */
+	get(fd, "/park-twice"); /* pipelined behind a parked request */
 	ck_assert_str_eq(read_answer(fd)->body, "parked");
 	fake_wake(&fake, 1);
 	fake_wake(&fake, 1);
@@ -383,12 +387,12 @@ START_TEST(a_parked_request_outlives_its_client)
 
 		get(fd, "/park");
 		fake_wait_parked(&fake, 1);
-		if (i % 2 == 0) /* leaves with a RST, or politely */
+		if (i % 2 == 0) /* closes with a RST, else with a FIN */
 			setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 		close(fd);
 		fake_wake(&fake, 1);
 	}
-	/* Each was either finished or abandoned: the sanitizer finds the rest. */
+	/* Each request was either finished or abandoned; a sanitizer reports a leak otherwise. */
 	http_stop(server, 1000);
 	http_free(server);
 	server = NULL;
@@ -397,7 +401,7 @@ START_TEST(a_parked_request_outlives_its_client)
 }
 END_TEST
 
-/* All send at the same instant; libmicrohttpd's own loop hangs at exactly 128. */
+/* All connections send at the same instant; libmicrohttpd's own loop hangs with exactly 128. */
 START_TEST(connections_in_lockstep_are_all_answered)
 {
 	static const unsigned counts[] = {127, 128, 129, 256, 384, 512};
@@ -468,8 +472,8 @@ static void many(TCase *tcase)
 int main(void)
 {
 	const TTest *cases[] = {
-		an_answer_says_type_etag_revision_and_body,
-		what_was_prepared_is_not_sent_once_it_is_old,
+		an_answer_has_type_etag_revision_and_body,
+		a_prepared_answer_is_not_sent_once_it_is_old,
 		head_204_and_304_have_no_body,
 		the_api_sees_the_request_as_it_was_sent,
 		a_body_arrives_whole_in_whatever_pieces,

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/** When connections are closed, in virtual time. */
+/*
+ * Deadlines of connections and requests, over real sockets with the fake API. The clock of the http
+ * loop is virtual (http_time.h): pass_time() moves it, and sync_with_loop() waits until the loop
+ * has handled what was sent.
+ */
 #include "http_time.h"
 #include "suite.h"
 
@@ -53,8 +57,8 @@ static const char *const beginnings[] = {
 	"PUT /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n12",
 };
 
-/* Each as the first request of a connection and as a later one. */
-START_TEST(a_request_that_never_ends_is_shut_down_though_it_drips)
+/* Both as the first request of a connection and as a later one. */
+START_TEST(a_request_that_never_ends_is_shut_down_although_bytes_arrive)
 {
 	int fd = dial();
 
@@ -66,7 +70,7 @@ START_TEST(a_request_that_never_ends_is_shut_down_though_it_drips)
 	sync_with_loop();
 	pass_time(REQUEST_MS - 1);
 	ck_assert(is_open(fd));
-	send_text(fd, "1"); /* idle time would start again */
+	send_text(fd, "1"); /* this byte would restart the idle time */
 	sync_with_loop();
 	ck_assert(is_open(fd));
 	pass_time(1);
@@ -76,7 +80,7 @@ START_TEST(a_request_that_never_ends_is_shut_down_though_it_drips)
 }
 END_TEST
 
-/* How far a connection has come when its client says the last of it. */
+/* The state of a connection when its client sends its last bytes. */
 enum since { NEW, USED, SILENT, SINCE_COUNT };
 
 static int dial_since(enum since since)
@@ -93,14 +97,14 @@ static int dial_since(enum since since)
 	return fd;
 }
 
-/* The bytes and the end of them at once; what is answered can still be read. */
-static void say_last(int fd, const char *data, size_t len)
+/* Sends the bytes and the end of the stream at once; the client can still read the answer. */
+static void send_last(int fd, const char *data, size_t len)
 {
 	ck_assert_int_eq(send(fd, data, len, MSG_MORE), (ssize_t)len);
 	ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
 }
 
-static void hear_last(int fd)
+static void read_last(int fd)
 {
 	wait_closed(fd);
 	while (metrics_gauge(METRIC_CONNECTIONS) > 1)
@@ -113,19 +117,19 @@ START_TEST(a_client_that_leaves_amid_a_request_is_noticed_at_once)
 	int fd = dial_since((enum since)_i % SINCE_COUNT);
 	const char *text = beginnings[_i / SINCE_COUNT];
 
-	say_last(fd, text, strlen(text));
-	hear_last(fd);
+	send_last(fd, text, strlen(text));
+	read_last(fd);
 }
 END_TEST
 
-/* More than libmicrohttpd reads at a time. */
+/* The body is more than libmicrohttpd reads at a time. */
 START_TEST(a_client_that_leaves_amid_a_long_body_is_noticed_at_once)
 {
 	static char text[50000] = "PUT /x HTTP/1.1\r\n" HOST "Content-Length: 60000\r\n\r\n";
 	int fd = dial_since((enum since)_i);
 
-	say_last(fd, text, sizeof(text));
-	hear_last(fd);
+	send_last(fd, text, sizeof(text));
+	read_last(fd);
 }
 END_TEST
 
@@ -137,8 +141,8 @@ START_TEST(a_client_that_leaves_a_slow_request_is_noticed_at_once)
 	sync_with_loop();
 	pass_time(2 * SETTLE_MS);
 	ck_assert(is_open(fd));
-	say_last(fd, "Host", 4);
-	hear_last(fd);
+	send_last(fd, "Host", 4);
+	read_last(fd);
 }
 END_TEST
 
@@ -147,27 +151,28 @@ START_TEST(a_client_that_sends_no_more_is_answered_and_not_kept)
 	static const char text[] = "PUT /x HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\n12345";
 	int fd = dial_since((enum since)_i);
 
-	say_last(fd, text, strlen(text));
+	send_last(fd, text, strlen(text));
 	ck_assert_int_eq(read_answer(fd)->status, 200);
-	hear_last(fd);
+	read_last(fd);
 }
 END_TEST
 
-START_TEST(what_a_client_asked_for_goes_its_way_though_it_sends_no_more)
+START_TEST(a_request_completes_although_its_client_sends_no_more)
 {
 	static const char text[] = "DELETE /park HTTP/1.1\r\n" HOST "\r\n";
 	int fd = dial_since((enum since)_i);
 
-	say_last(fd, text, strlen(text));
+	send_last(fd, text, strlen(text));
 	fake_wait_parked(&fake, 1);
 	sync_with_loop();
 	fake_wake(&fake, 1);
-	hear_last(fd);
+	read_last(fd);
 	ck_assert_uint_eq(fake.finished + fake.abandoned, 1);
 }
 END_TEST
 
-/* More requests than libmicrohttpd has memory for: it cannot come to the end before it is woken. */
+/* The requests are more than libmicrohttpd has memory for, so it cannot read the end of the stream
+ * before the parked request is woken. */
 START_TEST(an_end_behind_a_parked_request_is_waited_for_quietly)
 {
 	static const char first[] = "DELETE /park HTTP/1.1\r\n" HOST "\r\n";
@@ -178,18 +183,18 @@ START_TEST(an_end_behind_a_parked_request_is_waited_for_quietly)
 	send_text(fd, first);
 	for (unsigned i = 1; i < count; i++)
 		send_text(fd, next);
-	say_last(fd, next, strlen(next));
+	send_last(fd, next, strlen(next));
 	fake_wait_parked(&fake, 1);
 	sync_with_loop();
 	uint64_t before = atomic_load(&server->loop[0].progress.passes);
-	(void)poll(NULL, 0, 200); /* nothing may happen */
+	(void)poll(NULL, 0, 200); /* the loop must not spin meanwhile */
 	ck_assert_uint_lt(atomic_load(&server->loop[0].progress.passes), before + 50);
 	fake_wake(&fake, 1);
 	for (unsigned i = 0; i <= count; i++)
 		ck_assert_int_eq(read_answer(fd)->status, 200);
 	sync_with_loop();
 	pass_time(SETTLE_MS);
-	hear_last(fd);
+	read_last(fd);
 }
 END_TEST
 
@@ -203,7 +208,7 @@ START_TEST(an_end_behind_a_long_answer_is_noticed_after_it)
 
 	send_bytes(fd, text, begin);
 	sync_with_loop();
-	say_last(fd, text + begin, strlen(text + begin));
+	send_last(fd, text + begin, strlen(text + begin));
 	sync_with_loop();
 	unsigned handled = atomic_load(&fake.handled);
 	while (atomic_load(&fake.handled) == handled)
@@ -212,7 +217,7 @@ START_TEST(an_end_behind_a_long_answer_is_noticed_after_it)
 	pass_time(SETTLE_MS);
 	while (recv(fd, sink, sizeof(sink), 0) > 0)
 		;
-	hear_last(fd);
+	read_last(fd);
 }
 END_TEST
 
@@ -223,9 +228,9 @@ START_TEST(a_slow_request_is_answered_though_its_client_sends_no_more)
 	send_text(fd, "PUT /x HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\n123");
 	sync_with_loop();
 	pass_time(2 * SETTLE_MS);
-	say_last(fd, "45", 2);
+	send_last(fd, "45", 2);
 	ck_assert_int_eq(read_answer(fd)->status, 200);
-	hear_last(fd);
+	read_last(fd);
 }
 END_TEST
 
@@ -247,7 +252,7 @@ START_TEST(a_first_line_that_is_slow_gets_no_more_time_once_it_is_here)
 }
 END_TEST
 
-/* libmicrohttpd says nothing before the first line is complete. */
+/* libmicrohttpd calls no callback before the first line is complete. */
 START_TEST(a_first_line_that_never_ends_is_found_too)
 {
 	int fd = dial();
@@ -274,7 +279,7 @@ START_TEST(the_first_byte_after_a_silence_starts_the_time_of_a_request)
 	get(fd, "/x");
 	read_answer(fd);
 	sync_with_loop();
-	for (unsigned i = 0; i < 3; i++) { /* watched again after each answer */
+	for (unsigned i = 0; i < 3; i++) { /* the same after each answer */
 		pass_time(SETTLE_MS);
 		pass_time(IDLE_MS / 2);
 		get(fd, "/x");
@@ -337,7 +342,7 @@ START_TEST(a_request_that_waits_for_a_change_is_answered_when_its_time_is_over)
 	pass_time(1);
 	ck_assert_str_eq(read_answer(late)->body, "parked");
 	ck_assert_uint_eq(fake.finished, 2);
-	get(late, "/x"); /* the connection goes on */
+	get(late, "/x"); /* the connection stays open */
 	ck_assert_int_eq(read_answer(late)->status, 200);
 	close(early);
 	close(late);
@@ -359,7 +364,7 @@ START_TEST(a_request_that_waits_for_a_change_ends_when_its_client_leaves)
 }
 END_TEST
 
-START_TEST(a_reader_who_does_not_read_is_shut_down)
+START_TEST(a_client_that_does_not_read_is_shut_down)
 {
 	static char sink[1 << 20];
 	int fd = dial();
@@ -397,7 +402,7 @@ START_TEST(a_reload_changes_the_deadlines_of_open_connections)
 }
 END_TEST
 
-START_TEST(what_was_sent_is_not_kept)
+START_TEST(the_memory_of_a_sent_body_is_released)
 {
 	static char sink[1 << 20];
 	size_t left;
@@ -406,7 +411,7 @@ START_TEST(what_was_sent_is_not_kept)
 	get(fd, "/blob");
 	read_answer(fd);
 	sync_with_loop();
-	ck_assert_uint_eq(fake.blob->refs, 1); /* though its headers are, for the next one */
+	ck_assert_uint_eq(fake.blob->refs, 1); /* the prepared response keeps only the headers */
 
 	get(fd, "/large");
 	for (left = fake.large->len; left > 0;) {
@@ -415,15 +420,15 @@ START_TEST(what_was_sent_is_not_kept)
 		ck_assert_int_gt(n, 0);
 		left -= (size_t)n;
 	}
-	close(fd); /* the head is left */
+	close(fd); /* the head is unread */
 	while (metrics_gauge(METRIC_CONNECTIONS) > 1)
 		sync_with_loop();
 	ck_assert_uint_eq(fake.large->refs, 1);
 }
 END_TEST
 
-/* A full send buffer, unread: closing would reset the connection and lose the answer. */
-START_TEST(who_is_refused_hears_why_though_still_sending)
+/* The server has unread input: closing would reset the connection and lose the answer. */
+START_TEST(a_refused_client_gets_the_reason_while_it_sends)
 {
 	static char body[1 << 20];
 	int fd = dial();
@@ -438,7 +443,7 @@ START_TEST(who_is_refused_hears_why_though_still_sending)
 	sync_with_loop();
 	ck_assert_int_eq(metrics_gauge(METRIC_CONNECTIONS), 2);
 	clock_virtual_advance(2000);
-	while (metrics_gauge(METRIC_CONNECTIONS) > 1) /* not for ever */
+	while (metrics_gauge(METRIC_CONNECTIONS) > 1) /* the server closes in the end */
 		sync_with_loop();
 	close(fd);
 
@@ -446,7 +451,7 @@ START_TEST(who_is_refused_hears_why_though_still_sending)
 	send_text(fd, "GET /%00 HTTP/1.1\r\n" HOST "\r\n");
 	ck_assert_int_eq(read_answer(fd)->status, 400);
 	close(fd);
-	while (metrics_gauge(METRIC_CONNECTIONS) > 1) /* until the peer closes at most */
+	while (metrics_gauge(METRIC_CONNECTIONS) > 1) /* the server closes when the peer does */
 		sync_with_loop();
 }
 END_TEST
@@ -461,7 +466,7 @@ int main(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, a_connection_without_a_request_is_closed_when_idle_time_is_over);
 	tcase_add_test(tcase, a_connection_in_use_is_not_closed);
-	tcase_add_loop_test(tcase, a_request_that_never_ends_is_shut_down_though_it_drips, 0,
+	tcase_add_loop_test(tcase, a_request_that_never_ends_is_shut_down_although_bytes_arrive, 0,
 	                    2 * (int)(sizeof(beginnings) / sizeof(beginnings[0])));
 	tcase_add_loop_test(tcase, a_first_line_that_never_ends_is_found_too, 0, 2);
 	tcase_add_loop_test(tcase, a_client_that_leaves_amid_a_request_is_noticed_at_once, 0,
@@ -472,7 +477,7 @@ int main(void)
 	                    SINCE_COUNT);
 	tcase_add_loop_test(tcase, a_client_that_sends_no_more_is_answered_and_not_kept, 0,
 	                    SINCE_COUNT);
-	tcase_add_loop_test(tcase, what_a_client_asked_for_goes_its_way_though_it_sends_no_more, 0,
+	tcase_add_loop_test(tcase, a_request_completes_although_its_client_sends_no_more, 0,
 	                    SINCE_COUNT);
 	tcase_add_loop_test(tcase, an_end_behind_a_parked_request_is_waited_for_quietly, 0,
 	                    SINCE_COUNT);
@@ -484,9 +489,9 @@ int main(void)
 	tcase_add_test(tcase, a_parked_request_has_a_deadline_and_still_belongs_to_the_writer);
 	tcase_add_test(tcase, a_request_that_waits_for_a_change_is_answered_when_its_time_is_over);
 	tcase_add_test(tcase, a_request_that_waits_for_a_change_ends_when_its_client_leaves);
-	tcase_add_test(tcase, a_reader_who_does_not_read_is_shut_down);
-	tcase_add_test(tcase, what_was_sent_is_not_kept);
-	tcase_add_test(tcase, who_is_refused_hears_why_though_still_sending);
+	tcase_add_test(tcase, a_client_that_does_not_read_is_shut_down);
+	tcase_add_test(tcase, the_memory_of_a_sent_body_is_released);
+	tcase_add_test(tcase, a_refused_client_gets_the_reason_while_it_sends);
 	tcase_add_test(tcase, a_reload_changes_the_deadlines_of_open_connections);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_ENV);

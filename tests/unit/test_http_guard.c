@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The guard's checks of request heads, without sockets: a table of header fields, and heads laid
+ * out in memory as libmicrohttpd leaves them. test_http_head.c tests the same over the wire.
+ */
 #include "suite.h"
 
 #include "http/guard.h"
@@ -7,7 +11,7 @@
 
 #define HEADERS_MAX 6
 
-/* "name: value", split at the first ':'; "~" before it: folded */
+/* A header is "name: value", split at the first ':'; with "~" in front it is folded. */
 struct row {
 	const char *version;
 	const char *header[HEADERS_MAX];
@@ -81,7 +85,7 @@ static const struct row rows[] = {
 	{"HTTP/1.1", {"Host: x", "Expect: 200-ok"}, GUARD_EXPECT},
 };
 
-/* Writes @p text, and a NUL in place of what ends it. */
+/* Writes @p text, and a NUL in place of its terminator, as libmicrohttpd does. */
 static char *lay(char *at, const char *text, size_t len)
 {
 	memcpy(at, text, len);
@@ -89,7 +93,7 @@ static char *lay(char *at, const char *text, size_t len)
 	return at + len + 1;
 }
 
-/* Lays the head out as libmicrohttpd leaves it. */
+/* Lays out the head as libmicrohttpd leaves it in memory. */
 static enum guard_verdict judge(const struct row *row, struct guard *guard)
 {
 	static char memory[1024];
@@ -151,8 +155,7 @@ START_TEST(each_character_is_where_the_standard_has_it)
 }
 END_TEST
 
-/* Each part in its place, but for one that stands @p off bytes further; all are sound themselves.
- */
+/* Lays out a valid head in which one part is @p off bytes further back. */
 static enum guard_verdict judge_moved(unsigned part, size_t off)
 {
 	static const char memory[] = "aaaaaaHTTP/1.0aaaaaaaaaaaaaaaaaaaaaaaaaa";

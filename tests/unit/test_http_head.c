@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/** Request heads as they come over the wire, and what libmicrohttpd makes of them. */
+/*
+ * Request heads over real sockets: what libmicrohttpd would join, drop or forget must be refused,
+ * and what common clients send must be accepted. The API is the fake one (http_fixture.h).
+ */
 #include "fault.h"
 #include "http_time.h"
 #include "suite.h"
@@ -24,8 +27,8 @@ struct raw {
 		literal, sizeof(literal) - 1 \
 	}
 
-/* All that comes until the server closes, which after another status it may not do. */
-static const char *hear_all(int fd, int status)
+/* Reads until the server closes the connection, which it need not do after other statuses. */
+static const char *read_until_closed(int fd, int status)
 {
 	static char text[70000];
 	size_t len = 0;
@@ -55,10 +58,10 @@ static unsigned count(const char *text, const char *word)
 	return found;
 }
 
-/* One problem, and then the end. */
+/* Expects one problem response and then the end of the connection. */
 static void expect_problem(int fd, int status, const char *code)
 {
-	const char *text = hear_all(fd, status);
+	const char *text = read_until_closed(fd, status);
 
 	ck_assert_uint_eq(count(text, "HTTP/1.1"), 1);
 	ck_assert_ptr_nonnull(strstr(text, "Content-Type: application/problem+json\r\n"));
@@ -102,7 +105,7 @@ static const struct raw broken[] = {
 	RAW(GET HOST "X: a\r\n:\r\nY: b\r\n\r\n"),
 	RAW(PUT ": a\r\nContent-Length: 4\r\n\r\nabcd"),
 	RAW(PUT "Content-Length: 4\r\n: a\r\n\r\nabcd"),
-	/* others that are joined or skipped */
+	/* other lines that libmicrohttpd joins or skips */
 	RAW(GET HOST "X: a\r\n b\r\n\r\n"),
 	RAW(GET HOST "X: a\r\n\tb\r\nY: c\r\n\r\n"),
 	RAW(GET HOST "X:\r\n a\r\n\r\n"),
@@ -155,8 +158,8 @@ static const char *const sound[] = {
 	"Accept-Encoding: gzip\r\n\r\n",
 };
 
-/* Whole, and byte by byte. */
-START_TEST(what_a_sound_client_sends_is_taken)
+/* Each request is sent as a whole, and byte by byte. */
+START_TEST(requests_of_common_clients_are_accepted)
 {
 	serve();
 	for (unsigned pieces = 0; pieces < 2; pieces++) {
@@ -168,7 +171,7 @@ START_TEST(what_a_sound_client_sends_is_taken)
 			send_text(fd, text);
 		for (size_t i = 0; pieces == 1 && i < strlen(text); i++)
 			send_bytes(fd, text + i, 1);
-		do /* 100 Continue comes before */
+		do /* skip 100 Continue */
 			ck_assert_msg(try_read_answer(fd, &answer, false), "%s", text);
 		while (answer.status == 100);
 		ck_assert_msg(answer.status == 200, "%s%s", text, answer.body);
@@ -196,7 +199,7 @@ START_TEST(every_field_is_handed_over)
 	static char text[API_HEAD_MAX];
 	int len = snprintf(text, sizeof(text), "GET /echo HTTP/1.1\r\nHost: x\r\n");
 
-	for (unsigned i = 0; i < 100; i++) /* nearly as many as the head may have */
+	for (unsigned i = 0; i < 100; i++) /* nearly the limit of a head */
 		len += snprintf(text + len, sizeof(text) - (size_t)len, "X-%u: a\r\n", i);
 	snprintf(text + len, sizeof(text) - (size_t)len,
 	         "Accept: first\r\nACCEPT: second\r\nUser-Agent: last\r\n\r\n");
@@ -206,14 +209,14 @@ START_TEST(every_field_is_handed_over)
 		send_text(fd, text);
 		ck_assert_ptr_nonnull(
 			strstr(read_answer(fd)->body, "accept=first agent=last body="));
-		get(fd, "/echo"); /* nothing of the request before is in the next one */
+		get(fd, "/echo"); /* the next request has no field of the previous one */
 		ck_assert_ptr_nonnull(strstr(read_answer(fd)->body, "type= accept= agent= body="));
 	}
 	close(fd);
 }
 END_TEST
 
-/* Each time with a new server, whose first request needs memory for all that is kept afterwards. */
+/* Each attempt has a new server, because a server keeps what its first request has allocated. */
 START_TEST(without_memory_no_field_is_lost)
 {
 	static const char text[] = GET HOST "User-Agent: me\r\n\r\n";
@@ -228,7 +231,8 @@ START_TEST(without_memory_no_field_is_lost)
 		int fd = dial();
 		fault_arm(nth);
 		(void)!send(fd, text, strlen(text), MSG_NOSIGNAL);
-		(void)!recv(fd, &c, 1, MSG_PEEK); /* no ck_ before fault_hit(): they allocate */
+		(void)!recv(fd, &c, 1,
+		            MSG_PEEK); /* no assertion before fault_hit(): they allocate */
 		hit = fault_hit();
 		bool answered = try_read_answer(fd, &answer, false);
 		refused += answered && answer.status == 503;
@@ -272,7 +276,7 @@ static void let_it_see_this(int fd)
 	}
 }
 
-/* And the others, whose heads or bodies are on their way, get theirs. */
+/* Other connections, which have sent a part of a request, are not affected. */
 START_TEST(a_wrong_length_gets_one_answer)
 {
 	char text[256];
@@ -308,7 +312,7 @@ END_TEST
 
 static char large[40000];
 
-/* @return its length */
+/* @return the length of the head */
 static size_t write_many(const char *before, const char *each, unsigned times, const char *after)
 {
 	char *end = stpcpy(large, before);
@@ -343,7 +347,7 @@ START_TEST(neither_parameters_nor_cookies_cost_memory_of_their_own)
 }
 END_TEST
 
-/* Around each limit, of ours and of libmicrohttpd's. */
+/* Sizes around each limit, ours and those of libmicrohttpd. */
 START_TEST(a_head_of_any_size_gets_an_answer)
 {
 	char fill[2] = "x";
@@ -368,7 +372,7 @@ START_TEST(a_head_of_any_size_gets_an_answer)
 }
 END_TEST
 
-START_TEST(the_largest_head_is_what_is_said)
+START_TEST(the_largest_head_is_the_published_one)
 {
 	static const char before[] = GET HOST "X: ";
 	static const char after[] = "\r\n\r\n";
@@ -383,13 +387,13 @@ START_TEST(the_largest_head_is_what_is_said)
 	close(fd);
 	fd = dial();
 	send_bytes(fd, large, write_many("HEAD /echo HTTP/1.1\r\n" HOST "X: ", "x", room, after));
-	const char *text = hear_all(fd, 431);
+	const char *text = read_until_closed(fd, 431);
 	ck_assert_str_eq(strstr(text, "\r\n\r\n"), "\r\n\r\n");
 	close(fd);
 }
 END_TEST
 
-/* These are libmicrohttpd's own answers: it closes on what it has not read. */
+/* libmicrohttpd itself answers these, and closes with unread input. */
 START_TEST(a_head_beyond_all_memory_is_answered_and_not_reset)
 {
 	static const char *const befores[] = {GET HOST "X: ", "GET /"};
@@ -415,8 +419,9 @@ START_TEST(a_head_beyond_all_memory_is_answered_and_not_reset)
 END_TEST
 
 /*
- * A NUL hides the query from us, but not from libmicrohttpd. What it does depends on how many bytes
- * are left to it: nothing, or it closes the connection and does not report the request's end.
+ * A NUL hides the query from our code, but not from libmicrohttpd. Depending on the memory that it
+ * has left, libmicrohttpd does nothing, or closes the connection without reporting the end of the
+ * request.
  */
 START_TEST(a_request_that_libmicrohttpd_forgets_is_refused)
 {
@@ -462,7 +467,7 @@ END_TEST
 static sem_t entered;
 static sem_t release;
 
-/* In the loop's thread. */
+/* Runs on the thread of the loop. */
 static struct api_stream *hold_the_loop(struct api_request *request)
 {
 	(void)request;
@@ -471,8 +476,7 @@ static struct api_stream *hold_the_loop(struct api_request *request)
 	return NULL;
 }
 
-/* When the loop looks there is something unread each time, and something was read since the last.
- */
+/* Each time that the loop checks, there is unread input, and some was read since the last check. */
 START_TEST(a_chunked_body_that_keeps_coming_is_taken)
 {
 	enum { SIZE = 0x4000 };
@@ -504,8 +508,8 @@ START_TEST(a_chunked_body_that_keeps_coming_is_taken)
 }
 END_TEST
 
-/* Libmicrohttpd takes a field without a name for the end of a trailer, too. */
-START_TEST(what_follows_a_chunked_body_is_not_taken_for_a_request)
+/* libmicrohttpd also takes a field without a name for the end of a trailer. */
+START_TEST(bytes_after_a_chunked_body_are_no_request)
 {
 	serve();
 	int fd = dial();
@@ -535,9 +539,9 @@ int main(void)
 		without_memory_no_field_is_lost,
 		neither_parameters_nor_cookies_cost_memory_of_their_own,
 		a_head_of_any_size_gets_an_answer,
-		the_largest_head_is_what_is_said,
+		the_largest_head_is_the_published_one,
 		a_head_beyond_all_memory_is_answered_and_not_reset,
-		what_follows_a_chunked_body_is_not_taken_for_a_request,
+		bytes_after_a_chunked_body_are_no_request,
 	};
 	Suite *suite = suite_create("http_head");
 	TCase *tcase = tcase_create("http_head");
@@ -549,7 +553,7 @@ int main(void)
 		tcase_add_test(tcase, cases[i]);
 	tcase_add_loop_test(tcase, what_libmicrohttpd_joins_or_drops_is_refused, 0,
 	                    sizeof(broken) / sizeof(broken[0]));
-	tcase_add_loop_test(tcase, what_a_sound_client_sends_is_taken, 0,
+	tcase_add_loop_test(tcase, requests_of_common_clients_are_accepted, 0,
 	                    sizeof(sound) / sizeof(sound[0]));
 	tcase_add_loop_test(tcase, a_wrong_length_gets_one_answer, 0,
 	                    sizeof(lengths) / sizeof(lengths[0]));

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/** How new connections are taken in, in virtual time. */
+/*
+ * How the server accepts connections and assigns them to the side of short requests or of waiting
+ * ones (SIDE_SHORT, SIDE_LONG), and which silent connections it closes at a limit. Real sockets,
+ * the fake API, a virtual clock (http_time.h).
+ */
 #include "http_time.h"
 #include "suite.h"
 
@@ -10,9 +14,9 @@
 #define LINES   "GET /stream HTTP/1.1\r\n" HOST "Accept: application/jsonl\r\n\r\n"
 #define ASKING  "GET /stream HTTP/1.1\r\n" HOST "\r\n"
 
-static atomic_long side; /* of the connection that asked for /stream last */
+static atomic_long side; /* of the connection of the latest request for /stream */
 
-/* In the loop's thread. */
+/* Runs on the thread of the loop. */
 static struct api_stream *note_side(struct api_request *request)
 {
 	struct exchange *exchange = container_of(request, struct exchange, request);
@@ -41,8 +45,8 @@ static long side_of(int fd, const char *text)
 	return atomic_load(&side);
 }
 
-/* At once, after a moment, after a silence. */
-START_TEST(the_first_bytes_tell_who_will_wait)
+/* The first bytes come at once, after a moment, or after a silence. */
+START_TEST(the_first_bytes_decide_the_side_of_a_connection)
 {
 	int asker = dial();
 	int waiter = dial();
@@ -61,7 +65,7 @@ START_TEST(the_first_bytes_tell_who_will_wait)
 	ck_assert_int_eq(read_answer(poller)->status, 200);
 	get(watcher, "/x/watch");
 	ck_assert_int_eq(read_answer(watcher)->status, 200);
-	/* And so it stays. */
+	/* The side does not change afterwards. */
 	ck_assert_int_eq(side_of(asker, WAITING), SIDE_SHORT);
 	ck_assert_int_eq(side_of(waiter, ASKING), SIDE_LONG);
 	ck_assert_int_eq(side_of(poller, ASKING), SIDE_LONG);
@@ -84,7 +88,7 @@ static void dial_both(int fd[SIDES])
 	}
 }
 
-START_TEST(each_side_serves_who_asks_and_who_waits)
+START_TEST(each_side_serves_short_and_waiting_requests)
 {
 	int fd[SIDES];
 
@@ -107,7 +111,7 @@ START_TEST(each_side_serves_who_asks_and_who_waits)
 		if (i == 1)
 			pass_time(SETTLE_MS);
 	}
-	for (unsigned i = 0; i < SIDES; i++) { /* and notices who leaves */
+	for (unsigned i = 0; i < SIDES; i++) { /* each side notices clients that leave */
 		get(fd[i], "/watch");
 		fake_wait_parked(&fake, 1);
 		close(fd[i]);
@@ -132,7 +136,7 @@ START_TEST(a_first_request_may_come_byte_by_byte)
 }
 END_TEST
 
-START_TEST(its_time_runs_from_its_first_byte)
+START_TEST(the_deadline_of_a_first_request_runs_from_its_first_byte)
 {
 	int fd = dial();
 
@@ -150,8 +154,8 @@ START_TEST(its_time_runs_from_its_first_byte)
 }
 END_TEST
 
-/* Politely or with a reset, before or after it has been silent for a while. */
-START_TEST(who_leaves_without_a_word_is_forgotten)
+/* The client closes with a FIN or a RST, before or after a silence. */
+START_TEST(a_connection_closed_without_a_request_is_forgotten)
 {
 	struct linger at_once = {.l_onoff = 1};
 	int fd = dial();
@@ -170,8 +174,8 @@ START_TEST(who_leaves_without_a_word_is_forgotten)
 }
 END_TEST
 
-/* In its time; when the server stops, at once or with time that nobody needs. */
-START_TEST(who_says_nothing_is_closed_in_the_end)
+/* At its deadline, or when the server stops without or with a grace period. */
+START_TEST(a_silent_connection_is_closed_in_the_end)
 {
 	int fd[700];
 
@@ -195,7 +199,7 @@ START_TEST(who_says_nothing_is_closed_in_the_end)
 }
 END_TEST
 
-/* @return it was let in, and served */
+/* @return whether the connection was accepted and served */
 static bool is_served(int fd)
 {
 	static struct answer answer;
@@ -205,7 +209,7 @@ static bool is_served(int fd)
 	       try_read_answer(fd, &answer, false) && answer.status == 200;
 }
 
-/* Those that have sent nothing first, then those without a request, and no others. */
+/* Connections that have sent nothing are closed first, then those without a request; no others. */
 START_TEST(silent_connections_give_way_at_a_limit)
 {
 	enum { IDLE, PARKED, BEGUN, SILENT, SILENT_TOO, COUNT };
@@ -228,7 +232,7 @@ START_TEST(silent_connections_give_way_at_a_limit)
 		options.connections_per_peer_max = COUNT + 1;
 	http_reload(server, &options);
 	if (_i / 2 == 1)
-		pass_time(SETTLE_MS); /* all are settled */
+		pass_time(SETTLE_MS); /* each connection has a side */
 
 	for (unsigned i = 0; i < ARRAY_LEN(newcomer); i++) {
 		static const unsigned order[] = {SILENT, SILENT_TOO, IDLE};
@@ -279,7 +283,7 @@ START_TEST(a_connection_that_speaks_again_is_not_silent)
 }
 END_TEST
 
-START_TEST(who_waits_is_answered_on_either_side_when_it_stops)
+START_TEST(waiting_requests_of_both_sides_are_answered_at_the_stop)
 {
 	int fd[SIDES];
 
@@ -304,15 +308,15 @@ int main(void)
 
 	tcase_add_checked_fixture(tcase, set_up, end_virtual_time);
 	tcase_set_timeout(tcase, 60);
-	tcase_add_loop_test(tcase, the_first_bytes_tell_who_will_wait, 0, 3);
-	tcase_add_test(tcase, each_side_serves_who_asks_and_who_waits);
+	tcase_add_loop_test(tcase, the_first_bytes_decide_the_side_of_a_connection, 0, 3);
+	tcase_add_test(tcase, each_side_serves_short_and_waiting_requests);
 	tcase_add_loop_test(tcase, a_first_request_may_come_byte_by_byte, 0, 2);
-	tcase_add_test(tcase, its_time_runs_from_its_first_byte);
-	tcase_add_loop_test(tcase, who_leaves_without_a_word_is_forgotten, 0, 4);
-	tcase_add_loop_test(tcase, who_says_nothing_is_closed_in_the_end, 0, 3);
+	tcase_add_test(tcase, the_deadline_of_a_first_request_runs_from_its_first_byte);
+	tcase_add_loop_test(tcase, a_connection_closed_without_a_request_is_forgotten, 0, 4);
+	tcase_add_loop_test(tcase, a_silent_connection_is_closed_in_the_end, 0, 3);
 	tcase_add_loop_test(tcase, silent_connections_give_way_at_a_limit, 0, 4);
 	tcase_add_test(tcase, a_connection_that_speaks_again_is_not_silent);
-	tcase_add_test(tcase, who_waits_is_answered_on_either_side_when_it_stops);
+	tcase_add_test(tcase, waiting_requests_of_both_sides_are_answered_at_the_stop);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_ENV);
 	int failed = srunner_ntests_failed(runner);

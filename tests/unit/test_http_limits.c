@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Limits of connections: in all, for each address, of descriptors and of memory; and stopping the
+ * server with requests in flight. Real sockets with the fake API (http_fixture.h).
+ */
 #include "http_fixture.h"
 #include "suite.h"
 
@@ -15,7 +19,7 @@ static void expect_served(int fd)
 	ck_assert_int_eq(read_answer(fd)->status, 200);
 }
 
-/* Makes @p fd one that has begun a request; finish() has it answered. */
+/* Sends the begin of a request; finish() sends the rest and reads the answer. */
 static void begin(int fd)
 {
 	send_text(fd, "GET /blob HTTP/1.1\r\n");
@@ -27,7 +31,7 @@ static void finish(int fd)
 	ck_assert_int_eq(read_answer(fd)->status, 200);
 }
 
-/* Closing is noticed by the server in its own time. */
+/* Connects until the server has noticed that another connection was closed. */
 static int dial_until_served(void)
 {
 	for (;;) {
@@ -56,7 +60,7 @@ START_TEST(a_connection_above_the_limit_is_closed_at_once)
 	wait_closed(c);
 	close(c);
 	ck_assert_uint_ge(metrics_counter(METRIC_CONNECTIONS_REFUSED), 1);
-	finish(a); /* the others do not notice */
+	finish(a); /* the other connections are not affected */
 	close(b);
 	b = dial_until_served();
 	options.connections_max = 3;
@@ -107,7 +111,7 @@ START_TEST(each_address_has_a_limit_of_its_own)
 }
 END_TEST
 
-/* Whichever thread took them. */
+/* Silent connections give way to new ones, on whichever thread they are. */
 static void expect_room_beside_a_crowd(unsigned most)
 {
 	enum { CROWD = 400 };
@@ -123,7 +127,7 @@ static void expect_room_beside_a_crowd(unsigned most)
 	expect_served(own);
 	expect_served(other);
 	ck_assert_uint_eq(metrics_counter(METRIC_CONNECTIONS_REFUSED), 0);
-	/* Another thread may still be taking the last of them. */
+	/* Another thread may still be accepting the last connection. */
 	while (metrics_counter(METRIC_CONNECTIONS_SHED) < CROWD + 1 - most)
 		sched_yield();
 	for (unsigned i = 0; i < CROWD; i++) {
@@ -135,14 +139,14 @@ static void expect_room_beside_a_crowd(unsigned most)
 	close(other);
 }
 
-START_TEST(a_silent_crowd_from_one_address_shuts_nobody_out)
+START_TEST(silent_connections_of_one_address_exclude_no_other)
 {
 	options.connections_per_peer_max = 40;
 	expect_room_beside_a_crowd(40);
 }
 END_TEST
 
-START_TEST(a_silent_crowd_shuts_nobody_out)
+START_TEST(silent_connections_exclude_no_other)
 {
 	options.connections_max = 40;
 	expect_room_beside_a_crowd(40);
@@ -161,7 +165,7 @@ START_TEST(out_of_descriptors_it_accepts_again_later)
 	struct sockaddr_in in = {.sin_family = AF_INET,
 	                         .sin_port = htons((uint16_t)port),
 	                         .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int top = dup(fd); /* the lowest that is free: none below it is */
+	int top = dup(fd); /* the lowest free descriptor: all below it are in use */
 	close(top);
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
 	none = limit;
@@ -170,7 +174,7 @@ START_TEST(out_of_descriptors_it_accepts_again_later)
 	ck_assert_int_eq(connect(fd, (struct sockaddr *)&in, sizeof(in)), 0);
 	set_timeout(fd);
 	while (metrics_counter(METRIC_CONNECTIONS_REFUSED) == 0)
-		expect_served(first); /* those who are in do not notice */
+		expect_served(first); /* accepted connections are not affected */
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	expect_served(fd);
 	close(fd);
@@ -192,7 +196,8 @@ START_TEST(without_memory_it_costs_the_connection_at_most)
 		fault_arm(nth);
 		(void)!send(fd, text, strlen(text), MSG_NOSIGNAL);
 		char c;
-		(void)!recv(fd, &c, 1, MSG_PEEK); /* no ck_ before fault_hit(): they allocate */
+		(void)!recv(fd, &c, 1,
+		            MSG_PEEK); /* no assertion before fault_hit(): they allocate */
 		hit = fault_hit();
 		bool answered = try_read_answer(fd, &answer, false);
 		failed += !answered || answer.status != 200;
@@ -201,7 +206,7 @@ START_TEST(without_memory_it_costs_the_connection_at_most)
 		expect_served(fd);
 		close(fd);
 	}
-	ck_assert_uint_ge(failed, 1); /* of accepting, of the request: some came before */
+	ck_assert_uint_ge(failed, 1); /* not all allocations of a connection fail it */
 }
 END_TEST
 
@@ -245,14 +250,14 @@ START_TEST(stopping_closes_what_is_idle_and_finishes_what_is_in_flight)
 	send_text(reading, "PUT /echo HTTP/1.1\r\n" HOST "Content-Length: 4\r\n\r\n12");
 	get(parked, "/park");
 	fake_wait_parked(&fake, 2);
-	expect_served(idle); /* so `reading` has been read too, had it come to this thread */
+	expect_served(idle); /* if this loop also has `reading`, it has read from it */
 
 	int64_t began = clock_ms();
 	pthread_create(&thread, NULL, stop, &grace_ms);
 	wait_closed(idle);
 	wait_closed(fresh);
 	expect_refused();
-	ck_assert_str_eq(read_answer(watching)->body, "parked"); /* has waited long enough */
+	ck_assert_str_eq(read_answer(watching)->body, "parked"); /* the stop ends its wait */
 	wait_closed(watching);
 	send_text(reading, "34");
 	struct answer *answer = read_answer(reading);
@@ -287,7 +292,7 @@ START_TEST(stopping_gives_up_after_the_grace_but_keeps_what_the_writer_has)
 	wait_closed(reading);
 	wait_closed(parked);
 	ck_assert_uint_eq(fake.finished + fake.abandoned, 0);
-	fake_wake(&fake, 1); /* the registry stops after http */
+	fake_wake(&fake, 1); /* the registry stops after the server and wakes it then */
 	http_free(server);
 	server = NULL;
 	ck_assert_uint_eq(fake.abandoned, 1);
@@ -299,8 +304,8 @@ START_TEST(stopping_gives_up_after_the_grace_but_keeps_what_the_writer_has)
 END_TEST
 
 SUITE("http_limits", http_setup, http_teardown, a_connection_above_the_limit_is_closed_at_once,
-      each_address_has_a_limit_of_its_own, a_silent_crowd_from_one_address_shuts_nobody_out,
-      a_silent_crowd_shuts_nobody_out, out_of_descriptors_it_accepts_again_later,
+      each_address_has_a_limit_of_its_own, silent_connections_of_one_address_exclude_no_other,
+      silent_connections_exclude_no_other, out_of_descriptors_it_accepts_again_later,
       without_memory_it_costs_the_connection_at_most,
       stopping_closes_what_is_idle_and_finishes_what_is_in_flight,
       stopping_gives_up_after_the_grace_but_keeps_what_the_writer_has)

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Listen addresses: TCP, IPv6, Unix sockets, inherited sockets, and several at once. Real sockets
+ * with the fake API (http_fixture.h).
+ */
 #include "http_fixture.h"
 #include "suite.h"
 
@@ -7,7 +11,7 @@
 #include <sys/stat.h>
 
 static char folder[] = "/tmp/rollcall-listen-XXXXXX";
-static char path[100];    /* in it */
+static char path[100];    /* of the socket in the folder */
 static char address[300]; /* "unix:" and path */
 
 static void set_up(void)
@@ -39,7 +43,7 @@ static int dial_unix(void)
 	return fd;
 }
 
-START_TEST(what_is_not_an_address_is_refused_in_words)
+START_TEST(an_invalid_address_is_refused_with_the_reason)
 {
 	static const char *const wrong[] = {
 		"",
@@ -83,7 +87,7 @@ START_TEST(a_unix_path_that_is_too_long_is_refused)
 }
 END_TEST
 
-START_TEST(port_0_is_the_kernels_choice_and_told)
+START_TEST(port_0_is_chosen_by_the_kernel_and_reported)
 {
 	char text[256];
 	struct http_listener first;
@@ -126,7 +130,7 @@ START_TEST(a_unix_socket_is_served_and_removed_in_the_end)
 	char want[64];
 	struct stat status;
 
-	options.connections_per_peer_max = 1; /* addresses only */
+	options.connections_per_peer_max = 1; /* applies to IP addresses only */
 	serve_at(address);
 	ck_assert_str_eq(listener.url, address);
 	ck_assert_int_eq(stat(path, &status), 0);
@@ -145,7 +149,7 @@ START_TEST(a_unix_socket_is_served_and_removed_in_the_end)
 }
 END_TEST
 
-/* Its end comes along with data, which libmicrohttpd does not see by itself. */
+/* The end of the stream arrives together with data; libmicrohttpd alone would not notice it. */
 START_TEST(a_client_of_a_unix_socket_that_leaves_is_noticed)
 {
 	options.request_ms = options.idle_ms = 600000;
@@ -156,7 +160,7 @@ START_TEST(a_client_of_a_unix_socket_that_leaves_is_noticed)
 	ck_assert_int_eq(read_answer(fd)->status, 200);
 
 	pthread_mutex_lock(&fake.lock);
-	get(other, "/park"); /* it holds up the loop until both are there */
+	get(other, "/park"); /* keeps the loop busy until both have arrived */
 	while (atomic_load(&fake.handled) < 2)
 		(void)sched_yield();
 	send_text(fd, "GET /");
@@ -177,7 +181,7 @@ START_TEST(a_stale_unix_socket_is_replaced_a_live_one_and_a_file_are_not)
 
 	ck_assert_int_eq(http_listen(address, &listener, text), 0);
 	ck_assert_int_eq(http_listen(address, &second, text), -EADDRINUSE);
-	close(listener.fd); /* as a crash would: the path stays */
+	close(listener.fd); /* as after a crash: the path stays */
 	ck_assert_int_eq(http_listen(address, &second, text), 0);
 	close(second.fd);
 	unlink(path);
@@ -244,8 +248,8 @@ START_TEST(several_listeners_are_served_by_each_thread)
 }
 END_TEST
 
-SUITE("http_listen", set_up, tear_down, what_is_not_an_address_is_refused_in_words,
-      a_unix_path_that_is_too_long_is_refused, port_0_is_the_kernels_choice_and_told,
+SUITE("http_listen", set_up, tear_down, an_invalid_address_is_refused_with_the_reason,
+      a_unix_path_that_is_too_long_is_refused, port_0_is_chosen_by_the_kernel_and_reported,
       ipv6_is_served_and_named_with_brackets, a_unix_socket_is_served_and_removed_in_the_end,
       a_client_of_a_unix_socket_that_leaves_is_noticed,
       a_stale_unix_socket_is_replaced_a_live_one_and_a_file_are_not,

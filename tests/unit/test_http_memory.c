@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/** Calls into libmicrohttpd that fail as they do when it has no memory. */
+/*
+ * Calls of libmicrohttpd that fail as they do without memory. This program defines some of its
+ * functions itself, so that the test can make the nth call fail.
+ */
 #include "http_fixture.h"
 #include "suite.h"
 
@@ -8,7 +11,7 @@
 #include <dlfcn.h>
 #include <microhttpd.h>
 
-/* Countdown to the call that fails; below 0: none does. */
+/* Calls until the one that fails; below 0: no call fails. */
 static atomic_int countdown = -1;
 
 static bool fails(void)
@@ -16,7 +19,7 @@ static bool fails(void)
 	return atomic_load(&countdown) >= 0 && atomic_fetch_sub(&countdown, 1) == 0;
 }
 
-/* These stand before the library's own, which RTLD_NEXT finds. */
+/* The linker takes these before the library's functions, which RTLD_NEXT finds. */
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
 struct MHD_Response *MHD_create_response_from_buffer(size_t size, void *data,
@@ -88,14 +91,14 @@ static bool ask(const char *path, int nth, bool parks)
 	return failed;
 }
 
-/* Each call of one answer fails in turn: the client's connection ends, and nothing else does. */
+/* Each call of one answer fails in turn: only the connection of that client may end. */
 static void fail_each(const char *path, bool parks)
 {
 	int nth = 0;
 
 	while (ask(path, nth, parks))
 		nth++;
-	ck_assert_int_ge(nth, 3); /* make it, add to it, queue it */
+	ck_assert_int_ge(nth, 3); /* create, add a header, queue */
 }
 
 START_TEST(an_answer_that_cannot_be_queued_costs_its_connection)

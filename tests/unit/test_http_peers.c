@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The table of peers, which counts connections by address and chooses the silent one that gives way
+ * at a limit. A pair of sockets stands for each connection; there is no server.
+ */
 #include "suite.h"
 
 #include "fault.h"
@@ -21,10 +25,10 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-	peers_fini(&peers); /* checks that nobody is left */
+	peers_fini(&peers); /* checks that no peer is left */
 }
 
-/* A pair of sockets stands for each connection: the other end shows whether it was shut down. */
+/* A pair of sockets for each connection: the other end shows whether it was shut down. */
 struct conn {
 	struct peer peer;
 	int ends[2];
@@ -78,7 +82,7 @@ static bool is_shut(const struct conn *conn)
 	return recv(conn->ends[1], &c, 1, MSG_DONTWAIT) == 0;
 }
 
-START_TEST(one_address_may_have_so_many)
+START_TEST(one_address_has_a_limit)
 {
 	struct conn conn[3];
 	struct conn other;
@@ -92,11 +96,11 @@ START_TEST(one_address_may_have_so_many)
 	ck_ok(enter(&conn[0], "10.0.0.1", 0)); /* no limit */
 	leave_each(conn, 3);
 	leave(&other);
-	peers_leave(&peers, &other.peer); /* counted once only */
+	peers_leave(&peers, &other.peer); /* a second time has no effect */
 }
 END_TEST
 
-START_TEST(all_together_may_be_so_many)
+START_TEST(all_addresses_together_have_a_limit)
 {
 	struct conn conn[3];
 
@@ -140,7 +144,7 @@ START_TEST(at_the_limit_of_an_address_one_of_its_own_gives_way)
 	peers_silence(&peers, &other.peer, SILENT_NEW);
 	for (unsigned i = 0; i < 3; i++)
 		ck_ok(enter(&conn[i], "10.0.0.1", 3));
-	ck_fails(enter(&conn[3], "10.0.0.1", 3), EAGAIN); /* none of them is silent */
+	ck_fails(enter(&conn[3], "10.0.0.1", 3), EAGAIN); /* no connection is silent */
 	peers_silence(&peers, &conn[1].peer, SILENT_IDLE);
 	ck_ok(enter(&conn[3], "10.0.0.1", 3));
 	ck_assert(is_shut(&conn[1]));
@@ -181,7 +185,7 @@ START_TEST(those_that_sent_nothing_go_before_idle_ones_and_the_oldest_first)
 	enum { COUNT = 5, MORE = 4 };
 	struct conn conn[COUNT + MORE];
 
-	for (unsigned limit = 0; limit < 2; limit++) { /* of one address, of all */
+	for (unsigned limit = 0; limit < 2; limit++) { /* the limit of an address, that of all */
 		unsigned most_per_peer = limit == 0 ? COUNT : 0;
 		unsigned most = limit == 0 ? UINT32_MAX : COUNT;
 
@@ -201,14 +205,14 @@ START_TEST(those_that_sent_nothing_go_before_idle_ones_and_the_oldest_first)
 }
 END_TEST
 
-/* Its thread may not have seen yet that it has given way. */
+/* The thread of a connection that gave way may not have noticed that yet. */
 START_TEST(one_that_gave_way_is_never_counted_again)
 {
 	struct conn conn[3];
 
 	ck_ok(enter(&conn[0], "10.0.0.1", 1));
 	peers_silence(&peers, &conn[0].peer, SILENT_NEW);
-	ck_ok(enter(&conn[1], "10.0.0.1", 1)); /* the first was the last one of its address */
+	ck_ok(enter(&conn[1], "10.0.0.1", 1)); /* the first was the only one of its address */
 	ck_assert(is_shut(&conn[0]));
 	peers_silence(&peers, &conn[0].peer, NOT_SILENT);
 	peers_silence(&peers, &conn[0].peer, SILENT_IDLE);
@@ -258,7 +262,7 @@ START_TEST(without_memory_nothing_is_counted)
 }
 END_TEST
 
-SUITE("http_peers", set_up, tear_down, one_address_may_have_so_many, all_together_may_be_so_many,
+SUITE("http_peers", set_up, tear_down, one_address_has_a_limit, all_addresses_together_have_a_limit,
       ipv4_mapped_into_ipv6_is_the_same_address, unix_sockets_have_no_address,
       at_the_limit_of_an_address_one_of_its_own_gives_way,
       at_the_limit_of_all_any_silent_one_gives_way,

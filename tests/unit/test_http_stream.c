@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/** How streams are sent, in virtual time. */
+/*
+ * How http/ sends streams, in virtual time (http_time.h). The fake API opens one stream at a time,
+ * which sends a word each time that it is woken or its time is over.
+ */
 #include "http_time.h"
 #include "suite.h"
 
@@ -9,18 +12,18 @@
 
 #define KEEP_MS 15000
 
-/* One stream at a time: says a word each time that it is woken or its time is over. */
+/* One stream at a time: sends a word each time that it is woken or its time is over. */
 static struct api_stream stream;
 static struct api_request *waiting;
 static atomic_uint reads;
 static atomic_uint expired;
 static atomic_uint closed;
-static atomic_bool endless; /* it always has more */
+static atomic_bool endless; /* the stream always has more to send */
 static atomic_bool cannot_expire;
 static atomic_bool is_whole;
 static atomic_bool breaks;
 static uint64_t length;
-static const char *_Atomic word; /* what to say next, NULL: nothing */
+static const char *_Atomic word; /* the next word; NULL: none */
 
 static long stream_read(struct api_stream *which, char *to, size_t most)
 {
@@ -90,7 +93,7 @@ static void tear_down(void)
 	ck_assert_uint_eq(closed, 1);
 }
 
-static void hear_text(int fd, const char *want)
+static void expect_text(int fd, const char *want)
 {
 	char text[64] = "";
 	ssize_t n = recv(fd, text, strlen(want), MSG_WAITALL);
@@ -107,7 +110,7 @@ static int ask(void)
 	word = "first";
 	get(fd, "/stream");
 	ck_assert(strstr(read_answer(fd)->head, "Transfer-Encoding: chunked") != NULL);
-	hear_text(fd, "5\r\nfirst\r\n");
+	expect_text(fd, "5\r\nfirst\r\n");
 	sync_with_loop();
 	return fd;
 }
@@ -123,10 +126,10 @@ START_TEST(a_stream_is_sent_as_it_comes)
 	int fd = ask();
 
 	wake_with("second");
-	hear_text(fd, "6\r\nsecond\r\n");
+	expect_text(fd, "6\r\nsecond\r\n");
 	sync_with_loop();
 	wake_with("third");
-	hear_text(fd, "5\r\nthird\r\n");
+	expect_text(fd, "5\r\nthird\r\n");
 	close(fd);
 }
 END_TEST
@@ -137,7 +140,7 @@ START_TEST(a_healthy_stream_outlives_all_deadlines)
 
 	for (unsigned i = 1; i <= 12; i++) {
 		clock_virtual_advance(KEEP_MS);
-		hear_text(fd, "4\r\ntick\r\n");
+		expect_text(fd, "4\r\ntick\r\n");
 		sync_with_loop();
 		ck_assert_uint_eq(expired, i);
 	}
@@ -145,7 +148,7 @@ START_TEST(a_healthy_stream_outlives_all_deadlines)
 }
 END_TEST
 
-START_TEST(a_client_that_leaves_ends_it)
+START_TEST(a_client_that_leaves_ends_the_stream)
 {
 	int fd = ask();
 
@@ -156,14 +159,14 @@ START_TEST(a_client_that_leaves_ends_it)
 }
 END_TEST
 
-START_TEST(one_that_takes_nothing_for_too_long_is_disconnected)
+START_TEST(a_client_that_reads_nothing_for_too_long_is_disconnected)
 {
 	int fd = dial();
 	unsigned before;
 
 	endless = true;
 	get(fd, "/stream");
-	do { /* until the sockets are full */
+	do { /* until the buffers of the sockets are full */
 		before = reads;
 		sync_with_loop();
 	} while (reads != before || before == 0);
@@ -177,7 +180,7 @@ START_TEST(one_that_takes_nothing_for_too_long_is_disconnected)
 }
 END_TEST
 
-START_TEST(one_that_takes_it_slowly_is_not)
+START_TEST(a_client_that_reads_slowly_is_not_disconnected)
 {
 	static char sink[1 << 20];
 	int fd = dial();
@@ -192,7 +195,7 @@ START_TEST(one_that_takes_it_slowly_is_not)
 			sync_with_loop();
 		} while (reads != before || before == 0);
 		clock_virtual_advance(IDLE_MS / 2);
-		while (reads == before) { /* until it may send more */
+		while (reads == before) { /* until the server can send more */
 			ck_assert_int_gt(recv(fd, sink, sizeof(sink), 0), 0);
 			sync_with_loop();
 		}
@@ -202,7 +205,7 @@ START_TEST(one_that_takes_it_slowly_is_not)
 }
 END_TEST
 
-START_TEST(one_that_never_waits_must_be_taken_within_the_time_of_one_answer)
+START_TEST(a_stream_that_never_waits_has_the_deadline_of_one_answer)
 {
 	static char sink[1 << 20];
 	int fd = dial();
@@ -228,7 +231,7 @@ START_TEST(one_that_never_waits_must_be_taken_within_the_time_of_one_answer)
 }
 END_TEST
 
-START_TEST(one_whose_length_is_known_is_sent_without_chunks)
+START_TEST(a_stream_of_known_length_is_sent_without_chunks)
 {
 	int fd = dial();
 
@@ -245,29 +248,29 @@ START_TEST(one_whose_length_is_known_is_sent_without_chunks)
 }
 END_TEST
 
-START_TEST(one_that_breaks_has_no_end)
+START_TEST(a_broken_stream_has_no_last_chunk)
 {
 	int fd = ask();
 
 	breaks = true;
 	wake_with(NULL);
-	wait_closed(fd); /* and no last chunk before it */
+	wait_closed(fd); /* without a last chunk before */
 	close(fd);
 }
 END_TEST
 
-START_TEST(stopping_ends_it_well)
+START_TEST(stopping_ends_a_stream_with_its_last_chunk)
 {
 	int fd = ask();
 
 	http_stop(server, 10000);
-	hear_text(fd, "4\r\ntick\r\n0\r\n\r\n");
+	expect_text(fd, "4\r\ntick\r\n0\r\n\r\n");
 	wait_closed(fd);
 	close(fd);
 }
 END_TEST
 
-START_TEST(one_that_is_being_woken_is_closed_once_it_has_been)
+START_TEST(a_stream_that_is_being_woken_is_closed_afterwards)
 {
 	int fd;
 
@@ -284,8 +287,9 @@ START_TEST(one_that_is_being_woken_is_closed_once_it_has_been)
 END_TEST
 
 SUITE("http_stream", set_up, tear_down, a_stream_is_sent_as_it_comes,
-      a_healthy_stream_outlives_all_deadlines, a_client_that_leaves_ends_it,
-      one_that_takes_nothing_for_too_long_is_disconnected, one_that_takes_it_slowly_is_not,
-      one_that_never_waits_must_be_taken_within_the_time_of_one_answer,
-      one_whose_length_is_known_is_sent_without_chunks, one_that_breaks_has_no_end,
-      stopping_ends_it_well, one_that_is_being_woken_is_closed_once_it_has_been)
+      a_healthy_stream_outlives_all_deadlines, a_client_that_leaves_ends_the_stream,
+      a_client_that_reads_nothing_for_too_long_is_disconnected,
+      a_client_that_reads_slowly_is_not_disconnected,
+      a_stream_that_never_waits_has_the_deadline_of_one_answer,
+      a_stream_of_known_length_is_sent_without_chunks, a_broken_stream_has_no_last_chunk,
+      stopping_ends_a_stream_with_its_last_chunk, a_stream_that_is_being_woken_is_closed_afterwards)
