@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Sources of the configuration other than the file: listen addresses, the environment, the command
+ * line, and which source wins. Each test has a configuration file of its own and an empty
+ * environment (config_fixture.h).
+ */
 #include "config_fixture.h"
 
 /* --- addresses -------------------------------------------------------------------------------- */
@@ -143,7 +148,7 @@ START_TEST(a_value_may_follow_its_option_and_the_last_wins)
 }
 END_TEST
 
-START_TEST(a_wrong_command_line_is_a_wrong_command_line_first)
+START_TEST(a_usage_error_comes_before_other_errors)
 {
 	ck_assert_int_eq(setenv("ROLLCALL_HTTP_THREADS", "0", 1), 0);
 	write_file("http_threads = 0\n");
@@ -189,7 +194,7 @@ START_TEST(a_wrong_command_line_gets_a_hint)
 }
 END_TEST
 
-START_TEST(all_wrong_arguments_are_told)
+START_TEST(all_wrong_arguments_are_reported)
 {
 	ck_fails(load("--wibble", "start", "--wobble=1", NULL), EINVAL);
 	ck_output_has("'--wibble'");
@@ -207,7 +212,7 @@ static const struct {
 	{"--print-config", CONFIG_PRINT}, {"--check", CONFIG_VERIFY},
 };
 
-START_TEST(the_command_line_says_what_to_do)
+START_TEST(the_command_line_sets_the_action)
 {
 	write_file("http_threads = 2\n");
 	ck_ok(load(config_option, actions[_i].arg, NULL));
@@ -235,8 +240,8 @@ int main(void)
 		a_wrong_variable_is_named,
 		an_empty_variable_is_as_good_as_none,
 		a_value_may_follow_its_option_and_the_last_wins,
-		a_wrong_command_line_is_a_wrong_command_line_first,
-		all_wrong_arguments_are_told,
+		a_usage_error_comes_before_other_errors,
+		all_wrong_arguments_are_reported,
 		help_and_version_work_beside_a_broken_file,
 	};
 	Suite *suite = suite_create("args");
@@ -249,7 +254,7 @@ int main(void)
 		tcase_add_test(tcase, cases[i]);
 	tcase_add_loop_test(tcase, an_address_is_checked_for_its_form, 0, ARRAY_LEN(addresses));
 	tcase_add_loop_test(tcase, a_wrong_command_line_gets_a_hint, 0, ARRAY_LEN(wrong_lines));
-	tcase_add_loop_test(tcase, the_command_line_says_what_to_do, 0, ARRAY_LEN(actions));
+	tcase_add_loop_test(tcase, the_command_line_sets_the_action, 0, ARRAY_LEN(actions));
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);

@@ -7,7 +7,7 @@
 
 static struct batch batch;
 
-/** Reads all of it. @return how many entries, or the error */
+/** Reads the whole batch. @return the number of entries, or the error */
 static int read_all(struct str text, struct batch_entry *ret_last)
 {
 	int r;

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The configuration file, reload and --print-config. Each test has a configuration file of its own
+ * and an empty environment; ck_output_has() looks at the lines that config/ reports
+ * (config_fixture.h).
+ */
 #include "config_fixture.h"
 #include "fault.h"
 #include "model/instance.h"
 
-/* What --print-config would print. */
+/* The output of --print-config. */
 static const char *printed(void)
 {
 	static char text[8192];
@@ -150,7 +155,7 @@ START_TEST(what_is_not_a_number_is_refused)
 }
 END_TEST
 
-START_TEST(all_errors_are_told_with_their_lines)
+START_TEST(all_errors_are_reported_with_their_lines)
 {
 	ck_fails(load_file("http_thread = 4\n"
 	                   "batch_max = many\n"
@@ -208,7 +213,7 @@ static const struct {
 	{"state_dir = \"/a\n", "conf:"},
 };
 
-START_TEST(broken_syntax_is_told_with_its_line)
+START_TEST(broken_syntax_is_reported_with_its_line)
 {
 	ck_fails(load_file(broken[_i].text), EBADMSG);
 	ck_output_has(broken[_i].want);
@@ -315,7 +320,7 @@ START_TEST(only_what_is_empty_by_default_may_be_empty)
 }
 END_TEST
 
-START_TEST(errors_before_broken_syntax_are_told_too)
+START_TEST(errors_before_broken_syntax_are_reported_too)
 {
 	ck_fails(load_file("http_threads = 0\nwibble = 1\nqueue_max 4\n"), EBADMSG);
 	ck_output_has("conf:1: http_threads: ");
@@ -393,7 +398,7 @@ END_TEST
 
 /* --- reload ----------------------------------------------------------------------------------- */
 
-START_TEST(a_reload_takes_over_what_may_change_and_says_so)
+START_TEST(a_reload_applies_and_reports_reloadable_options)
 {
 	ck_ok(load_file("max_connections = 100\nidle_timeout_ms = 1000\n"));
 	write_file("max_connections = 200\nidle_timeout_ms = 1000\nlog_level = debug\n");
@@ -406,7 +411,7 @@ START_TEST(a_reload_takes_over_what_may_change_and_says_so)
 }
 END_TEST
 
-START_TEST(a_reload_says_what_needs_a_restart_and_leaves_it)
+START_TEST(a_reload_reports_and_keeps_options_that_need_a_restart)
 {
 	ck_ok(load_file("http_threads = 2\n"));
 	write_file("http_threads = 3\nlisten = \"[::1]:1\"\n");
@@ -432,7 +437,7 @@ START_TEST(a_reload_of_a_wrong_file_changes_nothing)
 }
 END_TEST
 
-START_TEST(a_reload_goes_back_to_the_default_of_what_is_gone)
+START_TEST(a_reload_restores_the_default_of_a_removed_option)
 {
 	ck_ok(load_file("max_connections = 100\n"));
 	write_file("");
@@ -453,7 +458,7 @@ START_TEST(the_command_line_wins_on_reload_too)
 }
 END_TEST
 
-/* --- what is printed -------------------------------------------------------------------------- */
+/* --- --print-config --------------------------------------------------------------------------- */
 
 START_TEST(each_value_is_printed_with_its_origin)
 {
@@ -472,7 +477,7 @@ START_TEST(each_value_is_printed_with_its_origin)
 }
 END_TEST
 
-START_TEST(what_is_printed_is_a_file_that_gives_the_same)
+START_TEST(a_printed_configuration_loads_to_the_same_values)
 {
 	struct config before;
 
@@ -515,7 +520,7 @@ END_TEST
 
 /* --- out of memory ---------------------------------------------------------------------------- */
 
-START_TEST(out_of_memory_anywhere_is_told_and_leaks_nothing)
+START_TEST(out_of_memory_anywhere_is_reported_and_leaks_nothing)
 {
 	ck_assert_int_eq(setenv("ROLLCALL_LISTEN", "127.0.0.1:3", 1), 0);
 	write_file("http_threads = 3\nwibble = 1\n");
@@ -546,7 +551,7 @@ int main(void)
 		the_file_sets_numbers_texts_and_lists,
 		one_address_needs_no_braces_and_more_can_be_added,
 		a_number_may_be_at_either_bound_but_not_beyond,
-		all_errors_are_told_with_their_lines,
+		all_errors_are_reported_with_their_lines,
 		an_option_given_twice_is_an_error,
 		a_list_where_one_value_belongs_is_an_error,
 		comments_do_not_change_the_count_of_lines,
@@ -554,22 +559,22 @@ int main(void)
 		a_comment_that_does_not_end_is_an_error,
 		a_mode_is_three_octal_digits,
 		only_what_is_empty_by_default_may_be_empty,
-		errors_before_broken_syntax_are_told_too,
+		errors_before_broken_syntax_are_reported_too,
 		endless_unknown_names_end,
 		a_file_with_a_nul_byte_is_refused,
 		a_file_too_large_is_refused,
 		a_named_file_must_exist,
 		a_directory_is_not_a_file,
 		the_default_file_may_be_missing,
-		a_reload_takes_over_what_may_change_and_says_so,
-		a_reload_says_what_needs_a_restart_and_leaves_it,
+		a_reload_applies_and_reports_reloadable_options,
+		a_reload_reports_and_keeps_options_that_need_a_restart,
 		a_reload_of_a_wrong_file_changes_nothing,
-		a_reload_goes_back_to_the_default_of_what_is_gone,
+		a_reload_restores_the_default_of_a_removed_option,
 		the_command_line_wins_on_reload_too,
 		each_value_is_printed_with_its_origin,
-		what_is_printed_is_a_file_that_gives_the_same,
+		a_printed_configuration_loads_to_the_same_values,
 		help_names_every_option_with_its_range,
-		out_of_memory_anywhere_is_told_and_leaks_nothing,
+		out_of_memory_anywhere_is_reported_and_leaks_nothing,
 	};
 	Suite *suite = suite_create("config");
 	TCase *tcase = tcase_create("config");
@@ -580,7 +585,7 @@ int main(void)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
 		tcase_add_test(tcase, cases[i]);
 	tcase_add_loop_test(tcase, what_is_not_a_number_is_refused, 0, ARRAY_LEN(not_numbers));
-	tcase_add_loop_test(tcase, broken_syntax_is_told_with_its_line, 0, ARRAY_LEN(broken));
+	tcase_add_loop_test(tcase, broken_syntax_is_reported_with_its_line, 0, ARRAY_LEN(broken));
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);

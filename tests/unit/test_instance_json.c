@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Readers of request bodies: registration records, heartbeats and status changes; each error must
+ * point to its field. fault.h makes allocations fail.
+ */
 #include "v1/instance_json.h"
 
 #include "api/scan.h"
@@ -168,7 +172,7 @@ START_TEST(each_wrong_field_is_pointed_to)
 		ck_assert_uint_eq(errors.count, 1);
 		(void)snprintf(pointer, sizeof(pointer), "{\"pointer\":\"%s\",", cases[i].pointer);
 		ck_assert_msg(mentions(pointer), "%.*s", (int)errors.list.len, errors.list.data);
-		ck_assert_ptr_null(instance.host.data); /* nothing was changed */
+		ck_assert_ptr_null(instance.host.data); /* the instance is unchanged */
 	}
 }
 END_TEST
@@ -196,7 +200,7 @@ START_TEST(a_ttl_of_0_is_no_lease)
 }
 END_TEST
 
-START_TEST(all_wrong_fields_are_told_at_once)
+START_TEST(all_wrong_fields_are_reported_at_once)
 {
 	ck_fails(read_record("{\"port\":\"x\",\"weight\":1.5,\"colour\":\"red\"}"), EINVAL);
 	ck_assert_uint_eq(errors.count, 4);
@@ -252,7 +256,7 @@ START_TEST(depth_and_number_of_values_are_bounded)
 }
 END_TEST
 
-START_TEST(a_heartbeat_may_tell_status_and_load)
+START_TEST(a_heartbeat_may_report_status_and_load)
 {
 	struct heartbeat heartbeat;
 
@@ -317,7 +321,7 @@ START_TEST(an_operator_gives_status_reason_and_time)
 }
 END_TEST
 
-/** Reads @p body as what it is, once for each allocation that fails. @return how many there were */
+/** Reads @p body once for each allocation that fails. @return the number of allocations */
 static int with_failing_memory(const char *body, int (*read)(const char *body), int want)
 {
 	for (int nth = 0;; nth++) {
@@ -331,7 +335,7 @@ static int with_failing_memory(const char *body, int (*read)(const char *body), 
 			ck_assert_int_eq(r, want);
 			return nth;
 		}
-		/* What only served to show what is wrong may be missing. */
+		/* Allocations that only serve to describe the error may be missing. */
 		bool shown = r == -EINVAL && want == -EINVAL;
 		ck_assert_msg(r == -ENOMEM || shown, "allocation %d of %s: %d: %s", nth, body, r,
 		              errors.text);
@@ -384,6 +388,6 @@ SUITE("instance_json", setup, teardown, a_small_record_gets_the_defaults,
       a_full_record_is_read_and_its_metadata_sorted, what_is_no_json_object_is_malformed,
       each_wrong_field_is_pointed_to, an_integer_may_be_written_as_any_number,
       no_memory_is_never_a_fault_of_the_body, a_ttl_of_0_is_no_lease,
-      all_wrong_fields_are_told_at_once, metadata_keeps_its_limits,
-      depth_and_number_of_values_are_bounded, a_heartbeat_may_tell_status_and_load,
+      all_wrong_fields_are_reported_at_once, metadata_keeps_its_limits,
+      depth_and_number_of_values_are_bounded, a_heartbeat_may_report_status_and_load,
       an_operator_gives_status_reason_and_time)

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Instances and events as values: validity, JSON, packed metadata, status from lease and drains.
+ */
 #include "base/buf.h"
 #include "model/event.h"
 #include "model/valid.h"
@@ -114,7 +117,7 @@ START_TEST(each_field_of_the_record_makes_it_another)
 	struct instance b = a;
 
 	ck_assert(instance_same_record(&a, &b));
-	b.status = STATUS_UNHEALTHY; /* not the owner's to say */
+	b.status = STATUS_UNHEALTHY; /* not a field of the record */
 	b.revision = 99;
 	ck_assert(instance_same_record(&a, &b));
 #define DIFFERS(change)                                                \
@@ -164,8 +167,8 @@ START_TEST(metadata_that_is_packed_wrongly_is_noticed)
 		uint16_t count;
 	} wrong[] = {
 		{"a\0001", 3, 1},           /* no final NUL */
-		{"a\0001\0", 4, 2},         /* fewer than said */
-		{"a\0001\0b\0002\0", 8, 1}, /* more than said */
+		{"a\0001\0", 4, 2},         /* fewer pairs than counted */
+		{"a\0001\0b\0002\0", 8, 1}, /* more pairs than counted */
 		{"b\0001\0a\0002\0", 8, 2}, /* not sorted */
 		{"a\0001\0a\0002\0", 8, 2}, /* a key twice */
 		{"a\0", 2, 1},              /* a key without value */
@@ -244,7 +247,7 @@ START_TEST(kinds_and_statuses_are_named)
 }
 END_TEST
 
-START_TEST(an_event_says_who_why_and_what)
+START_TEST(an_event_has_author_reason_and_instance)
 {
 	struct event event = {
 		.revision = 17,
@@ -276,4 +279,4 @@ SUITE("model", NULL, NULL, an_instance_is_rendered_whole, an_ipv6_host_is_bracke
       status_follows_an_operator_then_the_lease_then_the_owner,
       each_field_of_the_record_makes_it_another, metadata_is_read_back_in_order,
       metadata_that_is_packed_wrongly_is_noticed, names_are_held_to_their_limits,
-      kinds_and_statuses_are_named, an_event_says_who_why_and_what)
+      kinds_and_statuses_are_named, an_event_has_author_reason_and_instance)

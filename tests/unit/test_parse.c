@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Parsers of values that peers send: numbers, percent-encoding, times, UTF-8, addresses, names.
+ */
 #include "base/parse.h"
 
 #include "base/attr.h"
@@ -201,7 +204,7 @@ START_TEST(a_time_that_was_shown_is_read_back)
 }
 END_TEST
 
-START_TEST(utf8_is_told_from_what_is_not)
+START_TEST(only_valid_utf8_is_accepted)
 {
 	static const struct str good[] = {
 		STR(""),
@@ -219,12 +222,12 @@ START_TEST(utf8_is_told_from_what_is_not)
 		STR("gr\xc3\xbc\xc3\x9f dich \xf0\x9f\x91\x8b!"),
 	};
 	static const struct str bad[] = {
-		STR("\x80"),             /* a tail alone */
+		STR("\x80"),             /* a continuation byte alone */
 		STR("a\xbf"),            /* */
 		STR("\xc2"),             /* cut short */
 		STR("\xe2\x82"),         /* */
 		STR("\xf0\x9f\x98"),     /* */
-		STR("\xc2 "),            /* no tail */
+		STR("\xc2 "),            /* no continuation byte */
 		STR("\xe2\x82 "),        /* */
 		STR("\xf0\x9f\x98 "),    /* */
 		STR("\xf0\x9f  "),       /* */
@@ -237,7 +240,7 @@ START_TEST(utf8_is_told_from_what_is_not)
 		STR("\xed\xbf\xbf"),     /* */
 		STR("\xf4\x90\x80\x80"), /* beyond U+10FFFF */
 		STR("\xf5\x80\x80\x80"), /* */
-		STR("\xff"),             /* never */
+		STR("\xff"),             /* bytes that never occur */
 		STR("ok\xfe"),           /* */
 	};
 
@@ -259,7 +262,7 @@ START_TEST(a_character_has_its_length)
 }
 END_TEST
 
-START_TEST(an_address_is_told_from_what_is_not)
+START_TEST(only_ip_addresses_are_accepted)
 {
 	static const struct str good[] = {
 		STR("0.0.0.0"),
@@ -302,7 +305,7 @@ END_TEST
 #define L63 L10 L10 L10 L10 L10 L10 "abc"
 #define L61 L10 L10 L10 L10 L10 L10 "a"
 
-START_TEST(a_dns_name_is_told_from_what_is_not)
+START_TEST(only_dns_names_are_accepted)
 {
 	static const struct str good[] = {
 		STR("a"),
@@ -368,5 +371,5 @@ END_TEST
 SUITE("parse", NULL, NULL, a_number_is_digits_within_bounds_and_nothing_else,
       percent_signs_are_decoded, percent_signs_are_decoded_in_place,
       a_time_is_read_to_the_millisecond, what_is_not_a_time_is_refused,
-      a_time_that_was_shown_is_read_back, utf8_is_told_from_what_is_not, a_character_has_its_length,
-      an_address_is_told_from_what_is_not, a_dns_name_is_told_from_what_is_not)
+      a_time_that_was_shown_is_read_back, only_valid_utf8_is_accepted, a_character_has_its_length,
+      only_ip_addresses_are_accepted, only_dns_names_are_accepted)

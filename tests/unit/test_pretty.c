@@ -76,7 +76,7 @@ START_TEST(a_table_is_aligned_and_safe_to_print)
 
 	buf_init(&rows, 4096);
 	buf_init(&out, 4096);
-	table_put(&out, &rows); /* without a row nothing was allocated */
+	table_put(&out, &rows); /* a table without rows has allocated nothing */
 	ck_assert_uint_eq(out.len, 0);
 	buf_put(&rows, "NAME\tN\n");
 	table_put_cell(&rows, STR("\xc3\xa4\xc3\xb6"), false);
@@ -93,7 +93,7 @@ START_TEST(a_table_is_aligned_and_safe_to_print)
 }
 END_TEST
 
-/** Is @p shown made of what may reach a terminal, and is @p each in it as it was if it may? */
+/** Checks that @p shown has safe characters only, and has @p each unchanged if that is safe. */
 static void check_shown(const struct terminal_case *each, struct str shown)
 {
 	ck_assert_msg(terminal_is_clean(shown), "%s%.*s", each->line, (int)shown.len, shown.data);

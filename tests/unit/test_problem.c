@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Problem responses (RFC 9457): their members, the errors that they map, lists of wrong fields, and
+ * lack of memory.
+ */
 #include "api/problem.h"
 
 #include "base/parse.h"
@@ -35,7 +39,7 @@ static const char *text(const json_t *root, const char *key)
 	return json_string_value(json_object_get(root, key));
 }
 
-START_TEST(holds_all_that_rfc_9457_asks_for)
+START_TEST(has_the_members_of_rfc_9457)
 {
 	problem(&response, PROBLEM_UNKNOWN_SERVICE, "no instance of '%s' is registered", "web");
 	json_t *root = document();
@@ -145,7 +149,7 @@ START_TEST(points_to_each_wrong_field)
 }
 END_TEST
 
-START_TEST(lists_only_so_many_fields)
+START_TEST(the_list_of_fields_is_bounded)
 {
 	struct field_errors errors;
 	char name[300];
@@ -162,7 +166,7 @@ START_TEST(lists_only_so_many_fields)
 }
 END_TEST
 
-START_TEST(every_code_is_told_apart_and_explained)
+START_TEST(every_code_is_distinct_and_explained)
 {
 	for (size_t i = 0; i < PROBLEM_COUNT; i++) {
 		const struct problem_code *code = &problem_codes[i];
@@ -186,7 +190,7 @@ START_TEST(out_of_memory_still_gives_the_status)
 }
 END_TEST
 
-SUITE("problem", setup, teardown, holds_all_that_rfc_9457_asks_for, drops_the_answer_that_was_begun,
+SUITE("problem", setup, teardown, has_the_members_of_rfc_9457, drops_the_answer_that_was_begun,
       maps_each_error_of_the_registry, shows_what_a_peer_sent_as_utf8, points_to_each_wrong_field,
-      lists_only_so_many_fields, every_code_is_told_apart_and_explained,
+      the_list_of_fields_is_bounded, every_code_is_distinct_and_explained,
       out_of_memory_still_gives_the_status)

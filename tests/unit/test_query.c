@@ -85,7 +85,7 @@ START_TEST(names_what_it_refuses)
 }
 END_TEST
 
-START_TEST(takes_only_so_many)
+START_TEST(the_number_of_parameters_is_bounded)
 {
 	static char text[QUERY_ITEMS_MAX * 7 + 8];
 	size_t len = 0;
@@ -100,4 +100,4 @@ START_TEST(takes_only_so_many)
 END_TEST
 
 SUITE("query", NULL, NULL, reads_what_the_rules_know, decodes_names_and_values,
-      names_what_it_refuses, takes_only_so_many)
+      names_what_it_refuses, the_number_of_parameters_is_bounded)

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The router of the native API's table and of a second table with tails: matching, decoding into a
+ * bounded scratch, methods.
+ */
 #include "v1/internal.h"
 
 #include "suite.h"
@@ -189,7 +193,7 @@ START_TEST(a_tail_is_all_that_is_left_of_the_path)
 }
 END_TEST
 
-/** The tail is decoded in place of its segments: it takes the scratch once. */
+/** The tail is decoded as a whole instead of by segments, so it uses the scratch once. */
 START_TEST(a_tail_is_bounded_by_the_scratch)
 {
 	static char target[2 * SCRATCH_SIZE];
@@ -204,7 +208,7 @@ START_TEST(a_tail_is_bounded_by_the_scratch)
 }
 END_TEST
 
-START_TEST(says_which_methods_a_route_takes)
+START_TEST(lists_the_methods_of_a_route)
 {
 	struct route_match match;
 	char allow[64];
@@ -237,7 +241,7 @@ START_TEST(every_pattern_is_as_deep_as_it_says)
 }
 END_TEST
 
-START_TEST(every_route_says_what_right_it_needs)
+START_TEST(every_route_has_its_required_right)
 {
 	for (size_t i = 0; i < v1_route_count; i++) {
 		const struct route *route = &v1_routes[i];
@@ -259,5 +263,5 @@ END_TEST
 SUITE("router", NULL, NULL, finds_the_route_of_each_target,
       refuses_what_is_no_path_or_leads_nowhere, a_tail_is_all_that_is_left_of_the_path,
       a_tail_is_bounded_by_the_scratch, refuses_what_does_not_fit_the_scratch,
-      says_which_methods_a_route_takes, every_pattern_is_as_deep_as_it_says,
-      every_route_says_what_right_it_needs)
+      lists_the_methods_of_a_route, every_pattern_is_as_deep_as_it_says,
+      every_route_has_its_required_right)
