@@ -52,7 +52,7 @@ START_TEST(a_time_to_come_is_not_too_early)
 {
 	int64_t begun_us = clock_us();
 
-	/* Several of the clock's milliseconds, so that it is read at all parts of one. */
+	/* For several milliseconds, so that reads fall on all parts of a millisecond. */
 	while (clock_us() - begun_us < 5000) {
 		int64_t before_us = clock_us();
 		int64_t at_us = clock_ms_after(7) * 1000;

@@ -6,8 +6,7 @@
 
 START_TEST(the_values_are_those_of_siphash_1_3)
 {
-	/* Key and input 00 01 02 ... as in the paper's appendix; computed by CPython's siphash13.
-	 */
+	/* Computed by CPython's siphash13; key and input are 00 01 02 ..., as in the paper. */
 	static const struct {
 		size_t len;
 		uint64_t value;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Locks with ranks: their order, waiting, and the misuses that stop the process. */
 #include "base/lock.h"
 
 #include "base/check.h"
@@ -121,7 +122,7 @@ static void answer(void *arg)
 	lock_release(&outer);
 }
 
-START_TEST(who_waits_lets_others_in_and_holds_it_again_after)
+START_TEST(a_wait_releases_the_lock_and_takes_it_again)
 {
 	pthread_t thread;
 
@@ -200,7 +201,7 @@ END_TEST
 START_TEST(releasing_what_is_not_held_stops_the_process)
 {
 	lock_release(&outer);
-	exit(EXIT_SUCCESS); /* before lock_fini() finds what is wrong */
+	exit(EXIT_SUCCESS); /* before teardown(), where lock_fini() would stop the process too */
 }
 END_TEST
 
@@ -226,6 +227,6 @@ SUITE_ABORTS("lock", setup, teardown,
               waiting_with_another_lock_stops_the_process),
              locks_nest_in_the_order_of_their_ranks, a_thread_knows_what_it_holds,
              what_one_thread_holds_another_does_not, only_one_thread_is_inside,
-             a_static_lock_has_its_rank, who_waits_lets_others_in_and_holds_it_again_after,
+             a_static_lock_has_its_rank, a_wait_releases_the_lock_and_takes_it_again,
              a_wait_ends_at_its_deadline_and_not_before, a_deadline_that_has_passed_does_not_wait,
              waits_do_not_follow_virtual_time)

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The log: its formats, escaping, and the ring between threads and the log thread. Standard error
+ * becomes a file or a pipe. This program defines sd_journal_sendv() and access() itself, in place
+ * of libsystemd and the socket of the journal.
+ */
 #include "base/log.h"
 
 #include "base/check.h"
@@ -20,16 +25,16 @@
 
 #define TIME "2026-11-23T18:41:28.123Z"
 
-static int terminal; /* standard error as it was */
+static int terminal; /* the original standard error */
 static FILE *written;
 static char text[1 << 20];
 
-/* Stands in for the journal: libsystemd's function and the look for its socket. */
+/* Replaces the journal: libsystemd's function, and the check for the journal's socket. */
 static bool journal_is_there;
 static int journal_error;
 static char fields[20][4096];
 static int field_count;
-static int journal_waits = -1; /* a pipe: nothing is taken until it can be read */
+static int journal_waits = -1; /* a pipe: each record waits for a byte from it; -1: none waits */
 
 int sd_journal_sendv(const struct iovec *iov, int n);
 int sd_journal_sendv(const struct iovec *iov, int n)
@@ -73,7 +78,7 @@ static void teardown(void)
 	(void)fclose(written);
 }
 
-/* All that was written since the last look. */
+/* Returns what was written since the last call. */
 static const char *seen(void)
 {
 	ck_assert_int_eq(fseek(written, 0, SEEK_SET), 0);
@@ -139,7 +144,7 @@ START_TEST(a_pair_without_value_is_dropped)
 }
 END_TEST
 
-/* A new line, an ending quote, an escape sequence, C1, DEL and a byte that is no character. */
+/* A line feed, a closing quote, an escape sequence, C1, DEL, and a byte that is not UTF-8. */
 #define EVIL "a\nb\"\x1b[31m\xc2\x9b\x7f\xff\t"
 
 START_TEST(text_cannot_be_forged)
@@ -173,7 +178,7 @@ START_TEST(what_a_terminal_obeys_is_in_no_line)
 		char value[16] = "<";
 
 		if (each.kind == CASE_HIDE && each.first == 0)
-			continue; /* ends a value */
+			continue; /* the terminator of a value */
 		memcpy(value + 1, each.bytes, each.len);
 		value[1 + each.len] = '>';
 		value[2 + each.len] = '\0';
@@ -302,7 +307,7 @@ START_TEST(a_long_value_is_cut_between_characters)
 {
 	char value[3000];
 
-	/* The euro sign of three bytes lies across the 1024th. */
+	/* The three bytes of a euro sign include the 1024th. */
 	memset(value, 'a', 1022);
 	memcpy(value + 1022, "\xe2\x82\xac and more", 12);
 	log_open(LOG_FORMAT_JSON);
@@ -334,7 +339,7 @@ START_TEST(pairs_that_do_not_fit_are_left_out_whole)
 	ck_assert_ptr_null(strstr(text, "\"b\":"));
 	ck_assert_ptr_null(strstr(text, "\"d\":"));
 
-	/* Then the next line is whole again. */
+	/* The next line has all its pairs. */
 	log_event(LOG_INFO, "x", "b", "1", NULL);
 	(void)seen();
 	ck_json("b", "1");
@@ -369,7 +374,7 @@ START_TEST(lines_of_threads_do_not_mix)
 	pthread_t threads[4];
 	int lines = 0;
 
-	/* Appending, so that each write of a line lands at the end. */
+	/* In append mode each write() of a line goes to the end of the file. */
 	ck_assert_int_eq(fcntl(STDERR_FILENO, F_SETFL, O_APPEND), 0);
 	for (int i = 0; i < 4; i++)
 		ck_ok(thread_start(&threads[i], "log", log_much, &names[i]));
@@ -405,7 +410,7 @@ START_TEST(what_is_queued_is_written_when_the_thread_ends)
 	ck_assert_str_eq(at, "");
 	ck_assert_uint_eq(log_dropped(), 0);
 
-	/* Then each line is written at once, and the thread can be started again. */
+	/* Without the thread each line is written at once, and the thread can be started again. */
 	log_line(LOG_INFO, "direct");
 	ck_assert_str_eq(seen(), TIME " info    direct\n");
 	ck_ok(log_start());
@@ -415,7 +420,7 @@ START_TEST(what_is_queued_is_written_when_the_thread_ends)
 }
 END_TEST
 
-/* Standard error becomes a pipe that takes little. @return its other end */
+/* Makes standard error a small pipe. @return its other end */
 static int make_pipe(void)
 {
 	int ends[2];
@@ -435,7 +440,7 @@ static void log_many(void)
 		log_event(LOG_INFO, "x", "n", "12345", NULL);
 }
 
-START_TEST(lines_are_dropped_and_counted_while_nobody_reads)
+START_TEST(lines_are_dropped_and_counted_while_nothing_reads)
 {
 	static char got[1 << 16];
 	int end = make_pipe();
@@ -454,14 +459,14 @@ START_TEST(lines_are_dropped_and_counted_while_nobody_reads)
 		ck_assert_ptr_null(strstr(got, "in the gap"));
 		if (sscanf(got, TIME " warning %lu log lines were dropped: ", &reported) == 0)
 			lines++;
-		/* There is room again, but the lines before this one have not been reported. */
+		/* The ring has room, but the lines dropped before are not yet reported. */
 		if (lines == 1000)
 			log_line(LOG_INFO, "in the gap");
 	}
 	ck_assert_uint_eq(reported, log_dropped());
 	ck_assert_uint_eq(lines + reported, MANY + 1);
 
-	/* Now there is room again. */
+	/* After the report lines are accepted again. */
 	log_line(LOG_INFO, "after");
 	ck_assert_ptr_nonnull(fgets(got, sizeof(got), reader));
 	ck_assert_str_eq(got, TIME " info    after\n");
@@ -493,7 +498,7 @@ START_TEST(the_end_does_not_wait_for_ever)
 	ck_assert_int_lt(now_ms() - begun, 5000);
 	log_line(LOG_INFO, "nowhere");
 	ck_assert_uint_eq(log_dropped(), dropped + 1);
-	/* The thread that was left behind reads the ring; let it end before the test's memory. */
+	/* log_stop() left the thread, which reads the ring: let it end before the process. */
 	(void)close(end);
 }
 END_TEST
@@ -594,7 +599,7 @@ START_TEST(last_words_do_not_wait_for_ever)
 }
 END_TEST
 
-START_TEST(a_failed_check_ends_the_process_though_nobody_reads_why)
+START_TEST(a_failed_check_ends_the_process_although_nothing_reads_the_log)
 {
 	(void)make_pipe();
 	ck_ok(log_start());
@@ -613,7 +618,7 @@ END_TEST
 
 SUITE_ABORTS("log", setup, teardown,
              (too_many_pairs_stop_the_process,
-              a_failed_check_ends_the_process_though_nobody_reads_why),
+              a_failed_check_ends_the_process_although_nothing_reads_the_log),
              text_is_aligned_and_quoted_where_needed, a_line_is_formatted, each_level_has_its_name,
              less_important_lines_are_dropped, a_pair_without_value_is_dropped,
              text_cannot_be_forged, what_a_terminal_obeys_is_in_no_line, json_is_one_object_a_line,
@@ -623,7 +628,7 @@ SUITE_ABORTS("log", setup, teardown,
              what_the_journal_refuses_is_written_as_text, a_long_value_is_cut_between_characters,
              pairs_that_do_not_fit_are_left_out_whole, a_line_needs_no_memory,
              lines_of_threads_do_not_mix, what_is_queued_is_written_when_the_thread_ends,
-             lines_are_dropped_and_counted_while_nobody_reads, the_end_does_not_wait_for_ever,
+             lines_are_dropped_and_counted_while_nothing_reads, the_end_does_not_wait_for_ever,
              a_journal_that_does_not_read_blocks_only_the_thread,
              lines_of_threads_do_not_mix_in_the_queue, a_plain_line_has_nothing_else_but_in_json,
              last_words_come_after_what_is_queued, last_words_do_not_wait_for_ever)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The queue between threads: order, bound, wake-ups, stopping; then many senders at once. */
 #include "base/mailbox.h"
 
 #include "base/attr.h"
@@ -43,7 +44,7 @@ static struct letter *letter_of(struct mail *mail)
 	return mail != NULL ? container_of(mail, struct letter, mail) : NULL;
 }
 
-/* The numbers of a list, as digits. */
+/* The numbers of the letters in a list, as digits. */
 static const char *numbers_of(struct mail *mail)
 {
 	static char text[ARRAY_LEN(letters) + 1];
@@ -61,7 +62,7 @@ static void put_all(int count)
 		ck_ok(mailbox_put(&box, &letters[i].mail));
 }
 
-START_TEST(what_was_put_first_comes_first)
+START_TEST(mail_comes_in_order)
 {
 	put_all(3);
 	ck_assert_uint_eq(mailbox_count(&box), 3);
@@ -70,12 +71,12 @@ START_TEST(what_was_put_first_comes_first)
 	ck_assert_str_eq(numbers_of(mailbox_take(&box, 2, 0)), "12");
 	ck_assert_str_eq(numbers_of(mailbox_take(&box, 9, 0)), "3");
 	ck_assert_uint_eq(mailbox_count(&box), 0);
-	ck_ok(mailbox_put(&box, &letters[0].mail)); /* the tail is right though it was emptied */
+	ck_ok(mailbox_put(&box, &letters[0].mail)); /* the tail is right after the box was empty */
 	ck_assert_str_eq(numbers_of(mailbox_take(&box, 9, 0)), "0");
 }
 END_TEST
 
-START_TEST(it_has_a_bound_but_for_what_is_limited_elsewhere)
+START_TEST(a_mailbox_is_bounded_except_for_mail_limited_elsewhere)
 {
 	put_all(MOST);
 	ck_fails(mailbox_put(&box, &letters[4].mail), EAGAIN);
@@ -88,7 +89,7 @@ START_TEST(it_has_a_bound_but_for_what_is_limited_elsewhere)
 }
 END_TEST
 
-START_TEST(the_first_of_an_empty_one_is_its_last_too)
+START_TEST(the_first_mail_of_an_empty_mailbox_is_also_its_last)
 {
 	ck_ok(mailbox_put_first(&box, &letters[1].mail));
 	ck_ok(mailbox_put(&box, &letters[2].mail));
@@ -102,7 +103,7 @@ static bool is_odd(struct mail *mail, const void *arg)
 	return container_of(mail, struct letter, mail)->number % 2 == 1;
 }
 
-START_TEST(what_matches_is_taken_out_of_the_middle_and_the_end)
+START_TEST(matching_mail_is_taken_from_the_middle_and_the_end)
 {
 	put_all(4);
 	ck_assert_str_eq(numbers_of(mailbox_take_matching(&box, is_odd, NULL)), "13");
@@ -117,7 +118,7 @@ START_TEST(what_matches_is_taken_out_of_the_middle_and_the_end)
 }
 END_TEST
 
-START_TEST(a_stopped_one_refuses_and_gives_out_what_is_in_it)
+START_TEST(a_stopped_mailbox_refuses_mail_and_returns_the_rest)
 {
 	put_all(2);
 	ck_assert(!mailbox_has_ended(&box) && !mailbox_is_stopping(&box));
@@ -130,7 +131,7 @@ START_TEST(a_stopped_one_refuses_and_gives_out_what_is_in_it)
 
 	struct mail *first = mailbox_take(&box, 1, MAILBOX_NO_DEADLINE);
 	ck_assert_str_eq(numbers_of(first), "0");
-	mailbox_return(&box, first); /* its reader is not done with it */
+	mailbox_return(&box, first); /* the reader has not finished with it */
 	ck_assert_str_eq(numbers_of(mailbox_take(&box, 9, MAILBOX_NO_DEADLINE)), "10");
 	ck_assert(mailbox_has_ended(&box));
 	ck_assert_ptr_null(mailbox_take(&box, 1, MAILBOX_NO_DEADLINE));
@@ -149,12 +150,12 @@ START_TEST(one_wake_ends_one_wait)
 	put_all(1);
 	mailbox_wake(&box);
 	ck_assert_str_eq(numbers_of(mailbox_take(&box, 1, 0)), "0");
-	ck_assert_ptr_null(mailbox_take(&box, 1, begun_ms + 60)); /* the wake is over */
+	ck_assert_ptr_null(mailbox_take(&box, 1, begun_ms + 60)); /* one wake ends one wait only */
 	ck_assert_int_ge(clock_ms(), begun_ms + 60);
 }
 END_TEST
 
-START_TEST(who_takes_nothing_waits_for_a_wake_though_there_is_mail)
+START_TEST(a_reader_that_takes_no_mail_waits_for_a_wake)
 {
 	int64_t begun_ms = clock_ms();
 
@@ -193,7 +194,7 @@ START_TEST(the_letters_of_each_of_many_senders_arrive_in_order)
 	for (size_t i = 0; i < SENDERS; i++)
 		ck_ok(thread_start(&thread[i], "sender", send_all, many[i]));
 	while (count < SENDERS * LETTERS) {
-		/* a lost wake-up would let it wait for ever */
+		/* with a lost wake-up the reader would wait for ever */
 		struct mail *mail = mailbox_take(&box, 7, MAILBOX_NO_DEADLINE);
 
 		ck_assert_ptr_nonnull(mail);
@@ -237,18 +238,18 @@ START_TEST(a_stop_ends_the_wait_of_the_reader)
 }
 END_TEST
 
-START_TEST(what_is_left_in_it_stops_its_end)
+START_TEST(mail_left_at_the_end_stops_the_process)
 {
 	put_all(1);
 	mailbox_fini(&box);
 }
 END_TEST
 
-SUITE_ABORTS("mailbox", setup, teardown, (what_is_left_in_it_stops_its_end),
-             what_was_put_first_comes_first, it_has_a_bound_but_for_what_is_limited_elsewhere,
-             the_first_of_an_empty_one_is_its_last_too,
-             what_matches_is_taken_out_of_the_middle_and_the_end,
-             a_stopped_one_refuses_and_gives_out_what_is_in_it, one_wake_ends_one_wait,
-             who_takes_nothing_waits_for_a_wake_though_there_is_mail,
+SUITE_ABORTS("mailbox", setup, teardown, (mail_left_at_the_end_stops_the_process),
+             mail_comes_in_order, a_mailbox_is_bounded_except_for_mail_limited_elsewhere,
+             the_first_mail_of_an_empty_mailbox_is_also_its_last,
+             matching_mail_is_taken_from_the_middle_and_the_end,
+             a_stopped_mailbox_refuses_mail_and_returns_the_rest, one_wake_ends_one_wait,
+             a_reader_that_takes_no_mail_waits_for_a_wake,
              the_letters_of_each_of_many_senders_arrive_in_order,
              a_stop_ends_the_wait_of_the_reader)

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Metrics: counters, gauges and histograms, counted by many threads, and the text that /metrics
+ * returns.
+ */
 #include "metrics/metrics.h"
 
 #include "base/attr.h"
@@ -26,7 +30,7 @@ static void teardown(void)
 	buf_fini(&out);
 }
 
-/* All of it, as a string. */
+/* All metrics as a string. */
 static const char *render(void)
 {
 	buf_reset(&out);
@@ -36,7 +40,7 @@ static const char *render(void)
 	return out.data;
 }
 
-/* The text is there exactly once, as a whole line or a run of them. */
+/* Checks that the text occurs exactly once, as one or more whole lines. */
 static void ck_line(const char *lines)
 {
 	const char *all = render();
@@ -45,7 +49,7 @@ static void ck_line(const char *lines)
 	ck_assert_msg(at != NULL, "no '%s' in:\n%s", lines, all);
 	ck_assert(at == all || at[-1] == '\n');
 	ck_assert_int_eq(at[strlen(lines)], '\n');
-	ck_assert_msg(strstr(at + 1, lines) == NULL, "'%s' stands twice", lines);
+	ck_assert_msg(strstr(at + 1, lines) == NULL, "'%s' occurs twice", lines);
 }
 
 static double value_of(const char *series)
@@ -98,7 +102,7 @@ END_TEST
 START_TEST(a_histogram_of_times_is_cumulative_and_in_seconds)
 {
 	metrics_observe(METRIC_COMMIT_SECONDS, 0);
-	metrics_observe(METRIC_COMMIT_SECONDS, 50); /* a bound belongs to its bucket */
+	metrics_observe(METRIC_COMMIT_SECONDS, 50); /* the bound of a bucket belongs to it */
 	metrics_observe(METRIC_COMMIT_SECONDS, 51);
 	metrics_observe(METRIC_COMMIT_SECONDS, 10000001);
 	ck_line("# TYPE rollcall_commit_duration_seconds histogram\n"
@@ -140,7 +144,7 @@ START_TEST(requests_are_counted_by_status)
 }
 END_TEST
 
-START_TEST(a_status_that_is_none_stops_the_process)
+START_TEST(an_invalid_status_stops_the_process)
 {
 	metrics_request(99);
 }
@@ -195,7 +199,7 @@ START_TEST(the_process_describes_itself)
 }
 END_TEST
 
-START_TEST(the_build_tells_its_version)
+START_TEST(the_build_has_its_version)
 {
 	char line[200];
 
@@ -205,7 +209,7 @@ START_TEST(the_build_tells_its_version)
 }
 END_TEST
 
-/* A heading precedes its series, no family comes twice, and every line is one or the other. */
+/* Each line is a heading or a sample, headings precede samples, and no family occurs twice. */
 START_TEST(each_line_belongs_to_the_family_above_it)
 {
 	char families[64][80];
@@ -236,9 +240,9 @@ START_TEST(each_line_belongs_to_the_family_above_it)
 }
 END_TEST
 
-SUITE_ABORTS("metrics", setup, teardown, (a_status_that_is_none_stops_the_process),
-             a_counter_counts, a_family_has_one_heading_and_its_labels_stand_together,
+SUITE_ABORTS("metrics", setup, teardown, (an_invalid_status_stops_the_process), a_counter_counts,
+             a_family_has_one_heading_and_its_labels_stand_together,
              a_gauge_is_set_and_moves_both_ways, a_histogram_of_times_is_cumulative_and_in_seconds,
              a_histogram_of_sizes_is_in_plain_numbers, requests_are_counted_by_status,
              no_count_is_lost_among_threads, the_process_describes_itself,
-             the_build_tells_its_version, each_line_belongs_to_the_family_above_it)
+             the_build_has_its_version, each_line_belongs_to_the_family_above_it)

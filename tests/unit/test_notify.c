@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Reports to systemd: readiness, reload, stop, status, watchdog. The test has the service manager's
+ * end of NOTIFY_SOCKET, which it can fill so that nothing more fits. The clock is virtual.
+ */
 #include "main/notify.h"
 
 #include "base/attr.h"
@@ -29,7 +33,7 @@ static void setup(void)
 	ck_assert_int_eq(clearenv(), 0);
 	systemd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	ck_assert_int_ge(systemd, 0);
-	/* An abstract name of this process's own. */
+	/* An abstract socket name that only this process has. */
 	(void)snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1, "rollcall-notify-%d",
 	               (int)getpid());
 	len = offsetof(struct sockaddr_un, sun_path) + 1 + strlen(address.sun_path + 1);
@@ -45,7 +49,7 @@ static void teardown(void)
 	(void)close(systemd);
 }
 
-/* The next report, or "" when there is none. */
+/* Returns the next report, "" when there is none. */
 static const char *report(void)
 {
 	static char text[512];
@@ -55,7 +59,7 @@ static const char *report(void)
 	return text;
 }
 
-/* With a watchdog of 10 s, and one thread that marked just now. */
+/* Starts with a watchdog of 10 s and one thread, which has just marked its progress. */
 static void start_with_watchdog(void)
 {
 	ck_assert_int_eq(setenv("WATCHDOG_USEC", "10000000", 1), 0);
@@ -80,21 +84,21 @@ START_TEST(ready_comes_with_a_status)
 }
 END_TEST
 
-START_TEST(a_reload_is_told_with_the_time)
+START_TEST(a_reload_is_reported_with_the_time)
 {
 	notify_reloading(&notify);
 	ck_assert_str_eq(report(), "RELOADING=1\nMONOTONIC_USEC=1000000000\nSTATUS=reloading");
 }
 END_TEST
 
-START_TEST(stopping_is_told)
+START_TEST(stopping_is_reported)
 {
 	notify_stopping(&notify);
 	ck_assert_str_eq(report(), "STOPPING=1\nSTATUS=stopping");
 }
 END_TEST
 
-START_TEST(the_status_is_told_again_only_when_it_has_changed)
+START_TEST(the_status_is_sent_again_only_when_it_has_changed)
 {
 	notify_init(&notify);
 	notify_ready(&notify);
@@ -123,7 +127,7 @@ START_TEST(the_watchdog_is_fed_at_half_its_interval)
 	ck_assert_int_eq(notify_timeout_ms(&notify), 0);
 	notify_tick(&notify);
 	ck_assert_str_eq(report(), "WATCHDOG=1");
-	ck_assert_int_eq(notify_timeout_ms(&notify), 1000); /* to look at the disk */
+	ck_assert_int_eq(notify_timeout_ms(&notify), 1000); /* checks the disk each second */
 	clock_virtual_advance(4000);
 	notify_tick(&notify);
 	ck_assert_str_eq(report(), "");
@@ -145,7 +149,7 @@ START_TEST(the_watchdog_is_not_fed_while_a_thread_is_stuck)
 	notify_tick(&notify);
 	ck_assert_str_eq(report(), "");
 	ck_assert(notify.starving);
-	/* It looks again soon: a thread that was only late must not cost a whole interval. */
+	/* The next check comes soon: a thread that was only late must cost no whole interval. */
 	ck_assert_int_eq(notify_timeout_ms(&notify), 100);
 	clock_virtual_advance(100);
 	notify_tick(&notify);
@@ -179,7 +183,7 @@ START_TEST(the_watchdog_is_fed_while_a_thread_waits_for_the_disk)
 	ck_assert_int_eq(metrics_gauge(METRIC_DISK_WAIT), 20);
 	ck_assert_uint_eq(metrics_counter(METRIC_DISK_STALLS), 1);
 
-	/* The wait is over: it counts neither as the thread's own nor twice. */
+	/* The wait is over: its time counts once, and not as the thread's own. */
 	progress_disk_end(&writer);
 	clock_virtual_advance(5000);
 	notify_tick(&notify);
@@ -194,7 +198,7 @@ START_TEST(the_watchdog_is_fed_while_a_thread_waits_for_the_disk)
 }
 END_TEST
 
-/* Puts reports into the socket until it takes no more. */
+/* Fills the buffer of the socket with reports. */
 static void fill_systemd(void)
 {
 	struct sockaddr_un address;
@@ -253,7 +257,7 @@ START_TEST(the_end_of_a_reload_replaces_its_beginning)
 }
 END_TEST
 
-START_TEST(food_and_status_are_sent_again_until_systemd_reads)
+START_TEST(watchdog_and_status_are_sent_again_until_systemd_reads)
 {
 	start_with_watchdog();
 	fill_systemd();
@@ -335,11 +339,11 @@ START_TEST(without_systemd_nothing_happens)
 }
 END_TEST
 
-SUITE("notify", setup, teardown, ready_comes_with_a_status, a_reload_is_told_with_the_time,
-      stopping_is_told, the_status_is_told_again_only_when_it_has_changed,
+SUITE("notify", setup, teardown, ready_comes_with_a_status, a_reload_is_reported_with_the_time,
+      stopping_is_reported, the_status_is_sent_again_only_when_it_has_changed,
       the_watchdog_is_fed_at_half_its_interval, the_watchdog_is_not_fed_while_a_thread_is_stuck,
       the_watchdog_is_fed_while_a_thread_waits_for_the_disk,
       ready_is_sent_again_until_systemd_reads, the_end_of_a_reload_replaces_its_beginning,
-      food_and_status_are_sent_again_until_systemd_reads, stopping_does_not_wait_for_systemd,
+      watchdog_and_status_are_sent_again_until_systemd_reads, stopping_does_not_wait_for_systemd,
       a_socket_in_the_file_system_is_reported_to, without_a_watchdog_none_is_fed,
       a_watchdog_meant_for_another_process_is_not_ours, without_systemd_nothing_happens)

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Progress marks of threads, by which the daemon decides whether a thread is stuck. The clock is
+ * virtual.
+ */
 #include "base/progress.h"
 
 #include "base/clock.h"
@@ -19,7 +23,7 @@ static void add_both(void)
 	progress_add(&writer, "writer", PROGRESS_WORKER);
 }
 
-START_TEST(nobody_is_late_when_nobody_is_there)
+START_TEST(without_threads_none_is_late)
 {
 	const char *name = "untouched";
 
@@ -56,7 +60,7 @@ START_TEST(a_mark_in_the_future_is_no_age)
 }
 END_TEST
 
-START_TEST(who_left_is_not_waited_for)
+START_TEST(a_thread_that_left_is_not_late)
 {
 	const char *name = NULL;
 
@@ -79,13 +83,14 @@ START_TEST(a_pass_counts_only_when_it_also_began_after)
 {
 	add_both();
 	clock_virtual_set(2000);
-	progress_mark(&http); /* began at 1000 */
+	progress_mark(&http); /* ends a pass that began at 1000 */
 	ck_assert(progress_ingress_passed(999));
-	ck_assert(!progress_ingress_passed(1000)); /* perhaps earlier in that millisecond */
+	ck_assert(
+		!progress_ingress_passed(1000)); /* it may have begun earlier in that millisecond */
 	ck_assert(!progress_ingress_passed(1500));
 	clock_virtual_set(3000);
 	ck_assert(!progress_ingress_passed(1500));
-	progress_mark(&http); /* began at 2000 */
+	progress_mark(&http); /* ends a pass that began at 2000 */
 	ck_assert(progress_ingress_passed(1500));
 	ck_assert(!progress_ingress_passed(2000));
 }
@@ -133,7 +138,7 @@ START_TEST(a_thread_that_waits_for_the_disk_is_not_late)
 	ck_assert_int_eq(progress_disk_ms(&name), 70);
 	ck_assert_str_eq(name, "writer");
 
-	/* Its own time counts again, but not what the disk took. */
+	/* The time of the thread counts again, but not the time of the disk. */
 	progress_disk_end(&writer);
 	ck_assert_int_eq(progress_disk_ms(&name), 0);
 	clock_virtual_advance(5);
@@ -177,8 +182,8 @@ START_TEST(removing_a_stranger_stops_the_process)
 END_TEST
 
 SUITE_ABORTS("progress", setup, NULL, (removing_a_stranger_stops_the_process),
-             nobody_is_late_when_nobody_is_there, the_thread_that_stopped_is_named_with_its_age,
-             a_mark_in_the_future_is_no_age, who_left_is_not_waited_for,
+             without_threads_none_is_late, the_thread_that_stopped_is_named_with_its_age,
+             a_mark_in_the_future_is_no_age, a_thread_that_left_is_not_late,
              a_pass_counts_only_when_it_also_began_after,
              a_thread_without_a_whole_pass_has_not_passed,
              every_ingress_thread_must_pass_and_workers_need_not,

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Pseudo-random numbers: reference vectors, uniformity, bounds. */
 #include "base/random.h"
 
 #include "base/thread.h"
@@ -6,7 +7,7 @@
 
 START_TEST(a_seed_gives_the_reference_sequence)
 {
-	/* xoshiro256** 1.0 after SplitMix64 from 0, as the authors' C gives it. */
+	/* The output of the authors' C code: xoshiro256** 1.0, seeded by SplitMix64 from 0. */
 	static const uint64_t expected[] = {0x99ec5f36cb75f2b4, 0xbf6e1f784956452a,
 	                                    0x1a5f849d4933e6e0, 0x6aa594f1262d2d2c};
 
@@ -54,7 +55,7 @@ START_TEST(numbers_below_a_bound_are_uniform)
 	random_seed(1);
 	for (int i = 0; i < DRAWS; i++)
 		count[random_below(BOUND)]++;
-	/* 5 standard deviations of 93 */
+	/* 5 standard deviations, each of 93 */
 	for (int i = 0; i < BOUND; i++)
 		ck_assert_int_lt(abs(count[i] - DRAWS / BOUND), 465);
 }
@@ -62,8 +63,8 @@ END_TEST
 
 START_TEST(a_large_bound_has_no_bias)
 {
-	/* By modulo the lower third would come half of the time; by multiplication without
-	 * rejection, the multiples of three would. */
+	/* With modulo, half of the numbers would be in the lower third; with multiplication and no
+	 * rejection, half would be multiples of three. */
 	const uint64_t bound = UINT64_C(3) << 62;
 	int lower = 0;
 	int threes = 0;

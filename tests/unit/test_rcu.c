@@ -11,7 +11,7 @@
 struct thing {
 	struct retired retired;
 	int value;
-	int again; /* always the same */
+	int again; /* equal to the other number until it is reclaimed */
 };
 
 static _Atomic(struct thing *) latest;
@@ -32,7 +32,7 @@ static void reclaim(struct retired *retired)
 {
 	struct thing *thing = container_of(retired, struct thing, retired);
 
-	thing->again = -1; /* so that a visitor who still sees it would notice */
+	thing->again = -1; /* a visitor that still sees it notices */
 	free(thing);
 	atomic_fetch_add(&reclaimed, 1);
 }
@@ -63,7 +63,7 @@ static void visit(void *arg)
 	(void)arg;
 	rcu_enter();
 	rcu_enter();
-	rcu_leave(); /* a visit inside a visit ends nothing */
+	rcu_leave(); /* the end of a nested visit reclaims nothing */
 	const struct thing *seen = atomic_load_explicit(&latest, memory_order_acquire);
 	atomic_store(&stage, 1);
 	while (atomic_load(&stage) == 1)
@@ -95,7 +95,7 @@ START_TEST(a_visit_keeps_what_it_saw)
 	ck_assert_int_eq(atomic_load(&reclaimed), 0);
 	ck_ok(thread_start(&drainer, "drain", drain, NULL));
 
-	/* The visitor looks only after this; its own check is the test. */
+	/* The visitor compares only after this; its comparison is the test. */
 	atomic_store(&stage, 2);
 	thread_join(visitor);
 	thread_join(drainer);

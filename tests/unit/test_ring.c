@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-/* The first at or after @p place, wrapping, from the beginning. */
+/* The first point at or after @p place, else the first of all, found by linear search. */
 static uint32_t walk(const struct ring *ring, struct place place)
 {
 	for (uint32_t i = 0; i < ring->count; i++)
@@ -40,7 +40,7 @@ static void ck_finds(const struct ring *ring, struct place place)
 	ck_assert_uint_eq(ring_find(ring, place), walk(ring, place));
 }
 
-/* At each point, beside it, and at the ends. */
+/* Checks each point, its neighbours and both ends. */
 static void ck_finds_all(const struct ring *ring)
 {
 	for (uint32_t i = 0; i < ring->count; i++) {

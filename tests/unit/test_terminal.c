@@ -99,7 +99,7 @@ START_TEST(what_is_plain_is_safe_by_itself)
 		char byte = (char)c;
 		struct terminal_char got = terminal_char((struct str){&byte, 1});
 
-		/* each safe character of one byte: the others are not in ASCII */
+		/* ASCII only: other safe characters have more than one byte */
 		ck_assert_int_eq(terminal_is_plain(byte), got.is_safe);
 		plain += terminal_is_plain(byte);
 	}

@@ -21,7 +21,7 @@ static void look(void *arg)
 
 	(void)pthread_getname_np(pthread_self(), seen->name, sizeof(seen->name));
 	(void)pthread_sigmask(SIG_SETMASK, NULL, &seen->blocked);
-	rcu_enter(); /* liburcu would crash in a thread that it does not know */
+	rcu_enter(); /* crashes in a thread that is not registered with liburcu */
 	rcu_leave();
 	seen->visited = true;
 }
@@ -58,7 +58,7 @@ START_TEST(a_thread_has_all_signals_blocked)
 }
 END_TEST
 
-START_TEST(who_starts_a_thread_keeps_its_own_signals)
+START_TEST(the_starter_of_a_thread_keeps_its_signals)
 {
 	struct seen seen;
 	sigset_t before;
@@ -84,13 +84,13 @@ START_TEST(out_of_memory_starts_no_thread)
 }
 END_TEST
 
-START_TEST(when_there_are_no_more_threads_it_says_so)
+START_TEST(a_thread_that_cannot_start_is_an_error)
 {
 	struct seen seen = {.visited = false};
 	pthread_attr_t attr;
 	pthread_t thread;
 
-	/* No address space has a place for such a stack. */
+	/* This stack is larger than any address space. */
 	ck_ok(pthread_getattr_default_np(&attr));
 	ck_ok(pthread_attr_setstacksize(&attr, (size_t)1 << 47));
 	ck_ok(pthread_setattr_default_np(&attr));
@@ -111,5 +111,5 @@ START_TEST(the_first_thread_can_visit_once_adopted)
 END_TEST
 
 SUITE("thread", NULL, NULL, a_thread_has_its_name, a_thread_has_all_signals_blocked,
-      who_starts_a_thread_keeps_its_own_signals, out_of_memory_starts_no_thread,
-      when_there_are_no_more_threads_it_says_so, the_first_thread_can_visit_once_adopted)
+      the_starter_of_a_thread_keeps_its_signals, out_of_memory_starts_no_thread,
+      a_thread_that_cannot_start_is_an_error, the_first_thread_can_visit_once_adopted)

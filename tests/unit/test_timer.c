@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The timing wheel: each timer is due at its time, compared with a naive list over random
+ * operations.
+ */
 #include "base/timer.h"
 
 #include "base/attr.h"
@@ -19,7 +23,7 @@ static void setup(void)
 	timers_init(&timers, 1000);
 }
 
-/* What is due at @p now_ms, or NULL. */
+/* Returns the next timer that is due at @p now_ms, or NULL. */
 static struct timer *expired(int64_t now_ms)
 {
 	while (timers_next_ms(&timers) <= now_ms) {
@@ -160,7 +164,7 @@ START_TEST(one_call_does_a_bounded_amount_of_work)
 	ck_assert_ptr_nonnull(many);
 	for (int i = 0; i < MANY; i++)
 		timers_arm(&timers, &many[i], 31000);
-	/* All stand in one slot; the first call cannot move them all. */
+	/* All are in one slot; one call cannot move them all. */
 	ck_assert_ptr_null(timers_expired(&timers, 31000));
 	while (timers_next_ms(&timers) <= 31000) {
 		calls++;
@@ -172,7 +176,7 @@ START_TEST(one_call_does_a_bounded_amount_of_work)
 }
 END_TEST
 
-/* The naive model: an array of times, -1 when not armed. */
+/* The naive model: an array of times; -1: not armed. */
 struct model {
 	int64_t due_ms[MODEL_TIMERS];
 	struct timer timer[MODEL_TIMERS];
@@ -200,7 +204,7 @@ static int model_disagreements(const struct model *model)
 
 static int64_t some_time(const struct model *model)
 {
-	/* Of every magnitude, with plenty on the borders of slots. */
+	/* Times of every magnitude, many of them at the borders of slots. */
 	int64_t ahead = (int64_t)random_below(UINT64_C(1) << random_below(42));
 
 	if (random_below(10) == 0)
@@ -234,7 +238,7 @@ static void model_step(struct model *model)
 	int64_t first_ms = model_first(model);
 	ck_assert_int_le(timers_next_ms(&timers),
 	                 first_ms < model->now_ms ? model->now_ms : first_ms);
-	/* Sometimes only one is taken, so that operations meet timers on the way down. */
+	/* Sometimes take only one: operations then meet timers between levels. */
 	for (bool more = true; more; more = random_below(3) > 0) {
 		struct timer *due = timers_expired(&timers, model->now_ms);
 		if (due == NULL && timers_next_ms(&timers) > model->now_ms) {
