@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Picks of each strategy: fixed vectors, comparisons with slow implementations that follow the
+ * published rules, and threads that share a cursor. The read model is built by hand (readmodel.h).
+ */
 #include "base/random.h"
 #include "readmodel.h"
 
@@ -12,7 +16,7 @@ static struct pick pick_by(enum strategy strategy)
 	return (struct pick){.strategy = strategy, .count = 1};
 }
 
-/* Builds what the pick asks for, as COMMAND_INDEX does. */
+/* Picks, after building the index that the pick needs, as COMMAND_INDEX does. */
 static int picks(const struct service *service, const struct pick *pick, const struct member **ret)
 {
 	int n = balance_pick(service, pick, ret);
@@ -46,7 +50,7 @@ static void pick_string(const struct pick *pick, size_t n, char *out)
 	snapshot_leave(store);
 }
 
-/* Of an instance "i17". */
+/* @return 17 for the instance "i17" */
 static int number_of(const struct member *member)
 {
 	char text[16] = "";
@@ -109,7 +113,7 @@ START_TEST(weights_of_5_1_1_give_nginx_s_sequence)
 }
 END_TEST
 
-/* The rule as it is written, one step at a time. */
+/* The published rule, one step at a time. */
 static size_t reference_step(int64_t *current, const uint16_t *weights, size_t count)
 {
 	int64_t total = 0;
@@ -186,7 +190,7 @@ START_TEST(too_many_odd_weights_are_fair_within_one_percent)
 	char id[24];
 	const uint32_t n = 1u << 18;
 
-	for (uint32_t i = 0; i < COUNT; i++) { /* period times count: above 2^24 */
+	for (uint32_t i = 0; i < COUNT; i++) { /* the period times the count is above 2^24 */
 		(void)snprintf(id, sizeof(id), "i%u", i);
 		add("web", id, (uint16_t)(1000 + i * 7));
 		total += 1000 + i * 7;
@@ -208,7 +212,7 @@ START_TEST(too_many_odd_weights_are_fair_within_one_percent)
 }
 END_TEST
 
-/* An independent, slow ring: the owner is whoever has the smallest point at or after the key's. */
+/* An independent, slow ring: the owner has the smallest point at or after that of the key. */
 static int compare_digest(const uint8_t *a, const uint8_t *b)
 {
 	return memcmp(a, b, MD5_DIGEST_LENGTH);
@@ -289,7 +293,7 @@ START_TEST(the_ring_agrees_with_an_independent_one_as_members_come_and_go)
 }
 END_TEST
 
-/* A journal that another version wrote may hold ids that the API would refuse. */
+/* The journal of another version may have ids that the API refuses. */
 START_TEST(an_id_of_any_length_has_its_points)
 {
 	char longest[INSTANCE_ID_MAX + 101];
@@ -305,7 +309,7 @@ END_TEST
 
 START_TEST(the_ring_has_fixed_vectors)
 {
-	/* printf %s 'order-1:0' | md5sum and so on, sorted: whose point follows the key's MD5 */
+	/* From printf %s 'order-1:0' | md5sum and so on, sorted: the first after the key's MD5. */
 	static const struct {
 		const char *key;
 		const char *id;
@@ -344,13 +348,13 @@ START_TEST(an_index_is_built_only_when_asked_for_and_kept_while_it_is_read)
 	ck_assert_int_eq(picks(web_of(now), &pick, &member), 1);
 	snapshot_leave(store);
 
-	add("web", "b", 1); /* it was read: the writer builds the next one unasked */
+	add("web", "b", 1); /* the index was read, so the writer builds the next one */
 	now = snapshot_enter(store);
 	ck_assert_int_eq(balance_pick(web_of(now), &pick, &member), 1);
 	snapshot_leave(store);
 
 	add("web", "c", 1);
-	add("web", "d", 1); /* not read in between: not built again */
+	add("web", "d", 1); /* the index was not read since, so it is not built again */
 	now = snapshot_enter(store);
 	ck_assert_int_eq(balance_pick(web_of(now), &pick, &member), -EAGAIN);
 	snapshot_leave(store);
@@ -446,7 +450,7 @@ START_TEST(filters_have_cursors_of_their_own)
 	zone.filter.pair[0].value = STR("A");
 	zone.filter.count = 1;
 	const struct snapshot *now = snapshot_enter(store);
-	for (int i = 0; i < 8; i++) { /* in turn: neither may starve an instance of the other */
+	for (int i = 0; i < 8; i++) { /* neither filter may starve an instance of the other */
 		ck_assert_int_eq(picks(web_of(now), i % 2 == 0 ? &zone : &any, &member), 1);
 		got[i] = member->value.id.data[0];
 	}
@@ -525,8 +529,7 @@ START_TEST(the_less_loaded_of_two_is_picked)
 		got[member->value.id.data[0] - 'a']++;
 	}
 	snapshot_leave(store);
-	/* of the six pairs the least loaded is in three, the next wins two, then one, the last none
-	 */
+	/* Of the six pairs the least loaded instance wins three, the next two, one and none. */
 	ck_assert_uint_eq(got[3], 0);
 	for (int i = 0; i < 3; i++)
 		ck_assert_msg(fabs(got[i] - 16000.0 * (3 - i) / 6) < 400, "instance %d: %u", i,
@@ -554,7 +557,7 @@ START_TEST(a_pick_can_be_replayed_from_its_trace)
 			pick.trace = &trace;
 			ck_assert_int_eq(picks(web_of(now), &pick, &first), 1);
 			ck_assert(trace.has_cursor && !trace.has_place);
-			ck_assert_uint_eq(trace.cursor, n); /* replaying has not moved it */
+			ck_assert_uint_eq(trace.cursor, n); /* a replay does not move the cursor */
 			pick.replay = true;
 			pick.cursor = trace.cursor;
 			ck_assert_int_eq(picks(web_of(now), &pick, &again), 1);
@@ -565,7 +568,7 @@ START_TEST(a_pick_can_be_replayed_from_its_trace)
 }
 END_TEST
 
-START_TEST(a_pick_explains_who_was_left_out_and_why)
+START_TEST(an_explained_pick_lists_the_instances_left_out)
 {
 	struct pick_trace trace = {0};
 	struct pick pick = pick_by(STRATEGY_WEIGHTED_ROUND_ROBIN);
@@ -600,7 +603,7 @@ START_TEST(a_pick_explains_who_was_left_out_and_why)
 }
 END_TEST
 
-START_TEST(a_hashed_pick_tells_the_place_of_its_key)
+START_TEST(a_hashed_pick_explains_the_place_of_its_key)
 {
 	struct pick_trace trace = {0};
 	struct pick pick = pick_by(STRATEGY_CONSISTENT_HASH);
@@ -642,7 +645,7 @@ START_TEST(threads_together_pick_what_one_thread_would)
 
 	for (int i = 0; i < 10; i++) {
 		id[0] = (char)('a' + i);
-		add("web", id, (uint16_t)(i + 1)); /* 55 a period */
+		add("web", id, (uint16_t)(i + 1)); /* a period of 55 picks */
 	}
 	for (size_t s = 0; s < 2; s++) {
 		struct pick pick = pick_by(shared[s]);
@@ -656,7 +659,7 @@ START_TEST(threads_together_pick_what_one_thread_would)
 			weights[i] = (uint16_t)(i + 1);
 		const struct snapshot *now = snapshot_enter(store);
 		ck_assert_int_eq(picks(web_of(now), &pick, &member),
-		                 1); /* builds it; the first pick */
+		                 1); /* the first pick, which builds the index */
 		snapshot_leave(store);
 		for (int i = 0; i < 10; i++)
 			atomic_store(&tally[i], 0);
@@ -701,5 +704,5 @@ SUITE("balance", readmodel_setup, readmodel_teardown, round_robin_goes_through_r
       several_picks_are_all_different, excluded_and_filtered_ones_are_never_picked,
       filters_have_cursors_of_their_own, draining_and_unhealthy_ones_are_never_picked,
       random_is_uniform, the_less_loaded_of_two_is_picked, a_pick_can_be_replayed_from_its_trace,
-      a_pick_explains_who_was_left_out_and_why, a_hashed_pick_tells_the_place_of_its_key,
+      an_explained_pick_lists_the_instances_left_out, a_hashed_pick_explains_the_place_of_its_key,
       threads_together_pick_what_one_thread_would, strategies_are_named)

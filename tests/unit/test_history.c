@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/** The history thread: pages, one reading for all that ask the same, and a queue that has an end.
+/*
+ * The background reader of the log: pages, one reading for all requests for the same page, bounded
+ * turns, and a bounded queue. The registry is real. put_slowly() holds the history thread in the
+ * middle of a reading, so that the test decides what happens meanwhile.
  */
 #include "base/attr.h"
 #include "base/clock.h"
@@ -16,10 +19,10 @@
 
 static struct registry *registry;
 static sem_t completed;
-static sem_t reading;  /* the thread is in put_slowly() */
-static sem_t may_read; /* it may go on */
+static sem_t reading;  /* posted when the history thread enters put_slowly() */
+static sem_t may_read; /* put_slowly() waits for it */
 static atomic_uint events_put;
-static struct history *in_order[16]; /* as they were answered */
+static struct history *in_order[16]; /* in the order of their answers */
 static atomic_uint answered;
 
 static void wait_for(sem_t *what)
@@ -43,7 +46,7 @@ static void history_done(struct history *history)
 	ck_ok(sem_post(&completed));
 }
 
-static uint64_t events_max; /* retention, 0: none */
+static uint64_t events_max; /* retention; 0: none */
 
 static void open_it(uint32_t turn)
 {
@@ -167,7 +170,7 @@ START_TEST(a_page_ends_with_the_event_that_fills_it)
 }
 END_TEST
 
-/* Keeps the thread busy with one event until sem_post(&may_read). */
+/* Makes the history thread wait in one event until sem_post(&may_read). */
 static void keep_busy(struct history *slow)
 {
 	slow->put = put_slowly;
@@ -190,7 +193,7 @@ START_TEST(one_reading_serves_all_that_ask_the_same)
 	for (size_t i = 0; i < 50; i++) {
 		buf_init(&outs[i], 100);
 		if (i % 2 == 1)
-			buf_put_char(&outs[i], '>'); /* what was there before stays */
+			buf_put_char(&outs[i], '>'); /* earlier content of the buffer stays */
 		same[i] = ask(&outs[i], 5, 100);
 		if (i == 20)
 			ck_ok(registry_read_history(registry, &other));
@@ -212,14 +215,14 @@ START_TEST(one_reading_serves_all_that_ask_the_same)
 	}
 	ck_has(other_out, "ij");
 	buf_reset(&other_out);
-	read_one(&other); /* the queue is as it should be */
+	read_one(&other); /* the queue still works */
 	ck_has(other_out, "ij");
 	buf_fini(&other_out);
 	buf_fini(&slow_out);
 }
 END_TEST
 
-START_TEST(the_queue_has_an_end_but_for_those_that_are_counted_elsewhere)
+START_TEST(the_queue_is_bounded_except_for_requests_counted_elsewhere)
 {
 	static struct history queued[QUEUE_MAX];
 	static struct buf outs[QUEUE_MAX];
@@ -252,7 +255,7 @@ START_TEST(the_queue_has_an_end_but_for_those_that_are_counted_elsewhere)
 }
 END_TEST
 
-/* From now on a turn is @p events long. */
+/* Opens the registry again with turns of @p events. */
 static void take_turns(uint32_t events)
 {
 	registry_stop(registry);
@@ -260,7 +263,7 @@ static void take_turns(uint32_t events)
 	open_it(events);
 }
 
-START_TEST(a_long_search_holds_nobody_up)
+START_TEST(a_long_search_delays_no_other_request)
 {
 	struct buf outs[4];
 	struct history slow = ask(&outs[0], 9, 1);
@@ -302,7 +305,7 @@ static void rebuilt_slowly(struct archive_query *query)
 	ck_ok(sem_post(&completed));
 }
 
-START_TEST(a_long_rebuild_holds_no_reader_of_the_log_up)
+START_TEST(a_long_rebuild_delays_no_reader_of_the_log)
 {
 	struct archive_query state = {.kind = ARCHIVE_STATE, .done = rebuilt_slowly};
 	struct buf out;
@@ -311,7 +314,7 @@ START_TEST(a_long_rebuild_holds_no_reader_of_the_log_up)
 	buf_init(&out, 100);
 	state.at.revision = 5;
 	ck_ok(registry_read_past(registry, &state));
-	wait_for(&reading); /* the lane of past states is busy until may_read */
+	wait_for(&reading); /* the archive lane is busy until may_read */
 	read_one(&history);
 	ck_has(out, "ij");
 	ck_ok(sem_post(&may_read));
@@ -356,7 +359,7 @@ START_TEST(turns_leave_no_mark_on_the_answer)
 }
 END_TEST
 
-START_TEST(who_asks_the_same_later_gets_all_of_it)
+START_TEST(a_later_request_for_the_same_page_gets_all_of_it)
 {
 	struct buf outs[3];
 	struct history first = ask(&outs[0], 0, 100);
@@ -366,7 +369,7 @@ START_TEST(who_asks_the_same_later_gets_all_of_it)
 	take_turns(3);
 	for (size_t i = 0; i < 3; i++)
 		buf_init(&outs[i], 100);
-	keep_busy(&first); /* amid its first turn */
+	keep_busy(&first); /* stops in its first turn */
 	same.put = late.put = put_slowly;
 	ck_ok(registry_read_history(registry, &same));
 	ck_ok(registry_read_history(registry, &late));
@@ -378,12 +381,12 @@ START_TEST(who_asks_the_same_later_gets_all_of_it)
 		ck_has(outs[i], "abcdefghij");
 		buf_fini(&outs[i]);
 	}
-	ck_assert_uint_eq(atomic_load(&events_put), 20); /* the two were read for together */
+	ck_assert_uint_eq(atomic_load(&events_put), 20); /* one reading served the two */
 
 	struct buf out;
 	struct history next = ask(&out, 9, 1);
 	buf_init(&out, 100);
-	read_one(&next); /* the queue goes on though its last was read along */
+	read_one(&next); /* the queue works after its last request was served by another reading */
 	ck_has(out, "j");
 	buf_fini(&out);
 }
@@ -396,7 +399,7 @@ static bool admit_none(struct history *history, size_t bytes)
 	return false;
 }
 
-START_TEST(one_that_may_not_keep_what_was_read_for_it_gets_nothing)
+START_TEST(a_request_whose_result_is_not_admitted_gets_nothing)
 {
 	struct buf outs[3];
 	struct history slow = ask(&outs[2], 9, 1);
@@ -468,7 +471,7 @@ START_TEST(only_those_that_ask_the_same_are_read_for_together)
 }
 END_TEST
 
-START_TEST(what_retention_overtakes_between_two_turns_is_told_after_what_was_found)
+START_TEST(events_removed_between_two_turns_are_reported_after_those_found)
 {
 	struct journal_reader *reader;
 	struct buf out;
@@ -480,7 +483,7 @@ START_TEST(what_retention_overtakes_between_two_turns_is_told_after_what_was_fou
 	take_turns(1);
 	buf_init(&out, 100);
 	ck_ok(journal_reader_open(statedir_path(), &reader));
-	keep_busy(&history); /* with the first event */
+	keep_busy(&history); /* stops in the first event */
 	for (uint16_t port = 81; oldest <= 2; port++) {
 		register_one('a', port);
 		ck_ok(journal_reader_oldest(reader, &oldest, &oldest_ms));
@@ -505,7 +508,7 @@ START_TEST(what_retention_overtakes_between_two_turns_is_told_after_what_was_fou
 	for (size_t i = 0; i < 3; i++)
 		wait_for(&completed);
 
-	/* Retention may have gone on since the last registration. */
+	/* Retention may have removed more since the last registration. */
 	uint64_t oldest_after;
 	int64_t oldest_after_ms;
 
@@ -550,7 +553,7 @@ START_TEST(stopping_answers_those_amid_their_turns)
 }
 END_TEST
 
-START_TEST(a_place_that_is_ahead_is_told)
+START_TEST(a_revision_that_is_ahead_is_refused)
 {
 	struct buf out;
 	struct history history = ask(&out, 11, 100);
@@ -566,10 +569,10 @@ END_TEST
 
 SUITE("history", setup, teardown, a_page_ends_with_the_event_that_fills_it,
       one_reading_serves_all_that_ask_the_same,
-      the_queue_has_an_end_but_for_those_that_are_counted_elsewhere, a_long_search_holds_nobody_up,
-      a_long_rebuild_holds_no_reader_of_the_log_up, turns_leave_no_mark_on_the_answer,
-      who_asks_the_same_later_gets_all_of_it,
-      one_that_may_not_keep_what_was_read_for_it_gets_nothing,
+      the_queue_is_bounded_except_for_requests_counted_elsewhere,
+      a_long_search_delays_no_other_request, a_long_rebuild_delays_no_reader_of_the_log,
+      turns_leave_no_mark_on_the_answer, a_later_request_for_the_same_page_gets_all_of_it,
+      a_request_whose_result_is_not_admitted_gets_nothing,
       only_those_that_ask_the_same_are_read_for_together,
-      what_retention_overtakes_between_two_turns_is_told_after_what_was_found,
-      stopping_answers_those_amid_their_turns, a_place_that_is_ahead_is_told)
+      events_removed_between_two_turns_are_reported_after_those_found,
+      stopping_answers_those_amid_their_turns, a_revision_that_is_ahead_is_refused)

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/** Keyframes as files: which there are, what is refused although its checksums are right, and what
- * a failure leaves behind. */
+/*
+ * Keyframes as files: which names count, which contents are refused although their checksums are
+ * right, and that a failed write leaves no file behind. change() edits a field of the file and
+ * corrects the checksums.
+ */
 #include "journal/keyframe.h"
 
 #include "fault.h"
@@ -39,7 +42,7 @@ static int dir_fd;
 
 static const char *name_of(uint64_t revision)
 {
-	static char names[2][64]; /* so that two can be used together */
+	static char names[2][64]; /* two, so that one expression can use two names */
 	static int next;
 	char *name = names[next++ % 2];
 
@@ -104,7 +107,7 @@ static void put_at(int fd, off_t at, size_t len, uint64_t number)
 	ck_assert_int_eq(pwrite(fd, &number, len, at), (ssize_t)len);
 }
 
-/** Changes a number of the file and makes all its checksums right again. */
+/** Changes a number in the file and corrects all its checksums. */
 static void change(off_t at, size_t len, uint64_t number)
 {
 	unsigned char bytes[INDEX_LEN];
@@ -154,12 +157,12 @@ START_TEST(what_contradicts_itself_is_refused_though_its_checksums_are_right)
 		ck_assert_msg(check() == -EBADMSG, "case %zu: %d", i, check());
 	}
 	ck_ok(write_one(REVISION));
-	change(AT_REVISION, 8, REVISION); /* that is: nothing */
+	change(AT_REVISION, 8, REVISION); /* the value that it has: the file is valid */
 	ck_ok(check());
 }
 END_TEST
 
-/** @return the error of reading @p instance back */
+/** Writes a keyframe with @p instance. @return the error of reading it back */
 static int pack_and_unpack(const struct instance *instance)
 {
 	struct instance read;
@@ -188,7 +191,7 @@ START_TEST(a_value_beyond_its_limit_is_refused)
 }
 END_TEST
 
-/** Two lengths that are each absurd, but make up the size of the file together. */
+/** Two lengths that are each too large, but whose sum wraps round to the size of the file. */
 START_TEST(lengths_that_add_up_only_by_wrapping_are_refused)
 {
 	struct stat stat;
@@ -222,12 +225,12 @@ START_TEST(what_is_no_regular_file_is_refused)
 	ck_ok(mkdirat(dir_fd, name_of(5), 0700));
 	ck_fails(keyframe_mark(dir_fd, 5, &mark), EBADMSG);
 	ck_ok(unlinkat(dir_fd, name_of(5), AT_REMOVEDIR));
-	ck_ok(mkfifoat(dir_fd, name_of(5), 0600)); /* its open must not wait for a writer */
+	ck_ok(mkfifoat(dir_fd, name_of(5), 0600)); /* opening it must not wait for a writer */
 	ck_fails(keyframe_mark(dir_fd, 5, &mark), EBADMSG);
 }
 END_TEST
 
-/** Its rows' checksum is right: that of no bytes. */
+/** The checksum of its rows is that of no bytes, and so is right. */
 START_TEST(a_service_without_instances_is_refused)
 {
 	struct keyframe_draft draft;
@@ -237,7 +240,7 @@ START_TEST(a_service_without_instances_is_refused)
 	add(&draft, "db", "1");
 	keyframe_end(&draft);
 	buf_reset(&draft.rows);
-	memset(draft.index.data + 8, 0, 12); /* its entry's len and crc */
+	memset(draft.index.data + 8, 0, 12); /* length and CRC of the service in the index */
 	ck_ok(keyframe_write(&draft, dir_fd, &mark));
 	keyframe_fini(&draft);
 	ck_fails(check(), EBADMSG);
@@ -276,9 +279,9 @@ START_TEST(of_too_many_the_newest_are_listed)
 	uint64_t list[KEYFRAMES_MAX + 1];
 	size_t count = 0;
 
-	list[KEYFRAMES_MAX] = 42; /* nothing is written behind the end */
+	list[KEYFRAMES_MAX] = 42; /* must not be overwritten */
 	for (uint64_t i = 0; i < KEYFRAMES_MAX + 50; i++) {
-		/* in no order that a directory would keep */
+		/* in an order that is not that of the revisions */
 		uint64_t revision = 10000 + i * 7919 % (KEYFRAMES_MAX + 50);
 		int fd = openat(dir_fd, name_of(revision), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 		ck_assert_int_ge(fd, 0);
@@ -296,7 +299,7 @@ START_TEST(what_cannot_be_written_leaves_nothing_behind)
 {
 	struct rlimit limit;
 
-	ck_ok(mkdirat(dir_fd, name_of(5), 0700)); /* in the way of the name */
+	ck_ok(mkdirat(dir_fd, name_of(5), 0700)); /* the rename to this name fails */
 	ck_fails(write_one(5), EISDIR);
 	ck_assert(!statedir_has("rollcall.keyframe.partial"));
 	ck_ok(unlinkat(dir_fd, name_of(5), AT_REMOVEDIR));
@@ -367,14 +370,14 @@ START_TEST(one_service_is_read_alone)
 	buf_init(&all, 1 << 20);
 	ck_ok(keyframe_read(dir_fd, REVISION, STR("db"), &rows));
 	size_t db = rows.len;
-	ck_ok(keyframe_read(dir_fd, REVISION, STR("web"), &rows)); /* goes behind it */
+	ck_ok(keyframe_read(dir_fd, REVISION, STR("web"), &rows)); /* appended to the rows above */
 	ck_ok(keyframe_read(dir_fd, REVISION, STR(""), &all));
 	ck_assert_uint_gt(db, 0);
 	ck_assert_uint_eq(rows.len, all.len);
 	ck_assert_mem_eq(rows.data, all.data, all.len);
 	ck_ok(keyframe_read(dir_fd, REVISION, STR("none"), &rows));
 	ck_assert_uint_eq(rows.len, all.len);
-	/* Damage to the others does not matter. */
+	/* Damage to other services does not matter. */
 	change(AT_ENTRY_AT, 8, 1 << 20);
 	ck_fails(keyframe_read(dir_fd, REVISION, STR("db"), &rows), EBADMSG);
 	ck_ok(keyframe_read(dir_fd, REVISION, STR("web"), &rows));

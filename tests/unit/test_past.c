@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * States of the past from keyframes and events, compared with a model at each revision (agree());
+ * and damaged, missing or foreign keyframes, disk errors and lack of memory. The journal is real,
+ * behind the fault VFS.
+ */
 #include "journal/past.h"
 
 #include "fault.h"
@@ -18,12 +23,12 @@
 static struct journal *journal;
 static struct past *past;
 static int dir_fd;
-static struct instance now[4]; /* the model: what is registered after each event ... */
+static struct instance now[4]; /* the model: the instances after the latest event */
 static bool is_there[4];
-static uint64_t then[EVENTS + 1][4]; /* ... and the revision of each then; 0: not registered */
+static uint64_t then[EVENTS + 1][4]; /* the revision of each after each event; 0: not registered */
 static const char *const ids[] = {"a", "b", "c", "d"};
 
-/** Registers, updates and removes in turn, one event each. */
+/** Makes events that register, update and remove the instances in turn. */
 static void make_events(unsigned from, unsigned through)
 {
 	for (unsigned i = from; i <= through; i++) {
@@ -50,7 +55,7 @@ static void write_keyframe(uint64_t revision)
 	int64_t ms = 0;
 
 	keyframe_init(&draft);
-	for (unsigned k = 4; k-- > 0;) /* db is before web */
+	for (unsigned k = 4; k-- > 0;) /* in the order of a state: db is before web */
 		if (is_there[k])
 			keyframe_add(&draft, &now[k]);
 	ck_ok(past_put_keyframe(past, &draft, revision, &ms));
@@ -68,7 +73,7 @@ static int read_at(uint64_t revision, const char *service, struct past_bounds *b
 	return past_read(past, &query, state, bounds);
 }
 
-/** Is the state of each of these revisions the model's? */
+/** Checks that the state of each of these revisions is that of the model. */
 static void agree(uint64_t from, uint64_t through)
 {
 	for (uint64_t r = from; r <= through; r++) {
@@ -142,7 +147,7 @@ START_TEST(a_keyframe_is_what_a_state_begins_with)
 	make_events(1, 20);
 	write_keyframe(20);
 	make_events(21, EVENTS);
-	/* Without the events before it, only the keyframe knows. */
+	/* Without the events before it, only the keyframe has these instances. */
 	retain_after(19);
 	agree(20, EVENTS);
 }
@@ -169,7 +174,7 @@ START_TEST(what_is_older_than_the_first_keyframe_left_is_refused)
 	ck_ok(past_is_cut(past, 30, &is_cut));
 	ck_assert(!is_cut);
 	write_keyframe(EVENTS);
-	ck_assert(!statedir_has(name_of(15))); /* of no more use */
+	ck_assert(!statedir_has(name_of(15))); /* no state needs it any more */
 	ck_assert(statedir_has(name_of(30)));
 }
 END_TEST
@@ -252,12 +257,12 @@ START_TEST(damage_to_any_byte_of_a_keyframe_is_noticed)
 }
 END_TEST
 
-static unsigned said;
+static unsigned damage_findings;
 
-static void say(void *arg, const char *line)
+static void count_finding(void *arg, const char *line)
 {
 	(void)arg;
-	said += strncmp(line, "keyframe 20: damaged", 20) == 0;
+	damage_findings += strncmp(line, "keyframe 20: damaged", 20) == 0;
 }
 
 START_TEST(verifying_names_a_damaged_keyframe_and_finds_the_database_sound)
@@ -266,12 +271,12 @@ START_TEST(verifying_names_a_damaged_keyframe_and_finds_the_database_sound)
 	write_keyframe(20);
 	journal_close(journal);
 	journal = NULL;
-	said = 0;
-	ck_ok(journal_verify(statedir_path(), say, NULL));
-	ck_assert_uint_eq(said, 0);
+	damage_findings = 0;
+	ck_ok(journal_verify(statedir_path(), count_finding, NULL));
+	ck_assert_uint_eq(damage_findings, 0);
 	statedir_damage(name_of(20), 60, 40);
-	ck_ok(journal_verify(statedir_path(), say, NULL));
-	ck_assert_uint_eq(said, 1);
+	ck_ok(journal_verify(statedir_path(), count_finding, NULL));
+	ck_assert_uint_eq(damage_findings, 1);
 }
 END_TEST
 
@@ -288,7 +293,7 @@ START_TEST(a_damaged_keyframe_makes_an_older_one_be_used)
 }
 END_TEST
 
-START_TEST(the_oldest_that_is_told_can_really_be_read)
+START_TEST(the_reported_oldest_revision_can_be_read)
 {
 	struct past_bounds bounds;
 	struct past_state *state;
@@ -303,7 +308,7 @@ START_TEST(the_oldest_that_is_told_can_really_be_read)
 	retain_after(15);
 	ck_fails(read_at(16, NULL, &bounds, &state), ESTALE);
 	ck_assert_uint_eq(bounds.oldest, 20);
-	statedir_damage(name_of(20), 200, 40); /* its header is sound */
+	statedir_damage(name_of(20), 200, 40); /* not in the header, which is sound */
 	ck_fails(read_at(16, NULL, &bounds, &state), ESTALE);
 	ck_assert_uint_eq(bounds.revision, 16);
 	ck_assert_uint_eq(bounds.oldest, 30);
@@ -324,7 +329,7 @@ START_TEST(what_was_called_incomplete_by_hand_is_not_rebuilt)
 	statedir_sql("UPDATE counters SET value = 25 WHERE name = 'removed_through'");
 	ck_fails(read_at(28, NULL, &bounds, &state), ESTALE);
 	ck_assert_uint_eq(bounds.oldest, EVENTS);
-	/* As after a salvage: nothing of the log is left, only what there is now. */
+	/* As after a salvage: the log is empty, the instances are there. */
 	statedir_sql("UPDATE counters SET value = 1000");
 	ck_fails(past_read(past, &query, &state, &bounds), ESTALE);
 	ck_assert_uint_eq(bounds.oldest, 1000);
@@ -337,7 +342,7 @@ START_TEST(what_was_called_incomplete_by_hand_is_not_rebuilt)
 }
 END_TEST
 
-START_TEST(without_memory_nothing_of_the_past_is_told)
+START_TEST(without_memory_a_past_state_is_an_error)
 {
 	struct past_bounds bounds;
 	struct past_state *state;
@@ -375,7 +380,7 @@ START_TEST(without_memory_nothing_of_the_past_is_told)
 }
 END_TEST
 
-START_TEST(an_error_of_the_disk_is_told_and_passes)
+START_TEST(a_disk_error_is_returned_and_not_remembered)
 {
 	struct past_bounds bounds;
 	struct past_state *state;
@@ -419,7 +424,7 @@ START_TEST(there_is_no_past_without_a_journal)
 }
 END_TEST
 
-/** Whatever else was asked for: a row that is damaged may be one of those. */
+/** Reading one service fails on any damaged row, because that may be one of the service. */
 START_TEST(damage_to_any_event_or_instance_is_met_by_a_state_of_one_service)
 {
 	static const char *const damages[] = {
@@ -448,7 +453,7 @@ START_TEST(damage_to_any_event_or_instance_is_met_by_a_state_of_one_service)
 	ck_ok(past_read(past, &query, &state, &bounds));
 	past_state_free(state);
 
-	/* What is registered now, as no keyframe reaches back over the cut. */
+	/* The present state, because no keyframe reaches back to before the cut. */
 	statedir_sql("UPDATE counters SET value = 21");
 	query.revision = 21;
 	ck_ok(past_read(past, &query, &state, &bounds));
@@ -458,7 +463,7 @@ START_TEST(damage_to_any_event_or_instance_is_met_by_a_state_of_one_service)
 }
 END_TEST
 
-/** Revisions that were raised by hand leave a gap, and no other is one. */
+/** Only a floor that was raised by hand may leave a gap in the revisions. */
 START_TEST(a_raised_floor_is_no_missing_event)
 {
 	struct past_query query = {.service = STR("web")};
@@ -491,7 +496,7 @@ START_TEST(a_raised_floor_is_no_missing_event)
 }
 END_TEST
 
-/** Bisection goes by the times of events, so each that it looks at must be sound. */
+/** Bisection compares the times of events, so each row that it reads must be sound. */
 START_TEST(a_damaged_time_does_not_lead_to_another_state)
 {
 	struct past_query query = {.by_time = true, .time_ms = 5500};
@@ -515,7 +520,7 @@ START_TEST(a_keyframe_of_another_history_is_not_used)
 	write_keyframe(20);
 	ck_ok(past_newest_keyframe(past, &newest, &ms));
 	ck_assert_uint_eq(newest, 20);
-	/* The event of that revision is another than the keyframe follows. */
+	/* The event of that revision is not the one that the keyframe follows. */
 	const struct keyframe_mark other = {.revision = 20, .time_ms = 20000, .checksum = 1};
 	struct keyframe_draft draft;
 	keyframe_init(&draft);
@@ -597,9 +602,9 @@ SUITE("past", setup, teardown, each_state_is_that_of_the_model_with_and_without_
       without_any_keyframe_only_the_latest_state_is_left, one_service_is_read_alone,
       damage_to_any_byte_of_a_keyframe_is_noticed,
       verifying_names_a_damaged_keyframe_and_finds_the_database_sound,
-      a_damaged_keyframe_makes_an_older_one_be_used, the_oldest_that_is_told_can_really_be_read,
-      what_was_called_incomplete_by_hand_is_not_rebuilt, without_memory_nothing_of_the_past_is_told,
-      an_error_of_the_disk_is_told_and_passes, there_is_no_past_without_a_journal,
+      a_damaged_keyframe_makes_an_older_one_be_used, the_reported_oldest_revision_can_be_read,
+      what_was_called_incomplete_by_hand_is_not_rebuilt, without_memory_a_past_state_is_an_error,
+      a_disk_error_is_returned_and_not_remembered, there_is_no_past_without_a_journal,
       damage_to_any_event_or_instance_is_met_by_a_state_of_one_service,
       a_raised_floor_is_no_missing_event, a_damaged_time_does_not_lead_to_another_state,
       a_keyframe_of_another_history_is_not_used, a_time_stands_for_the_last_event_up_to_it,

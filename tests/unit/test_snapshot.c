@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The read model: drafts, publication, rendering, out of memory, random changes against a naive
+ * model, and readers on other threads. The test plays the writer (readmodel.h).
+ */
 #include "fault.h"
 #include "readmodel.h"
 
@@ -113,14 +117,14 @@ START_TEST(each_status_has_the_revision_of_its_latest_change)
 	ck_assert_uint_eq(web->status_revision[STATUS_HEALTHY], 3);
 	ck_assert_uint_eq(web->status_revision[STATUS_UNHEALTHY], 4);
 	ck_assert_uint_eq(web->status_revision[STATUS_DRAINING],
-	                  1); /* since the service is there */
+	                  1); /* the revision that created the service */
 	ck_assert_uint_eq(web->status_count[STATUS_HEALTHY], 1);
 	ck_assert(str_equal(web->healthy[0]->value.id, STR("b")));
 	snapshot_leave(store);
 }
 END_TEST
 
-START_TEST(the_answer_is_rendered_once_and_says_only_who_is_healthy)
+START_TEST(the_answer_is_rendered_once_with_healthy_instances_only)
 {
 	add("web", "a", 1);
 	add("web", "b", 1);
@@ -139,7 +143,7 @@ START_TEST(the_answer_is_rendered_once_and_says_only_who_is_healthy)
 
 	drop("web", "b");
 	rcu_drain();
-	ck_assert_ptr_nonnull(strstr(kept->data, "\"id\":\"b\"")); /* still ours */
+	ck_assert_ptr_nonnull(strstr(kept->data, "\"id\":\"b\"")); /* the reference keeps it */
 	blob_unref(kept);
 }
 END_TEST
@@ -456,10 +460,9 @@ SUITE("snapshot", readmodel_setup, readmodel_teardown, an_empty_store_knows_noth
       a_registered_instance_is_found_with_its_revision, a_visit_keeps_what_it_saw,
       a_service_is_gone_with_its_last_instance, members_stand_in_registration_order,
       each_status_has_the_revision_of_its_latest_change,
-      the_answer_is_rendered_once_and_says_only_who_is_healthy,
-      the_directory_is_sorted_and_searched, a_draft_sees_its_own_events,
-      a_service_that_comes_and_goes_in_one_draft_leaves_no_trace, a_discarded_draft_changes_nothing,
-      what_was_committed_before_keeps_its_revision,
+      the_answer_is_rendered_once_with_healthy_instances_only, the_directory_is_sorted_and_searched,
+      a_draft_sees_its_own_events, a_service_that_comes_and_goes_in_one_draft_leaves_no_trace,
+      a_discarded_draft_changes_nothing, what_was_committed_before_keeps_its_revision,
       a_removal_that_was_committed_before_keeps_nothing_of_its_event,
       out_of_memory_anywhere_changes_nothing, random_changes_agree_with_a_naive_model,
       readers_never_see_half_a_change)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/** Entries in the read model. */
+/*
+ * Entries in the read model: drafts, publication, visits, and random changes against a plain array.
+ * The test plays the writer.
+ */
 #include "fault.h"
 #include "readmodel.h"
 
@@ -19,7 +22,7 @@ static struct event entry_event(enum event_kind kind, const char *service, const
 	};
 }
 
-/** As the journal would. */
+/** Gives the event the numbers that the journal gives it. */
 static void commit_entry(struct event *event)
 {
 	event->revision = event->entry.revision = ++last_revision;
@@ -34,7 +37,7 @@ static const struct entry *find(const char *service, const char *name)
 		snapshot_entry(now, ENTRY_INTENT, str_of(service), str_of(name));
 
 	snapshot_leave(store);
-	return entry; /* no one publishes until it has been looked at */
+	return entry; /* valid until the next publication */
 }
 
 static void publish_entry(enum event_kind kind, const char *service, const char *name,
@@ -244,7 +247,7 @@ START_TEST(out_of_memory_anywhere_changes_nothing)
 }
 END_TEST
 
-/** Against a plain array, so that buckets grow, shrink and are shared. */
+/** Compared with a plain array; buckets grow, shrink and are shared. */
 START_TEST(many_entries_agree_with_a_model)
 {
 	enum { NAMES = 64, SERVICES = 5, STEPS = 2000 };
@@ -288,7 +291,7 @@ START_TEST(many_entries_agree_with_a_model)
 		last = entry->service;
 	}
 	ck_assert_uint_eq(count, snapshot_counts(now).entries);
-	ck_assert_uint_eq(runs, SERVICES); /* those of a service stand together */
+	ck_assert_uint_eq(runs, SERVICES); /* the entries of a service are adjacent */
 	snapshot_leave(store);
 }
 END_TEST

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/** A write-ahead log that a crash left behind, and bits of it that went bad since; or never came to
- * the disk. */
+/*
+ * Write-ahead logs that a crash left behind, with bits that changed since or never reached the
+ * disk. Each test lays out a database, a log and a -shm file as after kill -9, opens the journal,
+ * and compares what is there with what was acknowledged.
+ */
 #include "damage_fixture.h"
 
 #include "journal/wal.h"
@@ -48,7 +51,7 @@ static void store(const char *name, const struct image *image)
 	ck_assert_int_eq(fclose(file), 0);
 }
 
-/** As after kill -9, when the log was @p log. @param index  NULL: the -shm file is not there */
+/** Lays out the files as after kill -9 with the log @p log. @param index  NULL: no -shm file */
 static void lay_out(const struct image *log, const struct image *index)
 {
 	const char *name;
@@ -62,7 +65,7 @@ static void lay_out(const struct image *log, const struct image *index)
 		store("rollcall.db-shm", index);
 }
 
-/** Takes what is on the disk now. */
+/** Loads the files on the disk. */
 static void take_images(void)
 {
 	free(db.data);
@@ -116,7 +119,7 @@ static struct image flipped(size_t at, unsigned bit)
 	return image;
 }
 
-/** What proves damage is still there. */
+/** Checks that the -shm file, which proves the damage, is unchanged. */
 static void expect_same_shm(void)
 {
 	struct image left = load("rollcall.db-shm");
@@ -126,7 +129,7 @@ static void expect_same_shm(void)
 	free(left.data);
 }
 
-/** Opens what lay_out() left: as damaged, with no more lost than is said. */
+/** Opens the files of lay_out(): they are damaged, and no more is lost than is reported. */
 static void expect_repaired(size_t at)
 {
 	journal = statedir_open();
@@ -141,12 +144,12 @@ static void expect_repaired(size_t at)
 		wrong += seen[n] != is_left(n);
 	ck_assert_msg(wrong <= lost, "byte %zu: %zu there, %zu wrong, %llu events lost", at, there,
 	              wrong, (unsigned long long)lost);
-	ck_assert_uint_le(lost, 64); /* of one page */
+	ck_assert_uint_le(lost, 64); /* the events of one page */
 	close_it();
 	ck_assert_int_eq(verify(), 0);
 }
 
-/** Where a flip is met even without the -shm file. */
+/** Does a flipped bit at @p at prove damage without the -shm file? */
 static bool is_proved(size_t at)
 {
 	size_t in_frame = (at - 32) % FRAME;
@@ -154,11 +157,11 @@ static bool is_proved(size_t at)
 	return at < last_begins || (in_frame >= 8 && in_frame < 16); /* a salt */
 }
 
-/** Each bit matters: SQLite drops what follows the first frame that is wrong, without a word. */
+/** Each bit matters: SQLite silently drops what follows the first wrong frame. */
 START_TEST(one_flipped_bit_is_damage)
 {
 	for (int i = 0; i < 60; i++) {
-		/* the header and frames' headers as often as pages */
+		/* the header of the log, headers of frames, and pages in turn */
 		size_t at = i % 3 == 0   ? random_below(wal.len)
 		            : i % 3 == 1 ? 32 + random_below((wal.len - 32) / FRAME) * FRAME +
 		                                   random_below(24)
@@ -185,7 +188,7 @@ START_TEST(one_flipped_bit_is_damage)
 }
 END_TEST
 
-START_TEST(all_that_a_sound_log_holds_is_there_and_no_damage)
+START_TEST(the_content_of_a_sound_log_is_there_and_no_damage)
 {
 	for (int with_shm = 0; with_shm < 2; with_shm++) {
 		lay_out(&wal, with_shm ? &shm : NULL);
@@ -209,7 +212,7 @@ START_TEST(a_log_that_was_cut_is_damage)
 
 	for (cut.len = 1; cut.len < wal.len; cut.len += 10000 + random_below(20000)) {
 		if (cut.len < 32 + FRAME)
-			continue; /* less than a frame: nobody can tell what it was */
+			continue; /* less than a frame does not prove that there was more */
 		lay_out(&cut, &shm);
 		ck_assert_msg(verify() == -EBADMSG, "%zu bytes", cut.len);
 		journal = statedir_open();
@@ -219,7 +222,7 @@ START_TEST(a_log_that_was_cut_is_damage)
 }
 END_TEST
 
-/** Sectors of the last transaction, which nobody was promised, that never came to the disk. */
+/** Sectors of the last transaction never reached the disk; it was not acknowledged. */
 START_TEST(a_torn_tail_is_no_damage)
 {
 	size_t first = last_begins / 512 * 512;
@@ -227,7 +230,7 @@ START_TEST(a_torn_tail_is_no_damage)
 	for (int i = 0; i < 60; i++) {
 		struct image image = flipped(0, 0);
 		image.data[0] ^= 1;
-		if (i % 4 == 3) /* the file did not grow as far either */
+		if (i % 4 == 3) /* the file has not grown to its full length either */
 			image.len = last_begins + random_below(wal.len - last_begins);
 		for (size_t sector = first; sector < image.len; sector += 512) {
 			size_t from = sector < last_begins ? last_begins : sector;
@@ -243,7 +246,7 @@ START_TEST(a_torn_tail_is_no_damage)
 		              journal_trouble(journal));
 		ck_assert_uint_ge(journal_revision(journal), revision - 1);
 		expect_all_left();
-		/* nothing of it is taken for the tail of another transaction by and by */
+		/* no frame of it may later count as the end of another transaction */
 		put(EVENT_UPDATED, 1);
 		struct image after = load("rollcall.db-wal");
 		struct image whole = load("rollcall.db");
@@ -260,7 +263,7 @@ START_TEST(a_torn_tail_is_no_damage)
 }
 END_TEST
 
-/** Then SQLite begins again in the same log, in front of what is left of it. */
+/** After a torn first transaction SQLite starts the same log over, before the rest of that one. */
 START_TEST(a_torn_first_transaction_leaves_nothing_behind)
 {
 	close_it();
@@ -270,7 +273,7 @@ START_TEST(a_torn_first_transaction_leaves_nothing_behind)
 	take_images();
 	memset(wal.data + 32 + 100, 0, 200);
 	lay_out(&wal, NULL);
-	ck_assert_int_eq(verify(), -EBADMSG); /* two transactions */
+	ck_assert_int_eq(verify(), -EBADMSG); /* the frames are of two transactions */
 	size_t whole = wal.len;
 	wal.len = 32 + 2 * FRAME;
 	ck_assert_uint_lt(wal.len, whole);
@@ -285,7 +288,7 @@ START_TEST(a_torn_first_transaction_leaves_nothing_behind)
 }
 END_TEST
 
-/** Frames of a transaction that was rolled back stay behind the next one's. */
+/** Frames of a transaction that was rolled back stay behind those of the next one. */
 START_TEST(what_was_rolled_back_is_no_damage)
 {
 	struct event events[200];
@@ -314,7 +317,7 @@ START_TEST(what_was_rolled_back_is_no_damage)
 }
 END_TEST
 
-/** Does the file go on behind what counts? */
+/** Does the file have frames behind the valid ones? */
 static bool has_started_over(void)
 {
 	struct wal_report report;
@@ -329,7 +332,7 @@ static bool has_started_over(void)
 	return has;
 }
 
-/** Frames from before the log started over lie behind those that count. */
+/** Frames from before the log started over are behind the valid ones. */
 START_TEST(frames_of_an_older_log_are_no_damage)
 {
 	do {
@@ -344,7 +347,7 @@ START_TEST(frames_of_an_older_log_are_no_damage)
 	lay_out(&wal, &shm);
 	ck_assert_int_eq(verify(), 0);
 	ck_assert_str_eq(findings, "");
-	/* and one that goes bad among those that count is found as ever */
+	/* a bad frame among the valid ones is still found */
 	struct image image = flipped(32 + 100, 1);
 	lay_out(&image, &shm);
 	ck_assert_int_eq(verify(), -EBADMSG);
@@ -376,7 +379,7 @@ START_TEST(a_database_that_was_emptied_comes_back_from_its_log)
 END_TEST
 
 SUITE("wal", setup_log, teardown_log, one_flipped_bit_is_damage,
-      all_that_a_sound_log_holds_is_there_and_no_damage, a_log_that_was_cut_is_damage,
+      the_content_of_a_sound_log_is_there_and_no_damage, a_log_that_was_cut_is_damage,
       a_torn_tail_is_no_damage, a_torn_first_transaction_leaves_nothing_behind,
       what_was_rolled_back_is_no_damage, frames_of_an_older_log_are_no_damage,
       a_database_that_was_emptied_comes_back_from_its_log)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/** Write-ahead logs made by hand, frame by frame: what each kind of fault proves, and what it does
- * not. */
+/*
+ * The reader of write-ahead logs with logs made by hand, frame by frame: which faults prove damage
+ * and which are only an unfinished transaction.
+ */
 #include "journal/wal.h"
 
 #include "suite.h"
@@ -50,7 +52,7 @@ static unsigned char *frame(int number)
 	return wal + 32 + (number - 1) * FRAME;
 }
 
-/** Frame @p n holds page n + 1, filled with n. */
+/** Makes frame @p n, which has page n + 1, filled with n. */
 static void make_wal(void)
 {
 	uint32_t s[2] = {0, 0};
@@ -79,7 +81,7 @@ static void make_wal(void)
 	wal_len = sizeof(wal);
 }
 
-/** As SQLite leaves it on this machine, both copies alike. */
+/** Makes a -shm file as SQLite does on this machine; both copies of the header are equal. */
 static void make_shm(uint32_t frames)
 {
 	uint32_t s[2] = {0, 0};
@@ -87,7 +89,7 @@ static void make_shm(uint32_t frames)
 	uint16_t page_size = PAGE;
 	bool was = big_endian;
 
-	fields[3] = 1; /* is initialised */
+	fields[3] = 1; /* isInit of SQLite's WalIndexHdr */
 	memcpy((unsigned char *)fields + 14, &page_size, 2);
 	memcpy(&fields[8], wal + 16, 8);
 	big_endian = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
@@ -135,7 +137,7 @@ static void examine(bool with_shm)
 		(void)fclose(shm_file);
 }
 
-/** A letter for each frame's page in what wal_apply() writes: + it is there, - it is not. */
+/** A letter for the page of each frame: + wal_apply() wrote it, - it did not. */
 static const char *applied(void)
 {
 	static char out[FRAMES + 1];
@@ -187,7 +189,7 @@ START_TEST(what_follows_a_bad_frame_is_proved_by_the_checksum_in_it)
 		ck_assert_uint_eq(report.dropped, 2);
 		ck_assert_str_eq(applied(), "+++-+++");
 	}
-	/* The frames of the transaction that it breaks come before it too. */
+	/* The earlier frames of its transaction are lost too. */
 	frame(5)[100] ^= 1;
 	examine(false);
 	ck_assert(report.is_damaged);
@@ -203,23 +205,23 @@ START_TEST(a_bad_frame_in_the_last_transaction_proves_nothing_by_itself)
 	ck_assert(!report.is_damaged && report.is_torn && report.has_torn_commit);
 	ck_assert_uint_eq(report.valid, 5);
 	ck_assert_str_eq(applied(), "+++++--");
-	/* The -shm file may know that it was synced, ... */
+	/* The -shm file proves that the frame was synced. */
 	examine(true);
 	ck_assert(report.is_damaged);
 	ck_assert_uint_eq(report.dropped, 1);
 	ck_assert_uint_eq(report.bad_frames, 1);
 	ck_assert_str_eq(applied(), "+++++-+");
-	/* ... or only of what was before, ... */
+	/* It proves nothing if it counts only earlier frames. */
 	make_shm(5);
 	examine(true);
 	ck_assert(!report.is_damaged && report.is_torn);
-	/* ... or be damaged itself, ... */
+	/* It proves nothing if it is damaged itself. */
 	make_shm(FRAMES);
 	shm[16] ^= 1;
 	shm[48 + 16] ^= 1;
 	examine(true);
 	ck_assert(!report.is_damaged);
-	/* ... but one copy is enough. */
+	/* One sound copy of its header is enough. */
 	make_shm(FRAMES);
 	shm[16] ^= 1;
 	examine(true);
@@ -241,7 +243,7 @@ START_TEST(a_shm_file_of_another_log_proves_nothing)
 }
 END_TEST
 
-/** No write that was cut short ends like that: everything is there, but for a few bits. */
+/** An unfinished write does not end like this: all bytes are there, and a few bits are wrong. */
 START_TEST(a_wrong_salt_or_checksum_alone_is_damage)
 {
 	frame(6)[10] ^= 1; /* salt */
@@ -253,14 +255,14 @@ START_TEST(a_wrong_salt_or_checksum_alone_is_damage)
 	ck_assert_str_eq(applied(), "+++++++");
 
 	make_wal();
-	frame(6)[17] ^= 1; /* checksum; the next frame goes on from what it was */
+	frame(6)[17] ^= 1; /* checksum; that of the next frame continues from the right value */
 	examine(false);
 	ck_assert(report.is_damaged);
 	ck_assert_uint_eq(report.bad_frames, 0);
 	ck_assert_str_eq(applied(), "+++++++");
 
 	make_wal();
-	frame(7)[17] ^= 1; /* nothing follows */
+	frame(7)[17] ^= 1; /* the last frame */
 	examine(false);
 	ck_assert(!report.is_damaged && report.is_torn);
 	ck_assert_str_eq(applied(), "+++++--");
@@ -274,14 +276,14 @@ START_TEST(frames_behind_a_wrong_header_prove_that_it_was_right)
 		wal[at] ^= 4;
 		examine(false);
 		if (at >= 8 && at < 12)
-			continue; /* the size of a page: of those that we make it would be 4096 */
+			continue; /* the size of a page */
 		ck_assert_msg(report.is_damaged, "byte %d", at);
 		ck_assert_uint_eq(report.bad, 0);
 		ck_assert_uint_eq(report.dropped, 3);
 		ck_assert_str_eq(applied(), "+++++++");
 	}
-	/* Its first frame is wrong as well: then only the -shm file tells it from one that was
-	 * never finished. */
+	/* If the first frame is wrong as well, only the -shm file distinguishes the log from one
+	 * whose first write was never finished. */
 	make_wal();
 	wal[13] ^= 4;
 	frame(1)[100] ^= 4;
@@ -294,7 +296,7 @@ START_TEST(frames_behind_a_wrong_header_prove_that_it_was_right)
 }
 END_TEST
 
-/** With damage before it, a last transaction that is not whole is still not applied by halves. */
+/** An incomplete last transaction is not applied in part, even behind damage. */
 START_TEST(a_torn_tail_behind_damage_is_left_out)
 {
 	frame(2)[100] ^= 1;
@@ -339,7 +341,7 @@ START_TEST(what_is_too_short_or_no_log_is_empty)
 }
 END_TEST
 
-/** SQLite ends at it; and there is nowhere to write it to. */
+/** SQLite stops at such a frame, and a database has no page 0. */
 START_TEST(a_frame_of_page_0_is_none)
 {
 	uint32_t s[2];

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The watch hub: which changes wake which watchers, and receipts, which report when all watchers
+ * have been sent a change. The last tests race threads against each other.
+ */
 #include "base/attr.h"
 #include "base/hash.h"
 #include "base/thread.h"
@@ -138,7 +142,7 @@ START_TEST(a_change_wakes_those_whose_prefix_it_has)
 END_TEST
 
 /* A receipt for a change of "web" at @p revision, of healthy instances only. */
-static struct watch_receipt *tell(uint64_t revision)
+static struct watch_receipt *open_receipt(uint64_t revision)
 {
 	struct watch_change change = {STR("web"), {revision, revision - 1, 0}};
 	struct watch_receipt *receipt = watch_receipt_new(hub);
@@ -181,21 +185,21 @@ START_TEST(topics_that_share_a_bucket_are_kept_apart)
 	watch_add(hub, &web);
 	watch_add(hub, &other);
 	watch_add(hub, &far);
-	struct watch_receipt *receipt = tell(1);
+	struct watch_receipt *receipt = open_receipt(1);
 	ck_count(receipt, 0, 1);
 	ck_assert_uint_eq(notify("web", 1, 0), 1);
 	watch_leave(&other);
 	ck_count(receipt, 0, 1);
 	watch_leave(&web);
 	watch_receipt_free(receipt);
-	ck_assert(watch_is_wanted(hub, STR("web"))); /* for all that can be told cheaply */
+	ck_assert(watch_is_wanted(hub, STR("web"))); /* true for each topic of the bucket */
 	ck_assert(watch_cancel(hub, &other));
 	ck_assert(!watch_is_wanted(hub, STR("web")));
 	ck_assert(watch_cancel(hub, &far));
 }
 END_TEST
 
-/* Wakes itself up again from within its own callback. */
+/* A callback that waits again. */
 static void add_again(struct watcher *watcher)
 {
 	woken++;
@@ -233,15 +237,15 @@ START_TEST(the_maker_of_a_change_is_woken_when_all_have_been_sent_it)
 	}
 	watch_add(hub, &watchers[0]); /* the others are busy */
 
-	struct watch_receipt *receipt = tell(5);
+	struct watch_receipt *receipt = open_receipt(5);
 	ck_count(receipt, 0, 3);
 	ck_assert_uint_eq(notify("web", 5, 0), 1);
 	watch_sent(&watchers[0], 5, true);
 	ck_count(receipt, 1, 2);
 	ck_assert(watch_receipt_await(receipt, note_wake_of_maker, &made));
-	watch_sent(&watchers[1], 4, true); /* what came before */
+	watch_sent(&watchers[1], 4, true); /* an earlier revision does not count */
 	watch_sent(&watchers[1], 6, false);
-	watch_sent(&watchers[1], 7, true); /* once only */
+	watch_sent(&watchers[1], 7, true); /* a watcher counts once only */
 	watch_leave(&watchers[1]);
 	ck_count(receipt, 1, 1);
 	ck_assert_int_eq(made, 0);
@@ -257,45 +261,45 @@ START_TEST(the_maker_of_a_change_is_woken_when_all_have_been_sent_it)
 }
 END_TEST
 
-START_TEST(who_leaves_is_waited_for_no_longer_and_was_not_told)
+START_TEST(a_watcher_that_leaves_is_neither_awaited_nor_counted)
 {
 	struct watcher watcher = waiting("web", HEALTHY, 0);
 	int made = 0;
 
 	watch_join(hub, &watcher, 0);
-	struct watch_receipt *receipt = tell(1);
+	struct watch_receipt *receipt = open_receipt(1);
 	ck_assert(watch_receipt_await(receipt, note_wake_of_maker, &made));
 	watch_leave(&watcher);
 	ck_assert_int_eq(made, 1);
 	ck_count(receipt, 0, 0);
-	watch_leave(&watcher); /* again does nothing */
+	watch_leave(&watcher); /* a second time has no effect */
 	watch_sent(&watcher, 9, true);
 	watch_receipt_free(receipt);
-	receipt = tell(2);
+	receipt = open_receipt(2);
 	ck_count(receipt, 0, 0);
 	watch_receipt_free(receipt);
 }
 END_TEST
 
-START_TEST(a_maker_that_has_nobody_to_wait_for_or_gives_up_is_not_woken)
+START_TEST(a_maker_without_watchers_or_after_a_cancellation_is_not_woken)
 {
 	struct watcher watcher = waiting("web", HEALTHY, 0);
 	int made = 0;
 
-	struct watch_receipt *receipt = tell(1);
+	struct watch_receipt *receipt = open_receipt(1);
 	ck_assert(!watch_receipt_await(receipt, note_wake_of_maker, &made));
 	watch_receipt_free(receipt);
 
 	watch_join(hub, &watcher, 0);
-	receipt = tell(1);
+	receipt = open_receipt(1);
 	ck_assert(watch_receipt_await(receipt, note_wake_of_maker, &made));
 	ck_assert(watch_receipt_cancel(receipt));
-	watch_sent(&watcher, 1, true); /* late */
+	watch_sent(&watcher, 1, true); /* after the cancellation */
 	ck_count(receipt, 1, 0);
 	watch_receipt_free(receipt);
 
-	receipt = tell(2);
-	watch_receipt_free(receipt); /* while somebody has not been sent it */
+	receipt = open_receipt(2);
+	watch_receipt_free(receipt); /* before the watcher has been sent the change */
 	watch_sent(&watcher, 2, true);
 	watch_leave(&watcher);
 	watch_receipt_free(NULL);
@@ -303,7 +307,7 @@ START_TEST(a_maker_that_has_nobody_to_wait_for_or_gives_up_is_not_woken)
 }
 END_TEST
 
-START_TEST(only_those_count_who_live_at_a_change_and_look_at_it)
+START_TEST(a_receipt_counts_joined_watchers_that_observe_the_change)
 {
 	struct watcher other_topic = waiting("api", HEALTHY, 0);
 	struct watcher other_aspect = waiting("web", UNHEALTHY, 0);
@@ -319,9 +323,9 @@ START_TEST(only_those_count_who_live_at_a_change_and_look_at_it)
 	watch_join(hub, &has_it, 5);
 	watch_join(hub, &all, 0);
 	watch_join(hub, &both, 0);
-	watch_add(hub, &never); /* waits, but does not live */
+	watch_add(hub, &never); /* waits, but has not joined */
 
-	struct watch_receipt *receipt = tell(5);
+	struct watch_receipt *receipt = open_receipt(5);
 	ck_count(receipt, 0, 2);
 	watch_join(hub, &late, 0);
 	watch_join(hub, &late_for_all, 0);
@@ -343,20 +347,20 @@ START_TEST(only_those_count_who_live_at_a_change_and_look_at_it)
 }
 END_TEST
 
-START_TEST(who_is_behind_with_another_aspect_counts_until_he_has_that)
+START_TEST(a_watcher_behind_in_another_aspect_counts_until_it_has_that)
 {
 	struct watcher watcher = waiting("web", UNHEALTHY, 0);
 
 	watch_join(hub, &watcher, 2);
-	struct watch_receipt *receipt = tell(5); /* the other aspect moved at 4 */
+	struct watch_receipt *receipt = open_receipt(5); /* the other aspect moved at 4 */
 	ck_count(receipt, 0, 1);
 	watch_sent(&watcher, 3, true);
 	ck_count(receipt, 0, 1);
 	watch_sent(&watcher, 4, true);
 	ck_count(receipt, 1, 0);
-	watch_sent(&watcher, 3, true); /* it has more than that */
+	watch_sent(&watcher, 3, true); /* older than what it was sent before */
 	watch_receipt_free(receipt);
-	receipt = tell(5);
+	receipt = open_receipt(5);
 	ck_count(receipt, 0, 0);
 	watch_leave(&watcher);
 	ck_assert_ptr_null(watcher.hub);
@@ -372,7 +376,7 @@ START_TEST(several_makers_wait_for_the_same_watcher)
 
 	watch_join(hub, &watcher, 0);
 	for (unsigned i = 0; i < 3; i++) {
-		receipts[i] = tell(i + 1);
+		receipts[i] = open_receipt(i + 1);
 		ck_assert(watch_receipt_await(receipts[i], note_wake_of_maker, &made[i]));
 	}
 	watch_sent(&watcher, 2, true);
@@ -387,8 +391,7 @@ START_TEST(several_makers_wait_for_the_same_watcher)
 }
 END_TEST
 
-/* Threads that wait and cancel while another notifies: each watcher ends in exactly one of the two
- * ways. */
+/* Threads wait and cancel while another notifies: each watcher is either woken or cancelled. */
 #define ROUNDS 20000
 
 static _Atomic uint64_t wakes;
@@ -433,7 +436,7 @@ START_TEST(each_watcher_is_either_woken_or_cancelled)
 			ck_assert(!atomic_load(&racing.was_woken));
 			continue;
 		}
-		while (!atomic_load(&racing.was_woken)) /* it is under way */
+		while (!atomic_load(&racing.was_woken)) /* the wake-up is in progress */
 			;
 	}
 	atomic_store(&finished, true);
@@ -446,10 +449,10 @@ static void count_receipts_all_the_time(void *arg)
 {
 	(void)arg;
 	for (uint64_t revision = 2; !atomic_load(&finished); revision++)
-		watch_receipt_free(tell(revision));
+		watch_receipt_free(open_receipt(revision));
 }
 
-/* What ThreadSanitizer finds fault with fails the test. */
+/* ThreadSanitizer fails this test if there is a data race. */
 START_TEST(a_live_watcher_may_wait_again_while_receipts_count_it)
 {
 	struct watcher web = waiting("web", HEALTHY, UINT64_MAX);
@@ -474,8 +477,8 @@ SUITE("watch", setup, teardown, only_its_topic_and_its_aspects_wake_a_watcher,
       a_live_watcher_may_wait_again_while_receipts_count_it,
       each_watcher_is_either_woken_or_cancelled,
       the_maker_of_a_change_is_woken_when_all_have_been_sent_it,
-      who_leaves_is_waited_for_no_longer_and_was_not_told,
-      a_maker_that_has_nobody_to_wait_for_or_gives_up_is_not_woken,
-      only_those_count_who_live_at_a_change_and_look_at_it,
-      who_is_behind_with_another_aspect_counts_until_he_has_that,
+      a_watcher_that_leaves_is_neither_awaited_nor_counted,
+      a_maker_without_watchers_or_after_a_cancellation_is_not_woken,
+      a_receipt_counts_joined_watchers_that_observe_the_change,
+      a_watcher_behind_in_another_aspect_counts_until_it_has_that,
       several_makers_wait_for_the_same_watcher)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/** The writer on a disk that fails: a decision made twice counts once, and waiting commands
- * complete. */
+/*
+ * The writer on a disk that fails: a decision that is made twice counts once, and waiting commands
+ * complete. The registry is real, behind the fault VFS; the clock is virtual.
+ */
 #include "faultvfs.h"
 #include "metrics/metrics.h"
 #include "registry_fixture.h"
@@ -40,7 +42,7 @@ static int64_t held_ms(void)
 	return left;
 }
 
-/* Submits @p count commands that the writer finds together: it waits for the disk meanwhile. */
+/* Submits @p count commands while the writer waits for the disk, so that it takes them together. */
 static void run_together(struct command *commands, size_t count, void (*arm)(void))
 {
 	struct command first = registration("other", "first");
@@ -95,7 +97,7 @@ START_TEST(an_expiry_that_cannot_be_committed_does_not_count_again_and_again)
 		beat("web", ids[i]);
 	faultvfs_fail(FAULTVFS_WRITE, FAULTVFS_WAL, 0, SQLITE_FULL);
 	for (int i = 0; i < 9; i++)
-		pass(1000); /* each with a try of its own */
+		pass(1000); /* the writer retries in each step */
 	ck_assert(faultvfs_hit());
 	ck_assert_int_eq(count_status("web", STATUS_UNHEALTHY), 0);
 	faultvfs_reset();
@@ -122,7 +124,7 @@ START_TEST(a_renewal_that_is_decided_twice_counts_once)
 }
 END_TEST
 
-/* The owner is alive, whether there is room for what it changed or not. */
+/* The request shows that the owner is alive, even if there is no room for its change. */
 START_TEST(an_update_that_is_refused_for_lack_of_room_renews_the_lease)
 {
 	put("web", "a");
@@ -160,7 +162,7 @@ START_TEST(indexes_are_built_after_the_journal_has_failed)
 END_TEST
 
 static int log_file;
-static off_t logged; /* when the command was completed */
+static off_t logged; /* size of the log when the command was completed */
 
 static off_t log_size(void)
 {
@@ -193,7 +195,7 @@ START_TEST(clients_are_answered_before_the_events_are_logged)
 		ck_assert_int_eq(errno, EINTR);
 	ck_assert_int_eq(command.error, 0);
 	ck_assert_int_eq(logged, 0);
-	while (log_size() == 0) /* the line comes, or the test times out */
+	while (log_size() == 0) /* until the line comes */
 		sched_yield();
 }
 END_TEST
