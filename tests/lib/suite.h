@@ -27,16 +27,23 @@
 		return;                         \
 	} while (0)
 
+static const char *suite_result; /* $TAP_FILE */
+
+/* Before main(), because some cases clear the environment. */
+__attribute__((constructor)) static void suite_read_environment(void)
+{
+	suite_result = getenv("TAP_FILE");
+}
+
 /** Writes "name reason" to the file from which tests/lib/run-program reads it. */
 __attribute__((unused)) static void suite_skip(const char *function, const char *reason)
 {
-	const char *result = getenv("TAP_FILE");
 	char path[4096];
 	int name_len = (int)strlen(function) - (int)strlen("_fn"); /* START_TEST() adds it */
 	FILE *file = NULL;
 
-	if (result != NULL &&
-	    snprintf(path, sizeof(path), "%s.skipped", result) < (int)sizeof(path))
+	if (suite_result != NULL &&
+	    snprintf(path, sizeof(path), "%s.skipped", suite_result) < (int)sizeof(path))
 		file = fopen(path, "ae");
 	(void)fprintf(file != NULL ? file : stdout, "%.*s %s\n", name_len, function, reason);
 	if (file != NULL)
