@@ -390,7 +390,7 @@ END_TEST
 START_TEST(the_default_file_may_be_missing)
 {
 	if (access(config_file_default, F_OK) == 0)
-		return; /* the daemon is installed here */
+		ck_skip("this machine has the default configuration file");
 	ck_ok(load(NULL, NULL));
 	ck_assert_str_eq(output, "");
 }
