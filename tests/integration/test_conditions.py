@@ -115,7 +115,7 @@ class Explained(rt.TestCase):
         for target in ('?explain=2', '?explain=yes', '?explain=1&format=text'):
             self.assert_problem(self.registry.get('/v1/services/web/pick' + target), 400,
                                 'invalid-parameter')
-        self.assertNotIn('explain', self.registry.pick('web'))
+        self.assertNotIn('explain', self.registry.try_pick('web').json())
 
 
 if __name__ == '__main__':
