@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/** The writer above a ledger that answers later, and through which others commit. It is driven by
- * hand, one pass at a time. */
+/*
+ * The writer above a ledger that answers later, and through which other daemons commit
+ * (fake_ledger.h). The writer does not run: registry_step() is one pass of it, so the test decides
+ * what happens between two passes. The clock is virtual.
+ */
 #include "fake_ledger.h"
 #include "fault.h"
 #include "faultvfs.h"
@@ -65,7 +68,7 @@ static struct event foreign_entry(enum event_kind kind, const char *id, uint64_t
 	};
 }
 
-/* One event of others, taken. */
+/* Another daemon commits one event, and the writer takes it. */
 static void others(struct event event)
 {
 	fake_foreign(&event, 1);
@@ -83,7 +86,7 @@ static void note_done(struct command *command)
 	completed_count++;
 }
 
-/* Submits it; the next pass proposes what follows. */
+/* Submits a command; one pass proposes its events. */
 static void submit(struct command *command)
 {
 	completed_count = 0;
@@ -93,7 +96,7 @@ static void submit(struct command *command)
 	registry_step(registry);
 }
 
-/* Registers @p id, which becomes @p revision. */
+/* Registers @p id; the registration gets @p revision. */
 static void put_here(const char *id, uint64_t revision)
 {
 	struct command command = registration("web", id);
@@ -383,7 +386,7 @@ START_TEST(a_drain_that_ends_before_the_horizon_lets_no_lease_run_out_beyond_it)
 	atomic_store(&fake.ledger.horizon_ms, begun_ms);
 	pass_by_hand(2 * TTL_MS);
 	ck_assert_uint_eq(fake.proposals, 2);
-	atomic_store(&fake.ledger.horizon_ms, begun_ms + TTL_MS - 1000); /* past the drain's end */
+	atomic_store(&fake.ledger.horizon_ms, begun_ms + TTL_MS - 1000); /* after the drain's end */
 	pass_by_hand(200);
 	ck_assert_uint_eq(fake.proposals, 3);
 	ck_assert_uint_eq(fake.proposed_count, 2); /* of the intent, and of the instance */
@@ -393,7 +396,7 @@ END_TEST
 
 /* --- deciding anew ------------------------------------------------------------------ */
 
-/* What is open loses against @p event, in one pass. */
+/* The open proposal loses against @p event, in one pass. */
 static void lose_against(struct event event)
 {
 	fake_foreign(&event, 1);
@@ -563,7 +566,7 @@ START_TEST(a_condition_is_judged_after_what_came_first)
 	ck_assert_int_eq(fake.proposed_kind, EVENT_UPDATED);
 	lose_against(foreign(EVENT_UPDATED, "a", 2, 1));
 	ck_assert_uint_eq(fake.proposals,
-	                  2); /* that of put_here(), and this one: it is not repeated */
+	                  2); /* that of put_here() and that of the update, which is not repeated */
 	ck_assert_uint_eq(completed_count, 1);
 	ck_assert_int_eq(command.error, -ESTALE);
 }
@@ -666,7 +669,7 @@ START_TEST(what_was_taken_before_is_taken_once)
 
 	others(foreign(EVENT_REGISTERED, "a", 1, 1));
 	submit(&command);
-	others(foreign(EVENT_REGISTERED, "a", 1, 1)); /* nor does what is open lose against it */
+	others(foreign(EVENT_REGISTERED, "a", 1, 1)); /* the open proposal does not lose */
 	fake_win(2);
 	registry_step(registry);
 	ck_ok(command.error);
@@ -718,7 +721,7 @@ START_TEST(a_journal_that_fails_meanwhile_ends_what_is_open)
 	submit(&command);
 	faultvfs_fail(FAULTVFS_WRITE, FAULTVFS_WAL, 0, SQLITE_IOERR_WRITE);
 	clock_virtual_advance(3600000);
-	registry_step(registry); /* cannot remove old events */
+	registry_step(registry); /* fails to remove old events */
 	ck_assert(faultvfs_hit());
 	ck_assert(registry_has_failed(registry));
 	registry_step(registry);
@@ -786,7 +789,7 @@ START_TEST(without_memory_it_is_taken_later_and_once)
 }
 END_TEST
 
-/* @p event is not possible: the registry gives up, and what is open with it. */
+/* Checks that @p event, which is impossible, makes the registry and the open command fail. */
 static void check_refused(struct event event)
 {
 	struct command command = registration("web", "z");
@@ -808,10 +811,10 @@ static const struct impossible {
 	uint64_t revision;
 	uint64_t incarnation;
 } impossible[] = {
-	{EVENT_DEREGISTERED, "b", 2, 1}, /* of an instance that is not there */
-	{EVENT_UPDATED, "b", 2, 1},      {EVENT_REGISTERED, "a", 2, 2}, /* of one that is */
-	{EVENT_UPDATED, "a", 2, 2},                                     /* of another life */
-	{EVENT_REGISTERED, "b", 3, 3},                                  /* leaves one out */
+	{EVENT_DEREGISTERED, "b", 2, 1},                                /* of an unknown instance */
+	{EVENT_UPDATED, "b", 2, 1},      {EVENT_REGISTERED, "a", 2, 2}, /* of a registered one */
+	{EVENT_UPDATED, "a", 2, 2},                                     /* of another incarnation */
+	{EVENT_REGISTERED, "b", 3, 3},                                  /* skips a revision */
 	{EVENT_REGISTERED, "b", 2, 0},                                  /* without an incarnation */
 	{EVENT_KIND_COUNT, "a", 2, 1},
 };
@@ -834,9 +837,9 @@ START_TEST(an_event_that_is_not_possible_ends_it_and_does_not_abort)
 END_TEST
 
 static const struct impossible impossible_entries[] = {
-	{EVENT_ENTRY_REMOVED, "b", 2, 1}, /* that is not there */
-	{EVENT_ENTRY_PUT, "b", 2, 1},     /* begins its life earlier than now */
-	{EVENT_ENTRY_PUT, "a", 2, 2},     /* of another life */
+	{EVENT_ENTRY_REMOVED, "b", 2, 1}, /* of an unknown entry */
+	{EVENT_ENTRY_PUT, "b", 2, 1},     /* a new entry with an earlier incarnation */
+	{EVENT_ENTRY_PUT, "a", 2, 2},     /* of another incarnation */
 	{EVENT_ENTRY_REMOVED, "a", 2, 2}, {EVENT_ENTRY_PUT, "a b", 2, 2}, /* its name is none */
 };
 

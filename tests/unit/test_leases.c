@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/** Leases without a writer: each is due once, whatever happens to it while it is. */
+/*
+ * Leases without a writer: each is due once, whatever happens to it while it is due. The test plays
+ * the writer; the clock is virtual.
+ */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rcu.h"
@@ -13,7 +16,7 @@
 
 static struct leases *leases;
 static int64_t horizon;
-static unsigned found; /* times that the sweeper reported due leases */
+static unsigned found; /* how often the sweeper reported due leases */
 static struct service_life *life;
 static struct member member;
 static struct tenure *tenure;

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/** The whole registry on a real journal, in virtual time: the sweeper is driven by hand. */
+/*
+ * The registry on a real journal: registration, leases, drains, mass expiry, restarts, conditions,
+ * batches. The clock is virtual and the test drives the sweeper (registry_fixture.h); the writer is
+ * a real thread.
+ */
 #include "registry_fixture.h"
 
 #include "faultvfs.h"
@@ -136,7 +140,7 @@ START_TEST(a_late_heartbeat_wins_over_removal)
 	put("web", "a");
 	pass(TTL_MS + 100);
 	pass(REMOVE_MS - 200);
-	beat("web", "a"); /* the store alone: its command was lost */
+	beat("web", "a"); /* renews the lease only, without the command that a heartbeat submits */
 	pass(300);
 	ck_assert_int_eq(status_of("web", "a"), STATUS_HEALTHY);
 }
@@ -146,7 +150,7 @@ START_TEST(the_daemons_own_stall_extends_every_lease)
 {
 	put("web", "a");
 	pass(TTL_MS - 1000);
-	clock_virtual_advance(100 * TTL_MS); /* stopped: no sweep in between */
+	clock_virtual_advance(100 * TTL_MS); /* without a sweep: the daemon was stopped */
 	registry_sweep(registry);
 	settle();
 	ck_assert_int_eq(status_of("web", "a"), STATUS_HEALTHY);
@@ -165,7 +169,7 @@ START_TEST(a_heartbeat_stamped_during_a_stall_does_not_live_longer_by_it)
 	registry_sweep(registry);
 	pass(TTL_MS - 200);
 	ck_assert_int_eq(status_of("web", "a"), STATUS_HEALTHY);
-	/* by the time its old deadline comes the stamp is cut to then, so at most two TTLs */
+	/* At the old deadline the stamp is limited to that time, so two TTLs are the most. */
 	pass(TTL_MS + 500);
 	ck_assert_int_eq(status_of("web", "a"), STATUS_UNHEALTHY);
 }
@@ -177,7 +181,7 @@ START_TEST(no_lease_runs_out_while_an_ingress_thread_stands_still)
 
 	put("web", "a");
 	progress_add(&ingress, "http-0", PROGRESS_INGRESS);
-	pass(3 * TTL_MS); /* it never marks a pass */
+	pass(3 * TTL_MS); /* the thread never marks a pass */
 	ck_assert_int_eq(status_of("web", "a"), STATUS_HEALTHY);
 	for (int i = 0; i < TTL_MS / 100 + 10; i++) {
 		progress_mark(&ingress);
@@ -227,7 +231,7 @@ START_TEST(a_restart_keeps_everything_but_the_leases)
 	ck_assert_int_eq(web->members[1]->value.status, STATUS_DRAINING);
 	ck_assert(str_equal(web->members[1]->value.status_reason, STR("maintenance")));
 	ck_assert(str_equal(web->members[1]->value.status_by, STR("operator:192.0.2.9")));
-	/* no answer may be taken for one from before */
+	/* An ETag from before the restart must not match. */
 	ck_assert_uint_eq(web->status_revision[STATUS_HEALTHY], 4);
 	snapshot_leave(registry_store(registry));
 }
@@ -284,7 +288,7 @@ START_TEST(a_drain_for_a_time_survives_a_restart)
 	put("web", "a");
 	drain("a", true, 5000);
 	close_registry();
-	clock_virtual_advance(3000); /* down meanwhile */
+	clock_virtual_advance(3000); /* the daemon does not run meanwhile */
 	open_registry();
 	pass(1900);
 	ck_assert_int_eq(status_of("web", "a"), STATUS_DRAINING);
@@ -303,7 +307,7 @@ START_TEST(a_drain_for_a_time_does_not_end_because_the_clock_is_wrong)
 	open_registry();
 	put("web", "b");
 	pass(1000);
-	drain("b", true, 5000); /* which goes by the clock as it is */
+	drain("b", true, 5000); /* ends by the clock as it is now */
 	pass(3900);
 	ck_assert_int_eq(status_of("web", "a"), STATUS_DRAINING);
 	pass(300);
@@ -387,7 +391,7 @@ START_TEST(silence_that_spreads_within_a_ttl_is_held_from_the_sixth_of_ten_on)
 		pass(500);
 	}
 	for (int i = 0; i < TTL_MS / 500; i++)
-		pass(500); /* each is decided before the next falls due */
+		pass(500); /* each expiry is decided before the next is due */
 	ck_assert_int_eq(count_status("web", STATUS_UNHEALTHY), 5);
 	ck_assert_int_gt(held_ms("web"), 0);
 	pass(TTL_MS);
@@ -503,7 +507,7 @@ START_TEST(a_condition_that_does_not_hold_changes_nothing)
 	run(&stale);
 	ck_assert_int_eq(stale.error, -ESTALE);
 	stale.revision_is = 1;
-	run(&stale); /* it holds: 2 */
+	run(&stale); /* the condition holds: 2 */
 	ck_assert_int_eq(stale.error, 0);
 
 	struct command gone = on(COMMAND_DEREGISTER, "web", "a");
@@ -573,7 +577,7 @@ START_TEST(a_watcher_is_woken_when_the_change_can_be_read)
 	ck_assert_uint_eq(woken_at, 4);
 	watcher.seen = 4;
 	watch_add(registry_watch(registry), &watcher);
-	gone = on(COMMAND_DEREGISTER, "web", "b"); /* the service goes with it */
+	gone = on(COMMAND_DEREGISTER, "web", "b"); /* the last instance of the service */
 	run(&gone);
 	ck_assert_uint_eq(woken_at, 5);
 }
@@ -634,7 +638,7 @@ START_TEST(old_events_go_as_fast_as_new_ones_come)
 		struct command gone = on(COMMAND_DEREGISTER, "web", "a");
 		run(&gone);
 	}
-	put("web", "a"); /* the tidying after a commit is done before the next */
+	put("web", "a"); /* retention after a commit ends before the next commit */
 	buf_init(&out, 1 << 20);
 	history.out = &out;
 	ck_ok(registry_read_history(registry, &history));
@@ -658,7 +662,7 @@ START_TEST(the_outcome_is_unknown_only_of_what_was_in_the_commit_that_failed)
 	open_registry();
 	log_set_level(LOG_EMERG);
 	put("web", "first");              /* so that a commit is one sync */
-	faultvfs_hold_sync(FAULTVFS_WAL); /* while which the others gather to one batch */
+	faultvfs_hold_sync(FAULTVFS_WAL); /* the other commands become one batch meanwhile */
 	before.done = later.done = done;
 	ck_ok(registry_submit(registry, &before));
 	faultvfs_wait_held();
@@ -704,7 +708,7 @@ START_TEST(a_stop_does_not_wait_until_the_database_is_free)
 	}
 	int64_t begun = monotonic_ms();
 	registry_stop(registry);
-	/* A batch is tried once more; it would otherwise wait for 2 s. */
+	/* The stop makes the writer retry a batch once only; otherwise it would wait for 2 s. */
 	ck_assert_int_lt(monotonic_ms() - begun, 1500);
 	for (size_t i = 0; i < 2; i++) {
 		ck_assert_int_eq(sem_wait(&completed), 0);
@@ -717,7 +721,7 @@ START_TEST(a_stop_does_not_wait_until_the_database_is_free)
 }
 END_TEST
 
-/** What was on the disk before this start, with checksums that are right. */
+/** Appends an event to the journal of the stopped registry, with right checksums, and starts it. */
 static void append_to_journal(struct event *event)
 {
 	struct journal_options journal_options = {.dir = dir};
@@ -728,7 +732,7 @@ static void append_to_journal(struct event *event)
 	ck_ok(journal_open(&journal_options, &journal, &error));
 	ck_ok(journal_append(journal, event, 1));
 	journal_close(journal);
-	log_set_level(LOG_EMERG); /* the damage */
+	log_set_level(LOG_EMERG); /* the start logs the damage */
 	open_registry();
 }
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/** How much memory the registry may take, through the API. */
+/*
+ * The limit on the memory of the registry, through the API (api_fixture.h): what is counted, what
+ * is refused at the limit, and what goes on.
+ */
 #include "api_fixture.h"
 
 #include "snapshot/snapshot.h"
@@ -13,7 +16,7 @@ static uint64_t counted(void)
 	return bytes;
 }
 
-/* What those that are there cost, one by one. */
+/* The sum of the bytes of each instance. */
 static uint64_t summed(void)
 {
 	const struct snapshot *now = snapshot_enter(registry_store(registry));
@@ -39,7 +42,7 @@ static uint64_t summed(void)
 	return bytes;
 }
 
-/* Registers @p id with a text of so many bytes, each escaped. @return the status */
+/* Registers @p id with a text of @p len bytes that all need escaping. @return the status */
 static unsigned put_text(const char *id, unsigned size)
 {
 	static char record[80000];
@@ -60,7 +63,7 @@ static void limit(uint64_t bytes)
 {
 	options.bytes_max = bytes;
 	registry_reload(registry, &options);
-	settle(); /* the next batch takes it over */
+	settle(); /* the limit applies from the next batch on */
 }
 
 START_TEST(what_is_counted_follows_every_change)
@@ -111,7 +114,7 @@ START_TEST(what_would_grow_beyond_it_is_refused_and_the_rest_goes_on)
 	call("POST", "/v1/services/web/instances/a/heartbeat", NULL);
 	ck_status(200);
 	ck_assert_uint_eq(put_text("a", 1000), 200);
-	expire("web", "b"); /* its reason is longer now */
+	expire("web", "b"); /* the reason of its status becomes longer */
 	call("POST", "/v1/services/web/instances/b/heartbeat", NULL);
 	ck_status(200);
 	ck_assert_str_eq(text("status"), "healthy");

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/** Entries over the life of a registry: restored, rebuilt, and in keyframes. */
+/*
+ * Entries over the life of a registry: restored at the start, rebuilt for past states, and written
+ * to keyframes.
+ */
 #include "journal/keyframe.h"
 #include "journal/pack.h"
 #include "registry_fixture.h"
@@ -19,7 +22,8 @@ static struct event entry_event(enum event_kind kind, const char *service, const
 	};
 }
 
-/** 1: web has an entry and 2: an instance, 3: db has an entry, 4 and 5: one that goes again. */
+/** Makes events: 1 an entry of web, 2 an instance of web, 3 an entry of db, 4 and 5 an entry that
+ * is removed again. */
 static void fill(void)
 {
 	struct event events[] = {
@@ -118,7 +122,7 @@ START_TEST(a_keyframe_has_the_entries_of_services_with_and_without_instances)
 	options.journal.events_max_count = 10; /* so that a keyframe is due */
 	fill();
 	(void)put("web", "b");
-	read_past(&query); /* answered after it was written */
+	read_past(&query); /* the answer comes after the keyframe was written */
 	int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	buf_init(&rows, 1 << 20);
 	ck_ok(keyframe_read(dir_fd, 6, STR("db"), &rows));
@@ -142,7 +146,7 @@ START_TEST(a_keyframe_has_the_entries_of_services_with_and_without_instances)
 	for (count = 0; rest.len > 0; count++)
 		ck_ok(pack_is_entry(rest) ? unpack_entry(&rest, &entry)
 		                          : unpack_instance(&rest, &instance));
-	ck_assert_int_eq(count, 4); /* nothing twice */
+	ck_assert_int_eq(count, 4); /* each once */
 	buf_fini(&rows);
 	(void)close(dir_fd);
 	registry_drop_past(registry, &query);
