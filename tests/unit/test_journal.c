@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/** Appending and restoring. */
+/*
+ * Appending to the journal and restoring from it: order, incarnations, crashes in the middle of a
+ * commit.
+ */
 #include "journal_fixture.h"
 
 #include <unistd.h>
@@ -78,7 +81,7 @@ START_TEST(instances_come_back_in_order_of_registration)
 
 	ck_ok(journal_append(journal, events, 3));
 	struct event update = statedir_event_of(EVENT_UPDATED, &events[0].instance);
-	append(&update); /* an update does not move it */
+	append(&update); /* an update does not change the order */
 	restore();
 	ck_assert_uint_eq(seen_count, 3);
 	ck_assert_str_eq(seen[0].service, "z");
@@ -94,9 +97,9 @@ START_TEST(a_batch_may_change_the_same_instance_many_times)
 	struct event events[] = {
 		statedir_event(EVENT_REGISTERED, "a", "1"),
 		statedir_event(EVENT_REGISTERED, "a", "2"),
-		statedir_event(EVENT_DRAINED, "a", "1"),      /* its incarnation is not known yet */
-		statedir_event(EVENT_DEREGISTERED, "a", "1"), /* nor here */
-		statedir_event(EVENT_REGISTERED, "a", "1"),   /* another life */
+		statedir_event(EVENT_DRAINED, "a", "1"),      /* without an incarnation yet */
+		statedir_event(EVENT_DEREGISTERED, "a", "1"), /* likewise */
+		statedir_event(EVENT_REGISTERED, "a", "1"),   /* another incarnation */
 		statedir_event(EVENT_UPDATED, "a", "1"),
 	};
 
@@ -178,7 +181,7 @@ static void remove_directory(const char *path)
 	ck_assert_int_eq(system(command), 0);
 }
 
-/** What is on the disk at any moment holds each batch as a whole or not at all. */
+/** At any moment the disk has all events of a batch or none. */
 START_TEST(what_a_crash_leaves_has_all_of_each_acknowledged_batch)
 {
 	char other[] = "/tmp/rollcall-test-XXXXXX";
@@ -221,7 +224,7 @@ static size_t load(const char *path, unsigned char *out, size_t size)
 	return len;
 }
 
-/** The kernel may have written part of a commit when the power went. */
+/** In a power cut the kernel may have written a part of a commit. */
 START_TEST(a_torn_commit_is_undone_as_a_whole)
 {
 	static unsigned char before[1 << 18];
@@ -238,7 +241,7 @@ START_TEST(a_torn_commit_is_undone_as_a_whole)
 	size_t len = load(statedir_file("rollcall.db-wal"), after, sizeof(after));
 	while (before[len - 1] == after[len - 1])
 		len--;
-	/* its last page never reached the disk */
+	/* the last page of the commit never reached the disk */
 	memcpy(after + len - 4000, before + len - 4000, 4000);
 
 	ck_assert_ptr_nonnull(mkdtemp(other));

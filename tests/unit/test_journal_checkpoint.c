@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Checkpoints and commits take turns. SQLite up to 3.51.2 loses commits when one connection's
- * checkpoint begins while the whole WAL has been moved, and another's commit then starts the WAL
- * over before that checkpoint has looked how much of it was moved (sqlite.org/wal.html, the
- * WAL-reset bug).
+ * Checkpoints and commits take turns. SQLite up to 3.51.2 loses commits in this order: a checkpoint
+ * of one connection begins after the whole WAL has been moved, a commit of another connection
+ * starts the WAL over, and only then the checkpoint reads how much of the WAL was moved
+ * (sqlite.org/wal.html, the WAL-reset bug). The fault VFS stops threads at these places.
  */
 #include "journal_fixture.h"
 
@@ -11,9 +11,9 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 
-/* The file of a WAL so long (LENGTH_PAGES of checkpoint.c) that the writer moves it by itself. */
+/* The size of a WAL so long (LENGTH_PAGES of checkpoint.c) that the writer moves it itself. */
 #define LONG_BYTES (32 + (int64_t)16000 * (4096 + 24))
-#define BATCHES    30 /* more than make it so long: whatever goes wrong, the test ends */
+#define BATCHES    30 /* more than that length needs; bounds the test if it fails */
 
 /* --- two connections that take no turns -------------------------------------- */
 
@@ -30,7 +30,7 @@ static sqlite3 *open_raw(void)
 	return db;
 }
 
-/** Adds rows one by one, each a commit of a few frames. */
+/** Adds rows one by one; each is a commit of a few frames. */
 static void insert_raw(sqlite3 *db, int rows)
 {
 	for (int i = 0; i < rows; i++)
@@ -53,7 +53,7 @@ static int note_pages(void *arg, sqlite3 *db, const char *name, int pages)
 	return SQLITE_OK;
 }
 
-/** Is every row there, and every page whole? */
+/** Does the database have every row, and is every page sound? */
 static bool is_whole(int rows)
 {
 	sqlite3 *db = open_raw();
@@ -74,8 +74,8 @@ static bool is_whole(int rows)
 }
 
 /**
- * The control: the steps that the next test tries to bring about in the journal. It proves that the
- * places at which that one stops are the right ones.
+ * The control: the steps that the next test tries to cause in the journal. They lose commits here,
+ * so the places at which that test stops threads are the right ones.
  */
 START_TEST(without_turns_commits_are_lost)
 {
@@ -139,8 +139,8 @@ static int64_t wal_bytes(void)
 	return wal.st_size;
 }
 
-/** The thread is on its way to a checkpoint; meanwhile the WAL becomes just so long that the writer
- * would rather move it all by itself. */
+/** Stops the thread before a checkpoint, and makes the WAL so long meanwhile that the writer wants
+ * to move all of it itself. */
 static void make_long_wal(void)
 {
 	int batches = 0;
@@ -189,9 +189,8 @@ START_TEST(a_long_wal_is_moved_by_the_writer_once_it_has_the_turn)
 	faultvfs_stop_at(FAULTVFS_CHECKPOINT_BEGUN);
 	faultvfs_go();
 	faultvfs_wait_stopped();
-	append_large(); /* which that checkpoint leaves */
-	faultvfs_stop_at(
-		FAULTVFS_CHECKPOINT); /* should the thread get another turn, it ends there */
+	append_large();                        /* the running checkpoint does not move this */
+	faultvfs_stop_at(FAULTVFS_CHECKPOINT); /* the thread stops here if it gets another turn */
 	faultvfs_go();
 	/* The file would become twice as long if the WAL did not start over. */
 	int64_t before = wal_bytes();

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/** Damage that is met when the file is opened, and a crash while it is mended. */
+/*
+ * Damage that a start finds, the salvage of the rest, and a crash in the middle of a salvage. The
+ * journal has known content (damage_fixture.h); each test changes its files with SQL or byte by
+ * byte and opens it again.
+ */
 #include "damage_fixture.h"
 #include "instance_limits.h"
 
@@ -19,7 +23,7 @@ START_TEST(a_file_that_is_no_database_is_kept_aside)
 	ck_assert_uint_eq(instances(), 0);
 	close_it();
 	ck_assert_int_eq(verify(), 0);
-	journal = statedir_open(); /* it is over */
+	journal = statedir_open(); /* the next start finds no damage */
 	ck_assert_int_eq(journal_found(journal), JOURNAL_FOUND_SOUND);
 	ck_assert_str_eq(journal_trouble(journal), "");
 }
@@ -52,7 +56,7 @@ START_TEST(a_row_that_is_wrong_is_lost_only_when_its_events_are_gone)
 }
 END_TEST
 
-/** As wide as a column is, it can hold what a field cannot. */
+/** A column can have a value that does not fit into its field. */
 START_TEST(a_value_that_does_not_fit_is_damage)
 {
 	static const char *const columns[] = {"port", "weight", "metadata_count"};
@@ -94,7 +98,7 @@ static void appended(const struct instance *instance)
 	ck_ok(journal_append(journal, &event, 1));
 }
 
-/** With checksums that are right, as another program or a later version could write it. */
+/** With right checksums, as another program or a later version can write it. */
 START_TEST(a_value_beyond_its_limit_is_damage)
 {
 	struct instance wrong[INSTANCES_WRONG];
@@ -153,7 +157,7 @@ START_TEST(without_the_table_of_instances_all_come_from_events)
 }
 END_TEST
 
-/** The newer event is lost, but not the row that it left. */
+/** The newer event is lost, but the row of the instance has its change. */
 START_TEST(an_older_event_does_not_undo_what_the_row_knows)
 {
 	put(EVENT_UPDATED, 4);
@@ -172,7 +176,7 @@ START_TEST(an_older_event_does_not_undo_what_the_row_knows)
 }
 END_TEST
 
-/** All else is lost, and the clock went back. */
+/** Everything except the floor is lost, and the clock went back. */
 START_TEST(revisions_stay_above_a_floor_that_was_raised)
 {
 	close_it();
@@ -183,7 +187,7 @@ START_TEST(revisions_stay_above_a_floor_that_was_raised)
 	ck_assert_int_eq(journal_found(journal), JOURNAL_FOUND_CORRUPT);
 	ck_assert_uint_eq(journal_revision(journal), 1000000);
 	close_it();
-	/* but not above what a damaged one says */
+	/* an invalid floor does not count */
 	statedir_sql("UPDATE counters SET value = 9007199254740992");
 	statedir_sql("DROP TABLE events; DROP TABLE instances");
 	journal = statedir_open();
@@ -242,7 +246,8 @@ START_TEST(a_second_accident_goes_on_above_the_first)
 }
 END_TEST
 
-/** Wherever the damage: it opens, works, knows whoever it shows, and revisions do not go back. */
+/** With any page damaged, the journal opens and works, restores only instances that were
+ * registered, and revisions do not go back. */
 START_TEST(damage_to_any_page_is_survived)
 {
 	uint64_t before = journal_revision(journal);
@@ -274,7 +279,7 @@ START_TEST(damage_to_any_page_is_survived)
 		ck_assert_msg(left <= LEFT, "page %ld: %zu", page, left);
 		close_it();
 	}
-	ck_assert_uint_ge(fewest, LEFT); /* either table alone is enough for all of them */
+	ck_assert_uint_ge(fewest, LEFT); /* either table alone has all instances */
 	(void)snprintf(command, sizeof(command), "rm -r %s", sound);
 	ck_assert_int_eq(system(command), 0);
 	journal = statedir_open();
@@ -294,7 +299,7 @@ START_TEST(a_file_cut_short_is_survived)
 }
 END_TEST
 
-/* --- a database that has lost all it had ------------------------------------- */
+/* --- a database that has lost its content ------------------------------------ */
 
 static const char *keyframe_name(uint64_t revision)
 {
@@ -304,7 +309,7 @@ static const char *keyframe_name(uint64_t revision)
 	return name;
 }
 
-/** SQLite takes fewer than 512 bytes for a new file. */
+/** SQLite treats a file of fewer than 512 bytes as a new one. */
 START_TEST(a_file_that_was_emptied_is_damage)
 {
 	static const long sizes[] = {0, 1, 100, 511, 512, 4095};
@@ -313,7 +318,8 @@ START_TEST(a_file_that_was_emptied_is_damage)
 		uint64_t before = journal_revision(journal);
 
 		close_it();
-		clock_virtual_set(NOW_MS + 1000 * (int64_t)i); /* time goes on */
+		/* The time is part of the name of the file that is kept aside. */
+		clock_virtual_set(NOW_MS + 1000 * (int64_t)i);
 		ck_assert_int_eq(truncate(statedir_file("rollcall.db"), sizes[i]), 0);
 		ck_assert_int_eq(verify(), -EBADMSG);
 		ck_assert_str_ne(findings, "");
@@ -324,7 +330,7 @@ START_TEST(a_file_that_was_emptied_is_damage)
 }
 END_TEST
 
-/** It would undo what is written to the file that takes its place. */
+/** A rollback journal left behind would undo writes to the new file. */
 START_TEST(a_rollback_journal_goes_with_the_damaged_file)
 {
 	close_it();
@@ -386,7 +392,7 @@ START_TEST(what_was_lost_comes_back_from_the_newest_keyframe_that_is_sound)
 }
 END_TEST
 
-/** The clock may have gone back since revisions were given. */
+/** The clock may have gone back since the revisions were assigned. */
 START_TEST(a_keyframe_keeps_revisions_from_going_back)
 {
 	uint64_t revision = journal_revision(journal);
@@ -407,7 +413,7 @@ END_TEST
 
 START_TEST(a_keyframe_of_another_history_is_not_salvaged)
 {
-	struct event event = statedir_event(EVENT_REGISTERED, "a", "5"); /* which has left */
+	struct event event = statedir_event(EVENT_REGISTERED, "a", "5"); /* was removed before */
 	struct keyframe_mark mark = {.revision = journal_revision(journal)};
 	struct keyframe_draft draft;
 	int dir_fd = open(statedir_path(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -426,7 +432,7 @@ START_TEST(a_keyframe_of_another_history_is_not_salvaged)
 }
 END_TEST
 
-/** Rows are damaged, and their events were removed by retention: but not from the keyframe. */
+/** Rows are damaged, and retention has removed their events; the keyframe has the instances. */
 START_TEST(a_keyframe_has_what_neither_rows_nor_events_have)
 {
 	uint64_t revision = journal_revision(journal);
@@ -439,7 +445,7 @@ START_TEST(a_keyframe_has_what_neither_rows_nor_events_have)
 		;
 	close_it();
 	statedir_sql("UPDATE instances SET port = 1 WHERE id IN ('4', '7')");
-	/* not from one that retention has overtaken: who left since then is not known */
+	/* A keyframe older than the retained events does not count: later removals are unknown. */
 	journal = statedir_open();
 	ck_assert_uint_eq(instances(), LEFT - 3);
 	put(EVENT_UPDATED, 3);
@@ -449,10 +455,10 @@ START_TEST(a_keyframe_has_what_neither_rows_nor_events_have)
 	put(EVENT_DEREGISTERED, 8);
 	close_it();
 	statedir_sql("UPDATE instances SET port = 1 WHERE id IN ('1', '9')");
-	statedir_sql("UPDATE events SET author = 'x'"); /* those too, but for the keyframe's mark */
+	statedir_sql("UPDATE events SET author = 'x'"); /* damages all events, not the keyframe */
 	journal = statedir_open();
 	ck_assert_uint_eq(instances(), LEFT - 3);
-	ck_assert(seen[8]); /* nothing says any more that it left */
+	ck_assert(seen[8]); /* the event of its removal is lost */
 	ck_assert(seen[1] && seen[9]);
 }
 END_TEST
@@ -501,7 +507,7 @@ START_TEST(a_salvage_cut_short_after_it_was_complete_takes_its_place)
 	uint64_t revision = journal_revision(journal);
 	close_it();
 
-	/* As a crash leaves it between the two renames, or before the first. */
+	/* The state after a crash between the two renames, or before the first. */
 	ck_assert_int_eq(
 		rename(statedir_file("rollcall.db"), statedir_file("rollcall.db.salvaged")), 0);
 	journal = statedir_open();

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/** Damage that is met while running. */
+/*
+ * Damage that a running journal finds: the next start repairs the file. The journal has known
+ * content (damage_fixture.h).
+ */
 #include "damage_fixture.h"
 
 static int ignore(void *arg, const struct event *event)
@@ -32,7 +35,7 @@ START_TEST(damage_met_while_running_is_repaired_by_the_next_start)
 {
 	int r;
 
-	/* more than a connection keeps in memory */
+	/* more pages than a connection caches */
 	for (int i = 0; i < 10000; i++)
 		put(EVENT_UPDATED, 1);
 	close_it();
@@ -93,7 +96,7 @@ START_TEST(a_start_meets_events_that_are_lost)
 	put(EVENT_UPDATED, 0);
 	put(EVENT_UPDATED, 0);
 	close_it();
-	/* the last event, which the instance's row is newer than */
+	/* without the last event the row of the instance is newer than all events */
 	statedir_sql("DELETE FROM events WHERE revision = (SELECT max(revision) FROM events)");
 	journal = statedir_open();
 	ck_assert_int_eq(journal_found(journal), JOURNAL_FOUND_CORRUPT);
@@ -128,7 +131,7 @@ START_TEST(damage_met_by_a_reader_is_repaired_by_the_next_start)
 	ck_ok(journal_reader_open(statedir_path(), &reader));
 	ck_fails(journal_reader_events(reader, &query, ignore, NULL, &last, &oldest), EIO);
 	journal_reader_close(reader);
-	put(EVENT_REGISTERED, 0); /* the writer need not care */
+	put(EVENT_REGISTERED, 0); /* the writer still accepts events */
 	close_it();
 	journal = statedir_open();
 	expect_salvaged(0);

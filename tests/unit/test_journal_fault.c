@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What the journal does when the disk or the memory fails. */
+/*
+ * What the journal does when the disk fails or is full, or memory runs out, in one operation after
+ * another. The fault VFS makes operations of SQLite fail (faultvfs.h), fault.h our own allocations;
+ * one test mounts a small file system that is really full.
+ */
 #include "journal/journal.h"
 #include "journal/keyframe.h"
 #include "journal/past.h"
@@ -52,7 +56,7 @@ static void teardown(void)
 	faultvfs_reset();
 	journal_close(journal);
 	if (is_mounted)
-		(void)umount2(statedir_path(), MNT_DETACH); /* or it goes with the process */
+		(void)umount2(statedir_path(), MNT_DETACH); /* else it ends with the process */
 	statedir_remove();
 }
 
@@ -87,7 +91,7 @@ START_TEST(after_a_failed_fsync_nothing_more_is_accepted)
 	ck_fails(put("2"), ENOTRECOVERABLE);
 	ck_assert_uint_eq(journal_revision(journal), 1);
 
-	/* The disk would work again, but what it lost nobody knows. */
+	/* The disk works again, but which writes it lost is unknown. */
 	unsigned writes = faultvfs_count(FAULTVFS_WRITE, FAULTVFS_ANY);
 	ck_fails(put("3"), EIO);
 	ck_fails(journal_tidy(journal, 0), EIO);
@@ -147,7 +151,7 @@ START_TEST(verifying_leaves_the_wal_as_it_is)
 }
 END_TEST
 
-/** The kernel may show what never reached the disk: it has to be written anew. */
+/** The kernel's cache may have pages that never reached the disk: a start writes them again. */
 START_TEST(a_start_moves_what_the_wal_holds_into_the_database_first)
 {
 	ck_ok(put("1"));
@@ -281,7 +285,7 @@ START_TEST(a_quota_that_is_used_up_is_a_full_disk)
 	ck_fails(put("1"), ENOSPC);
 	faultvfs_reset();
 	ck_ok(put("1"));
-	/* but a sync that fails for want of room has lost what was written */
+	/* A sync that fails for lack of room may have lost what was written. */
 	faultvfs_set_errno(EDQUOT);
 	faultvfs_fail_once(FAULTVFS_SYNC, FAULTVFS_WAL, 0, SQLITE_IOERR_FSYNC);
 	ck_fails(put("2"), ENOTRECOVERABLE);
@@ -347,11 +351,11 @@ START_TEST(on_a_disk_that_is_really_full_deregistrations_go_on)
 		ck_ok(journal_append(journal, &gone, 1));
 		ck_assert_int_ge(journal_tidy(journal, 0), 0);
 	}
-	while (put("filler") == 0) /* whatever is left */
+	while (put("filler") == 0) /* uses the room that is left */
 		;
 	uint64_t revision = journal_revision(journal);
 	size_t left = instances();
-	journal_close(journal); /* and it starts on a full disk too */
+	journal_close(journal); /* the journal also opens on a full disk */
 	journal = statedir_open();
 	ck_assert_int_eq(journal_found(journal), JOURNAL_FOUND_SOUND);
 	ck_assert_uint_eq(journal_revision(journal), revision);
@@ -390,7 +394,7 @@ START_TEST(out_of_memory_anywhere_in_an_append_changes_nothing)
 			ck_assert_int_gt(nth, 0);
 			break;
 		}
-		if (r == 0) { /* it was not needed after all */
+		if (r == 0) { /* SQLite did without this allocation */
 			ck_assert_uint_eq(batch[2].instance.incarnation, batch[0].revision);
 			struct event undo =
 				statedir_event_of(EVENT_DEREGISTERED, &batch[1].instance);
@@ -464,7 +468,7 @@ START_TEST(out_of_memory_while_reading_history_is_told)
 	struct journal_query query = {.limit = 10};
 	struct event event = statedir_event(EVENT_REGISTERED, "a", "1");
 
-	/* so large that SQLite has to assemble it */
+	/* so large that SQLite assembles it from several pages in memory */
 	memset(big, 'x', sizeof(big));
 	big[1] = big[sizeof(big) - 1] = '\0';
 	event.instance.metadata = (struct str){big, sizeof(big)};
@@ -487,7 +491,7 @@ START_TEST(out_of_memory_while_reading_history_is_told)
 			ck_assert_uint_eq(count, 1);
 		else
 			ck_assert_int_eq(r, -ENOMEM);
-		ck_assert(!statedir_has("rollcall.db.suspect")); /* it is no damage */
+		ck_assert(!statedir_has("rollcall.db.suspect")); /* lack of memory is no damage */
 		if (!hit)
 			break;
 	}
@@ -499,7 +503,7 @@ END_TEST
 static struct journal_reader *reader;
 static struct past *past;
 
-/** Whatever reads does so in a transaction; one that is left open keeps the WAL for good. */
+/** Each read is a transaction; one that stays open prevents every later reset of the WAL. */
 static void wal_is_free(void)
 {
 	ck_ok(put("more"));
@@ -569,8 +573,8 @@ static int put_keyframe(void)
 	return r;
 }
 
-/** Lets the memory of SQLite run out at each place of @p work, once or for good, and that of our
- * own; afterwards it must succeed. */
+/** Makes allocations of SQLite and our own fail at each place of @p work, once or from there on;
+ * with memory again, @p work must succeed. */
 static void survives_no_memory(int (*work)(void))
 {
 	for (int way = 0; way < 3; way++) {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/** Whose file it is, and what else is in its directory. */
+/*
+ * Who may open the file: locks, other writers, foreign or newer databases; and the other files of
+ * the state directory.
+ */
 #include "journal_fixture.h"
 
 #include "journal/migrations.h"
@@ -31,11 +34,11 @@ START_TEST(a_second_daemon_is_refused_and_told_who_has_it)
 	(void)snprintf(want, sizeof(want), "process %d", (int)getpid());
 	ck_fails(open_again(&error), EBUSY);
 	ck_assert_ptr_nonnull(strstr(error.text, want));
-	ck_fails(open_again(&error), EBUSY); /* and asking did not release it */
+	ck_fails(open_again(&error), EBUSY); /* the first attempt did not release the lock */
 
 	struct event event = statedir_event(EVENT_REGISTERED, "a", "1");
 	append(&event);
-	reopen(); /* closing does */
+	reopen(); /* closing releases the lock */
 }
 END_TEST
 
@@ -106,7 +109,7 @@ START_TEST(a_row_that_another_process_removed_is_not_called_damage)
 	ck_fails(journal_append(journal, &event, 1), ETXTBSY);
 	was_not_called_damaged(1);
 
-	/* With nobody else at the file it is damage. */
+	/* If no other process has the file open, it is damage. */
 	ck_fails(journal_append(journal, &event, 1), EIO);
 	ck_assert_int_eq(journal_failure(journal), -EIO);
 	ck_assert(statedir_has("rollcall.db.suspect"));
@@ -182,13 +185,13 @@ START_TEST(a_file_from_a_crash_during_creation_is_taken_as_new)
 {
 	journal_close(journal);
 	ck_assert_int_eq(unlink(statedir_file("rollcall.db")), 0);
-	statedir_sql("PRAGMA journal_mode=WAL"); /* as far as it got before the first migration */
+	statedir_sql("PRAGMA journal_mode=WAL"); /* the state before the first migration */
 	journal = statedir_open();
 	ck_assert_int_eq(journal_found(journal), JOURNAL_FOUND_NONE);
 }
 END_TEST
 
-/** What docs/operations.md tells who puts back a backup to do. */
+/** The steps of docs/operations.md for restoring a backup. */
 START_TEST(revisions_can_be_raised_by_hand)
 {
 	struct event event = statedir_event(EVENT_REGISTERED, "a", "1");
@@ -223,7 +226,7 @@ START_TEST(the_wal_stays_bounded_while_events_are_appended)
 	}
 	ck_assert_int_eq(stat(statedir_file("rollcall.db-wal"), &wal), 0);
 	ck_assert_int_gt(wal.st_size, 0);
-	ck_assert_int_lt(wal.st_size, 20 << 20); /* as documented, however busy the machine is */
+	ck_assert_int_lt(wal.st_size, 20 << 20); /* the documented bound */
 	struct stat db;
 	ck_assert_int_eq(stat(statedir_file("rollcall.db"), &db), 0);
 	ck_assert_int_gt(db.st_size, 10 << 20);
@@ -238,7 +241,7 @@ START_TEST(the_reserve_is_really_allocated_and_can_be_given_back)
 	ck_assert_int_ge((long long)reserve.st_blocks * 512, 4 << 20);
 	journal_release_reserve(journal);
 	ck_assert(!statedir_has("rollcall.reserve"));
-	journal_release_reserve(journal); /* once more does no harm */
+	journal_release_reserve(journal); /* a second time has no effect */
 	ck_ok(journal_take_reserve(journal));
 	ck_ok(journal_take_reserve(journal));
 	ck_assert_int_eq(stat(statedir_file("rollcall.reserve"), &reserve), 0);

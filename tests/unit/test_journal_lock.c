@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/** What the journal does while another process has the database locked. */
+/*
+ * What the journal does while another process has locked the database. The other process is a real
+ * one (fork), because locks of the same process do not conflict.
+ */
 #include "journal_fixture.h"
 
 #include "base/clock.h"
@@ -10,7 +13,7 @@
 #include <unistd.h>
 
 static pid_t other;      /* the process that has the lock; 0: none */
-static int other_end[2]; /* closed: it ends */
+static int other_end[2]; /* a pipe; the other process ends when it is closed */
 
 static void hold_lock(const char *sql, int ready)
 {
@@ -21,11 +24,11 @@ static void hold_lock(const char *sql, int ready)
 	if (sqlite3_open(statedir_file("rollcall.db"), &db) != SQLITE_OK ||
 	    sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK || write(ready, "x", 1) != 1)
 		_exit(1);
-	(void)!read(other_end[0], &byte, 1); /* gives nothing: the other end is closed */
+	(void)!read(other_end[0], &byte, 1); /* returns when the other end is closed */
 	_exit(0);
 }
 
-/** Another process runs @p sql and keeps its connection open. */
+/** Starts a process that runs @p sql and keeps its connection open. */
 static void lock_elsewhere(const char *sql)
 {
 	int ready[2];
@@ -107,12 +110,12 @@ START_TEST(the_process_that_has_the_lock_is_named)
 	journal_locked_by(journal, holder);
 	ck_assert_str_eq(holder, "another process");
 
-	/* and looking has not given up a lock of our own */
+	/* The query for the holder has not released a lock of ours. */
 	ck_ok(put("1"));
 	lock_elsewhere("BEGIN; SELECT * FROM events");
 	ck_ok(put("2"));
 	journal_locked_by(journal, holder);
-	ck_assert_str_eq(holder, "another process"); /* a reader keeps nobody from writing */
+	ck_assert_str_eq(holder, "another process"); /* a reader blocks no writer */
 }
 END_TEST
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** Reading the event log. */
+/* Readers of the event log: filters, spans, limits, retention, damage, and lack of memory. */
 #include "journal_fixture.h"
 
 #include "fault.h"
@@ -109,7 +109,7 @@ START_TEST(a_reader_looks_at_no_more_than_its_span)
 		{{.limit = 100, .span = 99}, 1, 99, 99},
 		{{.limit = 100, .span = 100}, 0, 100, 100},
 		{{.limit = 100, .span = UINT32_MAX}, 0, 100, 100},
-		{{.limit = 5, .span = 10}, 0, 5, 5}, /* the limit was first */
+		{{.limit = 5, .span = 10}, 0, 5, 5}, /* the limit ends it before the span */
 		{{.limit = 10, .span = 10}, 0, 10, 10},
 		{{.limit = 100, .span = 10, .since = 2489}, 1, 10, 2499},
 		{{.limit = 100, .span = 10, .since = 2490}, 0, 10, 2500},
@@ -168,7 +168,7 @@ START_TEST(a_visitor_may_end_the_reading)
 	ck_assert_uint_eq(last, 42);
 	ck_assert_uint_eq(oldest, 42);
 	stop_after = 0;
-	ck_ok(read_events(&query, &last, &oldest)); /* and it does not stay in the way */
+	ck_ok(read_events(&query, &last, &oldest)); /* the next reading works */
 	ck_assert_uint_eq(last, 100);
 }
 END_TEST
@@ -260,7 +260,7 @@ START_TEST(an_error_of_the_disk_is_told_to_a_reader_and_passes)
 }
 END_TEST
 
-/** It may be one of those that were asked for: an answer without it would be incomplete. */
+/** Any damaged or missing event may match the query, so an answer without it may be incomplete. */
 START_TEST(a_damaged_or_missing_event_is_met_whatever_was_asked_for)
 {
 	static const char *const damages[] = {
@@ -300,7 +300,7 @@ START_TEST(a_damaged_or_missing_event_is_met_whatever_was_asked_for)
 	for (size_t k = 0; k < ARRAY_LEN(queries); k++)
 		ck_assert_int_ge(read_events(&queries[k], &last, &oldest), 0);
 
-	/* Where it was enough already, nobody looks further. */
+	/* A query that its limit ends before the damage does not meet it. */
 	statedir_sql("UPDATE events SET service = 'x' WHERE revision = 3");
 	const struct journal_query enough = {.limit = 2};
 	ck_ok(read_events(&enough, &last, &oldest));
@@ -309,7 +309,7 @@ START_TEST(a_damaged_or_missing_event_is_met_whatever_was_asked_for)
 }
 END_TEST
 
-/** Revisions may have been raised by hand: that leaves no hole. */
+/** Revisions that were raised by hand are not missing events. */
 START_TEST(a_raised_floor_is_no_missing_event)
 {
 	struct event event = statedir_event(EVENT_REGISTERED, "a", "1");

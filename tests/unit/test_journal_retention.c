@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/** What retention removes and what it keeps. */
+/*
+ * What retention removes and keeps: by count, by age, across gaps in the revisions, and with a
+ * clock that is wrong. The clock is virtual where a test depends on it.
+ */
 #include "journal_fixture.h"
 
 #include "base/clock.h"
@@ -46,7 +49,7 @@ START_TEST(retention_by_count_keeps_the_newest_and_all_instances)
 	tidy_all(0);
 	uint64_t oldest = oldest_event();
 	ck_assert_uint_le(oldest, MANY - 100 + 1);
-	ck_assert_uint_ge(oldest, MANY - 110 + 1); /* a tenth more at most */
+	ck_assert_uint_ge(oldest, MANY - 110 + 1); /* at most a tenth more than configured */
 	reopen();
 	ck_assert_uint_eq(journal_revision(journal), MANY);
 	restore();
@@ -75,7 +78,7 @@ START_TEST(retention_never_calls_events_complete_that_are_not)
 	journal = statedir_open();
 	journal_set_retention(journal, 0, 100);
 	tidy_all(0);
-	/* given after the backup was made: lost, and that must be told */
+	/* revisions assigned after the backup are lost, which a reader must be able to see */
 	ck_assert_int_eq(read_events(&query, &last, &oldest), -ESTALE);
 	ck_assert_uint_eq(oldest, 1790000000001);
 }
@@ -85,9 +88,9 @@ START_TEST(retention_by_age_removes_what_is_older)
 {
 	append_many(); /* times 1000 .. 1000 + MANY - 1 */
 	journal_set_retention(journal, 600, 0);
-	tidy_all(3000); /* older than 2400: the first 1400 */
+	tidy_all(3000); /* removes what is older than 2400: the first 1400 */
 	ck_assert_uint_eq(oldest_event(), 1401);
-	tidy_all(3900); /* looked less than a second ago */
+	tidy_all(3900); /* no effect: the last check was less than a second ago */
 	ck_assert_uint_eq(oldest_event(), 1401);
 	tidy_all(4000);
 	ck_assert_uint_eq(oldest_event(), 2401);
@@ -165,7 +168,7 @@ START_TEST(retention_by_count_counts_events_not_revisions)
 		ck_assert_int_le(left, 110);
 		ck_assert_int_le(left, 100 + steps[i]);
 	}
-	/* The gap lies behind: events and revisions are the same again. */
+	/* The gap is older than the retained events: counts of events and revisions agree again. */
 	ck_assert_uint_gt(oldest_event(), 1000000);
 }
 END_TEST
@@ -173,7 +176,7 @@ END_TEST
 START_TEST(events_are_counted_over_any_gap)
 {
 	append_many();
-	reopen(); /* so that nobody knows how many there are */
+	reopen(); /* forgets the number of events */
 	statedir_sql("DELETE FROM events WHERE revision > 1000 AND revision % 3 != 0");
 	journal_set_retention(journal, 0, 700);
 	tidy_all(0);
@@ -195,9 +198,9 @@ START_TEST(a_log_that_was_never_counted_is_counted_in_steps)
 	append_many();
 	reopen();
 	journal_set_retention(journal, 0, 2000);
-	ck_assert_int_eq(journal_tidy(journal, 0), 1); /* 2000 of 2500: not enough to judge */
+	ck_assert_int_eq(journal_tidy(journal, 0), 1); /* counted 2000 of 2500: too few to decide */
 	ck_assert_int_eq(statedir_number("SELECT count(*) FROM events"), MANY);
-	append_some(300); /* which are counted too */
+	append_some(300); /* counted too */
 	while (journal_tidy(journal, 0) > 0)
 		ck_assert_int_lt(++steps, 10);
 	ck_assert_int_eq(statedir_number("SELECT count(*) FROM events"), 2000);
@@ -208,7 +211,7 @@ START_TEST(age_may_remove_what_has_not_been_counted)
 {
 	append_many();
 	reopen();
-	journal_set_retention(journal, 600, 2400); /* by age all but 1100 go, while it counts */
+	journal_set_retention(journal, 600, 2400); /* age removes all but 1100 during the count */
 	tidy_all(3000);
 	ck_assert_uint_eq(oldest_event(), 1401);
 	journal_set_retention(journal, 0, 500);
@@ -220,7 +223,7 @@ END_TEST
 START_TEST(events_that_came_back_after_the_count_do_not_empty_the_log)
 {
 	append_many();
-	reopen(); /* so that the events have not been counted */
+	reopen(); /* forgets the number of events */
 	statedir_sql("CREATE TABLE aside AS SELECT * FROM events WHERE revision BETWEEN 2 AND 2001;"
 	             "DELETE FROM events WHERE revision BETWEEN 2 AND 2001");
 	journal_set_retention(journal, 0, 480);
@@ -228,7 +231,7 @@ START_TEST(events_that_came_back_after_the_count_do_not_empty_the_log)
 	/* 500 were counted: more than 480, but by less than a tenth */
 	ck_assert_int_eq(statedir_number("SELECT count(*) FROM events"), 500);
 	statedir_sql("INSERT INTO events SELECT * FROM aside");
-	journal_set_retention(journal, 600, 480); /* by age 1 to 2400 go, the first 1000 at once */
+	journal_set_retention(journal, 600, 480); /* age removes 1 to 2400, first 1 to 1000 */
 	tidy_all(4000);
 	ck_assert_uint_eq(oldest_event(), 2401);
 	append_some(1);
@@ -244,7 +247,7 @@ START_TEST(events_that_another_process_removed_are_not_counted_on)
 	journal_set_retention(journal, 0, 2000);
 	ck_assert_int_eq(journal_tidy(journal, 0), 1); /* counted through 2000 */
 	statedir_sql("DELETE FROM events WHERE revision <= 1900");
-	journal_set_retention(journal, 600, 0); /* removes up to 2300, so past what was counted */
+	journal_set_retention(journal, 600, 0); /* removes up to 2300, beyond the counted ones */
 	tidy_all(3900);
 	ck_assert_uint_eq(oldest_event(), 2301);
 	journal_set_retention(journal, 0, 150);
@@ -266,7 +269,7 @@ START_TEST(a_clock_that_was_set_back_does_not_end_retention_by_age)
 {
 	append_many();
 	journal_set_retention(journal, 600, 0);
-	tidy_all(INT64_MAX / 2); /* all but the newest go */
+	tidy_all(INT64_MAX / 2); /* removes all but the newest */
 	append_some(3);          /* at 1790000000123 */
 	tidy_all(1790000001000);
 	ck_assert_uint_eq(oldest_event(), MANY + 3);
@@ -319,12 +322,12 @@ START_TEST(one_start_with_the_clock_in_the_future_removes_nothing)
 		tidy_all(WRONG + i * 1000);
 	}
 	ck_assert_uint_eq(oldest_event(), 1);
-	/* nor does it once it has left events of its own, ... */
+	/* It removes nothing after it has written events of its own either, */
 	append_at(WRONG);
 	clock_virtual_advance(1000);
 	tidy_all(WRONG + 6000);
 	ck_assert_uint_eq(oldest_event(), 1);
-	/* ... nor the next start, whichever time it is then */
+	/* nor does the next start, at any time. */
 	reopen_after_a_second();
 	tidy_all(WRONG + 7000);
 	ck_assert_uint_eq(oldest_event(), 1);
@@ -336,7 +339,7 @@ END_TEST
 
 START_TEST(until_the_clock_is_believed_ages_go_by_the_log)
 {
-	append_days(); /* the first is older than a week from THEN + 4 days on */
+	append_days(); /* from THEN + 4 days on the first is older than a week */
 	for (int day = 1; day < 4; day++)
 		append_at(THEN + day * DAY);
 	append_at(THEN + 4 * DAY - 2 * HOUR);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/** Events that have their numbers already. */
+/** Storing events that another daemon has committed and that already have their revisions. */
 #include "journal_fixture.h"
 
 #include <sqlite3.h>
 
-/* As another daemon has committed it. */
+/* An event as another daemon has committed it. */
 static struct event numbered(enum event_kind kind, const char *id, uint64_t revision,
                              uint64_t incarnation)
 {
@@ -82,7 +82,7 @@ START_TEST(what_finds_no_room_may_be_stored_later)
 	faultvfs_fail_once(FAULTVFS_WRITE, FAULTVFS_WAL, 0, SQLITE_FULL);
 	ck_fails(journal_store(journal, &event, 1), ENOSPC);
 	ck_assert(faultvfs_hit());
-	ck_assert_uint_eq(event.revision, 1); /* its number is not the journal's to take back */
+	ck_assert_uint_eq(event.revision, 1); /* the journal did not assign it, nor reset it */
 	ck_assert_uint_eq(journal_revision(journal), 0);
 	ck_ok(journal_store(journal, &event, 1));
 }
@@ -95,7 +95,7 @@ START_TEST(numbers_are_given_as_when_appending)
 		statedir_event(EVENT_UPDATED, "web", "a"),
 	};
 
-	for (int i = 0; i < 2; i++) { /* twice is fine */
+	for (int i = 0; i < 2; i++) { /* a second time gives the same numbers */
 		journal_number(events, 2, 1);
 		ck_assert_uint_eq(events[0].revision, 1);
 		ck_assert_uint_eq(events[0].instance.incarnation, 1);

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/** Pages that took each other's place: each is sound, and SQLite goes by where it is. */
+/*
+ * Pairs of pages that were swapped in the file: each page is sound, but at the wrong place. The
+ * journal has known content (damage_fixture.h); the pairs come from a fixed seed.
+ */
 #include "damage_fixture.h"
 
 #include "base/hash.h"
 
 #include <fcntl.h>
 
-/* Enough to have met each kind of page with each other; the seed is fixed. */
+/* Enough to swap each kind of page with each other kind; the seed is fixed. */
 #define TRIALS 250
 
 static unsigned char *content;
 static long pages;
-static uint64_t rows_before; /* what there was to read */
+static uint64_t rows_before; /* rows of the undamaged database */
 
 static uint64_t random_below(uint64_t most)
 {
@@ -48,7 +51,7 @@ static int mix_event(void *arg, const struct event *event)
 	return mix_instance(arg, &event->instance);
 }
 
-/** Everything that can be asked for. @return false: it says that it cannot be read */
+/** Reads all there is. @return false: a read failed and reported damage */
 static bool read_all(uint64_t *ret_rows)
 {
 	struct journal_reader *reader = NULL;
@@ -71,7 +74,7 @@ static bool read_all(uint64_t *ret_rows)
 	return r == 0;
 }
 
-/** Leaves what is in the database now to be put back by lay_out(). */
+/** Copies the database, so that lay_out() can restore it. */
 static void take_content(void)
 {
 	close_it();
@@ -86,7 +89,7 @@ static void take_content(void)
 	ck_assert(read_all(&rows_before));
 }
 
-/** The database with each of the two pages where the other was. */
+/** Restores the database with two of its pages swapped. */
 static void lay_out(long one, long other)
 {
 	const char *name;
@@ -139,7 +142,7 @@ static void try_swaps(struct tally *tally)
 	free(content);
 }
 
-/** No page reaches beyond itself: a start finds them all. */
+/** Without overflow pages a start finds all swapped pages. */
 START_TEST(two_pages_that_changed_places_are_found_by_a_start)
 {
 	struct tally tally;
@@ -151,7 +154,7 @@ START_TEST(two_pages_that_changed_places_are_found_by_a_start)
 }
 END_TEST
 
-/** Pages that are free still have what they had; and retention has cut the log. */
+/** Free pages still have their old content; retention has cut the log. */
 START_TEST(a_page_that_changed_places_with_a_free_one_is_found)
 {
 	struct tally tally;
@@ -163,11 +166,11 @@ START_TEST(a_page_that_changed_places_with_a_free_one_is_found)
 	ck_assert_int_gt(statedir_number("PRAGMA freelist_count"), 5);
 	try_swaps(&tally);
 	ck_assert_int_eq(tally.when_read, 0);
-	ck_assert_int_lt(tally.harmless, TRIALS / 2); /* two that are both free */
+	ck_assert_int_lt(tally.harmless, TRIALS / 2); /* pairs of free pages */
 }
 END_TEST
 
-/** What is too long for its page goes on beside the table: a start does not read that of events. */
+/** Long values continue in overflow pages, and a start does not read those of events. */
 START_TEST(pages_of_long_metadata_are_found_at_the_latest_when_they_are_read)
 {
 	static char metadata[9000] = "k";
@@ -188,7 +191,7 @@ START_TEST(pages_of_long_metadata_are_found_at_the_latest_when_they_are_read)
 	take_content();
 	try_swaps(&tally);
 	ck_assert_int_gt(tally.at_start, TRIALS / 2);
-	ck_assert_int_lt(tally.harmless, 3); /* of the same content */
+	ck_assert_int_lt(tally.harmless, 3); /* pairs with the same content */
 }
 END_TEST
 

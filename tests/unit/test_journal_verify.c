@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/** Verifying a file that nobody has open. */
+/*
+ * Verification of a file that no process has open: a sound file passes unchanged, and each kind of
+ * damage is found and named. The journal has known content (damage_fixture.h).
+ */
 #include "damage_fixture.h"
 
 #include <fcntl.h>
@@ -72,7 +75,7 @@ START_TEST(verify_finds_what_is_wrong)
 }
 END_TEST
 
-/** Rows whose checksums are right can still contradict each other. */
+/** Rows with right checksums can still contradict each other. */
 START_TEST(verify_compares_instances_with_events)
 {
 	static const char *const columns =
@@ -97,7 +100,7 @@ START_TEST(verify_compares_instances_with_events)
 	ck_assert_msg(strstr(findings, "instance '4' of 'a': lags behind event") != NULL, "%s",
 	              findings);
 
-	/* and after it was removed */
+	/* the row of an instance that was removed */
 	statedir_sql("DELETE FROM instances WHERE id = '4';"
 	             "DELETE FROM events WHERE revision = (SELECT max(revision) FROM events);");
 	statedir_sql(sql);
@@ -115,7 +118,7 @@ START_TEST(verify_finds_an_id_with_two_lives)
 {
 	struct event twice = statedir_event(EVENT_REGISTERED, "a", "4");
 
-	ck_ok(journal_append(journal, &twice, 1)); /* what the registry never does */
+	ck_ok(journal_append(journal, &twice, 1)); /* the registry never does this */
 	close_it();
 	ck_assert_int_eq(verify(), -EBADMSG);
 	ck_assert_msg(strstr(findings, "instance '4' of 'a': occurs twice") != NULL, "%s",
@@ -123,7 +126,7 @@ START_TEST(verify_finds_an_id_with_two_lives)
 }
 END_TEST
 
-/** Their events were removed by retention: only a keyframe still knows of them. */
+/** Retention has removed their events, so only a keyframe has these instances. */
 START_TEST(verify_compares_old_instances_with_the_newest_keyframe)
 {
 	char name[64];
@@ -146,7 +149,7 @@ START_TEST(verify_compares_old_instances_with_the_newest_keyframe)
 	statedir_sql("INSERT INTO instances SELECT * FROM one");
 	ck_assert_msg(verify() == 0, "%s", findings);
 
-	/* One that was removed long ago, and is there again. */
+	/* The row of an instance that was removed before the keyframe. */
 	journal = statedir_open();
 	journal_set_retention(journal, 0, 3);
 	put(EVENT_DEREGISTERED, 4);
@@ -163,7 +166,7 @@ START_TEST(verify_compares_old_instances_with_the_newest_keyframe)
 	ck_assert_msg(strstr(findings, "instance '4' of 'a': is not in the keyframe") != NULL, "%s",
 	              findings);
 
-	/* Nor one of another history, as that of a backup that was put back. */
+	/* A keyframe of another history, as after a restored backup, does not count. */
 	struct keyframe_mark mark;
 	uint64_t list[KEYFRAMES_MAX];
 	size_t keyframes = 0;
@@ -178,7 +181,7 @@ START_TEST(verify_compares_old_instances_with_the_newest_keyframe)
 	(void)close(dir_fd);
 	ck_assert_msg(verify() == 0, "%s", findings);
 
-	/* A damaged keyframe is only a cache, and then the older one does not reach so far. */
+	/* A damaged keyframe is no damage to the journal; the older one is too old to compare. */
 	(void)snprintf(name, sizeof(name), "%s", statedir_find(KEYFRAME_PREFIX));
 	statedir_damage(name, 70, 10);
 	ck_assert_int_eq(verify(), 0);
@@ -191,15 +194,14 @@ START_TEST(verify_ends_its_list_of_findings_somewhere)
 	close_it();
 	statedir_sql("UPDATE events SET reason = 'x'");
 	ck_assert_int_eq(verify(), -EBADMSG);
-	/* all events but the hundred that were listed */
+	/* all findings but the hundred listed ones */
 	char want[32];
 	(void)snprintf(want, sizeof(want), "\nand %d more\n", MANY + MANY / 3 + MANY / 5 - 100);
 	ck_assert_msg(strstr(findings, want) != NULL, "%s", findings);
 }
 END_TEST
 
-/** Whatever a power cut leaves of the very first start: there is nothing yet, and it is no damage.
- */
+/** A file that a power cut left of the first start has no content, and is no damage. */
 START_TEST(the_beginnings_of_a_first_start_are_no_damage)
 {
 	static const char *const beginnings[] = {"", "PRAGMA journal_mode=WAL"};
@@ -211,7 +213,7 @@ START_TEST(the_beginnings_of_a_first_start_are_no_damage)
 			teardown();
 			statedir_make();
 			statedir_sql(beginnings[i]);
-			/* a header of a log, and one that is cut */
+			/* the header of a log, whole and cut */
 			FILE *file = log > 0 ? fopen(statedir_file("rollcall.db-wal"), "wb") : NULL;
 			if (file != NULL) {
 				static const unsigned char header[32] = {0x37, 0x7f, 0x06, 0x82};
