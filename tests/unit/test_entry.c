@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/** Entries in the model and the journal: events, current ones, past states, verification, salvage.
+/*
+ * Entries in the model and in the journal: events about them, current ones, past states,
+ * verification, salvage. The journal is real, in a state directory behind the fault VFS; past
+ * states are compared with a model at each revision.
  */
 #include "faultvfs.h"
 #include "journal/journal.h"
@@ -85,7 +88,7 @@ static void say(void *arg, const char *line)
 	buf_put_char(&text, '\n');
 }
 
-/** Closes the journal. @return what a verification finds */
+/** Closes the journal and verifies it. @return the findings */
 static const char *findings(void)
 {
 	journal_close(journal);
@@ -311,11 +314,11 @@ END_TEST
 /* --- the past ---------------------------------------------------------------------- */
 
 #define EVENTS 40
-static struct event current[3]; /* the model: the latest event of each entry, ... */
+static struct event current[3]; /* the model: the latest event of each entry */
 static bool is_there[3];
-static uint64_t then[EVENTS + 1][3]; /* ... and the revision of each at a revision; 0: none */
+static uint64_t then[EVENTS + 1][3]; /* the revision of each after each event; 0: none */
 
-/** Puts, replaces and removes in turn, with instances between. */
+/** Makes events that put, replace and remove the entries in turn, with registrations between. */
 static void make_events(unsigned from, unsigned through)
 {
 	static const char *const names[] = {"a", "b", "c"};
@@ -396,7 +399,7 @@ START_TEST(each_state_has_the_entries_of_the_model_with_and_without_keyframes)
 	make_events(21, EVENTS);
 	for (uint64_t r = 0; r <= EVENTS; r++)
 		agree(past, r);
-	/* only the keyframe and the present have them now */
+	/* after this only the keyframe and the present state have them */
 	journal_set_retention(journal, 0, EVENTS - 19);
 	while (journal_tidy(journal, 1) > 0)
 		;
@@ -547,7 +550,7 @@ START_TEST(verify_finds_what_is_wrong_with_entries)
 }
 END_TEST
 
-/** Rows whose checksums are right can still contradict each other. */
+/** Rows with right checksums can still contradict each other. */
 START_TEST(verify_compares_entries_with_events)
 {
 	static const char *const columns =

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Rows, keyframes and JSON against files that the first release of the schema wrote: what is stored
- * stays readable, and what is said stays as it was.
+ * Rows, keyframes and JSON compared with files that the first release of the schema wrote: stored
+ * data must stay readable, and answers must stay the same.
  *
- * tests/cases/format_001.sql holds the rows of both tables, format_events.jsonl and
- * format_instances.jsonl what they read as, format_keyframe.hex the keyframe after the last event.
- * format_002.sql and format_keyframe_002.hex are what is written now.
+ * tests/cases/format_001.sql has the rows of both tables, format_events.jsonl and
+ * format_instances.jsonl their JSON, format_keyframe.hex the keyframe after the last event.
+ * format_002.sql and format_keyframe_002.hex are what today's version writes.
  */
 #include "base/check.h"
 #include "faultvfs.h"
@@ -54,7 +54,7 @@ static char *golden(const char *name)
 	return content;
 }
 
-/** Compares what is in `text`, and leaves it in the file that a failed comparison names. */
+/** Compares `text` with a golden file. A failed comparison writes it to a file and names that. */
 static void agree_with(const char *name)
 {
 	char path[256];
@@ -72,7 +72,7 @@ static void agree_with(const char *name)
 	buf_reset(&text);
 }
 
-/* --- what they hold -------------------------------------------------------------- */
+/* --- their content ---------------------------------------------------------------- */
 
 static void make_entries(struct journal *journal)
 {
@@ -95,7 +95,7 @@ static void make_entries(struct journal *journal)
 	ck_ok(journal_append(journal, &put, 1));
 }
 
-/** Each kind of event, each field empty and at its most, what JSON must escape. */
+/** Each kind of event, each field empty and at its limit, and bytes that JSON must escape. */
 static void make_events(struct journal *journal)
 {
 	struct event a = statedir_event(EVENT_REGISTERED, "order-service", "order-1");
@@ -233,7 +233,7 @@ static int add_entry(void *arg, const struct entry *entry)
 	return 0;
 }
 
-/** Of all that is there. */
+/** Writes a keyframe of the present state. */
 static void write_keyframe(struct journal *journal, int dir_fd)
 {
 	struct keyframe_draft draft;
@@ -279,7 +279,7 @@ START_TEST(what_is_written_is_version_2)
 }
 END_TEST
 
-/** Does the journal hold what the first release wrote? */
+/** Checks that the journal has the content that the first release wrote. */
 static void agree_with_001(struct journal *journal)
 {
 	struct journal_query query = {.limit = 12};
@@ -302,7 +302,7 @@ static void say(void *arg, const char *line)
 	buf_put_char(&text, '\n');
 }
 
-/** @return what a verification of the closed journal finds */
+/** Verifies the closed journal. @return the findings */
 static const char *findings(void)
 {
 	buf_reset(&text);
@@ -367,7 +367,7 @@ static int see_no_owner(void *arg, const struct instance *instance)
 	return 0;
 }
 
-/** No checksum covers what its version does not have. */
+/** The checksum of a row covers only the fields of its version. */
 START_TEST(a_row_of_the_first_release_has_no_later_fields)
 {
 	int count = 0;
@@ -438,7 +438,7 @@ START_TEST(a_journal_that_was_damaged_before_its_migration_is_salvaged)
 }
 END_TEST
 
-/** A process that ends in the middle writes nothing more. */
+/** Ends the process in the middle of a migration. */
 static void end_migration_at(enum faultvfs_op op, int nth, bool *ret_ended)
 {
 	struct journal_options options = {.dir = statedir_path()};
