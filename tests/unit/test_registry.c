@@ -589,7 +589,7 @@ static void history_done(struct history *history)
 	ck_assert_int_eq(sem_post(&completed), 0);
 }
 
-START_TEST(the_log_tells_what_happened_in_order)
+START_TEST(the_log_has_the_events_in_order)
 {
 	struct buf out;
 	struct history history = {
@@ -801,7 +801,7 @@ SUITE("registry", setup, teardown, registering_twice_creates_then_renews,
       commands_of_one_batch_see_each_other, what_was_submitted_before_the_stop_is_completed,
       a_condition_that_does_not_hold_changes_nothing,
       a_heartbeat_of_an_older_life_does_not_revive_the_dead,
-      a_watcher_is_woken_when_the_change_can_be_read, the_log_tells_what_happened_in_order,
+      a_watcher_is_woken_when_the_change_can_be_read, the_log_has_the_events_in_order,
       old_events_go_as_fast_as_new_ones_come,
       the_outcome_is_unknown_only_of_what_was_in_the_commit_that_failed,
       a_stop_does_not_wait_until_the_database_is_free,
