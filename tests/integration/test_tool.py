@@ -472,9 +472,11 @@ class Talking(tool_test.TestCase):
     def test_the_manual_has_every_command_and_option(self):
         manual = tool_test.read(os.path.join(rt.ROOT, 'docs', 'man', 'rollcall.1'))
         for command in COMMANDS:
+            options = re.findall(r'(?m)^  (?:-(.), |    )--([a-z-]+)', self.ok(None, command, '--help').out)
+            self.assertTrue(options, command)
             if command != 'completion':
                 self.assertRegex(manual, rf'\n\.It Cm {command}\b', command)
-            for letter, option in re.findall(r'(?m)^  (?:-(.), |    )--([a-z-]+)', self.ok(None, command, '--help').out):
+            for letter, option in options:
                 named = re.search(rf'[ ,]-{option}\b', manual) or letter and re.search(rf'Fl {letter}\b', manual)
                 self.assertTrue(named, f'rollcall.1 has no --{option} of {command}')
 
