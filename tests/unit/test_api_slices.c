@@ -132,7 +132,7 @@ START_TEST(slices_of_a_table_are_aligned_as_the_whole_is)
 }
 END_TEST
 
-START_TEST(slices_are_cut_where_the_limit_is)
+START_TEST(slices_end_at_the_limit_of_the_page)
 {
 	char next[400];
 
@@ -220,7 +220,7 @@ START_TEST(an_answer_that_is_not_read_leaves_nothing_behind)
 }
 END_TEST
 
-START_TEST(a_shared_answer_counts_once_no_lookup_finds_it_any_more)
+START_TEST(a_shared_answer_counts_once_it_is_replaced)
 {
 	call("GET", "/v1/services/web", NULL);
 	struct blob *kept = blob_ref(response.blob);
@@ -305,9 +305,8 @@ END_TEST
 
 SUITE("api_slices", slices_setup, slices_teardown, slices_of_each_size_are_the_whole,
       slices_are_indented_as_the_whole_is, slices_of_a_table_are_aligned_as_the_whole_is,
-      slices_are_cut_where_the_limit_is, a_known_etag_renders_nothing,
+      slices_end_at_the_limit_of_the_page, a_known_etag_renders_nothing,
       a_slow_reader_gets_the_version_that_it_began_with,
-      an_answer_that_is_not_read_leaves_nothing_behind,
-      a_shared_answer_counts_once_no_lookup_finds_it_any_more,
+      an_answer_that_is_not_read_leaves_nothing_behind, a_shared_answer_counts_once_it_is_replaced,
       a_peer_that_reads_nothing_gets_one_answer_whatever_its_length,
       a_change_is_never_refused_for_its_answer, the_past_is_answered_in_slices_too)

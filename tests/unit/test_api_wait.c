@@ -85,7 +85,7 @@ static void check_answer(const char *content)
 	              "%.*s", (int)answer.body.len, answer.body.data);
 }
 
-START_TEST(a_listing_is_resumed_by_what_it_shows_and_by_nothing_else)
+START_TEST(a_listing_is_resumed_only_by_changes_that_it_shows)
 {
 	put("web", "a", NULL);
 	ask("/v1/services?prefix=zzz&revision=1&wait_ms=20000", "text/plain");
@@ -100,7 +100,7 @@ START_TEST(a_listing_is_resumed_by_what_it_shows_and_by_nothing_else)
 }
 END_TEST
 
-START_TEST(a_lookup_whose_filter_leaves_out_what_woke_it_is_answered_once)
+START_TEST(a_lookup_woken_by_a_filtered_change_is_answered_once)
 {
 	put("web", "a", NULL);
 	ask("/v1/services/web?meta.zone=z&revision=1&wait_ms=20000", "text/plain");
@@ -387,8 +387,8 @@ START_TEST(a_drain_waits_for_watchers_once)
 }
 END_TEST
 
-SUITE("api_wait", setup, teardown, a_listing_is_resumed_by_what_it_shows_and_by_nothing_else,
-      a_lookup_whose_filter_leaves_out_what_woke_it_is_answered_once,
+SUITE("api_wait", setup, teardown, a_listing_is_resumed_only_by_changes_that_it_shows,
+      a_lookup_woken_by_a_filtered_change_is_answered_once,
       events_that_the_filter_leaves_out_leave_nothing_in_the_answer,
       nothing_of_an_earlier_attempt_is_in_the_answer,
       events_that_retention_overtakes_are_begun_anew_after_each_wait,

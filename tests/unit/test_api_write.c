@@ -239,7 +239,7 @@ static void register_as_before(const char *id, const char *host)
 	ck_ok(command.error);
 }
 
-START_TEST(what_an_older_journal_holds_is_served_although_it_would_be_refused_now)
+START_TEST(instances_of_an_older_journal_are_served_although_invalid_now)
 {
 	register_as_before(".", "0.0.0.0");
 	register_as_before("..", "fe80::1");
@@ -623,7 +623,7 @@ SUITE("api_write", api_fixture_setup, api_fixture_teardown,
       a_ttl_of_0_is_no_lease_and_heartbeats_do_no_harm,
       a_refusal_is_valid_json_with_any_number_of_errors,
       an_id_that_normalised_paths_lose_is_refused, an_unusable_host_is_refused_with_the_reason,
-      what_an_older_journal_holds_is_served_although_it_would_be_refused_now,
+      instances_of_an_older_journal_are_served_although_invalid_now,
       an_id_may_hold_what_a_path_cannot, a_post_makes_an_id_and_returns_its_location,
       a_post_with_a_long_host_still_makes_a_valid_id, a_delete_may_be_repeated,
       a_heartbeat_touches_no_disk_while_nothing_changes,

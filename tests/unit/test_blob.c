@@ -41,7 +41,7 @@ START_TEST(a_blob_lives_until_its_last_reference_is_dropped)
 }
 END_TEST
 
-START_TEST(nothing_is_dropped_without_complaint)
+START_TEST(dropping_null_has_no_effect)
 {
 	blob_unref(NULL);
 }
@@ -94,5 +94,5 @@ END_TEST
 
 SUITE_ABORTS("blob", NULL, NULL, (a_reference_too_many_stops_the_process),
              a_blob_keeps_its_bytes_and_ends_in_nul, an_empty_blob_is_the_empty_string,
-             a_blob_lives_until_its_last_reference_is_dropped, nothing_is_dropped_without_complaint,
+             a_blob_lives_until_its_last_reference_is_dropped, dropping_null_has_no_effect,
              out_of_memory_gives_no_blob, threads_share_a_blob_and_the_last_frees_it)

@@ -77,7 +77,7 @@ START_TEST(numbers_are_decimal)
 }
 END_TEST
 
-START_TEST(it_grows_to_its_most_and_keeps_what_it_had)
+START_TEST(a_buffer_grows_to_its_limit_and_keeps_its_content)
 {
 	for (int i = 0; i < 1000; i++)
 		buf_put_char(&buf, (char)('a' + i % 26));
@@ -89,7 +89,7 @@ START_TEST(it_grows_to_its_most_and_keeps_what_it_had)
 }
 END_TEST
 
-START_TEST(beyond_its_most_it_keeps_the_error_and_what_fitted)
+START_TEST(beyond_its_limit_a_buffer_keeps_the_error_and_the_content)
 {
 	static const char block[999];
 
@@ -108,7 +108,7 @@ START_TEST(beyond_its_most_it_keeps_the_error_and_what_fitted)
 }
 END_TEST
 
-START_TEST(a_size_that_would_overflow_is_over_the_most)
+START_TEST(a_size_that_would_overflow_is_over_the_limit)
 {
 	buf_put(&buf, "a");
 	ck_fails(buf_reserve(&buf, SIZE_MAX), EMSGSIZE);
@@ -116,7 +116,7 @@ START_TEST(a_size_that_would_overflow_is_over_the_most)
 }
 END_TEST
 
-START_TEST(reset_empties_it_and_forgets_the_error)
+START_TEST(reset_clears_the_content_and_the_error)
 {
 	buf_put(&buf, "old");
 	ck_fails(buf_reserve(&buf, 1001), EMSGSIZE);
@@ -128,7 +128,7 @@ START_TEST(reset_empties_it_and_forgets_the_error)
 }
 END_TEST
 
-START_TEST(out_of_memory_is_kept_and_loses_nothing)
+START_TEST(an_error_of_memory_is_kept_and_loses_no_content)
 {
 	buf_put(&buf, "kept");
 	fault_arm(0);
@@ -143,7 +143,7 @@ START_TEST(out_of_memory_is_kept_and_loses_nothing)
 }
 END_TEST
 
-START_TEST(what_is_taken_is_the_callers)
+START_TEST(the_caller_owns_what_it_takes)
 {
 	size_t len = 77;
 
@@ -164,7 +164,7 @@ START_TEST(what_is_taken_is_the_callers)
 }
 END_TEST
 
-START_TEST(printf_grows_for_any_length_up_to_the_most)
+START_TEST(printf_grows_for_any_length_up_to_the_limit)
 {
 	char text[1001];
 
@@ -251,10 +251,10 @@ START_TEST(a_time_is_a_json_string)
 END_TEST
 
 SUITE("buf", setup, teardown, appends_follow_each_other, an_empty_buffer_has_no_memory,
-      numbers_are_decimal, it_grows_to_its_most_and_keeps_what_it_had,
-      beyond_its_most_it_keeps_the_error_and_what_fitted,
-      a_size_that_would_overflow_is_over_the_most, reset_empties_it_and_forgets_the_error,
-      out_of_memory_is_kept_and_loses_nothing, what_is_taken_is_the_callers,
-      printf_grows_for_any_length_up_to_the_most, printf_without_memory_adds_nothing,
+      numbers_are_decimal, a_buffer_grows_to_its_limit_and_keeps_its_content,
+      beyond_its_limit_a_buffer_keeps_the_error_and_the_content,
+      a_size_that_would_overflow_is_over_the_limit, reset_clears_the_content_and_the_error,
+      an_error_of_memory_is_kept_and_loses_no_content, the_caller_owns_what_it_takes,
+      printf_grows_for_any_length_up_to_the_limit, printf_without_memory_adds_nothing,
       json_escapes_what_it_must_and_nothing_else, json_of_nothing_but_escapes_fits_exactly,
       a_time_is_a_json_string)

@@ -178,7 +178,7 @@ static void keep_busy(struct history *slow)
 	wait_for(&reading);
 }
 
-START_TEST(one_reading_serves_all_that_ask_the_same)
+START_TEST(one_reading_serves_all_requests_for_the_same_page)
 {
 	static struct history same[50];
 	static struct buf outs[50];
@@ -427,7 +427,7 @@ START_TEST(a_request_whose_result_is_not_admitted_gets_nothing)
 }
 END_TEST
 
-START_TEST(only_those_that_ask_the_same_are_read_for_together)
+START_TEST(only_requests_for_the_same_page_share_a_reading)
 {
 	enum { COUNT = 10 };
 	static struct buf outs[COUNT + 1];
@@ -526,7 +526,7 @@ START_TEST(events_removed_between_two_turns_are_reported_after_those_found)
 }
 END_TEST
 
-START_TEST(stopping_answers_those_amid_their_turns)
+START_TEST(stopping_answers_requests_between_their_turns)
 {
 	struct buf outs[3];
 	struct history first = ask(&outs[0], 0, 100);
@@ -568,11 +568,11 @@ START_TEST(a_revision_that_is_ahead_is_refused)
 END_TEST
 
 SUITE("history", setup, teardown, a_page_ends_with_the_event_that_fills_it,
-      one_reading_serves_all_that_ask_the_same,
+      one_reading_serves_all_requests_for_the_same_page,
       the_queue_is_bounded_except_for_requests_counted_elsewhere,
       a_long_search_delays_no_other_request, a_long_rebuild_delays_no_reader_of_the_log,
       turns_leave_no_mark_on_the_answer, a_later_request_for_the_same_page_gets_all_of_it,
       a_request_whose_result_is_not_admitted_gets_nothing,
-      only_those_that_ask_the_same_are_read_for_together,
+      only_requests_for_the_same_page_share_a_reading,
       events_removed_between_two_turns_are_reported_after_those_found,
-      stopping_answers_those_amid_their_turns, a_revision_that_is_ahead_is_refused)
+      stopping_answers_requests_between_their_turns, a_revision_that_is_ahead_is_refused)

@@ -298,7 +298,7 @@ START_TEST(a_nul_in_the_target_is_refused)
 }
 END_TEST
 
-START_TEST(a_long_head_is_refused_and_a_long_enough_one_is_not)
+START_TEST(a_head_is_refused_only_beyond_the_limit)
 {
 	static char text[20000];
 
@@ -480,7 +480,7 @@ int main(void)
 		expect_100_continue_is_answered_before_the_body,
 		a_body_that_is_too_long_or_unwanted_is_refused,
 		a_nul_in_the_target_is_refused,
-		a_long_head_is_refused_and_a_long_enough_one_is_not,
+		a_head_is_refused_only_beyond_the_limit,
 		pipelined_requests_are_answered_in_order,
 		parked_requests_resume_in_a_batch,
 		a_request_may_be_woken_before_it_parks_and_may_park_again,

@@ -234,7 +234,7 @@ START_TEST(a_slow_request_is_answered_though_its_client_sends_no_more)
 }
 END_TEST
 
-START_TEST(a_first_line_that_is_slow_gets_no_more_time_once_it_is_here)
+START_TEST(a_slow_first_line_extends_no_deadline)
 {
 	int fd = dial();
 
@@ -484,7 +484,7 @@ int main(void)
 	tcase_add_loop_test(tcase, an_end_behind_a_long_answer_is_noticed_after_it, 0, SINCE_COUNT);
 	tcase_add_loop_test(tcase, a_slow_request_is_answered_though_its_client_sends_no_more, 0,
 	                    SINCE_COUNT);
-	tcase_add_test(tcase, a_first_line_that_is_slow_gets_no_more_time_once_it_is_here);
+	tcase_add_test(tcase, a_slow_first_line_extends_no_deadline);
 	tcase_add_test(tcase, the_first_byte_after_a_silence_starts_the_time_of_a_request);
 	tcase_add_test(tcase, a_parked_request_has_a_deadline_and_still_belongs_to_the_writer);
 	tcase_add_test(tcase, a_request_that_waits_for_a_change_is_answered_when_its_time_is_over);

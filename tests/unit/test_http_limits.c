@@ -153,7 +153,7 @@ START_TEST(silent_connections_exclude_no_other)
 }
 END_TEST
 
-START_TEST(out_of_descriptors_it_accepts_again_later)
+START_TEST(the_server_accepts_again_after_it_was_out_of_descriptors)
 {
 	struct rlimit limit;
 	struct rlimit none;
@@ -182,7 +182,7 @@ START_TEST(out_of_descriptors_it_accepts_again_later)
 }
 END_TEST
 
-START_TEST(without_memory_it_costs_the_connection_at_most)
+START_TEST(without_memory_at_most_the_connection_ends)
 {
 	static struct answer answer;
 	bool hit = true;
@@ -305,7 +305,7 @@ END_TEST
 
 SUITE("http_limits", http_setup, http_teardown, a_connection_above_the_limit_is_closed_at_once,
       each_address_has_a_limit_of_its_own, silent_connections_of_one_address_exclude_no_other,
-      silent_connections_exclude_no_other, out_of_descriptors_it_accepts_again_later,
-      without_memory_it_costs_the_connection_at_most,
+      silent_connections_exclude_no_other, the_server_accepts_again_after_it_was_out_of_descriptors,
+      without_memory_at_most_the_connection_ends,
       stopping_closes_what_is_idle_and_finishes_what_is_in_flight,
       stopping_gives_up_after_the_grace_but_keeps_what_the_writer_has)

@@ -135,7 +135,7 @@ START_TEST(unix_sockets_have_no_address)
 }
 END_TEST
 
-START_TEST(at_the_limit_of_an_address_one_of_its_own_gives_way)
+START_TEST(at_the_limit_of_an_address_one_of_its_connections_gives_way)
 {
 	struct conn conn[4];
 	struct conn other;
@@ -174,7 +174,7 @@ START_TEST(at_the_limit_of_all_any_silent_one_gives_way)
 }
 END_TEST
 
-START_TEST(those_that_sent_nothing_go_before_idle_ones_and_the_oldest_first)
+START_TEST(connections_that_sent_nothing_give_way_before_idle_ones_oldest_first)
 {
 	static const struct {
 		unsigned of;
@@ -206,7 +206,7 @@ START_TEST(those_that_sent_nothing_go_before_idle_ones_and_the_oldest_first)
 END_TEST
 
 /* The thread of a connection that gave way may not have noticed that yet. */
-START_TEST(one_that_gave_way_is_never_counted_again)
+START_TEST(a_connection_that_gave_way_is_never_counted_again)
 {
 	struct conn conn[3];
 
@@ -264,8 +264,8 @@ END_TEST
 
 SUITE("http_peers", set_up, tear_down, one_address_has_a_limit, all_addresses_together_have_a_limit,
       ipv4_mapped_into_ipv6_is_the_same_address, unix_sockets_have_no_address,
-      at_the_limit_of_an_address_one_of_its_own_gives_way,
+      at_the_limit_of_an_address_one_of_its_connections_gives_way,
       at_the_limit_of_all_any_silent_one_gives_way,
-      those_that_sent_nothing_go_before_idle_ones_and_the_oldest_first,
-      one_that_gave_way_is_never_counted_again, many_addresses_share_buckets,
+      connections_that_sent_nothing_give_way_before_idle_ones_oldest_first,
+      a_connection_that_gave_way_is_never_counted_again, many_addresses_share_buckets,
       without_memory_nothing_is_counted)

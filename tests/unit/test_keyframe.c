@@ -124,7 +124,7 @@ static void change(off_t at, size_t len, uint64_t number)
 	(void)close(fd);
 }
 
-START_TEST(what_contradicts_itself_is_refused_though_its_checksums_are_right)
+START_TEST(a_contradictory_keyframe_is_refused_although_its_checksums_are_right)
 {
 	static const struct {
 		off_t at;
@@ -387,7 +387,7 @@ START_TEST(one_service_is_read_alone)
 END_TEST
 
 SUITE("keyframe", setup, teardown,
-      what_contradicts_itself_is_refused_though_its_checksums_are_right,
+      a_contradictory_keyframe_is_refused_although_its_checksums_are_right,
       a_value_beyond_its_limit_is_refused, lengths_that_add_up_only_by_wrapping_are_refused,
       a_file_under_the_name_of_another_is_refused, what_is_no_regular_file_is_refused,
       a_service_without_instances_is_refused, only_whole_names_count,

@@ -44,7 +44,7 @@ START_TEST(what_is_proposed_is_appended_at_once)
 }
 END_TEST
 
-START_TEST(it_is_always_current)
+START_TEST(the_embedded_ledger_is_always_current)
 {
 	ck_assert(ledger_takes_heartbeats(ledger));
 	ck_assert_int_eq(ledger_horizon_ms(ledger), INT64_MAX);
@@ -52,4 +52,5 @@ START_TEST(it_is_always_current)
 }
 END_TEST
 
-SUITE("ledger", setup, teardown, what_is_proposed_is_appended_at_once, it_is_always_current)
+SUITE("ledger", setup, teardown, what_is_proposed_is_appended_at_once,
+      the_embedded_ledger_is_always_current)

@@ -483,7 +483,7 @@ static int64_t now_ms(void)
 	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-START_TEST(the_end_does_not_wait_for_ever)
+START_TEST(log_stop_does_not_wait_for_ever)
 {
 	int end = make_pipe();
 	int64_t begun;
@@ -628,7 +628,7 @@ SUITE_ABORTS("log", setup, teardown,
              what_the_journal_refuses_is_written_as_text, a_long_value_is_cut_between_characters,
              pairs_that_do_not_fit_are_left_out_whole, a_line_needs_no_memory,
              lines_of_threads_do_not_mix, what_is_queued_is_written_when_the_thread_ends,
-             lines_are_dropped_and_counted_while_nothing_reads, the_end_does_not_wait_for_ever,
+             lines_are_dropped_and_counted_while_nothing_reads, log_stop_does_not_wait_for_ever,
              a_journal_that_does_not_read_blocks_only_the_thread,
              lines_of_threads_do_not_mix_in_the_queue, a_plain_line_has_nothing_else_but_in_json,
              last_words_come_after_what_is_queued, last_words_do_not_wait_for_ever)

@@ -111,7 +111,7 @@ START_TEST(status_follows_an_operator_then_the_lease_then_the_owner)
 }
 END_TEST
 
-START_TEST(each_field_of_the_record_makes_it_another)
+START_TEST(a_change_of_any_field_makes_another_record)
 {
 	const struct instance a = sample();
 	struct instance b = a;
@@ -277,6 +277,6 @@ END_TEST
 SUITE("model", NULL, NULL, an_instance_is_rendered_whole, an_ipv6_host_is_bracketed_in_its_address,
       the_end_of_a_drain_is_shown_while_it_lasts,
       status_follows_an_operator_then_the_lease_then_the_owner,
-      each_field_of_the_record_makes_it_another, metadata_is_read_back_in_order,
+      a_change_of_any_field_makes_another_record, metadata_is_read_back_in_order,
       metadata_that_is_packed_wrongly_is_noticed, names_are_held_to_their_limits,
       kinds_and_statuses_are_named, an_event_has_author_reason_and_instance)

@@ -142,7 +142,7 @@ START_TEST(each_state_is_that_of_the_model_with_and_without_keyframes)
 }
 END_TEST
 
-START_TEST(a_keyframe_is_what_a_state_begins_with)
+START_TEST(a_state_begins_with_a_keyframe)
 {
 	make_events(1, 20);
 	write_keyframe(20);
@@ -598,7 +598,7 @@ START_TEST(what_a_crash_left_unfinished_is_removed_and_other_names_are_left_alon
 END_TEST
 
 SUITE("past", setup, teardown, each_state_is_that_of_the_model_with_and_without_keyframes,
-      a_keyframe_is_what_a_state_begins_with, what_is_older_than_the_first_keyframe_left_is_refused,
+      a_state_begins_with_a_keyframe, what_is_older_than_the_first_keyframe_left_is_refused,
       without_any_keyframe_only_the_latest_state_is_left, one_service_is_read_alone,
       damage_to_any_byte_of_a_keyframe_is_noticed,
       verifying_names_a_damaged_keyframe_and_finds_the_database_sound,

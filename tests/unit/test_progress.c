@@ -79,7 +79,7 @@ START_TEST(a_thread_that_left_is_not_late)
 }
 END_TEST
 
-START_TEST(a_pass_counts_only_when_it_also_began_after)
+START_TEST(a_pass_counts_only_if_it_began_after_the_time)
 {
 	add_both();
 	clock_virtual_set(2000);
@@ -156,7 +156,7 @@ static void mark_much(void *arg)
 	progress_remove(own);
 }
 
-START_TEST(others_look_while_threads_come_mark_and_go)
+START_TEST(readers_run_while_threads_join_mark_and_leave)
 {
 	struct progress own[2];
 	pthread_t threads[2];
@@ -184,8 +184,8 @@ END_TEST
 SUITE_ABORTS("progress", setup, NULL, (removing_a_stranger_stops_the_process),
              without_threads_none_is_late, the_thread_that_stopped_is_named_with_its_age,
              a_mark_in_the_future_is_no_age, a_thread_that_left_is_not_late,
-             a_pass_counts_only_when_it_also_began_after,
+             a_pass_counts_only_if_it_began_after_the_time,
              a_thread_without_a_whole_pass_has_not_passed,
              every_ingress_thread_must_pass_and_workers_need_not,
              a_thread_that_waits_for_the_disk_is_not_late,
-             others_look_while_threads_come_mark_and_go)
+             readers_run_while_threads_join_mark_and_leave)

@@ -31,7 +31,7 @@ static void holds(size_t i, unsigned rule, const char *suffix, const char *value
 	ck_assert_msg(str_equal(text, str_of(value)), "%.*s", (int)text.len, text.data);
 }
 
-START_TEST(reads_what_the_rules_know)
+START_TEST(reads_the_parameters_of_the_rules)
 {
 	ck_ok(parse(""));
 	ck_assert_uint_eq(query.count, 0);
@@ -57,7 +57,7 @@ START_TEST(decodes_names_and_values)
 }
 END_TEST
 
-START_TEST(names_what_it_refuses)
+START_TEST(names_the_refused_parameter)
 {
 	static const struct {
 		const char *text;
@@ -99,5 +99,5 @@ START_TEST(the_number_of_parameters_is_bounded)
 }
 END_TEST
 
-SUITE("query", NULL, NULL, reads_what_the_rules_know, decodes_names_and_values,
-      names_what_it_refuses, the_number_of_parameters_is_bounded)
+SUITE("query", NULL, NULL, reads_the_parameters_of_the_rules, decodes_names_and_values,
+      names_the_refused_parameter, the_number_of_parameters_is_bounded)

@@ -82,7 +82,7 @@ START_TEST(a_large_bound_has_no_bias)
 }
 END_TEST
 
-START_TEST(below_one_there_is_only_zero)
+START_TEST(below_one_is_always_zero)
 {
 	for (int i = 0; i < 100; i++)
 		ck_assert_uint_eq(random_below(1), 0);
@@ -104,14 +104,14 @@ START_TEST(bytes_fill_all_of_the_buffer_and_no_more)
 }
 END_TEST
 
-START_TEST(below_nothing_stops_the_process)
+START_TEST(a_bound_of_zero_stops_the_process)
 {
 	(void)random_below(0);
 }
 END_TEST
 
-SUITE_ABORTS("random", NULL, NULL, (below_nothing_stops_the_process),
+SUITE_ABORTS("random", NULL, NULL, (a_bound_of_zero_stops_the_process),
              a_seed_gives_the_reference_sequence, the_same_seed_gives_the_same_numbers,
              each_thread_has_numbers_of_its_own, numbers_below_a_bound_are_uniform,
-             a_large_bound_has_no_bias, below_one_there_is_only_zero,
+             a_large_bound_has_no_bias, below_one_is_always_zero,
              bytes_fill_all_of_the_buffer_and_no_more)

@@ -70,7 +70,7 @@ START_TEST(finds_the_first_point_at_or_after_any_place)
 }
 END_TEST
 
-START_TEST(finds_it_where_points_crowd)
+START_TEST(finds_the_point_in_clusters)
 {
 	/* all at the beginning, all at the end, half and half */
 	for (uint64_t shape = 0; shape < 3; shape++) {
@@ -87,4 +87,4 @@ START_TEST(finds_it_where_points_crowd)
 }
 END_TEST
 
-SUITE("ring", NULL, NULL, finds_the_first_point_at_or_after_any_place, finds_it_where_points_crowd)
+SUITE("ring", NULL, NULL, finds_the_first_point_at_or_after_any_place, finds_the_point_in_clusters)

@@ -29,7 +29,7 @@ START_TEST(a_list_is_cut_into_its_words)
 }
 END_TEST
 
-START_TEST(nothing_is_cut_into_one_empty_word)
+START_TEST(an_empty_list_is_one_empty_word)
 {
 	struct str rest = {NULL, 0};
 
@@ -54,7 +54,7 @@ START_TEST(copies_follow_each_other)
 }
 END_TEST
 
-START_TEST(what_is_shown_is_bounded)
+START_TEST(shown_text_is_bounded)
 {
 	char out[32];
 	struct str text = STR("abcdef");
@@ -66,5 +66,5 @@ START_TEST(what_is_shown_is_bounded)
 }
 END_TEST
 
-SUITE("str", NULL, NULL, a_list_is_cut_into_its_words, nothing_is_cut_into_one_empty_word,
-      copies_follow_each_other, what_is_shown_is_bounded)
+SUITE("str", NULL, NULL, a_list_is_cut_into_its_words, an_empty_list_is_one_empty_word,
+      copies_follow_each_other, shown_text_is_bounded)

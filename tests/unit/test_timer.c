@@ -34,7 +34,7 @@ static struct timer *expired(int64_t now_ms)
 	return timers_expired(&timers, now_ms);
 }
 
-START_TEST(an_empty_wheel_has_nothing_due_ever)
+START_TEST(an_empty_wheel_is_never_due)
 {
 	ck_assert_int_eq(timers_next_ms(&timers), INT64_MAX);
 	ck_assert_ptr_null(timers_expired(&timers, 1000));
@@ -144,7 +144,7 @@ START_TEST(timers_come_in_order_of_their_times)
 }
 END_TEST
 
-START_TEST(time_that_goes_back_makes_nothing_early)
+START_TEST(a_clock_that_goes_back_makes_no_timer_early)
 {
 	timers_arm(&timers, &timer, 2000);
 	ck_assert_ptr_null(expired(1999));
@@ -272,9 +272,9 @@ START_TEST(the_wheel_does_as_a_naive_list_does)
 }
 END_TEST
 
-SUITE("timer", setup, NULL, an_empty_wheel_has_nothing_due_ever,
+SUITE("timer", setup, NULL, an_empty_wheel_is_never_due,
       a_timer_is_due_at_its_millisecond_and_not_before, a_time_that_has_passed_is_due_at_once,
       arming_anew_moves_a_timer, a_disarmed_timer_never_comes,
       a_timer_that_is_due_can_still_be_disarmed_or_put_off, timers_come_in_order_of_their_times,
-      time_that_goes_back_makes_nothing_early, one_call_does_a_bounded_amount_of_work,
+      a_clock_that_goes_back_makes_no_timer_early, one_call_does_a_bounded_amount_of_work,
       the_wheel_does_as_a_naive_list_does)
