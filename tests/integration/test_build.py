@@ -36,7 +36,7 @@ class Directories(rt.TestCase):
                 made[os.path.basename(name)] = file.read()
         return made
 
-    def test_directories_of_ones_own_are_everywhere(self):
+    def test_configured_directories_are_everywhere(self):
         made = self.build('--prefix=/opt/r', '--sysconfdir=${prefix}/conf', '--localstatedir=/srv/r')
         self.assertIn('"/opt/r/conf/rollcall/rollcalld.conf"', made['paths.c'])
         self.assertIn('"/srv/r/lib/rollcall"', made['paths.c'])
@@ -48,7 +48,7 @@ class Directories(rt.TestCase):
             self.assertNotRegex(made[page], '(/etc|/var/lib)/rollcall')
         self.assertIsNone(re.search('@[a-z_]+@', made['rollcalld.service']))
 
-    def test_by_default_they_are_the_usual_ones_whatever_the_prefix(self):
+    def test_default_directories_do_not_depend_on_the_prefix(self):
         made = self.build('--prefix=/opt/r')
         self.assertIn('"/etc/rollcall/rollcalld.conf"', made['paths.c'])
         self.assertIn('"/var/lib/rollcall"', made['paths.c'])

@@ -84,7 +84,7 @@ class Damage(rt.TestCase):
         self.assertEqual(glob.glob(daemon.database + '.corrupt-*'), [])
         self.assertNotIn('"error"', daemon.log)
 
-    def test_a_history_beside_a_damaged_event_is_refused_whatever_is_asked_for(self):
+    def test_any_history_is_refused_beside_a_damaged_event(self):
         daemon = self.killed(20)
         daemon.restart()
         client = self.client(daemon)

@@ -101,7 +101,7 @@ class Owner:
             if found.get(name) not in allowed:
                 wrong.append(f'{self.service}/{name}: is {found.get(name)}, acknowledged {allowed}')
         for name in found.keys() - self.states.keys():
-            wrong.append(f'{self.service}/{name}: nobody registered it')
+            wrong.append(f'{self.service}/{name}: was not registered')
         self.states = {name: found.get(name) for name in self.states}
         self.intended.update({name: state[1] for name, state in self.states.items() if state})
         self.in_flight = None

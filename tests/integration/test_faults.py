@@ -88,7 +88,7 @@ class SlowDisk(rt.TestCase):
         for name, took in worst.items():
             self.assertLess(took, FSYNC_MS / 2000, name)
 
-    def test_one_sync_serves_all_who_wait(self):
+    def test_one_sync_serves_all_waiting_changes(self):
         syncs = self.disk.syncs
         clients = [self.client(self.registry) for _ in range(32)]
         rt.parallel(32, lambda i: clients[i].register('web', f'i{i}'))

@@ -69,11 +69,11 @@ class Readme(rt.TestCase):
 
     def test_the_manual_explains_every_error(self):
         with open(os.path.join(rt.ROOT, 'docs', 'operations.md'), encoding='utf-8') as file:
-            told = dict(re.findall(r'^\| `([a-z-]+)` \| (\d{3}) \|', file.read(), re.M))
+            documented = dict(re.findall(r'^\| `([a-z-]+)` \| (\d{3}) \|', file.read(), re.M))
         daemon = self.daemon()
         codes = daemon.get('/openapi.json').json()['components']['schemas']['Problem']['properties']['code']['enum']
-        self.assertEqual(sorted(told), sorted(codes))
-        for code, status in told.items():
+        self.assertEqual(sorted(documented), sorted(codes))
+        for code, status in documented.items():
             self.assertIn(f'{code} ({status})', daemon.get(f'/problems/{code}').text)
 
 

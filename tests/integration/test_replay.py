@@ -147,19 +147,19 @@ class Why(rt.TestCase):
     def test_author_agent_reason_and_status_are_the_same_everywhere(self):
         daemon = self.daemon()
         stream = sse.Stream(daemon, '/v1/events', since=0)
-        told = []
+        expected = []
         for kind, by, reason, answer in self.live(daemon):
             if answer is not None:
                 self.assertLess(answer.status, 300, answer)
-            told.append((kind, by, reason, self.plain(daemon.instance('web', 'a'))))
-        # two more, about what the operator intends
-        events = [stream.event().data for _ in range(len(told) + 2)]
+            expected.append((kind, by, reason, self.plain(daemon.instance('web', 'a'))))
+        # two more events are about the operator's intent
+        events = [stream.event().data for _ in range(len(expected) + 2)]
         stream.close()
-        self.everywhere(daemon, told, events)
+        self.everywhere(daemon, expected, events)
         daemon.restart()
-        self.everywhere(daemon, told, events)
+        self.everywhere(daemon, expected, events)
 
-    def everywhere(self, daemon, told, events):
+    def everywhere(self, daemon, expected, events):
         self.assertEqual(daemon.get('/v1/events').json()['events'], events)
         self.assertEqual(daemon.get(rt.instance_path('web', 'a') + '/history').json()['events'], events)
         answer = daemon.get('/v1/events', Accept='application/jsonl')
@@ -171,7 +171,7 @@ class Why(rt.TestCase):
                          [('entry-put', 'operator:127.0.0.1', self.REASON, '127.0.0.1', 'probe/1.0'),
                           ('entry-removed', 'operator:127.0.0.1', 'done', '127.0.0.1', 'probe/1.0')])
         of_instance = [event for event in events if 'instance' in event]
-        for event, (kind, by, reason, instance) in zip(of_instance, told, strict=True):
+        for event, (kind, by, reason, instance) in zip(of_instance, expected, strict=True):
             self.assertEqual(event['kind'], kind)
             self.assertEqual(event['author'], by, event)
             self.assertEqual(event.get('peer'), None if by == 'sweeper' else '127.0.0.1', event)
@@ -183,7 +183,7 @@ class Why(rt.TestCase):
             listed = daemon.lookup('web', at=at, status='any')['instances']
             self.assertEqual((then, listed), (instance, [instance]))
             self.why(instance, kind, by, reason, event)
-        self.assertEqual(self.plain(daemon.instance('web', 'a')), told[-1][3])
+        self.assertEqual(self.plain(daemon.instance('web', 'a')), expected[-1][3])
 
     def why(self, instance, kind, by, reason, event):
         if kind == 'updated':  # an update does not change the status

@@ -21,17 +21,17 @@ class Retention(rt.TestCase):
             if answer.status != 410:
                 return answer, asked
             self.assert_problem(answer, 410, 'compacted')
-            told = answer.json()
-            self.assertGreater(told['oldest_revision'], asked, path)
-            self.assertRegex(told['oldest_time'], 'Z$')
-            asked = retry(told)
+            refusal = answer.json()
+            self.assertGreater(refusal['oldest_revision'], asked, path)
+            self.assertRegex(refusal['oldest_time'], 'Z$')
+            asked = retry(refusal)
 
     def check_states(self, model, revision):
         """Checks ?at= with the revision and with the time that a refusal names."""
         daemon = model.daemon
         for service in SERVICES:
             path = f'/v1/services/{service}?status=any&at={{}}'
-            answer, asked = self.ask(daemon, path, revision, lambda told: told['oldest_revision'])
+            answer, asked = self.ask(daemon, path, revision, lambda refusal: refusal['oldest_revision'])
             state = model.states[asked].get(service)
             if state is None:
                 self.assert_problem(answer, 404, 'unknown-service')
@@ -46,7 +46,7 @@ class Retention(rt.TestCase):
 
     def check_difference(self, model, revision):
         path = f'/v1/diff?from={{}}&to={model.latest}'
-        answer, asked = self.ask(model.daemon, path, revision, lambda told: told['oldest_revision'])
+        answer, asked = self.ask(model.daemon, path, revision, lambda refusal: refusal['oldest_revision'])
         before, after = ({(name, each['id']): each for name in state for each in state[name]}
                          for state in (model.states[asked], model.states[model.latest]))
         diff = answer.json()
@@ -60,7 +60,7 @@ class Retention(rt.TestCase):
     def check_events(self, model, revision):
         """Checks that the log has one event for each revision, and that histories have the same events."""
         daemon = model.daemon
-        since = lambda told: told['oldest_revision'] - 1
+        since = lambda refusal: refusal['oldest_revision'] - 1
         answer, asked = self.ask(daemon, '/v1/events?limit=1000&since={}', revision, since)
         self.assertEqual([each['revision'] for each in answer.json()['events']],
                          list(range(asked + 1, model.latest + 1)))

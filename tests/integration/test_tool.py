@@ -26,7 +26,7 @@ def timeless(lines):
     return [TIME.sub('TIME', line) for line in lines]
 
 
-class Asking(tool_test.TestCase):
+class Reading(tool_test.TestCase):
     def test_services_are_a_table_with_counts(self):
         daemon = self.daemon()
         daemon.register('web', 'a')
@@ -450,7 +450,7 @@ class Events(tool_test.TestCase):
         self.assertEqual(revisions, [1, 3, 4])
 
 
-class Talking(tool_test.TestCase):
+class Invoking(tool_test.TestCase):
     """Usage, help, tokens, broken registries."""
 
     def test_each_command_explains_itself(self):

@@ -109,7 +109,7 @@ class Checking(TestCase):
         self.assertEqual(json.loads(self.ok(daemon, 'services', '-o', 'json').out)['services'], [])
         self.assertEqual(self.remembered, [])
 
-    def test_a_pid_file_that_is_a_fifo_holds_up_nothing(self):
+    def test_a_pid_file_that_is_a_fifo_delays_nothing(self):
         daemon = self.daemon()
         fifo = os.path.join(self.directory(), 'fifo')
         os.mkfifo(fifo)

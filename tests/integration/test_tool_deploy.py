@@ -169,7 +169,7 @@ class Reloads(TestCase):
         os.mkdir(folder)
         self.wait_target('a\n')
 
-    def test_the_end_of_the_reader_ends_it(self):
+    def test_the_tool_ends_when_its_output_is_closed(self):
         reader, writer = os.pipe()
         os.close(reader)
         with subprocess.Popen([tool_test.TOOL, 'render', '-t', self.file(TEMPLATE), '--debounce', '20ms', 'web'],
@@ -339,7 +339,7 @@ class Limits(TestCase):
                                  preexec_fn=lambda: tool_test.own_terminal(follower))
         self.assertEqual(code, OK, render)
 
-    def test_limits_of_the_time(self):
+    def test_an_invalid_command_timeout_is_a_usage_error(self):
         for value in ('0', '2h', 'x'):
             self.assertEqual(self.tool('127.0.0.1:1', 'render', '-t', 'nginx', '-o', self.target, 'web', '--command-timeout',
                                        value).code, USAGE, value)

@@ -18,12 +18,12 @@ from tool_test import ERROR, USAGE
 # Waits for the file "go" if it gets one, listens on its port, and prints the signals it gets.
 SERVER = r'''
 import os, signal, socket, sys, time
-def tell(number, frame):
+def report(number, frame):
     print('signal', number, flush=True)
     if number == signal.SIGTERM:
         sys.exit(int(os.environ.get('CODE', '0')))
 for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT, signal.SIGINT):
-    signal.signal(number, tell)
+    signal.signal(number, report)
 while os.environ.get('GO') and not os.path.exists(os.environ['GO']):
     time.sleep(0.01)
 server = socket.create_server(('127.0.0.1', int(sys.argv[1])))
@@ -391,12 +391,12 @@ class ProcessOne(TestCase):
 
     def test_it_stops_on_sigterm(self):
         daemon = self.daemon()
-        run = self.contained(daemon, 'trap "echo told; exit 7" TERM; echo ready; while :; do sleep 0.05; done')
+        run = self.contained(daemon, 'trap "echo got TERM; exit 7" TERM; echo ready; while :; do sleep 0.05; done')
         self.wait_registered(daemon)
         run.wait_out('ready')
         inner = int(tool_test.read(f'/proc/{run.pid}/task/{run.pid}/children'))
         os.kill(inner, signal.SIGTERM)
-        self.assertEqual((run.wait(), run.out), (7, 'ready\ntold\n'))
+        self.assertEqual((run.wait(), run.out), (7, 'ready\ngot TERM\n'))
         self.assertEqual(self.kinds(daemon), ['registered', 'drained', 'deregistered'])
 
 

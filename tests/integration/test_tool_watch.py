@@ -41,7 +41,7 @@ class TestCase(tool_test.TestCase):
         rt.wait_for(change, 30, 'the end of the watch', every=0.1)
 
 
-class Telling(TestCase):
+class Printing(TestCase):
     def test_the_state_comes_first_then_each_change(self):
         daemon = self.daemon()
         daemon.register('web', 'a')
@@ -233,7 +233,7 @@ class Running(TestCase):
             self.assertEqual(watch.stop(number), 128 + number)
             self.wait_gone(pids)
 
-    def test_what_the_command_started_is_asked_first(self):
+    def test_what_the_command_started_gets_sigterm_first(self):
         watch = self.start(self.daemon(), 'watch', 'web', '--', 'sh', '-c',
                            'sh -c \'trap "echo asked; exit" TERM; echo ready; while :; do sleep 0.05; done\' & '
                            'trap "" TERM; wait; echo parent')

@@ -312,14 +312,14 @@ class Travel(rt.TestCase):
         count = most // 16000 + 20
         for i in range(count):
             daemon.register('web', f'i{i % 300:04}', metadata={**big, 'n': str(i)})
-        told, after = 0, None
-        while told == 0 or after is not None:
+        added, after = 0, None
+        while added == 0 or after is not None:
             answer = daemon.get(f'/v1/diff?after={after}' if after else '/v1/diff?from=0')
             page = answer.json()
-            told, after = told + len(page['added']), page.get('next')
+            added, after = added + len(page['added']), page.get('next')
             self.assertLess(len(answer.body), most + 40000)
             self.assertEqual(len(answer.body) >= most, after is not None)
-        self.assertEqual(told, min(count, 300))
+        self.assertEqual(added, min(count, 300))
         for i in range(count):
             daemon.register('web', 'one', metadata={**big, 'n': str(i)})
         seen, since = [], 0

@@ -56,7 +56,7 @@ class Unread(rt.TestCase):
         self.assertGreater(daemon.metric('rollcall_http_unsent_bytes'), 0)
         self.assert_grown_little(daemon, before)
 
-    def test_a_peer_that_does_not_read_is_refused_more(self):
+    def test_a_peer_that_does_not_read_is_refused_further_answers(self):
         daemon = self.daemon(options=[f'--max-unsent-bytes-per-peer={40 * MIB}'])
         fill(daemon)
         socks = [self.ask(daemon, '/v1/services/big?status=any') for _ in range(3)]

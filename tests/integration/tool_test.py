@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the tests of the command-line tool share: the real tool against the real daemon.
 
-    class Asking(tool_test.TestCase):
+    class Reading(tool_test.TestCase):
         def test_services_are_listed(self):
             daemon = self.daemon()
             self.assertEqual(self.tool(daemon, 'services', '-o', 'name').out, '')
