@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** One journal in a state directory behind the fault VFS, and copies of what its visits returned. */
+/** One journal in a state directory behind the fault VFS, and copies of what visits returned. */
 #pragma once
 
 #include "faultvfs.h"
