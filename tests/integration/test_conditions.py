@@ -116,6 +116,7 @@ class Explained(rt.TestCase):
             self.assert_problem(self.registry.get('/v1/services/web/pick' + target), 400,
                                 'invalid-parameter')
         self.assertNotIn('explain', self.registry.try_pick('web').json())
+        self.assertNotIn('explain', self.registry.try_pick('web', explain=0).json())
 
 
 if __name__ == '__main__':
