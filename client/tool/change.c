@@ -54,13 +54,15 @@ static bool refuses_wait(const struct http_answer *answer)
 }
 
 /** Sends a request about an instance. @param gone  exit code if the instance does not exist:
- * EXIT_OK or EXIT_NOT_FOUND (reported) */
+ * EXIT_OK or EXIT_NOT_FOUND (reported). @param ret_json  NULL: the instance does not exist, or the
+ * registry has answered 204 */
 static int send_to(struct tool *tool, const struct args *args, const char *id,
                    struct http_request *request, int gone, json_t **ret_json)
 {
 	struct text path = api_path(args->operands[0], id, request->path);
 	struct http_answer answer;
 
+	*ret_json = NULL;
 	request->path = path.data;
 	request->timeout_ms += tool->timeout_ms;
 	int code = api_try(tool, request, &answer);
@@ -78,7 +80,8 @@ static int send_to(struct tool *tool, const struct args *args, const char *id,
 	code = absent ? gone : api_judge(&answer);
 	if (absent && gone != EXIT_OK)
 		tool_warn("service '%s' has no instance '%s'", args->operands[0], id);
-	if (code == EXIT_OK && !absent && answer.status != 204)
+	bool empty = answer.status == 204 && answer.ours;
+	if (code == EXIT_OK && !absent && !empty)
 		code = api_object(&answer, NULL, ret_json);
 	http_answer_free(&answer);
 	return code;
@@ -91,7 +94,7 @@ static int deregister_one(struct tool *tool, const struct args *args, const char
 	struct http_request ask = {.path = ""};
 	struct http_request remove = {.path = "", .method = "DELETE"};
 	int gone = args->value[OPT_IF_EXISTS] != NULL ? EXIT_OK : EXIT_NOT_FOUND;
-	json_t *json = NULL;
+	json_t *json;
 	json_t *none = NULL;
 
 	int code = send_to(tool, args, id, &ask, gone, &json);
@@ -145,12 +148,17 @@ int heartbeat_run(struct tool *tool, const struct args *args)
 	json_decref(request.body);
 	if (code != EXIT_OK)
 		return code;
+	if (json == NULL) {
+		tool_warn("the registry has sent no answer to the heartbeat");
+		return EXIT_ERROR;
+	}
 	output_one(tool, &view_beat, json);
 	json_decref(json);
 	return EXIT_OK;
 }
 
-/** Sets the status of an instance. @param wait  for the watchers, until the time of --wait ends */
+/** Sets the status of an instance. @param wait  for the watchers, until the time of --wait ends.
+ * @param ret_json  NULL: the id is not registered, only drained */
 static int intend_once(struct tool *tool, const struct args *args, const char *id, json_t *body,
                        bool wait, json_t **ret_json)
 {
@@ -164,6 +172,7 @@ static int intend_once(struct tool *tool, const struct args *args, const char *i
 	return send_to(tool, args, id, &request, EXIT_NOT_FOUND, ret_json);
 }
 
+/** intend_once(), again until all watchers have been sent the change. */
 static int intend(struct tool *tool, const struct args *args, const char *id, json_t *body,
                   bool wait, json_t **ret_json)
 {
@@ -212,7 +221,8 @@ static int check_reason(const struct args *args)
 
 static int intend_all(struct tool *tool, const struct args *args, const char *status)
 {
-	bool wait = tool->until_ms > tool_now_ms() && strcmp(status, "draining") == 0;
+	bool ends = strcmp(status, "draining") != 0;
+	bool wait = tool->until_ms > tool_now_ms() && !ends;
 	int64_t for_ms = 0;
 	int worst = EXIT_OK;
 
@@ -222,11 +232,15 @@ static int intend_all(struct tool *tool, const struct args *args, const char *st
 	json_t *done = memory_json(json_pack("{s:[]}", "instances"));
 	for (int i = 1; i < args->operand_count; i++) {
 		json_t *body = make_intent(args, status, for_ms);
+		const char *id = args->operands[i];
 		json_t *json = NULL;
 
-		int code = intend(tool, args, args->operands[i], body, wait, &json);
+		int code = intend(tool, args, id, body, wait, &json);
 		if (json != NULL)
 			memory_append(json_object_get(done, "instances"), json);
+		else if (code == EXIT_OK)
+			tool_warn("service '%s' has no instance '%s'; the drain of the id %s",
+			          args->operands[0], id, ends ? "has ended" : "stays");
 		worst = code > worst ? code : worst;
 		json_decref(body);
 	}

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: MIT
+"""The tool and what operators intend for ids: drains of ids that are not registered, their list, their events."""
+
+import rollcall_test as rt
+import tool_test
+from tool_test import ERROR, NOT_FOUND
+
+
+class TestCase(tool_test.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.registry = self.daemon()
+        self.registry.register('web', 'a')
+
+    def leave(self, name='a', **more):
+        """Drains an id whose instance then leaves."""
+        self.registry.set_status('web', name, 'draining', **more)
+        self.registry.deregister('web', name)
+
+    def intents(self):
+        return self.registry.get('/v1/services/web/intents').json()['intents']
+
+
+class Absent(TestCase):
+    """Drains of ids that are not registered."""
+
+    def test_resume_ends_the_drain_and_reports_it(self):
+        self.leave()
+        result = self.ok(self.registry, 'resume', 'web', 'a')
+        self.assertEqual((result.out, result.err),
+                         ('', "rollcall: service 'web' has no instance 'a'; the drain of the id has ended\n"))
+        self.assertEqual(self.intents(), [])
+        result = self.tool(self.registry, 'resume', 'web', 'a')
+        self.assertEqual((result.code, result.out, result.err),
+                         (NOT_FOUND, '', "rollcall: service 'web' has no instance 'a'\n"))
+
+    def test_drain_changes_the_drain_and_reports_it(self):
+        self.leave(reason='one')
+        for more in ([], ['--wait', '10s'], ['-o', 'json']):
+            result = self.ok(self.registry, 'drain', 'web', 'a', '--reason', 'two', *more)
+            self.assertEqual((result.out, result.err),
+                             ('', "rollcall: service 'web' has no instance 'a'; the drain of the id stays\n"))
+        self.assertEqual([each['reason'] for each in self.intents()], ['two'])
+
+    def test_one_of_several_ids_is_not_registered(self):
+        self.leave()
+        self.registry.register('web', 'b')
+        result = self.ok(self.registry, 'drain', 'web', 'a', 'b', '-o', 'name')
+        self.assertEqual(result.out, 'b\n')
+        self.assertIn("no instance 'a'", result.err)
+        result = self.tool(self.registry, 'resume', 'web', 'nobody', 'a', 'b', '-o', 'name')
+        self.assertEqual((result.code, result.out), (NOT_FOUND, 'b\n'))
+        self.assertEqual(self.intents(), [])
+
+    def test_an_empty_answer_of_another_server_is_none_of_a_registry(self):
+        with tool_test.Answering(b'HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n') as other:
+            for command in ('drain', 'resume', 'heartbeat', 'deregister'):
+                result = self.tool(other.url, command, 'web', 'a')
+                self.assertEqual((result.code, result.out), (ERROR, ''), result)
+                self.assertIn('the answer is not from a registry', result.err)
+
+    def test_a_heartbeat_is_not_answered_with_nothing(self):
+        with tool_test.Answering(b'HTTP/1.1 204 No Content\r\nX-Rollcall-Revision: 1\r\nConnection: close\r\n\r\n') as odd:
+            result = self.tool(odd.url, 'heartbeat', 'web', 'a')
+        self.assertEqual((result.code, result.out), (ERROR, ''), result)
+        self.assertIn('no answer to the heartbeat', result.err)
+
+
+if __name__ == '__main__':
+    rt.main()
