@@ -31,9 +31,11 @@ const struct command commands[] = {
 	{"heartbeat", "SERVICE ID", "renew the lease of an instance", NULL,
 	 OPTIONS_COMMON | OPTIONS_OUTPUT | OPTION(LOAD), 2, 2, false, heartbeat_run},
 	{"drain", "SERVICE ID...", "send no new calls to instances",
-	 "With --wait, returns when every watcher of the service has been sent the change, or after that time.",
+	 "With --wait, returns when every watcher of the service has been sent the change, or after that time. The drain\n"
+	 "belongs to the id. It outlives deregistration and restarts, and ends with 'rollcall resume', after --for, or when\n"
+	 "the id has not been registered for the registry's intent_ttl_ms, a day by default.",
 	 OPTIONS_COMMON | OPTIONS_OUTPUT | OPTION(REASON) | OPTION(FOR), 2, INT_MAX, false, drain_run},
-	{"resume", "SERVICE ID...", "undo drain", NULL,
+	{"resume", "SERVICE ID...", "end the drain of ids, registered or not", NULL,
 	 OPTIONS_COMMON | OPTIONS_OUTPUT | OPTION(REASON), 2, INT_MAX, false, resume_run},
 	{"call", "SERVICE PATH", "send an HTTP request to a service",
 	 "Picks an instance, and tries another if that one fails and the request may safely be sent again. Prints the\n"

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The tool and what operators intend for ids: drains of ids that are not registered, their list, their events."""
 
+import os
+import re
+
 import rollcall_test as rt
 import tool_test
 from tool_test import ERROR, NOT_FOUND
@@ -64,6 +67,15 @@ class Absent(TestCase):
             result = self.tool(odd.url, 'heartbeat', 'web', 'a')
         self.assertEqual((result.code, result.out), (ERROR, ''), result)
         self.assertIn('no answer to the heartbeat', result.err)
+
+    def test_help_and_manual_say_how_long_a_drain_lasts(self):
+        text = self.ok(None, 'drain', '--help').out
+        for word in ('deregistration', 'rollcall resume', '--for', 'intent_ttl_ms'):
+            self.assertIn(word, text)
+        manual = tool_test.read(os.path.join(rt.ROOT, 'docs', 'man', 'rollcall.1'))
+        entry = re.search(r'\n\.It Cm drain .*?\n\.It Cm ', manual, re.S).group()
+        for word in ('deregistration', 'Cm resume', 'Fl -for', 'intent_ttl_ms'):
+            self.assertIn(word, entry)
 
 
 if __name__ == '__main__':
