@@ -41,6 +41,7 @@
 	X(REMOVE_AFTER,     "remove-after",      0,   "DURATION",  "remove it after this time as unhealthy; 0: never [10m]") \
 	X(DRAINING,         "draining",          0,   NULL,        "register it as draining: it gets no calls yet") \
 	X(LOAD,             "load",              'l', "0-1",       "report this load") \
+	X(REPORT,           "status",            's', "STATUS",    "report this status: healthy, draining or unhealthy") \
 	X(IF_EXISTS,        "if-exists",         0,   NULL,        "succeed if the instance does not exist") \
 	X(REASON,           "reason",            'r', "TEXT",      "state the reason, which everyone can read") \
 	X(FOR,              "for",               0,   "DURATION",  "undo it automatically after this time") \

@@ -126,26 +126,38 @@ static const struct column beat_columns[] = {
 static const struct view view_beat = {beat_columns, sizeof(beat_columns) / sizeof(beat_columns[0]),
                                       "status", NULL};
 
-int heartbeat_run(struct tool *tool, const struct args *args)
+/** @return 0; -EINVAL (reported) */
+static int beat_put_load(json_t *body, const char *load)
 {
-	const char *load = args->value[OPT_LOAD];
-	struct http_request request = {.method = "POST", .path = "/heartbeat"};
+	char *end;
+	double value = strtod(load, &end);
+
+	if (end == load || *end != '\0' || !(value >= 0 && value <= 1)) {
+		tool_warn("--load takes a number from 0 to 1, not '%s'", load);
+		return -EINVAL;
+	}
+	memory_set(body, "load", json_real(value));
+	return 0;
+}
+
+/** @return 0; -EINVAL (reported) */
+static int beat_put_status(json_t *body, const char *status)
+{
+	if (strcmp(status, "healthy") != 0 && strcmp(status, "draining") != 0 &&
+	    strcmp(status, "unhealthy") != 0) {
+		tool_warn("--status takes healthy, draining or unhealthy, not '%s'", status);
+		return -EINVAL;
+	}
+	memory_set(body, "status", json_string(status));
+	return 0;
+}
+
+static int beat(struct tool *tool, const struct args *args, json_t *body)
+{
+	struct http_request request = {.method = "POST", .path = "/heartbeat", .body = body};
 	json_t *json;
 
-	if (output_check(tool, &view_beat) < 0)
-		return EXIT_USAGE;
-	if (load != NULL) {
-		char *end;
-		double value = strtod(load, &end);
-
-		if (end == load || *end != '\0' || !(value >= 0 && value <= 1)) {
-			tool_warn("--load takes a number from 0 to 1, not '%s'", load);
-			return EXIT_USAGE;
-		}
-		request.body = memory_json(json_pack("{s:f}", "load", value));
-	}
 	int code = send_to(tool, args, args->operands[1], &request, EXIT_NOT_FOUND, &json);
-	json_decref(request.body);
 	if (code != EXIT_OK)
 		return code;
 	if (json == NULL) {
@@ -155,6 +167,22 @@ int heartbeat_run(struct tool *tool, const struct args *args)
 	output_one(tool, &view_beat, json);
 	json_decref(json);
 	return EXIT_OK;
+}
+
+int heartbeat_run(struct tool *tool, const struct args *args)
+{
+	const char *load = args->value[OPT_LOAD];
+	const char *status = args->value[OPT_REPORT];
+	int code = EXIT_USAGE;
+
+	if (output_check(tool, &view_beat) < 0)
+		return EXIT_USAGE;
+	json_t *body = memory_json(json_object());
+	if ((load == NULL || beat_put_load(body, load) == 0) &&
+	    (status == NULL || beat_put_status(body, status) == 0))
+		code = beat(tool, args, body);
+	json_decref(body);
+	return code;
 }
 
 /** Sets the status of an instance. @param wait  for the watchers, until the time of --wait ends.

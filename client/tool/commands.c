@@ -28,8 +28,9 @@ const struct command commands[] = {
 	 OPTIONS_COMMON | OPTIONS_OUTPUT | OPTIONS_RECORD | OPTION(DRAINING), 1, 1, false, register_run},
 	{"deregister", "SERVICE ID...", "remove instances", NULL,
 	 OPTIONS_COMMON | OPTION(IF_EXISTS), 2, INT_MAX, false, deregister_run},
-	{"heartbeat", "SERVICE ID", "renew the lease of an instance", NULL,
-	 OPTIONS_COMMON | OPTIONS_OUTPUT | OPTION(LOAD), 2, 2, false, heartbeat_run},
+	{"heartbeat", "SERVICE ID", "renew the lease of an instance",
+	 "The registry keeps the status of --status until the owner reports another one; a drain by an operator stays.",
+	 OPTIONS_COMMON | OPTIONS_OUTPUT | OPTION(REPORT) | OPTION(LOAD), 2, 2, false, heartbeat_run},
 	{"drain", "SERVICE ID...", "send no new calls to instances",
 	 "With --wait, returns when every watcher of the service has been sent the change, or after that time. The drain\n"
 	 "belongs to the id. It outlives deregistration and restarts, and ends with 'rollcall resume', after --for, or when\n"

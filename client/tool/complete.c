@@ -108,7 +108,7 @@ static void offer_instances(const struct args *args, const char *service)
 static void offer_values(enum args_option option, const char *prefix)
 {
 	static const char *const whens[] = {"auto", "always", "never", NULL};
-	static const char *const statuses[] = {"healthy", "unhealthy", "draining", "any", NULL};
+	static const char *const statuses[] = {"any", "healthy", "unhealthy", "draining", NULL};
 	static const char *const strategies[] = {"round_robin",     "weighted_round_robin",
 	                                         "consistent_hash", "random",
 	                                         "least_loaded",    NULL};
@@ -123,6 +123,8 @@ static void offer_values(enum args_option option, const char *prefix)
 		offer_words(whens, prefix);
 	else if (option == OPT_STATUS)
 		offer_words(statuses, prefix);
+	else if (option == OPT_REPORT)
+		offer_words(statuses + 1, prefix); /* a report cannot be "any" */
 	else if (option == OPT_STRATEGY)
 		offer_words(strategies, prefix);
 	else if (option == OPT_KIND)

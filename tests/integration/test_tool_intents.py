@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: MIT
 """The tool and what operators intend for ids: drains of ids that are not registered, their list, their events."""
 
+import json
 import os
 import re
 
 import rollcall_test as rt
 import tool_test
-from tool_test import ERROR, NOT_FOUND
+from tool_test import ERROR, NOT_FOUND, USAGE
+
+with open(os.path.join(rt.ROOT, 'schema', 'openapi.json'), encoding='utf-8') as _file:
+    SCHEMAS = json.load(_file)['components']['schemas']
 
 
 class TestCase(tool_test.TestCase):
@@ -76,6 +80,35 @@ class Absent(TestCase):
         entry = re.search(r'\n\.It Cm drain .*?\n\.It Cm ', manual, re.S).group()
         for word in ('deregistration', 'Cm resume', 'Fl -for', 'intent_ttl_ms'):
             self.assertIn(word, entry)
+
+
+class Owner(TestCase):
+    """What an owner reports with heartbeats."""
+
+    def test_a_heartbeat_reports_the_status(self):
+        for status in ('unhealthy', 'draining', 'healthy'):
+            result = self.ok(self.registry, 'heartbeat', 'web', 'a', '--status', status, '--load', '0.5', '-o', 'json')
+            self.assertEqual(json.loads(result.out)['status'], status)
+            shown = self.registry.instance('web', 'a')
+            self.assertEqual((shown['status'], shown['status_by']), (status, 'instance'))
+        # Without it, the status stays.
+        self.ok(self.registry, 'heartbeat', 'web', 'a', '-s', 'unhealthy')
+        self.ok(self.registry, 'heartbeat', 'web', 'a', '--load', '0.5')
+        self.ok(self.registry, 'heartbeat', 'web', 'a')
+        self.assertEqual(self.registry.instance('web', 'a')['status'], 'unhealthy')
+
+    def test_other_statuses_are_refused(self):
+        for status in ('', 'any', 'Healthy', 'healthy,draining', '\udcff'):
+            result = self.tool('127.0.0.1:1', 'heartbeat', 'web', 'a', '--status', status)
+            self.assertEqual((result.code, result.out), (USAGE, ''), result)
+            self.assertIn('--status takes healthy, draining or unhealthy', result.err)
+
+    def test_the_statuses_are_those_of_the_api(self):
+        statuses = sorted(SCHEMAS['Heartbeat']['properties']['status']['enum'])
+        words = lambda *line: sorted(self.ok(None, '__complete', 'rollcall', *line).out.split())
+        self.assertEqual(words('heartbeat', 'web', 'a', '--status', ''), statuses)
+        self.assertEqual(words('heartbeat', 'web', 'a', '-s', 'd'), ['draining'])
+        self.assertEqual(words('instances', 'web', '--status', ''), sorted([*statuses, 'any']))
 
 
 if __name__ == '__main__':
