@@ -67,8 +67,7 @@ const struct command commands[] = {
 	 "reload fails, the old content is put back. Failures are retried after 1 s to 1 min.",
 	 OPTIONS_COMMON | OPTION(TEMPLATE) | OPTION(TARGET) | OPTION(CHECK) | OPTION(RELOAD) | OPTION(COMMAND_TIMEOUT) |
 	 OPTION(DEBOUNCE) | OPTION(SET) | OPTION(META) | OPTION(ONCE) | OPTION(PRINT), 0, INT_MAX, false, render_run},
-	{"events", "", "print the event log, oldest first",
-	 "Kinds: registered, updated, deregistered, expired, recovered, drained, resumed, removed.",
+	{"events", "", "print the event log, oldest first", NULL,
 	 OPTIONS_COMMON | OPTIONS_OUTPUT | OPTION(SERVICE) | OPTION(ID) | OPTION(KIND) | OPTION(SINCE) |
 	 OPTION(LIMIT) | OPTION(FOLLOW), 0, 0, false, events_run},
 	{"history", "SERVICE [ID]", "print the events of a service or of one instance", NULL,
@@ -80,6 +79,11 @@ const struct command commands[] = {
 };
 /* clang-format on */
 const size_t command_count = sizeof(commands) / sizeof(commands[0]);
+
+const char *const event_kinds[] = {
+	"registered", "updated", "deregistered", "expired",   "recovered",     "failed",
+	"drained",    "resumed", "removed",      "entry-put", "entry-removed", NULL,
+};
 
 const struct command *command_find(const char *name)
 {
@@ -115,6 +119,14 @@ void help_all(void)
 	           "4 no registry answers.");
 }
 
+static void help_kinds(void)
+{
+	(void)fputs("\nKinds: ", stdout);
+	for (size_t i = 0; event_kinds[i] != NULL; i++)
+		(void)printf("%s%s", i > 0 ? ", " : "", event_kinds[i]);
+	(void)puts(".");
+}
+
 void help_command(const struct command *command)
 {
 	const char *space = *command->operands != '\0' ? " " : "";
@@ -123,6 +135,8 @@ void help_command(const struct command *command)
 	             command->operands, command->summary);
 	if (command->more != NULL)
 		(void)printf("\n%s\n", command->more);
+	if (args_takes(command, OPT_KIND))
+		help_kinds();
 	(void)puts("\nOptions:");
 	for (int i = 0; i < OPT_COUNT_OF; i++)
 		if (args_takes(command, (enum args_option)i))

@@ -10,6 +10,9 @@
 extern const struct command commands[];
 extern const size_t command_count;
 
+/** The kinds of events, for help and completion; ends with NULL. */
+extern const char *const event_kinds[];
+
 /** @return the command; NULL: there is none of that name */
 const struct command *command_find(const char *name);
 

@@ -112,9 +112,6 @@ static void offer_values(enum args_option option, const char *prefix)
 	static const char *const strategies[] = {"round_robin",     "weighted_round_robin",
 	                                         "consistent_hash", "random",
 	                                         "least_loaded",    NULL};
-	static const char *const kinds[] = {"registered", "updated",   "deregistered",
-	                                    "expired",    "recovered", "drained",
-	                                    "resumed",    "removed",   NULL};
 	static const char *const templates[] = {"nginx", "haproxy", NULL};
 
 	if (option == OPT_OUTPUT)
@@ -128,7 +125,7 @@ static void offer_values(enum args_option option, const char *prefix)
 	else if (option == OPT_STRATEGY)
 		offer_words(strategies, prefix);
 	else if (option == OPT_KIND)
-		offer_words(kinds, prefix);
+		offer_words(event_kinds, prefix);
 	else if (option == OPT_TEMPLATE)
 		offer_words(templates, prefix);
 }

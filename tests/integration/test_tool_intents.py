@@ -82,6 +82,27 @@ class Absent(TestCase):
             self.assertIn(word, entry)
 
 
+class Events(TestCase):
+    def statuses(self, *args):
+        """[(kind, status)] of the rows of a table."""
+        head, *rows = self.ok(self.registry, *args).out.splitlines()
+        cut = lambda row, first, last: row[head.index(first):head.index(last)].strip()
+        return [(cut(row, 'KIND', 'SERVICE'), cut(row, 'STATUS', 'BY')) for row in rows]
+
+    def test_help_completion_and_manual_have_all_kinds(self):
+        kinds = SCHEMAS['EventKind']['enum']
+        for command in ('events', 'history'):
+            offered = self.ok(None, '__complete', 'rollcall', command, *(['web'] if command == 'history' else []),
+                              '--kind', '').out.split()
+            self.assertEqual(sorted(offered), sorted(kinds))
+            text = re.search(r'(?m)^Kinds: (.*)\.$', self.ok(None, command, '--help').out)
+            self.assertEqual(text.group(1).split(', '), offered)
+        manual = tool_test.read(os.path.join(rt.ROOT, 'docs', 'man', 'rollcall.1'))
+        entry = re.search(r'\n\.It Cm events.*?\n\.It Cm ', manual, re.S).group()
+        named = ' '.join(re.findall(r'(?m)^\.Cm (.*)$', entry.split('Kinds are')[1].split('With\n')[0]))
+        self.assertEqual(sorted(re.findall(r'[a-z-]+', named)), sorted(kinds))
+
+
 class Owner(TestCase):
     """What an owner reports with heartbeats."""
 
