@@ -42,11 +42,12 @@ static const struct column instance_columns[] = {
 static const struct column event_columns[] = {
 	{"REVISION", "revision",         COLUMN_NUMBER, false, 8},
 	{"TIME",     "time",             COLUMN_TEXT,   false, 24},
-	{"KIND",     "kind",             COLUMN_TEXT,   false, 12},
+	{"KIND",     "kind",             COLUMN_TEXT,   false, 13},
 	{"SERVICE",  "service",          COLUMN_TEXT,   false, 16},
 	{"ID",       "id",               COLUMN_TEXT,   false, 24},
-	{"STATUS",   "instance.status",  COLUMN_STATUS, false, 9},
-	{"BY",       "author",           COLUMN_TEXT,   false, 15},
+	{"STATUS",   NULL,               COLUMN_ABOUT,  false, 16},
+	{"BY",       "author",           COLUMN_TEXT,   false, 24},
+	{"PEER",     "peer",             COLUMN_TEXT,   true,  15},
 	{"ADDRESS",  "instance.address", COLUMN_TEXT,   true,  21},
 	{"AGENT",    "agent",            COLUMN_TEXT,   true,  24},
 	{"REASON",   "reason",           COLUMN_TEXT,   false, 0},
@@ -126,14 +127,35 @@ static void output_put_metadata(struct text *cell, const json_t *object)
 	}
 }
 
-static void output_put_cell(struct text *cell, const struct column *column, const json_t *value)
+/** Puts the status of the instance that an event is about; of an entry, its kind and the status in
+ * its document, such as "intent: draining". */
+static void output_put_about(struct text *cell, const json_t *event)
 {
+	const json_t *entry = json_object_get(event, "entry");
+	const json_t *status = output_find(entry, "document.status");
+
+	if (entry == NULL) {
+		output_put_value(cell, output_find(event, "instance.status"));
+		return;
+	}
+	output_put_value(cell, json_object_get(entry, "kind"));
+	if (json_is_string(status))
+		text_printf(cell, ": %s", json_string_value(status));
+}
+
+static void output_put_cell(struct text *cell, const struct column *column, const json_t *thing)
+{
+	const json_t *value = column->key != NULL ? output_find(thing, column->key) : thing;
+
 	switch (column->kind) {
 	case COLUMN_DURATION:
 		output_put_duration(cell, value);
 		break;
 	case COLUMN_METADATA:
 		output_put_metadata(cell, value);
+		break;
+	case COLUMN_ABOUT:
+		output_put_about(cell, value);
 		break;
 	case COLUMN_TEXT:
 	case COLUMN_NUMBER:
@@ -155,10 +177,11 @@ static void make_table(const struct tool *tool, const struct view *view, struct 
 	for (size_t i = 0; i < view->count; i++) {
 		const struct column *column = &view->columns[i];
 		bool right = column->kind == COLUMN_NUMBER || column->kind == COLUMN_DURATION;
+		bool colored = column->kind == COLUMN_STATUS || column->kind == COLUMN_ABOUT;
 
 		if (output_is_shown(tool, column))
-			table->column[table->columns++] = (struct table_column){
-				column->title, right, column->kind == COLUMN_STATUS, 0};
+			table->column[table->columns++] =
+				(struct table_column){column->title, right, colored, 0};
 	}
 }
 
@@ -174,7 +197,7 @@ static void add_row(const struct tool *tool, struct table *table, const struct v
 			continue;
 		text_clear(&cell);
 		text_put(&cell, "");
-		output_put_cell(&cell, column, output_find(thing, column->key));
+		output_put_cell(&cell, column, thing);
 		table_add(table, cell.data);
 	}
 	text_free(&cell);

@@ -13,11 +13,12 @@ enum column_kind {
 	COLUMN_STATUS,   /* coloured */
 	COLUMN_DURATION, /* milliseconds */
 	COLUMN_METADATA, /* an object, as k=v,... */
+	COLUMN_ABOUT,    /* of an event: what it is about */
 };
 
 struct column {
 	const char *title;
-	const char *key; /* "a", or "a.b" for a member of a member */
+	const char *key; /* "a", or "a.b" for a member of a member; NULL: the object itself */
 	enum column_kind kind;
 	bool wide; /* only with -o wide */
 	int width; /* in tables that are printed in parts */

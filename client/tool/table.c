@@ -35,11 +35,14 @@ static size_t row_width(const struct table *table, char *const *cells)
 	return width;
 }
 
+/** @return NULL: none, because it is not the status of an instance */
 static const char *status_color(const char *status)
 {
 	if (strcmp(status, "healthy") == 0)
 		return "\033[32m";
-	return strcmp(status, "draining") == 0 ? "\033[33m" : "\033[31m";
+	if (strcmp(status, "draining") == 0)
+		return "\033[33m";
+	return strcmp(status, "unhealthy") == 0 ? "\033[31m" : NULL;
 }
 
 /** A line that is being made. */
@@ -76,15 +79,16 @@ static void table_put_cell(const struct table *table, struct line *line, char *c
 
 	if (i > 0)
 		line_put_blanks(line, GAP);
-	bool colored = table->color && column->colored && cells != NULL && line->left > 0;
-	if (colored)
-		text_put(&line->text, status_color(text));
+	bool may_color = table->color && column->colored && cells != NULL && line->left > 0;
+	const char *color = may_color ? status_color(text) : NULL;
+	if (color != NULL)
+		text_put(&line->text, color);
 	if (column->right)
 		line_put_blanks(line, fill);
 	line_put_text(line, text);
 	if (!column->right && i + 1 < table->columns)
 		line_put_blanks(line, fill);
-	if (colored)
+	if (color != NULL)
 		text_put(&line->text, NO_COLOR);
 }
 

@@ -89,6 +89,61 @@ class Events(TestCase):
         cut = lambda row, first, last: row[head.index(first):head.index(last)].strip()
         return [(cut(row, 'KIND', 'SERVICE'), cut(row, 'STATUS', 'BY')) for row in rows]
 
+    def test_an_event_of_an_entry_shows_what_it_is_about(self):
+        self.leave()
+        self.registry.put(rt.instance_path('web', 'a') + '/status', {'status': 'healthy'})
+        self.registry.register('web', 'a')
+        self.registry.heartbeat('web', 'a', {'status': 'unhealthy'})
+        wanted = [('registered', 'healthy'), ('entry-put', 'intent: draining'), ('drained', 'draining'),
+                  ('deregistered', 'draining'), ('entry-put', 'intent: draining'), ('entry-removed', 'intent: draining'),
+                  ('registered', 'healthy'), ('failed', 'unhealthy')]
+        for args in (['events'], ['history', 'web', 'a'], ['events', '-o', 'wide']):
+            self.assertEqual(self.statuses(*args), wanted)
+
+    def test_rows_that_follow_are_aligned(self):
+        self.leave()
+        self.registry.put(rt.instance_path('web', 'a') + '/status', {'status': 'healthy', 'reason': 'done'})
+        following = self.start(self.registry, 'events', '-f', '-o', 'wide')
+        following.wait_out('done')
+        head, *rows = following.out.splitlines()
+        for row in rows:
+            for title in ('SERVICE', 'ID', 'STATUS', 'BY', 'PEER', 'REASON'):
+                self.assertEqual(row[head.index(title) - 1], ' ', row)
+        self.assertEqual({row[head.index('BY'):head.index('PEER')].strip() for row in rows},
+                         {'instance', 'operator:127.0.0.1'})
+        self.assertEqual({row[head.index('PEER'):head.index('ADDRESS')].strip() for row in rows}, {'127.0.0.1'})
+
+    def test_each_author_with_an_ipv4_address_fits(self):
+        event = {'revision': 1, 'time': '2026-11-23T18:41:28.123Z', 'kind': 'entry-removed', 'service': 's' * 16,
+                 'id': 'i' * 24, 'author': 'operator:255.255.255.255', 'reason': 'why',
+                 'entry': {'kind': 'intent', 'document': {'status': 'draining'}}}
+        body = json.dumps({'revision': 1, 'events': [event]})
+        answer = (f'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Rollcall-Revision: 1\r\n'
+                  f'Connection: close\r\n\r\n{body}').encode()
+        with tool_test.Answering(answer) as registry:
+            following = self.start(registry.url, 'events', '-f')
+            following.wait_out('why')
+            head, row = following.out.splitlines()[:2]
+            following.end()
+        self.assertEqual(row.index('why'), head.index('REASON'))
+        self.assertEqual(row.index('intent'), head.index('STATUS'))
+
+    def test_entries_of_all_forms_are_printed(self):
+        for entry, wanted in (({'kind': 'rule', 'document': {}}, 'rule'), ({'kind': 'rule', 'document': {'status': 7}}, 'rule'),
+                              ({'kind': 'rule'}, 'rule'), ({'document': {'status': 'x'}}, ': x'), ({}, ''), ([], ''), (7, '')):
+            body = json.dumps({'revision': 1, 'events': [{'revision': 1, 'kind': 'k', 'entry': entry, 'author': 'BY'}]})
+            answer = (f'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Rollcall-Revision: 1\r\n'
+                      f'Connection: close\r\n\r\n{body}').encode()
+            with tool_test.Answering(answer) as registry:
+                self.assertEqual(self.ok(registry.url, 'events', '--no-headers').out.split(),
+                                 ['1', 'k', *wanted.split(), 'BY'])
+
+    def test_only_the_status_of_instances_is_coloured(self):
+        self.leave()
+        out = self.ok(self.registry, 'events', '--color', 'always').out
+        self.assertIn('\x1b[33mdraining', out)
+        self.assertRegex(out, r'(?m) intent: draining  operator')
+
     def test_help_completion_and_manual_have_all_kinds(self):
         kinds = SCHEMAS['EventKind']['enum']
         for command in ('events', 'history'):

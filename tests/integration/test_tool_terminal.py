@@ -133,6 +133,8 @@ class Places(TestCase):
         event = {'revision': 1, 'kind': self.BAD, 'service': self.BAD, 'id': self.BAD, 'reason': self.BAD}
         document = {'revision': 1, 'events': [event]}
         self.check(self.ask(document, 'events').out)
+        entry = {'kind': self.BAD, 'document': {'status': self.BAD}}
+        self.assertIn(f'{self.GOOD}: {self.GOOD}', self.ask({'revision': 1, 'events': [{'entry': entry}]}, 'events').out)
         self.check(self.ask(document, 'history', 'web').out)
         with tool_test.Answering(answer(document)) as registry:
             following = self.start(registry.url, 'events', '-f')
@@ -223,8 +225,17 @@ class Rows(TestCase):
     SERVICES = {'revision': 1, 'services': [{'service': 'web', 'healthy': 7, 'unhealthy': 123456789012, 'draining': 1},
                                             {'service': '日本', 'healthy': 1, 'unhealthy': 2, 'draining': 123456789012}]}
 
+    EVENTS = {'revision': 2, 'events': [
+        {'revision': 1, 'time': '2026-11-23T18:41:28.123Z', 'kind': 'entry-removed', 'service': 'web', 'id': '日本',
+         'author': 'operator:2001:db8:1111:2222:3333:4444:5555:6666', 'reason': 'Zoë', 'peer': '192.0.2.1',
+         'entry': {'kind': 'intent', 'document': {'status': 'draining'}}},
+        {'revision': 2, 'time': '2026-11-23T18:41:28.123Z', 'kind': 'failed', 'service': 'web', 'id': 'a',
+         'author': 'instance', 'instance': {'status': 'unhealthy'}}]}
+
     def test_each_row_is_one_line_of_any_terminal(self):
         self.check_rows(self.INSTANCES, 'instances', 'web')
+        self.check_rows(self.EVENTS, 'events')
+        self.check_rows(self.EVENTS, 'history', 'web', '-o', 'wide')
         self.check_rows(self.SERVICES, 'services')  # whose last column is aligned to the right
 
     def check_rows(self, document, *args):
