@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** Commands that only read: services, instances, pick, status. */
+/** Commands that only read: services, instances, intents, pick, status. */
 #include "tool/api.h"
 #include "tool/commands.h"
 #include "tool/output.h"
@@ -39,6 +39,23 @@ int instances_run(struct tool *tool, const struct args *args)
 	output_list(tool, &view_instances, json, "instances");
 	json_decref(json);
 	return code;
+}
+
+int intents_run(struct tool *tool, const struct args *args)
+{
+	struct text path;
+	json_t *json;
+
+	if (output_check(tool, &view_intents) < 0)
+		return EXIT_USAGE;
+	path = api_path(args->operands[0], NULL, "/intents");
+	int code = api_list(tool, path.data, "intents", &json);
+	text_free(&path);
+	if (code != EXIT_OK)
+		return code;
+	output_list(tool, &view_intents, json, "intents");
+	json_decref(json);
+	return EXIT_OK;
 }
 
 int pick_run(struct tool *tool, const struct args *args)

@@ -18,6 +18,9 @@ const struct command commands[] = {
 	{"instances", "SERVICE", "list the healthy instances of a service",
 	 "With --wait, waits until there is one.",
 	 OPTIONS_COMMON | OPTIONS_OUTPUT | OPTION(STATUS) | OPTION(META), 1, 1, false, instances_run},
+	{"intents", "SERVICE", "list the drained ids of a service",
+	 "Lists ids that an operator drains, registered or not. The exit code is 0 also for an empty list and an unknown service.",
+	 OPTIONS_COMMON | OPTIONS_OUTPUT, 1, 1, false, intents_run},
 	{"pick", "SERVICE", "pick one instance, load-balanced",
 	 "Strategies: round_robin (the default), weighted_round_robin, consistent_hash, random, least_loaded.\n"
 	 "  curl \"http://$(rollcall pick web -o address)/\"",

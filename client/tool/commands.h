@@ -23,6 +23,7 @@ void help_command(const struct command *command);
 /* ask.c */
 int services_run(struct tool *tool, const struct args *args);
 int instances_run(struct tool *tool, const struct args *args);
+int intents_run(struct tool *tool, const struct args *args);
 int pick_run(struct tool *tool, const struct args *args);
 int status_run(struct tool *tool, const struct args *args);
 

@@ -105,6 +105,15 @@ static void offer_instances(const struct args *args, const char *service)
 	text_free(&path);
 }
 
+/** The same for the ids that operators drain. */
+static void offer_intents(const struct args *args, const char *service)
+{
+	struct text path = api_path(service, NULL, "/intents");
+
+	offer_listed(args, path.data, "intents", "id", "reason");
+	text_free(&path);
+}
+
 static void offer_values(enum args_option option, const char *prefix)
 {
 	static const char *const whens[] = {"auto", "always", "never", NULL};
@@ -181,6 +190,8 @@ static void offer_operand(const struct command *command, const struct line *line
 		return;
 	else if (line->operands == 0 || strcmp(command->operands, "SERVICE...") == 0)
 		offer_services(&line->args, prefix);
+	else if (command->run == resume_run)
+		offer_intents(&line->args, line->service);
 	else if (strstr(command->operands, "ID") != NULL)
 		offer_instances(&line->args, line->service);
 }

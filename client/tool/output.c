@@ -52,6 +52,16 @@ static const struct column event_columns[] = {
 	{"AGENT",    "agent",            COLUMN_TEXT,   true,  24},
 	{"REASON",   "reason",           COLUMN_TEXT,   false, 0},
 };
+static const struct column intent_columns[] = {
+	{"ID",           "id",           COLUMN_TEXT,   false, 0},
+	{"STATUS",       "status",       COLUMN_STATUS, false, 0},
+	{"SINCE",        "since",        COLUMN_TEXT,   false, 0},
+	{"BY",           "by",           COLUMN_TEXT,   false, 0},
+	{"UNTIL",        "until",        COLUMN_TEXT,   false, 0},
+	{"REGISTERED",   "registered",   COLUMN_TEXT,   false, 0},
+	{"ABSENT SINCE", "absent_since", COLUMN_TEXT,   true,  0},
+	{"REASON",       "reason",       COLUMN_TEXT,   false, 0},
+};
 /* clang-format on */
 
 #define VIEW(columns, name, address)                                           \
@@ -61,6 +71,7 @@ static const struct column event_columns[] = {
 const struct view view_services = VIEW(service_columns, "service", NULL);
 const struct view view_instances = VIEW(instance_columns, "id", "address");
 const struct view view_events = VIEW(event_columns, "id", NULL);
+const struct view view_intents = VIEW(intent_columns, "id", NULL);
 
 int output_check(const struct tool *tool, const struct view *view)
 {

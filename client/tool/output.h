@@ -35,6 +35,7 @@ struct view {
 extern const struct view view_services;
 extern const struct view view_instances;
 extern const struct view view_events;
+extern const struct view view_intents;
 
 /** Checks that the format of @p tool is supported. @param view  NULL: of output_facts(). @return 0;
  * -EINVAL (reported) */

@@ -17,7 +17,7 @@ import tool_test
 from tool_test import ERROR, NOT_FOUND, OK, UNREACHABLE, USAGE
 
 TIME = re.compile(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z')
-COMMANDS = ['services', 'instances', 'pick', 'register', 'deregister', 'heartbeat', 'drain', 'resume', 'call',
+COMMANDS = ['services', 'instances', 'intents', 'pick', 'register', 'deregister', 'heartbeat', 'drain', 'resume', 'call',
             'run', 'agent', 'watch', 'render', 'events', 'history', 'completion', 'status']
 
 

@@ -14,11 +14,11 @@ import tool_test
 
 MANUAL = os.path.join(rt.ROOT, 'docs', 'man', 'rollcall.1')
 # Commands that need no registry.
-ALL = ['services', 'instances', 'pick', 'register', 'deregister', 'heartbeat', 'drain', 'resume', 'call', 'run', 'agent',
-       'watch', 'render', 'events', 'history', 'completion', 'status']
+ALL = ['services', 'instances', 'intents', 'pick', 'register', 'deregister', 'heartbeat', 'drain', 'resume', 'call', 'run',
+       'agent', 'watch', 'render', 'events', 'history', 'completion', 'status']
 # Commands that send requests to a registry and end.
-ASKING = ['services', 'instances', 'pick', 'register', 'deregister', 'heartbeat', 'drain', 'resume', 'call', 'watch',
-          'render', 'events', 'history', 'status']
+ASKING = ['services', 'instances', 'intents', 'pick', 'register', 'deregister', 'heartbeat', 'drain', 'resume', 'call',
+          'watch', 'render', 'events', 'history', 'status']
 LIMIT_S = 10  # of a command that ends by itself
 
 
@@ -37,7 +37,8 @@ class TestCase(tool_test.TestCase):
     def line(self, command, service='web', one='a', more=()):
         """A right command line that ends by itself when there is a registry with instance a of web."""
         operands = {
-            'instances': [service], 'pick': [service], 'register': [service, '--id', 'new', '-p', '1', '--host', '127.0.0.1'],
+            'instances': [service], 'intents': [service], 'pick': [service],
+            'register': [service, '--id', 'new', '-p', '1', '--host', '127.0.0.1'],
             'deregister': [service, one], 'heartbeat': [service, one], 'drain': [service, one], 'resume': [service, one],
             'call': [service, '/healthz'], 'run': ['--service', service, '-p', '1', '--check', 'none', '--', 'true'],
             'agent': ['--check-config', self.instances], 'watch': [service, '--once'],
@@ -156,8 +157,9 @@ class Table(TestCase):
                     return tool_test.Result(None, '', f'{command} is still running')
             return tool_test.Result(done.returncode, '', done.stderr.decode())
 
-        self.expect(['services', 'instances', 'pick', 'register', 'heartbeat', 'drain', 'resume', 'call', 'events', 'history',
-                     'completion', 'status', 'render'], full, at_once=1)
+        # In this order each has something to print.
+        self.expect(['services', 'instances', 'pick', 'register', 'heartbeat', 'drain', 'intents', 'resume', 'call',
+                     'events', 'history', 'completion', 'status', 'render'], full, at_once=1)
 
 
 class Waits(TestCase):
@@ -167,7 +169,8 @@ class Waits(TestCase):
         port = tool_test.free_port()
         # Other commands do not wait for the instance, or, as watch, wait for more than that.
         waiting = {command: self.start(f'127.0.0.1:{port}', *self.line(command, more=['--wait', '60s']))
-                   for command in ('services', 'instances', 'pick', 'register', 'call', 'render', 'events', 'status')}
+                   for command in ('services', 'instances', 'intents', 'pick', 'register', 'call', 'render', 'events',
+                                   'status')}
         for command, one in waiting.items():
             self.assertIsNone(one.process.poll(), command)
         self.registry(listen=[f'127.0.0.1:{port}'])

@@ -82,6 +82,56 @@ class Absent(TestCase):
             self.assertIn(word, entry)
 
 
+class Listing(TestCase):
+    def test_intents_are_a_table(self):
+        self.registry.register('web', 'b')
+        self.registry.register('db', 'c')
+        self.registry.set_status('db', 'c', 'draining')
+        self.leave(reason='new kernel')
+        self.registry.set_status('web', 'b', 'draining', for_ms=3600000)
+        a, b = self.intents()
+        rows = [re.split(' {2,}', line) for line in self.ok(self.registry, 'intents', 'web').lines]
+        self.assertEqual(rows, [
+            ['ID', 'STATUS', 'SINCE', 'BY', 'UNTIL', 'REGISTERED', 'REASON'],
+            ['a', 'draining', a['since'], 'operator:127.0.0.1', 'false', 'new kernel'],
+            ['b', 'draining', b['since'], 'operator:127.0.0.1', b['until'], 'true', 'drained by an operator']])
+        wide = self.ok(self.registry, 'intents', 'web', '-o', 'wide').lines
+        self.assertIn('ABSENT SINCE', wide[0])
+        self.assertIn(a['absent_since'], wide[1])
+
+    def test_intents_come_in_all_formats(self):
+        self.leave()
+        whole = self.registry.get('/v1/services/web/intents').json()
+        self.assertEqual(json.loads(self.ok(self.registry, 'intents', 'web', '-o', 'json').out), whole)
+        self.assertEqual(json.loads(self.ok(self.registry, 'intents', 'web', '-o', 'jsonl').out), whole['intents'][0])
+        self.assertEqual(self.ok(self.registry, 'intents', 'web', '-o', 'name').out, 'a\n')
+        self.assertEqual(self.ok(self.registry, 'intents', 'web', '--no-headers').lines[0].split()[0], 'a')
+        self.assertEqual(self.tool(self.registry, 'intents', 'web', '-o', 'address').code, USAGE)
+        self.assertEqual(self.tool(self.registry, 'intents').code, USAGE)
+        self.assertEqual(self.tool(self.registry, 'intents', 'no such name').code, USAGE)
+
+    def test_no_intents_are_an_empty_list(self):
+        for service in ('web', 'nobody'):
+            result = self.ok(self.registry, 'intents', service)
+            self.assertEqual((result.out, result.err), ('', ''))
+
+    def test_every_page_of_intents_is_read(self):
+        names = [f'i{n:04}' for n in range(1001)]
+        for name in names:
+            self.registry.register('web', name)
+            self.leave(name)
+        self.assertEqual(self.ok(self.registry, 'intents', 'web', '-o', 'name').out.split(), names)
+        self.assertNotIn('next', json.loads(self.ok(self.registry, 'intents', 'web', '-o', 'json').out))
+
+    def test_resume_completes_what_is_drained(self):
+        self.leave(reason='new kernel')
+        self.registry.register('web', 'b')
+        complete = lambda *words: self.ok(self.registry, '__complete', 'rollcall', *words).out
+        self.assertEqual(complete('resume', 'web', ''), 'a\tnew kernel\n')
+        self.assertEqual(complete('drain', 'web', ''), 'b\t10.0.0.1:80\n')
+        self.assertEqual(complete('intents', 'w'), 'web\t\n')
+
+
 class Events(TestCase):
     def statuses(self, *args):
         """[(kind, status)] of the rows of a table."""
@@ -129,8 +179,9 @@ class Events(TestCase):
         self.assertEqual(row.index('intent'), head.index('STATUS'))
 
     def test_entries_of_all_forms_are_printed(self):
-        for entry, wanted in (({'kind': 'rule', 'document': {}}, 'rule'), ({'kind': 'rule', 'document': {'status': 7}}, 'rule'),
-                              ({'kind': 'rule'}, 'rule'), ({'document': {'status': 'x'}}, ': x'), ({}, ''), ([], ''), (7, '')):
+        for entry, wanted in (({'kind': 'rule', 'document': {}}, 'rule'), ({'kind': 'rule'}, 'rule'),
+                              ({'kind': 'rule', 'document': {'status': 7}}, 'rule'),
+                              ({'document': {'status': 'x'}}, ': x'), ({}, ''), ([], ''), (7, '')):
             body = json.dumps({'revision': 1, 'events': [{'revision': 1, 'kind': 'k', 'entry': entry, 'author': 'BY'}]})
             answer = (f'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Rollcall-Revision: 1\r\n'
                       f'Connection: close\r\n\r\n{body}').encode()
