@@ -30,7 +30,7 @@ const char *http_library_note(char *out, size_t size)
 	(void)snprintf(
 		out, size,
 		"libmicrohttpd %s accepts a repeated Content-Length or Host (fixed in 1.0.5): "
-		"worked round, this daemon refuses such requests itself",
+		"worked around, this daemon refuses such requests itself",
 		MHD_get_version());
 	return out;
 }
