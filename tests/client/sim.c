@@ -129,12 +129,28 @@ static void answer_instance(struct sim *sim, struct sim_flight *flight, const ch
 	               record->draining ? "draining" : "healthy");
 }
 
-static void answer_lookup(struct sim *sim, struct sim_flight *flight, const char *path)
+/* Does the query have a token of another history? */
+static bool is_foreign(const struct sim *sim, const char *revision, int address)
+{
+	char *end;
+
+	(void)strtoull(revision + 9, &end, 10);
+	return *end == '.' && strtoull(end + 1, NULL, 16) != sim->history[address] >> 32;
+}
+
+static void answer_lookup(struct sim *sim, struct sim_flight *flight, const char *path, int address)
 {
 	const char *wait = strstr(path, "wait_ms=");
 	const char *revision = strstr(path, "revision=");
 
 	sim->lookups++;
+	if (revision != NULL)
+		(void)snprintf(sim->last_poll, sizeof(sim->last_poll), "%s", revision);
+	if (revision != NULL && is_foreign(sim, revision, address)) {
+		sim->refused++;
+		flight->reply.status = 410;
+		return;
+	}
 	if (strncmp(path, "/v1/services/web", 16) != 0 || !sim->knows_web) {
 		flight->reply.status = 404;
 		return;
@@ -164,6 +180,15 @@ static void ask_registry(struct sim *sim, struct sim_flight *flight, const char 
 	(void)snprintf(flight->reply.head, sizeof(flight->reply.head),
 	               "X-Rollcall-Revision: %llu\r\n%s", (unsigned long long)sim->revision,
 	               sim->registry_head);
+	if (sim->alternates)
+		sim->history[address] ^= UINT64_C(1) << 40;
+	if (sim->history[address] != 0) {
+		size_t len = strlen(flight->reply.head);
+
+		(void)snprintf(flight->reply.head + len, sizeof(flight->reply.head) - len,
+		               "X-Rollcall-History: %016llx\r\n",
+		               (unsigned long long)sim->history[address]);
+	}
 	if (sim->registry_status != 0) {
 		flight->reply.status = sim->registry_status;
 		(void)snprintf(flight->reply.body, sizeof(flight->reply.body), "%s",
@@ -173,7 +198,7 @@ static void ask_registry(struct sim *sim, struct sim_flight *flight, const char 
 	} else if (strstr(path, "/instances/") != NULL) {
 		answer_instance(sim, flight, path);
 	} else {
-		answer_lookup(sim, flight, path);
+		answer_lookup(sim, flight, path, address);
 	}
 }
 

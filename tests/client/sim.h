@@ -79,6 +79,10 @@ struct sim {
 	char registry_head[128];
 	char registry_body[2048]; /* with registry_status */
 	uint64_t revision;
+	uint64_t history[2]; /* of the first address and the second; 0: not named in answers */
+	bool alternates;     /* the history is another one in each answer */
+	unsigned refused;    /* long polls with a token of another history */
+	char last_poll[64];  /* the query of the last long poll */
 	unsigned lookups;
 	unsigned poll_requests;
 	unsigned asked[2]; /* requests to the first address and the second */

@@ -86,6 +86,14 @@ static int client_start_engine(rollcall_client *client)
 	return r < 0 ? r : engine_init(&client->engine, &client->env, transport);
 }
 
+static void client_history_changed(struct registry *registry)
+{
+	rollcall_client *client = container_of(registry, rollcall_client, registry);
+
+	registrations_send_again(client);
+	refreshes_read_again(client);
+}
+
 int client_open(const rollcall_options *given, transport_fn make, void *arg,
                 rollcall_client **ret_client)
 {
@@ -123,6 +131,7 @@ int client_open(const rollcall_options *given, transport_fn make, void *arg,
 				  .token = client->options.token,
 				  .timeout_ms = client->options.registry_timeout_ms,
 				  .connect_ms = client->options.registry_connect_ms,
+				  .history_changed = client_history_changed,
 			  });
 	if (r < 0)
 		goto fail;

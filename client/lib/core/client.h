@@ -39,7 +39,7 @@ struct rollcall_client {
 	uint32_t long_polls;      /* services that hold one of options.max_watches */
 	uint64_t registered_ever; /* accepted records: spreads the heartbeats */
 	uint64_t heartbeats;      /* accepted */
-	uint64_t reregistrations; /* after a 404 */
+	uint64_t reregistrations; /* accepted records that were not a registration's first */
 	uint64_t seen_revision;   /* the highest revision in any answer of the present history */
 	int64_t went_back_us;     /* when an answer first had a lower one; 0: none had */
 	uint64_t next_call_id;

@@ -245,6 +245,7 @@ static int set_draining(rollcall_registration *registration, bool draining, uint
 		return -ECHILD;
 	engine_lock(engine_of(registration));
 	registration->draining = draining;
+	registration->ordered = true;
 	registration->confirmed = false;
 	registration_schedule(registration, now_us(registration));
 	int r = engine_run(engine_of(registration), is_confirmed, registration,

@@ -9,7 +9,9 @@
  *	else            POST a heartbeat, on a fixed grid with jitter, so that many stay spread out
  *
  * A request that fails is sent again after a pause, without a limit; a heartbeat that gets 404
- * leads back to PUT. Invariant: at most one request is under way.
+ * leads back to PUT, and so does an answer to any request of the client that shows another history:
+ * the heartbeat may be accepted by a registry that has imported an older state. Invariant: at most
+ * one request is under way.
  *
  * The registry renews the lease for a record and for a heartbeat, at some time between the request
  * and its answer. So the lease's own timer counts from when the request was sent: counted from the
@@ -24,6 +26,10 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Between records that are sent because of another history. Registries of two histories behind one
+ * address would otherwise be sent records without a pause. */
+#define PUT_AGAIN_US (1 * US_PER_S)
 
 static void registration_advance(rollcall_registration *registration);
 
@@ -235,8 +241,9 @@ static void registration_advance(rollcall_registration *registration)
 	} else if (registration->id == NULL && registration_make_id(registration) < 0) {
 		registration_retry_later(registration, false);
 	} else if (registration->state == ROLLCALL_PENDING ||
-	           registration->state == ROLLCALL_REFUSED) {
+	           registration->state == ROLLCALL_REFUSED || registration->put_again) {
 		registration->put_sent = true;
+		registration->put_us = now_us(registration);
 		registration_send_or_retry(registration, DOING_PUT, "PUT", "",
 		                           make_record(registration));
 	} else if (!registration->confirmed) {
@@ -311,17 +318,52 @@ static void registration_refuse(rollcall_registration *registration, int status)
 	registration_retry_later(registration, true);
 }
 
+static void registration_plan_put(rollcall_registration *registration)
+{
+	registration_schedule(registration,
+	                      max_i64(now_us(registration), registration->put_us + PUT_AGAIN_US));
+}
+
+void registrations_send_again(rollcall_client *client)
+{
+	for (rollcall_registration *one = client->registrations; one != NULL; one = one->next) {
+		one->put_again = true;
+		registration_plan_put(one);
+	}
+}
+
+/* Does the answer belong to another history than the latest? A former address may still answer. */
+static bool answer_is_outdated(const rollcall_registration *registration)
+{
+	uint64_t history = registry_answer_history(&registration->request);
+
+	return history != 0 && history != registration->client->registry.history;
+}
+
+/* A record does not end a drain that the registry has: a program that has resumed must order it. */
+static bool status_is_confirmed(const rollcall_registration *registration)
+{
+	bool drains = registration->state == ROLLCALL_DRAINING;
+
+	if (registration->sent_draining != registration->draining)
+		return false;
+	return registration->draining ? drains : !drains || !registration->ordered;
+}
+
 static void registration_put_done(rollcall_registration *registration, int status)
 {
 	if (status == 200 || status == 201) {
+		registration->client->reregistrations += registration->accepted;
+		registration->accepted = true;
 		registration_succeeded(registration);
 		take_lease(registration);
 		take_status(registration);
-		registration->confirmed =
-			registration->sent_draining == registration->draining &&
-			(!registration->draining || registration->state == ROLLCALL_DRAINING);
+		registration->confirmed = status_is_confirmed(registration);
+		registration->put_again = answer_is_outdated(registration);
 		lay_grid(registration);
-		if (!registration->confirmed)
+		if (registration->put_again)
+			registration_plan_put(registration);
+		else if (!registration->confirmed)
 			registration_advance(registration);
 	} else if (is_transient(status)) {
 		registration_retry_later(registration, false);
@@ -334,7 +376,6 @@ static void registration_put_done(rollcall_registration *registration, int statu
 static void registration_update_failed(rollcall_registration *registration, int status)
 {
 	if (status == 404) {
-		registration->client->reregistrations++;
 		registration->confirmed = !registration->draining;
 		registration_set_state(registration, ROLLCALL_PENDING);
 		registration_advance(registration);
@@ -358,7 +399,9 @@ static void registration_heartbeat_done(rollcall_registration *registration, boo
 	take_status(registration);
 	if (with_status)
 		registration->confirmed = registration->sent_draining == registration->draining;
-	if (registration->confirmed)
+	if (registration->put_again)
+		registration_plan_put(registration);
+	else if (registration->confirmed)
 		schedule_heartbeat(registration);
 	else
 		registration_advance(registration);

@@ -53,7 +53,11 @@ struct rollcall_registration {
 	bool draining;      /* wanted by the program */
 	bool sent_draining; /* in the request under way */
 	bool confirmed;     /* the registry has confirmed the present value of draining */
+	bool ordered;       /* the program has called rollcall_drain() or rollcall_resume() */
 	bool put_sent;      /* a record was sent: the registry may have it */
+	bool accepted;      /* the registry has taken a record */
+	bool put_again;     /* to a registry of another history than the one that answers now */
+	int64_t put_us;     /* when the last record was sent */
 	bool leaving;       /* rollcall_deregister() waits */
 	bool left;          /* the registry has no record any more */
 	char *failure;      /* why the last request failed; NULL: it succeeded */
@@ -68,6 +72,10 @@ void registration_init(rollcall_registration *registration, rollcall_client *cli
 rollcall_state registration_state(const rollcall_registration *registration);
 /** Plans the next request for @p due_us. */
 void registration_schedule(rollcall_registration *registration, int64_t due_us);
+
+/** Sends the records of all registrations again, at once, because the registry answers with another
+ * history: it may have none of them, or others. With the engine's lock held. */
+void registrations_send_again(rollcall_client *client);
 
 /* In register.c. */
 

@@ -5,9 +5,13 @@
  * registry delays its answers; else a lookup each TTL. While the registry fails, the last good set
  * stays and is marked stale.
  *
- * Invariant: at most one request or timer is pending for a service. Long polls alone would not do:
+ * Invariant: at most one request is pending for a service; a timer that is due before its answer
+ * replaces it. Long polls alone would not do:
  * a registry or a proxy may not support them, and max_watches bounds how many connections they
  * hold.
+ *
+ * A long poll sends the revision of the set with the history that it belongs to. A registry of
+ * another history refuses that with 410, and a plain lookup follows at once.
  */
 #include "lib/service/refresh.h"
 
@@ -18,6 +22,9 @@
 
 #define POLL_GAP_US     (50 * US_PER_MS) /* between long polls that each bring a change */
 #define UNKNOWN_POLL_US (1 * US_PER_S)   /* between lookups of a service with a 404 */
+/* Between lookups because of another history. Registries of two histories behind one address would
+ * otherwise be read without a pause. */
+#define ANEW_GAP_US (1 * US_PER_S)
 
 static void refresh_ask(struct service *service);
 
@@ -41,6 +48,8 @@ static void refresh_on_timer(struct timer *timer)
 {
 	struct refresh *refresh = container_of(timer, struct refresh, timer);
 
+	if (refresh->request.busy) /* sent before the history changed, perhaps to another address */
+		registry_request_fini(&refresh->request);
 	refresh_ask(container_of(refresh, struct service, refresh));
 }
 
@@ -76,10 +85,12 @@ static char *refresh_make_path(const struct service *service, bool poll)
 
 	bytes_init(&path, 1024);
 	registry_put_service(&path, service->name);
-	if (poll)
-		bytes_printf(&path, "?revision=%llu&wait_ms=%u",
-		             (unsigned long long)service->set->revision,
-		             service->client->options.cache_ttl_ms);
+	if (poll) {
+		bytes_printf(&path, "?revision=%llu", (unsigned long long)service->set->revision);
+		if (service->refresh.history != 0)
+			bytes_printf(&path, ".%08x", (unsigned)(service->refresh.history >> 32));
+		bytes_printf(&path, "&wait_ms=%u", service->client->options.cache_ttl_ms);
+	}
 	char *text = bytes_take(&path, &len);
 	bytes_fini(&path);
 	return text;
@@ -91,8 +102,10 @@ static void refresh_ask(struct service *service)
 {
 	struct refresh *refresh = refresh_of(service);
 
-	refresh->polling = may_poll(service);
+	refresh->polling = !refresh->anew && may_poll(service);
 	refresh->asked_us = env_now(&service->client->env);
+	if (refresh->anew)
+		refresh->anew_us = refresh->asked_us;
 	registry_send(&refresh->request, "GET", refresh_make_path(service, refresh->polling), NULL,
 	              refresh->polling ? service->client->options.cache_ttl_ms : 0);
 }
@@ -142,9 +155,9 @@ static void refresh_on_failure(struct service *service)
 }
 
 /*
- * An answer with a lower revision than an earlier one is from a registry that has lost its state.
- * Its empty lists prove nothing: the instances need one TTL to register again. So an empty answer
- * is not taken for one TTL; after that the new history counts.
+ * An answer of another history, or with a lower revision than an earlier one, is from a registry
+ * that has lost its state. Its empty lists prove nothing: the instances need one TTL to register
+ * again. So an empty answer is not taken for one TTL; after that the new history counts.
  */
 static bool registry_lost_state(struct service *service, size_t count)
 {
@@ -153,6 +166,8 @@ static bool registry_lost_state(struct service *service, size_t count)
 	int64_t revision = head_number(refresh->request.exchange.head.data, "X-Rollcall-Revision");
 	int64_t now = env_now(&client->env);
 	bool lower = revision >= 0 && (uint64_t)revision < client->seen_revision;
+	int64_t history_us = client->registry.history_us;
+	bool young = history_us != 0 && now < history_us + ttl_us(service);
 
 	refresh->keeps_set = false;
 	if (lower && client->went_back_us == 0)
@@ -160,9 +175,9 @@ static bool registry_lost_state(struct service *service, size_t count)
 	if (revision >= 0 && (!lower || now >= client->went_back_us + ttl_us(service))) {
 		client->seen_revision = (uint64_t)revision;
 		client->went_back_us = 0;
-		return false;
+		lower = false;
 	}
-	if (revision < 0 || count > 0 || service->set == NULL || service->set->count == 0)
+	if ((!lower && !young) || count > 0 || service->set == NULL || service->set->count == 0)
 		return false;
 	refresh->keeps_set = true;
 	return true;
@@ -170,9 +185,12 @@ static bool registry_lost_state(struct service *service, size_t count)
 
 static void refresh_install(struct service *service, rollcall_instances *set)
 {
+	struct refresh *refresh = refresh_of(service);
+
 	if (service->set != NULL && set_same(service->set, set) &&
 	    service->set->strategy == service->strategy) {
 		atomic_store(&service->set->revision, atomic_load(&set->revision));
+		refresh->history = registry_answer_history(&refresh->request);
 		set_unref(set);
 		return;
 	}
@@ -180,6 +198,7 @@ static void refresh_install(struct service *service, rollcall_instances *set)
 		set_unref(set); /* the old set stays until the next answer */
 		return;
 	}
+	refresh->history = registry_answer_history(&refresh->request);
 	service_install(service, set);
 	watches_notify(service->client, service);
 }
@@ -264,14 +283,30 @@ static void refresh_on_refused(struct service *service, int status)
 	refresh_schedule_lookup(service);
 }
 
+/* The set stays in use and nothing is counted as a failure. */
+static void refresh_read_again(struct service *service)
+{
+	struct refresh *refresh = refresh_of(service);
+	int64_t now = env_now(&service->client->env);
+
+	refresh->anew = true;
+	refresh_schedule(service, refresh->anew_us == 0
+	                                  ? now
+	                                  : max_i64(now, refresh->anew_us + ANEW_GAP_US));
+}
+
 static void refresh_on_done(struct registry_request *request)
 {
 	struct refresh *refresh = container_of(request, struct refresh, request);
 	struct service *service = container_of(refresh, struct service, refresh);
 	int status = request->exchange.status;
+	bool failed = registry_failed(request) || status == 408 || status == 429;
 
-	if (registry_failed(request) || status == 408 || status == 429) {
+	refresh->anew = false;
+	if (failed) {
 		refresh_on_failure(service);
+	} else if (status == 410 && refresh->polling) {
+		refresh_read_again(service);
 	} else if (status == 200) {
 		refresh_on_list(service);
 	} else if (status == 304 && service->set != NULL) {
@@ -321,6 +356,21 @@ void refresh_stop_waiting(struct service *service, struct answer_waiter *waiter)
 		at = &(*at)->next;
 	*at = waiter->next;
 	waiter->waiting = false;
+}
+
+static void refresh_forget(struct service *service)
+{
+	struct refresh *refresh = refresh_of(service);
+
+	if (!refresh->started)
+		return;
+	refresh->no_poll_until_us = 0;
+	refresh_read_again(service);
+}
+
+void refreshes_read_again(rollcall_client *client)
+{
+	services_visit(client, refresh_forget);
 }
 
 static void refresh_fini(struct service *service)

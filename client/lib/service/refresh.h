@@ -12,5 +12,9 @@ void refresh_wait(struct service *service, struct answer_waiter *waiter);
 /** Takes @p waiter out of the list; nothing when it does not wait. */
 void refresh_stop_waiting(struct service *service, struct answer_waiter *waiter);
 
+/** Reads all services again, because the registry answers with another history: what was read before
+ * says nothing about it. Until it has answered, the present sets stay in use. */
+void refreshes_read_again(rollcall_client *client);
+
 /** Ends the refreshes of all services, before services_free(); rollcall_close() only. */
 void refreshes_fini(rollcall_client *client);

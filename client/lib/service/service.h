@@ -33,6 +33,9 @@ struct refresh {
 	int64_t asked_us;         /* when the last request was sent */
 	int64_t no_poll_until_us; /* the registry answered a long poll at once: it has none */
 	bool keeps_set;           /* the registry lost its past: keep the present set for now */
+	uint64_t history;         /* that the revision of the set belongs to; 0: not known */
+	bool anew;                /* the set is of another history: the next request is a lookup */
+	int64_t anew_us;          /* when the last such lookup was sent; 0: never */
 	unsigned failures;        /* consecutive */
 	int64_t pause_us;         /* the last pause after a failure */
 	struct answer_waiter *waiting; /* for the first answer; the latest is the first */

@@ -79,6 +79,7 @@ int registry_init(struct registry *registry, struct engine *engine,
 		.engine = engine,
 		.timeout_ms = options->timeout_ms,
 		.connect_ms = options->connect_ms,
+		.history_changed = options->history_changed,
 	};
 	registry->queue_end = &registry->queue;
 
@@ -156,12 +157,36 @@ bool registry_failed(const struct registry_request *request)
 	return request->exchange.error < 0 || request->exchange.status >= 500;
 }
 
+uint64_t registry_answer_history(const struct registry_request *request)
+{
+	return head_hex64(request->exchange.head.data, "X-Rollcall-History");
+}
+
+/* An address that is no longer in use may still answer earlier requests. Its history is not noted:
+ * the two would alternate, and each change makes the client read and register everything again. */
+static void registry_note_history(const struct registry_request *request)
+{
+	struct registry *registry = request->registry;
+	uint64_t history = registry_answer_history(request);
+	uint64_t before = registry->history;
+
+	if (registry_failed(request) || history == 0 || history == before ||
+	    request->address != registry->current)
+		return;
+	registry->history = history;
+	if (before == 0)
+		return;
+	registry->history_us = env_now(registry->engine->loop.env);
+	registry->history_changed(registry);
+}
+
 static void registry_exchanged(struct exchange *exchange)
 {
 	struct registry_request *request =
 		container_of(exchange, struct registry_request, exchange);
 	struct registry *registry = request->registry;
 
+	registry_note_history(request);
 	if (registry_failed(request) && registry->count > 1) {
 		if (registry->current == request->address) {
 			registry->current = (registry->current + 1) % registry->count;

@@ -3,6 +3,10 @@
  * Requests to the registry: it has several addresses, which are tried in turn, and at most eight
  * requests that are no long polls are under way at a time; further ones queue. All functions are
  * called with the engine's lock held.
+ *
+ * A registry names its history in each answer: 64 random bits, which change when it loses or
+ * restores its state. Revisions of two histories look alike, so only this id shows that the
+ * registry which answers now is not the one that answered before.
  */
 #pragma once
 
@@ -19,6 +23,9 @@ struct registry {
 	char *authorization; /* "Bearer ...", or NULL */
 	uint32_t timeout_ms;
 	uint32_t connect_ms;
+	/** Called when the address in use answers with another history than before, before the
+	 * request is done. */
+	void (*history_changed)(struct registry *registry);
 
 	/* guarded by the engine's lock */
 	size_t current;    /* index of the address in use */
@@ -28,6 +35,8 @@ struct registry {
 	uint64_t requests;  /* sent, each address counted */
 	uint64_t failures;  /* requests that failed at all addresses */
 	uint64_t failovers; /* changes of the address in use */
+	uint64_t history;   /* that the address in use last answered with; 0: not known */
+	int64_t history_us; /* when it became another one; 0: never */
 };
 
 /** One request. Embedded in its owner; used for one request after another. */
@@ -55,6 +64,7 @@ struct registry_options {
 	const char *token;     /* NULL: none */
 	uint32_t timeout_ms;
 	uint32_t connect_ms;
+	void (*history_changed)(struct registry *registry);
 };
 
 /** @return 0; -ENOMEM; -EINVAL (an address cannot be parsed, there is none, or more than 16) */
@@ -83,5 +93,7 @@ void registry_put_service(struct bytes *path, const char *service);
 void registry_request_trim(struct registry_request *request);
 /** @return whether no address answered, or only with 5xx */
 bool registry_failed(const struct registry_request *request);
+/** @return the id of the history that the answer belongs to; 0: it names none */
+uint64_t registry_answer_history(const struct registry_request *request);
 /** @return microseconds that the answer's Retry-After asks for, at most a minute; 0: none */
 int64_t registry_pause_us(const struct registry_request *request);

@@ -69,3 +69,30 @@ int64_t head_number(const char *head, const char *name)
 	}
 	return number;
 }
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+uint64_t head_hex64(const char *head, const char *name)
+{
+	size_t len;
+	const char *value = head_find(head, name, &len);
+	uint64_t number = 0;
+
+	if (value == NULL || len != 16)
+		return 0;
+	for (size_t i = 0; i < len; i++) {
+		int digit = hex_digit(value[i]);
+
+		if (digit < 0)
+			return 0;
+		number = number << 4 | (unsigned)digit;
+	}
+	return number;
+}

@@ -48,6 +48,8 @@ const char *head_find(const char *head, const char *name, size_t *ret_len);
 /** @return the value of a header that is one decimal number of at most 18 digits; -1: there is
  * none, or it is something else */
 int64_t head_number(const char *head, const char *name);
+/** @return the value of a header that is 16 hex digits; 0: there is none, or it is something else */
+uint64_t head_hex64(const char *head, const char *name);
 
 struct transport {
 	/** Begins an exchange. When it has ended, step() calls exchange->done(). @return 0, or a
