@@ -11,6 +11,8 @@
 #include "tool/args.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,6 +93,18 @@ const char *api_text(const json_t *object, const char *key)
 const char *api_code(const struct http_answer *answer)
 {
 	return api_text(answer->json, "code");
+}
+
+bool api_is_another_history(const struct http_answer *answer)
+{
+	return answer->status == 410 && answer->ours &&
+	       strcmp(api_code(answer), "another-history") == 0;
+}
+
+void api_token(const struct http_answer *answer, uint64_t revision, char out[API_TOKEN_SIZE])
+{
+	(void)snprintf(out, API_TOKEN_SIZE, "%" PRIu64 "%s%s", revision,
+	               answer->history[0] != '\0' ? "." : "", answer->history);
 }
 
 static void api_report_fields(const json_t *errors)

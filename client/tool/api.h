@@ -16,6 +16,9 @@
 #include "tool/http.h"
 #include "tool/tool.h"
 
+/** Bytes of a token, with NUL: a revision, a dot and digits of the history. */
+#define API_TOKEN_SIZE (20 + 1 + HTTP_HISTORY_DIGITS + 1)
+
 /** @return the path "/v1/services/SERVICE[/instances/ID]" and @p rest; freed by the caller.
  * @param id  NULL: none */
 struct text api_path(const char *service, const char *id, const char *rest);
@@ -52,6 +55,11 @@ bool api_is_passing(const struct http_answer *answer);
 int api_object(const struct http_answer *answer, const char *key, json_t **ret_json);
 /** @return the "code" of a problem response, or "" */
 const char *api_code(const struct http_answer *answer);
+/** @return whether the registry refuses a token, because its own history is another one */
+bool api_is_another_history(const struct http_answer *answer);
+/** Writes the token of @p revision in the history of the answer; if that names none, the bare
+ * revision. */
+void api_token(const struct http_answer *answer, uint64_t revision, char out[API_TOKEN_SIZE]);
 
 /**
  * Reads a listing of any length, page by page.

@@ -197,3 +197,26 @@ int args_number(const struct args *args, enum args_option option, uint64_t least
 	          args_options[option].name, least, most, text);
 	return -EINVAL;
 }
+
+int args_token(const struct args *args, enum args_option option, uint64_t *ret_revision)
+{
+	const char *text = args->value[option];
+	char number[20] = "";
+
+	if (text == NULL)
+		return 0;
+	size_t digits = strspn(text, "0123456789");
+	const char *rest = text + digits;
+	bool bare = *rest == '\0';
+	bool token =
+		*rest == '.' && strlen(rest + 1) == 8 && strspn(rest + 1, "0123456789abcdef") == 8;
+
+	if ((bare || token) && digits < sizeof(number)) {
+		memcpy(number, text, digits);
+		if (args_read_number(number, 0, INT64_MAX, ret_revision) == 0)
+			return 0;
+	}
+	tool_warn("--%s takes a revision such as 17, or a token such as 17.1f3a9c07, not '%s'",
+	          args_options[option].name, text);
+	return -EINVAL;
+}

@@ -45,7 +45,7 @@
 	X(IF_EXISTS,        "if-exists",         0,   NULL,        "succeed if the instance does not exist") \
 	X(REASON,           "reason",            'r', "TEXT",      "state the reason, which everyone can read") \
 	X(FOR,              "for",               0,   "DURATION",  "undo it automatically after this time") \
-	X(SINCE,            "since",             0,   "REVISION",  "print only events after this revision") \
+	X(SINCE,            "since",             0,   "REVISION",  "print only events after this revision or token") \
 	X(KIND,             "kind",              0,   "LIST",      "print only events of these kinds") \
 	X(LIMIT,            "limit",             'n', "NUMBER",    "print at most this many events") \
 	X(FOLLOW,           "follow",            'f', NULL,        "keep printing events as they come") \
@@ -150,6 +150,8 @@ int args_parse(struct args *args, const struct command *command, int argc, char 
 int args_duration(const struct args *args, enum args_option option, int64_t *ret_ms);
 int args_number(const struct args *args, enum args_option option, uint64_t least, uint64_t most,
                 uint64_t *ret);
+/** A revision, bare or as a token, whose revision is the result. */
+int args_token(const struct args *args, enum args_option option, uint64_t *ret_revision);
 
 /** Parse a text in the same way. @return 0; -EINVAL (not reported) */
 int args_read_duration(const char *text, int64_t *ret_ms);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The event log: events and history. One thread; following blocks in long polls. Invariant:
- * reading->since is the revision of the last event that was printed, so that an interruption
+ * reading->since is the token of the last event that was printed, so that an interruption
  * neither repeats nor loses events. Following does not use libcurl's multi interface as watch does:
  * it has nothing else to wait for, and a signal simply ends it.
  */
@@ -22,10 +22,10 @@ struct reading {
 	const char *service;
 	const char *id;
 	const char *kind;
-	uint64_t since; /* revision of the last event read */
-	bool has_since;
-	bool may_wait; /* the registry has not refused wait_ms */
-	bool follows;  /* the first page was read; now waits for more events */
+	uint64_t revision;          /* of the last event read */
+	char since[API_TOKEN_SIZE]; /* its token; "": begin with the oldest event */
+	bool may_wait;              /* the registry has not refused wait_ms */
+	bool follows;               /* the first page was read; now waits for more events */
 	struct reminder reminder;
 };
 
@@ -34,8 +34,8 @@ static struct text events_make_path(const struct reading *reading, uint64_t limi
 	struct text path = {NULL, 0, 0};
 
 	text_printf(&path, "/v1/events?limit=%" PRIu64, limit);
-	if (reading->has_since)
-		text_printf(&path, "&since=%" PRIu64, reading->since);
+	if (reading->since[0] != '\0')
+		api_query(&path, "since", reading->since);
 	api_query(&path, "service", reading->service);
 	api_query(&path, "id", reading->id);
 	api_query(&path, "kind", reading->kind);
@@ -44,13 +44,19 @@ static struct text events_make_path(const struct reading *reading, uint64_t limi
 	return path;
 }
 
+/** A registry that names no token is sent bare revisions. */
 static void events_advance(struct reading *reading, const json_t *json)
 {
-	json_int_t last = json_integer_value(json_object_get(json, "revision"));
+	uint64_t last = (uint64_t)json_integer_value(json_object_get(json, "revision"));
+	const char *token = api_text(json, "token");
 
-	if ((uint64_t)last > reading->since)
-		reading->since = (uint64_t)last;
-	reading->has_since = true;
+	if (last < reading->revision)
+		return;
+	reading->revision = last;
+	if (*token != '\0' && strlen(token) < sizeof(reading->since))
+		(void)snprintf(reading->since, sizeof(reading->since), "%s", token);
+	else
+		(void)snprintf(reading->since, sizeof(reading->since), "%" PRIu64, last);
 }
 
 static struct http_request make_request(const struct tool *tool, const struct text *path, bool wait)
@@ -86,12 +92,15 @@ static bool skip_gap(struct reading *reading, const struct http_answer *answer)
 {
 	const char *code = api_code(answer);
 
-	if (strcmp(code, "compacted") == 0)
-		reading->has_since = false; /* begin with the oldest event */
-	else if (strcmp(code, "revision-ahead") == 0)
-		reading->since = answer->revision;
-	else
+	if (strcmp(code, "compacted") == 0) {
+		reading->revision = 0;
+		reading->since[0] = '\0';
+	} else if (strcmp(code, "revision-ahead") == 0 || api_is_another_history(answer)) {
+		reading->revision = answer->revision;
+		api_token(answer, answer->revision, reading->since);
+	} else {
 		return false;
+	}
 	tool_warn("events are missing after this: %s", api_text(answer->json, "detail"));
 	return true;
 }
@@ -165,6 +174,22 @@ static int events_follow(struct tool *tool, struct reading *reading)
 	return EXIT_ERROR;
 }
 
+/** Adds the events of a page, and takes its place to go on from. */
+static void events_join(json_t *whole, const json_t *page)
+{
+	static const char *const places[] = {"revision", "token"};
+
+	if (json_array_extend(json_object_get(whole, "events"), json_object_get(page, "events")) <
+	    0)
+		memory_lacks();
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		json_t *place = json_object_get(page, places[i]);
+
+		if (place != NULL && json_object_set(whole, places[i], place) < 0)
+			memory_lacks();
+	}
+}
+
 /** Reads and prints at most @p limit events, page by page. @param ret_count  events printed; may be
  * NULL */
 static int events_read_all(struct tool *tool, struct reading *reading, uint64_t limit,
@@ -188,11 +213,7 @@ static int events_read_all(struct tool *tool, struct reading *reading, uint64_t 
 		if (whole == NULL) {
 			whole = json_incref(page);
 		} else {
-			if (json_array_extend(json_object_get(whole, "events"),
-			                      json_object_get(page, "events")) < 0 ||
-			    json_object_set(whole, "revision", json_object_get(page, "revision")) <
-			            0)
-				memory_lacks();
+			events_join(whole, page);
 		}
 		json_decref(page);
 		if (!more)
@@ -209,14 +230,17 @@ static int events_read_all(struct tool *tool, struct reading *reading, uint64_t 
 static int events_read_options(struct tool *tool, const struct args *args, struct reading *reading,
                                uint64_t *limit)
 {
+	const char *since = args->value[OPT_SINCE];
+
 	*limit = UINT64_MAX;
 	reading->may_wait = true;
-	reading->has_since = args->value[OPT_SINCE] != NULL;
-	return output_check(tool, &view_events) < 0 ||
-	                       args_number(args, OPT_SINCE, 0, INT64_MAX, &reading->since) < 0 ||
-	                       args_number(args, OPT_LIMIT, 1, INT64_MAX, limit) < 0
-	               ? EXIT_USAGE
-	               : EXIT_OK;
+	if (output_check(tool, &view_events) < 0 ||
+	    args_token(args, OPT_SINCE, &reading->revision) < 0 ||
+	    args_number(args, OPT_LIMIT, 1, INT64_MAX, limit) < 0)
+		return EXIT_USAGE;
+	if (since != NULL)
+		(void)snprintf(reading->since, sizeof(reading->since), "%s", since);
+	return EXIT_OK;
 }
 
 int events_run(struct tool *tool, const struct args *args)
@@ -256,7 +280,8 @@ static int events_judge_empty(struct tool *tool, struct reading *reading)
 	}
 	http_answer_free(&answer);
 	reading->kind = NULL;
-	reading->has_since = false;
+	reading->revision = 0;
+	reading->since[0] = '\0';
 	code = events_read_page(tool, reading, 1, &page);
 	if (code != EXIT_OK)
 		return code;

@@ -23,6 +23,7 @@
 #define CONNECT_MAX_MS  3000
 #define DEFAULT_PORT    "7655"
 #define REVISION_HEADER "X-Rollcall-Revision:"
+#define HISTORY_HEADER  "X-Rollcall-History:"
 
 struct address {
 	char *given;
@@ -176,20 +177,35 @@ static size_t http_take_body(char *data, size_t size, size_t count, void *arg)
 	return len;
 }
 
+/** Copies the digits of a header line called @p name that are in @p digits. @return whether the line
+ * has that name; what does not fit into @p out is left out */
+static bool http_read_digits(const char *line, size_t len, const char *name, const char *digits,
+                             char *out, size_t size)
+{
+	size_t name_len = strlen(name);
+	size_t n = 0;
+
+	if (len < name_len || strncasecmp(line, name, name_len) != 0)
+		return false;
+	for (size_t i = name_len; i < len && n < size - 1; i++)
+		if (line[i] != '\0' && strchr(digits, line[i]) != NULL)
+			out[n++] = line[i];
+	out[n] = '\0';
+	return true;
+}
+
 static size_t http_take_header(char *data, size_t size, size_t count, void *arg)
 {
 	struct http_transfer *transfer = arg;
 	size_t len = size * count;
-	const size_t name_len = sizeof(REVISION_HEADER) - 1;
-	char number[24] = "";
-	size_t n = 0;
+	char number[24];
 
-	if (len < name_len || strncasecmp(data, REVISION_HEADER, name_len) != 0)
-		return len;
-	for (size_t i = name_len; i < len && n < sizeof(number) - 1; i++)
-		if (data[i] >= '0' && data[i] <= '9')
-			number[n++] = data[i];
-	transfer->has_revision = args_read_number(number, 0, UINT64_MAX, &transfer->revision) == 0;
+	if (http_read_digits(data, len, REVISION_HEADER, "0123456789", number, sizeof(number)))
+		transfer->has_revision =
+			args_read_number(number, 0, UINT64_MAX, &transfer->revision) == 0;
+	else
+		(void)http_read_digits(data, len, HISTORY_HEADER, "0123456789abcdef",
+		                       transfer->history, sizeof(transfer->history));
 	return len;
 }
 
@@ -284,6 +300,8 @@ int http_finish(struct http *http, struct http_transfer *transfer, CURLcode code
 	(void)curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &answer.status);
 	(void)curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_TYPE, &type);
 	(void)curl_easy_getinfo(transfer->easy, CURLINFO_LOCAL_IP, &local);
+	if (strlen(transfer->history) == HTTP_HISTORY_DIGITS)
+		memcpy(answer.history, transfer->history, sizeof(answer.history));
 	if (local != NULL)
 		(void)snprintf(answer.local, sizeof(answer.local), "%s", local);
 	if (type != NULL && strstr(type, "json") != NULL && transfer->body.len > 0) {

@@ -20,6 +20,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/** Digits of the registry's history in a token, which is a revision, a dot and these. */
+#define HTTP_HISTORY_DIGITS 8
+
 struct http;
 
 /**
@@ -41,8 +44,9 @@ struct http_request {
 
 struct http_answer {
 	long status;
-	json_t *json;        /* NULL: not JSON */
-	uint64_t revision;   /* X-Rollcall-Revision, or 0 */
+	json_t *json;                          /* NULL: not JSON */
+	uint64_t revision;                     /* X-Rollcall-Revision, or 0 */
+	char history[HTTP_HISTORY_DIGITS + 1]; /* the first digits of X-Rollcall-History, or "" */
 	const char *address; /* that the answer is from; valid until http_close() */
 	bool ours;           /* the answer is from a registry, not from another server or a proxy */
 	char local[64];      /* local address of the connection, or "" */
@@ -74,6 +78,7 @@ struct http_transfer {
 	char *sent;
 	uint64_t revision;
 	bool has_revision;
+	char history[HTTP_HISTORY_DIGITS + 1];
 	char why[CURL_ERROR_SIZE];
 };
 

@@ -2,20 +2,20 @@
 /*
  * Follows a lookup for watch and render. One thread; transfers run in the pump. Invariant: at most
  * one request is under way, and changed() is called only when the instances differ from those of
- * the last call. The client library follows services too, but only their healthy instances, without
+ * the last call. A long poll sends a token: a registry whose history is another one refuses it, and
+ * the lookup begins anew. The client library follows services too, but only their healthy instances, without
  * the fields and filters that commands have.
  */
 #include "tool/watcher.h"
 
-#include "tool/api.h"
 #include "tool/tool.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define WAIT_MS  55000
-#define QUICK_MS 100
+#define WAIT_MS      55000
+#define WAIT_MS_TEXT "55000"
+#define QUICK_MS     100
 
 void watcher_init(struct watcher *watcher, struct tool *tool, const char *service, const char *path)
 {
@@ -38,11 +38,14 @@ void watcher_fini(struct watcher *watcher, struct pump *pump)
 }
 
 /** Makes @p instances the present ones; owns the reference. */
-static void watcher_take(struct watcher *watcher, json_t *instances, uint64_t revision)
+static void watcher_take(struct watcher *watcher, json_t *instances, uint64_t revision,
+                         const struct http_answer *answer)
 {
 	bool same = watcher->instances != NULL && json_equal(watcher->instances, instances);
 
+	watcher->away = false;
 	watcher->revision = revision;
+	api_token(answer, revision, watcher->token);
 	if (same) {
 		json_decref(instances);
 		return;
@@ -75,12 +78,12 @@ static void watcher_read_answer(struct watcher *watcher, const struct http_answe
 	bool foreign = !answer->ours && watcher->instances != NULL;
 
 	if (answer->status == 200 && json_is_array(instances)) {
-		watcher->away = false;
 		watcher_take(watcher, json_incref(instances),
-		             (uint64_t)json_integer_value(revision));
+		             (uint64_t)json_integer_value(revision), answer);
 	} else if (api_is_absent(answer)) {
-		watcher->away = false;
-		watcher_take(watcher, memory_json(json_array()), answer->revision);
+		watcher_take(watcher, memory_json(json_array()), answer->revision, answer);
+	} else if (watcher->waits && api_is_another_history(answer)) {
+		watcher->anew = true;
 	} else if (api_is_passing(answer) || foreign) {
 		watcher_report_away(watcher, "the registry cannot answer now");
 	} else if (answer->status == 200) {
@@ -130,15 +133,13 @@ void watcher_work(struct watcher *watcher, struct pump *pump)
 
 	if (watcher->job.active || watcher->error != EXIT_OK || tool_now_ms() < watcher->due_ms)
 		return;
-	watcher->waits = watcher->may_wait && watcher->instances != NULL && !watcher->away;
+	watcher->waits =
+		watcher->may_wait && watcher->instances != NULL && !watcher->away && !watcher->anew;
+	watcher->anew = false;
 	text_put(&path, watcher->path);
 	if (watcher->waits) {
-		char number[24];
-
-		(void)snprintf(number, sizeof(number), "%" PRIu64, watcher->revision);
-		api_query(&path, "revision", number);
-		(void)snprintf(number, sizeof(number), "%d", WAIT_MS);
-		api_query(&path, "wait_ms", number);
+		api_query(&path, "revision", watcher->token);
+		api_query(&path, "wait_ms", WAIT_MS_TEXT);
 	}
 	struct http_request request = {
 		.path = path.data,

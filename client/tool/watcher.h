@@ -14,6 +14,7 @@
  */
 #pragma once
 
+#include "tool/api.h"
 #include "tool/http.h"
 #include "tool/pump.h"
 
@@ -28,12 +29,14 @@ struct watcher {
 	void *arg;
 	json_t *instances; /* an array; NULL: no answer yet */
 	uint64_t revision;
+	char token[API_TOKEN_SIZE]; /* of the revision */
 	struct pump_job job;
 	struct http_transfer transfer;
 	int64_t due_ms;   /* when the next request is due */
 	int64_t asked_ms; /* when the last one was sent */
 	bool waits;       /* the request under way is a long poll */
 	bool may_wait;    /* the registry has not refused a long poll */
+	bool anew;        /* the registry's history is another one: the next is no long poll */
 	bool away;        /* it was reported that the registry does not answer */
 	bool once;        /* set by the caller: no first answer by tool->until_ms is an error */
 	int error;        /* exit code of a lasting refusal; EXIT_OK: none */

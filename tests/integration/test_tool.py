@@ -406,11 +406,13 @@ class Events(tool_test.TestCase):
         daemon.start()
         daemon.register('web', 'a')
         following.wait_out('"revision":1,')
+        history = daemon.status()['history']
         daemon.stop()
         rt.wait_for(lambda: following.err.count('waiting until it answers') == 2, 20, 'the report')
         with tool_test.Answering(b'HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n', port) as other:
             rt.wait_for(lambda: len(other.requests) >= 2, 20, 'requests to another server')
-            self.assertTrue(all('since=1&' in request for request in other.requests), other.requests)
+            token = '1.' + history[:8]
+            self.assertTrue(all(f'since={token}&' in request for request in other.requests), other.requests)
         daemon.start()
         daemon.register('web', 'b')
         following.wait_out('"revision":2,')
