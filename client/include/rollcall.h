@@ -211,7 +211,7 @@ ROLLCALL_API int rollcall_open(const rollcall_options *options, rollcall_client 
  * of done. In the child of a fork() it only closes what the child inherited.
  * @param timeout_ms  limit for all deregistrations together
  * @return 0; -ETIMEDOUT (the client is freed, but not all deregistrations were answered: their
- * leases run out); -EDEADLK (called from a callback; nothing happened)
+ * leases run out, and instances without a lease stay registered); -EDEADLK (called from a callback; nothing happened)
  */
 ROLLCALL_API int rollcall_close(rollcall_client *client, uint32_t timeout_ms);
 
@@ -248,7 +248,7 @@ typedef enum rollcall_state {
 	ROLLCALL_REFUSED,    /* the registry refuses the record; retried after long pauses */
 	/** Was registered or draining, but the registry has not confirmed the lease for longer than
 	 * its TTL, so the lease may have expired: the registry does not answer, or answers only
-	 * with errors. The library keeps trying. */
+	 * with errors. The library keeps trying. Never without a lease. */
 	ROLLCALL_UNCONFIRMED
 } rollcall_state;
 
@@ -261,9 +261,14 @@ typedef struct rollcall_registration_options {
 	uint32_t port;       /* required: 1-65535 */
 	uint32_t weight;     /* 0-65535: 100 */
 	const rollcall_pair *metadata;
-	size_t metadata_count;   /* at most 64 */
-	uint32_t ttl_ms;         /* of the lease, 1000-86400000: 30000 */
-	uint32_t interval_ms;    /* between heartbeats, plus or minus 10 %; 0: a third of ttl_ms */
+	size_t metadata_count; /* at most 64 */
+	/** Of the lease, 1000-86400000: 30000. 0: no lease. The instance then stays registered and
+	 * healthy, even when this program has ended, until it is deregistered; heartbeats only find
+	 * out whether the registry still has it. */
+	uint32_t ttl_ms;
+	/** Between heartbeats, plus or minus 10 %; less than ttl_ms, without a lease at most a day.
+	 * 0: a third of ttl_ms, without a lease 10 s. */
+	uint32_t interval_ms;
 	int64_t remove_after_ms; /* from unhealthy to removed; -1: the registry's default */
 	/** Called after each change of state; of changes in quick succession perhaps only for the
 	 * last. NULL: none. */
@@ -280,8 +285,9 @@ static inline void rollcall_registration_options_init(rollcall_registration_opti
 
 /**
  * Begins to register an instance and returns. From then on the client keeps it registered: it sends
- * heartbeats, registers again when the registry has lost the registration, retries without a limit
- * but with pauses, and uses the next address when one fails.
+ * heartbeats, registers again when the registry has lost the registration, has lost or restored its
+ * state, or is another one, retries without a limit but with pauses, and uses the next address when
+ * one fails.
  * @param options  copied
  * @param ret_registration  set before on_state is first called; rollcall_deregister() frees it
  * @return 0; -EINVAL; -E2BIG (options of a newer header that set a field this library does not
@@ -319,7 +325,8 @@ ROLLCALL_API int rollcall_resume(rollcall_registration *registration, uint32_t t
  * Deregisters the instance and frees @p registration, which it does on failure too. Takes NULL.
  * Blocks: first until a running on_state has returned (unless this is called from it), then for at
  * most @p timeout_ms. on_state is not called again.
- * @return 0; -ETIMEDOUT (the registry did not answer; the lease runs out); -EACCES (the registry
+ * @return 0; -ETIMEDOUT (the registry did not answer; the lease runs out, or without a lease the
+ * instance stays registered); -EACCES (the registry
  * refuses to remove the instance)
  */
 ROLLCALL_API int rollcall_deregister(rollcall_registration *registration, uint32_t timeout_ms);

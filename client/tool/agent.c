@@ -299,8 +299,7 @@ static void agent_report(struct agent *agent)
 		struct item *item = agent->items[i];
 
 		if (item->registration != NULL)
-			library_report(&item->reminder, item->registration, item->service,
-			               item->id);
+			library_report(&item->reminder, item->registration, item->record, item->id);
 	}
 }
 
@@ -333,7 +332,9 @@ static void agent_finish(struct agent *agent)
 				owned_set(&agent->owned, agent->items[i]->service,
 				          agent->items[i]->id, false);
 	} else {
-		tool_warn("cannot deregister: the leases will expire");
+		tool_warn(
+			"cannot deregister: the leases will expire, and instances without a lease "
+			"stay registered until the agent runs again");
 	}
 	(void)owned_save(&agent->owned);
 	for (size_t i = 0; i < agent->count; i++)

@@ -23,23 +23,24 @@ struct field {
 	json_int_t least;
 	json_int_t most;
 	json_int_t otherwise; /* the default; below 0: none */
+	const char *zero;     /* what 0 means beside the bounds; "": it is an error */
 };
 
 /* clang-format off */
 static const struct field fields[] = {
-	{"service",         JSON_STRING,  0,    0,           -1},
-	{"id",              JSON_STRING,  0,    0,           -1},
-	{"host",            JSON_STRING,  0,    0,           -1},
-	{"port",            JSON_INTEGER, 1,    UINT16_MAX,  -1},
-	{"weight",          JSON_INTEGER, 0,    UINT16_MAX,  -1},
-	{"metadata",        JSON_OBJECT,  0,    0,           -1},
-	{"ttl_ms",          JSON_INTEGER, 1000, DAY_MS,      -1},
-	{"remove_after_ms", JSON_INTEGER, 0,    365 * DAY_MS, -1},
-	{"check",           JSON_STRING,  0,    0,           -1},
-	{"interval_ms",     JSON_INTEGER, 100,  DAY_MS,      5000},
-	{"timeout_ms",      JSON_INTEGER, 10,   DAY_MS,      2000},
-	{"pass",            JSON_INTEGER, 1,    1000,        1},
-	{"fail",            JSON_INTEGER, 1,    1000,        3},
+	{"service",         JSON_STRING,  0,    0,           -1, ""},
+	{"id",              JSON_STRING,  0,    0,           -1, ""},
+	{"host",            JSON_STRING,  0,    0,           -1, ""},
+	{"port",            JSON_INTEGER, 1,    UINT16_MAX,  -1, ""},
+	{"weight",          JSON_INTEGER, 0,    UINT16_MAX,  -1, ""},
+	{"metadata",        JSON_OBJECT,  0,    0,           -1, ""},
+	{"ttl_ms",          JSON_INTEGER, 1000, DAY_MS,      -1, ", or 0: no lease"},
+	{"remove_after_ms", JSON_INTEGER, 0,    365 * DAY_MS, -1, ""},
+	{"check",           JSON_STRING,  0,    0,           -1, ""},
+	{"interval_ms",     JSON_INTEGER, 100,  DAY_MS,      5000, ""},
+	{"timeout_ms",      JSON_INTEGER, 10,   DAY_MS,      2000, ""},
+	{"pass",            JSON_INTEGER, 1,    1000,        1, ""},
+	{"fail",            JSON_INTEGER, 1,    1000,        3, ""},
 };
 /* clang-format on */
 #define FIELD_COUNT (sizeof(fields) / sizeof(fields[0]))
@@ -72,6 +73,12 @@ static const struct field *find_field(const char *name)
 	return NULL;
 }
 
+static bool is_in_range(const struct field *field, json_int_t value)
+{
+	return (value >= field->least && value <= field->most) ||
+	       (value == 0 && *field->zero != '\0');
+}
+
 static int check_field(const struct place *place, const char *name, const json_t *value)
 {
 	const struct field *field = find_field(name);
@@ -83,11 +90,11 @@ static int check_field(const struct place *place, const char *name, const json_t
 		                       field->type == JSON_STRING    ? "text"
 		                       : field->type == JSON_INTEGER ? "an integer"
 		                                                     : "an object of texts");
-	if (field->type == JSON_INTEGER &&
-	    (json_integer_value(value) < field->least || json_integer_value(value) > field->most))
-		return agent_file_fail(
-			place, "'%s' must be %" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT,
-			name, field->least, field->most);
+	if (field->type == JSON_INTEGER && !is_in_range(field, json_integer_value(value)))
+		return agent_file_fail(place,
+		                       "'%s' must be %" JSON_INTEGER_FORMAT
+		                       " to %" JSON_INTEGER_FORMAT "%s",
+		                       name, field->least, field->most, field->zero);
 	if (field->type == JSON_STRING && *json_string_value(value) == '\0')
 		return agent_file_fail(place, "'%s' is empty", name);
 	return 0;

@@ -37,7 +37,7 @@
 	X(HOST,             "host",              0,   "HOST",      "set the host of the instance [the address that the registry sees]") \
 	X(PORT,             "port",              'p', "PORT",      "set the port of the instance") \
 	X(WEIGHT,           "weight",            'w', "NUMBER",    "set its share of the calls, 0-65535 [100]") \
-	X(TTL,              "ttl",               0,   "DURATION",  "make it unhealthy after this time without a heartbeat [30s]") \
+	X(TTL,              "ttl",               0,   "DURATION",  "make it unhealthy after this time without a heartbeat; 0: never [30s]") \
 	X(REMOVE_AFTER,     "remove-after",      0,   "DURATION",  "remove it after this time as unhealthy; 0: never [10m]") \
 	X(DRAINING,         "draining",          0,   NULL,        "register it as draining: it gets no calls yet") \
 	X(LOAD,             "load",              'l', "0-1",       "report this load") \

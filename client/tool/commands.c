@@ -27,7 +27,8 @@ const struct command commands[] = {
 	 OPTIONS_COMMON | OPTIONS_OUTPUT | OPTION(STRATEGY) | OPTION(KEY) | OPTION(COUNT) | OPTION(EXCLUDE) |
 	 OPTION(META) | OPTION(EXPLAIN), 1, 1, false, pick_run},
 	{"register", "SERVICE", "register an instance once",
-	 "The instance becomes unhealthy after --ttl without a heartbeat; 'rollcall run' sends heartbeats.",
+	 "The instance becomes unhealthy after --ttl without a heartbeat; 'rollcall run' sends heartbeats. With --ttl 0 it\n"
+	 "stays healthy until it is deregistered.",
 	 OPTIONS_COMMON | OPTIONS_OUTPUT | OPTIONS_RECORD | OPTION(DRAINING), 1, 1, false, register_run},
 	{"deregister", "SERVICE ID...", "remove instances", NULL,
 	 OPTIONS_COMMON | OPTION(IF_EXISTS), 2, INT_MAX, false, deregister_run},

@@ -94,10 +94,16 @@ static bool is_known(rollcall_state state)
 	return state == ROLLCALL_REGISTERED || state == ROLLCALL_DRAINING;
 }
 
+bool library_has_lease(const json_t *record)
+{
+	return record_number(record, "ttl_ms", 1) != 0;
+}
+
 void library_report(struct reminder *reminder, rollcall_registration *registration,
-                    const char *service, const char *id)
+                    const json_t *record, const char *id)
 {
 	char why[WHY_SIZE];
+	const char *service = record_text(record, "service");
 	const char *between = id != NULL ? " " : "";
 
 	id = id != NULL ? id : "";
@@ -113,7 +119,8 @@ void library_report(struct reminder *reminder, rollcall_registration *registrati
 	const char *what = state == ROLLCALL_REFUSED ? "the registry refuses to register"
 	                   : state == ROLLCALL_UNCONFIRMED
 	                           ? "cannot renew, and may have lost, the lease of"
-	                   : is_known(state) ? "cannot renew the lease of"
-	                                     : "cannot register";
+	                   : !is_known(state)          ? "cannot register"
+	                   : library_has_lease(record) ? "cannot renew the lease of"
+	                                               : "cannot confirm the registration of";
 	tool_warn("%s '%s%s%s'; retrying: %s", what, service, between, id, why);
 }

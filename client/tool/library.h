@@ -19,10 +19,14 @@ rollcall_client *library_open(const struct tool *tool, const char *strategy);
  */
 rollcall_registration *library_register(rollcall_client *client, const json_t *record);
 
+/** @return whether an instance of this record has a lease, so that it expires by itself */
+bool library_has_lease(const json_t *record);
+
 /**
  * Reports that registering or a heartbeat fails, and why, at once and then each minute, and that it
  * succeeds again. Called after each run of the client.
+ * @param record  as library_register() took it
  * @param id  NULL: the message names the service only
  */
 void library_report(struct reminder *reminder, rollcall_registration *registration,
-                    const char *service, const char *id);
+                    const json_t *record, const char *id);

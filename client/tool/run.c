@@ -88,13 +88,20 @@ static void run_checked(struct check *check, bool fine, void *arg)
 		run_give_up(run);
 }
 
+/** @return what becomes of an instance that cannot be deregistered */
+static const char *run_remains(const struct run *run)
+{
+	return library_has_lease(run->record) ? "the lease will expire"
+	                                      : "without a lease it stays registered";
+}
+
 static void run_leave(struct run *run)
 {
 	int r = rollcall_deregister(run->registration, REGISTRY_MS);
 
 	run->registration = NULL;
 	if (r < 0)
-		tool_warn("cannot deregister: %s; the lease will expire", rollcall_error_text(r));
+		tool_warn("cannot deregister: %s; %s", rollcall_error_text(r), run_remains(run));
 }
 
 static void run_pass_on(struct run *run)
@@ -293,8 +300,7 @@ static int supervise(struct run *run)
 		if (!run->ended)
 			take_signal(run, pump_turn(&run->pump, next, &info), &info);
 		if (run->registration != NULL)
-			library_report(&run->reminder, run->registration,
-			               run->args->value[OPT_SERVICE], NULL);
+			library_report(&run->reminder, run->registration, run->record, NULL);
 	}
 	return EXIT_OK;
 }
@@ -321,7 +327,7 @@ int run_run(struct tool *tool, const struct args *args)
 	code = supervise(&run);
 	check_cancel(&run.check);
 	if (rollcall_close(run.client, REGISTRY_MS) < 0) /* deregisters if still registered */
-		tool_warn("cannot deregister; the lease will expire");
+		tool_warn("cannot deregister; %s", run_remains(&run));
 	pump_fini(&run.pump);
 	if (code == EXIT_OK)
 		code = run.gave_up ? EXIT_ERROR : end_as(run.wait_status);

@@ -415,6 +415,82 @@ START_TEST(what_is_wanted_last_is_what_the_registry_hears)
 }
 END_TEST
 
+static void without_a_lease(void)
+{
+	options.ttl_ms = 0;
+	state_count = 0;
+	options.on_state = on_state;
+	options.arg = &sim;
+	begin();
+}
+
+START_TEST(without_a_lease_heartbeats_come_every_10_s)
+{
+	without_a_lease();
+	ck_assert_str_eq(sim_record(&sim, "w1")->body,
+	                 "{\"host\":\"10.1.1.1\",\"port\":8080,\"weight\":100,\"ttl_ms\":0,"
+	                 "\"metadata\":{}}");
+	sim_run_ms(&sim, 300000);
+	ck_assert_uint_ge(sim_record(&sim, "w1")->heartbeats, 29);
+	ck_assert_uint_le(sim_record(&sim, "w1")->heartbeats, 31);
+	ck_assert_uint_eq(sim_record(&sim, "w1")->puts, 1);
+}
+END_TEST
+
+START_TEST(without_a_lease_nothing_expires)
+{
+	without_a_lease();
+	sim.down = true;
+	sim_run_ms(&sim, 172800000);
+	expect_state(ROLLCALL_REGISTERED);
+	ck_assert_int_eq(state_count, 1);
+	sim_pass_ms(&sim, 172800000);
+	expect_state(ROLLCALL_REGISTERED);
+	sim.down = false;
+	ck_ok(rollcall_drain(registration, 30000));
+	sim.down = true;
+	sim_run_ms(&sim, 100000);
+	expect_state(ROLLCALL_DRAINING);
+}
+END_TEST
+
+START_TEST(without_a_lease_it_comes_back_to_a_registry_that_forgot)
+{
+	without_a_lease();
+	sim_record(&sim, "w1")->here = false;
+	sim_run_ms(&sim, 14000);
+	ck_assert(sim_record(&sim, "w1")->here);
+	ck_ok(rollcall_deregister(registration, 1000));
+	ck_assert(!sim_record(&sim, "w1")->here);
+}
+END_TEST
+
+START_TEST(without_a_lease_the_interval_is_free)
+{
+	options.interval_ms = 86400001;
+	options.ttl_ms = 0;
+	ck_fails(rollcall_register(sim.client, &options, &registration), EINVAL);
+	options.interval_ms = 86400000;
+	without_a_lease();
+	sim_run_ms(&sim, 40000000); /* the first one comes after half an interval */
+	ck_assert_uint_eq(sim_record(&sim, "w1")->heartbeats, 0);
+	sim_run_ms(&sim, 100000000);
+	ck_assert_uint_ge(sim_record(&sim, "w1")->heartbeats, 1);
+	ck_assert_uint_le(sim_record(&sim, "w1")->heartbeats, 2);
+}
+END_TEST
+
+START_TEST(a_lease_has_bounds)
+{
+	static const uint32_t bad[] = {1, 999, 86400001, UINT32_MAX};
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		options.ttl_ms = bad[i];
+		ck_fails(rollcall_register(sim.client, &options, &registration), EINVAL);
+	}
+}
+END_TEST
+
 START_TEST(a_thousand_heartbeats_are_spread_over_the_interval)
 {
 	static rollcall_registration *all[1000];
@@ -492,5 +568,7 @@ SUITE("client registration", setup, teardown, the_record_is_put_as_given,
       an_unconfirmed_one_can_drain_and_a_draining_one_can_be_unconfirmed,
       what_is_not_registered_is_not_unconfirmed, a_drain_is_a_heartbeat_which_renews_the_lease,
       a_drain_carries_the_load, what_is_wanted_last_is_what_the_registry_hears,
-      a_thousand_heartbeats_are_spread_over_the_interval, impossible_records_are_refused_at_once,
-      closing_deregisters_all)
+      without_a_lease_heartbeats_come_every_10_s, without_a_lease_nothing_expires,
+      without_a_lease_it_comes_back_to_a_registry_that_forgot, without_a_lease_the_interval_is_free,
+      a_lease_has_bounds, a_thousand_heartbeats_are_spread_over_the_interval,
+      impossible_records_are_refused_at_once, closing_deregisters_all)

@@ -256,6 +256,11 @@ class Changing(tool_test.TestCase):
                   'metadata': {'k': 'v', 'e': ''}, 'status': 'draining'}
         self.assertEqual({key: made[key] for key in wanted}, wanted)
 
+    def test_register_without_a_lease(self):
+        daemon = self.daemon()
+        self.ok(daemon, 'register', 'web', '--id', 'a', '--host', 'h', '-p', '81', '--ttl', '0')
+        self.assertEqual(daemon.instance('web', 'a')['ttl_ms'], 0)
+
     def test_register_finds_its_own_host_and_an_id(self):
         daemon = self.daemon()
         made = json.loads(self.ok(daemon, 'register', 'web', '--port', '81', '-o', 'json').out)

@@ -369,6 +369,8 @@ class Reading(TestCase):
                 (service(**base, metadata='a'), "services[1]: 'metadata' must be an object"),
                 (service(**base, check='ping'), "services[1]: 'check' must be tcp"),
                 (service(**base, fail=0), "services[1]: 'fail' must be 1 to 1000"),
+                (service(**base, ttl_ms=999), "services[1]: 'ttl_ms' must be 1000 to 86400000, or 0: no lease"),
+                (service(**base, ttl_ms=-1), "services[1]: 'ttl_ms' must be 1000 to 86400000, or 0: no lease"),
                 (service(service='ok', port=1), 'services[1]: an earlier service has the same'),
                 ('{"services": [{"service": "a", "service": "b", "port": 1}]}', 'duplicate')):
             with self.subTest(text):

@@ -78,6 +78,21 @@ class Registering(TestCase):
         rt.wait_for(lambda: beats() >= 5, 20, 'five heartbeats')
         self.assertEqual(self.kinds(daemon), ['registered'])
 
+    def test_without_a_lease_it_is_checked_too(self):
+        daemon = self.daemon(listen=[f'127.0.0.1:{tool_test.free_port()}'])
+        run = self.run_server(daemon, '--ttl', '0')
+        self.wait_registered(daemon)
+        self.assertEqual(daemon.instance('web', 'a')['ttl_ms'], 0)
+        daemon.deregister('web', 'a')
+        self.wait_registered(daemon)  # at the next heartbeat, within 11 s
+        daemon.stop()
+        run.wait_err("cannot confirm the registration of 'web'; retrying: ")
+        run.process.send_signal(signal.SIGTERM)
+        self.assertEqual(run.wait(), 0)
+        self.assertIn('without a lease it stays registered', run.err)
+        daemon.start()
+        self.assertEqual(daemon.ids('web'), ['a'])
+
     def test_it_is_registered_again_when_the_registry_has_lost_it(self):
         daemon = self.daemon()
         self.run_server(daemon, '--ttl', '1s')

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TTL_DEFAULT_MS 30000
+
 /* --- making one ----------------------------------------------------------------------------- */
 
 void rollcall_registration_options_init_sized(rollcall_registration_options *options, size_t size)
@@ -19,18 +21,25 @@ void rollcall_registration_options_init_sized(rollcall_registration_options *opt
 	rollcall_registration_options defaults = {
 		.size = size,
 		.weight = 100,
-		.ttl_ms = 30000,
+		.ttl_ms = TTL_DEFAULT_MS,
 		.remove_after_ms = -1,
 	};
 
 	sized_out(options, size, &defaults, sizeof(defaults));
 }
 
+static bool lease_valid(const rollcall_registration_options *options)
+{
+	if (options->ttl_ms == 0)
+		return options->interval_ms <= DAY_MS;
+	return options->ttl_ms >= 1000 && options->ttl_ms <= DAY_MS &&
+	       options->interval_ms < options->ttl_ms;
+}
+
 static bool registration_options_valid(const rollcall_registration_options *options)
 {
 	if (!client_valid_service(options->service) || options->port < 1 ||
-	    options->port > UINT16_MAX || options->weight > UINT16_MAX || options->ttl_ms < 1000 ||
-	    options->ttl_ms > DAY_MS || options->interval_ms >= options->ttl_ms ||
+	    options->port > UINT16_MAX || options->weight > UINT16_MAX || !lease_valid(options) ||
 	    options->metadata_count > METADATA_MAX)
 		return false;
 	if (options->id != NULL &&
@@ -91,8 +100,8 @@ static int registration_new(rollcall_client *client, const rollcall_registration
                             rollcall_registration **ret_registration)
 {
 	rollcall_registration *registration = calloc(1, sizeof(*registration));
-	uint32_t interval_ms =
-		options->interval_ms > 0 ? options->interval_ms : options->ttl_ms / 3;
+	uint32_t ttl_ms = options->ttl_ms > 0 ? options->ttl_ms : TTL_DEFAULT_MS;
+	uint32_t interval_ms = options->interval_ms > 0 ? options->interval_ms : ttl_ms / 3;
 
 	if (registration == NULL)
 		return -ENOMEM;

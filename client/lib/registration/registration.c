@@ -75,6 +75,10 @@ static void registration_on_lease(struct timer *timer)
 
 static void take_lease(rollcall_registration *registration)
 {
+	if (registration->ttl_ms == 0) { /* no lease */
+		registration->lease_until_us = INT64_MAX;
+		return;
+	}
 	registration->lease_until_us = registration->sent_us + us_of_ms(registration->ttl_ms);
 	loop_set_timer(&engine_of(registration)->loop, &registration->lease,
 	               registration->lease_until_us);

@@ -28,7 +28,7 @@ struct rollcall_registration {
 	size_t metadata_count;
 	uint32_t port;
 	uint32_t weight;
-	uint32_t ttl_ms;
+	uint32_t ttl_ms; /* 0: no lease */
 	int64_t interval_us;
 	int64_t remove_after_ms;
 
