@@ -380,6 +380,19 @@ START_TEST(a_drain_is_a_heartbeat_which_renews_the_lease)
 }
 END_TEST
 
+START_TEST(a_heartbeat_under_way_does_not_confirm_a_resume)
+{
+	begin();
+	sim_record(&sim, "w1")->draining = true; /* by an earlier process of this id */
+	sim.registry_us = 100 * SIM_MS;
+	while (sim_record(&sim, "w1")->heartbeats == 0)
+		sim_run_ms(&sim, 1);
+	ck_ok(rollcall_resume(registration, 1000));
+	ck_assert(!sim_record(&sim, "w1")->draining);
+	expect_state(ROLLCALL_REGISTERED);
+}
+END_TEST
+
 START_TEST(a_drain_carries_the_load)
 {
 	begin();
@@ -567,8 +580,9 @@ SUITE("client registration", setup, teardown, the_record_is_put_as_given,
       the_time_in_which_the_process_is_stopped_counts,
       an_unconfirmed_one_can_drain_and_a_draining_one_can_be_unconfirmed,
       what_is_not_registered_is_not_unconfirmed, a_drain_is_a_heartbeat_which_renews_the_lease,
-      a_drain_carries_the_load, what_is_wanted_last_is_what_the_registry_hears,
-      without_a_lease_heartbeats_come_every_10_s, without_a_lease_nothing_expires,
-      without_a_lease_it_comes_back_to_a_registry_that_forgot, without_a_lease_the_interval_is_free,
-      a_lease_has_bounds, a_thousand_heartbeats_are_spread_over_the_interval,
-      impossible_records_are_refused_at_once, closing_deregisters_all)
+      a_drain_carries_the_load, a_heartbeat_under_way_does_not_confirm_a_resume,
+      what_is_wanted_last_is_what_the_registry_hears, without_a_lease_heartbeats_come_every_10_s,
+      without_a_lease_nothing_expires, without_a_lease_it_comes_back_to_a_registry_that_forgot,
+      without_a_lease_the_interval_is_free, a_lease_has_bounds,
+      a_thousand_heartbeats_are_spread_over_the_interval, impossible_records_are_refused_at_once,
+      closing_deregisters_all)
