@@ -31,13 +31,18 @@ static size_t receive(int fd, char *buf, size_t size)
 	}
 }
 
-static void answer(int fd, int status, const char *body)
+static void answer(struct server *server, int fd, int status, const char *body)
 {
 	char out[2048];
-	int len =
-		snprintf(out, sizeof(out),
-	                 "HTTP/1.1 %d X\r\nContent-Length: %zu\r\nX-Rollcall-Revision: 3\r\n\r\n%s",
-	                 status, strlen(body), body);
+	char named[64] = "";
+	unsigned long long history = atomic_load(&server->history);
+
+	if (history != 0)
+		(void)snprintf(named, sizeof(named), "X-Rollcall-History: %016llx\r\n", history);
+	int len = snprintf(out, sizeof(out),
+	                   "HTTP/1.1 %d X\r\nContent-Length: %zu\r\nX-Rollcall-Revision: 3\r\n"
+	                   "%s\r\n%s",
+	                   status, strlen(body), named, body);
 
 	(void)!send(fd, out, (size_t)len, MSG_NOSIGNAL);
 }
@@ -48,21 +53,24 @@ static void answer_registry(struct server *server, int fd, const char *request)
 
 	if (strncmp(request, "PUT", 3) == 0) {
 		atomic_fetch_add(&server->puts, 1);
-		answer(fd, 201, "{\"status\":\"healthy\"}");
+		answer(server, fd, 201, "{\"status\":\"healthy\"}");
 	} else if (strncmp(request, "DELETE", 6) == 0) {
 		atomic_fetch_add(&server->deletes, 1);
 		(void)!send(fd, "HTTP/1.1 204 X\r\n\r\n", 18, MSG_NOSIGNAL);
 	} else if (strncmp(request, "POST", 4) == 0) {
-		answer(fd, 200, "{\"status\":\"healthy\"}");
+		answer(server, fd, atomic_load(&server->retires) ? 503 : 200,
+		       "{\"status\":\"healthy\"}");
+	} else if (strstr(request, "wait_ms=") != NULL && atomic_load(&server->retires)) {
+		return;
 	} else if (strncmp(request, "GET /v1/services/web", 20) == 0) {
 		(void)snprintf(
 			body, sizeof(body),
 			"{\"revision\":3,\"instances\":[{\"id\":\"i\",\"host\":\"127.0.0.1\","
 			"\"port\":%d}]}",
 			server->port);
-		answer(fd, 200, body);
+		answer(server, fd, 200, body);
 	} else {
-		answer(fd, 404, "{}");
+		answer(server, fd, 404, "{}");
 	}
 }
 
@@ -83,7 +91,7 @@ static void serve(struct server *server, int fd)
 		}
 		if (strstr(buf, " /slow") != NULL)
 			continue;
-		answer(fd, 200, "ok");
+		answer(server, fd, 200, "ok");
 	}
 }
 

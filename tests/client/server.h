@@ -3,7 +3,8 @@
  * A small HTTP server, registry and instance in one, on a port that the kernel chooses, with one
  * thread per connection. "/v1/..." answers as a registry with one service, "web", whose only
  * instance is this server; "/die" closes the connection instead of answering its second request;
- * "/slow" never answers; every other path answers "ok".
+ * "/slow" never answers; every other path answers "ok". Fields after the counters may be set while
+ * it runs.
  */
 #pragma once
 
@@ -34,6 +35,8 @@ struct server {
 	atomic_int dying;    /* "/die" requests received */
 	atomic_int puts;
 	atomic_int deletes;
+	atomic_ullong history; /* 0: not named in answers */
+	atomic_bool retires;   /* holds long polls, and answers heartbeats with 503 */
 };
 
 void server_start(struct server *server);

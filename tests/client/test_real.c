@@ -100,6 +100,51 @@ START_TEST(its_own_thread_runs_it)
 }
 END_TEST
 
+static bool is_of(const struct server *one)
+{
+	rollcall_endpoint endpoint;
+
+	rollcall_endpoint_init(&endpoint);
+	ck_ok(rollcall_discover(client, "web", NULL, &endpoint));
+	return endpoint.port == one->port;
+}
+
+START_TEST(a_registry_of_another_history_takes_over_an_open_long_poll)
+{
+	static struct server second;
+	char both[64];
+	rollcall_registration_options record;
+	rollcall_registration *registration;
+
+	server_start(&second);
+	atomic_store(&server.history, 0xaaaaaaaa00000001);
+	atomic_store(&server.retires, true);
+	atomic_store(&second.history, 0xbbbbbbbb00000002);
+	(void)snprintf(both, sizeof(both), "127.0.0.1:%d,127.0.0.1:%d", server.port, second.port);
+	options.registry = both;
+	options.cache_ttl_ms = 3600000; /* of the long poll too */
+	options.thread = 1;
+	ck_ok(rollcall_open(&options, &client));
+	ck_assert(is_of(&server));
+	rollcall_registration_options_init(&record);
+	record.service = "front";
+	record.port = 1;
+	record.ttl_ms = 1000;
+	ck_ok(rollcall_register(client, &record, &registration));
+	ck_ok(rollcall_registration_wait(registration, 20000));
+	for (int i = 0; i < 2000 && !is_of(&second); i++)
+		ck_ok(rollcall_wait(client, 10));
+	ck_assert(is_of(&second));
+	for (int i = 0; i < 2000 && atomic_load(&second.puts) == 0; i++)
+		ck_ok(rollcall_wait(client, 10));
+	ck_assert_int_eq(atomic_load(&second.puts), 1);
+	ck_ok(rollcall_close(client, 5000));
+	client = NULL;
+	ck_assert_int_eq(atomic_load(&second.deletes), 1);
+	server_stop(&second);
+}
+END_TEST
+
 /* Limits that all calls of call_often() meet, even at once and on a slow machine. */
 static void open_patient(void)
 {
@@ -475,9 +520,9 @@ END_TEST
 
 SUITE("client over sockets", setup, teardown, a_blocking_call_needs_nobody_else,
       an_event_loop_runs_it_through_one_descriptor, its_own_thread_runs_it,
-      many_threads_share_one_client, blocking_threads_take_turns_in_running_it,
-      a_post_with_a_body_is_never_repeated_by_libcurl, nor_is_a_post_without_a_body,
-      a_slow_answer_is_cut_at_the_deadline, a_closed_port_is_not_sent,
+      a_registry_of_another_history_takes_over_an_open_long_poll, many_threads_share_one_client,
+      blocking_threads_take_turns_in_running_it, a_post_with_a_body_is_never_repeated_by_libcurl,
+      nor_is_a_post_without_a_body, a_slow_answer_is_cut_at_the_deadline, a_closed_port_is_not_sent,
       addresses_that_cannot_be_are_refused, a_child_of_a_fork_is_told_and_can_only_close,
       no_descriptor_of_ours_survives_an_exec, any_lack_of_memory_is_survived,
       any_lack_of_descriptors_or_handles_is_survived, a_thread_that_cannot_start_is_an_error,
