@@ -137,6 +137,7 @@ class Moving(TestCase):
         self.registry.deregister('web', 'dead')
         self.registry.register('web', 'late', ttl_ms=86400000)
         library.wait_line(' late=')
+        tool.wait_out('"id":"late"')
         self.move(exported)
         self.within_a_second(['dead', 'a'])
         rt.wait_for(lambda: ' late=' not in library.lines[-1] and ' dead=' in library.lines[-1], 5, 'the moved state')
