@@ -376,7 +376,8 @@ ROLLCALL_API size_t rollcall_instances_count(const rollcall_instances *list);
 /** @return one instance, valid as long as the list; NULL past the end of the list */
 ROLLCALL_API const rollcall_instance *rollcall_instances_at(const rollcall_instances *list,
                                                             size_t index);
-/** @return the registry's revision that the list is of */
+/** @return the registry's revision that the list is of. A later list has a lower or an equal one
+ * when the registry has lost or restored its state, or is another one. */
 ROLLCALL_API uint64_t rollcall_instances_revision(const rollcall_instances *list);
 /** Frees a list. Takes NULL. Any thread. */
 ROLLCALL_API void rollcall_instances_free(rollcall_instances *list);
@@ -757,7 +758,7 @@ typedef struct rollcall_client_stats {
 	uint64_t registry_failures;  /* requests that no address answered, or only with 5xx */
 	uint64_t registry_failovers; /* changes to another address */
 	uint64_t heartbeats;         /* accepted */
-	uint64_t reregistrations;
+	uint64_t reregistrations;    /* accepted after the first of each registration */
 	uint32_t registrations;
 	uint32_t services;
 	char registry[272]; /* the address in use, as a URL */
