@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * A durable named document of a service, besides its instances: a plain value. Its kind says what
- * the document is for, and what its name is. Putting and removing one are events
- * (model/event.h), so entries have history, past states and differences as instances have.
- * Strings are borrowed from whoever made the value.
+ * An entry: a durable, named JSON document that belongs to a service, stored besides the service's
+ * instances. Its kind defines what the document means and what its name refers to. Putting and
+ * removing an entry are events (model/event.h), so entries have history, past states and
+ * differences, as instances have. struct entry is a plain value; its strings are borrowed from the
+ * code that filled it. Any thread.
  */
 #pragma once
 
@@ -14,13 +15,12 @@
 #define ENTRY_DOCUMENT_MAX 4096
 
 /*
- * X(NAME, number, "name", what its entries are named by: OF_INSTANCE, by the id of the instance
- * that they are about, or OF_SERVICE, in a way of their own). The numbers are stored: never change
- * or reuse one.
+ * X(NAME, number, "name", about). `about` is OF_INSTANCE when an entry's name is an instance id, or
+ * OF_SERVICE when the kind defines its own names. The numbers are stored: never change or reuse one.
  */
 /* clang-format off */
 #define ENTRY_KINDS(X)                                                            \
-	X(INTENT, 1, "intent", OF_INSTANCE) /* what an operator wants of an id */
+	X(INTENT, 1, "intent", OF_INSTANCE) /* an operator's drain of an id: model/intent.h */
 /* clang-format on */
 
 #define ENTRY_KIND(name, number, ...) ENTRY_##name = (number),
@@ -34,22 +34,24 @@ struct entry {
 	struct str name;
 
 	struct str document;  /* one JSON object without line breaks */
-	struct str author;    /* of the latest event, ... */
-	int64_t time_ms;      /* ... and its real time */
-	uint64_t incarnation; /* revision of the event that put it where there was none */
-	uint64_t revision;    /* of its latest event */
+	struct str author;    /* of the latest event */
+	int64_t time_ms;      /* real time of the latest event */
+	uint64_t incarnation; /* revision of the event that created the entry */
+	uint64_t revision;    /* of the latest event */
 };
 
-/** "intent"; "unknown" for a number that is none. */
+/** "intent"; "unknown" for a number that is no kind. */
 const char *entry_kind_name(enum entry_kind kind);
-/** @return 0 or -EINVAL */
+/** @return 0, or -EINVAL: @p text is the name of no kind */
 int entry_kind_parse(struct str text, enum entry_kind *ret_kind) MUST_USE;
-/** The id of the instance that it is about; empty when its kind is about the service. */
+/** The id of the instance that @p entry is about; empty when its kind is OF_SERVICE. Borrowed. */
 struct str entry_instance_id(const struct entry *entry);
-/** Is all that a caller sets within the limits? The document is only looked at from outside: that
- * it is JSON is for the caller to see to. */
+/**
+ * Are the kind, service, name, author and document within their limits? Of the document only the
+ * length, the outer braces and the characters are checked: the caller makes sure that it is JSON.
+ */
 bool entry_is_valid(const struct entry *entry);
-/** By service, kind and name: what is below 0, 0 or above says how @p a stands to @p b. */
+/** Compares service, then kind, then name. @return below 0, 0 or above 0, like memcmp() */
 int entry_compare(const struct entry *a, const struct entry *b);
-/** The whole entry as one JSON object. */
+/** Appends the whole entry as one JSON object. */
 void entry_put_json(struct buf *out, const struct entry *entry);

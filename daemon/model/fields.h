@@ -1,27 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * The one list of the stored fields of an instance, an entry and an event. From it follow the
- *columns and checksums of rows (journal/row.c), the packed bytes of keyframes (journal/pack.c),
- *JSON and comparison (model/instance.c, ...) and what a verification compares. A new field is one
- * line here, the member of the struct, and the column in a migration.
+ * The stored fields of an instance, an entry and an event, as X-macro lists. The code generates
+ * from these lists: the columns and checksums of rows (journal/row.c), the packed bytes of keyframes
+ * (journal/pack.c), JSON and comparison (model/instance.c, ...), the lines of an export
+ * (backup/record.c), and what a verification compares. To add a field, add one line here, the
+ * member of the struct, and the column in a migration.
  *
  *	X(type, member, place, since, part, json, name)
  *
- *	type    NUMBER, FLAG (a bool), TEXT (a struct str) or BYTES (one that may hold NUL)
- *	member  of the struct; the column has the same name
- *	place   in checksums and packed bytes: among the numbers, the bits of the flags, or the
- *	        strings. It is stored: never change or reuse one, the next is one more than the
- *greatest part    RECORD: what the owner registers; STATE: what the registry adds json    how
- *model/ writes it, in the order of this list (PUT_... there); NONE: it does not; CLOSE:
- *instance_put_json_close() does name    in JSON
+ *	type    NUMBER, FLAG (a bool), TEXT (a struct str) or BYTES (a struct str that may hold NUL)
+ *	member  member of the struct; the column has the same name
+ *	place   index in checksums and packed bytes: among the numbers, the bits of the flags, or
+ *	        the strings. It is stored: never change or reuse one. A new field gets the greatest
+ *	        place plus one
+ *	since   the first FIELDS_VERSION that has the field
+ *	part    RECORD: the owner registers it; STATE: the registry adds it
+ *	json    how model/ writes it, in the order of this list: the name of a PUT_... macro there.
+ *	        NONE: not written; CLOSE: written by instance_put_json_close()
+ *	name    its key in JSON
  */
 #pragma once
 
-/* What is written now. */
+/* The version that the journal writes. */
 #define FIELDS_VERSION 2
 
 /* clang-format off */
-/* All flags are one number, at this place. */
+/* All flags together are one number, at this place. */
 #define INSTANCE_FLAGS_PLACE 6
 #define INSTANCE_FIELDS(X)                                                        \
 	X(TEXT,   service,           0, 1, RECORD, FIRST,    "service")           \
@@ -58,12 +62,13 @@
 	X(NUMBER, revision,          0, 2, STATE,  NUMBER,   "revision")
 
 /*
- * Of an event besides its subject and its revision, which is the subject's. The row of an event about
- * an entry has the entry's service, name, incarnation and revision in the columns of an instance,
- * whose others are empty, its author and time in those below, and its kind and document in two more.
+ * The fields of an event besides its subject; the event's revision is the subject's. The row of an
+ * event about an entry uses the columns of an instance for the entry's service, name, incarnation
+ * and revision (the other instance columns are empty), the columns below for its author and time,
+ * and two more columns for its kind and document.
  */
-#define EVENT_ENTRY_PLACE    2 /* among the numbers: the entry's kind; 0: about an instance */
-#define EVENT_DOCUMENT_PLACE 6 /* among the strings */
+#define EVENT_ENTRY_PLACE    2 /* among the numbers: the entry's kind; 0: not about an entry */
+#define EVENT_DOCUMENT_PLACE 6 /* among the strings: the entry's document */
 #define EVENT_ENTRY_SINCE    2
 #define EVENT_FIELDS(X)                                                           \
 	X(NUMBER, time_ms,           0, 1, STATE,  TIME,     "time")              \

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * One instance as a plain value: what its owner registered and what the registry knows
- * of it. Strings are borrowed from whoever made the value.
+ * An instance: one registered endpoint of a service, with what its owner registered and what the
+ * registry adds (status, times, revision). struct instance is a plain value; its strings are
+ * borrowed from the code that filled it. Any thread.
  */
 #pragma once
 
@@ -11,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Limits; published by /v1/status and in the API's description. */
+/* Limits, published by /v1/status and in the API's description. Lengths are in bytes. */
 #define SERVICE_NAME_MAX     128
 #define INSTANCE_ID_MAX      256
 #define HOST_MAX             253
@@ -27,7 +28,7 @@
 #define REMOVE_AFTER_DEFAULT 600000 /* ms; 0 = keep for ever */
 #define REASON_MAX           256
 #define AUTHOR_MAX           128
-#define STATUS_BY_MAX        (AUTHOR_MAX + 16) /* such as "operator:" and an author */
+#define STATUS_BY_MAX        (AUTHOR_MAX + 16) /* an author with a prefix such as "operator:" */
 #define DRAIN_FOR_MS_MAX     2592000000        /* 30 days */
 
 enum status { STATUS_HEALTHY, STATUS_UNHEALTHY, STATUS_DRAINING, STATUS_COUNT };
@@ -37,9 +38,9 @@ struct instance {
 	struct str service;
 	struct str id;
 	struct str host;
-	struct str metadata; /* packed: key NUL value NUL ..., sorted by key, no key twice */
-	int64_t ttl_ms;      /* TTL_MS_NONE, or of the lease */
-	int64_t remove_after_ms;
+	struct str metadata;     /* packed: key NUL value NUL ..., sorted by key, no key twice */
+	int64_t ttl_ms;          /* of the lease; TTL_MS_NONE: there is no lease */
+	int64_t remove_after_ms; /* from the lease's expiry to the removal; 0: never */
 	uint16_t port;
 	uint16_t weight;
 	uint16_t metadata_count;
@@ -47,25 +48,23 @@ struct instance {
 	bool reports_unhealthy; /* the owner reported "unhealthy" */
 
 	/* what the registry adds; status is derived from these by instance_status() */
-	bool lease_out;           /* no heartbeat for a TTL */
+	bool lease_out;           /* the lease expired: no heartbeat for ttl_ms */
 	bool drained;             /* by an operator: a copy of the ENTRY_INTENT */
-	int64_t drained_until_ms; /* real time at which an operator's drain ends by itself; 0 =
-	                             never */
+	int64_t drained_until_ms; /* real time at which the operator's drain times out; 0: never */
 	enum status status;
-	struct str status_reason; /* "registered", "heartbeat", "lease expired", an operator's words
-	                           */
+	struct str status_reason; /* "registered", "lease expired", an operator's reason, ... */
 	struct str status_by;     /* "instance", "sweeper", "operator:NAME" */
 	int64_t status_since_ms;  /* real time */
 	struct str owner;         /* the principal that registered this incarnation; may be empty */
 	int64_t registered_ms;    /* real time */
-	uint64_t incarnation;     /* revision of the event that registered this life of the id */
+	uint64_t incarnation;     /* revision of the event that registered it */
 	uint64_t revision;        /* of its latest event */
 };
 
-/** What decides the status: the first of these that applies. */
+/** What determines the status: the first of these causes that applies. */
 enum status_cause {
 	CAUSE_OPERATOR, /* an operator's drain */
-	CAUSE_LEASE,    /* the lease ran out */
+	CAUSE_LEASE,    /* the lease expired */
 	CAUSE_REPORT,   /* the owner reported "unhealthy" */
 	CAUSE_OWNER,    /* the owner's own drain */
 	CAUSE_NONE,     /* healthy */
@@ -74,44 +73,48 @@ enum status_cause {
 enum status_cause instance_status_cause(const struct instance *instance);
 enum status instance_status(const struct instance *instance);
 
-/** Will its lease run out unless a heartbeat comes? Not without a lease, and not again once it has
- * run out. */
+/** Does the instance have a lease that has not expired yet? */
 bool instance_can_expire(const struct instance *instance);
 
-/** Did the owner say the same? Compares the record: all that a PUT can set. */
+/** Are the records equal? The record is all that a PUT can set. */
 bool instance_same_record(const struct instance *a, const struct instance *b);
 
-/** Takes over the record: all that a PUT can set. Its strings are borrowed from @p record. */
+/** Copies the record: all that a PUT can set. Its strings are borrowed from @p record. */
 void instance_set_record(struct instance *instance, const struct instance *record);
 
 /** "healthy", "unhealthy", "draining". */
 const char *status_name(enum status status);
-/** @return 0 or -EINVAL */
+/** @return 0, or -EINVAL: @p text is the name of no status */
 int status_parse(struct str text, enum status *ret_status) MUST_USE;
 
-/** Next entry of packed metadata; start with *pos = 0. @return false at the end */
+/** The next key and value of packed metadata, borrowed from it; start with *pos = 0.
+ * @return false at the end, and when the packed bytes are malformed */
 bool metadata_next(struct str metadata, size_t *pos, struct str *ret_key, struct str *ret_value);
-/** The value of @p key. @return false when there is none */
+/** The value of @p key, borrowed from @p metadata. @return false when there is no such key */
 bool metadata_get(struct str metadata, struct str key, struct str *ret_value);
-/** Is it packed as struct instance says, and within the limits? For what comes from disk. */
+/** Are these @p count entries, packed as struct instance documents, and within the limits? For
+ * bytes that were read from a disk. */
 bool metadata_is_valid(struct str metadata, uint16_t count);
 
 /**
- * Does every value keep to the limits that a request is held to? For what another program may have
- * written, though its checksum is right. Not the words themselves: older journals may hold some
- * that are refused today.
+ * Are the numbers and the lengths of the strings within the limits for requests? For rows that
+ * another program may have written with a correct checksum. The characters of the strings are not
+ * checked: older journals may hold names and hosts that are refused today.
  */
 bool instance_is_within_limits(const struct instance *instance);
 
 /**
- * Appends the instance as a JSON object, in two halves, so that the first can be rendered before a
- * commit has given the numbers in the second: open is {"service":... without a brace, close is
- * ,"incarnation":N,"revision":N} The two fields that each heartbeat changes (last_heartbeat,
- * heartbeat_age_ms) are in neither.
+ * Appends the instance as a JSON object, in two halves, so that the first half can be rendered
+ * before the commit assigns the numbers in the second:
+ *
+ *	open   {"service":..., ..., "registered_at":"..."
+ *	close  ,"incarnation":N,"revision":N}
+ *
+ * Neither has the two fields that each heartbeat changes (last_heartbeat, heartbeat_age_ms).
  */
 void instance_put_json_open(struct buf *out, const struct instance *instance);
 void instance_put_json_close(struct buf *out, const struct instance *instance);
-/** The length of the second half. */
+/** The length of the second half in bytes. */
 size_t instance_json_close_len(const struct instance *instance);
-/** "10.0.0.1:8080", "[::1]:8080". */
+/** Appends the address: "10.0.0.1:8080", "[::1]:8080". */
 void instance_put_address(struct buf *out, const struct instance *instance);

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/** The document of an ENTRY_INTENT: an operator's drain of a service's id. Any thread. */
+/**
+ * The document of an ENTRY_INTENT: an operator's drain of an id of a service. It outlives the
+ * instance, so that an instance that registers again under the id is drained again. Any thread.
+ */
 #pragma once
 
 #include "base/attr.h"
 #include "model/entry.h"
 
-/** Do not copy it: its strings may point into `memory`. */
+/** Do not copy this struct: its strings may point into `memory`. */
 struct drain_intent {
 	struct str reason;       /* may be empty */
 	struct str by;           /* such as "operator:192.0.2.7" */
 	int64_t since_ms;        /* real time, as the next two */
-	int64_t until_ms;        /* 0: no end was set */
+	int64_t until_ms;        /* when the drain times out; 0: never */
 	int64_t absent_since_ms; /* when the latest instance with this id was deregistered or
 	                            removed; 0: unknown. Ignored while an instance is registered */
 	char memory[REASON_MAX + STATUS_BY_MAX];
@@ -19,9 +22,13 @@ struct drain_intent {
 /** status_reason of a drain without a reason. */
 #define DRAIN_REASON "drained by an operator"
 
-/** Parses a document: accepts only the form that drain_intent_put() writes. @return 0 or -EINVAL */
+/**
+ * Parses a document: accepts only the form that drain_intent_put() writes.
+ * @return 0, or -EINVAL: it has another form; @p ret_intent is then undefined
+ */
 int drain_intent_parse(struct str document, struct drain_intent *ret_intent) MUST_USE;
-/** Parses the document of @p entry; one that cannot be parsed counts as a drain without an end. */
+/** Parses the document of @p entry. A document that cannot be parsed counts as a drain by "operator"
+ * that never times out. */
 void drain_intent_of(const struct entry *entry, struct drain_intent *ret_intent);
 /** Appends the document: at most ENTRY_DOCUMENT_MAX bytes. */
 void drain_intent_put(struct buf *out, const struct drain_intent *intent);

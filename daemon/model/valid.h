@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** Which words are acceptable. The limits are in model/instance.h. */
+/** Validation of names, ids, hosts and texts that requests contain. The limits are in
+ * model/instance.h. Any thread. */
 #pragma once
 
 #include "base/str.h"
@@ -9,16 +10,16 @@ bool valid_service_name(struct str name);
 /** 1-256 printable ASCII characters without space. */
 bool valid_instance_id(struct str id);
 /**
- * Is the id one that a path can name? Clients and proxies that normalise a path drop a segment of
- * one or two dots (RFC 3986, 5.2.4), so such ids are not registered. An older journal may hold one.
+ * Can a path contain @p id as a segment? Clients and proxies that normalise paths drop the segments
+ * "." and ".." (RFC 3986, 5.2.4), so these two ids cannot be registered. Older journals may hold
+ * them.
  */
 bool valid_path_id(struct str id);
 /**
- * Why @p host is none that others can connect to: IPv4, IPv6 without brackets and zone, or DNS
- * name; 1-253. An older journal may hold what is refused here.
- * @return NULL: it is one; else what it must be, static: "must be ..."
+ * Checks that other hosts can connect to @p host: an IPv4 address, an IPv6 address without brackets
+ * and zone, or a DNS name of 1-253 bytes. Older journals may hold hosts that are refused here.
+ * @return NULL: it is valid; otherwise a static text that begins "must be ..."
  */
 const char *host_fault(struct str host);
-/** An operator's reason, an author or a user agent: UTF-8 without control characters, at most @p
- * most bytes. */
+/** UTF-8 without control characters, at most @p most bytes: for reasons, authors, user agents. */
 bool valid_text(struct str text, size_t most);
