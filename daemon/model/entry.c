@@ -13,14 +13,14 @@ enum about { OF_SERVICE, OF_INSTANCE };
 static const char *const kind_names[ENTRY_KIND_COUNT] = {ENTRY_KINDS(KIND_NAME)};
 static const enum about kind_about[ENTRY_KIND_COUNT] = {ENTRY_KINDS(KIND_ABOUT)};
 
-static bool is_kind(enum entry_kind kind)
+static bool entry_kind_is_known(enum entry_kind kind)
 {
 	return kind > 0 && kind < ENTRY_KIND_COUNT;
 }
 
 const char *entry_kind_name(enum entry_kind kind)
 {
-	return is_kind(kind) ? kind_names[kind] : "unknown";
+	return entry_kind_is_known(kind) ? kind_names[kind] : "unknown";
 }
 
 int entry_kind_parse(struct str text, enum entry_kind *ret_kind)
@@ -36,7 +36,7 @@ int entry_kind_parse(struct str text, enum entry_kind *ret_kind)
 
 struct str entry_instance_id(const struct entry *entry)
 {
-	return is_kind(entry->kind) && kind_about[entry->kind] == OF_INSTANCE
+	return entry_kind_is_known(entry->kind) && kind_about[entry->kind] == OF_INSTANCE
 	               ? entry->name
 	               : (struct str){NULL, 0};
 }
@@ -45,7 +45,7 @@ bool entry_is_valid(const struct entry *entry)
 {
 	struct str document = entry->document;
 
-	return is_kind(entry->kind) && valid_service_name(entry->service) &&
+	return entry_kind_is_known(entry->kind) && valid_service_name(entry->service) &&
 	       valid_instance_id(entry->name) && entry->author.len <= STATUS_BY_MAX &&
 	       document.len >= 2 && document.data[0] == '{' &&
 	       document.data[document.len - 1] == '}' && valid_text(document, ENTRY_DOCUMENT_MAX);

@@ -71,16 +71,16 @@ uint64_t event_incarnation(const struct event *event)
 		buf_put(out, ",\"" name "\":"); \
 		buf_put_time(out, member);      \
 	} while (0);
-/* And of what: the service and the id. */
+/* The kind, then the subject's service and id. */
 #define PUT_KIND(member, name)                         \
 	do {                                           \
 		buf_put(out, ",\"" name "\":\"");      \
 		buf_put(out, event_kind_name(member)); \
-		put_subject(out, event);               \
+		event_put_subject(out, event);         \
 	} while (0);
 #define PUT_FIELD(type, member, place, since, part, json, name) PUT_##json(event->member, name)
 
-static void put_subject(struct buf *out, const struct event *event)
+static void event_put_subject(struct buf *out, const struct event *event)
 {
 	struct str id = event_instance_id(event);
 

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Instances as plain values: status, comparison, packed metadata and JSON. No state, any thread.
+ *
+ * Invariant: the code for records and for JSON is generated from INSTANCE_FIELDS (model/fields.h).
+ * With handwritten lists, a field that is missing from one of them would still compile: a PUT that
+ * changes only that field would be taken for a repetition and be lost.
+ */
 #include "model/instance.h"
 
 #include "model/fields.h"
@@ -75,7 +82,7 @@ int status_parse(struct str text, enum status *ret_status)
 }
 
 /* One NUL-terminated word of packed metadata. */
-static bool next_word(struct str metadata, size_t *pos, struct str *ret_word)
+static bool metadata_next_word(struct str metadata, size_t *pos, struct str *ret_word)
 {
 	if (*pos >= metadata.len)
 		return false;
@@ -92,7 +99,8 @@ static bool next_word(struct str metadata, size_t *pos, struct str *ret_word)
 
 bool metadata_next(struct str metadata, size_t *pos, struct str *ret_key, struct str *ret_value)
 {
-	return next_word(metadata, pos, ret_key) && next_word(metadata, pos, ret_value);
+	return metadata_next_word(metadata, pos, ret_key) &&
+	       metadata_next_word(metadata, pos, ret_value);
 }
 
 bool metadata_get(struct str metadata, struct str key, struct str *ret_value)
@@ -128,21 +136,21 @@ bool metadata_is_valid(struct str metadata, uint16_t count)
 	return entries == count && pos == metadata.len;
 }
 
-static bool is_length(struct str text, size_t least, size_t most)
+static bool is_length_within(struct str text, size_t least, size_t most)
 {
 	return text.len >= least && text.len <= most;
 }
 
 bool instance_is_within_limits(const struct instance *instance)
 {
-	return is_length(instance->service, 1, SERVICE_NAME_MAX) &&
-	       is_length(instance->id, 1, INSTANCE_ID_MAX) &&
-	       is_length(instance->host, 0, HOST_MAX) &&
-	       is_length(instance->status_reason, 0, REASON_MAX) &&
-	       is_length(instance->status_by, 0, STATUS_BY_MAX) && instance->ttl_ms >= 0 &&
+	return is_length_within(instance->service, 1, SERVICE_NAME_MAX) &&
+	       is_length_within(instance->id, 1, INSTANCE_ID_MAX) &&
+	       is_length_within(instance->host, 0, HOST_MAX) &&
+	       is_length_within(instance->status_reason, 0, REASON_MAX) &&
+	       is_length_within(instance->status_by, 0, STATUS_BY_MAX) && instance->ttl_ms >= 0 &&
 	       instance->ttl_ms <= TTL_MS_MAX && instance->remove_after_ms >= 0 &&
 	       instance->remove_after_ms <= REMOVE_AFTER_MS_MAX &&
-	       /* the wrong time of a clock is possible, but no time that cannot be added to */
+	       /* a clock may have been wrong, but sums with this time must not overflow */
 	       instance->drained_until_ms >= 0 && instance->drained_until_ms <= INT64_MAX / 2 &&
 	       metadata_is_valid(instance->metadata, instance->metadata_count);
 }
@@ -160,7 +168,7 @@ void instance_put_address(struct buf *out, const struct instance *instance)
 	buf_put_u64(out, instance->port);
 }
 
-static void put_metadata(struct buf *out, struct str metadata)
+static void instance_put_metadata(struct buf *out, struct str metadata)
 {
 	struct str key;
 	struct str value;
@@ -177,14 +185,14 @@ static void put_metadata(struct buf *out, struct str metadata)
 	buf_put_char(out, '}');
 }
 
-static void put_status(struct buf *out, const struct instance *instance)
+static void instance_put_status(struct buf *out, const struct instance *instance)
 {
 	buf_put(out, ",\"status\":\"");
 	buf_put(out, status_name(instance->status));
 	buf_put_char(out, '"');
 }
 
-static void put_until(struct buf *out, const struct instance *instance, const char *name)
+static void instance_put_until(struct buf *out, const struct instance *instance, const char *name)
 {
 	if (!instance->drained || instance->drained_until_ms == 0)
 		return;
@@ -205,7 +213,7 @@ static void put_until(struct buf *out, const struct instance *instance, const ch
 #define PUT_TIME(member, name)          \
 	buf_put(out, ",\"" name "\":"); \
 	buf_put_time(out, member);
-/* And what follows from it and the host, which holds nothing to escape when it is valid. */
+/* The port, then the address, which needs no escapes: a valid host has no such characters. */
 #define PUT_PORT(member, name)               \
 	PUT_NUMBER(member, name)             \
 	buf_put(out, ",\"address\":\"");     \
@@ -213,10 +221,10 @@ static void put_until(struct buf *out, const struct instance *instance, const ch
 	buf_put_char(out, '"');
 #define PUT_METADATA(member, name)      \
 	buf_put(out, ",\"" name "\":"); \
-	put_metadata(out, member);
-/* What follows from all flags. */
-#define PUT_STATUS(member, name) put_status(out, instance);
-#define PUT_UNTIL(member, name)  put_until(out, instance, ",\"" name "\":");
+	instance_put_metadata(out, member);
+/* The status is derived from all flags. */
+#define PUT_STATUS(member, name) instance_put_status(out, instance);
+#define PUT_UNTIL(member, name)  instance_put_until(out, instance, ",\"" name "\":");
 #define PUT_CLOSE(member, name)
 #define PUT_FIELD(type, member, place, since, part, json, name) PUT_##json(instance->member, name)
 

@@ -6,10 +6,10 @@
 
 #include <errno.h>
 
-/* The end of the year 9999: no sum of two of them overflows. */
+/* The end of the year 9999: a sum of two such times does not overflow. */
 #define TIME_MAX_MS INT64_C(253402300799999)
 
-static bool take(struct str *text, const char *word)
+static bool intent_take(struct str *text, const char *word)
 {
 	if (!str_begins(*text, str_of(word)))
 		return false;
@@ -17,7 +17,7 @@ static bool take(struct str *text, const char *word)
 	return true;
 }
 
-static bool take_time(struct str *text, int64_t *ret_ms)
+static bool intent_take_time(struct str *text, int64_t *ret_ms)
 {
 	size_t len = 0;
 	uint64_t ms;
@@ -31,8 +31,9 @@ static bool take_time(struct str *text, int64_t *ret_ms)
 	return true;
 }
 
-/** A JSON string of 1 to @p most bytes without controls: then only '"' and '\' are escaped. */
-static bool take_string(struct str *text, char *memory, size_t most, struct str *ret)
+/** Takes a JSON string of 1 to @p most bytes. Control characters are refused, so the only escapes
+ * are \" and \\. */
+static bool intent_take_string(struct str *text, char *memory, size_t most, struct str *ret)
 {
 	size_t len = 0;
 	size_t i = 0;
@@ -62,20 +63,20 @@ int drain_intent_parse(struct str document, struct drain_intent *ret_intent)
 
 	ret_intent->reason = ret_intent->by = (struct str){"", 0};
 	ret_intent->since_ms = ret_intent->until_ms = ret_intent->absent_since_ms = 0;
-	bool fits = take(at, "{\"status\":\"draining\"");
-	if (fits && take(at, ",\"reason\":"))
-		fits = take_string(at, reason, REASON_MAX, &ret_intent->reason);
-	fits = fits && take(at, ",\"by\":") &&
-	       take_string(at, by, STATUS_BY_MAX, &ret_intent->by) && take(at, ",\"since_ms\":") &&
-	       take_time(at, &ret_intent->since_ms);
-	if (fits && take(at, ",\"until_ms\":"))
-		fits = take_time(at, &ret_intent->until_ms);
-	if (fits && take(at, ",\"absent_since_ms\":"))
-		fits = take_time(at, &ret_intent->absent_since_ms);
+	bool fits = intent_take(at, "{\"status\":\"draining\"");
+	if (fits && intent_take(at, ",\"reason\":"))
+		fits = intent_take_string(at, reason, REASON_MAX, &ret_intent->reason);
+	fits = fits && intent_take(at, ",\"by\":") &&
+	       intent_take_string(at, by, STATUS_BY_MAX, &ret_intent->by) &&
+	       intent_take(at, ",\"since_ms\":") && intent_take_time(at, &ret_intent->since_ms);
+	if (fits && intent_take(at, ",\"until_ms\":"))
+		fits = intent_take_time(at, &ret_intent->until_ms);
+	if (fits && intent_take(at, ",\"absent_since_ms\":"))
+		fits = intent_take_time(at, &ret_intent->absent_since_ms);
 	return fits && str_equal(document, STR("}")) ? 0 : -EINVAL;
 }
 
-static int64_t bounded(int64_t ms)
+static int64_t intent_time(int64_t ms)
 {
 	if (ms < 1)
 		return 1;
@@ -88,7 +89,7 @@ void drain_intent_of(const struct entry *entry, struct drain_intent *ret_intent)
 		return;
 	ret_intent->reason = (struct str){"", 0};
 	ret_intent->by = STR("operator");
-	ret_intent->since_ms = bounded(entry->time_ms);
+	ret_intent->since_ms = intent_time(entry->time_ms);
 	ret_intent->until_ms = ret_intent->absent_since_ms = 0;
 }
 
@@ -102,14 +103,14 @@ void drain_intent_put(struct buf *out, const struct drain_intent *intent)
 	buf_put(out, ",\"by\":");
 	buf_put_json(out, intent->by);
 	buf_put(out, ",\"since_ms\":");
-	buf_put_i64(out, bounded(intent->since_ms));
+	buf_put_i64(out, intent_time(intent->since_ms));
 	if (intent->until_ms != 0) {
 		buf_put(out, ",\"until_ms\":");
-		buf_put_i64(out, bounded(intent->until_ms));
+		buf_put_i64(out, intent_time(intent->until_ms));
 	}
 	if (intent->absent_since_ms != 0) {
 		buf_put(out, ",\"absent_since_ms\":");
-		buf_put_i64(out, bounded(intent->absent_since_ms));
+		buf_put_i64(out, intent_time(intent->absent_since_ms));
 	}
 	buf_put_char(out, '}');
 }

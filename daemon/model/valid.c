@@ -39,7 +39,7 @@ bool valid_path_id(struct str id)
 	return !str_equal(id, STR(".")) && !str_equal(id, STR(".."));
 }
 
-/* All zero, or 0.0.0.0 mapped into IPv6. */
+/* "::" or 0.0.0.0, which may be mapped into IPv6. */
 static bool is_unspecified(const unsigned char address[PARSE_IP_MAX])
 {
 	static const unsigned char none[PARSE_IP_MAX];
@@ -70,8 +70,7 @@ const char *host_fault(struct str host)
 		return NULL;
 	if (parse_is_number_name(host))
 		return "must be an IPv4 address of four decimal numbers, or a name that does not "
-		       "end "
-		       "in a number";
+		       "end in a number";
 	return "must be an IPv4 or IPv6 address (without brackets and zone) or a DNS name of 1-253 "
 	       "characters";
 }
