@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * A registry's state as text: written from one state directory, read into another. One JSON object
- * a line (backup/record.h); counts and a checksum at the end show whether all of it is there.
+ * Export and import: writes the current state of a registry as text, and makes a new state directory
+ * from such a text. One JSON object per line (backup/record.h); counts in the first line and a
+ * checksum in the last show whether the text is complete. Main thread, before or without a daemon.
  */
 #pragma once
 
@@ -11,15 +12,18 @@
 #include <stdio.h>
 
 /**
- * Writes what the state directory @p dir holds. No daemon may have it.
- * @return as journal_export_open(); -EILSEQ: it holds what no import would take; -EIO, -ENOSPC,
- * -EPIPE, ...: @p out cannot be written. Each with a text.
+ * Writes the current state in the state directory @p dir to @p out. No daemon may be using @p dir.
+ * @p out stays open.
+ * @return 0, or an error with a text: those of journal_export_open(); -EILSEQ: the state has a value
+ * that an import would refuse; -ENOMEM; -EIO, -ENOSPC, -EPIPE, ...: @p out cannot be written, or the
+ * journal cannot be read
  */
 int backup_export(const char *dir, FILE *out, struct journal_error *ret_error) MUST_USE;
 /**
- * Reads an export into the state directory @p dir, which must be empty, or missing. After a failure
- * it is as it was.
- * @return as journal_import_open(); -EINVAL: it is not a whole export; an error of @p in. Each with
- * a text.
+ * Makes the state directory @p dir from the export that @p in holds. @p dir must be empty or missing;
+ * a failure leaves it as it was. @p in stays open.
+ * @return 0, or an error with a text: those of journal_import_open(), journal_import_instance(),
+ * journal_import_entry() and journal_import_finish(); -EINVAL: @p in is no complete export, the text
+ * names the line; -ENOMEM; -EIO, ...: @p in cannot be read
  */
 int backup_import(const char *dir, FILE *in, struct journal_error *ret_error) MUST_USE;

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Writes an export: the header, each instance, each entry, the end. One thread, no daemon.
+ *
+ * Invariant: each line of an instance or entry is read back before it is written, so an export that
+ * was written can be imported. Relying on the journal's checksums instead is not enough: another
+ * program may have stored a value with a correct checksum that an import refuses.
+ */
 #include "journal/export.h"
 #include "backup/backup.h"
 #include "backup/record.h"
@@ -12,7 +19,7 @@
 struct writing {
 	FILE *out;
 	struct buf line;
-	char *copy; /* of a line, to be read back */
+	char *copy; /* of the line: reading it back overwrites it */
 	struct record_end end;
 	struct journal_error *error;
 };
@@ -44,7 +51,7 @@ static int export_flush_line(struct writing *writing)
 	return 0;
 }
 
-/** What was written must be read again: another program may have put something into the journal. */
+/* Reads the line back, as an import will. */
 static int export_check_line(struct writing *writing, const char *what, struct str service,
                              struct str name)
 {
@@ -52,7 +59,8 @@ static int export_check_line(struct writing *writing, const char *what, struct s
 	struct record record;
 
 	if (buf_error(&writing->line) == -EMSGSIZE)
-		(void)snprintf(why, sizeof(why), "its line would be too long");
+		(void)snprintf(why, sizeof(why), "its line is longer than %zu bytes",
+		               RECORD_LINE_MAX);
 	else if (buf_error(&writing->line) < 0)
 		return 0; /* export_flush_line() reports it */
 	else {
@@ -65,7 +73,7 @@ static int export_check_line(struct writing *writing, const char *what, struct s
 	                   (int)(service.len < 60 ? service.len : 60), service.data, why);
 }
 
-static int write_instance(void *arg, const struct instance *instance)
+static int export_write_instance(void *arg, const struct instance *instance)
 {
 	struct writing *writing = arg;
 
@@ -74,7 +82,7 @@ static int write_instance(void *arg, const struct instance *instance)
 	return r < 0 ? r : export_flush_line(writing);
 }
 
-static int write_entry(void *arg, const struct entry *entry)
+static int export_write_entry(void *arg, const struct entry *entry)
 {
 	struct writing *writing = arg;
 
@@ -99,7 +107,7 @@ static int export_write_all(struct writing *writing, struct journal_export *expo
 	r = export_flush_line(writing);
 	if (r < 0)
 		return r;
-	r = journal_export_each(export, write_instance, write_entry, writing);
+	r = journal_export_each(export, export_write_instance, export_write_entry, writing);
 	if (r < 0)
 		return writing->error->text[0] != '\0'
 		               ? r

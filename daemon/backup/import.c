@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/**
- * The lines of an export in their order: the header, as many instances and entries as it counts,
- * the end, and nothing behind it. What the journal has been given by then is put in its place only
- * when the end agrees with all of it.
+/*
+ * Reads an export into a new journal. One thread, no daemon. The lines must come in this order: the
+ * header, as many instances and then entries as it counts, the end, and nothing after it.
+ *
+ * Invariant: the new journal is put in place (journal_import_finish()) only when the counts and the
+ * checksum in the last line agree with all lines before it. Importing line by line into the state
+ * directory itself would leave a part of a state behind when the export turns out to be truncated.
  */
 #include "journal/import.h"
 #include "backup/backup.h"
@@ -19,9 +22,9 @@ struct reading {
 	FILE *in;
 	char *line;
 	size_t len;
-	uint64_t lines;      /* that were read */
-	uint32_t crc;        /* of all of them */
-	uint32_t crc_before; /* of all but the latest */
+	uint64_t lines;      /* number of the current line, from 1 */
+	uint32_t crc;        /* of all lines read */
+	uint32_t crc_before; /* of all lines before the current one */
 	struct record_header header;
 	uint64_t instances;
 	uint64_t entries;
@@ -42,7 +45,7 @@ static int PRINTF_LIKE(2, 3) import_refuse(struct reading *reading, const char *
 	return -EINVAL;
 }
 
-/** The next line, without its end. @return 1; 0: there is none; or an error */
+/* Reads the next line, without its line feed. @return 1; 0: there is no line left; or an error */
 static int import_next_line(struct reading *reading)
 {
 	int c;
@@ -64,10 +67,10 @@ static int import_next_line(struct reading *reading)
 		return r;
 	}
 	if (c == EOF && reading->len > 0)
-		return import_refuse(reading, "the export was cut within it");
+		return import_refuse(reading, "the export is truncated within this line");
 	if (c == EOF)
 		return 0;
-	/* before it is read, which overwrites it */
+	/* The checksum comes first: record_read() overwrites the line. */
 	reading->crc_before = reading->crc;
 	reading->crc = journal_crc(reading->crc, (struct str){reading->line, reading->len});
 	reading->crc = journal_crc(reading->crc, STR("\n"));
@@ -82,7 +85,7 @@ static int import_next_record(struct reading *reading, struct record *ret_record
 	if (r < 0)
 		return r;
 	if (r == 0)
-		return import_refuse(reading, "the export was cut before it");
+		return import_refuse(reading, "the export is truncated before this line");
 	r = record_read(reading->line, reading->len, ret_record, why);
 	return r < 0 ? import_refuse(reading, "%s", why) : 0;
 }
@@ -95,7 +98,7 @@ static int import_read_header(struct reading *reading)
 	if (r < 0)
 		return r;
 	if (record.kind != RECORD_HEADER)
-		return import_refuse(reading, "an export begins with {\"rollcall_export\":");
+		return import_refuse(reading, "an export must begin with {\"rollcall_export\":");
 	reading->header = record.header;
 	return 0;
 }
@@ -141,10 +144,12 @@ static int import_check_end(struct reading *reading, const struct record_end *en
 		                     ", not %08" PRIx32,
 		                     reading->crc_before, end->crc);
 	int r = import_next_line(reading);
-	return r == 0 || (r < 0 && r != -EINVAL) ? r : import_refuse(reading, "it follows the end");
+	return r == 0 || (r < 0 && r != -EINVAL)
+	               ? r
+	               : import_refuse(reading, "unexpected data after the end");
 }
 
-/** Reads all of it. */
+/* Reads all lines after the header. */
 static int import_read_all(struct reading *reading)
 {
 	struct record record;
@@ -155,7 +160,7 @@ static int import_read_all(struct reading *reading)
 		if (r == 0 && record.kind == RECORD_END)
 			return import_check_end(reading, &record.end);
 		if (r == 0 && record.kind == RECORD_HEADER)
-			r = import_refuse(reading, "a second header");
+			r = import_refuse(reading, "unexpected second header");
 		if (r == 0)
 			r = import_add(reading, &record);
 	} while (r == 0);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Reads JSON from one line in place: what is decoded takes the place of what it was decoded from,
- * so nothing is allocated. After the first fault the reader stands still, and has the reason.
+ * A JSON reader for one line that decodes strings in place: a decoded string overwrites its source,
+ * so nothing is allocated. After the first error the reader stays at the end of the line, so all
+ * later calls fail, and `why` holds the reason. Each function that returns bool returns false after
+ * an error, except where noted. Any thread; a reader belongs to one.
  */
 #pragma once
 
@@ -14,25 +16,27 @@ struct reader {
 	char *start;
 	char *at;
 	char *end;
-	char *why; /* of the first fault; empty until then */
+	char *why; /* reason of the first error; empty until then */
 	size_t why_size;
 };
 
-/** Notes the reason unless there is one. @return false */
+/** Records an error; keeps the reason of an earlier one. @return false */
 bool PRINTF_LIKE(2, 3) reader_fail(struct reader *reader, const char *format, ...);
-/** Is @p c the next character that is no blank? Moves on behind it. */
+/** Skips blanks, and @p c if it is next. @return false: another character is next, no error */
 bool reader_accept(struct reader *reader, char c);
-/** The same, and a fault when it is not. */
+/** Skips blanks and @p c; any other character is an error. */
 bool reader_expect(struct reader *reader, char c) MUST_USE;
-/** Nothing but blanks is left. */
+/** Are only blanks left? */
 bool reader_at_end(struct reader *reader);
-/** A string, UTF-8 without NUL; and the same with the ':' of a key behind it. */
+/** Reads a string: UTF-8 without NUL. @p ret is borrowed from the line. */
 bool reader_string(struct reader *reader, struct str *ret) MUST_USE;
+/** Reads a string and the ':' behind it. */
 bool reader_key(struct reader *reader, struct str *ret) MUST_USE;
-/** An integer without fraction or exponent. */
+/** Reads an integer without fraction or exponent. */
 bool reader_number(struct reader *reader, int64_t *ret) MUST_USE;
 bool reader_bool(struct reader *reader, bool *ret) MUST_USE;
-/** An object of whatever content, as it is written. */
+/** Reads an object of any members; @p ret is its text, unchanged. Nested up to 32 levels. */
 bool reader_object(struct reader *reader, struct str *ret) MUST_USE;
-/** An object of strings, packed as metadata: its keys must be in order of their bytes. */
+/** Reads an object of strings and packs it as metadata (struct instance). Its keys must be sorted by
+ * their bytes and not empty. */
 bool reader_packed(struct reader *reader, struct str *ret) MUST_USE;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * The lines of an export: one JSON object each, written from the list of fields in model/fields.h
- * and read back strictly. No field is unknown, missing, given twice or of another type; each is
- * within its limits. Any thread.
+ * The lines of an export: one JSON object each, written from the lists of fields in model/fields.h.
+ * Reading is strict: a field that is unknown, missing, repeated, of another type or outside its
+ * limits is an error. Any thread.
  *
  *	{"rollcall_export":1,"history":"...","revision":N,"exported_at":"...","instances":N,"entries":N}
  *	{"instance":{"service":"...",...}}
@@ -16,9 +16,9 @@
 
 #include <stdint.h>
 
-/** What is written now, and the only thing that is read. */
+/** The format that is written, and the only one that is read. */
 #define RECORD_FORMAT 1
-/** Bytes of a line, more than any needs: each byte of metadata may take six. */
+/** The most bytes of a line: 16 KiB of metadata take at most six times as many, as escapes. */
 #define RECORD_LINE_MAX ((size_t)256 << 10)
 
 enum record_kind { RECORD_HEADER, RECORD_INSTANCE, RECORD_ENTRY, RECORD_END };
@@ -48,16 +48,16 @@ struct record {
 
 #define RECORD_WHY_SIZE 320
 
-/** Each appends one line with its end. */
+/** Each of these appends one line with its line feed. */
 void record_put_header(struct buf *out, const struct record_header *header);
 void record_put_instance(struct buf *out, const struct instance *instance);
 void record_put_entry(struct buf *out, const struct entry *entry);
 void record_put_end(struct buf *out, const struct record_end *end);
 
 /**
- * Reads one line, without its end. Strings of @p ret_record are borrowed from @p line, which is
- * overwritten.
- * @param ret_why  what is wrong, which names the field and its value
+ * Reads one line of @p len bytes, without its line feed. The strings of @p ret_record are borrowed
+ * from @p line, which the call overwrites.
+ * @param ret_why  after an error: its reason, with the field and the value
  * @return 0 or -EINVAL
  */
 int record_read(char *line, size_t len, struct record *ret_record,

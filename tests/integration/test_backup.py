@@ -126,8 +126,8 @@ class Backup(rt.TestCase):
         exported = self.export()
         target = self.directory()
         middle = len(exported) // 2
-        for given, reason in ((exported[:middle], 'cut'), (b'', 'line 1: the export was cut'),
-                              (exported + b'\n', 'follows the end'),
+        for given, reason in ((exported[:middle], 'truncated'), (b'', 'line 1: the export is truncated'),
+                              (exported + b'\n', 'after the end'),
                               (exported.replace(b'"port":5,', b'"port":6,'), 'checksum'),
                               (exported.replace(b'"port":5,', b'"port":"5",'), r'line \d+: port: an integer was'),
                               (b'not JSON\n', "line 1: '{' was expected at byte 1")):

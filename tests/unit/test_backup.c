@@ -345,7 +345,7 @@ START_TEST(an_export_that_was_cut_anywhere_leaves_nothing)
 		if (len % 2 == 0)
 			ck_assert_int_eq(mkdir(target, 0700), 0);
 		ck_assert_msg(import_of(text, len) == -EINVAL, "%zu", len);
-		ck_assert_msg(strstr(error.text, "cut") != NULL, "%zu: %s", len, error.text);
+		ck_assert_msg(strstr(error.text, "truncated") != NULL, "%zu: %s", len, error.text);
 		ck_assert_int_eq(target_files(), len % 2 == 0 ? 0 : -1);
 		if (len % 2 == 0)
 			ck_assert_int_eq(rmdir(target), 0);
@@ -453,23 +453,23 @@ START_TEST(what_is_around_the_lines_is_checked)
 	remove_target();
 	whole[len] = '\n';
 	ck_fails(import_of(whole, len + 1), EINVAL);
-	ck_assert_str_eq(error.text, "line 3: it follows the end");
+	ck_assert_str_eq(error.text, "line 3: unexpected data after the end");
 	whole[len] = 'x';
 	ck_fails(import_of(whole, len + 1), EINVAL);
-	ck_assert_str_eq(error.text, "line 3: it follows the end");
+	ck_assert_str_eq(error.text, "line 3: unexpected data after the end");
 	char *wrong = strstr(whole, "\"lines\":1");
 	wrong[8] = '2';
 	ck_fails(import_of(whole, len), EINVAL);
 	ck_assert_str_eq(error.text, "line 2: there are 1 lines before it, not 2");
 	len = seal(whole, sizeof(whole), ONE("a", "1", "1"));
 	ck_fails(import_of(whole, len), EINVAL);
-	ck_assert_ptr_nonnull(strstr(error.text, "line 1: an export begins with"));
+	ck_assert_ptr_nonnull(strstr(error.text, "line 1: an export must begin with"));
 	char *second = strstr(lines, "\"revision\":9");
 	memcpy(second, "\"revision\":0", 12);
 	(void)snprintf(lines + strlen(lines), 256, HEAD, 0, 0);
 	len = seal(whole, sizeof(whole), lines);
 	ck_fails(import_of(whole, len), EINVAL);
-	ck_assert_str_eq(error.text, "line 2: a second header");
+	ck_assert_str_eq(error.text, "line 2: unexpected second header");
 	static const char *const revisions[] = {"9007199254740993", "4503599627370497"};
 	for (size_t i = 0; i < ARRAY_LEN(revisions); i++) {
 		(void)snprintf(
