@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/**
- * A parser of its own, since jansson makes a tree of each line, puts keys in an order of its own
- * and does not keep the text of a document, which an import has to store as it was.
+/*
+ * The JSON reader of imports. No state outside of struct reader, any thread.
+ *
+ * Invariant: decoded bytes are never more than the bytes that they were decoded from, so a string is
+ * decoded where it stands. jansson cannot be used here: it builds a tree of each line, and does not
+ * keep the text of a document, which an import must store unchanged.
  */
 #include "backup/reader.h"
 
@@ -11,8 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A document has at most 4 KiB; it is not nested deeper than this. */
-#define DEPTH_MAX 32
+#define DEPTH_MAX 32 /* of a document; bounds the recursion */
 
 bool reader_fail(struct reader *reader, const char *format, ...)
 {
@@ -33,7 +35,7 @@ static bool reader_fail_here(struct reader *reader, const char *what)
 	                   (size_t)(reader->at - reader->start) + 1);
 }
 
-/* The next character that is no blank; '\0' at the end. */
+/* Skips blanks. @return the next character; '\0' at the end */
 static char reader_peek(struct reader *reader)
 {
 	while (reader->at < reader->end && (*reader->at == ' ' || *reader->at == '\t'))
@@ -72,8 +74,8 @@ static int hex_digit(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Four hex digits. @return -1 when they are not there */
-static int32_t read_unit(struct reader *reader)
+/* Reads four hex digits. @return -1: there are no four */
+static int32_t reader_unit(struct reader *reader)
 {
 	int32_t unit = 0;
 
@@ -89,11 +91,11 @@ static int32_t read_unit(struct reader *reader)
 	return unit;
 }
 
-/* What stands behind \u: perhaps two units, of which the second may only follow the first of a
- * pair. @return -1: it is no character */
-static int32_t read_code(struct reader *reader)
+/* Reads what follows \u: one UTF-16 unit, or a surrogate pair with the second \u.
+ * @return the character; -1: a wrong digit or a lone surrogate */
+static int32_t reader_code(struct reader *reader)
 {
-	int32_t code = read_unit(reader);
+	int32_t code = reader_unit(reader);
 
 	if (code < 0xd800 || code > 0xdfff)
 		return code;
@@ -101,14 +103,14 @@ static int32_t read_code(struct reader *reader)
 	    reader->at[1] != 'u')
 		return -1;
 	reader->at += 2;
-	int32_t low = read_unit(reader);
+	int32_t low = reader_unit(reader);
 	if (low < 0xdc00 || low > 0xdfff)
 		return -1;
 	return 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
 }
 
-/* At most the four bytes that six or twelve have become. @return behind it */
-static char *put_utf8(char *out, int32_t code)
+/* Writes at most four bytes, where the escape had six or twelve. @return the end of what it wrote */
+static char *reader_put_utf8(char *out, int32_t code)
 {
 	if (code < 0x80) {
 		*out++ = (char)code;
@@ -128,8 +130,8 @@ static char *put_utf8(char *out, int32_t code)
 	return out;
 }
 
-/* What stands behind a backslash, to @p *out. */
-static bool read_escape(struct reader *reader, char **out)
+/* Decodes what follows a backslash to @p *out. */
+static bool reader_escape(struct reader *reader, char **out)
 {
 	static const char names[] = "\"\\/bfnrt";
 	static const char values[] = "\"\\/\b\f\n\r\t";
@@ -140,10 +142,10 @@ static bool read_escape(struct reader *reader, char **out)
 		*(*out)++ = values[found - names];
 		return true;
 	}
-	int32_t code = c == 'u' ? read_code(reader) : -1;
+	int32_t code = c == 'u' ? reader_code(reader) : -1;
 	if (code <= 0)
-		return reader_fail(reader, "a wrong escape in a string");
-	*out = put_utf8(*out, code);
+		return reader_fail(reader, "a string has an invalid escape");
+	*out = reader_put_utf8(*out, code);
 	return true;
 }
 
@@ -158,10 +160,10 @@ bool reader_string(struct reader *reader, struct str *ret)
 		char c = *reader->at++;
 
 		if ((unsigned char)c < ' ')
-			return reader_fail(reader, "a control character in a string");
+			return reader_fail(reader, "a string has a control character");
 		if (c != '\\')
 			*out++ = c;
-		else if (!read_escape(reader, &out))
+		else if (!reader_escape(reader, &out))
 			return false;
 	}
 	if (reader->at == reader->end)
@@ -200,7 +202,7 @@ bool reader_number(struct reader *reader, int64_t *ret)
 	return true;
 }
 
-static bool accept_word(struct reader *reader, const char *word)
+static bool reader_accept_word(struct reader *reader, const char *word)
 {
 	size_t len = strlen(word);
 
@@ -213,13 +215,14 @@ static bool accept_word(struct reader *reader, const char *word)
 
 bool reader_bool(struct reader *reader, bool *ret)
 {
-	*ret = accept_word(reader, "true");
-	return *ret || accept_word(reader, "false") || reader_fail_here(reader, "true or false");
+	*ret = reader_accept_word(reader, "true");
+	return *ret || reader_accept_word(reader, "false") ||
+	       reader_fail_here(reader, "true or false");
 }
 
-/* --- what is kept as it is ------------------------------------------------------------ */
+/* --- documents: checked, but not decoded ---------------------------------------------- */
 
-static bool skip_number(struct reader *reader)
+static bool reader_skip_number(struct reader *reader)
 {
 	char *at = reader->at + (*reader->at == '-');
 	const char *digits = at;
@@ -245,8 +248,8 @@ static bool skip_number(struct reader *reader)
 	return true;
 }
 
-/* A string that is to stay as it is: looked at in a copy, where that is decoded. */
-static bool skip_string(struct reader *reader)
+/* Checks a string that must stay unchanged: decodes a copy of it. */
+static bool reader_skip_string(struct reader *reader)
 {
 	char *start = reader->at;
 	struct str ignored;
@@ -273,9 +276,9 @@ static bool skip_string(struct reader *reader)
 	return true;
 }
 
-static bool skip_value(struct reader *reader, unsigned depth);
+static bool reader_skip_value(struct reader *reader, unsigned depth);
 
-static bool skip_members(struct reader *reader, char close, unsigned depth)
+static bool reader_skip_members(struct reader *reader, char close, unsigned depth)
 {
 	if (depth == 0)
 		return reader_fail(reader, "a document is nested deeper than %d", DEPTH_MAX);
@@ -286,33 +289,33 @@ static bool skip_members(struct reader *reader, char close, unsigned depth)
 		if (close == '}') {
 			if (reader_peek(reader) != '"')
 				return reader_fail_here(reader, "a string");
-			if (!skip_string(reader) || !reader_expect(reader, ':'))
+			if (!reader_skip_string(reader) || !reader_expect(reader, ':'))
 				return false;
 		}
-		if (!skip_value(reader, depth - 1))
+		if (!reader_skip_value(reader, depth - 1))
 			return false;
 	} while (reader_accept(reader, ','));
 	return reader_expect(reader, close);
 }
 
-static bool skip_value(struct reader *reader, unsigned depth)
+static bool reader_skip_value(struct reader *reader, unsigned depth)
 {
 	switch (reader_peek(reader)) {
 	case '{':
-		return skip_members(reader, '}', depth);
+		return reader_skip_members(reader, '}', depth);
 	case '[':
-		return skip_members(reader, ']', depth);
+		return reader_skip_members(reader, ']', depth);
 	case '"':
-		return skip_string(reader);
+		return reader_skip_string(reader);
 	case 't':
 	case 'f':
 	case 'n':
-		return accept_word(reader, "true") || accept_word(reader, "false") ||
-		       accept_word(reader, "null") || reader_fail_here(reader, "a value");
+		return reader_accept_word(reader, "true") || reader_accept_word(reader, "false") ||
+		       reader_accept_word(reader, "null") || reader_fail_here(reader, "a value");
 	case '\0':
 		return reader_fail_here(reader, "a value");
 	default:
-		return skip_number(reader);
+		return reader_skip_number(reader);
 	}
 }
 
@@ -321,7 +324,7 @@ bool reader_object(struct reader *reader, struct str *ret)
 	if (reader_peek(reader) != '{')
 		return reader_fail_here(reader, "an object");
 	const char *start = reader->at;
-	if (!skip_value(reader, DEPTH_MAX))
+	if (!reader_skip_value(reader, DEPTH_MAX))
 		return false;
 	*ret = (struct str){start, (size_t)(reader->at - start)};
 	return true;
@@ -329,7 +332,7 @@ bool reader_object(struct reader *reader, struct str *ret)
 
 /* --- metadata ------------------------------------------------------------------------- */
 
-/* Moves @p text down to @p out, which is not behind it. @return behind its NUL */
+/* Moves @p text to @p out, which is at or before it, and adds a NUL. @return the byte after the NUL */
 static char *reader_pack(char *out, struct str text)
 {
 	memmove(out, text.data, text.len);
@@ -342,7 +345,7 @@ bool reader_packed(struct reader *reader, struct str *ret)
 	if (!reader_expect(reader, '{'))
 		return false;
 
-	/* Quotes, colon and comma are more than the NULs that take their place. */
+	/* Packing in place is safe: the two NULs need less room than the quotes and the colon. */
 	char *start = reader->at;
 	char *out = start;
 	struct str before = {NULL, 0};

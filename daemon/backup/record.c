@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/**
- * Values as lines and back. A value passes through struct parts, as on its way to a row, so the one
- * list of fields decides which fields a line has. This file checks each field by itself, so that an
- * error can name it and its value; parts_to_instance() and the journal check what remains.
+/*
+ * Converts instances and entries to the lines of an export and back. No state, any thread.
+ *
+ * A value passes through struct parts, as on its way to a row of the journal. Invariant: a line has
+ * exactly the fields of model/fields.h, so a new field cannot be forgotten in an export. This file
+ * checks each field by itself, so that an error names the field and its value; parts_to_instance()
+ * and the journal, which check whole values, could not. They check what remains.
  */
 #include "backup/record.h"
 
@@ -19,7 +22,7 @@
 
 enum type { NUMBER, FLAG, TEXT, BYTES };
 
-/* A field of a line; its name there is that of the member. */
+/* A field of a line; its key is the name of the member. */
 struct field {
 	const char *name;
 	enum type type;
@@ -29,15 +32,15 @@ struct field {
 static const struct field instance_fields[] = {INSTANCE_FIELDS(FIELD)};
 static const struct field entry_fields[] = {ENTRY_FIELDS(FIELD)};
 
-/* Of an entry, which is itself JSON. */
-static bool is_document(const struct field *field)
+/* The document of an entry is itself JSON. */
+static bool field_is_document(const struct field *field)
 {
 	return strcmp(field->name, "document") == 0;
 }
 
 /* --- writing -------------------------------------------------------------------------- */
 
-static void put_packed(struct buf *out, struct str metadata)
+static void record_put_packed(struct buf *out, struct str metadata)
 {
 	struct str key;
 	struct str value;
@@ -53,7 +56,7 @@ static void put_packed(struct buf *out, struct str metadata)
 	buf_put_char(out, '}');
 }
 
-static void put_value(struct buf *out, const struct field *field, const struct parts *parts)
+static void record_put_value(struct buf *out, const struct field *field, const struct parts *parts)
 {
 	switch (field->type) {
 	case NUMBER:
@@ -65,19 +68,19 @@ static void put_value(struct buf *out, const struct field *field, const struct p
 		                     : "false");
 		break;
 	case TEXT:
-		if (is_document(field))
+		if (field_is_document(field))
 			buf_put_str(out, parts->texts[field->place]);
 		else
 			buf_put_json(out, parts->texts[field->place]);
 		break;
 	case BYTES:
-		put_packed(out, parts->texts[field->place]);
+		record_put_packed(out, parts->texts[field->place]);
 		break;
 	}
 }
 
-static void put_fields(struct buf *out, const char *what, const struct field *fields, size_t count,
-                       const struct parts *parts)
+static void record_put_fields(struct buf *out, const char *what, const struct field *fields,
+                              size_t count, const struct parts *parts)
 {
 	buf_put(out, "{\"");
 	buf_put(out, what);
@@ -86,7 +89,7 @@ static void put_fields(struct buf *out, const char *what, const struct field *fi
 		buf_put(out, i == 0 ? "{\"" : ",\"");
 		buf_put(out, fields[i].name);
 		buf_put(out, "\":");
-		put_value(out, &fields[i], parts);
+		record_put_value(out, &fields[i], parts);
 	}
 	buf_put(out, "}}\n");
 }
@@ -107,7 +110,7 @@ void record_put_instance(struct buf *out, const struct instance *instance)
 	struct parts parts;
 
 	parts_of_instance(instance, &parts);
-	put_fields(out, "instance", instance_fields, ARRAY_LEN(instance_fields), &parts);
+	record_put_fields(out, "instance", instance_fields, ARRAY_LEN(instance_fields), &parts);
 }
 
 void record_put_entry(struct buf *out, const struct entry *entry)
@@ -115,7 +118,7 @@ void record_put_entry(struct buf *out, const struct entry *entry)
 	struct parts parts;
 
 	parts_of_entry(entry, &parts);
-	put_fields(out, "entry", entry_fields, ARRAY_LEN(entry_fields), &parts);
+	record_put_fields(out, "entry", entry_fields, ARRAY_LEN(entry_fields), &parts);
 }
 
 void record_put_end(struct buf *out, const struct record_end *end)
@@ -126,10 +129,10 @@ void record_put_end(struct buf *out, const struct record_end *end)
 
 /* --- limits --------------------------------------------------------------------------- */
 
-/* Older journals may hold hosts that are refused today, so of texts only their length is judged. */
+/* Of texts only the length is checked: older journals may hold hosts that are refused today. */
 static const struct limit {
 	const char *name;
-	int64_t least; /* of a number, or of the bytes of a text */
+	int64_t least; /* a number, or the length of a text in bytes */
 	int64_t most;
 } limits[] = {
 	{"host", 1, HOST_MAX},
@@ -149,7 +152,7 @@ static const struct limit {
 	{"revision", 1, INT64_C(1) << 53},
 };
 
-static const struct limit *limit_of(const char *name)
+static const struct limit *record_limit(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(limits); i++)
 		if (strcmp(limits[i].name, name) == 0)
@@ -157,9 +160,9 @@ static const struct limit *limit_of(const char *name)
 	return NULL;
 }
 
-static bool check_number(struct reader *reader, const char *name, int64_t value)
+static bool record_check_number(struct reader *reader, const char *name, int64_t value)
 {
-	const struct limit *limit = limit_of(name);
+	const struct limit *limit = record_limit(name);
 
 	if (limit == NULL || (value >= limit->least && value <= limit->most))
 		return true;
@@ -167,16 +170,16 @@ static bool check_number(struct reader *reader, const char *name, int64_t value)
 	                   limit->least, limit->most, value);
 }
 
-static bool check_text(struct reader *reader, const char *name, struct str text)
+static bool record_check_text(struct reader *reader, const char *name, struct str text)
 {
-	const struct limit *limit = limit_of(name);
+	const struct limit *limit = record_limit(name);
 	int64_t len = (int64_t)text.len;
 
 	if (strcmp(name, "service") == 0 && !valid_service_name(text))
-		return reader_fail(reader, "service '%.*s' is no name of a service",
+		return reader_fail(reader, "service '%.*s' is not a valid service name",
 		                   (int)(text.len < 80 ? text.len : 80), text.data);
 	if ((strcmp(name, "id") == 0 || strcmp(name, "name") == 0) && !valid_instance_id(text))
-		return reader_fail(reader, "%s '%.*s' is no id", name,
+		return reader_fail(reader, "%s '%.*s' is not a valid id", name,
 		                   (int)(text.len < 80 ? text.len : 80), text.data);
 	if (limit == NULL || (len >= limit->least && len <= limit->most))
 		return true;
@@ -186,7 +189,7 @@ static bool check_text(struct reader *reader, const char *name, struct str text)
 
 /* --- reading -------------------------------------------------------------------------- */
 
-static bool read_value(struct reader *reader, const struct field *field, struct parts *parts)
+static bool record_read_value(struct reader *reader, const struct field *field, struct parts *parts)
 {
 	struct str text = {NULL, 0};
 	int64_t number = 0;
@@ -194,7 +197,8 @@ static bool read_value(struct reader *reader, const struct field *field, struct 
 
 	switch (field->type) {
 	case NUMBER:
-		if (!reader_number(reader, &number) || !check_number(reader, field->name, number))
+		if (!reader_number(reader, &number) ||
+		    !record_check_number(reader, field->name, number))
 			return false;
 		parts->numbers[field->place] = (uint64_t)number;
 		return true;
@@ -204,11 +208,11 @@ static bool read_value(struct reader *reader, const struct field *field, struct 
 		parts->numbers[INSTANCE_FLAGS_PLACE] |= (uint64_t)flag << field->place;
 		return true;
 	case TEXT:
-		if (is_document(field) ? !reader_object(reader, &text)
-		                       : !reader_string(reader, &text))
+		if (field_is_document(field) ? !reader_object(reader, &text)
+		                             : !reader_string(reader, &text))
 			return false;
 		parts->texts[field->place] = text;
-		return check_text(reader, field->name, text);
+		return record_check_text(reader, field->name, text);
 	case BYTES:
 		if (!reader_packed(reader, &text))
 			return false;
@@ -218,8 +222,8 @@ static bool read_value(struct reader *reader, const struct field *field, struct 
 	return false;
 }
 
-/* Names the field that a value was read for. */
-static bool in_field(struct reader *reader, const char *name)
+/* Prepends the field's name to the reason, unless the reason begins with it. @return false */
+static bool record_in_field(struct reader *reader, const char *name)
 {
 	char why[RECORD_WHY_SIZE];
 
@@ -230,8 +234,8 @@ static bool in_field(struct reader *reader, const char *name)
 	return false;
 }
 
-static bool read_field(struct reader *reader, const struct field *fields, size_t count,
-                       uint32_t *seen, struct parts *parts)
+static bool record_read_field(struct reader *reader, const struct field *fields, size_t count,
+                              uint32_t *seen, struct parts *parts)
 {
 	struct str key;
 
@@ -241,17 +245,18 @@ static bool read_field(struct reader *reader, const struct field *fields, size_t
 		if (!str_equal(key, str_of(fields[i].name)))
 			continue;
 		if ((*seen >> i & 1) != 0)
-			return reader_fail(reader, "%s is there twice", fields[i].name);
+			return reader_fail(reader, "%s appears twice", fields[i].name);
 		*seen |= UINT32_C(1) << i;
-		return read_value(reader, &fields[i], parts) || in_field(reader, fields[i].name);
+		return record_read_value(reader, &fields[i], parts) ||
+		       record_in_field(reader, fields[i].name);
 	}
 	return reader_fail(reader, "unknown field '%.*s'", (int)(key.len < 64 ? key.len : 64),
 	                   key.data);
 }
 
-/** All @p fields and no others, between braces. */
-static bool read_fields(struct reader *reader, const struct field *fields, size_t count,
-                        struct parts *parts)
+/* Reads an object that has all of @p fields and no others. */
+static bool record_read_fields(struct reader *reader, const struct field *fields, size_t count,
+                               struct parts *parts)
 {
 	uint32_t seen = 0;
 
@@ -259,7 +264,7 @@ static bool read_fields(struct reader *reader, const struct field *fields, size_
 	if (!reader_expect(reader, '{'))
 		return false;
 	do {
-		if (!read_field(reader, fields, count, &seen, parts))
+		if (!record_read_field(reader, fields, count, &seen, parts))
 			return false;
 	} while (reader_accept(reader, ','));
 	if (!reader_expect(reader, '}'))
@@ -270,12 +275,12 @@ static bool read_fields(struct reader *reader, const struct field *fields, size_
 	return true;
 }
 
-static bool read_instance(struct reader *reader, struct instance *ret)
+static bool record_read_instance(struct reader *reader, struct instance *ret)
 {
 	struct parts parts;
 
 	parts_for_instance(&parts, FIELDS_VERSION);
-	if (!read_fields(reader, instance_fields, ARRAY_LEN(instance_fields), &parts))
+	if (!record_read_fields(reader, instance_fields, ARRAY_LEN(instance_fields), &parts))
 		return false;
 	if (parts_to_instance(&parts, ret) == 0)
 		return true;
@@ -283,12 +288,12 @@ static bool read_instance(struct reader *reader, struct instance *ret)
 	                           "metadata_count entries within their limits");
 }
 
-static bool read_entry(struct reader *reader, struct entry *ret)
+static bool record_read_entry(struct reader *reader, struct entry *ret)
 {
 	struct parts parts;
 
 	parts_for_entry(&parts, FIELDS_VERSION);
-	if (!read_fields(reader, entry_fields, ARRAY_LEN(entry_fields), &parts))
+	if (!record_read_fields(reader, entry_fields, ARRAY_LEN(entry_fields), &parts))
 		return false;
 	if (parts_to_entry(&parts, ret) < 0)
 		return reader_fail(reader, "incarnation is above revision");
@@ -298,7 +303,7 @@ static bool read_entry(struct reader *reader, struct entry *ret)
 
 /* --- the first and the last line ------------------------------------------------------ */
 
-static bool expect_key(struct reader *reader, const char *name)
+static bool record_expect_key(struct reader *reader, const char *name)
 {
 	struct str key;
 
@@ -309,25 +314,25 @@ static bool expect_key(struct reader *reader, const char *name)
 	                   (int)(key.len < 64 ? key.len : 64), key.data);
 }
 
-static bool read_count(struct reader *reader, const char *name, uint64_t *ret)
+static bool record_read_count(struct reader *reader, const char *name, uint64_t *ret)
 {
 	int64_t number = 0;
 
-	if (!expect_key(reader, name))
+	if (!record_expect_key(reader, name))
 		return false;
 	if (!reader_number(reader, &number))
-		return in_field(reader, name);
+		return record_in_field(reader, name);
 	*ret = (uint64_t)number;
 	return number >= 0 || reader_fail(reader, "%s must not be below 0", name);
 }
 
-/** @param digits  how many the text must have */
-static bool read_hex(struct reader *reader, const char *name, size_t digits, uint64_t *ret)
+/* Reads the key @p name and a string of exactly @p digits hexadecimal digits. */
+static bool record_read_hex(struct reader *reader, const char *name, size_t digits, uint64_t *ret)
 {
 	struct str text;
 
-	if (!expect_key(reader, name) || !reader_string(reader, &text))
-		return in_field(reader, name);
+	if (!record_expect_key(reader, name) || !reader_string(reader, &text))
+		return record_in_field(reader, name);
 	*ret = 0;
 	for (size_t i = 0; i < text.len; i++) {
 		const char *hex = "0123456789abcdef";
@@ -342,47 +347,48 @@ static bool read_hex(struct reader *reader, const char *name, size_t digits, uin
 	return reader_fail(reader, "%s must be %zu hexadecimal digits in lower case", name, digits);
 }
 
-/* Behind {"rollcall_export":. */
-static bool read_header(struct reader *reader, struct record_header *ret)
+/* Reads what follows {"rollcall_export":. */
+static bool record_read_header(struct reader *reader, struct record_header *ret)
 {
 	int64_t format = 0;
 	struct str time;
 
 	if (!reader_number(reader, &format))
-		return in_field(reader, "rollcall_export");
+		return record_in_field(reader, "rollcall_export");
 	if (format != RECORD_FORMAT)
 		return reader_fail(reader,
-		                   "rollcall_export is %" PRId64 "; this version knows %d only",
+		                   "rollcall_export is %" PRId64 "; this version reads only %d",
 		                   format, RECORD_FORMAT);
-	if (!reader_expect(reader, ',') || !read_hex(reader, "history", 16, &ret->history) ||
-	    !reader_expect(reader, ',') || !read_count(reader, "revision", &ret->revision) ||
-	    !reader_expect(reader, ',') || !expect_key(reader, "exported_at") ||
+	if (!reader_expect(reader, ',') || !record_read_hex(reader, "history", 16, &ret->history) ||
+	    !reader_expect(reader, ',') || !record_read_count(reader, "revision", &ret->revision) ||
+	    !reader_expect(reader, ',') || !record_expect_key(reader, "exported_at") ||
 	    !reader_string(reader, &time))
 		return false;
 	if (parse_rfc3339(time, &ret->exported_ms) < 0)
-		return reader_fail(reader, "exported_at is no time");
-	return reader_expect(reader, ',') && read_count(reader, "instances", &ret->instances) &&
-	       reader_expect(reader, ',') && read_count(reader, "entries", &ret->entries);
+		return reader_fail(reader, "exported_at is not an RFC 3339 time");
+	return reader_expect(reader, ',') &&
+	       record_read_count(reader, "instances", &ret->instances) &&
+	       reader_expect(reader, ',') && record_read_count(reader, "entries", &ret->entries);
 }
 
-/* Behind {"end":. */
-static bool read_end(struct reader *reader, struct record_end *ret)
+/* Reads what follows {"end":. */
+static bool record_read_end(struct reader *reader, struct record_end *ret)
 {
 	bool is_true = false;
 	uint64_t crc = 0;
 
 	if (!reader_bool(reader, &is_true))
-		return in_field(reader, "end");
+		return record_in_field(reader, "end");
 	if (!is_true)
 		return reader_fail(reader, "end must be true");
-	if (!reader_expect(reader, ',') || !read_count(reader, "lines", &ret->lines) ||
-	    !reader_expect(reader, ',') || !read_hex(reader, "crc32", 8, &crc))
+	if (!reader_expect(reader, ',') || !record_read_count(reader, "lines", &ret->lines) ||
+	    !reader_expect(reader, ',') || !record_read_hex(reader, "crc32", 8, &crc))
 		return false;
 	ret->crc = (uint32_t)crc;
 	return true;
 }
 
-static bool read_record(struct reader *reader, struct record *ret)
+static bool record_read_any(struct reader *reader, struct record *ret)
 {
 	struct str key;
 
@@ -390,19 +396,19 @@ static bool read_record(struct reader *reader, struct record *ret)
 		return false;
 	if (str_equal(key, STR("instance"))) {
 		ret->kind = RECORD_INSTANCE;
-		return read_instance(reader, &ret->instance);
+		return record_read_instance(reader, &ret->instance);
 	}
 	if (str_equal(key, STR("entry"))) {
 		ret->kind = RECORD_ENTRY;
-		return read_entry(reader, &ret->entry);
+		return record_read_entry(reader, &ret->entry);
 	}
 	if (str_equal(key, STR("rollcall_export"))) {
 		ret->kind = RECORD_HEADER;
-		return read_header(reader, &ret->header);
+		return record_read_header(reader, &ret->header);
 	}
 	if (str_equal(key, STR("end"))) {
 		ret->kind = RECORD_END;
-		return read_end(reader, &ret->end);
+		return record_read_end(reader, &ret->end);
 	}
 	return reader_fail(reader, "unknown field '%.*s'", (int)(key.len < 64 ? key.len : 64),
 	                   key.data);
@@ -414,10 +420,10 @@ int record_read(char *line, size_t len, struct record *ret_record, char ret_why[
 	struct record record = {.kind = RECORD_END};
 
 	ret_why[0] = '\0';
-	if (!read_record(&reader, &record) || !reader_expect(&reader, '}'))
+	if (!record_read_any(&reader, &record) || !reader_expect(&reader, '}'))
 		return -EINVAL;
 	if (!reader_at_end(&reader)) {
-		(void)reader_fail(&reader, "something follows the object");
+		(void)reader_fail(&reader, "unexpected data after the object");
 		return -EINVAL;
 	}
 	*ret_record = record;

@@ -95,7 +95,7 @@ START_TEST(each_field_must_be_there_once)
 		(void)snprintf(twice, sizeof(twice), "%s,\"%s\":%s", instance_parts[i][1], name,
 		               instance_parts[i][1]);
 		ck_fails(read_line(with(name, twice)), EINVAL);
-		(void)snprintf(reason, sizeof(reason), "%s is there twice", name);
+		(void)snprintf(reason, sizeof(reason), "%s appears twice", name);
 		ck_assert_str_eq(why, reason);
 	}
 	ck_fails(read_line(with("port", "80,\"porto\":1")), EINVAL);
@@ -127,9 +127,9 @@ START_TEST(each_field_must_be_within_its_limits)
 	static const struct {
 		const char *field, *value, *reason;
 	} cases[] = {
-		{"service", "\"-web\"", "service '-web' is no name of a service"},
-		{"service", "\"\"", "service '' is no name of a service"},
-		{"id", "\"a b\"", "id 'a b' is no id"},
+		{"service", "\"-web\"", "service '-web' is not a valid service name"},
+		{"service", "\"\"", "service '' is not a valid service name"},
+		{"id", "\"a b\"", "id 'a b' is not a valid id"},
 		{"host", "\"\"", "host must have from 1 to 253 bytes, not 0"},
 		{"port", "0", "port must be from 1 to 65535, not 0"},
 		{"port", "65536", "port must be from 1 to 65535, not 65536"},
@@ -315,7 +315,7 @@ START_TEST(the_first_and_the_last_line_are_read)
 		ck_assert_str_ne(why, "");
 	}
 	ck_fails(read_line("{\"rollcall_export\":2,"), EINVAL);
-	ck_assert_str_eq(why, "rollcall_export is 2; this version knows 1 only");
+	ck_assert_str_eq(why, "rollcall_export is 2; this version reads only 1");
 }
 END_TEST
 
