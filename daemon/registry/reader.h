@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * The background reader of the past, which waits for the disk so that no http thread has to.
+ * The background reader: runs queries about the past, so that no http thread waits for the disk.
  *
- * It has two lanes. Each is one thread with one mailbox, and both run the same loop. LANE_EVENTS
- * reads the event log in short turns (history.c). LANE_STATES rebuilds past states and writes
- * keyframes (archive.c); each of these is one piece of work that takes seconds in a large registry,
- * and streams must not wait so long for their next event: therefore two threads.
+ * It has two lanes. A lane is one thread with one mailbox; both run the same loop (reader.c).
+ * LANE_EVENTS reads the event log in short turns (history.c). LANE_STATES rebuilds past states and
+ * writes keyframes (archive.c), each in one turn that takes seconds in a large registry. One thread
+ * for both would delay the next events of streams by that much.
  */
 #pragma once
 
@@ -14,11 +14,12 @@
 
 struct reader;
 
-/** Opens what the lanes read, and starts their threads. */
+/** Opens what the lanes read and starts their threads. @return 0, or errors of the lanes' open() and
+ * of thread_start() */
 int reader_start(struct registry *registry, struct reader **ret_reader) MUST_USE;
-/** From now on questions get -ESHUTDOWN, and so do those that wait. Takes NULL; twice is fine. */
+/** Ends the threads; waiting and later queries get -ESHUTDOWN. Takes NULL; twice is fine. */
 void reader_stop(struct reader *reader);
-/** Takes NULL and half-started ones. */
+/** Takes NULL and half-started readers. */
 void reader_free(struct reader *reader);
 
 /* As registry_read_history(), registry_read_past(), registry_drop_past(). Any thread. */
@@ -26,33 +27,35 @@ int reader_events(struct reader *reader, struct history *history) MUST_USE;
 int reader_state(struct reader *reader, struct archive_query *query) MUST_USE;
 void reader_drop(struct reader *reader, struct archive_query *query);
 
-/** The latest revision is now @p revision: a keyframe may be due. Writer only; next to free. */
+/** Publishes the latest revision, for which a keyframe may be due. Writer only; costs one load
+ * unless one is due. */
 void reader_hint(struct reader *reader, uint64_t revision);
-/** Retention has changed. Writer only. */
+/** Sets the retention, which has changed. Writer only. */
 void reader_retain(struct reader *reader, const struct journal_options *retention);
 
-/** What a lane does, on its thread; @p arg is of its open(). */
+/** The functions of a lane. They run on its thread, except open() and close(); @p arg is what its
+ * open() returned. */
 struct lane {
 	const char *name; /* of the thread */
 	enum lock_rank rank;
-	uint32_t most; /* questions that may wait: each holds a parked request */
-	/** How often look() is called when nothing is asked; MAILBOX_NO_DEADLINE: only after
-	 * wakes. */
+	uint32_t most; /* waiting queries; each holds a parked request */
+	/** How often look() is called while there is no query; MAILBOX_NO_DEADLINE: only after
+	 * wake-ups. */
 	int64_t look_ms;
 	int (*open)(struct registry *registry, struct mailbox *queue, void **ret_arg);
 	/** Takes NULL. */
 	void (*close)(void *arg);
-	/** Before each turn, and when there is none. NULL: nothing is to be done. */
+	/** Called before each turn, and every look_ms without a query. May be NULL. */
 	void (*look)(void *arg);
-	/** @return true: the question is answered; false: it needs another turn */
+	/** One turn of a query. @return true: it is completed; false: it needs another turn */
 	bool (*turn)(void *arg, struct mail *mail);
-	/** The reader is stopping: answers with -ESHUTDOWN. */
+	/** The reader is stopping: completes the query with -ESHUTDOWN. */
 	void (*refuse)(struct mail *mail);
 };
 extern const struct lane history_lane;
 extern const struct lane archive_lane;
 
-/* archive.c; @p arg is of archive_lane.open() */
+/* archive.c; @p arg is what archive_lane.open() returned */
 void archive_hint(void *arg, uint64_t revision);
 void archive_retain(void *arg, const struct journal_options *retention);
 void archive_drop(struct archive_query *query);
