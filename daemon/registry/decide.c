@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Decides what the command of a batch entry changes, and adds the events to the batch and its draft.
+ * Writer thread only.
+ *
+ * Invariant: deciding changes only the draft, the entry and the batch, so a batch whose commit
+ * failed can be decided again. Each command is decided on the draft, not on the published snapshot:
+ * the snapshot lacks what earlier commands of the same batch change.
+ */
 #include "base/clock.h"
 #include "metrics/metrics.h"
 #include "registry/internal.h"
@@ -11,7 +19,7 @@ void set_status(struct instance *instance, struct str reason, struct str by, int
 	instance->status = instance_status(instance);
 	switch (instance_status_cause(instance)) {
 	case CAUSE_OPERATOR:
-		return; /* reason, author and time stay the operator's */
+		return;
 	case CAUSE_LEASE:
 		reason = STR("lease expired");
 		by = STR("sweeper");
@@ -33,8 +41,8 @@ void set_status(struct instance *instance, struct str reason, struct str by, int
 	instance->status_since_ms = now_real_ms;
 }
 
-static struct event event_of(const struct batch *batch, const struct batch_entry *entry,
-                             enum event_kind kind)
+static struct event decide_new_event(const struct batch *batch, const struct batch_entry *entry,
+                                     enum event_kind kind)
 {
 	const struct command *command = entry->command;
 	struct event event = {
@@ -55,14 +63,14 @@ int decide_event(struct batch *batch, struct batch_entry *entry, enum event_kind
 	struct event *event = &batch->events[batch->event_count];
 	const struct command *command = entry->command;
 
-	*event = event_of(batch, entry, kind);
+	*event = decide_new_event(batch, entry, kind);
 	event->instance = *instance;
 
 	const struct member *member =
 		snapshot_draft_apply(batch->draft, event, tenure_lease(tenure));
 	if (member == NULL)
 		return -ENOMEM;
-	event->instance = member->value; /* whose strings last as long as the draft */
+	event->instance = member->value; /* these strings live as long as the draft */
 	entry->event = event;
 	entry->member = member;
 	batch->changes[batch->event_count++] = (struct change){
@@ -79,7 +87,7 @@ int decide_entry_event(struct batch *batch, struct batch_entry *entry, enum even
 {
 	struct event *event = &batch->events[batch->event_count];
 
-	*event = event_of(batch, entry, kind);
+	*event = decide_new_event(batch, entry, kind);
 	event->entry = *content;
 	content = snapshot_draft_apply_entry(batch->draft, event);
 	if (content == NULL)
@@ -97,8 +105,9 @@ int decide_also(struct batch *batch, int r)
 	return r;
 }
 
-/* The record of the command, the standing of the instance as it was. */
-static struct instance with_record(const struct instance *current, const struct instance *record)
+/* The command's record with the registry's fields of @p current, and a renewed lease. */
+static struct instance decide_with_record(const struct instance *current,
+                                          const struct instance *record)
 {
 	struct instance next = *current;
 
@@ -107,15 +116,16 @@ static struct instance with_record(const struct instance *current, const struct 
 	return next;
 }
 
-/* May the registry hold @p next in place of @p member (NULL: it is new)? What does not grow may. */
-static int check_bytes(const struct registry *registry, const struct batch *batch,
-                       const struct instance *next, const struct member *member)
+/* Does @p next, in place of @p member (NULL: it is new), keep the registry within bytes_max? A change
+ * that adds no bytes is always allowed. @return 0 or -EOVERFLOW */
+static int decide_check_bytes(const struct registry *registry, const struct batch *batch,
+                              const struct instance *next, const struct member *member)
 {
 	uint64_t most = registry->options.bytes_max;
 	uint64_t bytes = snapshot_draft_counts(batch->draft).bytes;
 
 	if (most == 0 || bytes + instance_cost_most(next) + SERVICE_COST <= most)
-		return 0; /* nearly always: nothing need be rendered */
+		return 0; /* the common case: the exact cost need not be computed */
 	uint64_t before = member != NULL ? member_cost(member) : 0;
 	uint64_t cost = instance_cost(next);
 	uint32_t count[STATUS_COUNT];
@@ -126,7 +136,8 @@ static int check_bytes(const struct registry *registry, const struct batch *batc
 	return cost > before && bytes - before + cost > most ? -EOVERFLOW : 0;
 }
 
-static int register_new(struct registry *registry, struct batch *batch, struct batch_entry *entry)
+static int decide_register_new(struct registry *registry, struct batch *batch,
+                               struct batch_entry *entry)
 {
 	struct snapshot_counts counts = snapshot_draft_counts(batch->draft);
 	struct instance instance = entry->command->instance;
@@ -142,7 +153,7 @@ static int register_new(struct registry *registry, struct batch *batch, struct b
 	instance.incarnation = instance.revision = 0;
 	if (!intent_apply(batch, &instance, &intent))
 		set_status(&instance, STR("registered"), STR("instance"), batch->now_real_ms);
-	int r = check_bytes(registry, batch, &instance, NULL);
+	int r = decide_check_bytes(registry, batch, &instance, NULL);
 	if (r < 0)
 		return r;
 	if (atomic_load_explicit(&registry->is_full, memory_order_relaxed))
@@ -158,9 +169,9 @@ static int register_new(struct registry *registry, struct batch *batch, struct b
 	return r;
 }
 
-/* What the owner's sign of life makes of an instance that may have been unhealthy. */
-static int update(struct registry *registry, struct batch *batch, struct batch_entry *entry,
-                  const struct member *member, struct instance *next, enum event_kind kind)
+/* Adds the event of @p kind that the owner's command causes, with the status that follows. */
+static int decide_update(struct registry *registry, struct batch *batch, struct batch_entry *entry,
+                         const struct member *member, struct instance *next, enum event_kind kind)
 {
 	if (kind == EVENT_UPDATED && atomic_load_explicit(&registry->is_full, memory_order_relaxed))
 		return -ENOSPC;
@@ -170,8 +181,8 @@ static int update(struct registry *registry, struct batch *batch, struct batch_e
 	return decide_event(batch, entry, kind, next, tenure_of(member));
 }
 
-/* renew_senders() has renewed its lease. */
-static void renewed(struct batch_entry *entry, const struct member *member)
+/* No event: renew_senders() has renewed the lease. */
+static void decide_renewed(struct batch_entry *entry, const struct member *member)
 {
 	entry->member = member;
 	entry->outcome = OUTCOME_RENEWED;
@@ -181,27 +192,27 @@ static int decide_register(struct registry *registry, struct batch *batch,
                            struct batch_entry *entry, const struct member *member)
 {
 	if (member == NULL)
-		return register_new(registry, batch, entry);
+		return decide_register_new(registry, batch, entry);
 
-	struct instance next = with_record(&member->value, &entry->command->instance);
-	struct instance besides = next; /* a record that only ends a report is no update */
-	besides.reports_unhealthy = member->value.reports_unhealthy;
-	if (!instance_same_record(&besides, &member->value)) {
-		int r = check_bytes(registry, batch, &next, member);
+	struct instance next = decide_with_record(&member->value, &entry->command->instance);
+	struct instance compared = next; /* a record that only ends a report is no update */
+	compared.reports_unhealthy = member->value.reports_unhealthy;
+	if (!instance_same_record(&compared, &member->value)) {
+		int r = decide_check_bytes(registry, batch, &next, member);
 
 		if (r < 0)
 			return r;
-		return update(registry, batch, entry, member, &next, EVENT_UPDATED);
+		return decide_update(registry, batch, entry, member, &next, EVENT_UPDATED);
 	}
 	if (member->value.lease_out || member->value.reports_unhealthy)
-		return update(registry, batch, entry, member, &next, EVENT_RECOVERED);
-	renewed(entry, member);
+		return decide_update(registry, batch, entry, member, &next, EVENT_RECOVERED);
+	decide_renewed(entry, member);
 	return 0;
 }
 
 /* The kind of the event that turns @p before into @p after. @return 0: none, only the lease
  * changes */
-static unsigned kind_of_heartbeat(const struct instance *before, const struct instance *after)
+static unsigned decide_heartbeat_kind(const struct instance *before, const struct instance *after)
 {
 	if (after->reports_unhealthy && !before->reports_unhealthy)
 		return EVENT_FAILED;
@@ -226,10 +237,10 @@ static int decide_heartbeat(struct registry *registry, struct batch *batch,
 		next.wants_drain = command->instance.wants_drain;
 		next.reports_unhealthy = command->instance.reports_unhealthy;
 	}
-	unsigned kind = kind_of_heartbeat(&member->value, &next);
+	unsigned kind = decide_heartbeat_kind(&member->value, &next);
 	if (kind != 0)
-		return update(registry, batch, entry, member, &next, (enum event_kind)kind);
-	renewed(entry, member);
+		return decide_update(registry, batch, entry, member, &next, (enum event_kind)kind);
+	decide_renewed(entry, member);
 	return 0;
 }
 
@@ -243,8 +254,8 @@ static int decide_deregister(struct batch *batch, struct batch_entry *entry,
 	return r < 0 ? r : intent_begin_absence(batch, entry, &member->value);
 }
 
-/* What the caller has seen may have changed since: then nothing is done. */
-static int check_conditions(const struct command *command, const struct member *member)
+/* Compares the instance with what the caller expects. @return 0, -ESTALE or -EEXIST */
+static int decide_check_conditions(const struct command *command, const struct member *member)
 {
 	if (member == NULL)
 		return command->must_exist || command->revision_is != 0 ? -ESTALE : 0;
@@ -268,7 +279,7 @@ void renew_senders(struct registry *registry, const struct batch *batch)
 		const struct service *service = snapshot_service(now, command->instance.service);
 		const struct member *member =
 			service != NULL ? service_member(service, command->instance.id) : NULL;
-		if (member != NULL && check_conditions(command, member) == 0)
+		if (member != NULL && decide_check_conditions(command, member) == 0)
 			leases_renew(registry->leases, member->lease);
 	}
 	snapshot_leave(registry->store);
@@ -280,7 +291,7 @@ void decide_command(struct registry *registry, struct batch *batch, struct batch
 	const struct member *member =
 		snapshot_draft_member(batch->draft, named->service, named->id);
 
-	entry->error = check_conditions(entry->command, member);
+	entry->error = decide_check_conditions(entry->command, member);
 	if (entry->error < 0)
 		return;
 	switch (entry->command->kind) {

@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Decides what becomes of a due lease: expiry, recovery, the end of a drain, removal. Writer thread
+ * only.
+ *
+ * Invariant: each due lease that a batch has taken is settled, postponed or ended once the batch is
+ * completed; otherwise its timer would never be armed again. Expiring every lease that is due is not
+ * enough: when the network of this host fails, that would turn all instances unhealthy at once.
+ * Hence the hold of mass expiry (expiry_hold_back()).
+ */
 #include "base/clock.h"
 #include "base/log.h"
 #include "metrics/metrics.h"
@@ -7,14 +16,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void hold_add(struct registry *registry, int64_t until_ms)
+static void holds_add(struct registry *registry, int64_t until_ms)
 {
 	if (registry->hold_count == registry->hold_size) {
 		size_t size = registry->hold_size == 0 ? 16 : registry->hold_size * 2;
 		struct hold *holds = reallocarray(registry->holds, size, sizeof(*holds));
 
 		if (holds == NULL)
-			return; /* it is held all the same, only not counted */
+			return; /* no memory: the hold is in effect, but not counted */
 		registry->holds = holds;
 		registry->hold_size = size;
 	}
@@ -35,9 +44,9 @@ void holds_update(struct registry *registry)
 	metrics_set(METRIC_HELD_SERVICES, (int64_t)kept);
 }
 
-/* The batch's own count of the service whose lease this is. There is room: a batch has at most
+/* Finds or adds the batch's count of the lease's service. There is room: a batch has at most
  * BATCH_DUE due leases. */
-static struct silence *silence_of(struct batch *batch, const struct due_lease *due)
+static struct silence *expiry_silence(struct batch *batch, const struct due_lease *due)
 {
 	struct service_life *life = member_life(due->member);
 
@@ -50,13 +59,13 @@ static struct silence *silence_of(struct batch *batch, const struct due_lease *d
 }
 
 /*
- * When more than a share of a service's instances run out within one TTL, the network or the
- * registry is a likelier cause than the instances. What is left is then held back, for at most one
- * more TTL, and after that believed.
- * @return 0: go on and expire; else the lease clock to look again at
+ * When more than hold_percent of a service's leases expire within one TTL, a fault of the network or
+ * of the registry is more likely than that of the instances. The expiry of the others is then held
+ * back for one more TTL, once; leases that are still due after that expire.
+ * @return 0: expire the lease; otherwise when to examine it again (lease clock)
  */
-static int64_t hold_back(const struct registry *registry, const struct batch *batch,
-                         struct silence *silence, const struct instance *instance)
+static int64_t expiry_hold_back(const struct registry *registry, const struct batch *batch,
+                                struct silence *silence, const struct instance *instance)
 {
 	const struct registry_options *options = &registry->options;
 	struct expiry_window *window = &silence->window;
@@ -71,7 +80,7 @@ static int64_t hold_back(const struct registry *registry, const struct batch *ba
 	if (now < held_until)
 		return held_until;
 	if (held_until != 0 && now < held_until + instance->ttl_ms)
-		return 0; /* it has been held once */
+		return 0; /* the service was held back once already */
 	if (window->start_ms == 0 || now - window->start_ms > instance->ttl_ms) {
 		*window = (struct expiry_window){
 			.start_ms = now,
@@ -79,7 +88,7 @@ static int64_t hold_back(const struct registry *registry, const struct batch *ba
 		};
 	}
 
-	/* this one, those before it, and those that were found due with it */
+	/* this lease, those that expired in the window, and the due ones that are not decided yet */
 	uint32_t silent = window->expired + 1 +
 	                  atomic_load_explicit(&silence->life->due, memory_order_relaxed) -
 	                  silence->decided;
@@ -103,7 +112,7 @@ void silences_commit(struct registry *registry, struct batch *batch)
 			continue;
 		atomic_store_explicit(&silence->life->held_until_ms, silence->held_until_ms,
 		                      memory_order_relaxed);
-		hold_add(registry, silence->held_until_ms);
+		holds_add(registry, silence->held_until_ms);
 		holds_update(registry);
 		metrics_count(METRIC_HOLDS, 1);
 	}
@@ -121,18 +130,20 @@ void silences_log(const struct batch *batch)
 		(void)snprintf(text, sizeof(text), "%u of %u", silence->silent,
 		               silence->window.alive);
 		log_event(LOG_WARNING,
-		          "expiry is held back: too much of a service went silent within a TTL",
+		          "expiry is held back: too many instances of a service went silent within "
+		          "a TTL",
 		          "service", silence->life->name, "silent", text, NULL);
 	}
 }
 
-static void postpone(struct batch_entry *entry, int64_t at_ms)
+static void expiry_postpone(struct batch_entry *entry, int64_t at_ms)
 {
 	entry->is_postponed = true;
 	entry->again_ms = at_ms;
 }
 
-static int recover(struct batch *batch, struct batch_entry *entry, const struct member *member)
+static int expiry_recover(struct batch *batch, struct batch_entry *entry,
+                          const struct member *member)
 {
 	struct instance next = member->value;
 
@@ -141,14 +152,15 @@ static int recover(struct batch *batch, struct batch_entry *entry, const struct 
 	return decide_event(batch, entry, EVENT_RECOVERED, &next, entry->due.tenure);
 }
 
-static int expire(const struct registry *registry, struct batch *batch, struct batch_entry *entry,
-                  const struct member *member)
+static int expiry_expire(const struct registry *registry, struct batch *batch,
+                         struct batch_entry *entry, const struct member *member)
 {
 	struct instance next = member->value;
-	int64_t again_ms = hold_back(registry, batch, silence_of(batch, &entry->due), &next);
+	int64_t again_ms =
+		expiry_hold_back(registry, batch, expiry_silence(batch, &entry->due), &next);
 
 	if (again_ms != 0) {
-		postpone(entry, again_ms);
+		expiry_postpone(entry, again_ms);
 		return 0;
 	}
 	next.lease_out = true;
@@ -156,7 +168,8 @@ static int expire(const struct registry *registry, struct batch *batch, struct b
 	return decide_event(batch, entry, EVENT_EXPIRED, &next, entry->due.tenure);
 }
 
-static int resume(struct batch *batch, struct batch_entry *entry, const struct member *member)
+static int expiry_end_drain(struct batch *batch, struct batch_entry *entry,
+                            const struct member *member)
 {
 	struct instance next = member->value;
 
@@ -169,8 +182,8 @@ static int resume(struct batch *batch, struct batch_entry *entry, const struct m
 	                                               entry->due.tenure));
 }
 
-static int remove_expired(struct batch *batch, struct batch_entry *entry,
-                          const struct member *member)
+static int expiry_remove(struct batch *batch, struct batch_entry *entry,
+                         const struct member *member)
 {
 	int r = decide_event(batch, entry, EVENT_REMOVED, &member->value, entry->due.tenure);
 
@@ -188,7 +201,7 @@ void decide_due(const struct registry *registry, struct batch *batch, struct bat
 	int64_t now = batch->now_lease_ms < horizon ? batch->now_lease_ms : horizon;
 
 	if (due->is_counted)
-		silence_of(batch, due)->decided++;
+		expiry_silence(batch, due)->decided++;
 	/* a command of this batch may have ended it, or may have given its id a new life */
 	if (member == NULL || tenure_of(member) != due->tenure)
 		return;
@@ -197,13 +210,13 @@ void decide_due(const struct registry *registry, struct batch *batch, struct bat
 	bool alive = member->value.ttl_ms == TTL_MS_NONE ||
 	             entry->renewed_ms + member->value.ttl_ms > now;
 	if (member->value.lease_out && alive)
-		entry->error = recover(batch, entry, member);
+		entry->error = expiry_recover(batch, entry, member);
 	else if (!member->value.lease_out && !alive)
-		entry->error = expire(registry, batch, entry, member);
+		entry->error = expiry_expire(registry, batch, entry, member);
 	else if (due->drain_end_ms <= now && member->value.drained)
-		entry->error = resume(batch, entry, member);
+		entry->error = expiry_end_drain(batch, entry, member);
 	else if (member->value.lease_out && due->remove_at_ms <= now)
-		entry->error = remove_expired(batch, entry, member);
+		entry->error = expiry_remove(batch, entry, member);
 	else /* renewed in the meantime */
-		postpone(entry, 0);
+		expiry_postpone(entry, 0);
 }

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/**
+/*
  * Operators' intents: one entry (ENTRY_INTENT) for each service and id that an operator drains,
- * registered or not. All of it runs on the writer thread.
+ * whether the id is registered or not. Writer thread only.
  *
  * Invariant: a registered instance is `drained` exactly while its intent exists. Lookups and picks
  * read the instance's fields and need no entry, so each batch that changes one of the two changes
  * the other as well.
  *
  * Intents of absent ids have no lease, so no timer of the sweeper ends them. Their ends are
- * compared with the journal's time, which a wrong system clock does not move; the writer remembers
- * only the earliest one, as a timer for each would have to be kept for every restart and every
- * foreign batch.
+ * compared with the journal's time, which a wrong system clock does not move. The writer stores only
+ * the earliest end and scans all entries then: a timer for each intent would have to be maintained
+ * across restarts and foreign batches.
  */
 #include "base/check.h"
 #include "base/clock.h"
@@ -23,14 +23,14 @@
 
 /* --- the entry --------------------------------------------------------------- */
 
-static const struct entry *find_intent(const struct batch *batch, const struct instance *named)
+static const struct entry *intent_find(const struct batch *batch, const struct instance *named)
 {
 	return snapshot_draft_entry(batch->draft, ENTRY_INTENT, named->service, named->id);
 }
 
-/** The content of an EVENT_ENTRY_PUT. @param before  the entry that it replaces, or NULL */
-static struct entry entry_of(const struct instance *named, const struct entry *before,
-                             const struct buf *document)
+/* The content of an EVENT_ENTRY_PUT. @param before  the entry that it replaces, or NULL */
+static struct entry intent_entry(const struct instance *named, const struct entry *before,
+                                 const struct buf *document)
 {
 	return (struct entry){
 		.kind = ENTRY_INTENT,
@@ -41,7 +41,7 @@ static struct entry entry_of(const struct instance *named, const struct entry *b
 	};
 }
 
-static int decide_put(struct batch *batch, struct batch_entry *entry, const struct instance *named,
+static int intent_put(struct batch *batch, struct batch_entry *entry, const struct instance *named,
                       const struct drain_intent *intent)
 {
 	struct buf document;
@@ -50,7 +50,7 @@ static int decide_put(struct batch *batch, struct batch_entry *entry, const stru
 	drain_intent_put(&document, intent);
 	int r = buf_error(&document);
 	if (r == 0) {
-		struct entry content = entry_of(named, find_intent(batch, named), &document);
+		struct entry content = intent_entry(named, intent_find(batch, named), &document);
 
 		r = decide_entry_event(batch, entry, EVENT_ENTRY_PUT, &content);
 	}
@@ -58,10 +58,10 @@ static int decide_put(struct batch *batch, struct batch_entry *entry, const stru
 	return r;
 }
 
-/* --- its copy in the instance ---------------------------------------------------- */
+/* --- the copy in the instance ---------------------------------------------------- */
 
-static void copy_to(struct instance *instance, const struct drain_intent *intent,
-                    int64_t now_real_ms)
+static void intent_copy_to(struct instance *instance, const struct drain_intent *intent,
+                           int64_t now_real_ms)
 {
 	instance->drained = true;
 	instance->drained_until_ms = intent->until_ms;
@@ -71,9 +71,9 @@ static void copy_to(struct instance *instance, const struct drain_intent *intent
 	instance->status_since_ms = now_real_ms;
 }
 
-/** Derives an intent from an instance that was drained without one: by a version without entries,
- * or by a foreign batch. */
-static void copy_from(const struct instance *instance, struct drain_intent *ret_intent)
+/* Derives an intent from an instance that was drained without one, by a version without entries or
+ * by a foreign batch. */
+static void intent_copy_from(const struct instance *instance, struct drain_intent *ret_intent)
 {
 	bool is_operators = str_begins(instance->status_by, STR("operator:")) &&
 	                    valid_text(instance->status_by, STATUS_BY_MAX);
@@ -90,47 +90,47 @@ static void copy_from(const struct instance *instance, struct drain_intent *ret_
 
 bool intent_apply(const struct batch *batch, struct instance *instance, struct drain_intent *memory)
 {
-	const struct entry *entry = find_intent(batch, instance);
+	const struct entry *entry = intent_find(batch, instance);
 
 	instance->drained = false;
 	instance->drained_until_ms = 0;
 	if (entry == NULL)
 		return false;
 	drain_intent_of(entry, memory);
-	copy_to(instance, memory, batch->now_real_ms);
+	intent_copy_to(instance, memory, batch->now_real_ms);
 	return true;
 }
 
 int intent_begin_absence(struct batch *batch, struct batch_entry *entry,
                          const struct instance *gone)
 {
-	const struct entry *before = find_intent(batch, gone);
+	const struct entry *before = intent_find(batch, gone);
 	struct drain_intent intent;
 
 	if (before != NULL)
 		drain_intent_of(before, &intent);
 	else if (gone->drained)
-		copy_from(gone, &intent);
+		intent_copy_from(gone, &intent);
 	else
 		return 0;
 	intent.absent_since_ms = batch->now_journal_ms;
-	return decide_also(batch, decide_put(batch, entry, gone, &intent));
+	return decide_also(batch, intent_put(batch, entry, gone, &intent));
 }
 
 int intent_end(struct batch *batch, struct batch_entry *entry, const struct instance *named)
 {
-	const struct entry *before = find_intent(batch, named);
+	const struct entry *before = intent_find(batch, named);
 
 	return before != NULL ? decide_entry_event(batch, entry, EVENT_ENTRY_REMOVED, before) : 0;
 }
 
-/* --- an operator's word ------------------------------------------------------------ */
+/* --- an operator's command ----------------------------------------------------------- */
 
-static int decide_drain(struct batch *batch, struct batch_entry *entry, const struct member *member)
+static int intent_drain(struct batch *batch, struct batch_entry *entry, const struct member *member)
 {
 	const struct command *command = entry->command;
 	const struct instance *named = &command->instance;
-	const struct entry *before = find_intent(batch, named);
+	const struct entry *before = intent_find(batch, named);
 	struct drain_intent old;
 	struct drain_intent intent = {
 		.reason = command->reason,
@@ -150,7 +150,7 @@ static int decide_drain(struct batch *batch, struct batch_entry *entry, const st
 	}
 	/* Intents count towards bytes_max, but a drain is accepted beyond it: an operator must be
 	 * able to take an instance out of a full registry. Registrations are refused instead. */
-	int r = decide_put(batch, entry, named, &intent);
+	int r = intent_put(batch, entry, named, &intent);
 	if (r < 0)
 		return r;
 	entry->outcome = OUTCOME_CHANGED;
@@ -158,19 +158,19 @@ static int decide_drain(struct batch *batch, struct batch_entry *entry, const st
 		return 0;
 
 	struct instance next = member->value;
-	copy_to(&next, &intent, batch->now_real_ms);
+	intent_copy_to(&next, &intent, batch->now_real_ms);
 	return decide_also(batch,
 	                   decide_event(batch, entry, EVENT_DRAINED, &next, tenure_of(member)));
 }
 
-static int decide_resume(struct batch *batch, struct batch_entry *entry,
+static int intent_resume(struct batch *batch, struct batch_entry *entry,
                          const struct member *member)
 {
 	const struct command *command = entry->command;
 	const struct instance *named = &command->instance;
 	bool is_drained = member != NULL && member->value.drained;
 
-	if (find_intent(batch, named) == NULL && !is_drained)
+	if (intent_find(batch, named) == NULL && !is_drained)
 		return 0;
 	int r = intent_end(batch, entry, named);
 	if (r < 0)
@@ -190,26 +190,26 @@ static int decide_resume(struct batch *batch, struct batch_entry *entry,
 
 int decide_status(struct batch *batch, struct batch_entry *entry, const struct member *member)
 {
-	if (member == NULL && find_intent(batch, &entry->command->instance) == NULL)
+	if (member == NULL && intent_find(batch, &entry->command->instance) == NULL)
 		return -ENOENT;
 	entry->member = member;
 	entry->outcome = OUTCOME_RENEWED;
-	return entry->command->drained ? decide_drain(batch, entry, member)
-	                               : decide_resume(batch, entry, member);
+	return entry->command->drained ? intent_drain(batch, entry, member)
+	                               : intent_resume(batch, entry, member);
 }
 
-/* --- without an operator --------------------------------------------------------------- */
+/* --- the registry's own commands -------------------------------------------------------- */
 
 int decide_tend(const struct registry *registry, struct batch *batch, struct batch_entry *entry,
                 const struct member *member)
 {
 	const struct instance *named = &entry->command->instance;
-	const struct entry *before = find_intent(batch, named);
+	const struct entry *before = intent_find(batch, named);
 	struct drain_intent intent;
 
 	if (before == NULL && member != NULL && member->value.drained) {
-		copy_from(&member->value, &intent);
-		return decide_put(batch, entry, named, &intent);
+		intent_copy_from(&member->value, &intent);
+		return intent_put(batch, entry, named, &intent);
 	}
 	if (before == NULL || member != NULL)
 		return 0;
@@ -219,11 +219,9 @@ int decide_tend(const struct registry *registry, struct batch *batch, struct bat
 	return intent_end(batch, entry, named);
 }
 
-/* COMMAND_TENDs under way at most. */
-#define TENDERS 64
-/* Entries that one pass of the writer visits at most. */
-#define SCAN_ENTRIES  1024
-#define SCAN_PAUSE_MS 1000
+#define TENDERS       64   /* COMMAND_TENDs that are submitted at the same time */
+#define SCAN_ENTRIES  1024 /* entries that one pass of the writer examines */
+#define SCAN_PAUSE_MS 1000 /* between two scans */
 
 struct tender {
 	struct command command;
@@ -231,7 +229,7 @@ struct tender {
 	char names[SERVICE_NAME_MAX + INSTANCE_ID_MAX]; /* the command's service, then its id */
 };
 
-/** An instance that is drained without an intent. */
+/* An instance that is drained without an intent. */
 struct orphan {
 	struct orphan *next;
 	struct str service;
@@ -239,14 +237,14 @@ struct orphan {
 	char names[]; /* service, then id */
 };
 
-/* After intents_open(): writer thread only. */
+/* intents_open() fills it; after that writer thread only. */
 struct intents {
 	struct tender tenders[TENDERS];
-	int64_t pause_until_ms; /* clock_ms(): no scan starts before */
-	int64_t next_end_ms;    /* journal's time: no intent of an absent id ends before */
-	int64_t scan_end_ms;    /* the earliest end that the current scan has found so far */
-	uint64_t scan_pos;      /* position of the current scan; 0: there is none */
-	struct orphan *orphans; /* owned; a COMMAND_TEND is due for each */
+	int64_t pause_until_ms; /* clock_ms() before which no scan starts */
+	int64_t next_end_ms;    /* journal's time before which no intent of an absent id ends */
+	int64_t scan_end_ms;    /* earliest end that the current scan has found so far */
+	uint64_t scan_pos;      /* position of the current scan; 0: no scan is running */
+	struct orphan *orphans; /* owned; each still needs a COMMAND_TEND */
 };
 
 static void tender_done(struct command *command)
@@ -254,7 +252,7 @@ static void tender_done(struct command *command)
 	container_of(command, struct tender, command)->is_busy = false;
 }
 
-/** Submits a COMMAND_TEND. @return false: no tender is free, or the queue is full */
+/* Submits a COMMAND_TEND. @return false: no tender is free, or the queue is full */
 static bool tender_submit(struct registry *registry, struct str service, struct str id,
                           struct str reason)
 {
@@ -294,25 +292,26 @@ static void orphans_submit(struct registry *registry)
 	}
 }
 
-static bool is_registered(const struct snapshot *now, const struct entry *entry)
+static bool intents_is_registered(const struct snapshot *now, const struct entry *entry)
 {
 	const struct service *service = snapshot_service(now, entry->service);
 
 	return service != NULL && service_member(service, entry->name) != NULL;
 }
 
-/** @return false: its COMMAND_TEND could not be submitted now */
-static bool scan_entry(struct registry *registry, const struct snapshot *now,
-                       const struct entry *entry, int64_t now_ms)
+/* Submits a COMMAND_TEND if the intent has ended. @return false: it could not be submitted now */
+static bool intents_scan_entry(struct registry *registry, const struct snapshot *now,
+                               const struct entry *entry, int64_t now_ms)
 {
 	struct intents *intents = registry->intents;
 	struct drain_intent intent;
 
-	if (entry->kind != ENTRY_INTENT || !entry_is_valid(entry) || is_registered(now, entry))
+	if (entry->kind != ENTRY_INTENT || !entry_is_valid(entry) ||
+	    intents_is_registered(now, entry))
 		return true;
 	drain_intent_of(entry, &intent);
 	int64_t end = drain_intent_end(&intent, registry->options.intent_ttl_ms);
-	/* also of an intent that has ended: the removal may fail, then the next scan finds it */
+	/* Count the ends of ended intents too: if a removal fails, the next scan finds it. */
 	if (end < intents->scan_end_ms)
 		intents->scan_end_ms = end;
 	return end > now_ms ||
@@ -322,8 +321,8 @@ static bool scan_entry(struct registry *registry, const struct snapshot *now,
 	                             : STR("its instance has been gone for too long"));
 }
 
-/** Visits the next SCAN_ENTRIES entries. Inside a visit of @p now. */
-static void scan_step(struct registry *registry, const struct snapshot *now, int64_t now_ms)
+/* Examines the next SCAN_ENTRIES entries. Inside a visit of @p now. */
+static void intents_scan_step(struct registry *registry, const struct snapshot *now, int64_t now_ms)
 {
 	struct intents *intents = registry->intents;
 	uint64_t pos = intents->scan_pos;
@@ -337,8 +336,8 @@ static void scan_step(struct registry *registry, const struct snapshot *now, int
 			intents->pause_until_ms = clock_ms() + SCAN_PAUSE_MS;
 			return;
 		}
-		if (!scan_entry(registry, now, entry, now_ms))
-			return; /* resumed by the pass that completes the commands */
+		if (!intents_scan_entry(registry, now, entry, now_ms))
+			return; /* the pass that completes the commands continues the scan */
 		intents->scan_pos = pos;
 	}
 	registry_wake(registry);
@@ -358,7 +357,7 @@ void intents_pass(struct registry *registry)
 		return;
 	if (intents->scan_pos == 0)
 		intents->scan_end_ms = INT64_MAX;
-	scan_step(registry, snapshot_enter(registry->store), now_ms);
+	intents_scan_step(registry, snapshot_enter(registry->store), now_ms);
 	snapshot_leave(registry->store);
 }
 
@@ -367,7 +366,7 @@ void intents_note(struct registry *registry, const struct event *event)
 	struct intents *intents = registry->intents;
 	struct drain_intent intent;
 
-	/* the change may have moved entries past the position of the scan: scan again soon */
+	/* The change may have moved entries behind the scan's position: scan again soon. */
 	if (intents->scan_pos != 0)
 		intents->scan_end_ms = 0;
 	if (event->kind != EVENT_ENTRY_PUT || event->entry.kind != ENTRY_INTENT)
@@ -385,7 +384,7 @@ void intents_rescan(struct registry *registry)
 
 /* --- start and end ------------------------------------------------------------------- */
 
-static int add_orphan(struct intents *intents, const struct instance *instance)
+static int orphans_add(struct intents *intents, const struct instance *instance)
 {
 	size_t len = instance->service.len + instance->id.len;
 	struct orphan *orphan = malloc(sizeof(*orphan) + len);
@@ -401,7 +400,7 @@ static int add_orphan(struct intents *intents, const struct instance *instance)
 	return 0;
 }
 
-static int find_orphans(struct intents *intents, const struct snapshot *now)
+static int orphans_find(struct intents *intents, const struct snapshot *now)
 {
 	const struct directory *directory = snapshot_directory(now);
 	int r = directory != NULL ? 0 : -ENOMEM;
@@ -416,7 +415,7 @@ static int find_orphans(struct intents *intents, const struct snapshot *now)
 			    valid_instance_id(instance->id) &&
 			    snapshot_entry(now, ENTRY_INTENT, instance->service, instance->id) ==
 			            NULL)
-				r = add_orphan(intents, instance);
+				r = orphans_add(intents, instance);
 		}
 	}
 	return r;
@@ -429,7 +428,7 @@ int intents_open(struct registry *registry, bool any_drained)
 		return -ENOMEM;
 	if (!any_drained)
 		return 0;
-	int r = find_orphans(registry->intents, snapshot_enter(registry->store));
+	int r = orphans_find(registry->intents, snapshot_enter(registry->store));
 	snapshot_leave(registry->store);
 	return r;
 }

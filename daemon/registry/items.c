@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/**
- * What the ledger has decided, taken in order of commitment: batches that others proposed, and the
- * verdict about our own. Runs on the writer thread. An item that cannot be stored now, because the
- * disk is full or the database is locked, stays the next one, and nothing is decided before it is
- * taken: a decision must know all that was committed before it. What was drafted on the state
- * before a foreign batch is discarded before that batch is drafted, as there is one draft at a
- * time.
+/*
+ * Applies the items that the ledger has decided, in order of commitment: foreign batches, which
+ * other replicas proposed, and the verdicts on this registry's own proposals. Writer thread only.
+ *
+ * Invariant: no batch is decided before all earlier items are applied, because a decision depends on
+ * everything that was committed before it. An item that cannot be stored now (the disk is full, the
+ * database is locked) stays the next item. Skipping it would make this replica differ from the
+ * others. There is one draft at a time: the draft of an open proposal is discarded before a foreign
+ * batch is drafted.
  */
 #include "base/check.h"
 #include "base/clock.h"
@@ -16,35 +18,35 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static int store_events(struct registry *registry, struct batch *batch)
+static int items_write(struct registry *registry, struct batch *batch)
 {
 	return journal_store(registry->journal, batch->events, batch->event_count);
 }
 
-static int store(struct registry *registry, struct batch *batch)
+static int items_store(struct registry *registry, struct batch *batch)
 {
-	int r = locked_write(registry, batch, store_events);
+	int r = locked_write(registry, batch, items_write);
 
 	if (r == -ENOSPC && writer_make_room(registry))
-		r = locked_write(registry, batch, store_events);
+		r = locked_write(registry, batch, items_write);
 	return r;
 }
 
-/* Replicas of one history cannot differ: this is not a thing to go on from. */
-static int give_up(struct registry *registry, uint64_t revision)
+/* Fails the journal: this replica differs from the history's other replicas, so it must stop. */
+static int items_give_up(struct registry *registry, uint64_t revision)
 {
 	char text[80];
 
-	(void)snprintf(text, sizeof(text), "event %" PRIu64 " contradicts what is registered",
+	(void)snprintf(text, sizeof(text), "event %" PRIu64 " contradicts the current state",
 	               revision);
 	return journal_give_up(registry->journal, text);
 }
 
-/* --- batches of others ---------------------------------------------------------- */
+/* --- foreign batches ------------------------------------------------------------ */
 
-/* Something came before the proposal that is open, so it has lost. Its due leases are found again.
- */
-static void withdraw(struct registry *registry, struct batch *batch)
+/* Discards the draft of the open proposal, which has lost: another batch was committed first. The
+ * commands stay; the due leases are postponed, so the sweeper finds them again. */
+static void items_withdraw(struct registry *registry, struct batch *batch)
 {
 	if (batch->draft == NULL)
 		return;
@@ -54,7 +56,7 @@ static void withdraw(struct registry *registry, struct batch *batch)
 		                0);
 }
 
-static int reserve(struct batch *batch, size_t count)
+static int items_reserve(struct batch *batch, size_t count)
 {
 	if (count <= batch->size)
 		return 0;
@@ -71,8 +73,8 @@ static int reserve(struct batch *batch, size_t count)
 	return 0;
 }
 
-/* @return 0; -ENOMEM; -EBADMSG: it cannot follow the entries that there are */
-static int draft_entry(struct batch *batch, const struct event *event)
+/* @return 0; -ENOMEM; -EBADMSG: the event cannot follow the current entries */
+static int items_draft_entry(struct batch *batch, const struct event *event)
 {
 	const struct entry *entry = &event->entry;
 	const struct entry *before =
@@ -88,20 +90,20 @@ static int draft_entry(struct batch *batch, const struct event *event)
 	return 0;
 }
 
-/* An instance that was heard of here within its TTL is looked at again at once. So is one without a
- * lease, which cannot have expired. */
-static int64_t expired_on_ms(const struct batch *batch, const struct instance *instance)
+/* The decided_on_ms of a foreign EVENT_EXPIRED: an instance that has sent a heartbeat to this replica
+ * within its TTL is due at once, and so is one without a lease, which cannot have expired. */
+static int64_t items_expired_on_ms(const struct batch *batch, const struct instance *instance)
 {
 	return instance->ttl_ms == TTL_MS_NONE ? INT64_MIN : batch->now_lease_ms - instance->ttl_ms;
 }
 
-/* @return 0; -ENOMEM; -EBADMSG: it cannot follow what is registered */
-static int draft_event(struct batch *batch, struct event *event)
+/* @return 0; -ENOMEM; -EBADMSG: the event cannot follow the current state */
+static int items_draft_event(struct batch *batch, struct event *event)
 {
 	if (event->kind < EVENT_REGISTERED || event->kind >= EVENT_KIND_COUNT)
 		return -EBADMSG;
 	if (event_subject(event->kind) == SUBJECT_ENTRY)
-		return draft_entry(batch, event);
+		return items_draft_entry(batch, event);
 
 	struct instance *instance = &event->instance;
 	const struct member *member =
@@ -129,14 +131,14 @@ static int draft_event(struct batch *batch, struct event *event)
 		.is_alive = begins || event->kind == EVENT_UPDATED ||
 	                    event->kind == EVENT_RECOVERED || event->kind == EVENT_FAILED,
 		.decided_on_ms =
-			event->kind == EVENT_EXPIRED ? expired_on_ms(batch, instance) : NEVER,
+			event->kind == EVENT_EXPIRED ? items_expired_on_ms(batch, instance) : NEVER,
 	};
 	return 0;
 }
 
-static int draft_item(struct registry *registry, struct batch *batch, struct ledger_item *item)
+static int items_draft(struct registry *registry, struct batch *batch, struct ledger_item *item)
 {
-	int r = reserve(batch, item->count);
+	int r = items_reserve(batch, item->count);
 
 	if (r < 0)
 		return r;
@@ -147,50 +149,50 @@ static int draft_item(struct registry *registry, struct batch *batch, struct led
 	if (batch->draft == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < item->count && r == 0; i++) {
-		r = draft_event(batch, &item->events[i]);
+		r = items_draft_event(batch, &item->events[i]);
 		if (r == -EBADMSG)
-			r = give_up(registry, item->events[i].revision);
+			r = items_give_up(registry, item->events[i].revision);
 	}
 	return r < 0 ? r : batch_freeze(batch);
 }
 
-static int take_events(struct registry *registry, struct ledger_item *item)
+static int items_take_events(struct registry *registry, struct ledger_item *item)
 {
 	struct batch *batch = &registry->applied;
 
 	if (item->count == 0 || item->events[0].revision <= journal_revision(registry->journal))
-		return 0; /* it is stored and published already */
-	withdraw(registry, &registry->batch);
+		return 0; /* stored and published before */
+	items_withdraw(registry, &registry->batch);
 	batch->event_count = 0;
-	int r = draft_item(registry, batch, item);
+	int r = items_draft(registry, batch, item);
 	if (r == 0)
-		r = store(registry, batch);
+		r = items_store(registry, batch);
 	if (r == -ERANGE || r == -EINVAL)
-		r = give_up(registry, item->events[0].revision);
+		r = items_give_up(registry, item->events[0].revision);
 	if (r < 0) {
 		batch_undo(batch);
 		return r;
 	}
 
-	rcu_enter(); /* what is replaced now stays readable until the visit ends */
+	rcu_enter(); /* the members that publishing replaces stay readable until the visit ends */
 	publish_batch(registry, batch);
 	publish_log(batch);
 	rcu_leave();
 	return 0;
 }
 
-/* --- the verdict about our own ----------------------------------------------------- */
+/* --- verdicts on own proposals ------------------------------------------------------ */
 
-static int take_won(struct registry *registry, const struct ledger_item *item)
+static int items_take_won(struct registry *registry, const struct ledger_item *item)
 {
 	struct batch *batch = &registry->batch;
 
-	if (!batch->is_open || batch->draft == NULL) /* withdrawn: it cannot have won */
-		return give_up(registry, item->revision);
+	if (!batch->is_open || batch->draft == NULL) /* a withdrawn proposal cannot have won */
+		return items_give_up(registry, item->revision);
 	journal_number(batch->events, batch->event_count, item->revision);
-	int r = store(registry, batch);
+	int r = items_store(registry, batch);
 	if (r == -ESTALE || r == -ERANGE || r == -EINVAL)
-		r = give_up(registry, item->revision);
+		r = items_give_up(registry, item->revision);
 	if (r < 0)
 		return r;
 	batch->is_open = false;
@@ -198,8 +200,8 @@ static int take_won(struct registry *registry, const struct ledger_item *item)
 	return 0;
 }
 
-/* @param error  for its commands */
-static void close_proposal(struct registry *registry, int error)
+/* Completes the commands of the open proposal, if there is one, with @p error. */
+static void items_close_proposal(struct registry *registry, int error)
 {
 	struct batch *batch = &registry->batch;
 
@@ -210,35 +212,35 @@ static void close_proposal(struct registry *registry, int error)
 	batch_fail(registry, batch, error);
 }
 
-static void take_lost(struct registry *registry, const struct ledger_item *item)
+static void items_take_lost(struct registry *registry, const struct ledger_item *item)
 {
 	struct batch *batch = &registry->batch;
 
 	if (!batch->is_open)
 		return;
 	if (item->error != -ESTALE) {
-		/* of which nobody knows whether it was committed */
-		close_proposal(registry,
-		               item->error == -ETIMEDOUT ? -ENOTRECOVERABLE : item->error);
+		/* -ETIMEDOUT: it is unknown whether the proposal was committed */
+		items_close_proposal(registry,
+		                     item->error == -ETIMEDOUT ? -ENOTRECOVERABLE : item->error);
 		return;
 	}
-	withdraw(registry, batch);
+	items_withdraw(registry, batch);
 	batch->is_open = false;
 	if (batch->entry_count > 0)
 		batch_commit(registry, batch);
 }
 
-/* --- all --------------------------------------------------------------------------- */
+/* --- all items --------------------------------------------------------------------- */
 
-static int take_item(struct registry *registry, struct ledger_item *item)
+static int items_take_one(struct registry *registry, struct ledger_item *item)
 {
 	switch (item->kind) {
 	case LEDGER_EVENTS:
-		return take_events(registry, item);
+		return items_take_events(registry, item);
 	case LEDGER_WON:
-		return take_won(registry, item);
+		return items_take_won(registry, item);
 	case LEDGER_LOST:
-		take_lost(registry, item);
+		items_take_lost(registry, item);
 		break;
 	}
 	return 0;
@@ -252,21 +254,21 @@ int items_take(struct registry *registry)
 		if (registry->item == NULL)
 			return 0;
 
-		int r = take_item(registry, registry->item);
+		int r = items_take_one(registry, registry->item);
 		progress_mark(&registry->progress);
 		if (r < 0) {
 			bool has_failed = journal_failure(registry->journal) != 0;
 
 			if (has_failed)
 				writer_journal_failed(registry);
-			/* it may be committed, but is not known here before the next start */
+			/* the proposal may be committed; only the next start will show it */
 			if (has_failed || mailbox_is_stopping(&registry->queue))
-				close_proposal(registry, -ENOTRECOVERABLE);
+				items_close_proposal(registry, -ENOTRECOVERABLE);
 			return r;
 		}
 		ledger_done(registry->ledger, registry->item);
 		registry->item = NULL;
 	}
-	close_proposal(registry, -ENOTRECOVERABLE);
+	items_close_proposal(registry, -ENOTRECOVERABLE);
 	return -EIO;
 }
