@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/**
- * The lock guards the wheel, the list of due leases and the times of each tenure; heartbeats are
- * stores into struct lease beside it, so they never wait. A timer is therefore often stale when it
- * fires: the sweeper reads the lease again and arms it anew, which costs one visit per TTL instead
- * of one per heartbeat. Each tenure is in one place at a time: in the wheel, on the list, or taken
- * by the writer.
+/*
+ * Owns the tenures' timers and the list of due leases. The sweeper thread moves tenures from the
+ * timer wheel to the list; the writer takes them off. The lock guards the wheel, the list and the
+ * times of each tenure.
+ *
+ * Invariant: each tenure is in at most one of three places: in the wheel, on the list, or taken by
+ * the writer. Heartbeats only store into struct lease, without the lock, so they never wait. Arming the
+ * timer on each heartbeat would need the lock; instead a timer is often stale when it fires, and the
+ * sweeper reads the lease and arms the timer again, which is one visit per TTL.
  */
 #include "registry/leases.h"
 
@@ -22,9 +25,9 @@
 #include <stdlib.h>
 #include <sys/queue.h>
 
-/* Timers visited in one go before others may have the lock. */
+/* Timers that the sweeper visits before it releases the lock for a moment. */
 #define SWEEP_BATCH 256
-/* How late the sweeper may be before it calls that a stall. */
+/* A sweep that is later than this, or an ingress thread that is silent for longer, is a stall. */
 #define STALL_MS INT64_C(300)
 _Static_assert(SWEEP_MS <= PROGRESS_IDLE_MS, "the sweeper must be seen to make progress");
 
@@ -32,25 +35,25 @@ struct tenure {
 	struct lease lease;
 
 	union {
-		/* guarded by LOCK_LEASES, until it ends */
+		/* until leases_end(); guarded by LOCK_LEASES */
 		struct {
 			struct timer timer;
 			TAILQ_ENTRY(tenure) due; /* linked while is_due */
 		};
-		struct retired retired; /* after that */
+		struct retired retired; /* after leases_end() */
 	};
 
 	/* guarded by LOCK_LEASES; times are of the lease clock */
-	const struct member *member; /* as of its latest event */
+	const struct member *member; /* after its latest event */
 	bool is_due;
-	bool is_counted; /* in its service's count of due leases: found to have run out */
-	bool recheck;    /* due whatever the times are */
+	bool is_counted; /* service_life.due counts it: its lease was found expired */
+	bool recheck;    /* due at once, whatever the times are */
 	bool lease_out;
 	int64_t ttl_ms;
-	int64_t remove_at_ms;     /* NEVER, or when an expired instance is to be removed */
-	int64_t drain_end_ms;     /* NEVER, or when an operator's drain ends */
-	int64_t drained_until_ms; /* the real time that drain_end_ms stands for */
-	int64_t not_before_ms;    /* held back or tried again: nothing is due before */
+	int64_t remove_at_ms;     /* when the expired instance is to be removed; or NEVER */
+	int64_t drain_end_ms;     /* when an operator's drain ends; or NEVER */
+	int64_t drained_until_ms; /* real time from which drain_end_ms was computed */
+	int64_t not_before_ms;    /* set by leases_postpone(): not due before */
 };
 
 TAILQ_HEAD(tenure_list, tenure);
@@ -60,8 +63,8 @@ struct leases {
 	struct leases_options options;
 
 	/* atomic */
-	_Atomic int64_t blind_ms; /* time in which no heartbeat could be taken: what the lease clock
-	                             left out */
+	_Atomic int64_t blind_ms; /* time in which no heartbeat could be received, which the lease
+	                             clock leaves out */
 
 	/* guarded by lock */
 	struct lock lock;
@@ -72,8 +75,8 @@ struct leases {
 
 	/* sweeper only */
 	int64_t swept_ms; /* clock_ms() of the last sweep */
-	int64_t gate_ms; /* after a stall: no expiry before each ingress thread has passed since; 0:
-	                    open */
+	int64_t gate_ms;  /* clock_ms() of the latest stall: no lease expires until each ingress
+	                    thread has made a pass since; 0: leases may expire */
 	struct progress progress;
 	pthread_t thread;
 	bool started;
@@ -86,7 +89,7 @@ int64_t leases_now(const struct leases *leases)
 	return clock_ms() - atomic_load_explicit(&leases->blind_ms, memory_order_relaxed);
 }
 
-static void renew(struct lease *lease, int64_t now_lease_ms, int64_t now_real_ms)
+static void lease_renew(struct lease *lease, int64_t now_lease_ms, int64_t now_real_ms)
 {
 	atomic_store_explicit(&lease->renewed_real_ms, now_real_ms, memory_order_relaxed);
 	atomic_store_explicit(&lease->renewed_ms, now_lease_ms, memory_order_relaxed);
@@ -94,7 +97,7 @@ static void renew(struct lease *lease, int64_t now_lease_ms, int64_t now_real_ms
 
 void leases_renew(const struct leases *leases, struct lease *lease)
 {
-	renew(lease, leases_now(leases), clock_real_ms());
+	lease_renew(lease, leases_now(leases), clock_real_ms());
 }
 
 struct tenure *tenure_new(int64_t now_lease_ms, int64_t now_real_ms)
@@ -105,7 +108,7 @@ struct tenure *tenure_new(int64_t now_lease_ms, int64_t now_real_ms)
 		return NULL;
 	tenure->remove_at_ms = NEVER;
 	tenure->drain_end_ms = NEVER;
-	renew(&tenure->lease, now_lease_ms, now_real_ms);
+	lease_renew(&tenure->lease, now_lease_ms, now_real_ms);
 	return tenure;
 }
 
@@ -131,8 +134,8 @@ static int64_t earlier(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
-/* When its lease runs out. */
-static int64_t expires_at_locked(const struct tenure *tenure)
+/* When the lease expires; or NEVER. */
+static int64_t tenure_expires_at_locked(const struct tenure *tenure)
 {
 	int64_t renewed = atomic_load_explicit(&tenure->lease.renewed_ms, memory_order_relaxed);
 
@@ -141,18 +144,18 @@ static int64_t expires_at_locked(const struct tenure *tenure)
 	return renewed + tenure->ttl_ms;
 }
 
-static int64_t due_at_locked(const struct tenure *tenure)
+static int64_t tenure_due_at_locked(const struct tenure *tenure)
 {
 	if (tenure->recheck)
 		return 0;
-	int64_t at = tenure->lease_out ? tenure->remove_at_ms : expires_at_locked(tenure);
+	int64_t at = tenure->lease_out ? tenure->remove_at_ms : tenure_expires_at_locked(tenure);
 
 	at = earlier(at, tenure->drain_end_ms);
 	return at < tenure->not_before_ms ? tenure->not_before_ms : at;
 }
 
-/* Neither on the list nor taken from it any more. */
-static void leave_due_locked(struct leases *leases, struct tenure *tenure)
+/* Removes the tenure from the list, if it is there, and from its service's count of due leases. */
+static void leases_leave_due_locked(struct leases *leases, struct tenure *tenure)
 {
 	CHECK(lock_held(&leases->lock));
 	if (tenure->is_due)
@@ -164,31 +167,31 @@ static void leave_due_locked(struct leases *leases, struct tenure *tenure)
 	tenure->is_counted = false;
 }
 
-/* Due for the end of a drain, an instance need not be silent. */
-static void enter_due_locked(struct leases *leases, struct tenure *tenure, int64_t until)
+/* Counts the tenure only if its lease has expired: it may be due for the end of a drain. */
+static void leases_enter_due_locked(struct leases *leases, struct tenure *tenure, int64_t until)
 {
 	TAILQ_INSERT_TAIL(&leases->due, tenure, due);
 	tenure->is_due = true;
-	tenure->is_counted = expires_at_locked(tenure) <= until;
+	tenure->is_counted = tenure_expires_at_locked(tenure) <= until;
 	if (tenure->is_counted)
 		atomic_fetch_add_explicit(&member_life(tenure->member)->due, 1,
 		                          memory_order_relaxed);
 }
 
-static void arm_locked(struct leases *leases, struct tenure *tenure)
+static void leases_arm_locked(struct leases *leases, struct tenure *tenure)
 {
-	int64_t at = due_at_locked(tenure);
+	int64_t at = tenure_due_at_locked(tenure);
 
-	leave_due_locked(leases, tenure);
+	leases_leave_due_locked(leases, tenure);
 	if (at == NEVER)
 		timers_disarm(&leases->timers, &tenure->timer);
 	else
 		timers_arm(&leases->timers, &tenure->timer, at);
 }
 
-/* Real time may jump; so an end that was set is kept as it is on the lease clock. */
-static void set_drain_end(struct tenure *tenure, const struct instance *instance,
-                          int64_t now_lease_ms, int64_t now_real_ms)
+/* Converts the end of a drain to the lease clock once, when it is set: real time may jump later. */
+static void tenure_set_drain_end(struct tenure *tenure, const struct instance *instance,
+                                 int64_t now_lease_ms, int64_t now_real_ms)
 {
 	int64_t until = instance->drained ? instance->drained_until_ms : 0;
 
@@ -198,7 +201,7 @@ static void set_drain_end(struct tenure *tenure, const struct instance *instance
 	tenure->drain_end_ms = until == 0 ? NEVER : now_lease_ms + (until - now_real_ms);
 }
 
-/* --- the writer's verbs ------------------------------------------------------------- */
+/* --- the writer's functions --------------------------------------------------------- */
 
 void leases_settle(struct leases *leases, struct tenure *tenure, const struct member *member,
                    int64_t decided_on_ms, int64_t now_real_ms)
@@ -216,8 +219,8 @@ void leases_settle(struct leases *leases, struct tenure *tenure, const struct me
 	tenure->not_before_ms = 0;
 	tenure->recheck = latest_ms > decided_on_ms;
 	tenure->member = member;
-	set_drain_end(tenure, instance, now, now_real_ms);
-	arm_locked(leases, tenure);
+	tenure_set_drain_end(tenure, instance, now, now_real_ms);
+	leases_arm_locked(leases, tenure);
 	lock_release(&leases->lock);
 }
 
@@ -226,11 +229,11 @@ void leases_postpone(struct leases *leases, struct tenure *tenure, int64_t at_ms
 	lock_take(&leases->lock);
 	tenure->not_before_ms = at_ms;
 	tenure->recheck = false;
-	arm_locked(leases, tenure);
+	leases_arm_locked(leases, tenure);
 	lock_release(&leases->lock);
 }
 
-static void reclaim(struct retired *retired)
+static void tenure_reclaim(struct retired *retired)
 {
 	free(container_of(retired, struct tenure, retired));
 }
@@ -239,9 +242,9 @@ void leases_end(struct leases *leases, struct tenure *tenure)
 {
 	lock_take(&leases->lock);
 	timers_disarm(&leases->timers, &tenure->timer);
-	leave_due_locked(leases, tenure);
+	leases_leave_due_locked(leases, tenure);
 	lock_release(&leases->lock);
-	rcu_retire(&tenure->retired, reclaim);
+	rcu_retire(&tenure->retired, tenure_reclaim);
 }
 
 size_t leases_take_due(struct leases *leases, struct due_lease *ret, size_t most)
@@ -269,11 +272,11 @@ size_t leases_take_due(struct leases *leases, struct due_lease *ret, size_t most
 /* --- the sweeper ---------------------------------------------------------------------- */
 
 /*
- * A heartbeat that came right after a stall, before the sweeper noticed it, is stamped with a lease
- * clock that has not yet left the stall out: later than now. Without this it would live longer by
- * the stall.
+ * Limits the time of the latest heartbeat to now. A heartbeat that arrives after a stall, before the
+ * sweeper has noticed the stall, has a time of a lease clock that still includes the stall. Its lease
+ * would last longer by the length of the stall.
  */
-static void clamp(struct lease *lease, int64_t now)
+static void lease_clamp(struct lease *lease, int64_t now)
 {
 	int64_t renewed = atomic_load_explicit(&lease->renewed_ms, memory_order_relaxed);
 
@@ -283,9 +286,9 @@ static void clamp(struct lease *lease, int64_t now)
 		                                              memory_order_relaxed);
 }
 
-/* Moves what is really due from the wheel to the due list. @return whether there is anything on it
- */
-static bool collect(struct leases *leases, int64_t now)
+/* Moves tenures that are due from the wheel to the list; arms stale timers again. @return is there a
+ * tenure on the list? */
+static bool sweeper_collect(struct leases *leases, int64_t now)
 {
 	int64_t horizon = leases->options.horizon_ms != NULL
 	                          ? leases->options.horizon_ms(leases->options.arg)
@@ -305,11 +308,11 @@ static bool collect(struct leases *leases, int64_t now)
 			if (timer == NULL)
 				continue;
 			struct tenure *tenure = container_of(timer, struct tenure, timer);
-			clamp(&tenure->lease, now);
-			if (due_at_locked(tenure) > until)
-				arm_locked(leases, tenure);
+			lease_clamp(&tenure->lease, now);
+			if (tenure_due_at_locked(tenure) > until)
+				leases_arm_locked(leases, tenure);
 			else
-				enter_due_locked(leases, tenure, until);
+				leases_enter_due_locked(leases, tenure, until);
 		}
 		found = !TAILQ_EMPTY(&leases->due);
 		lock_release(&leases->lock);
@@ -318,13 +321,13 @@ static bool collect(struct leases *leases, int64_t now)
 }
 
 /*
- * Time in which heartbeats could not be taken does not count against any lease. That is the time
- * since the last sweep when the sweep is late (the process stood still: SIGSTOP, suspend, no
- * processor), or when an ingress thread has not come round. After that no lease runs out until each
- * has passed over its sockets once more, since the heartbeats that arrived meanwhile wait there.
- * @return whether leases may run out now
+ * Leaves time in which heartbeats could not be received out of the lease clock: the time since the
+ * last sweep when this sweep is late (the process was stopped: SIGSTOP, suspend, no processor), or
+ * when an ingress thread makes no passes. After such a stall no lease expires until each ingress
+ * thread has made one more pass over its sockets, where heartbeats that arrived meanwhile wait.
+ * @return may leases expire now?
  */
-static bool can_expire(struct leases *leases)
+static bool sweeper_can_expire(struct leases *leases)
 {
 	int64_t now = clock_ms();
 	int64_t gap = now - leases->swept_ms;
@@ -352,7 +355,7 @@ static bool can_expire(struct leases *leases)
 
 void leases_sweep(struct leases *leases)
 {
-	if (can_expire(leases) && collect(leases, leases_now(leases)))
+	if (sweeper_can_expire(leases) && sweeper_collect(leases, leases_now(leases)))
 		leases->options.found(leases->options.arg);
 }
 
@@ -374,7 +377,7 @@ static void sweeper_main(void *arg)
 	progress_remove(&leases->progress);
 }
 
-/* --- life ------------------------------------------------------------------------------ */
+/* --- open and close ---------------------------------------------------------------------- */
 
 int leases_open(const struct leases_options *options, struct leases **ret_leases)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/**
+/*
  * Commits while another process has the write lock of the database, such as an operator's sqlite3
- * shell in a transaction. Runs on the writer thread. A try that finds the lock taken has written
- * nothing, so it is repeated; changes wait for at most 2 s since the lock was first met, however
- * many batches of them there are, and are refused from then on until it is free. One long wait
- * inside SQLite would not do: the thread could be neither stopped nor seen to be alive meanwhile.
+ * shell in a transaction. Writer thread only. A try that finds the database locked has written
+ * nothing, so it is retried. Changes wait for at most 2 s after the first such try, counted over all
+ * batches; then they are refused until the lock is released. One long wait inside SQLite is not
+ * possible: meanwhile the thread could neither be stopped nor report that it makes progress.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -16,13 +16,13 @@
 
 #define LOCKED_TRIES (2000 / JOURNAL_LOCKED_MS)
 
-static void set_locked(struct registry *registry, bool is_locked)
+static void locked_set(struct registry *registry, bool is_locked)
 {
 	atomic_store_explicit(&registry->is_locked, is_locked, memory_order_relaxed);
 	metrics_set(METRIC_LOCKED, is_locked);
 }
 
-static void note_locked(struct registry *registry)
+static void locked_note(struct registry *registry)
 {
 	char holder[JOURNAL_HOLDER_SIZE];
 
@@ -31,7 +31,7 @@ static void note_locked(struct registry *registry)
 	registry->locked_tries++;
 	if (registry->locked_tries == 1) {
 		registry->locked_since_ms = clock_ms();
-		set_locked(registry, true);
+		locked_set(registry, true);
 		metrics_count(METRIC_LOCK_WAITS, 1);
 		journal_locked_by(registry->journal, holder);
 		log_line(LOG_WARNING, "%s has locked the database: changes wait for it", holder);
@@ -44,12 +44,12 @@ static void note_locked(struct registry *registry)
 	}
 }
 
-static void note_free(struct registry *registry)
+static void locked_note_free(struct registry *registry)
 {
 	if (registry->locked_tries == 0)
 		return;
 	registry->locked_tries = 0;
-	set_locked(registry, false);
+	locked_set(registry, false);
 	log_line(LOG_NOTICE, "the database was locked for %" PRId64 " ms: changes are accepted",
 	         clock_ms() - registry->locked_since_ms);
 }
@@ -63,13 +63,13 @@ int locked_write(struct registry *registry, struct batch *batch,
 		progress_disk_end(&registry->progress);
 
 		if (r == -EINPROGRESS)
-			return r; /* nothing was written yet */
+			return r; /* proposed to the ledger: nothing is written yet */
 		if (r != -EBUSY) {
 			if (journal_failure(registry->journal) == 0)
-				note_free(registry);
+				locked_note_free(registry);
 			return r;
 		}
-		note_locked(registry);
+		locked_note(registry);
 		progress_mark(&registry->progress);
 		if (registry->locked_tries >= LOCKED_TRIES || mailbox_is_stopping(&registry->queue))
 			return r;
@@ -79,5 +79,5 @@ int locked_write(struct registry *registry, struct batch *batch,
 void locked_probe(struct registry *registry)
 {
 	if (registry->locked_tries > 0 && journal_probe(registry->journal) == 0)
-		note_free(registry);
+		locked_note_free(registry);
 }

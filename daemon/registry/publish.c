@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/**
- * What follows the commit of a batch, on the writer thread: nothing of it may fail. The snapshot is
- * published, leases and metrics follow the events, watchers are woken; once the commands are
- * completed, the events are logged.
+/*
+ * What follows the commit of a batch: publishes the snapshot, updates leases and metrics, wakes
+ * watchers, and, once the commands are completed, logs the events. Writer thread only.
+ *
+ * Invariants: nothing here fails, because the events are durable; and the order is marks (removals,
+ * recounts), snapshot, receipts, wake-ups. A reader of the new snapshot must find the marks, and a
+ * watcher that is woken must find the snapshot. Waking each watcher right after its event would let
+ * it answer and leave before a receipt counts it.
  */
 #include "base/check.h"
 #include "base/clock.h"
@@ -17,13 +21,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Events of one batch that are logged one by one. */
-#define LOG_PER_BATCH 20
+#define LOG_PER_BATCH 20 /* events of one batch that are logged */
 
 #define EVENT_METRIC(name, ...) [EVENT_##name] = METRIC_EVENTS_##name,
 static const enum metric_counter event_metric[EVENT_KIND_COUNT] = {EVENT_KINDS(EVENT_METRIC)};
 
-static int event_level(enum event_kind kind)
+static int publish_event_level(enum event_kind kind)
 {
 	switch (kind) {
 	case EVENT_EXPIRED:
@@ -41,7 +44,7 @@ static int event_level(enum event_kind kind)
 	case EVENT_KIND_COUNT:
 		break;
 	}
-	return LOG_DEBUG; /* as frequent as deployments: the event log has them */
+	return LOG_DEBUG; /* frequent, and the event log has them */
 }
 
 void publish_log(const struct batch *batch)
@@ -54,7 +57,7 @@ void publish_log(const struct batch *batch)
 
 	for (size_t i = 0; i < batch->event_count; i++) {
 		const struct event *event = &batch->events[i];
-		int level = event_level(event->kind);
+		int level = publish_event_level(event->kind);
 
 		if (!log_enabled(level))
 			continue;
@@ -74,13 +77,13 @@ void publish_log(const struct batch *batch)
 		          "revision", text, NULL);
 	}
 	if (left_out > 0)
-		log_line(LOG_INFO, "and %zu more changes at the same time: see the event log",
+		log_line(LOG_INFO, "%zu more events of the same batch are only in the event log",
 		         left_out);
 }
 
-/* In order of revision, whatever proposed the events. */
-static void settle(struct registry *registry, const struct event *event,
-                   const struct change *change)
+/* Updates the lease or the intents after @p event. Called in order of revision. */
+static void publish_settle(struct registry *registry, const struct event *event,
+                           const struct change *change)
 {
 	struct leases *leases = registry->leases;
 
@@ -115,9 +118,10 @@ static void publish_gauges(const struct registry *registry)
 
 _Static_assert(WATCH_ASPECTS == STATUS_COUNT + 1, "a watcher's aspects are statuses and entries");
 
-/* @param gone  the revision at which all of it changed, if it is not there any more */
-static struct watch_change change_of(const struct registry *registry, const struct snapshot *now,
-                                     struct str topic, uint64_t gone)
+/* @param gone  the revision of all statuses if the service has no instances */
+static struct watch_change publish_change(const struct registry *registry,
+                                          const struct snapshot *now, struct str topic,
+                                          uint64_t gone)
 {
 	struct watch_change change = {.topic = topic};
 	const struct service *service = snapshot_service(now, topic);
@@ -128,54 +132,57 @@ static struct watch_change change_of(const struct registry *registry, const stru
 	return change;
 }
 
-/* The news of one event. An event about an entry changes no instance's status. */
-static struct watch_change change_by(const struct registry *registry, const struct snapshot *now,
-                                     const struct event *event)
+/* The change of one event. An event about an entry changes no instance's status. */
+static struct watch_change publish_event_change(const struct registry *registry,
+                                                const struct snapshot *now,
+                                                const struct event *event)
 {
 	bool is_of_entry = event_subject(event->kind) == SUBJECT_ENTRY;
 
-	return change_of(registry, now, event_service(event), is_of_entry ? 0 : event->revision);
+	return publish_change(registry, now, event_service(event),
+	                      is_of_entry ? 0 : event->revision);
 }
 
-/* The command asks which watchers have been sent the change of @p revision. */
-static void tell_watchers(const struct registry *registry, const struct snapshot *now,
-                          const struct command *command, uint64_t revision)
+/* Makes the command's receipt count the watchers that have not been sent @p revision yet. */
+static void publish_open_receipt(const struct registry *registry, const struct snapshot *now,
+                                 const struct command *command, uint64_t revision)
 {
-	struct watch_change change = change_of(registry, now, command->instance.service, revision);
+	struct watch_change change =
+		publish_change(registry, now, command->instance.service, revision);
 
 	watch_receipt_open(command->receipt, &change, revision);
 }
 
-/* Watchers of a listing count as told only once they have looked again, even if the listing shows
- * the same. */
-static void wake_listings(struct registry *registry, const struct command *command,
-                          uint64_t revision)
+/* Wakes the watchers of listings even if the listing is unchanged: a receipt counts each of them
+ * until it has read the listing again. */
+static void publish_wake_listings(struct registry *registry, const struct command *command,
+                                  uint64_t revision)
 {
 	metrics_count(METRIC_WAKEUPS_ANY,
 	              watch_notify_prefixes(registry->watch, &command->instance.service, 1,
 	                                    revision, false));
 }
 
-static int by_name(const void *a, const void *b)
+static int compare_names(const void *a, const void *b)
 {
 	return str_compare(*(const struct str *)a, *(const struct str *)b);
 }
 
-/* Does its command wait for watchers? Not when only the intent of an absent id changed, which no
- * lookup shows. */
-static bool has_receipt(const struct batch_entry *entry)
+/* Does the entry's command have a receipt to open? Not when only the intent of an absent id changed,
+ * which no lookup returns. */
+static bool entry_has_receipt(const struct batch_entry *entry)
 {
 	return entry->event != NULL && entry->member != NULL && entry->command != NULL &&
 	       entry->command->receipt != NULL;
 }
 
-static void notify_listings(struct registry *registry, const struct batch *batch)
+static void publish_notify_listings(struct registry *registry, const struct batch *batch)
 {
 	if (!watch_has_prefixes(registry->watch))
 		return;
 	if (batch->recounted_count > 0)
 		qsort(batch->recounted, batch->recounted_count, sizeof(batch->recounted[0]),
-		      by_name);
+		      compare_names);
 	metrics_count(METRIC_WAKEUPS_ANY,
 	              watch_notify_prefixes(registry->watch, batch->recounted,
 	                                    batch->recounted_count,
@@ -183,40 +190,40 @@ static void notify_listings(struct registry *registry, const struct batch *batch
 	for (size_t i = 0; i < batch->entry_count; i++) {
 		const struct batch_entry *entry = &batch->entries[i];
 
-		if (has_receipt(entry))
-			wake_listings(registry, entry->command, entry->event->revision);
+		if (entry_has_receipt(entry))
+			publish_wake_listings(registry, entry->command, entry->event->revision);
 	}
 }
 
-/* After publishing, because a woken watcher reads the snapshot. */
-static void notify(struct registry *registry, const struct batch *batch)
+/* Wakes watchers, after publishing: a woken watcher reads the snapshot. */
+static void publish_notify(struct registry *registry, const struct batch *batch)
 {
 	const struct snapshot *now = snapshot_enter(registry->store);
 
-	/* Before any watcher is woken: a woken one may be answered, and freed, at once. */
+	/* Count the receipts first: a watcher may be answered and freed as soon as it is woken. */
 	for (size_t i = 0; i < batch->entry_count; i++) {
 		const struct batch_entry *entry = &batch->entries[i];
 
-		if (has_receipt(entry))
-			tell_watchers(registry, now, entry->command, entry->event->revision);
+		if (entry_has_receipt(entry))
+			publish_open_receipt(registry, now, entry->command, entry->event->revision);
 	}
 	for (size_t i = 0; i < batch->event_count && watch_count(registry->watch) > 0; i++) {
 		const struct event *event = &batch->events[i];
 
 		if (!watch_is_wanted(registry->watch, event_service(event)))
 			continue;
-		struct watch_change change = change_by(registry, now, event);
+		struct watch_change change = publish_event_change(registry, now, event);
 		metrics_count(METRIC_WAKEUPS_SERVICE, watch_notify(registry->watch, &change));
 	}
 	snapshot_leave(registry->store);
 	metrics_count(METRIC_WAKEUPS_ANY, watch_notify_any(registry->watch));
-	notify_listings(registry, batch);
+	publish_notify_listings(registry, batch);
 }
 
-/* Marks removals of instances and events about entries, before publishing: a reader that no longer
- * finds a service, or that waits for its events, then finds the mark. Any removal may have been the
- * service's last. */
-static void note_removals(struct registry *registry, const struct batch *batch)
+/* Marks removals of instances and events about entries, before publishing, so that a reader of the
+ * new snapshot that finds no service, or waits for its entries, finds the mark. Each removal counts:
+ * it may be the service's last. */
+static void publish_mark_removals(struct registry *registry, const struct batch *batch)
 {
 	for (size_t i = 0; i < batch->event_count; i++) {
 		const struct event *event = &batch->events[i];
@@ -234,8 +241,8 @@ static void note_removals(struct registry *registry, const struct batch *batch)
 	}
 }
 
-/* Before publishing, for the same reason. */
-static void note_recounts(struct registry *registry, struct batch *batch)
+/* Marks changes of services' counts by status, before publishing for the same reason. */
+static void publish_mark_recounts(struct registry *registry, struct batch *batch)
 {
 	const struct snapshot *now = snapshot_enter(registry->store);
 
@@ -258,14 +265,14 @@ static void note_recounts(struct registry *registry, struct batch *batch)
 
 void publish_batch(struct registry *registry, struct batch *batch)
 {
-	note_removals(registry, batch);
-	note_recounts(registry, batch);
+	publish_mark_removals(registry, batch);
+	publish_mark_recounts(registry, batch);
 	snapshot_draft_publish(batch->draft);
 	batch->draft = NULL;
 	for (size_t i = 0; i < batch->event_count; i++)
-		settle(registry, &batch->events[i], &batch->changes[i]);
+		publish_settle(registry, &batch->events[i], &batch->changes[i]);
 	publish_gauges(registry);
-	notify(registry, batch);
+	publish_notify(registry, batch);
 	reader_hint(registry->reader, journal_revision(registry->journal));
 }
 
@@ -273,8 +280,8 @@ void publish_again(struct registry *registry, const struct batch_entry *entry)
 {
 	const struct snapshot *now = snapshot_enter(registry->store);
 
-	CHECK(entry->member != NULL); /* a command without an error has one */
-	tell_watchers(registry, now, entry->command, entry->member->value.revision);
-	wake_listings(registry, entry->command, entry->member->value.revision);
+	CHECK(entry->member != NULL); /* the caller checks it */
+	publish_open_receipt(registry, now, entry->command, entry->member->value.revision);
+	publish_wake_listings(registry, entry->command, entry->member->value.revision);
 	snapshot_leave(registry->store);
 }

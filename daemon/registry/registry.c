@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Opens, starts and stops the registry (main thread), and the functions that any thread may call.
+ *
+ * Invariant: registry_open() publishes the whole state of the journal as the first snapshot before
+ * any thread starts, so no reader sees a part of it. The restored leases begin at the start:
+ * heartbeats are not in the journal, and with stored times a daemon that was down for longer than a
+ * TTL would expire every instance as it starts.
+ */
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/hash.h"
@@ -12,33 +20,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- start: the journal's instances become the first snapshot ------------------- */
+/* --- open: the journal's state becomes the first snapshot ----------------------- */
 
 struct restore {
 	struct registry *registry;
 	struct snapshot_draft *draft;
 	int64_t now_lease_ms;
 	int64_t now_real_ms;
-	/* what drains for a time are compared with: they must not end because the system's clock is
-	 * wrong */
-	int64_t now_journal_ms;
+	int64_t now_journal_ms; /* compared with the ends of drains: a wrong system clock must not
+	                           end them */
 	uint64_t revision;
 	bool any_drained;
 };
 
-static int restore_one(void *arg, const struct instance *instance)
+static int restore_instance(void *arg, const struct instance *instance)
 {
 	struct restore *restore = arg;
-	/* Only a damaged file has two lives of one id, which --check finds: the newer one, which
-	 * comes last, takes the place of the other and has its tenure. */
+	/* Only a damaged journal has two instances with one id, which --check finds. The newer one
+	 * comes last: it replaces the other and takes over its tenure. */
 	const struct member *older =
 		snapshot_draft_member(restore->draft, instance->service, instance->id);
 	struct tenure *tenure = older != NULL
 	                                ? tenure_of(older)
 	                                : tenure_new(restore->now_lease_ms, restore->now_real_ms);
 	/*
-	 * What each service's answers were based on is not known any more. The journal's latest
-	 * revision is at least that, so that no answer is mistaken for an older one.
+	 * The revision of each service's latest change is not stored. Use the journal's latest
+	 * revision, which is at least that: a client cannot mistake an answer for an older one.
 	 */
 	struct event event = {
 		.revision = restore->revision,
@@ -79,7 +86,7 @@ static int restore_entry(void *arg, const struct entry *entry)
 	return snapshot_draft_apply_entry(restore->draft, &event) != NULL ? 0 : -ENOMEM;
 }
 
-static int restore(struct registry *registry, bool *ret_any_drained)
+static int registry_restore(struct registry *registry, bool *ret_any_drained)
 {
 	struct restore restore = {
 		.registry = registry,
@@ -93,13 +100,13 @@ static int restore(struct registry *registry, bool *ret_any_drained)
 		return -ENOMEM;
 
 	restore.now_journal_ms = journal_now_ms(registry->journal, restore.now_real_ms);
-	int r = journal_restore(registry->journal, restore_one, &restore);
+	int r = journal_restore(registry->journal, restore_instance, &restore);
 	if (r == 0)
 		r = journal_restore_entries(registry->journal, restore_entry, &restore);
 	if (r == 0)
 		r = snapshot_draft_finish(restore.draft);
 	if (r < 0) {
-		/* the tenures go with the process, which cannot start */
+		/* The tenures are not freed: the process ends, because it cannot start. */
 		snapshot_draft_discard(restore.draft);
 		return r;
 	}
@@ -107,7 +114,7 @@ static int restore(struct registry *registry, bool *ret_any_drained)
 	*ret_any_drained = restore.any_drained;
 	atomic_store_explicit(&registry->removed_any, restore.revision, memory_order_relaxed);
 	atomic_store_explicit(&registry->recounted, restore.revision, memory_order_relaxed);
-	for (size_t i = 0; i < REMOVED_BUCKETS; i++) { /* before that nothing is known */
+	for (size_t i = 0; i < REMOVED_BUCKETS; i++) { /* upper bounds: the rest is not stored */
 		atomic_store_explicit(&registry->removed[i], restore.revision,
 		                      memory_order_relaxed);
 		atomic_store_explicit(&registry->intended[i], restore.revision,
@@ -116,7 +123,7 @@ static int restore(struct registry *registry, bool *ret_any_drained)
 	return 0;
 }
 
-static int allocate(struct registry *registry)
+static int registry_allocate(struct registry *registry)
 {
 	size_t entries = (size_t)registry->batch_max + BATCH_DUE;
 	struct batch *batch = &registry->batch;
@@ -132,13 +139,13 @@ static int allocate(struct registry *registry)
 	               : -ENOMEM;
 }
 
-/* There are due leases, or the ledger has an item. */
-static void wake_writer(void *arg)
+/* Called when there are due leases, or the ledger has an item. */
+static void registry_wake_writer(void *arg)
 {
 	registry_wake(arg);
 }
 
-static int64_t horizon_ms(void *arg)
+static int64_t registry_horizon_ms(void *arg)
 {
 	const struct registry *registry = arg;
 
@@ -162,14 +169,14 @@ int registry_open(const struct registry_options *options, struct registry **ret_
 	registry->failed_arg = options->failed_arg;
 	mailbox_init(&registry->queue, LOCK_COMMIT_QUEUE, options->queue_max);
 	lock_init(&registry->reload_lock, LOCK_RELOAD);
-	r = allocate(registry);
+	r = registry_allocate(registry);
 	if (r < 0)
 		goto fail;
 	r = leases_open(
 		&(struct leases_options){
 			.sweep_by_hand = options->sweep_by_hand,
-			.horizon_ms = horizon_ms,
-			.found = wake_writer,
+			.horizon_ms = registry_horizon_ms,
+			.found = registry_wake_writer,
 			.arg = registry,
 		},
 		&registry->leases);
@@ -190,7 +197,7 @@ int registry_open(const struct registry_options *options, struct registry **ret_
 	registry->store = snapshot_store_new(journal_revision(registry->journal));
 	r = registry->dir == NULL || registry->watch == NULL || registry->store == NULL
 	            ? -ENOMEM
-	            : restore(registry, &any_drained);
+	            : registry_restore(registry, &any_drained);
 	if (r == 0)
 		r = intents_open(registry, any_drained);
 	if (r < 0)
@@ -203,8 +210,8 @@ fail:
 	return r;
 }
 
-/* The instances' leases: the snapshot does not own them. */
-static void free_tenures(struct registry *registry)
+/* Frees the tenures of all instances, which the snapshot does not own. */
+static void registry_free_tenures(struct registry *registry)
 {
 	const struct snapshot *now = snapshot_enter(registry->store);
 	const struct directory *directory = snapshot_directory(now);
@@ -226,7 +233,7 @@ void registry_close(struct registry *registry)
 	reader_free(registry->reader);
 	if (registry->store != NULL) {
 		rcu_drain();
-		free_tenures(registry);
+		registry_free_tenures(registry);
 		snapshot_store_free(registry->store);
 	}
 	intents_close(registry);
@@ -255,7 +262,7 @@ int registry_start(struct registry *registry)
 
 	if (r < 0)
 		return r;
-	r = ledger_start(registry->ledger, wake_writer, registry);
+	r = ledger_start(registry->ledger, registry_wake_writer, registry);
 	if (r < 0)
 		goto fail;
 	if (!registry->write_by_hand)

@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The writer thread: takes commands and due leases, decides them as one batch, commits the events,
+ * publishes the snapshot, and completes the commands. It is the only thread that changes state.
+ *
+ * Invariant: a command is completed only after its events are durable and published, so a client
+ * that reads after its answer finds its own change. All that can fail happens before the commit
+ * (batch_decide()), nothing after it. Committing each command by itself would need one fsync() per
+ * command; a batch shares one.
+ */
 #include "balance/balance.h"
 #include "base/check.h"
 #include "base/clock.h"
@@ -11,8 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How often a full disk is tried again. */
-#define RESERVE_RETRY_MS 1000
+#define RESERVE_RETRY_MS 1000 /* between two tries to take the reserve while the disk is full */
 
 /* --- before the commit ------------------------------------------------------- */
 
@@ -26,13 +34,13 @@ int batch_freeze(struct batch *batch)
 		return -ENOMEM;
 	while ((service = snapshot_draft_next(batch->draft, &pos, &previous)) != NULL) {
 		if (balance_build(service, previous) < 0)
-			continue; /* no memory: the next pick asks again */
+			continue; /* no memory: the next pick submits a COMMAND_INDEX */
 	}
 	return 0;
 }
 
-/* Everything that can fail but the commit. */
-static int prepare(struct registry *registry, struct batch *batch)
+/* Decides all entries: everything that can fail except the commit itself. */
+static int batch_decide(struct registry *registry, struct batch *batch)
 {
 	batch->now_real_ms = clock_real_ms();
 	batch->now_journal_ms = journal_now_ms(registry->journal, batch->now_real_ms);
@@ -67,29 +75,30 @@ void batch_undo(struct batch *batch)
 	batch->draft = NULL;
 }
 
-static int propose_events(struct registry *registry, struct batch *batch)
+static int batch_write_events(struct registry *registry, struct batch *batch)
 {
 	return ledger_propose(registry->ledger, batch->events, batch->event_count);
 }
 
-/* @return 0: committed; -EINPROGRESS: the verdict is still to come; or an error */
-static int decide_and_propose(struct registry *registry, struct batch *batch)
+/* @return 0: committed, or nothing to commit; -EINPROGRESS: the verdict comes later; or an error */
+static int batch_propose(struct registry *registry, struct batch *batch)
 {
-	int r = prepare(registry, batch);
+	int r = batch_decide(registry, batch);
 
 	if (r < 0 || batch->event_count == 0)
 		return r;
 	batch->proposed_us = clock_us();
-	r = locked_write(registry, batch, propose_events);
-	if (r < 0 && r != -EINPROGRESS && r != -EBUSY) /* which has a metric of its own */
+	r = locked_write(registry, batch, batch_write_events);
+	if (r < 0 && r != -EINPROGRESS && r != -EBUSY) /* -EBUSY has METRIC_LOCK_WAITS */
 		metrics_count(METRIC_COMMIT_FAILURES, 1);
 	return r;
 }
 
 /* --- completing the commands --------------------------------------------------- */
 
-/* The caller's strings are the instance's, but for the two that the registry wrote. */
-static void give_instance(struct command *command, const struct member *member)
+/* Returns the instance to the caller. Its strings are those of the caller, except the two that the
+ * registry sets, which are copied to the command's buffers. */
+static void command_return_instance(struct command *command, const struct member *member)
 {
 	CHECK(member != NULL);
 
@@ -100,7 +109,7 @@ static void give_instance(struct command *command, const struct member *member)
 	out.id = in->id;
 	out.host = in->host;
 	out.metadata = in->metadata;
-	out.owner = (struct str){NULL, 0}; /* nothing reads it there */
+	out.owner = (struct str){NULL, 0}; /* no caller reads it */
 	CHECK(out.status_reason.len <= sizeof(command->status_reason) &&
 	      out.status_by.len <= sizeof(command->status_by));
 	memcpy(command->status_reason, out.status_reason.data, out.status_reason.len);
@@ -110,19 +119,19 @@ static void give_instance(struct command *command, const struct member *member)
 	command->instance = out;
 }
 
-static void build_indexes(struct registry *registry, struct command *command)
+static void command_build_indexes(struct registry *registry, struct command *command)
 {
 	const struct snapshot *now = snapshot_enter(registry->store);
 	const struct service *service = snapshot_service(now, command->instance.service);
 
-	/* The writer alone fills the indexes of what is published. */
+	/* Casting const away is safe: only the writer builds indexes of a published service. */
 	command->error = service == NULL
 	                         ? -ENOENT
 	                         : balance_build((struct service *)(uintptr_t)service, NULL);
 	snapshot_leave(registry->store);
 }
 
-static void complete(struct registry *registry, struct batch *batch)
+static void batch_complete(struct registry *registry, struct batch *batch)
 {
 	for (size_t i = 0; i < batch->entry_count; i++) {
 		const struct batch_entry *entry = &batch->entries[i];
@@ -136,10 +145,10 @@ static void complete(struct registry *registry, struct batch *batch)
 		                    : entry->member != NULL ? entry->member->value.revision
 		                                            : 0;
 		if (command->kind == COMMAND_INDEX)
-			build_indexes(registry, command);
+			command_build_indexes(registry, command);
 		else if (command->kind == COMMAND_REGISTER && entry->error == 0)
-			give_instance(command, entry->member);
-		/* a heartbeat's sender has counted it */
+			command_return_instance(command, entry->member);
+		/* registry_renew() has counted those of COMMAND_HEARTBEAT */
 		if (command->kind == COMMAND_REGISTER && entry->outcome == OUTCOME_RENEWED)
 			metrics_count(METRIC_HEARTBEATS, 1);
 		if (command->receipt != NULL && entry->event == NULL && entry->member != NULL &&
@@ -164,22 +173,22 @@ void batch_fail(struct registry *registry, struct batch *batch, int error)
 		command->outcome = OUTCOME_NONE;
 		command->revision = 0;
 		if (command->kind == COMMAND_INDEX) /* needs no journal: picks are reads */
-			build_indexes(registry, command);
+			command_build_indexes(registry, command);
 		command->done(command);
 	}
 }
 
-/* --- trouble with the disk ------------------------------------------------------- */
+/* --- failures of the disk -------------------------------------------------------- */
 
-/* From now on no change is accepted. */
-static void close_journal(struct registry *registry)
+/* Refuses all changes from now on. */
+static void writer_refuse_changes(struct registry *registry)
 {
 	atomic_store_explicit(&registry->has_failed, true, memory_order_release);
 }
 
 void writer_journal_failed(struct registry *registry)
 {
-	close_journal(registry);
+	writer_refuse_changes(registry);
 	log_line(LOG_CRIT, "the journal has failed: %s: no change is accepted any more",
 	         journal_trouble(registry->journal));
 	if (registry->failed_fn != NULL)
@@ -199,7 +208,7 @@ bool writer_make_room(struct registry *registry)
 	return true;
 }
 
-static void try_reserve(struct registry *registry)
+static void writer_try_reserve(struct registry *registry)
 {
 	if (!atomic_load_explicit(&registry->is_full, memory_order_relaxed) ||
 	    clock_ms() < registry->reserve_tried_ms + RESERVE_RETRY_MS)
@@ -214,9 +223,9 @@ static void try_reserve(struct registry *registry)
 	log_line(LOG_NOTICE, "the disk has room again: registrations are accepted");
 }
 
-/* The due leases of a committed batch that got no event: held back, renewed in the meantime, or out
- * of memory. */
-static void postpone_due(struct registry *registry, const struct batch *batch)
+/* Postpones the due leases of a committed batch that have no event: they are held back, were renewed
+ * since, or there was no memory. */
+static void batch_postpone_due(struct registry *registry, const struct batch *batch)
 {
 	for (size_t i = 0; i < batch->entry_count; i++) {
 		const struct batch_entry *entry = &batch->entries[i];
@@ -231,14 +240,14 @@ static void postpone_due(struct registry *registry, const struct batch *batch)
 	}
 }
 
-/* Nothing is committed, or nobody knows whether it is. */
-static void refuse(struct registry *registry, struct batch *batch, int error)
+/* Fails a batch that was not committed, or whose outcome is unknown. */
+static void batch_refuse(struct registry *registry, struct batch *batch, int error)
 {
 	bool has_failed = journal_failure(registry->journal) != 0;
 
 	batch_undo(batch);
 	if (has_failed)
-		close_journal(registry);
+		writer_refuse_changes(registry);
 	batch_fail(registry, batch, error);
 	if (has_failed)
 		writer_journal_failed(registry);
@@ -246,22 +255,22 @@ static void refuse(struct registry *registry, struct batch *batch, int error)
 
 void batch_commit(struct registry *registry, struct batch *batch)
 {
-	int r = decide_and_propose(registry, batch);
+	int r = batch_propose(registry, batch);
 
 	if (r == -ENOSPC && writer_make_room(registry)) {
-		/* once more, without what grows, with the room that was kept for it */
+		/* decide again: now is_full refuses what needs space, and the reserve is released */
 		batch_undo(batch);
-		r = decide_and_propose(registry, batch);
+		r = batch_propose(registry, batch);
 	}
 	if (r == -EINPROGRESS)
 		batch->is_open = true;
 	else if (r < 0)
-		refuse(registry, batch, r);
+		batch_refuse(registry, batch, r);
 	else
 		batch_finish(registry, batch);
 }
 
-static void count_commit(const struct batch *batch)
+static void batch_count_commit(const struct batch *batch)
 {
 	metrics_observe(METRIC_COMMIT_SECONDS, (uint64_t)(clock_us() - batch->proposed_us));
 	metrics_observe(METRIC_BATCH_SIZE, batch->event_count);
@@ -271,15 +280,15 @@ static void count_commit(const struct batch *batch)
 void batch_finish(struct registry *registry, struct batch *batch)
 {
 	if (batch->event_count > 0)
-		count_commit(batch);
-	/* What is replaced now stays readable until the visit ends. */
+		batch_count_commit(batch);
+	/* The members that publishing replaces stay readable until the visit ends. */
 	rcu_enter();
 	silences_commit(registry, batch);
 	if (batch->event_count > 0)
 		publish_batch(registry, batch);
-	postpone_due(registry, batch);
-	complete(registry, batch);
-	/* Clients have their answers: nothing that the log does can delay those. */
+	batch_postpone_due(registry, batch);
+	batch_complete(registry, batch);
+	/* Log last: a slow log must not delay the answers. */
 	silences_log(batch);
 	publish_log(batch);
 	if (batch->draft != NULL)
@@ -290,7 +299,7 @@ void batch_finish(struct registry *registry, struct batch *batch)
 
 /* --- the thread --------------------------------------------------------------------- */
 
-static void take_options(struct registry *registry)
+static void writer_take_options(struct registry *registry)
 {
 	if (!atomic_load_explicit(&registry->is_reloaded, memory_order_relaxed))
 		return;
@@ -305,7 +314,7 @@ static void take_options(struct registry *registry)
 	reader_retain(registry->reader, &registry->options.journal);
 }
 
-static void add_commands(struct batch *batch, struct mail *mail)
+static void batch_add_commands(struct batch *batch, struct mail *mail)
 {
 	for (; mail != NULL; mail = mail->next)
 		batch->entries[batch->entry_count++] = (struct batch_entry){
@@ -313,8 +322,8 @@ static void add_commands(struct batch *batch, struct mail *mail)
 		};
 }
 
-/* What does not fit waits for the next batch. */
-static void add_due(struct registry *registry, struct batch *batch)
+/* Adds due leases; those that do not fit wait for the next batch. */
+static void batch_add_due(struct registry *registry, struct batch *batch)
 {
 	struct due_lease leases[BATCH_DUE];
 	size_t count = leases_take_due(registry->leases, leases, ARRAY_LEN(leases));
@@ -325,12 +334,13 @@ static void add_due(struct registry *registry, struct batch *batch)
 		registry_wake(registry);
 }
 
-/* @param error  below 0: nothing may be decided now */
-static void run_batch(struct registry *registry, struct batch *batch, struct mail *mail, int error)
+/* @param error  below 0: no batch may be decided now, so all entries fail with it */
+static void writer_run_batch(struct registry *registry, struct batch *batch, struct mail *mail,
+                             int error)
 {
 	batch->entry_count = 0;
-	add_commands(batch, mail);
-	add_due(registry, batch);
+	batch_add_commands(batch, mail);
+	batch_add_due(registry, batch);
 	if (batch->entry_count == 0)
 		return;
 	renew_senders(registry, batch);
@@ -342,11 +352,12 @@ static void run_batch(struct registry *registry, struct batch *batch, struct mai
 		batch_commit(registry, batch);
 }
 
-/* Each pass, so that removing old events and restarting the WAL keep up with the commits. */
-static void tidy(struct registry *registry)
+/* Regular work, in each pass so that removing old events and restarting the WAL keep up with the
+ * commits. */
+static void writer_tidy(struct registry *registry)
 {
 	holds_update(registry);
-	try_reserve(registry);
+	writer_try_reserve(registry);
 	if (registry_has_failed(registry))
 		return;
 	locked_probe(registry);
@@ -360,17 +371,17 @@ static void tidy(struct registry *registry)
 void writer_pass(struct registry *registry, int64_t until_ms)
 {
 	struct batch *batch = &registry->batch;
-	bool was_open = batch->is_open; /* then commands wait for the verdict */
+	bool was_open = batch->is_open; /* commands wait while a proposal is open */
 	struct mail *mail =
 		mailbox_take(&registry->queue, was_open ? 0 : registry->batch_max, until_ms);
 
 	metrics_set(METRIC_QUEUE, mailbox_count(&registry->queue));
-	take_options(registry);
+	writer_take_options(registry);
 	int r = items_take(registry);
 	if (!was_open)
-		run_batch(registry, batch, mail, r);
+		writer_run_batch(registry, batch, mail, r);
 	intents_pass(registry);
-	tidy(registry);
+	writer_tidy(registry);
 }
 
 bool writer_has_ended(struct registry *registry)
