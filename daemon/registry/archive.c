@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/** Writes keyframes now and then, and answers questions about the past, on a lane of the background
- * reader. */
+/*
+ * Writes keyframes and runs queries of past states, on the archive thread (a lane of the background
+ * reader). archive_hint() and archive_retain() run on the writer thread.
+ *
+ * Invariant: keyframes take at most 1/SHARE of the thread's time, however large the registry is. A
+ * fixed number of events between two keyframes is not enough: in a registry with more instances than
+ * that, the keyframes would be larger than the log between them.
+ */
 #include "base/check.h"
 #include "base/clock.h"
 #include "journal/keyframe.h"
@@ -12,18 +18,16 @@
 #include <stdlib.h>
 
 /*
- * Events between two keyframes: so many must be replayed for any state. But no fewer than there
- * are instances, so that keyframes are never more than a part of the log.
+ * Events between two keyframes: about as many are replayed for a past state. Raised to the number of
+ * instances, so that keyframes never outgrow the log.
  */
 #define KEYFRAME_EVENTS 10000
-/* A state that retention has reached is lost up to the next keyframe: so have ten in what it keeps.
- */
+/* When retention removes a keyframe, the states up to the next keyframe are lost: plan for ten
+ * keyframes within the retention. */
 #define KEYFRAMES_KEPT 10
-/* How often time alone is looked at, and the wait after a failure. */
-#define LOOK_MS  1000
-#define RETRY_MS 10000
-/* Of the time, this part at most is spent on keyframes. */
-#define SHARE 4
+#define LOOK_MS        1000  /* how often the time since the newest keyframe is checked */
+#define RETRY_MS       10000 /* wait after a failure */
+#define SHARE          4     /* keyframes take at most this fraction of the time */
 
 struct archive {
 	struct registry *registry;
@@ -32,27 +36,27 @@ struct archive {
 	struct mailbox *queue;         /* woken when a keyframe may be due */
 
 	/* atomic */
-	_Atomic uint64_t wake_at; /* the writer wakes the thread once it has got there */
+	_Atomic uint64_t wake_at; /* revision at which the writer wakes the thread */
 	_Atomic int64_t events_max_age_ms;
 	_Atomic uint64_t events_max_count;
 
 	/* thread only */
-	uint64_t due_at;       /* the revision that wants a keyframe */
-	uint64_t newest;       /* of the newest keyframe, 0: none, ... */
-	int64_t newest_ms;     /* ... and the real time of its event */
-	uint64_t tried;        /* nothing is to be done before there is a newer revision */
-	int64_t not_before_ms; /* nor before then */
+	uint64_t due_at;       /* revision at which a keyframe is due */
+	uint64_t newest;       /* revision of the newest keyframe; 0: there is none */
+	int64_t newest_ms;     /* real time of that keyframe's latest event */
+	uint64_t tried;        /* revision of the latest try: the next one needs a newer revision */
+	int64_t not_before_ms; /* clock_ms() of the next try at the earliest */
 };
 
 /* --- keyframes ------------------------------------------------------------------ */
 
-static int64_t age_of(const struct archive *archive)
+static int64_t archive_max_age(const struct archive *archive)
 {
 	return atomic_load_explicit(&archive->events_max_age_ms, memory_order_relaxed);
 }
 
-/** Every @p instances registered now. */
-static uint64_t spacing(const struct archive *archive, uint64_t instances)
+/* The number of events between two keyframes. */
+static uint64_t archive_spacing(const struct archive *archive, uint64_t instances)
 {
 	uint64_t most = atomic_load_explicit(&archive->events_max_count, memory_order_relaxed);
 	uint64_t events = KEYFRAME_EVENTS;
@@ -64,8 +68,8 @@ static uint64_t spacing(const struct archive *archive, uint64_t instances)
 	return events > 0 ? events : 1;
 }
 
-/** Plans the next one after that of `newest`. */
-static void plan(struct archive *archive)
+/* Plans the keyframe after `newest`. */
+static void archive_plan(struct archive *archive)
 {
 	const struct snapshot *now = snapshot_enter(archive->registry->store);
 	struct snapshot_counts counts = snapshot_counts(now);
@@ -74,13 +78,13 @@ static void plan(struct archive *archive)
 	snapshot_leave(archive->registry->store);
 	for (size_t s = 0; s < STATUS_COUNT; s++)
 		instances += counts.instances[s];
-	archive->due_at = archive->newest + spacing(archive, instances);
+	archive->due_at = archive->newest + archive_spacing(archive, instances);
 	atomic_store_explicit(&archive->wake_at, archive->due_at, memory_order_relaxed);
 	metrics_set(METRIC_KEYFRAME, (int64_t)archive->newest);
 }
 
-static void collect_entries(const struct snapshot *now, struct keyframe_draft *draft,
-                            struct str service)
+static void archive_collect_entries(const struct snapshot *now, struct keyframe_draft *draft,
+                                    struct str service)
 {
 	const struct entry *entry;
 
@@ -88,8 +92,9 @@ static void collect_entries(const struct snapshot *now, struct keyframe_draft *d
 		keyframe_add_entry(draft, entry);
 }
 
-/** Copies all instances and entries, in one visit. @return 0 or -ENOMEM */
-static int collect(struct archive *archive, struct keyframe_draft *draft, uint64_t *ret_revision)
+/* Copies all instances and entries, in one visit. @return 0 or -ENOMEM */
+static int archive_collect(struct archive *archive, struct keyframe_draft *draft,
+                           uint64_t *ret_revision)
 {
 	const struct snapshot *now = snapshot_enter(archive->registry->store);
 	const struct directory *directory = snapshot_directory(now);
@@ -101,9 +106,9 @@ static int collect(struct archive *archive, struct keyframe_draft *draft, uint64
 
 		for (uint32_t m = 0; m < service->count; m++)
 			keyframe_add(draft, &service->members[m]->value);
-		collect_entries(now, draft, service->name);
+		archive_collect_entries(now, draft, service->name);
 	}
-	/* and those of services without instances */
+	/* the entries of services without instances, which the directory does not have */
 	for (uint64_t pos = 0; (entry = snapshot_entries_next(now, &pos)) != NULL;)
 		if (snapshot_service(now, entry->service) == NULL)
 			keyframe_add_entry(draft, entry);
@@ -112,14 +117,14 @@ static int collect(struct archive *archive, struct keyframe_draft *draft, uint64
 	return directory != NULL ? 0 : -ENOMEM;
 }
 
-static void make_keyframe(struct archive *archive)
+static void archive_make_keyframe(struct archive *archive)
 {
 	struct keyframe_draft draft;
 	uint64_t revision = 0;
 	int64_t begun_ms = clock_ms();
 
 	keyframe_init(&draft);
-	int r = collect(archive, &draft, &revision);
+	int r = archive_collect(archive, &draft, &revision);
 	if (r == 0)
 		r = past_put_keyframe(archive->past, &draft, revision, &archive->newest_ms);
 	keyframe_fini(&draft);
@@ -129,17 +134,17 @@ static void make_keyframe(struct archive *archive)
 		archive->newest = revision;
 		archive->not_before_ms = now_ms + (now_ms - begun_ms) * (SHARE - 1);
 		metrics_count(METRIC_KEYFRAMES, 1);
-	} else if (r != -ENOENT) { /* which is a log without events: there is nothing to keep */
+	} else if (r != -ENOENT) { /* -ENOENT: the log has no events yet */
 		archive->not_before_ms = now_ms + RETRY_MS;
 		metrics_count(METRIC_KEYFRAME_FAILURES, 1);
 	}
-	plan(archive);
+	archive_plan(archive);
 }
 
-static bool is_due(struct archive *archive)
+static bool archive_is_due(struct archive *archive)
 {
 	uint64_t revision = snapshot_revision(snapshot_enter(archive->registry->store));
-	int64_t age_ms = age_of(archive);
+	int64_t age_ms = archive_max_age(archive);
 	bool is_cut = false;
 
 	snapshot_leave(archive->registry->store);
@@ -153,14 +158,14 @@ static bool is_due(struct archive *archive)
 	return past_is_cut(archive->past, archive->newest, &is_cut) == 0 && is_cut;
 }
 
-/* --- questions -------------------------------------------------------------------- */
+/* --- queries ---------------------------------------------------------------------- */
 
 static struct archive_query *query_of(struct mail *mail)
 {
 	return container_of(mail, struct archive_query, mail);
 }
 
-static int put_event(void *arg, const struct event *event)
+static int archive_put_event(void *arg, const struct event *event)
 {
 	struct archive_query *query = arg;
 
@@ -173,15 +178,15 @@ static int put_event(void *arg, const struct event *event)
 	return query->more ? -ENOBUFS : buf_error(query->out);
 }
 
-static int read_life(struct archive *archive, struct archive_query *query)
+static int archive_read_life(struct archive *archive, struct archive_query *query)
 {
 	struct past_bounds *bounds = &query->bounds;
 
 	query->count = 0;
 	query->more = false;
-	int r = journal_reader_events(archive->reader, &query->life, put_event, query, &query->last,
-	                              &bounds->oldest);
-	if (r == -ENOBUFS) /* it was we who stopped it */
+	int r = journal_reader_events(archive->reader, &query->life, archive_put_event, query,
+	                              &query->last, &bounds->oldest);
+	if (r == -ENOBUFS) /* archive_put_event() stopped the read */
 		r = journal_reader_oldest(archive->reader, &bounds->oldest, &bounds->oldest_ms);
 	query->more |= query->count == query->life.limit;
 	if (r != -ESTALE)
@@ -197,7 +202,7 @@ void archive_drop(struct archive_query *query)
 	query->done(query);
 }
 
-static void answer(struct archive *archive, struct archive_query *query)
+static void archive_answer(struct archive *archive, struct archive_query *query)
 {
 	int64_t begun_us = clock_us();
 
@@ -209,7 +214,7 @@ static void answer(struct archive *archive, struct archive_query *query)
 		query->error = rebuild_diff(archive->past, query);
 		break;
 	case ARCHIVE_LIFE:
-		query->error = read_life(archive, query);
+		query->error = archive_read_life(archive, query);
 		break;
 	case ARCHIVE_DROP:
 		archive_drop(query);
@@ -220,19 +225,19 @@ static void answer(struct archive *archive, struct archive_query *query)
 	query->done(query);
 }
 
-static void make_due_keyframe(void *arg)
+static void archive_look(void *arg)
 {
-	if (is_due(arg))
-		make_keyframe(arg);
+	if (archive_is_due(arg))
+		archive_make_keyframe(arg);
 }
 
-static bool take_turn(void *arg, struct mail *mail)
+static bool archive_take_turn(void *arg, struct mail *mail)
 {
-	answer(arg, query_of(mail));
+	archive_answer(arg, query_of(mail));
 	return true;
 }
 
-static void refuse(struct mail *mail)
+static void archive_refuse(struct mail *mail)
 {
 	struct archive_query *query = query_of(mail);
 
@@ -268,7 +273,7 @@ void archive_hint(void *arg, uint64_t revision)
 
 /* --- life ------------------------------------------------------------------------------- */
 
-static void close_archive(void *arg)
+static void archive_close(void *arg)
 {
 	struct archive *archive = arg;
 
@@ -279,7 +284,7 @@ static void close_archive(void *arg)
 	free(archive);
 }
 
-static int open_archive(struct registry *registry, struct mailbox *queue, void **ret_arg)
+static int archive_open(struct registry *registry, struct mailbox *queue, void **ret_arg)
 {
 	struct archive *archive = calloc(1, sizeof(*archive));
 	int r;
@@ -295,11 +300,11 @@ static int open_archive(struct registry *registry, struct mailbox *queue, void *
 	if (r == 0)
 		r = past_newest_keyframe(archive->past, &archive->newest, &archive->newest_ms);
 	if (r < 0) {
-		close_archive(archive);
+		archive_close(archive);
 		return r;
 	}
 	archive->tried = archive->newest;
-	plan(archive);
+	archive_plan(archive);
 	*ret_arg = archive;
 	return 0;
 }
@@ -309,9 +314,9 @@ const struct lane archive_lane = {
 	.rank = LOCK_ARCHIVE,
 	.most = 1024,
 	.look_ms = LOOK_MS,
-	.open = open_archive,
-	.close = close_archive,
-	.look = make_due_keyframe,
-	.turn = take_turn,
-	.refuse = refuse,
+	.open = archive_open,
+	.close = archive_close,
+	.look = archive_look,
+	.turn = archive_take_turn,
+	.refuse = archive_refuse,
 };

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/** Questions about the event log, read in turns on a lane of the background reader. */
+/*
+ * Runs queries of the event log, on the history thread (a lane of the background reader).
+ *
+ * Invariant: a query reads at most `turn` events before the next query has its turn, so a query that
+ * matches few events of a long log does not delay the others. Equal queries share one read: streams
+ * that follow the log all ask for the same events at the same time, and a read for each of them
+ * would multiply the work by their number.
+ */
 #include "registry/internal.h"
 #include "registry/reader.h"
 
@@ -8,8 +15,8 @@
 
 struct log_reader {
 	struct journal_reader *journal;
-	struct mailbox *queue; /* of those that wait for a turn */
-	uint32_t turn;         /* events that are looked at in one */
+	struct mailbox *queue; /* of queries that wait for a turn */
+	uint32_t turn;         /* events that one turn reads */
 };
 
 static struct history *history_of(struct mail *mail)
@@ -17,7 +24,7 @@ static struct history *history_of(struct mail *mail)
 	return container_of(mail, struct history, mail);
 }
 
-static int put_event(void *arg, const struct event *event)
+static int history_put_event(void *arg, const struct event *event)
 {
 	struct history *history = arg;
 
@@ -35,8 +42,7 @@ static int put_event(void *arg, const struct event *event)
 	return history->more ? -ENOBUFS : buf_error(history->out);
 }
 
-/* Queries that follow the log together ask the same at the same time: one reading is enough. */
-static bool asks_the_same(struct mail *mail, const void *arg)
+static bool history_is_same(struct mail *mail, const void *arg)
 {
 	const struct history *a = container_of(mail, struct history, mail);
 	const struct history *b = arg;
@@ -48,8 +54,8 @@ static bool asks_the_same(struct mail *mail, const void *arg)
 	       str_equal(a->query.id, b->query.id);
 }
 
-/* Many may get a copy of the same result at once: each must have room for it. */
-static bool is_admitted(struct history *history, size_t bytes)
+/* Asks admit() for @p bytes of result: many queries may get a copy at once, each needs room. */
+static bool history_is_admitted(struct history *history, size_t bytes)
 {
 	if (history->error < 0 || history->admit == NULL || history->admit(history, bytes))
 		return true;
@@ -57,7 +63,7 @@ static bool is_admitted(struct history *history, size_t bytes)
 	return false;
 }
 
-static void copy_result(struct history *to, const struct history *from)
+static void history_copy_result(struct history *to, const struct history *from)
 {
 	size_t bytes = from->out->len - from->start;
 
@@ -67,12 +73,12 @@ static void copy_result(struct history *to, const struct history *from)
 	to->oldest_ms = from->oldest_ms;
 	to->count = from->count;
 	to->more = from->more;
-	if (is_admitted(to, bytes))
+	if (history_is_admitted(to, bytes))
 		buf_add(to->out, from->out->data + from->start, bytes);
 }
 
-/* One turn. @return true: it is answered; false: it needs another */
-static bool read_on(struct log_reader *reader, struct history *history)
+/* One turn. @return true: the query is complete; false: it needs another turn */
+static bool history_read_turn(struct log_reader *reader, struct history *history)
 {
 	struct journal_query query = history->query;
 
@@ -86,12 +92,12 @@ static bool read_on(struct log_reader *reader, struct history *history)
 	query.since = history->last;
 	query.limit -= history->count;
 	query.span = reader->turn;
-	int r = journal_reader_events(reader->journal, &query, put_event, history, &history->last,
-	                              &history->oldest);
+	int r = journal_reader_events(reader->journal, &query, history_put_event, history,
+	                              &history->last, &history->oldest);
 	if (history->more)
-		r = 0; /* it was we who stopped it */
+		r = 0; /* history_put_event() stopped the read */
 	if (r == -ESTALE && history->count > 0) {
-		r = 0; /* between two turns: what was found is told first */
+		r = 0; /* retention removed events between two turns: return those found first */
 		history->more = true;
 	}
 	history->error = r < 0 ? r : 0;
@@ -103,7 +109,7 @@ static bool read_on(struct log_reader *reader, struct history *history)
 	return r <= 0;
 }
 
-static void answer(struct history *history)
+static void history_answer(struct history *history)
 {
 	struct mail *mail = history->same;
 
@@ -113,36 +119,36 @@ static void answer(struct history *history)
 		struct history *same = history_of(mail);
 
 		mail = mail->next; /* done() may free it */
-		copy_result(same, history);
+		history_copy_result(same, history);
 		same->done(same);
 	}
-	if (!is_admitted(history, history->out->len))
+	if (!history_is_admitted(history, history->out->len))
 		buf_fini(history->out);
 	history->done(history);
 }
 
-static bool take_turn(void *arg, struct mail *mail)
+static bool history_take_turn(void *arg, struct mail *mail)
 {
 	struct log_reader *reader = arg;
 	struct history *history = history_of(mail);
 
 	if (!history->has_begun)
-		history->same = mailbox_take_matching(reader->queue, asks_the_same, history);
-	if (!read_on(reader, history))
+		history->same = mailbox_take_matching(reader->queue, history_is_same, history);
+	if (!history_read_turn(reader, history))
 		return false;
-	answer(history);
+	history_answer(history);
 	return true;
 }
 
-static void refuse(struct mail *mail)
+static void history_refuse(struct mail *mail)
 {
 	struct history *history = history_of(mail);
 
 	history->error = -ESHUTDOWN;
-	answer(history);
+	history_answer(history);
 }
 
-static void close_log(void *arg)
+static void history_close(void *arg)
 {
 	struct log_reader *reader = arg;
 
@@ -152,7 +158,7 @@ static void close_log(void *arg)
 	free(reader);
 }
 
-static int open_log(struct registry *registry, struct mailbox *queue, void **ret_arg)
+static int history_open(struct registry *registry, struct mailbox *queue, void **ret_arg)
 {
 	struct log_reader *reader = calloc(1, sizeof(*reader));
 	uint32_t turn = registry->options.history_turn;
@@ -163,7 +169,7 @@ static int open_log(struct registry *registry, struct mailbox *queue, void **ret
 	reader->turn = turn > 0 ? turn : HISTORY_TURN;
 	int r = journal_reader_open(registry->dir, &reader->journal);
 	if (r < 0) {
-		close_log(reader);
+		history_close(reader);
 		return r;
 	}
 	*ret_arg = reader;
@@ -175,8 +181,8 @@ const struct lane history_lane = {
 	.rank = LOCK_HISTORY,
 	.most = 1024,
 	.look_ms = MAILBOX_NO_DEADLINE,
-	.open = open_log,
-	.close = close_log,
-	.turn = take_turn,
-	.refuse = refuse,
+	.open = history_open,
+	.close = history_close,
+	.turn = history_take_turn,
+	.refuse = history_refuse,
 };

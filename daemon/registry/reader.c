@@ -46,7 +46,8 @@ static void reader_main(void *arg)
 		if (stopping)
 			lane->refuse(mail);
 		else if (!lane->turn(running->arg, mail))
-			mailbox_return(&running->queue, mail); /* it was admitted when it came */
+			mailbox_return(&running->queue,
+			               mail); /* for its next turn; never refused */
 	}
 }
 
@@ -123,7 +124,7 @@ int reader_state(struct reader *reader, struct archive_query *query)
 void reader_drop(struct reader *reader, struct archive_query *query)
 {
 	query->kind = ARCHIVE_DROP;
-	/* Before all questions, or their answers would pile up. */
+	/* Before all queries: their results would pile up if stores were freed last. */
 	if (mailbox_put_first(&reader->running[LANE_STATES].queue, &query->mail) < 0)
 		archive_drop(query);
 }

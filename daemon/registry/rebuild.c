@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/** Answers about the past, made on the archive thread. */
+/*
+ * Past states as stores of their own, and the differences of two past states as JSON. Archive thread
+ * only; the state is rebuilt by journal/past.h.
+ *
+ * Invariant: both states of a difference are sorted in the same way, so the differences have one
+ * order, and a page continues where the last one ended by skipping as many. Finding each instance of
+ * one state in a hash table of the other would give no such order.
+ */
 #include "balance/balance.h"
 #include "base/check.h"
 #include "registry/internal.h"
@@ -7,11 +14,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Heartbeats are not in the log: what was long ago has no lease, but members point to one. */
+/* The lease of all members: heartbeats are not in the log, but each member points to a lease. */
 static struct lease no_lease;
 
-/** Fills the draft of a store that nobody has read yet. */
-static int fill(struct snapshot_draft *draft, const struct past_state *state, uint64_t revision)
+/* Fills the draft of a store that no thread reads yet. */
+static int rebuild_fill(struct snapshot_draft *draft, const struct past_state *state,
+                        uint64_t revision)
 {
 	for (size_t i = 0; i < past_count(state); i++) {
 		struct event event = {.revision = revision, .kind = EVENT_REGISTERED};
@@ -30,7 +38,7 @@ static int fill(struct snapshot_draft *draft, const struct past_state *state, ui
 	return snapshot_draft_finish(draft);
 }
 
-static int build_indexes(struct snapshot_draft *draft, uint32_t indexes)
+static int rebuild_indexes(struct snapshot_draft *draft, uint32_t indexes)
 {
 	const struct service *previous;
 	struct service *service;
@@ -44,17 +52,17 @@ static int build_indexes(struct snapshot_draft *draft, uint32_t indexes)
 	return r;
 }
 
-static int store_of(const struct past_state *state, const struct archive_query *query,
-                    struct snapshot_store **ret_store)
+static int rebuild_new_store(const struct past_state *state, const struct archive_query *query,
+                             struct snapshot_store **ret_store)
 {
 	struct snapshot_store *store = snapshot_store_new(query->bounds.revision);
 	struct snapshot_draft *draft = store != NULL ? snapshot_draft_new(store) : NULL;
 	int r = -ENOMEM;
 
 	if (draft != NULL)
-		r = fill(draft, state, query->bounds.revision);
+		r = rebuild_fill(draft, state, query->bounds.revision);
 	if (r == 0 && query->indexes != 0)
-		r = build_indexes(draft, query->indexes);
+		r = rebuild_indexes(draft, query->indexes);
 	if (r < 0) {
 		snapshot_draft_discard(draft);
 		snapshot_store_drop(store);
@@ -71,14 +79,14 @@ int rebuild_store(struct past *past, struct archive_query *query)
 	int r = past_read(past, &query->at, &state, &query->bounds);
 
 	if (r == 0)
-		r = store_of(state, query, &query->store);
+		r = rebuild_new_store(state, query, &query->store);
 	past_state_free(state);
 	return r;
 }
 
 /* --- differences ------------------------------------------------------------------- */
 
-/** One state's instances, or entries, in order of service, kind and id. */
+/* The instances or the entries of one state, in order of service, kind and id. */
 struct sorted {
 	const struct past_state *state;
 	void (*put)(struct buf *out, const struct past_state *state, size_t i);
@@ -92,7 +100,7 @@ struct sorted {
 	size_t count;
 };
 
-static int by_name(const void *a, const void *b)
+static int compare_names(const void *a, const void *b)
 {
 	const struct name *x = a;
 	const struct name *y = b;
@@ -103,7 +111,7 @@ static int by_name(const void *a, const void *b)
 	return order != 0 ? order : str_compare(x->id, y->id);
 }
 
-static int allocate(struct sorted *sorted, const struct past_state *state, size_t count)
+static int sorted_allocate(struct sorted *sorted, const struct past_state *state, size_t count)
 {
 	sorted->state = state;
 	sorted->count = count;
@@ -111,7 +119,7 @@ static int allocate(struct sorted *sorted, const struct past_state *state, size_
 	return sorted->names != NULL ? 0 : -ENOMEM;
 }
 
-static void put_instance(struct buf *out, const struct past_state *state, size_t i)
+static void diff_put_instance(struct buf *out, const struct past_state *state, size_t i)
 {
 	struct instance instance;
 
@@ -120,12 +128,12 @@ static void put_instance(struct buf *out, const struct past_state *state, size_t
 	instance_put_json_close(out, &instance);
 }
 
-static int sort_instances(const struct past_state *state, struct sorted *ret)
+static int diff_sort_instances(const struct past_state *state, struct sorted *ret)
 {
 	struct instance instance;
 
-	ret->put = put_instance;
-	if (allocate(ret, state, past_count(state)) < 0)
+	ret->put = diff_put_instance;
+	if (sorted_allocate(ret, state, past_count(state)) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < ret->count; i++) {
 		past_get(state, i, &instance);
@@ -134,11 +142,11 @@ static int sort_instances(const struct past_state *state, struct sorted *ret)
 		                              .revision = instance.revision,
 		                              .i = i};
 	}
-	qsort(ret->names, ret->count, sizeof(*ret->names), by_name);
+	qsort(ret->names, ret->count, sizeof(*ret->names), compare_names);
 	return 0;
 }
 
-static void put_entry(struct buf *out, const struct past_state *state, size_t i)
+static void diff_put_entry(struct buf *out, const struct past_state *state, size_t i)
 {
 	struct entry entry;
 
@@ -146,12 +154,12 @@ static void put_entry(struct buf *out, const struct past_state *state, size_t i)
 	entry_put_json(out, &entry);
 }
 
-static int sort_entries(const struct past_state *state, struct sorted *ret)
+static int diff_sort_entries(const struct past_state *state, struct sorted *ret)
 {
 	struct entry entry;
 
-	ret->put = put_entry;
-	if (allocate(ret, state, past_entry_count(state)) < 0)
+	ret->put = diff_put_entry;
+	if (sorted_allocate(ret, state, past_entry_count(state)) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < ret->count; i++) {
 		past_get_entry(state, i, &entry);
@@ -161,81 +169,81 @@ static int sort_entries(const struct past_state *state, struct sorted *ret)
 		                              .revision = entry.revision,
 		                              .i = i};
 	}
-	qsort(ret->names, ret->count, sizeof(*ret->names), by_name);
+	qsort(ret->names, ret->count, sizeof(*ret->names), compare_names);
 	return 0;
 }
 
-/** Three lists, each without its brackets. */
+/* The lists of one difference, each without its brackets. */
 struct lists {
 	struct buf added;
 	struct buf changed;
 	struct buf removed;
 };
 
-/** How much more may come into the lists. */
+/* What remains of the page's limits. */
 struct page {
-	uint64_t skip;
-	uint32_t left;
-	size_t bytes; /* in the lists of before */
+	uint64_t skip; /* differences on earlier pages, not yet skipped */
+	uint32_t left; /* differences that fit */
+	size_t bytes;  /* in lists that are complete */
 	size_t bytes_max;
-	bool is_full; /* and there is more */
+	bool is_full; /* and there are more differences */
 };
 
-static size_t length_of(const struct lists *lists)
+static size_t lists_length(const struct lists *lists)
 {
 	return lists->added.len + lists->changed.len + lists->removed.len;
 }
 
-static void put_comma(struct buf *out)
+static void diff_put_comma(struct buf *out)
 {
 	if (out->len > 0)
 		buf_put_char(out, ',');
 }
 
-/** Is it for this page? */
-static bool takes(struct page *page, const struct lists *lists)
+/* Does the next difference belong to this page? */
+static bool page_takes(struct page *page, const struct lists *lists)
 {
 	if (page->skip > 0) {
 		page->skip--;
 		return false;
 	}
-	if (page->left == 0 || page->bytes + length_of(lists) >= page->bytes_max)
+	if (page->left == 0 || page->bytes + lists_length(lists) >= page->bytes_max)
 		page->is_full = true;
 	else
 		page->left--;
 	return !page->is_full;
 }
 
-static void put_named(struct buf *out, const struct sorted *of, size_t n)
+static void diff_put_named(struct buf *out, const struct sorted *of, size_t n)
 {
 	of->put(out, of->state, of->names[n].i);
 }
 
-/** What is the same in both has the same revision in both. */
-static void put_both(struct page *page, struct lists *lists, const struct sorted *from, size_t f,
-                     const struct sorted *to, size_t t)
+/* Puts an instance or entry that both states have, unless the revisions show that it is the same. */
+static void diff_put_changed(struct page *page, struct lists *lists, const struct sorted *from,
+                             size_t f, const struct sorted *to, size_t t)
 {
-	if (from->names[f].revision == to->names[t].revision || !takes(page, lists))
+	if (from->names[f].revision == to->names[t].revision || !page_takes(page, lists))
 		return;
-	put_comma(&lists->changed);
+	diff_put_comma(&lists->changed);
 	buf_put(&lists->changed, "{\"before\":");
-	put_named(&lists->changed, from, f);
+	diff_put_named(&lists->changed, from, f);
 	buf_put(&lists->changed, ",\"after\":");
-	put_named(&lists->changed, to, t);
+	diff_put_named(&lists->changed, to, t);
 	buf_put_char(&lists->changed, '}');
 }
 
-static void put_one(struct page *page, const struct lists *lists, struct buf *list,
-                    const struct sorted *of, size_t n)
+static void diff_put_one(struct page *page, const struct lists *lists, struct buf *list,
+                         const struct sorted *of, size_t n)
 {
-	if (!takes(page, lists))
+	if (!page_takes(page, lists))
 		return;
-	put_comma(list);
-	put_named(list, of, n);
+	diff_put_comma(list);
+	diff_put_named(list, of, n);
 }
 
-static void merge(struct page *page, struct lists *lists, const struct sorted *from,
-                  const struct sorted *to)
+static void diff_merge(struct page *page, struct lists *lists, const struct sorted *from,
+                       const struct sorted *to)
 {
 	size_t f = 0;
 	size_t t = 0;
@@ -243,20 +251,20 @@ static void merge(struct page *page, struct lists *lists, const struct sorted *f
 	while (!page->is_full && (f < from->count || t < to->count)) {
 		int order = f == from->count ? 1
 		            : t == to->count ? -1
-		                             : by_name(&from->names[f], &to->names[t]);
+		                             : compare_names(&from->names[f], &to->names[t]);
 
 		if (order == 0)
-			put_both(page, lists, from, f, to, t);
+			diff_put_changed(page, lists, from, f, to, t);
 		else if (order < 0)
-			put_one(page, lists, &lists->removed, from, f);
+			diff_put_one(page, lists, &lists->removed, from, f);
 		else
-			put_one(page, lists, &lists->added, to, t);
+			diff_put_one(page, lists, &lists->added, to, t);
 		f += order <= 0;
 		t += order >= 0;
 	}
 }
 
-static void put_list(struct buf *out, const char *name, struct buf *list)
+static void diff_put_list(struct buf *out, const char *name, struct buf *list)
 {
 	buf_put(out, name);
 	buf_put_str(out, (struct str){list->data, list->len});
@@ -266,10 +274,10 @@ static void put_list(struct buf *out, const char *name, struct buf *list)
 	buf_fini(list);
 }
 
-/** What @p sort gives of both, as the three members of an object. */
-static int put_lists(struct buf *out, struct page *page, const struct past_state *before,
-                     const struct past_state *after,
-                     int (*sort)(const struct past_state *, struct sorted *))
+/* Puts the differences of what @p sort selects, as three members of an object. */
+static int diff_put_lists(struct buf *out, struct page *page, const struct past_state *before,
+                          const struct past_state *after,
+                          int (*sort)(const struct past_state *, struct sorted *))
 {
 	struct sorted from = {.count = 0};
 	struct sorted to = {.count = 0};
@@ -282,27 +290,27 @@ static int put_lists(struct buf *out, struct page *page, const struct past_state
 	buf_init(&lists.changed, out->most);
 	buf_init(&lists.removed, out->most);
 	if (r == 0)
-		merge(page, &lists, &from, &to);
-	page->bytes += length_of(&lists);
-	put_list(out, "\"added\":[", &lists.added);
-	put_list(out, ",\"changed\":[", &lists.changed);
-	put_list(out, ",\"removed\":[", &lists.removed);
+		diff_merge(page, &lists, &from, &to);
+	page->bytes += lists_length(&lists);
+	diff_put_list(out, "\"added\":[", &lists.added);
+	diff_put_list(out, ",\"changed\":[", &lists.changed);
+	diff_put_list(out, ",\"removed\":[", &lists.removed);
 	free(from.names);
 	free(to.names);
 	return r;
 }
 
-static int put_diff(struct archive_query *query, const struct past_state *before,
+static int diff_put(struct archive_query *query, const struct past_state *before,
                     const struct past_state *after)
 {
 	struct page page = {
 		.skip = query->skip, .left = query->limit, .bytes_max = query->bytes_max};
 
 	buf_put_char(query->out, ',');
-	int r = put_lists(query->out, &page, before, after, sort_instances);
+	int r = diff_put_lists(query->out, &page, before, after, diff_sort_instances);
 	buf_put(query->out, ",\"entries\":{");
 	if (r == 0)
-		r = put_lists(query->out, &page, before, after, sort_entries);
+		r = diff_put_lists(query->out, &page, before, after, diff_sort_entries);
 	buf_put_char(query->out, '}');
 	query->count = query->limit - page.left;
 	query->more = page.is_full;
@@ -323,7 +331,7 @@ int rebuild_diff(struct past *past, struct archive_query *query)
 	else if (before != NULL)
 		query->bounds = bounds;
 	if (r == 0)
-		r = put_diff(query, before, after);
+		r = diff_put(query, before, after);
 	past_state_free(before);
 	past_state_free(after);
 	return r;
