@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The parser of batch heartbeats. No state outside of struct batch, any thread.
+ *
+ * Invariant: a body that it accepts is valid JSON. It knows only objects, arrays and strings,
+ * because any other value is an error at every place. jansson is not used: it would build a tree of
+ * 10,000 objects for a request that only renews leases.
+ */
 #include "v1/batch_json.h"
 
 #include "base/parse.h"
@@ -19,7 +26,7 @@ static int batch_wrong(struct batch *batch, const char *what)
 	return -EINVAL;
 }
 
-/** The next character that is not blank; '\0' at the end. */
+/* Skips blanks. @return the next character; '\0' at the end */
 static char batch_peek(struct batch *batch)
 {
 	while (batch->pos < batch->text.len) {
@@ -40,8 +47,8 @@ static bool batch_accept(struct batch *batch, char c)
 	return true;
 }
 
-/** Four hex digits at @p at. @return -1 when they are not */
-static int hex4(struct str text, size_t at)
+/* Reads four hex digits at @p at. @return -1: there are no four */
+static int batch_hex4(struct str text, size_t at)
 {
 	int value = 0;
 
@@ -57,10 +64,10 @@ static int hex4(struct str text, size_t at)
 	return value;
 }
 
-/**
- * What an escape after a backslash at @p *pos stands for. Names and ids are ASCII, so anything
- * above, and any control, stands for a character that they cannot have: 0x7f.
- * @return '\0' when it is none
+/*
+ * Decodes the escape after a backslash, at @p *pos. Names and ids are printable ASCII, so every
+ * other character becomes 0x7f, which they cannot contain.
+ * @return '\0': it is no valid escape
  */
 static char batch_unescape(struct str text, size_t *pos)
 {
@@ -79,7 +86,7 @@ static char batch_unescape(struct str text, size_t *pos)
 	case 't':
 		return 0x7f;
 	case 'u':
-		value = hex4(text, *pos);
+		value = batch_hex4(text, *pos);
 		*pos += 4;
 		if (value <= 0)
 			return '\0';
@@ -89,7 +96,7 @@ static char batch_unescape(struct str text, size_t *pos)
 	}
 }
 
-/** Copies what does not fit @p size not at all, but counts it. @return 0 or -EBADMSG */
+/* Decodes @p raw. Bytes beyond @p size are counted, but not copied. @return 0 or -EBADMSG */
 static int batch_decode(struct batch *batch, struct str raw, char *out, size_t size,
                         struct str *ret)
 {
@@ -110,8 +117,8 @@ static int batch_decode(struct batch *batch, struct str raw, char *out, size_t s
 	return 0;
 }
 
-/** What is between the quotes, as it is. */
-static int read_raw(struct batch *batch, struct str *ret, bool *ret_escaped)
+/* Reads up to the closing quote, without decoding escapes. */
+static int batch_read_raw(struct batch *batch, struct str *ret, bool *ret_escaped)
 {
 	struct str text = batch->text;
 	size_t i = batch->pos;
@@ -135,15 +142,15 @@ static int read_raw(struct batch *batch, struct str *ret, bool *ret_escaped)
 	return 0;
 }
 
-/** A string of at most @p size bytes, in the text itself when nothing in it is escaped. */
-static int read_string(struct batch *batch, char *out, size_t size, struct str *ret)
+/* Reads a string of at most @p size bytes; @p ret is borrowed from the text unless it has escapes. */
+static int batch_read_string(struct batch *batch, char *out, size_t size, struct str *ret)
 {
 	struct str string;
 	bool escaped;
 
 	if (!batch_accept(batch, '"'))
 		return batch_wrong(batch, "a string was expected");
-	int r = read_raw(batch, &string, &escaped);
+	int r = batch_read_raw(batch, &string, &escaped);
 	if (r == 0 && escaped)
 		r = batch_decode(batch, string, out, size, &string);
 	if (r < 0)
@@ -154,9 +161,9 @@ static int read_string(struct batch *batch, char *out, size_t size, struct str *
 	return 0;
 }
 
-static int read_key(struct batch *batch, char out[16], struct str *ret)
+static int batch_read_key(struct batch *batch, char out[16], struct str *ret)
 {
-	int r = read_string(batch, out, 16, ret);
+	int r = batch_read_string(batch, out, 16, ret);
 
 	if (r == -EINVAL)
 		return batch_wrong(batch, "an unknown field: an entry has service and id");
@@ -165,12 +172,12 @@ static int read_key(struct batch *batch, char out[16], struct str *ret)
 	return r;
 }
 
-static int read_member(struct batch *batch, struct batch_entry *entry)
+static int batch_read_member(struct batch *batch, struct batch_entry *entry)
 {
 	char space[16];
 	struct str key;
 
-	int r = read_key(batch, space, &key);
+	int r = batch_read_key(batch, space, &key);
 	if (r < 0)
 		return r;
 	bool is_id = str_equal(key, STR("id"));
@@ -179,11 +186,11 @@ static int read_member(struct batch *batch, struct batch_entry *entry)
 	struct str *value = is_id ? &entry->id : &entry->service;
 	if (value->data != NULL)
 		return batch_malformed(batch, "a field is given twice");
-	return is_id ? read_string(batch, batch->id, sizeof(batch->id), value)
-	             : read_string(batch, batch->service, sizeof(batch->service), value);
+	return is_id ? batch_read_string(batch, batch->id, sizeof(batch->id), value)
+	             : batch_read_string(batch, batch->service, sizeof(batch->service), value);
 }
 
-static int read_entry(struct batch *batch, struct batch_entry *ret_entry)
+static int batch_read_entry(struct batch *batch, struct batch_entry *ret_entry)
 {
 	struct batch_entry entry = {0};
 
@@ -191,7 +198,7 @@ static int read_entry(struct batch *batch, struct batch_entry *ret_entry)
 		return batch_wrong(batch, "an object was expected");
 	if (!batch_accept(batch, '}')) {
 		do {
-			int r = read_member(batch, &entry);
+			int r = batch_read_member(batch, &entry);
 			if (r < 0)
 				return r;
 		} while (batch_accept(batch, ','));
@@ -209,8 +216,8 @@ static int read_entry(struct batch *batch, struct batch_entry *ret_entry)
 	return 1;
 }
 
-/** {"instances":[ */
-static int read_head(struct batch *batch)
+/* Reads {"instances":[ */
+static int batch_read_head(struct batch *batch)
 {
 	char space[16];
 	struct str key;
@@ -219,7 +226,7 @@ static int read_head(struct batch *batch)
 		return batch_malformed(batch, "an object was expected");
 	if (batch_peek(batch) == '}')
 		return batch_wrong(batch, "instances is required");
-	int r = read_key(batch, space, &key);
+	int r = batch_read_key(batch, space, &key);
 	if (r < 0 || !str_equal(key, STR("instances")))
 		return r == -EBADMSG
 		               ? r
@@ -230,8 +237,8 @@ static int read_head(struct batch *batch)
 	return 0;
 }
 
-/** ]} */
-static int read_tail(struct batch *batch)
+/* Reads ]} */
+static int batch_read_tail(struct batch *batch)
 {
 	if (!batch_accept(batch, ']'))
 		return batch_malformed(batch, "',' or ']' was expected");
@@ -256,15 +263,15 @@ void batch_init(struct batch *batch, struct str text)
 int batch_next(struct batch *batch, struct batch_entry *ret_entry)
 {
 	if (!batch->inside) {
-		int r = read_head(batch);
+		int r = batch_read_head(batch);
 		if (r < 0)
 			return r;
 		if (batch_peek(batch) == ']')
-			return read_tail(batch);
+			return batch_read_tail(batch);
 	} else if (!batch_accept(batch, ',')) {
-		return read_tail(batch);
+		return batch_read_tail(batch);
 	}
 	if (batch->count == BATCH_ENTRIES_MAX)
 		return batch_wrong(batch, "more than 10000 entries");
-	return read_entry(batch, ret_entry);
+	return batch_read_entry(batch, ret_entry);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * The body of a batch heartbeat, read as a stream: 10,000 entries without a tree of them.
+ * A parser for the body of a batch heartbeat: {"instances":[{"service":"...","id":"..."}, ...]}.
+ * Reads entry by entry, so the up to 10,000 entries need no tree in memory. Any thread; a batch
+ * belongs to one.
  *
  *	batch_init(&batch, body);
  *	while ((r = batch_next(&batch, &entry)) == 1)
@@ -18,15 +20,15 @@
 
 struct batch {
 	struct str text;
-	size_t pos;
+	size_t pos;                     /* of the next byte */
 	unsigned count;                 /* entries read */
 	bool inside;                    /* the array has begun */
-	const char *what;               /* on failure: static */
-	char service[SERVICE_NAME_MAX]; /* decoded, when escaped */
-	char id[INSTANCE_ID_MAX];
+	const char *what;               /* reason of an error; static */
+	char service[SERVICE_NAME_MAX]; /* decoded, if the body's has escapes */
+	char id[INSTANCE_ID_MAX];       /* likewise */
 };
 
-/** Strings are in the body, or in the batch until the next call. */
+/** The strings are borrowed from the body, or from the batch until the next call. */
 struct batch_entry {
 	struct str service;
 	struct str id;
@@ -34,7 +36,8 @@ struct batch_entry {
 
 void batch_init(struct batch *batch, struct str text);
 /**
- * @return 1: an entry; 0: the end, all of the text was sound; -EBADMSG: malformed at batch->pos,
- * batch->what says why; -EINVAL: JSON, but not as expected: what says why, entry number count
+ * Reads the next entry.
+ * @return 1; 0: the end, and the whole text is valid; -EBADMSG: malformed JSON at batch->pos;
+ * -EINVAL: a wrong value in entry number batch->count. Both errors set batch->what.
  */
 int batch_next(struct batch *batch, struct batch_entry *ret_entry) MUST_USE;

@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Reads the fields of a JSON object from a tree of jansson. No state outside of struct fields, any
+ * thread.
+ *
+ * Invariant: a body is scanned for its number of values and its depth (json_scan()) before jansson
+ * parses it, so a small body cannot make jansson allocate much or recurse deeply. jansson's own
+ * limits do not cover the number of values.
+ */
 #include "v1/fields.h"
 
 #include "api/scan.h"
@@ -41,7 +49,7 @@ int fields_open(struct str body, struct field_errors *errors, struct fields *ret
 	return 0;
 }
 
-static bool was_asked_for(const struct fields *fields, const char *name)
+static bool fields_is_known(const struct fields *fields, const char *name)
 {
 	for (size_t i = 0; i < fields->known; i++)
 		if (strcmp(fields->name[i], name) == 0)
@@ -55,7 +63,7 @@ int fields_close(struct fields *fields)
 	json_t *value;
 
 	if (json_object_size(fields->root) > fields->known) {
-		json_object_foreach(fields->root, name, value) if (!was_asked_for(fields, name))
+		json_object_foreach(fields->root, name, value) if (!fields_is_known(fields, name))
 			field_error(fields->errors, str_of(name), "unknown field '%s'", name);
 	}
 	json_decref(fields->root);
@@ -87,17 +95,15 @@ const char *field_text(const json_t *value, char out[FIELD_TEXT_SIZE])
 
 	if (len > 0 && len < FIELD_TEXT_SIZE)
 		out[len] = '\0';
-	else /* the caller cannot show all of it, as a cut text may end within a character; or
-	        memory is short */
+	else /* too long (cutting it could split a character), or out of memory */
 		(void)snprintf(out, FIELD_TEXT_SIZE, len > 0 ? "a longer value" : "this value");
 	return out;
 }
 
-/** A number without a fraction, however it is written: to JSON 80.0 and 8e1 are 80. */
-static bool to_integer(const json_t *value, int64_t *ret)
+/* Converts a number without a fraction: in JSON, 80.0 and 8e1 are 80. */
+static bool fields_to_integer(const json_t *value, int64_t *ret)
 {
-	const double most =
-		9007199254740992; /* beyond 2^53 a double does not tell all integers apart */
+	const double most = 9007199254740992; /* 2^53: up to here a double holds every integer */
 
 	if (json_is_integer(value)) {
 		*ret = json_integer_value(value);
@@ -121,7 +127,7 @@ void fields_int(struct fields *fields, const char *name, int64_t least, int64_t 
 
 	if (value == NULL)
 		return;
-	if (!to_integer(value, &number) || number < least || number > most)
+	if (!fields_to_integer(value, &number) || number < least || number > most)
 		field_error(fields->errors, str_of(name),
 		            "%s must be an integer from %" PRId64 " to %" PRId64 ", not %s", name,
 		            least, most, field_text(value, text));
@@ -138,7 +144,8 @@ void fields_int_or_0(struct fields *fields, const char *name, int64_t least, int
 
 	if (value == NULL)
 		return;
-	if (!to_integer(value, &number) || (number != 0 && (number < least || number > most)))
+	if (!fields_to_integer(value, &number) ||
+	    (number != 0 && (number < least || number > most)))
 		field_error(fields->errors, str_of(name),
 		            "%s must be 0 or an integer from %" PRId64 " to %" PRId64 ", not %s",
 		            name, least, most, field_text(value, text));

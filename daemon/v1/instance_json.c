@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Reads the bodies of registrations, heartbeats and status changes. No state, any thread.
+ *
+ * Invariant: the result is written only after all fields have been read without an error, so a
+ * refused body changes nothing. Reading does not stop at the first wrong field: the client gets the
+ * errors of all fields at once.
+ */
 #include "v1/instance_json.h"
 
 #include "base/check.h"
@@ -9,21 +16,22 @@
 #include <errno.h>
 #include <stdlib.h>
 
-struct entry {
+struct pair {
 	struct str key;
 	struct str value;
 };
 
 static int compare_keys(const void *a, const void *b)
 {
-	const struct entry *x = a;
-	const struct entry *y = b;
+	const struct pair *x = a;
+	const struct pair *y = b;
 
 	return str_compare(x->key, y->key);
 }
 
-/** Lists the entries, which are jansson's own strings. @return how many, or -EINVAL (refused) */
-static int list_metadata(struct fields *fields, json_t *object, struct entry *entry)
+/* Lists the keys and values; the strings are borrowed from jansson. @return their number; or -EINVAL,
+ * with an error in @p fields */
+static int metadata_list(struct fields *fields, json_t *object, struct pair *pairs)
 {
 	size_t count = json_object_size(object);
 	char text[FIELD_TEXT_SIZE];
@@ -46,9 +54,9 @@ static int list_metadata(struct fields *fields, json_t *object, struct entry *en
 			            key, field_text(value, text));
 			return -EINVAL;
 		}
-		entry[n].key = str_of(key);
-		entry[n].value = (struct str){json_string_value(value), json_string_length(value)};
-		bytes += entry[n].key.len + entry[n].value.len;
+		pairs[n].key = str_of(key);
+		pairs[n].value = (struct str){json_string_value(value), json_string_length(value)};
+		bytes += pairs[n].key.len + pairs[n].value.len;
 		n++;
 	}
 	if (bytes > METADATA_BYTES_MAX) {
@@ -60,28 +68,28 @@ static int list_metadata(struct fields *fields, json_t *object, struct entry *en
 	return n;
 }
 
-/** Packs it behind @p memory. @return the end of what was written */
-static char *read_metadata(struct fields *fields, char *memory, struct instance *instance)
+/* Packs the metadata into @p memory. @return the end of what was written */
+static char *metadata_read(struct fields *fields, char *memory, struct instance *instance)
 {
-	struct entry entry[METADATA_ENTRIES_MAX];
+	struct pair pairs[METADATA_ENTRIES_MAX];
 	json_t *object = fields_object(fields, "metadata");
-	int count = object != NULL ? list_metadata(fields, object, entry) : 0;
+	int count = object != NULL ? metadata_list(fields, object, pairs) : 0;
 
 	if (count <= 0)
 		return memory;
-	qsort(entry, (size_t)count, sizeof(entry[0]), compare_keys);
+	qsort(pairs, (size_t)count, sizeof(pairs[0]), compare_keys);
 	char *end = memory;
 	for (int i = 0; i < count; i++) {
-		(void)str_copy_with_nul(&end, entry[i].key);
-		(void)str_copy_with_nul(&end, entry[i].value);
+		(void)str_copy_with_nul(&end, pairs[i].key);
+		(void)str_copy_with_nul(&end, pairs[i].value);
 	}
 	instance->metadata = (struct str){memory, (size_t)(end - memory)};
 	instance->metadata_count = (uint16_t)count;
 	return end;
 }
 
-/** Without a host in the body, @p instance has the address that the request came from. */
-static void take_host_of_peer(struct fields *fields, const struct instance *instance)
+/* Checks the client's address, which @p instance has as its host when the body has no host. */
+static void host_check_peer(struct fields *fields, const struct instance *instance)
 {
 	struct str peer = instance->host;
 	const char *fault = peer.len > 0 ? host_fault(peer) : NULL;
@@ -95,12 +103,12 @@ static void take_host_of_peer(struct fields *fields, const struct instance *inst
 		            (int)peer.len, peer.data, fault);
 }
 
-static char *read_host(struct fields *fields, char *memory, struct instance *instance)
+static char *host_read(struct fields *fields, char *memory, struct instance *instance)
 {
 	struct str host;
 
 	if (!fields_has(fields, "host")) {
-		take_host_of_peer(fields, instance);
+		host_check_peer(fields, instance);
 		return memory;
 	}
 	if (!fields_string(fields, "host", &host, FIELD_OPTIONAL))
@@ -114,8 +122,8 @@ static char *read_host(struct fields *fields, char *memory, struct instance *ins
 	return memory;
 }
 
-/** "healthy" or "draining". @return is it there and right? */
-static bool read_drain(struct fields *fields, enum field_need need, bool *ret_drain)
+/* Reads "status": "healthy" or "draining". @return is the field present and valid? */
+static bool status_read_drain(struct fields *fields, enum field_need need, bool *ret_drain)
 {
 	struct str text;
 
@@ -144,15 +152,15 @@ int instance_from_json(struct str body, char *memory, struct instance *instance,
 	int r = fields_open(body, errors, &fields);
 	if (r < 0)
 		return r;
-	char *end = read_host(&fields, memory, &read);
-	end = read_metadata(&fields, end, &read);
+	char *end = host_read(&fields, memory, &read);
+	end = metadata_read(&fields, end, &read);
 	CHECK((size_t)(end - memory) <= body.len);
 	fields_int(&fields, "port", 1, 65535, &port, FIELD_REQUIRED);
 	fields_int(&fields, "weight", 0, WEIGHT_MAX, &weight, FIELD_OPTIONAL);
 	fields_int_or_0(&fields, "ttl_ms", TTL_MS_MIN, TTL_MS_MAX, &read.ttl_ms);
 	fields_int(&fields, "remove_after_ms", 0, REMOVE_AFTER_MS_MAX, &read.remove_after_ms,
 	           FIELD_OPTIONAL);
-	(void)read_drain(&fields, FIELD_OPTIONAL, &read.wants_drain);
+	(void)status_read_drain(&fields, FIELD_OPTIONAL, &read.wants_drain);
 	read.port = (uint16_t)port;
 	read.weight = (uint16_t)weight;
 
@@ -163,8 +171,8 @@ int instance_from_json(struct str body, char *memory, struct instance *instance,
 	return 0;
 }
 
-/** Any status. @return is the field present and valid? */
-static bool read_word(struct fields *fields, struct heartbeat *heartbeat)
+/* Reads "status": any status. @return is the field present and valid? */
+static bool status_read_any(struct fields *fields, struct heartbeat *heartbeat)
 {
 	struct str text;
 	enum status status;
@@ -192,7 +200,7 @@ int heartbeat_from_json(struct str body, struct heartbeat *ret_heartbeat,
 	int r = fields_open(body, errors, &fields);
 	if (r < 0)
 		return r;
-	read.set_status = read_word(&fields, &read);
+	read.set_status = status_read_any(&fields, &read);
 	read.set_load = fields_number(&fields, "load", 0, 1, &load);
 	read.load_ppm = (uint32_t)(load * 1e6 + 0.5);
 	r = fields_close(&fields);
@@ -212,7 +220,7 @@ int intent_from_json(struct str body, char *memory, struct intent *ret_intent,
 	int r = fields_open(body, errors, &fields);
 	if (r < 0)
 		return r;
-	bool known = read_drain(&fields, FIELD_REQUIRED, &read.drained);
+	bool known = status_read_drain(&fields, FIELD_REQUIRED, &read.drained);
 	fields_int(&fields, "wait_ms", 0, WAIT_MS_MAX, &read.wait_ms, FIELD_OPTIONAL);
 	fields_int(&fields, "for_ms", 1, DRAIN_FOR_MS_MAX, &read.for_ms, FIELD_OPTIONAL);
 	if (known && !read.drained && read.for_ms != 0)

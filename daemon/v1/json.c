@@ -7,22 +7,22 @@
 #include <stdlib.h>
 
 /*
- * jansson returns NULL for what is malformed and when memory is short, and for a string that it has
- * no memory for it reports a syntax error. Its lexer even goes on, without a character of a string,
- * when its buffer cannot grow. So its allocator notes that it failed, and then nothing counts.
+ * jansson returns NULL both for malformed text and when it is out of memory; without memory for a
+ * string it reports a syntax error; and its lexer drops a character of a string and continues when
+ * its buffer cannot grow. So the allocator sets this flag when it fails, and the result is discarded.
  */
-static _Thread_local bool memory_was_short;
+static _Thread_local bool is_out_of_memory;
 
 static void *json_allocate(size_t size)
 {
 	void *memory = malloc(size);
 
 	if (memory == NULL)
-		memory_was_short = true;
+		is_out_of_memory = true;
 	return memory;
 }
 
-static void init_once(void)
+static void json_init_once(void)
 {
 	json_set_alloc_funcs(json_allocate, free);
 	json_object_seed(0);
@@ -32,10 +32,10 @@ int json_parse(struct str text, size_t flags, json_t **ret_root, json_error_t *r
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-	(void)pthread_once(&once, init_once); /* fails only for a once that is none */
-	memory_was_short = false;
+	(void)pthread_once(&once, json_init_once); /* fails only for an invalid `once` */
+	is_out_of_memory = false;
 	json_t *root = json_loadb(text.data, text.len, flags, ret_error);
-	if (memory_was_short) {
+	if (is_out_of_memory) {
 		json_decref(root);
 		return -ENOMEM;
 	}

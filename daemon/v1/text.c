@@ -27,7 +27,7 @@ static void text_put_metadata(struct buf *rows, struct str metadata)
 	buf_fini(&line);
 }
 
-/** All columns but the last, which is never padded. */
+/* Puts all columns except the last one, which is never padded. */
 static void text_put_columns(struct buf *rows, const struct member *member)
 {
 	const struct instance *value = &member->value;
