@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/**
- * The event log as a stream. It reads page after page from the log, whatever happens meanwhile;
- * only when there is no more it waits for the next commit. So a slow reader costs one page of
- * memory, and nothing is ever skipped: who is slower than retention is told so.
+/*
+ * The event log as a stream. Http thread; the put functions, follow_wake() and follow_admit() run on
+ * the history thread.
+ *
+ * The stream reads the log page by page and waits for a commit only at the end of the log.
+ * Invariant: no event is skipped: a client that is slower than retention gets a "reset" event. A
+ * queue of new events per stream instead would grow without limit while a client is slow; this way
+ * it costs one page of memory.
  */
 #include "v1/follow.h"
 #include "base/clock.h"
@@ -15,17 +19,17 @@
 
 struct follow {
 	struct live_stream live;
-	struct history history; /* query.since: the stream's reader has been sent all up to here */
+	struct history history; /* query.since: the client has been sent all events up to here */
 	enum events_form form;
-	bool is_reading; /* the history thread has the query */
-	bool more;       /* in the log, after the page */
-	uint64_t left;   /* events that it may still send */
-	uint64_t told;   /* the last id that was sent */
-	int64_t wait_ms; /* EVENTS_LINES: the end after so long without an event */
-	char memory[];   /* the query's strings */
+	bool is_reading;  /* the history thread owns `history` */
+	bool more;        /* the log has more events after the page */
+	uint64_t left;    /* events that the stream may still send */
+	uint64_t id_sent; /* the latest id that was sent */
+	int64_t wait_ms;  /* EVENTS_LINES: the stream ends after this time without an event */
+	char memory[];    /* the query's strings */
 };
 
-static void put_sse_head(struct history *history, const struct event *event)
+static void follow_put_sse_head(struct history *history, const struct event *event)
 {
 	struct buf *out = history->out;
 
@@ -36,21 +40,21 @@ static void put_sse_head(struct history *history, const struct event *event)
 	buf_put(out, "\ndata: ");
 }
 
-static void put_sse(struct history *history, const struct event *event)
+static void follow_put_sse(struct history *history, const struct event *event)
 {
-	put_sse_head(history, event);
+	follow_put_sse_head(history, event);
 	event_put_json(history->out, event);
 	buf_put(history->out, "\n\n");
 }
 
-static void put_line(struct history *history, const struct event *event)
+static void follow_put_line(struct history *history, const struct event *event)
 {
 	event_put_json(history->out, event);
 	buf_put_char(history->out, '\n');
 }
 
-/** The first event of a stream names the history, as not every client can read headers. */
-static void put_first_json(struct history *history, const struct event *event)
+/* The first event of a stream names the history, because some clients cannot read headers. */
+static void follow_put_first_json(struct history *history, const struct event *event)
 {
 	struct buf *out = history->out;
 
@@ -64,31 +68,31 @@ static void put_first_json(struct history *history, const struct event *event)
 	buf_put(out, "\"}");
 }
 
-/* For the page with the stream's first event; take_page() then goes on with put_sse(). */
-static void put_first_sse(struct history *history, const struct event *event)
+/* For the page with the stream's first event; follow_take_page() then switches to follow_put_sse(). */
+static void follow_put_first_sse(struct history *history, const struct event *event)
 {
 	if (history->count > 0) {
-		put_sse(history, event);
+		follow_put_sse(history, event);
 		return;
 	}
-	put_sse_head(history, event);
-	put_first_json(history, event);
+	follow_put_sse_head(history, event);
+	follow_put_first_json(history, event);
 	buf_put(history->out, "\n\n");
 }
 
-static void put_first_line(struct history *history, const struct event *event)
+static void follow_put_first_line(struct history *history, const struct event *event)
 {
 	if (history->count > 0) {
-		put_line(history, event);
+		follow_put_line(history, event);
 		return;
 	}
-	put_first_json(history, event);
+	follow_put_first_json(history, event);
 	buf_put_char(history->out, '\n');
 }
 
 void follow_prepare(struct history *history, const struct events_query *query)
 {
-	history->put = query->form == EVENTS_SSE ? put_first_sse : put_first_line;
+	history->put = query->form == EVENTS_SSE ? follow_put_first_sse : follow_put_first_line;
 	history->bytes_max = STREAM_PAGE_BYTES;
 	history->is_counted = true;
 	if (!query->has_limit)
@@ -97,8 +101,8 @@ void follow_prepare(struct history *history, const struct events_query *query)
 		buf_put(history->out, STREAM_RETRY);
 }
 
-/* Retention has removed what comes next. */
-static void put_reset(struct follow *follow)
+/* Puts a "reset": retention has removed the next event. */
+static void follow_put_reset(struct follow *follow)
 {
 	struct buf *out = &follow->live.stream.page;
 
@@ -111,14 +115,14 @@ static void put_reset(struct follow *follow)
 	metrics_count(METRIC_STREAM_RESETS, 1);
 }
 
-/* A page has come. */
-static void take_page(struct follow *follow)
+/* Takes over the page that the history thread has read. */
+static void follow_take_page(struct follow *follow)
 {
 	struct history *history = &follow->history;
 
 	follow->is_reading = false;
 	if (history->error == -ESTALE)
-		put_reset(follow);
+		follow_put_reset(follow);
 	if (history->error < 0) {
 		follow->live.stream.is_over = true;
 		return;
@@ -129,8 +133,8 @@ static void take_page(struct follow *follow)
 	follow->live.page_end = history->last;
 	follow->live.page_has = history->count > 0;
 	if (history->count > 0) {
-		follow->told = history->last;
-		history->put = follow->form == EVENTS_SSE ? put_sse : put_line;
+		follow->id_sent = history->last;
+		history->put = follow->form == EVENTS_SSE ? follow_put_sse : follow_put_line;
 	}
 	metrics_count(METRIC_STREAMED_EVENTS, history->count);
 }
@@ -152,15 +156,15 @@ bool events_are_after(struct v1 *v1, struct str service, uint64_t since, uint64_
 	return revision > since;
 }
 
-static bool has_news(const struct follow *follow, uint64_t *ret_now)
+static bool follow_has_news(const struct follow *follow, uint64_t *ret_now)
 {
 	const struct journal_query *query = &follow->history.query;
 
 	return events_are_after(follow->live.v1, query->service, query->since, ret_now);
 }
 
-/* It has waited long enough. */
-static void break_silence(struct follow *follow)
+/* Puts a keep-alive, or ends a stream of EVENTS_LINES: the wait has timed out. */
+static void follow_end_wait(struct follow *follow)
 {
 	struct stream *stream = &follow->live.stream;
 	uint64_t *since = &follow->history.query.since;
@@ -171,21 +175,21 @@ static void break_silence(struct follow *follow)
 		stream->is_over = true;
 		return;
 	}
-	if (!has_news(follow, &now) && now > *since)
+	if (!follow_has_news(follow, &now) && now > *since)
 		*since = now;
 	buf_put(&stream->page, ": nothing new\n");
-	if (*since > follow->told) {
-		/* None of what happened was asked for: resume after it, lest retention overtakes.
-		 */
+	if (*since > follow->id_sent) {
+		/* The filter matched none of these events. Send an id after them: a client that
+		 * reconnects then does not ask for events that retention has removed. */
 		buf_put(&stream->page, "id: ");
 		token_put(&stream->page, *since, api_history(stream->api));
 		buf_put_char(&stream->page, '\n');
-		follow->told = *since;
+		follow->id_sent = *since;
 	}
 	buf_put_char(&stream->page, '\n');
 }
 
-static bool follow_read_on(struct follow *follow)
+static bool follow_read_page(struct follow *follow)
 {
 	struct history *history = &follow->history;
 	struct stream *stream = &follow->live.stream;
@@ -206,7 +210,7 @@ static bool follow_fill(struct stream *stream)
 	uint64_t now;
 
 	if (follow->is_reading) {
-		take_page(follow);
+		follow_take_page(follow);
 		return true;
 	}
 	if (stream->out.ending || follow->left == 0) {
@@ -214,11 +218,11 @@ static bool follow_fill(struct stream *stream)
 		return true;
 	}
 	if (stream->expired) {
-		break_silence(follow);
+		follow_end_wait(follow);
 		return true;
 	}
-	if (follow->more || has_news(follow, &now))
-		return follow_read_on(follow);
+	if (follow->more || follow_has_news(follow, &now))
+		return follow_read_page(follow);
 	if (follow->form == EVENTS_LINES && follow->wait_ms == 0) {
 		stream->is_over = true;
 		return true;
@@ -226,9 +230,9 @@ static bool follow_fill(struct stream *stream)
 	live_wait(&follow->live, follow->history.query.since,
 	          follow->form == EVENTS_SSE ? stream_keep_ms(stream)
 	                                     : stream->sent_ms + follow->wait_ms);
-	if (!has_news(follow, &now) || !live_unwait(&follow->live))
+	if (!follow_has_news(follow, &now) || !live_unwait(&follow->live))
 		return false;
-	return follow_read_on(follow);
+	return follow_read_page(follow);
 }
 
 static void follow_wake(struct history *history)
@@ -283,14 +287,14 @@ enum api_result follow_answer(struct call *call, const struct events_query *quer
 	follow->history.admit = follow_admit;
 	follow->form = query->form;
 	follow->left = query->has_limit ? log->limit : UINT64_MAX;
-	follow->told = log->since;
+	follow->id_sent = log->since;
 	follow->wait_ms = (int64_t)query->wait_ms;
 	follow->live.stream.page = *page;
 	buf_init(page, 0);
 	follow->live.watcher.topic = follow->history.query.service;
 	follow->live.watcher.aspects = ALL_ASPECTS;
 	atomic_init(&follow->live.position, log->since);
-	take_page(follow);
+	follow_take_page(follow);
 	uint64_t sent_through = follow->live.page_has ? log->since : follow->live.page_end;
 	return live_answer(call, &follow->live, &follow_kind, sent_through,
 	                   follow->form == EVENTS_SSE ? TYPE_SSE : TYPE_JSONL);

@@ -3,7 +3,7 @@
 
 #include "v1/internal.h"
 
-#define NOT_BEHIND UINT64_MAX
+#define NOT_BEHIND UINT64_MAX /* position of a stream that waits */
 
 void live_init(struct live_streams *streams)
 {
@@ -68,8 +68,8 @@ void live_leave(struct live_stream *live)
 
 void live_wait(struct live_stream *live, uint64_t seen, int64_t until_ms)
 {
-	watch_sent(&live->watcher, live->page_end,
-	           false); /* the page held nothing that its filters let through */
+	/* If the last page was empty, no change up to its end passed the stream's filters. */
+	watch_sent(&live->watcher, live->page_end, false);
 	stream_pause(&live->stream, until_ms);
 	atomic_store_explicit(&live->position, NOT_BEHIND, memory_order_relaxed);
 	live->watcher.seen = seen;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Streams that show changes of the registry: a stream with a watcher, and with the revision up to
- * which its reader has been sent everything. A kind of them embeds struct live_stream.
+ * Streams of changes of the registry: a stream with a watcher, and with the revision up to which the
+ * client has been sent everything. Each kind embeds struct live_stream. Functions without another
+ * note run on the stream's http thread.
  */
 #pragma once
 
@@ -20,14 +21,14 @@ struct live_stream {
 	struct stream stream;
 	struct v1 *v1;
 	struct watcher watcher;
-	bool page_has;     /* the page has something of what its reader looks at */
-	uint64_t page_end; /* with the page its reader has all up to here */
+	bool page_has;     /* the page has a change that the client has asked for */
+	uint64_t page_end; /* after the page the client has everything up to this revision */
 
-	_Atomic(uint64_t) position;   /* its reader has all up to here */
+	_Atomic(uint64_t) position;   /* the client has everything up to this revision */
 	LIST_ENTRY(live_stream) link; /* guarded by LOCK_STREAMS */
 };
 
-/** All that are open. */
+/** All open streams. */
 struct live_streams {
 	struct lock lock;
 	LIST_HEAD(, live_stream) list;
@@ -35,7 +36,7 @@ struct live_streams {
 
 void live_init(struct live_streams *streams);
 void live_fini(struct live_streams *streams);
-/** How far the slowest reader is behind @p revision. Any thread. */
+/** By how many revisions the slowest client is behind @p revision. Any thread. */
 uint64_t live_lag(struct live_streams *streams, uint64_t revision);
 
 static inline struct live_stream *live_of(struct stream *stream)
@@ -44,21 +45,24 @@ static inline struct live_stream *live_of(struct stream *stream)
 }
 
 /**
- * Makes @p live, whose page and watcher.topic and .aspects are set, and which is counted as
- * waiting, the answer.
- * @param kind  with live_sent() and live_cancel(); its free() calls live_leave()
- * @param sent_through  the reader has every change up to here before the first page
+ * Answers with @p live. The caller has set its page, watcher.topic and watcher.aspects, and has
+ * called call_waiting_enter().
+ * @param kind  its sent and cancel are live_sent() and live_cancel(); its free() calls live_leave()
+ * @param sent_through  before the first page the client has everything up to this revision
  */
 enum api_result live_answer(struct call *call, struct live_stream *live,
                             const struct stream_kind *kind, uint64_t sent_through,
                             const char *content_type);
+/** Removes @p live from the open streams and from the watchers. */
 void live_leave(struct live_stream *live);
 /**
- * Waits until the watcher's aspects have moved past @p seen, or until @p until_ms. Then look again:
- * it may have happened before.
+ * Adds the watcher, so that the stream is woken when the watcher's aspects change after revision
+ * @p seen, or at @p until_ms (clock_ms()). Check again after this call: the change may have happened
+ * before it.
  */
 void live_wait(struct live_stream *live, uint64_t seen, int64_t until_ms);
-/** It did. @return true: it will not be woken; false: it is being woken */
+/** Removes the watcher, because the change has happened. @return true: the stream will not be woken;
+ * false: it is being woken */
 bool live_unwait(struct live_stream *live) MUST_USE;
 
 /** For struct stream_kind. */

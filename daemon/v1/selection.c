@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/**
- * Short and long answers are put together by the same code, piece by piece: roll_begin(), then
- * roll_put() until it has no more. A long one is pulled from there by http/ (api/slices.h), a slice
- * each time its client has taken the last one.
+/*
+ * Renders the answer of a lookup. The same code renders short and long answers piece by piece:
+ * roll_begin(), then roll_put() until nothing is left. For a long answer, http/ calls it for one
+ * slice at a time (api/slices.h), when the client has read the previous one. Http thread.
+ *
+ * Invariant: an answer in slices holds a reference to each member that is not rendered yet, since the
+ * visit ends long before. Rendering long answers at once instead would keep megabytes for each slow
+ * client.
  */
 #include "v1/selection.h"
 
@@ -13,17 +17,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a slice on its way costs besides the list of members: the page, and libmicrohttpd's copy. */
+/* The memory of one slice besides the list of members: the page, and libmicrohttpd's copy. */
 #define SLICE_COST ((uint64_t)2 * SLICE_BYTES)
 
-/* Room for what stands around the members, which is seldom more. */
+/* Usually enough for the text before and after the members. */
 #define FRAME_BYTES 512
 
 struct roll {
 	struct slices slices;
 	struct selection selection;
-	uint32_t at;   /* the next to be put; count: the end of the list; then nothing is left */
-	uint32_t held; /* references to the members before this one are dropped */
+	uint32_t at;   /* the next member; count: the end of the list is next; above: finished */
+	uint32_t held; /* the first member whose reference is still held */
 	bool has_references;
 };
 
@@ -65,8 +69,8 @@ int selection_add(struct selection *selection, const struct member *member)
 	return buf_error(&selection->row);
 }
 
-/** At least as long as all its rows. */
-static uint64_t length_of(const struct selection *selection)
+/* An upper bound on the length of all rows or members, in bytes. */
+static uint64_t selection_length(const struct selection *selection)
 {
 	uint64_t row = 0;
 
@@ -77,7 +81,7 @@ static uint64_t length_of(const struct selection *selection)
 	return selection->bytes + row * selection->count;
 }
 
-/** What stands before the members. */
+/* Puts the text before the members. */
 static void roll_begin(struct roll *roll, struct buf *out, struct str service, uint64_t revision)
 {
 	struct selection *selection = &roll->selection;
@@ -109,13 +113,13 @@ static void roll_end(const struct roll *roll, struct buf *out)
 	buf_put_char(out, '}');
 }
 
-static void drop_references(struct roll *roll, uint32_t end)
+static void roll_drop_references(struct roll *roll, uint32_t end)
 {
 	for (; roll->has_references && roll->held < end; roll->held++)
 		member_unref(roll->selection.members[roll->held]);
 }
 
-/** The next member, or the end after the last one. @return false: nothing is left */
+/* Puts the next member, or the end after the last one. @return false: nothing is left */
 static bool roll_put(struct roll *roll, struct buf *out)
 {
 	struct selection *selection = &roll->selection;
@@ -135,12 +139,12 @@ static bool roll_put(struct roll *roll, struct buf *out)
 	}
 	if (buf_error(&selection->row) < 0)
 		out->error = buf_error(&selection->row);
-	drop_references(roll, roll->at); /* the last one is named at the end once more */
+	roll_drop_references(roll, roll->at); /* keep the last member: roll_end() reads its id */
 	roll->at++;
 	return true;
 }
 
-static bool put_slice(struct slices *slices, struct buf *out)
+static bool roll_put_slice(struct slices *slices, struct buf *out)
 {
 	struct roll *roll = container_of(slices, struct roll, slices);
 
@@ -155,13 +159,12 @@ static void roll_free(struct slices *slices)
 {
 	struct roll *roll = container_of(slices, struct roll, slices);
 
-	drop_references(roll, roll->selection.count);
+	roll_drop_references(roll, roll->selection.count);
 	selection_fini(&roll->selection);
 	free(roll);
 }
 
-/** The length of the answer, whose beginning is in the page: 0 when only rendering it would tell.
- */
+/* The length of the answer, whose first part is in the page; 0: unknown before it is rendered. */
 static uint64_t selection_measure(const struct roll *roll)
 {
 	struct buf end;
@@ -176,7 +179,7 @@ static uint64_t selection_measure(const struct roll *roll)
 	return length;
 }
 
-/** Makes it what @p call is answered with. */
+/* Starts the slices as the answer of @p call. */
 static void selection_start(struct roll *roll, struct call *call, struct str service,
                             uint64_t revision)
 {
@@ -190,8 +193,9 @@ static void selection_start(struct roll *roll, struct call *call, struct str ser
 	call->response->stream = &roll->slices.out;
 }
 
-static enum api_result answer_in_slices(struct selection *selection, uint64_t length,
-                                        struct call *call, struct str service, uint64_t revision)
+static enum api_result selection_answer_in_slices(struct selection *selection, uint64_t length,
+                                                  struct call *call, struct str service,
+                                                  uint64_t revision)
 {
 	uint64_t cost = sizeof(struct roll) + SLICE_COST + selection->size * sizeof(void *);
 	struct roll *roll = NULL;
@@ -207,20 +211,21 @@ static enum api_result answer_in_slices(struct selection *selection, uint64_t le
 		return API_DONE;
 	}
 	*roll = (struct roll){.selection = *selection, .has_references = true};
-	slices_init(&roll->slices, put_slice, roll_free);
+	slices_init(&roll->slices, roll_put_slice, roll_free);
 	for (uint32_t i = 0; i < selection->count; i++)
 		member_ref(selection->members[i]);
 	selection_start(roll, call, service, revision);
 	return call_answer(call, 200, selection->text ? TYPE_TEXT : TYPE_JSON);
 }
 
-static enum api_result answer_at_once(struct selection *selection, uint64_t length,
-                                      struct call *call, struct str service, uint64_t revision)
+static enum api_result selection_answer_at_once(struct selection *selection, uint64_t length,
+                                                struct call *call, struct str service,
+                                                uint64_t revision)
 {
 	struct roll roll = {.selection = *selection};
 	struct buf *body = &call->response->body;
 
-	/* So that it need not be copied as it grows. An error stays in the body, as any other. */
+	/* Avoids copies as the body grows. An error stays in the body, like that of any append. */
 	(void)!buf_reserve(body, (size_t)length + FRAME_BYTES);
 	roll_begin(&roll, body, service, revision);
 	while (roll_put(&roll, body))
@@ -232,8 +237,9 @@ static enum api_result answer_at_once(struct selection *selection, uint64_t leng
 enum api_result selection_answer(struct selection *selection, struct call *call, struct str service,
                                  uint64_t revision)
 {
-	uint64_t length = length_of(selection);
+	uint64_t length = selection_length(selection);
 
-	return length > SLICE_BYTES ? answer_in_slices(selection, length, call, service, revision)
-	                            : answer_at_once(selection, length, call, service, revision);
+	return length > SLICE_BYTES
+	               ? selection_answer_in_slices(selection, length, call, service, revision)
+	               : selection_answer_at_once(selection, length, call, service, revision);
 }

@@ -61,7 +61,7 @@ void wait_add(struct wait *wait, const struct watcher *watcher)
 		mine->wake = wait_wake;
 		watch_join(wait->hub, mine, watcher->sent_through);
 	}
-	/* A change that has woken the watcher for nothing that it shows counts as settled. */
+	/* After a spurious wake-up: the changes up to here need not be sent to this watcher. */
 	watch_sent(mine, watcher->sent_through, false);
 	mine->seen = watcher->seen;
 	watch_add(wait->hub, mine);

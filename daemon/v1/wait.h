@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Requests that wait for a change of what they read: ?wait_ms=. A kind of them embeds struct wait
- * as its first member.
+ * Long polls: requests with ?wait_ms=, which wait until the result that they read changes. Each kind
+ * embeds struct wait as its first member. All functions run on the http thread of their call.
  *
  *	if (!wait_init(&mine->wait, call, &mine_kind, look_again, wait_ms))
  *		...
  *	wait_add(&mine->wait, &watcher);
- *	... look again: when it has happened before and wait_remove() succeeds, go on at once ...
+ *	... check again: if the change has happened and wait_remove() succeeds, answer at once ...
  *	return call_suspend(call, &mine->wait.parked, 0);
  *	... in look_again(), once the response is made ...
  *	wait_answered(&mine->wait, call, revision);
@@ -20,11 +20,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/** ?wait_ms= and ?revision=: wait until the result differs from what it was at that revision. */
+/** ?wait_ms= and ?revision=: wait until the result differs from that at `revision`. */
 struct wait_query {
 	uint64_t revision;
 	uint64_t wait_ms; /* 0: do not wait */
 };
+/** Reads both parameters; ?wait_ms= needs ?revision=. @return false: refused with 400 or 410 */
 bool wait_read(struct call *call, const struct query_rule *rules, unsigned revision_rule,
                unsigned wait_rule, struct wait_query *ret) MUST_USE;
 
@@ -32,8 +33,8 @@ struct wait {
 	struct parked parked;
 	struct watcher watcher;
 	struct watch_hub *hub;
-	struct api *counted; /* where it counts as waiting; NULL: nowhere */
-	uint64_t answered;   /* the revision that it was answered from */
+	struct api *counted; /* NULL, or the api that counts the request as waiting */
+	uint64_t answered;   /* revision of the answer */
 };
 
 static inline struct wait *wait_of(struct parked *parked)
@@ -42,23 +43,25 @@ static inline struct wait *wait_of(struct parked *parked)
 }
 
 /**
- * Begins a wait that ends @p wait_ms from now. All zero before; wait_fini() takes it in any case.
- * @return false when refused
+ * Begins a wait that ends @p wait_ms from now. @p wait must be zeroed; call wait_fini() in either
+ * case.
+ * @return false: refused, because too many requests wait or there is no memory
  */
 bool wait_init(struct wait *wait, struct call *call, const struct parked_kind *kind,
                enum api_result (*finish)(struct call *, struct parked *),
                uint64_t wait_ms) MUST_USE;
-/** Takes one whose wait_init() has not been called, if it is all zero. */
+/** Ends the wait. Takes a zeroed wait, too. */
 void wait_fini(struct wait *wait);
 /**
  * Adds the watcher of @p wait: copies topic, aspects and by_prefix from @p watcher the first time,
- * `seen` and `sent_through` (the revision that was looked at without a result) each time. Then look
- * again, because the change may have happened before.
+ * `seen` and `sent_through` (the revision that was read without a new result) each time. Check again
+ * after this call: the change may have happened before it.
  */
 void wait_add(struct wait *wait, const struct watcher *watcher);
-/** It did. @return true: it will not be woken; false: it is being woken: park */
+/** Removes the watcher, because the change has happened. @return true: the request will not be woken;
+ * false: it is being woken, so it must be parked */
 bool wait_remove(struct wait *wait) MUST_USE;
-/** The response shows @p revision: its watcher stays until that has been sent. Takes NULL. */
+/** The response shows @p revision: the watcher stays joined until it has been sent. Takes NULL. */
 void wait_answered(struct wait *wait, struct call *call, uint64_t revision);
 
 /** For struct parked_kind. */

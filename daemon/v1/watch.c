@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/**
- * A service's instances as a stream: first all of them, then what changes. Each time its reader has
- * taken what there was, the present state is compared with what the reader has, so a slow reader
- * gets fewer and larger steps. A step is planned once, with a reference to each of its instances,
- * and rendered page by page while the reader takes it.
+/*
+ * GET /v1/services/{service}/watch: a service's instances as a stream of server-sent events: first
+ * all of them, then each change. Http thread.
+ *
+ * When the client has read everything, the present state is compared with the client's state
+ * (struct view_result), and the changes are planned (struct view_steps) and rendered page by page. Invariant:
+ * the plan holds a reference to each of its members, so all pages show one revision. A queue of
+ * changes per stream instead would grow without limit while a client is slow; by comparison a slow
+ * client gets fewer, larger changes.
  */
 #include "balance/balance.h"
 #include "v1/internal.h"
@@ -21,38 +25,37 @@ static const struct query_rule watch_rules[] = {
 
 #define PAGE_MAX (4u << 20) /* more than STREAM_PAGE_BYTES and the instance that fills it */
 
-/** One instance as the reader has it. */
-struct shown {
+/* One instance in the client's state. */
+struct view_item {
 	uint64_t incarnation;
 	uint64_t revision;
-	const char *id; /* in the same block of memory */
+	const char *id; /* in the memory of the list */
 	size_t id_len;
 };
 
-/** What the reader has, in order of incarnation, which is that of registration. */
-struct result {
-	struct shown *list; /* owned */
+/* The client's state, in order of incarnation, which is the order of registration. */
+struct view_result {
+	struct view_item *list; /* owned */
 	uint32_t count;
 };
 
-/** What is to be put next. */
-struct step {
+/* A change that is to be sent. */
+struct view_step {
 	const char *kind;            /* "added", ...; NULL: an instance of the first snapshot */
-	const struct member *member; /* a reference; NULL: it is gone */
-	struct shown shown;
+	const struct member *member; /* a reference; NULL: removed */
+	struct view_item shown;
 };
 
-/**
- * What leads from one result to the next, page by page: a large result is neither rendered at once
- * nor kept rendered.
- */
-struct steps {
-	struct step *list; /* owned; NULL: there are none */
+/* The changes from one result to the next. They are rendered page by page, so a large result is never
+ * in memory as JSON. */
+struct view_steps {
+	struct view_step *list; /* owned; NULL: there are no steps */
 	uint32_t count;
 	uint32_t next;
 	uint64_t revision;
-	uint64_t page_end; /* the reader has all up to here after the last one */
-	struct shown *old; /* owned: where the ids of those that are gone stand */
+	uint64_t page_end; /* after the last step the client has everything up to this revision */
+	struct view_item
+		*old; /* owned: the previous result, which has the ids of removed instances */
 };
 
 struct view {
@@ -60,28 +63,29 @@ struct view {
 	struct str service;
 	unsigned statuses;
 	struct meta_filter filter;
-	struct result result; /* what the reader has after all steps */
-	struct steps steps;
-	uint64_t seen; /* the revision to wait after */
+	struct view_result result; /* the client's state after all steps */
+	struct view_steps steps;
+	uint64_t seen; /* wait for a change after this revision */
 	bool has_begun;
 	char memory[]; /* the strings of service and filter */
 };
 
-static bool is_shown(const struct view *view, const struct instance *instance)
+static bool view_shows(const struct view *view, const struct instance *instance)
 {
 	return (view->statuses & 1u << instance->status) != 0 &&
 	       meta_filter_matches(&view->filter, instance);
 }
 
-/** What of @p service is shown; ids are copied behind the list. @return 0 or -ENOMEM */
+/* Makes the result from the members of @p service that pass the filters; the ids are copied to the
+ * end of the list. @return 0 or -ENOMEM */
 static int result_make(const struct view *view, const struct service *service,
-                       struct result *ret_result)
+                       struct view_result *ret_result)
 {
-	struct result result = {NULL, 0};
+	struct view_result result = {NULL, 0};
 	size_t id_bytes = 0;
 
 	for (uint32_t i = 0; service != NULL && i < service->count; i++) {
-		if (!is_shown(view, &service->members[i]->value))
+		if (!view_shows(view, &service->members[i]->value))
 			continue;
 		result.count++;
 		id_bytes += service->members[i]->value.id.len;
@@ -94,23 +98,23 @@ static int result_make(const struct view *view, const struct service *service,
 	if (result.list == NULL)
 		return -ENOMEM;
 
-	struct shown *shown = result.list;
+	struct view_item *shown = result.list;
 	char *id = (char *)(result.list + result.count);
 	for (uint32_t i = 0; i < service->count; i++) {
 		const struct instance *instance = &service->members[i]->value;
 
-		if (!is_shown(view, instance))
+		if (!view_shows(view, instance))
 			continue;
 		memcpy(id, instance->id.data, instance->id.len);
-		*shown++ = (struct shown){instance->incarnation, instance->revision, id,
-		                          instance->id.len};
+		*shown++ = (struct view_item){instance->incarnation, instance->revision, id,
+		                              instance->id.len};
 		id += instance->id.len;
 	}
 	*ret_result = result;
 	return 0;
 }
 
-static void put_head(struct view *view, const char *kind)
+static void view_put_head(struct view *view, const char *kind)
 {
 	struct stream *stream = &view->live.stream;
 	struct buf *out = &stream->page;
@@ -122,48 +126,50 @@ static void put_head(struct view *view, const char *kind)
 	buf_put(out, "\ndata: {");
 }
 
-/** One step of the comparison of two results, each in order of incarnation. */
-struct change {
-	const char *kind; /* NULL: it is as it was */
-	const struct shown *shown;
+/* One difference between two results. */
+struct view_change {
+	const char *kind; /* NULL: unchanged */
+	const struct view_item *shown;
 };
 
+/* Two results, each in order of incarnation, and the positions in them. */
 struct comparison {
-	const struct result *old;
-	const struct result *new;
+	const struct view_result *old;
+	const struct view_result *new;
 	uint32_t i;
 	uint32_t j;
 };
 
-static bool next_change(struct comparison *at, struct change *ret)
+static bool comparison_next(struct comparison *at, struct view_change *ret)
 {
-	const struct shown *old = at->i < at->old->count ? &at->old->list[at->i] : NULL;
-	const struct shown *new = at->j < at->new->count ? &at->new->list[at->j] : NULL;
+	const struct view_item *old = at->i < at->old->count ? &at->old->list[at->i] : NULL;
+	const struct view_item *new = at->j < at->new->count ? &at->new->list[at->j] : NULL;
 
 	if (old == NULL && new == NULL)
 		return false;
 	if (new == NULL || (old != NULL && old->incarnation < new->incarnation)) {
-		*ret = (struct change){"removed", old};
+		*ret = (struct view_change){"removed", old};
 		at->i++;
 	} else if (old == NULL || new->incarnation < old->incarnation) {
-		*ret = (struct change){"added", new};
+		*ret = (struct view_change){"added", new};
 		at->j++;
 	} else {
-		*ret = (struct change){new->revision > old->revision ? "updated" : NULL, new};
+		*ret = (struct view_change){new->revision > old->revision ? "updated" : NULL, new};
 		at->i++;
 		at->j++;
 	}
 	return true;
 }
 
-/** Inside a visit. Adds what leads to an instance as it is now, or says that it is gone. */
-static void add_step(struct view *view, const struct service *service, const struct change *change)
+/* Plans one step: the member as it is now, or its removal. Inside a visit. */
+static void steps_add(struct view *view, const struct service *service,
+                      const struct view_change *change)
 {
 	struct str id = {change->shown->id, change->shown->id_len};
 	const struct member *member = service != NULL ? service_member(service, id) : NULL;
-	struct step *step = &view->steps.list[view->steps.count++];
+	struct view_step *step = &view->steps.list[view->steps.count++];
 
-	*step = (struct step){.kind = change->kind, .shown = *change->shown};
+	*step = (struct view_step){.kind = change->kind, .shown = *change->shown};
 	if (member == NULL || member->value.incarnation != change->shown->incarnation)
 		return;
 	member_ref(member);
@@ -171,18 +177,19 @@ static void add_step(struct view *view, const struct service *service, const str
 	view->live.stream.unsent += member_json_len(member);
 }
 
-/**
- * Inside a visit. Plans what leads to @p result: all of it as a snapshot, or what has changed.
+/*
+ * Plans the steps to @p result: all of it as the first snapshot, or the changes. Inside a visit.
  * @return 0 or -ENOMEM
  */
-static int steps_make(struct view *view, const struct service *service, const struct result *result)
+static int steps_make(struct view *view, const struct service *service,
+                      const struct view_result *result)
 {
 	struct comparison at = {.old = &view->result, .new = result};
-	struct steps *steps = &view->steps;
-	struct change change;
+	struct view_steps *steps = &view->steps;
+	struct view_change change;
 	size_t count = 0;
 
-	while (next_change(&at, &change))
+	while (comparison_next(&at, &change))
 		count += change.kind != NULL;
 	metrics_count(METRIC_STREAMED_CHANGES, view->has_begun ? count : 1);
 	if (count == 0)
@@ -191,30 +198,31 @@ static int steps_make(struct view *view, const struct service *service, const st
 	if (steps->list == NULL)
 		return -ENOMEM;
 	at.i = at.j = 0;
-	while (next_change(&at, &change)) {
+	while (comparison_next(&at, &change)) {
 		if (change.kind == NULL)
 			continue;
 		if (!view->has_begun)
 			change.kind = NULL;
-		add_step(view, service, &change);
+		steps_add(view, service, &change);
 	}
 	return 0;
 }
 
 static void steps_free(struct view *view)
 {
-	struct steps *steps = &view->steps;
+	struct view_steps *steps = &view->steps;
 
 	for (uint32_t i = steps->next; i < steps->count; i++)
 		if (steps->list[i].member != NULL)
 			member_unref(steps->list[i].member);
 	free(steps->list);
 	free(steps->old);
-	*steps = (struct steps){0};
+	*steps = (struct view_steps){0};
 	view->live.stream.unsent = 0;
 }
 
-static void view_put_instance(struct buf *out, const struct view *view, const struct step *step)
+static void view_put_instance(struct buf *out, const struct view *view,
+                              const struct view_step *step)
 {
 	if (step->member != NULL) {
 		member_put_json(out, step->member);
@@ -229,13 +237,13 @@ static void view_put_instance(struct buf *out, const struct view *view, const st
 	buf_put_char(out, '}');
 }
 
-/** What stands before the instances of the first snapshot. */
-static void put_beginning(struct view *view)
+/* Puts the text before the instances of the first snapshot. */
+static void view_put_beginning(struct view *view)
 {
 	struct buf *out = &view->live.stream.page;
 
 	buf_put(out, STREAM_RETRY);
-	put_head(view, "snapshot");
+	view_put_head(view, "snapshot");
 	buf_put(out, "\"service\":");
 	buf_put_json(out, view->service);
 	buf_put(out, ",\"revision\":");
@@ -245,10 +253,10 @@ static void put_beginning(struct view *view)
 	buf_put(out, "\",\"instances\":[");
 }
 
-/** The last change of all says that none remains. */
-static void put_step(struct view *view, const struct step *step)
+/* Puts one step. "remaining" counts the steps after it, so the last one has 0. */
+static void view_put_step(struct view *view, const struct view_step *step)
 {
-	const struct steps *steps = &view->steps;
+	const struct view_steps *steps = &view->steps;
 	struct buf *out = &view->live.stream.page;
 
 	if (step->kind == NULL) {
@@ -257,7 +265,7 @@ static void put_step(struct view *view, const struct step *step)
 		view_put_instance(out, view, step);
 		return;
 	}
-	put_head(view, step->kind);
+	view_put_head(view, step->kind);
 	buf_put(out, "\"revision\":");
 	buf_put_u64(out, steps->revision);
 	buf_put(out, ",\"remaining\":");
@@ -267,16 +275,16 @@ static void put_step(struct view *view, const struct step *step)
 	buf_put(out, "}\n\n");
 }
 
-/** A page of the steps; after the last one the reader has all up to their page_end. */
-static void put_steps(struct view *view)
+/* Puts the next page of steps. After the last step the client has everything up to page_end. */
+static void view_put_steps(struct view *view)
 {
 	struct stream *stream = &view->live.stream;
-	struct steps *steps = &view->steps;
+	struct view_steps *steps = &view->steps;
 
 	for (; steps->next < steps->count && stream->page.len < STREAM_PAGE_BYTES; steps->next++) {
 		const struct member *member = steps->list[steps->next].member;
 
-		put_step(view, &steps->list[steps->next]);
+		view_put_step(view, &steps->list[steps->next]);
 		if (member == NULL)
 			continue;
 		stream->unsent -= member_json_len(member);
@@ -292,8 +300,8 @@ static void put_steps(struct view *view)
 	steps_free(view);
 }
 
-/** Inside a visit. @return the newest revision at which what is shown may have changed */
-static uint64_t changed_revision(const struct view *view, const struct service *service)
+/* The latest revision at which the result may have changed. Inside a visit. */
+static uint64_t view_result_revision(const struct view *view, const struct service *service)
 {
 	uint64_t revision = 0;
 
@@ -305,14 +313,14 @@ static uint64_t changed_revision(const struct view *view, const struct service *
 	return revision;
 }
 
-/** Finds what the reader does not have yet. @return 0 or -ENOMEM */
+/* Compares the present state with the client's and plans the steps. @return 0 or -ENOMEM */
 static int view_look(struct view *view)
 {
 	const struct snapshot *now = snapshot_enter(view->live.v1->store);
 	const struct service *service = snapshot_service(now, view->service);
-	struct result result = {NULL, 0};
+	struct view_result result = {NULL, 0};
 
-	view->seen = changed_revision(view, service);
+	view->seen = view_result_revision(view, service);
 	view->steps.revision = service != NULL ? view->seen : snapshot_revision(now);
 	view->steps.page_end = snapshot_revision(now);
 	atomic_store_explicit(&view->live.position, view->steps.page_end, memory_order_relaxed);
@@ -329,10 +337,10 @@ static int view_look(struct view *view)
 	return 0;
 }
 
-static bool has_moved(const struct view *view, uint64_t seen)
+static bool view_has_moved(const struct view *view, uint64_t seen)
 {
 	const struct snapshot *now = snapshot_enter(view->live.v1->store);
-	bool moved = changed_revision(view, snapshot_service(now, view->service)) > seen;
+	bool moved = view_result_revision(view, snapshot_service(now, view->service)) > seen;
 
 	snapshot_leave(view->live.v1->store);
 	return moved;
@@ -351,9 +359,9 @@ static bool view_fill(struct stream *stream)
 			return true;
 		}
 		if (!view->has_begun)
-			put_beginning(view);
+			view_put_beginning(view);
 	}
-	put_steps(view);
+	view_put_steps(view);
 	if (stream->page.len > 0 || buf_error(&stream->page) < 0)
 		return true;
 	if (stream->out.ending) {
@@ -361,7 +369,7 @@ static bool view_fill(struct stream *stream)
 		return true;
 	}
 	live_wait(&view->live, view->seen, stream_keep_ms(stream));
-	return has_moved(view, view->seen) && live_unwait(&view->live);
+	return view_has_moved(view, view->seen) && live_unwait(&view->live);
 }
 
 static void view_free(struct stream *stream)
