@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/** Many heartbeats in one request. */
+/*
+ * POST /v1/heartbeats: many heartbeats in one request. Http thread, but for batch_work_command_done(),
+ * which runs on the writer thread.
+ *
+ * Invariant: no lease is renewed before the whole body has been found valid, so a refused request
+ * has changed nothing. Leases are renewed here; only instances whose lease has expired need a
+ * command. A command for each entry would put up to 10,000 commands into the writer's queue.
+ */
 #include "v1/batch_json.h"
 #include "v1/change.h"
 
@@ -7,9 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VISIT_ENTRIES 512 /* so many in one visit, then others get the processor */
+#define VISIT_ENTRIES 512 /* most entries in one visit: a long visit keeps old snapshots alive */
 
-/** An instance whose lease had run out: a command of the batch. */
+/* The command for an instance whose lease has expired. */
 struct batch_command {
 	struct command command;
 	struct batch_work *work;
@@ -17,7 +24,7 @@ struct batch_command {
 	char names[]; /* service, then id */
 };
 
-/** One request's work. */
+/* The state of one request. */
 struct batch_work {
 	struct magic magic;
 	struct parked parked;
@@ -25,12 +32,12 @@ struct batch_work {
 	struct batch_command *commands; /* owned */
 	_Atomic unsigned left;          /* commands that are not done, and 1 for the handler */
 	unsigned renewed;
-	unsigned missing;
-	struct buf list; /* of those that are missing */
+	unsigned missing; /* entries that are not registered */
+	struct buf list;  /* the missing entries as JSON */
 };
 MAGIC(batch_work, 0xba7c4);
 
-static void work_free(struct batch_work *work)
+static void batch_work_free(struct batch_work *work)
 {
 	CHECK_MAGIC(work, batch_work);
 	while (work->commands != NULL) {
@@ -43,7 +50,7 @@ static void work_free(struct batch_work *work)
 	free(work);
 }
 
-static void add_missing(struct batch_work *work, struct str service, struct str id)
+static void batch_work_add_missing(struct batch_work *work, struct str service, struct str id)
 {
 	buf_put(&work->list, work->missing++ > 0 ? ",{\"service\":" : "{\"service\":");
 	buf_put_json(&work->list, service);
@@ -52,7 +59,7 @@ static void add_missing(struct batch_work *work, struct str service, struct str 
 	buf_put_char(&work->list, '}');
 }
 
-static void one_done(struct command *command)
+static void batch_work_command_done(struct command *command)
 {
 	struct batch_command *done = container_of(command, struct batch_command, command);
 	struct batch_work *work = done->work;
@@ -62,7 +69,7 @@ static void one_done(struct command *command)
 		work->request->wake(work->request);
 }
 
-static int add_command(struct batch_work *work, const struct batch_entry *entry)
+static int batch_work_add_command(struct batch_work *work, const struct batch_entry *entry)
 {
 	size_t len = entry->service.len;
 	struct batch_command *added = malloc(sizeof(*added) + len + entry->id.len);
@@ -78,15 +85,15 @@ static int add_command(struct batch_work *work, const struct batch_entry *entry)
 	added->command.instance.id = (struct str){added->names + len, entry->id.len};
 	added->command.author = STR("instance");
 	added->command.peer = peer_address(work->request->peer);
-	added->command.done = one_done;
+	added->command.done = batch_work_command_done;
 	added->next = work->commands;
 	work->commands = added;
 	return 0;
 }
 
-/** Renews up to VISIT_ENTRIES. @return 1: more may follow; 0: that was all; -ENOMEM; -EAGAIN: none
- * may be acknowledged */
-static int renew_some(struct call *call, struct batch_work *work, struct batch *batch)
+/* Renews up to VISIT_ENTRIES leases. @return 1: more entries may follow; 0: that was all; -ENOMEM;
+ * -EAGAIN: no heartbeat may be acknowledged now */
+static int batch_work_renew(struct call *call, struct batch_work *work, struct batch *batch)
 {
 	struct v1 *v1 = v1_of(call);
 	const struct service *service = NULL;
@@ -94,7 +101,7 @@ static int renew_some(struct call *call, struct batch_work *work, struct batch *
 	int r = 1;
 
 	const struct snapshot *now = snapshot_enter(v1->store);
-	call_seen(call, now);
+	call_set_revision(call, now);
 	for (int i = 0; i < VISIT_ENTRIES && r > 0; i++) {
 		r = batch_next(batch, &entry);
 		if (r <= 0)
@@ -103,7 +110,7 @@ static int renew_some(struct call *call, struct batch_work *work, struct batch *
 			service = snapshot_service(now, entry.service);
 		const struct member *member = service ? service_member(service, entry.id) : NULL;
 		if (member == NULL) {
-			add_missing(work, entry.service, entry.id);
+			batch_work_add_missing(work, entry.service, entry.id);
 			continue;
 		}
 		if (registry_renew(v1->registry, member) < 0) {
@@ -111,7 +118,7 @@ static int renew_some(struct call *call, struct batch_work *work, struct batch *
 			break;
 		}
 		if (member->value.lease_out)
-			r = add_command(work, &entry) < 0 ? -ENOMEM : 1;
+			r = batch_work_add_command(work, &entry) < 0 ? -ENOMEM : 1;
 		else
 			work->renewed++;
 	}
@@ -119,8 +126,8 @@ static int renew_some(struct call *call, struct batch_work *work, struct batch *
 	return r;
 }
 
-/** Nothing is renewed before all of the body is known to be right. */
-static bool is_sound(struct call *call)
+/* Validates the whole body. @return false: refused */
+static bool batch_body_is_valid(struct call *call)
 {
 	struct batch_entry entry;
 	struct batch batch;
@@ -150,8 +157,8 @@ static bool is_sound(struct call *call)
 	return r == 0;
 }
 
-/** Counts what the commands have come to. @return the first error that is not one of an entry */
-static int batch_settle(struct batch_work *work)
+/* Adds up the results of the commands. @return the first error other than -ENOENT; or 0 */
+static int batch_work_settle(struct batch_work *work)
 {
 	int error = 0;
 
@@ -161,18 +168,19 @@ static int batch_settle(struct batch_work *work)
 		if (command->error == 0)
 			work->renewed++;
 		else if (command->error == -ENOENT)
-			add_missing(work, command->instance.service, command->instance.id);
+			batch_work_add_missing(work, command->instance.service,
+			                       command->instance.id);
 		else if (error == 0)
 			error = command->error;
 	}
 	return error;
 }
 
-static void batch_answer(struct call *call, struct batch_work *work)
+static void batch_work_answer(struct call *call, struct batch_work *work)
 {
 	struct buf *out = &call->response->body;
 
-	int r = batch_settle(work);
+	int r = batch_work_settle(work);
 	if (r == 0)
 		r = buf_error(&work->list);
 	if (r < 0) {
@@ -187,30 +195,30 @@ static void batch_answer(struct call *call, struct batch_work *work)
 	(void)call_answer(call, 200, TYPE_JSON);
 }
 
-static struct batch_work *work_of(struct parked *parked)
+static struct batch_work *batch_work_of(struct parked *parked)
 {
 	return container_of(parked, struct batch_work, parked);
 }
 
-static void batch_free(struct parked *parked)
+static void batch_work_free_parked(struct parked *parked)
 {
-	work_free(work_of(parked));
+	batch_work_free(batch_work_of(parked));
 }
 
-static enum api_result batch_done(struct call *call, struct parked *parked)
+static enum api_result batch_work_done(struct call *call, struct parked *parked)
 {
-	batch_answer(call, work_of(parked));
+	batch_work_answer(call, batch_work_of(parked));
 	parked_free(parked);
 	return API_DONE;
 }
 
-/** Sends the commands and parks, unless they are all done by then. */
-static enum api_result submit_all(struct call *call, struct batch_work *work)
+/* Submits the commands and parks the request, unless all commands are done by then. */
+static enum api_result batch_work_submit(struct call *call, struct batch_work *work)
 {
-	static const struct parked_kind kind = {.free = batch_free};
+	static const struct parked_kind kind = {.free = batch_work_free_parked};
 
-	if (!parked_init(&work->parked, call, &kind, batch_done)) {
-		work_free(work);
+	if (!parked_init(&work->parked, call, &kind, batch_work_done)) {
+		batch_work_free(work);
 		return API_DONE;
 	}
 	for (struct batch_command *each = work->commands; each != NULL; each = each->next) {
@@ -221,10 +229,10 @@ static enum api_result submit_all(struct call *call, struct batch_work *work)
 			atomic_fetch_sub(&work->left, 1);
 		}
 	}
-	call->response->revision = 0; /* a newer one will be told */
+	call->response->revision = 0; /* unset: api/ sets the latest one */
 	if (atomic_fetch_sub(&work->left, 1) > 1)
 		return call_suspend(call, &work->parked, 0);
-	return batch_done(call, &work->parked);
+	return batch_work_done(call, &work->parked);
 }
 
 enum api_result heartbeats_post(struct call *call)
@@ -232,7 +240,7 @@ enum api_result heartbeats_post(struct call *call)
 	struct batch batch;
 	int r;
 
-	if (!is_sound(call))
+	if (!batch_body_is_valid(call))
 		return API_DONE;
 	struct batch_work *work = calloc(1, sizeof(*work));
 	if (work == NULL) {
@@ -246,14 +254,14 @@ enum api_result heartbeats_post(struct call *call)
 
 	batch_init(&batch, call->request->body);
 	do
-		r = renew_some(call, work, &batch);
+		r = batch_work_renew(call, work, &batch);
 	while (r > 0);
 	if (r == 0 && work->commands != NULL)
-		return submit_all(call, work);
+		return batch_work_submit(call, work);
 	if (r < 0)
 		problem_errno(call->response, r);
 	else
-		batch_answer(call, work);
-	work_free(work);
+		batch_work_answer(call, work);
+	batch_work_free(work);
 	return API_DONE;
 }

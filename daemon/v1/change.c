@@ -54,15 +54,15 @@ void change_free(struct change *change)
 	free(change);
 }
 
-/** The User-Agent as far as it may be stored. */
-static struct str agent_of(struct str agent)
+/* The User-Agent, cut to AUTHOR_MAX bytes; empty if it is not a valid text. */
+static struct str change_agent(struct str agent)
 {
 	if (agent.len > AUTHOR_MAX)
 		agent.len = AUTHOR_MAX;
 	return valid_text(agent, AUTHOR_MAX) ? agent : (struct str){NULL, 0};
 }
 
-static bool is_unix(struct str peer)
+static bool peer_is_unix(struct str peer)
 {
 	return str_begins(peer, STR("unix:"));
 }
@@ -71,7 +71,7 @@ struct str peer_address(struct str peer)
 {
 	size_t len = peer.len;
 
-	if (is_unix(peer))
+	if (peer_is_unix(peer))
 		len = 0;
 	while (len > 0 && peer.data[len - 1] != ':')
 		len--;
@@ -89,7 +89,7 @@ struct str peer_host(struct str peer)
 	const struct str mapped = STR("::ffff:");
 	unsigned char address[PARSE_IP_MAX];
 
-	if (is_unix(peer))
+	if (peer_is_unix(peer))
 		return (struct str){NULL, 0};
 	peer = peer_address(peer);
 	if (str_begins(peer, mapped)) {
@@ -101,16 +101,16 @@ struct str peer_host(struct str peer)
 	return peer;
 }
 
-/** Without authentication the author is the address: "operator:ADDRESS", in change->author. */
-static struct str operator_of(struct change *change)
+/* Writes "operator:ADDRESS" to change->author: without authentication the address is the author. */
+static struct str change_operator(struct change *change)
 {
-	static const struct str word = {"operator:", 9};
+	static const struct str prefix = {"operator:", 9};
 	struct str peer = change->command.peer;
 
-	memcpy(change->author, word.data, word.len);
+	memcpy(change->author, prefix.data, prefix.len);
 	if (peer.len > 0)
-		memcpy(change->author + word.len, peer.data, peer.len);
-	return (struct str){change->author, word.len + peer.len};
+		memcpy(change->author + prefix.len, peer.data, peer.len);
+	return (struct str){change->author, prefix.len + peer.len};
 }
 
 enum api_result change_submit(struct call *call, struct change *change)
@@ -118,7 +118,8 @@ enum api_result change_submit(struct call *call, struct change *change)
 	struct command *command = &change->command;
 
 	command->peer = peer_address(call->request->peer);
-	command->author = command->kind == COMMAND_STATUS ? operator_of(change) : STR("instance");
-	command->agent = agent_of(api_header(call->request, STR("user-agent")));
+	command->author =
+		command->kind == COMMAND_STATUS ? change_operator(change) : STR("instance");
+	command->agent = change_agent(api_header(call->request, STR("user-agent")));
 	return call_suspend(call, &change->parked, registry_submit(v1_of(call)->registry, command));
 }

@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/** What changed between two moments, and the life of one instance. */
+/*
+ * GET /v1/diff: the differences between two states; and GET .../history: the events of one instance.
+ * Http thread; the archive thread runs the queries.
+ *
+ * Invariant: all pages of one difference compare the same two states, so the cursor (`next`) holds
+ * both revisions. A cursor with only a position would skip or repeat differences when `from` or
+ * `to` is a time or is left out, as it then names another state on the next request.
+ */
 #include "base/clock.h"
-#include "v1/travel.h"
+#include "v1/past_request.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -18,7 +25,7 @@ static const struct query_rule diff_rules[] = {
 	[DIFF_SERVICE] = {"service", 0}, [DIFF_LIMIT] = {"limit", 0}, [DIFF_AFTER] = {"after", 0},
 };
 
-/** What was asked for. */
+/* The parameters of a request. */
 struct difference {
 	struct past_query from;
 	struct past_query to;
@@ -27,14 +34,14 @@ struct difference {
 	uint64_t skip;
 };
 
-/** The same while it is parked. */
-struct diff_travel {
-	struct travel travel;
+/* A request while it is parked. */
+struct diff_request {
+	struct past_request base;
 	struct str service;
 };
 
-/** The token or number before the next '-', which is taken off too. */
-static bool cursor_token(struct str *text, struct token *ret)
+/* Takes the token or number before the next '-' off @p text, and the '-'. */
+static bool diff_take_token(struct str *text, struct token *ret)
 {
 	const char *dash = text->len > 0 ? memchr(text->data, '-', text->len) : NULL;
 	struct str word = {text->data, dash ? (size_t)(dash - text->data) : text->len};
@@ -46,17 +53,17 @@ static bool cursor_token(struct str *text, struct token *ret)
 	return true;
 }
 
-static bool is_another(const struct past_query *asked, bool is_asked, uint64_t revision)
+/* Was a revision given, and is it not @p revision? */
+static bool diff_is_another(const struct past_query *asked, bool is_asked, uint64_t revision)
 {
 	return is_asked && !asked->by_time && asked->revision != revision;
 }
 
-/**
- * A page goes on in the question that the first one answered, so the cursor holds all of it:
- * FROM-TO-DONE or FROM-TO-DONE-SERVICE, with a token as FROM. What is asked beside it must not
- * contradict.
+/*
+ * Reads the cursor, which holds the whole query of the first page: FROM-TO-DONE or
+ * FROM-TO-DONE-SERVICE, with a token as FROM. Other parameters of the request must not contradict it.
  */
-static bool go_on(struct call *call, struct str cursor, struct difference *ret)
+static bool diff_read_cursor(struct call *call, struct str cursor, struct difference *ret)
 {
 	bool has_from = query_get(&call->query, DIFF_FROM) != NULL;
 	bool has_to = query_get(&call->query, DIFF_TO) != NULL;
@@ -65,16 +72,16 @@ static bool go_on(struct call *call, struct str cursor, struct difference *ret)
 	struct token to;
 	struct token done;
 
-	if (!cursor_token(&cursor, &from) || !cursor_token(&cursor, &to) || to.has_history ||
-	    !cursor_token(&cursor, &done) || done.has_history) {
+	if (!diff_take_token(&cursor, &from) || !diff_take_token(&cursor, &to) || to.has_history ||
+	    !diff_take_token(&cursor, &done) || done.has_history) {
 		problem(call->response, PROBLEM_INVALID_PARAMETER,
 		        "after must be the next of an earlier answer");
 		return false;
 	}
 	if (!call_check_history(call, "after", &from))
 		return false;
-	if (is_another(&ret->from, has_from, from.revision) ||
-	    is_another(&ret->to, has_to, to.revision) ||
+	if (diff_is_another(&ret->from, has_from, from.revision) ||
+	    diff_is_another(&ret->to, has_to, to.revision) ||
 	    (has_service && !str_equal(ret->service, cursor))) {
 		problem(call->response, PROBLEM_INVALID_PARAMETER,
 		        "after goes on with another question than from, to and service ask");
@@ -87,14 +94,15 @@ static bool go_on(struct call *call, struct str cursor, struct difference *ret)
 	return true;
 }
 
-static bool read_moment(struct call *call, unsigned rule, const char *name, struct past_query *ret)
+static bool diff_read_moment(struct call *call, unsigned rule, const char *name,
+                             struct past_query *ret)
 {
 	const struct query_item *item = query_get(&call->query, rule);
 
-	return item == NULL || travel_moment(call, name, item, ret);
+	return item == NULL || past_request_moment(call, name, item, ret);
 }
 
-static bool read_diff(struct call *call, struct difference *ret)
+static bool diff_read_query(struct call *call, struct difference *ret)
 {
 	const struct query_item *item;
 	struct str cursor;
@@ -105,15 +113,15 @@ static bool read_diff(struct call *call, struct difference *ret)
 		return false;
 	ret->to.revision = snapshot_revision(snapshot_enter(v1_of(call)->store));
 	snapshot_leave(v1_of(call)->store);
-	if (!read_moment(call, DIFF_FROM, "from", &ret->from) ||
-	    !read_moment(call, DIFF_TO, "to", &ret->to))
+	if (!diff_read_moment(call, DIFF_FROM, "from", &ret->from) ||
+	    !diff_read_moment(call, DIFF_TO, "to", &ret->to))
 		return false;
 	item = query_get(&call->query, DIFF_SERVICE);
 	if (item != NULL && !call_text(call, item, &ret->service))
 		return false;
 	item = query_get(&call->query, DIFF_AFTER);
 	if (item != NULL)
-		return call_text(call, item, &cursor) && go_on(call, cursor, ret);
+		return call_text(call, item, &cursor) && diff_read_cursor(call, cursor, ret);
 	if (query_get(&call->query, DIFF_FROM) != NULL)
 		return true;
 	problem(call->response, PROBLEM_INVALID_PARAMETER,
@@ -121,9 +129,9 @@ static bool read_diff(struct call *call, struct difference *ret)
 	return false;
 }
 
-static void put_next(struct buf *out, const struct diff_travel *diff, uint64_t history)
+static void diff_put_next(struct buf *out, const struct diff_request *diff, uint64_t history)
 {
-	const struct archive_query *query = &diff->travel.query;
+	const struct archive_query *query = &diff->base.query;
 	char text[TOKEN_MAX + 3 * 21 + SERVICE_NAME_MAX];
 	size_t len = token_write(query->bounds.revision, history, text);
 
@@ -135,28 +143,28 @@ static void put_next(struct buf *out, const struct diff_travel *diff, uint64_t h
 	buf_put_json(out, str_of(text));
 }
 
-/* Not what made the question fail: that was what has not come yet. */
-static bool is_past(const struct past_query *asked, const struct past_bounds *bounds)
+/* Does the state exist already? If not, this parameter made the query fail. */
+static bool diff_is_past(const struct past_query *asked, const struct past_bounds *bounds)
 {
 	return asked->by_time ? asked->time_ms <= clock_real_ms()
 	                      : asked->revision <= bounds->latest;
 }
 
-static enum api_result diff_put(struct call *call, struct parked *parked)
+static enum api_result diff_answer(struct call *call, struct parked *parked)
 {
-	const struct diff_travel *diff =
-		container_of(travel_of(parked), struct diff_travel, travel);
-	const struct archive_query *query = &diff->travel.query;
-	const struct buf *out = &diff->travel.out;
+	const struct diff_request *diff =
+		container_of(past_request_of(parked), struct diff_request, base);
+	const struct archive_query *query = &diff->base.query;
+	const struct buf *out = &diff->base.out;
 	struct buf *body = &call->response->body;
 	enum api_result result = API_DONE;
 
 	call->response->revision = query->to_revision;
 	if (query->error < 0) {
-		bool to = is_past(&query->at, &query->bounds);
+		bool to = diff_is_past(&query->at, &query->bounds);
 
-		travel_refuse(call, query->error, &query->bounds, to ? "to" : "from",
-		              to ? &query->to : &query->at);
+		past_request_refuse(call, query->error, &query->bounds, to ? "to" : "from",
+		                    to ? &query->to : &query->at);
 	} else if (query->bounds.revision > query->to_revision) {
 		problem(call->response, PROBLEM_INVALID_PARAMETER,
 		        "from is revision %" PRIu64 ", which is after to: %" PRIu64,
@@ -168,7 +176,7 @@ static enum api_result diff_put(struct call *call, struct parked *parked)
 		buf_put_u64(body, query->to_revision);
 		buf_put_str(body, (struct str){out->data, out->len});
 		if (query->more)
-			put_next(body, diff, api_history(call->api));
+			diff_put_next(body, diff, api_history(call->api));
 		buf_put_char(body, '}');
 		result = call_answer(call, 200, TYPE_JSON);
 	}
@@ -179,21 +187,22 @@ static enum api_result diff_put(struct call *call, struct parked *parked)
 enum api_result diff_get(struct call *call)
 {
 	struct difference asked;
-	struct diff_travel *diff;
+	struct diff_request *diff;
 
-	if (!read_diff(call, &asked))
+	if (!diff_read_query(call, &asked))
 		return API_DONE;
-	diff = (struct diff_travel *)travel_new(call, sizeof(*diff), ARCHIVE_DIFF, diff_put);
+	diff = (struct diff_request *)past_request_new(call, sizeof(*diff), ARCHIVE_DIFF,
+	                                               diff_answer);
 	if (diff == NULL)
 		return API_DONE;
-	struct archive_query *query = &diff->travel.query;
+	struct archive_query *query = &diff->base.query;
 	diff->service = call_kept(call, asked.service);
 	query->at = asked.from;
 	query->to = asked.to;
 	query->at.service = query->to.service = diff->service;
 	query->skip = asked.skip;
 	query->limit = (uint32_t)asked.limit;
-	return travel_submit(call, &diff->travel);
+	return past_request_submit(call, &diff->base);
 }
 
 /* --- GET /v1/services/{service}/instances/{id}/history -------------------------------- */
@@ -208,15 +217,15 @@ static const struct query_rule history_rules[] = {
 	[HISTORY_LIMIT] = {"limit", 0},
 };
 
-/** The life of an instance, while it is read. */
-struct life_travel {
-	struct travel travel;
+/* A request for the events of an instance, while it is parked. */
+struct life_request {
+	struct past_request base;
 	unsigned tries;
 };
 
-static void put_history(struct call *call, const struct travel *travel)
+static void life_put(struct call *call, const struct past_request *past)
 {
-	const struct archive_query *query = &travel->query;
+	const struct archive_query *query = &past->query;
 	struct buf *body = &call->response->body;
 
 	buf_put(body, "{\"service\":");
@@ -228,11 +237,11 @@ static void put_history(struct call *call, const struct travel *travel)
 	buf_put(body, ",\"token\":\"");
 	token_put(body, query->last, api_history(call->api));
 	buf_put_char(body, '"');
-	/* what was before is not known any more; nothing was before the first */
+	/* events before this revision have been removed from the log */
 	buf_put(body, ",\"oldest_revision\":");
 	buf_put_u64(body, query->bounds.oldest);
 	buf_put(body, ",\"events\":[");
-	buf_put_str(body, (struct str){travel->out.data, travel->out.len});
+	buf_put_str(body, (struct str){past->out.data, past->out.len});
 	buf_put_char(body, ']');
 	if (query->more) {
 		buf_put(body, ",\"next\":");
@@ -241,8 +250,8 @@ static void put_history(struct call *call, const struct travel *travel)
 	buf_put_char(body, '}');
 }
 
-/** Then it has a life, even when the log no longer tells of it. */
-static bool is_registered(struct call *call)
+/* A registered instance has a history, even if the log no longer has any of its events. */
+static bool life_is_registered(struct call *call)
 {
 	const struct snapshot *now = snapshot_enter(v1_of(call)->store);
 	bool found = path_member(call, now) != NULL;
@@ -251,18 +260,19 @@ static bool is_registered(struct call *call)
 	return found;
 }
 
-static enum api_result history_answer(struct call *call, struct parked *parked)
+static enum api_result life_answer(struct call *call, struct parked *parked)
 {
-	struct life_travel *life = container_of(travel_of(parked), struct life_travel, travel);
-	struct archive_query *query = &life->travel.query;
+	struct life_request *life =
+		container_of(past_request_of(parked), struct life_request, base);
+	struct archive_query *query = &life->base.query;
 	uint64_t since = query->life.since;
 	enum api_result result = API_DONE;
 
 	call->response->revision = query->last;
-	/* A life is told from where the log begins, unless a place was asked for. */
+	/* Without ?since= the answer begins at the oldest event of the log. */
 	if (query->error == -ESTALE && since == 0 && life->tries++ < 3) {
 		query->life.since = query->bounds.oldest - 1;
-		return travel_submit(call, &life->travel);
+		return past_request_submit(call, &life->base);
 	}
 	if (query->error == -ESTALE) {
 		problem_compacted(call->response, query->bounds.oldest, query->bounds.oldest_ms,
@@ -273,12 +283,12 @@ static enum api_result history_answer(struct call *call, struct parked *parked)
 		problem_ahead(call->response, since, query->last);
 	} else if (query->error < 0) {
 		problem_errno(call->response, query->error);
-	} else if (query->count == 0 && since < query->bounds.oldest && !is_registered(call)) {
+	} else if (query->count == 0 && since < query->bounds.oldest && !life_is_registered(call)) {
 		problem(call->response, PROBLEM_NOT_REGISTERED,
 		        "the log has no event of '%.*s' of service '%.*s'", (int)path_id(call).len,
 		        path_id(call).data, (int)path_service(call).len, path_service(call).data);
 	} else {
-		put_history(call, &life->travel);
+		life_put(call, &life->base);
 		result = call_answer(call, 200, TYPE_JSON);
 	}
 	parked_free(parked);
@@ -289,19 +299,20 @@ enum api_result history_get(struct call *call)
 {
 	struct journal_query query = {.limit = 0};
 	uint64_t limit = HISTORY_DEFAULT;
-	struct life_travel *life;
+	struct life_request *life;
 
 	if (!call_query(call, history_rules, ARRAY_LEN(history_rules)) ||
 	    !call_revision(call, history_rules, HISTORY_SINCE, &query.since) ||
 	    !call_number(call, history_rules, HISTORY_LIMIT, 1, HISTORY_MAX, &limit) ||
 	    !call_path_is_valid(call))
 		return API_DONE;
-	life = (struct life_travel *)travel_new(call, sizeof(*life), ARCHIVE_LIFE, history_answer);
+	life = (struct life_request *)past_request_new(call, sizeof(*life), ARCHIVE_LIFE,
+	                                               life_answer);
 	if (life == NULL)
 		return API_DONE;
 	query.limit = (uint32_t)limit;
 	query.service = path_service(call);
 	query.id = path_id(call);
-	life->travel.query.life = query;
-	return travel_submit(call, &life->travel);
+	life->base.query.life = query;
+	return past_request_submit(call, &life->base);
 }

@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * GET /v1/events: a page of the event log, or with ?wait_ms= a long poll for the next event. Streams
+ * continue in follow.c. Http thread; events_put_row(), events_end_rows(), events_admit() and
+ * events_wake() run on the history thread, which reads the log.
+ *
+ * Invariant: the watcher is added before the check for later events (events_wait()). In the other
+ * order, an event that is published between the two would not wake the request.
+ */
 #include "v1/follow.h"
 
 #include "api/pretty.h"
@@ -30,8 +38,8 @@ static const struct query_rule events_rules[] = {
 	[EVENTS_FORMAT] = {"format", 0},   [EVENTS_WAIT] = {"wait_ms", 0},
 };
 
-/** A list of kinds between commas, as bits. */
-static bool read_kinds(struct call *call, struct str list, unsigned *ret_kinds)
+/* Parses a comma-separated list of kinds to bits. */
+static bool events_read_kinds(struct call *call, struct str list, unsigned *ret_kinds)
 {
 	unsigned kinds = 0;
 
@@ -54,15 +62,15 @@ static bool read_kinds(struct call *call, struct str list, unsigned *ret_kinds)
 	return true;
 }
 
-static bool read_text(struct call *call, unsigned rule, struct str *ret)
+static bool events_read_text(struct call *call, unsigned rule, struct str *ret)
 {
 	const struct query_item *item = query_get(&call->query, rule);
 
 	return item == NULL || call_text(call, item, ret);
 }
 
-/** What Accept asks for, unless ?format= does. */
-static bool read_form(struct call *call, enum events_form *ret)
+/* The form of the answer: ?format=, or else the Accept header. */
+static bool events_read_form(struct call *call, enum events_form *ret)
 {
 	const struct query_item *format = query_get(&call->query, EVENTS_FORMAT);
 	bool text = false;
@@ -81,9 +89,9 @@ static bool read_form(struct call *call, enum events_form *ret)
 	return true;
 }
 
-/** Where to begin. A browser that reconnects sends the URL that it began with, so Last-Event-ID
- * replaces ?since=, which may be of an earlier history. */
-static bool read_since(struct call *call, struct events_query *query)
+/* Reads the revision to begin after. A browser that reconnects sends its first URL again, so
+ * Last-Event-ID overrides ?since=, which may be of an earlier history. */
+static bool events_read_since(struct call *call, struct events_query *query)
 {
 	struct str id = api_header(call->request, STR("last-event-id"));
 	const char *name = "since";
@@ -106,27 +114,28 @@ static bool read_since(struct call *call, struct events_query *query)
 	return call_check_history(call, name, &token);
 }
 
-static bool read_query(struct call *call, struct events_query *query)
+static bool events_read_query(struct call *call, struct events_query *query)
 {
 	uint64_t limit = EVENTS_DEFAULT;
 	struct str kinds = {NULL, 0};
 
 	*query = (struct events_query){0};
 	if (!call_query(call, events_rules, ARRAY_LEN(events_rules)) ||
-	    !read_form(call, &query->form) || !read_since(call, query) ||
+	    !events_read_form(call, &query->form) || !events_read_since(call, query) ||
 	    !call_number(call, events_rules, EVENTS_LIMIT, 1, EVENTS_MAX, &limit) ||
 	    !call_number(call, events_rules, EVENTS_WAIT, 0, WAIT_MS_MAX, &query->wait_ms) ||
-	    !read_text(call, EVENTS_SERVICE, &query->log.service) ||
-	    !read_text(call, EVENTS_ID, &query->log.id) || !read_text(call, EVENTS_KIND, &kinds))
+	    !events_read_text(call, EVENTS_SERVICE, &query->log.service) ||
+	    !events_read_text(call, EVENTS_ID, &query->log.id) ||
+	    !events_read_text(call, EVENTS_KIND, &kinds))
 		return false;
 	query->log.limit = (uint32_t)limit;
 	query->has_limit = query_get(&call->query, EVENTS_LIMIT) != NULL;
 	return query_get(&call->query, EVENTS_KIND) == NULL ||
-	       read_kinds(call, kinds, &query->log.kinds);
+	       events_read_kinds(call, kinds, &query->log.kinds);
 }
 
-/** On the history thread. */
-static void put_row(struct history *history, const struct event *event)
+/* Appends an event as a row of a table. On the history thread. */
+static void events_put_row(struct history *history, const struct event *event)
 {
 	bool is_entry = event_subject(event->kind) == SUBJECT_ENTRY;
 	struct buf *rows = history->out;
@@ -146,8 +155,8 @@ static void put_row(struct history *history, const struct event *event)
 	table_put_cell(rows, event->reason, true);
 }
 
-/** On the history thread: makes a table of the rows. */
-static void end_rows(struct history *history)
+/* Aligns the rows as a table. On the history thread. */
+static void events_end_rows(struct history *history)
 {
 	struct buf *rows = history->out;
 	struct buf heading;
@@ -168,14 +177,14 @@ static void end_rows(struct history *history)
 	*rows = out;
 }
 
-static void move(struct buf *to, struct buf *from)
+static void events_move_body(struct buf *to, struct buf *from)
 {
 	buf_fini(to);
 	*to = *from;
 	buf_init(from, to->most);
 }
 
-static void put_events(struct buf *out, const struct history *history, uint64_t id)
+static void events_put(struct buf *out, const struct history *history, uint64_t id)
 {
 	buf_put(out, "{\"events\":[");
 	buf_put_str(out, (struct str){history->out->data, history->out->len});
@@ -191,76 +200,77 @@ static void put_events(struct buf *out, const struct history *history, uint64_t 
 	buf_put_char(out, '}');
 }
 
-/** A reading of the log while it is parked, for the history thread or for a change. */
+/* A request while it is parked: until the history thread has read, or until there is an event. */
 struct events_request {
 	struct wait wait;
 	struct api *api;
-	struct events_query query; /* its log is history's query now */
+	struct events_query query; /* without `log`, which is history.query */
 	struct history history;
-	struct buf out; /* history's */
+	struct buf out; /* history.out */
 	unsigned tries;
 };
 
-static struct events_request *request_of(struct parked *parked)
+static struct events_request *events_request_of(struct parked *parked)
 {
 	return container_of(wait_of(parked), struct events_request, wait);
 }
 
-static bool admit(struct history *history, size_t bytes)
+static bool events_admit(struct history *history, size_t bytes)
 {
 	const struct events_request *events = container_of(history, struct events_request, history);
 
 	return api_hold(events->api, events->wait.parked.request, bytes, bytes);
 }
 
-static enum api_result submit(struct call *call, struct events_request *events)
+static enum api_result events_submit(struct call *call, struct events_request *events)
 {
 	struct history *history = &events->history;
 	const struct events_query *query = &events->query;
 
 	buf_reset(&events->out);
 	history->bytes_max = PAST_PAGE_BYTES;
-	history->admit = admit;
+	history->admit = events_admit;
 	if (events_stream(query))
 		follow_prepare(history, query);
-	history->put = query->form == EVENTS_TEXT ? put_row : history->put;
-	history->end = query->form == EVENTS_TEXT ? end_rows : NULL;
+	history->put = query->form == EVENTS_TEXT ? events_put_row : history->put;
+	history->end = query->form == EVENTS_TEXT ? events_end_rows : NULL;
 	return call_suspend(call, &events->wait.parked,
 	                    registry_read_history(v1_of(call)->registry, history));
 }
 
-static void wake(struct history *history)
+static void events_wake(struct history *history)
 {
 	struct events_request *events = container_of(history, struct events_request, history);
 
 	events->wait.parked.request->wake(events->wait.parked.request);
 }
 
-/** Without ?since= the reading begins with the oldest event that is kept. */
-static bool begins_at_oldest(const struct events_request *events)
+/* Must the read be repeated from the oldest event? The first read of a request without ?since= fails
+ * when retention has removed the first events. */
+static bool events_begin_at_oldest(const struct events_request *events)
 {
 	return events->history.error == -ESTALE && events->tries < 3 && !events->query.has_since;
 }
 
 static enum api_result events_read(struct call *call, struct parked *parked);
 
-/** Goes on after what was read in vain. */
-static enum api_result read_on(struct call *call, struct events_request *events)
+/* Reads again, after the revision up to which there was no event. */
+static enum api_result events_read_again(struct call *call, struct events_request *events)
 {
 	events->wait.parked.finish = events_read;
 	events->tries = 0;
 	events->history.query.since = events->history.last;
-	return submit(call, events);
+	return events_submit(call, events);
 }
 
-/** Something has happened, or time is over. */
+/* Called when an event has been published or the wait has timed out. */
 static enum api_result events_woken(struct call *call, struct parked *parked)
 {
-	return read_on(call, request_of(parked));
+	return events_read_again(call, events_request_of(parked));
 }
 
-/** There is no event yet: waits for one. */
-static enum api_result wait_for_events(struct call *call, struct events_request *events)
+/* Waits for the first event; reads again at once if there may be one already. */
+static enum api_result events_wait(struct call *call, struct events_request *events)
 {
 	struct watcher watcher = {.topic = events->history.query.service,
 	                          .aspects = (1u << WATCH_ASPECTS) - 1,
@@ -273,10 +283,10 @@ static enum api_result wait_for_events(struct call *call, struct events_request 
 	if (!events_are_after(v1_of(call), watcher.topic, watcher.seen, &now) ||
 	    !wait_remove(&events->wait))
 		return call_suspend(call, &events->wait.parked, 0);
-	return read_on(call, events);
+	return events_read_again(call, events);
 }
 
-static void refuse(struct call *call, const struct history *history, int error)
+static void events_refuse(struct call *call, const struct history *history, int error)
 {
 	uint64_t since = history->oldest > 0 ? history->oldest - 1 : 0;
 
@@ -294,15 +304,15 @@ static void refuse(struct call *call, const struct history *history, int error)
 
 static enum api_result events_read(struct call *call, struct parked *parked)
 {
-	struct events_request *events = request_of(parked);
+	struct events_request *events = events_request_of(parked);
 	const struct events_query *query = &events->query;
 	struct history *history = &events->history;
 	struct buf *body = &call->response->body;
 
-	if (begins_at_oldest(events)) {
+	if (events_begin_at_oldest(events)) {
 		events->tries++;
 		history->query.since = history->oldest > 0 ? history->oldest - 1 : 0;
-		return submit(call, events);
+		return events_submit(call, events);
 	}
 
 	int r = history->error < 0 ? history->error : buf_error(history->out);
@@ -313,13 +323,13 @@ static enum api_result events_read(struct call *call, struct parked *parked)
 		return result;
 	}
 	if (r == 0 && history->count == 0 && query->wait_ms > 0 && !parked->expired)
-		return wait_for_events(call, events);
+		return events_wait(call, events);
 	if (r == 0 && query->form == EVENTS_TEXT)
-		move(body, history->out);
+		events_move_body(body, history->out);
 	else if (r == 0)
-		put_events(body, history, api_history(call->api));
+		events_put(body, history, api_history(call->api));
 	if (r < 0)
-		refuse(call, history, r);
+		events_refuse(call, history, r);
 	else
 		(void)call_answer(call, 200, query->form == EVENTS_TEXT ? TYPE_TEXT : TYPE_JSON);
 	if (r == 0 && events->wait.watcher.hub != NULL)
@@ -329,19 +339,20 @@ static enum api_result events_read(struct call *call, struct parked *parked)
 	return API_DONE;
 }
 
-static void free_parked(struct parked *parked)
+static void events_free_parked(struct parked *parked)
 {
-	struct events_request *events = request_of(parked);
+	struct events_request *events = events_request_of(parked);
 
 	wait_fini(&events->wait);
 	buf_fini(&events->out);
 	free(events);
 }
 
-static struct events_request *request_new(struct call *call, const struct events_query *query)
+static struct events_request *events_request_new(struct call *call,
+                                                 const struct events_query *query)
 {
 	static const struct parked_kind kind = {
-		.free = free_parked, .cancel = wait_cancel, .sent = wait_sent};
+		.free = events_free_parked, .cancel = wait_cancel, .sent = wait_sent};
 	struct events_request *events = calloc(1, sizeof(*events));
 
 	if (events == NULL) {
@@ -351,7 +362,7 @@ static struct events_request *request_new(struct call *call, const struct events
 	bool waits = query->wait_ms > 0 && !events_stream(query);
 	if (waits ? !wait_init(&events->wait, call, &kind, events_read, query->wait_ms)
 	          : !parked_init(&events->wait.parked, call, &kind, events_read)) {
-		free_parked(&events->wait.parked);
+		events_free_parked(&events->wait.parked);
 		return NULL;
 	}
 	events->api = call->api;
@@ -362,7 +373,7 @@ static struct events_request *request_new(struct call *call, const struct events
 	history->query.service = call_kept(call, query->log.service);
 	history->query.id = call_kept(call, query->log.id);
 	history->out = &events->out;
-	history->done = wake;
+	history->done = events_wake;
 	history->arg = call->api;
 	return events;
 }
@@ -372,8 +383,8 @@ enum api_result events_get(struct call *call)
 	struct events_query query;
 	struct events_request *events;
 
-	if (!read_query(call, &query))
+	if (!events_read_query(call, &query))
 		return API_DONE;
-	events = request_new(call, &query);
-	return events != NULL ? submit(call, events) : API_DONE;
+	events = events_request_new(call, &query);
+	return events != NULL ? events_submit(call, events) : API_DONE;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** One heartbeat. What changes no status is one store, no command, and no disk. */
+/* POST .../heartbeat: one heartbeat. A heartbeat that changes no status is a store into the lease,
+ * without a command and without the disk. */
 #include "v1/change.h"
 #include "v1/instance_json.h"
 
@@ -20,7 +21,7 @@ static enum api_result heartbeat_answer(struct call *call, const struct instance
 	return call_answer(call, 200, TYPE_JSON);
 }
 
-/** After the command: the instance as it stands now. */
+/* Answers with the instance after the command. */
 static enum api_result heartbeat_done(struct call *call, struct parked *parked)
 {
 	int error = change_of(parked)->command.error;
@@ -28,17 +29,17 @@ static enum api_result heartbeat_done(struct call *call, struct parked *parked)
 	parked_free(parked);
 	const struct snapshot *now = snapshot_enter(v1_of(call)->store);
 	const struct member *member = path_member(call, now);
-	call_seen(call, now);
+	call_set_revision(call, now);
 	if (error == 0 && member != NULL)
 		(void)heartbeat_answer(call, &member->value);
 	snapshot_leave(v1_of(call)->store);
 
-	if (error < 0 || member == NULL) /* it was deregistered in the meantime */
+	if (error < 0 || member == NULL) /* NULL: deregistered after the command */
 		call_refuse(call, error < 0 ? error : -ENOENT);
 	return API_DONE;
 }
 
-/** What the lease takes is done here; what the status takes is the writer's. */
+/* Submits a command for the change of the status; the lease is renewed already. */
 static enum api_result heartbeat_command(struct call *call, const struct heartbeat *heartbeat,
                                          uint64_t incarnation)
 {
@@ -54,15 +55,15 @@ static enum api_result heartbeat_command(struct call *call, const struct heartbe
 	return change_submit(call, change);
 }
 
-/** Does the heartbeat change nothing but the lease? */
-static bool is_settled(const struct instance *value, const struct heartbeat *heartbeat)
+/* Does the heartbeat change nothing but the lease? */
+static bool heartbeat_only_renews(const struct instance *value, const struct heartbeat *heartbeat)
 {
 	return !value->lease_out && (!heartbeat->set_status ||
 	                             (heartbeat->wants_drain == value->wants_drain &&
 	                              heartbeat->reports_unhealthy == value->reports_unhealthy));
 }
 
-static bool read_heartbeat(struct call *call, struct heartbeat *heartbeat)
+static bool heartbeat_read_body(struct call *call, struct heartbeat *heartbeat)
 {
 	struct field_errors errors;
 
@@ -76,10 +77,10 @@ static bool read_heartbeat(struct call *call, struct heartbeat *heartbeat)
 	return r == 0;
 }
 
-enum { BEAT_INCARNATION = PARAM_PRETTY + 1 };
-static const struct query_rule beat_rules[] = {
+enum { HEARTBEAT_INCARNATION = PARAM_PRETTY + 1 };
+static const struct query_rule heartbeat_rules[] = {
 	[PARAM_PRETTY] = QUERY_PRETTY,
-	[BEAT_INCARNATION] = {"incarnation", 0},
+	[HEARTBEAT_INCARNATION] = {"incarnation", 0},
 };
 
 enum api_result heartbeat_post(struct call *call)
@@ -88,18 +89,18 @@ enum api_result heartbeat_post(struct call *call)
 	struct heartbeat heartbeat = {0};
 	uint64_t incarnation = 0; /* any */
 	struct instance value;
-	bool settled = false;
+	bool only_renews = false;
 	int r = 0;
 
-	if (!call_query(call, beat_rules, ARRAY_LEN(beat_rules)) ||
-	    !call_number(call, beat_rules, BEAT_INCARNATION, 1, INT64_MAX, &incarnation))
+	if (!call_query(call, heartbeat_rules, ARRAY_LEN(heartbeat_rules)) ||
+	    !call_number(call, heartbeat_rules, HEARTBEAT_INCARNATION, 1, INT64_MAX, &incarnation))
 		return API_DONE;
-	if (call->request->body.len > 0 && !read_heartbeat(call, &heartbeat))
+	if (call->request->body.len > 0 && !heartbeat_read_body(call, &heartbeat))
 		return API_DONE;
 
 	const struct snapshot *now = snapshot_enter(v1->store);
 	const struct member *member = path_member(call, now);
-	call_seen(call, now);
+	call_set_revision(call, now);
 	if (member != NULL && incarnation != 0 && member->value.incarnation != incarnation) {
 		problem(call->response, PROBLEM_ANOTHER_INCARNATION,
 		        "the instance is in its incarnation %" PRIu64 " now, not %" PRIu64,
@@ -113,7 +114,7 @@ enum api_result heartbeat_post(struct call *call)
 			                      memory_order_relaxed);
 		r = registry_renew(v1->registry, member);
 		value = member->value;
-		settled = is_settled(&value, &heartbeat);
+		only_renews = heartbeat_only_renews(&value, &heartbeat);
 	}
 	snapshot_leave(v1->store);
 
@@ -121,7 +122,7 @@ enum api_result heartbeat_post(struct call *call)
 		call_refuse(call, r);
 		return API_DONE;
 	}
-	if (settled)
+	if (only_renews)
 		return heartbeat_answer(call, &value);
 	if (member != NULL)
 		return heartbeat_command(call, &heartbeat, incarnation);

@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/** One instance: register or renew it, show it, remove it, and what an operator intends for it. */
+/*
+ * The routes of one instance: register, renew, read, deregister, and an operator's status change.
+ * Http thread; status_change_wake() runs on the thread that settles the last watcher.
+ *
+ * Invariant: a change is answered only after the writer has completed its command. A PUT of an equal
+ * record only renews the lease (instance_renew()): as a command it would wait for the writer, like a
+ * change, although clients repeat it as their heartbeat.
+ */
 #include "base/clock.h"
 #include "base/random.h"
 #include "model/valid.h"
 #include "v1/change.h"
 #include "v1/instance_json.h"
+#include "v1/past_request.h"
 #include "v1/text.h"
-#include "v1/travel.h"
 #include "watch/receipt.h"
 
 #include <errno.h>
@@ -15,16 +22,16 @@
 
 #define RANDOM_DIGITS 8
 
-/** A registration while it is parked. */
+/* A registration while it is parked. */
 struct registration {
 	struct change change;
-	char memory[]; /* an id that is made here, then the strings of the record */
+	char memory[]; /* the generated id of a POST, then the strings of the record */
 };
 
-#define MADE_ID_MAX (INSTANCE_ID_MAX + RANDOM_DIGITS)
+#define GENERATED_ID_MAX (INSTANCE_ID_MAX + RANDOM_DIGITS)
 
-/** The instance as registered, which was a heartbeat too; as member_put_json_live() has it. */
-static void put_registered(struct buf *out, const struct instance *instance)
+/* Puts the instance in the form of member_put_json_live(): the registration was a heartbeat, too. */
+static void registration_put(struct buf *out, const struct instance *instance)
 {
 	instance_put_json_open(out, instance);
 	buf_put(out, ",\"last_heartbeat\":");
@@ -33,8 +40,8 @@ static void put_registered(struct buf *out, const struct instance *instance)
 	instance_put_json_close(out, instance);
 }
 
-/** "/v1/services/web/instances/a%2Fb", owned by the caller; NULL when out of memory. */
-static char *location_of(const struct instance *instance)
+/* "/v1/services/web/instances/a%2Fb", owned by the caller; NULL when out of memory. */
+static char *registration_location(const struct instance *instance)
 {
 	struct buf out;
 	size_t len;
@@ -67,17 +74,17 @@ static enum api_result register_done(struct call *call, struct parked *parked)
 	} else {
 		bool created = command->outcome == OUTCOME_CREATED;
 
-		put_registered(&call->response->body, &command->instance);
+		registration_put(&call->response->body, &command->instance);
 		if (created && call->request->method == API_POST)
-			call->response->location = location_of(&command->instance);
+			call->response->location = registration_location(&command->instance);
 		(void)call_answer(call, created ? 201 : 200, TYPE_JSON);
 	}
 	parked_free(parked);
 	return API_DONE;
 }
 
-/** The id that is to be registered, if the path names one. */
-static bool id_is_registrable(struct call *call)
+/* Can the path's id be registered? Yes if the path has none (POST). @return false: refused */
+static bool registration_id_is_valid(struct call *call)
 {
 	if (path_id(call).len == 0 || valid_path_id(path_id(call)))
 		return true;
@@ -87,19 +94,19 @@ static bool id_is_registrable(struct call *call)
 	return false;
 }
 
-/** Reads the body as a record of the path's service and id. @return NULL when refused */
-static struct registration *read_record(struct call *call)
+/* Reads the body as a record of the path's service and id. @return NULL: refused */
+static struct registration *registration_read(struct call *call)
 {
 	struct v1 *v1 = v1_of(call);
 	struct str body = call->request->body;
 	struct registration *registration;
 	struct field_errors errors;
 
-	if (!call_no_query(call) || !call_path_is_valid(call) || !id_is_registrable(call) ||
+	if (!call_no_query(call) || !call_path_is_valid(call) || !registration_id_is_valid(call) ||
 	    !call_body_is_json(call))
 		return NULL;
 	registration = (struct registration *)change_new(
-		call, sizeof(*registration) + MADE_ID_MAX + body.len, COMMAND_REGISTER,
+		call, sizeof(*registration) + GENERATED_ID_MAX + body.len, COMMAND_REGISTER,
 		register_done);
 	if (registration == NULL)
 		return NULL;
@@ -111,7 +118,8 @@ static struct registration *read_record(struct call *call)
 	instance->remove_after_ms =
 		atomic_load_explicit(&v1->default_remove_after_ms, memory_order_relaxed);
 	field_errors_init(&errors);
-	int r = instance_from_json(body, registration->memory + MADE_ID_MAX, instance, &errors);
+	int r = instance_from_json(body, registration->memory + GENERATED_ID_MAX, instance,
+	                           &errors);
 	if (r < 0) {
 		call_refuse_body(call, r, &errors);
 		change_free(&registration->change);
@@ -121,8 +129,8 @@ static struct registration *read_record(struct call *call)
 	return registration;
 }
 
-/** The same record again, of an instance whose lease has not run out: renewed, and answered.
- * @return 0: it is another record; 1; -EAGAIN: it must not be acknowledged */
+/* Renews the lease and renders the answer, if the record is unchanged and the lease has not expired.
+ * @return 1; 0: a command is needed; -EAGAIN: the heartbeat must not be acknowledged now */
 static int instance_renew(struct call *call, const struct instance *record)
 {
 	struct v1 *v1 = v1_of(call);
@@ -133,7 +141,7 @@ static int instance_renew(struct call *call, const struct instance *record)
 	if (member != NULL && !member->value.lease_out &&
 	    instance_same_record(&member->value, record)) {
 		r = registry_renew(v1->registry, member) < 0 ? -EAGAIN : 1;
-		call_seen(call, now);
+		call_set_revision(call, now);
 	}
 	if (r > 0)
 		member_put_json_live(&call->response->body, member, clock_real_ms());
@@ -143,7 +151,7 @@ static int instance_renew(struct call *call, const struct instance *record)
 
 enum api_result instance_put(struct call *call)
 {
-	struct registration *registration = read_record(call);
+	struct registration *registration = registration_read(call);
 
 	if (registration == NULL)
 		return API_DONE;
@@ -152,7 +160,7 @@ enum api_result instance_put(struct call *call)
 		change_free(change);
 		return API_DONE;
 	}
-	/* a condition is the writer's to judge */
+	/* only the writer can check a condition */
 	int r = change->command.must_exist ? 0 : instance_renew(call, &change->command.instance);
 	if (r == 0)
 		return change_submit(call, change);
@@ -163,29 +171,29 @@ enum api_result instance_put(struct call *call)
 	return API_DONE;
 }
 
-/** Makes an id of host, port and chance at @p out. */
-static struct str make_id(const struct instance *instance, char *out)
+/* Generates an id from host, port and a random number at @p out. */
+static struct str registration_generate_id(const struct instance *instance, char *out)
 {
 	static const char digits[] = "0123456789abcdef";
-	uint64_t chance = random_u64();
+	uint64_t random = random_u64();
 	struct buf text;
 
 	buf_init(&text, HOST_MAX + 16);
 	instance_put_address(&text, instance);
 	size_t len = text.len;
-	/* A host name may be nearly as long as an id; the end, which tells them apart, stays. */
+	/* A host name may be nearly as long as an id: cut it, not the random digits. */
 	if (len > INSTANCE_ID_MAX - RANDOM_DIGITS - 1)
 		len = INSTANCE_ID_MAX - RANDOM_DIGITS - 1;
 	if (len > 0)
 		memcpy(out, text.data, len);
 	buf_fini(&text);
 	out[len++] = ':';
-	for (int i = 0; i < RANDOM_DIGITS; i++, chance >>= 4)
-		out[len++] = digits[chance & 15];
+	for (int i = 0; i < RANDOM_DIGITS; i++, random >>= 4)
+		out[len++] = digits[random & 15];
 	return (struct str){out, len};
 }
 
-static bool is_taken(struct call *call, struct str id)
+static bool instance_is_registered(struct call *call, struct str id)
 {
 	const struct snapshot *now = snapshot_enter(v1_of(call)->store);
 	const struct service *service = snapshot_service(now, path_service(call));
@@ -197,14 +205,14 @@ static bool is_taken(struct call *call, struct str id)
 
 enum api_result instances_post(struct call *call)
 {
-	struct registration *registration = read_record(call);
+	struct registration *registration = registration_read(call);
 
 	if (registration == NULL)
 		return API_DONE;
 	struct instance *instance = &registration->change.command.instance;
 	do {
-		instance->id = make_id(instance, registration->memory);
-	} while (is_taken(call, instance->id));
+		instance->id = registration_generate_id(instance, registration->memory);
+	} while (instance_is_registered(call, instance->id));
 	return change_submit(call, &registration->change);
 }
 
@@ -225,16 +233,16 @@ static void instance_put_row(struct buf *body, const struct member *member)
 	text_finish(body, &rows);
 }
 
-/** A read of what the instance was. */
-struct instance_travel {
-	struct travel travel;
+/* A read of a past state of the instance, while it is parked. */
+struct past_instance {
+	struct past_request base;
 	bool text;
 };
 
-static enum api_result instance_put_past(struct call *call, struct travel *travel,
+static enum api_result instance_put_past(struct call *call, struct past_request *past,
                                          const struct snapshot *then)
 {
-	bool text = container_of(travel, struct instance_travel, travel)->text;
+	bool text = container_of(past, struct past_instance, base)->text;
 	const struct member *member = path_member(call, then);
 	struct buf *body = &call->response->body;
 
@@ -252,16 +260,17 @@ static enum api_result instance_put_past(struct call *call, struct travel *trave
 	return call_answer(call, 200, text ? TYPE_TEXT : TYPE_JSON);
 }
 
-static enum api_result get_past(struct call *call, const struct moment *moment, bool text)
+static enum api_result instance_get_past(struct call *call, const struct moment *moment, bool text)
 {
-	struct instance_travel *past;
+	struct past_instance *past;
 
-	past = (struct instance_travel *)travel_to(call, sizeof(*past), moment, instance_put_past);
+	past = (struct past_instance *)past_request_new_state(call, sizeof(*past), moment,
+	                                                      instance_put_past);
 	if (past == NULL)
 		return API_DONE;
 	past->text = text;
-	past->travel.query.at.id = path_id(call);
-	return travel_submit(call, &past->travel);
+	past->base.query.at.id = path_id(call);
+	return past_request_submit(call, &past->base);
 }
 
 enum api_result instance_get(struct call *call)
@@ -272,20 +281,20 @@ enum api_result instance_get(struct call *call)
 
 	if (!call_query(call, instance_rules, ARRAY_LEN(instance_rules)) ||
 	    !call_wants_text(call, query_get(&call->query, INSTANCE_FORMAT), &text) ||
-	    !travel_read_at(call, INSTANCE_AT, &moment))
+	    !past_request_read_at(call, INSTANCE_AT, &moment))
 		return API_DONE;
 	if (moment.is_given)
-		return get_past(call, &moment, text);
+		return instance_get_past(call, &moment, text);
 	const struct snapshot *now = snapshot_enter(v1_of(call)->store);
 	const struct service *service = snapshot_service(now, path_service(call));
 	const struct member *member = service ? service_member(service, path_id(call)) : NULL;
-	call_seen(call, now);
+	call_set_revision(call, now);
 	if (member != NULL && text)
 		instance_put_row(body, member);
 	else if (member != NULL)
 		member_put_json_live(body, member, clock_real_ms());
 	if (member != NULL)
-		call_tell_held(call, service);
+		call_add_held_header(call, service);
 	snapshot_leave(v1_of(call)->store);
 
 	if (member != NULL)
@@ -314,7 +323,7 @@ enum api_result instance_delete(struct call *call)
 	if (!call_no_query(call) || !call_path_is_valid(call))
 		return API_DONE;
 	if (api_header(call->request, STR("if-match")).data == NULL &&
-	    !is_taken(call, path_id(call)))
+	    !instance_is_registered(call, path_id(call)))
 		return call_answer(call, 204, NULL);
 	change = change_new(call, sizeof(*change), COMMAND_DEREGISTER, deregister_done);
 	if (change == NULL)
@@ -326,55 +335,55 @@ enum api_result instance_delete(struct call *call)
 	return change_submit(call, change);
 }
 
-/** What an operator intends, while it is parked: until it is made, then until watchers have been
- * sent it. */
-struct intention {
+/* An operator's status change while it is parked: until the writer has made it, and then until the
+ * watchers have been sent it. */
+struct status_change {
 	struct change change;
-	struct watch_receipt *receipt; /* owned; NULL: no watcher is waited for */
+	struct watch_receipt *receipt; /* owned; NULL: do not wait for watchers */
 	int64_t wait_ms;
 	bool has_waited;
 	char memory[]; /* the reason */
 };
 
-static struct intention *intention_of(struct parked *parked)
+static struct status_change *status_change_of(struct parked *parked)
 {
-	return container_of(change_of(parked), struct intention, change);
+	return container_of(change_of(parked), struct status_change, change);
 }
 
-static void intention_free(struct parked *parked)
+static void status_change_free(struct parked *parked)
 {
-	struct intention *intention = intention_of(parked);
+	struct status_change *status = status_change_of(parked);
 
-	watch_receipt_free(intention->receipt);
-	change_free(&intention->change);
+	watch_receipt_free(status->receipt);
+	change_free(&status->change);
 }
 
-static bool intention_cancel(struct parked *parked)
+static bool status_change_cancel(struct parked *parked)
 {
-	return watch_receipt_cancel(intention_of(parked)->receipt);
+	return watch_receipt_cancel(status_change_of(parked)->receipt);
 }
 
-static void intention_wake(void *arg)
+static void status_change_wake(void *arg)
 {
-	struct intention *intention = arg;
-	struct api_request *request = intention->change.parked.request;
+	struct status_change *status = arg;
+	struct api_request *request = status->change.parked.request;
 
 	request->wake(request);
 }
 
-/** The change is made: must it wait until those who watch the service have been sent it? */
-static bool wait_for_watchers(struct call *call, struct intention *intention)
+/* After the command: starts the wait for the watchers of the service, once.
+ * @return must the request be parked? */
+static bool status_change_await(struct call *call, struct status_change *status)
 {
-	if (intention->receipt == NULL || intention->change.command.error < 0 ||
-	    intention->has_waited)
+	if (status->receipt == NULL || status->change.command.error < 0 || status->has_waited)
 		return false;
-	intention->has_waited = true;
-	call->request->park_until_ms = clock_ms_after(intention->wait_ms);
-	return watch_receipt_await(intention->receipt, intention_wake, intention);
+	status->has_waited = true;
+	call->request->park_until_ms = clock_ms_after(status->wait_ms);
+	return watch_receipt_await(status->receipt, status_change_wake, status);
 }
 
-/** Into the object that the answer is. */
-static void put_receipt(struct buf *out, struct watch_receipt *receipt)
+/* Adds the counts to the JSON object in @p out. */
+static void status_change_put_receipt(struct buf *out, struct watch_receipt *receipt)
 {
 	unsigned sent;
 	unsigned open;
@@ -384,22 +393,22 @@ static void put_receipt(struct buf *out, struct watch_receipt *receipt)
 	buf_printf(out, ",\"watchers_told\":%u,\"watchers_untold\":%u}", sent, open);
 }
 
-/** After an operator's change: the instance as it stands now, if it is registered. */
-static enum api_result intention_done(struct call *call, struct parked *parked)
+/* Answers with the instance after the change, or with 204 if the id is not registered. */
+static enum api_result status_change_done(struct call *call, struct parked *parked)
 {
-	struct intention *intention = intention_of(parked);
-	int error = intention->change.command.error;
+	struct status_change *status = status_change_of(parked);
+	int error = status->change.command.error;
 
-	if (wait_for_watchers(call, intention))
+	if (status_change_await(call, status))
 		return call_suspend(call, parked, 0);
 	const struct snapshot *now = snapshot_enter(v1_of(call)->store);
 	const struct member *member = path_member(call, now);
-	call_seen(call, now);
+	call_set_revision(call, now);
 	bool is_absent = error == 0 && member == NULL; /* only the intent changed */
 	if (error == 0 && !is_absent)
 		member_put_json_live(&call->response->body, member, clock_real_ms());
-	if (error == 0 && !is_absent && intention->receipt != NULL)
-		put_receipt(&call->response->body, intention->receipt);
+	if (error == 0 && !is_absent && status->receipt != NULL)
+		status_change_put_receipt(&call->response->body, status->receipt);
 	snapshot_leave(v1_of(call)->store);
 	parked_free(parked);
 
@@ -409,15 +418,15 @@ static enum api_result intention_done(struct call *call, struct parked *parked)
 	return API_DONE;
 }
 
-/** Reads the body into the command. @return false when refused */
-static bool read_intention(struct call *call, struct intention *intention)
+/* Reads the body into the command. @return false: refused */
+static bool status_change_read(struct call *call, struct status_change *status)
 {
-	struct command *command = &intention->change.command;
+	struct command *command = &status->change.command;
 	struct field_errors errors;
 	struct intent intent;
 
 	field_errors_init(&errors);
-	int r = intent_from_json(call->request->body, intention->memory, &intent, &errors);
+	int r = intent_from_json(call->request->body, status->memory, &intent, &errors);
 	if (r < 0)
 		call_refuse_body(call, r, &errors);
 	field_errors_fini(&errors);
@@ -426,31 +435,32 @@ static bool read_intention(struct call *call, struct intention *intention)
 	command->reason = intent.reason;
 	command->drained = intent.drained;
 	command->for_ms = intent.for_ms;
-	intention->wait_ms = intent.wait_ms;
+	status->wait_ms = intent.wait_ms;
 	if (intent.wait_ms == 0)
 		return true;
-	intention->receipt = command->receipt =
+	status->receipt = command->receipt =
 		watch_receipt_new(registry_watch(v1_of(call)->registry));
-	if (intention->receipt == NULL)
+	if (status->receipt == NULL)
 		problem_errno(call->response, -ENOMEM);
-	return intention->receipt != NULL;
+	return status->receipt != NULL;
 }
 
 enum api_result status_put(struct call *call)
 {
-	static const struct parked_kind kind = {.free = intention_free, .cancel = intention_cancel};
-	struct intention *intention;
+	static const struct parked_kind kind = {.free = status_change_free,
+	                                        .cancel = status_change_cancel};
+	struct status_change *status;
 
 	if (!call_no_query(call) || !call_path_is_valid(call) || !call_body_is_json(call))
 		return API_DONE;
-	intention = (struct intention *)change_new_kind(
-		call, sizeof(*intention) + call->request->body.len + 1, COMMAND_STATUS,
-		intention_done, &kind);
-	if (intention == NULL)
+	status = (struct status_change *)change_new_kind(
+		call, sizeof(*status) + call->request->body.len + 1, COMMAND_STATUS,
+		status_change_done, &kind);
+	if (status == NULL)
 		return API_DONE;
-	if (!read_intention(call, intention)) {
-		parked_free(&intention->change.parked);
+	if (!status_change_read(call, status)) {
+		parked_free(&status->change.parked);
 		return API_DONE;
 	}
-	return change_submit(call, &intention->change);
+	return change_submit(call, &status->change);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** What the handlers of the native API share. For files of this folder only. */
+/** What the handlers of the native API share. For files of this folder only. Functions without
+ * another note run on the http thread of their call. */
 #pragma once
 
 #include "api/call.h"
@@ -27,7 +28,7 @@ struct v1 {
 	int64_t started_ms;
 	struct route_table table;
 
-	/* atomic, relaxed: what a reload may change */
+	/* atomic, relaxed: a reload may change them */
 	_Atomic(int64_t) default_ttl_ms;
 	_Atomic(int64_t) default_remove_after_ms;
 	_Atomic(int64_t) intent_ttl_ms;
@@ -46,7 +47,8 @@ static inline struct v1 *v1_of(const struct call *call)
 	return v1;
 }
 
-/** Parameters of a path, in the order in which all patterns have them; empty when it has none. */
+/** Parameters of the path, in the order in which all patterns have them; empty when the pattern has
+ * no such parameter. */
 static inline struct str path_service(const struct call *call)
 {
 	return call->match.param[0];
@@ -57,22 +59,25 @@ static inline struct str path_id(const struct call *call)
 	return call->match.param[1];
 }
 
-/** Inside a visit: the instance that the path names; NULL when @p snapshot does not have it. */
+/** The instance that the path names, borrowed from @p snapshot; NULL when it is not registered there.
+ * Inside a visit. */
 const struct member *path_member(const struct call *call, const struct snapshot *snapshot);
 
 /** The routes (routes.c). */
 extern const struct route v1_routes[];
 extern const size_t v1_route_count;
 
-/** A list of statuses between commas, or "any", as bits. */
+/** Parses a comma-separated list of statuses, or "any", to bits 1 << status.
+ * @return false: refused with 400 */
 bool call_statuses(struct call *call, struct str text, unsigned *ret_statuses) MUST_USE;
-/** ?meta.KEY=VALUE, all of them. */
+/** Reads all parameters ?meta.KEY=VALUE. @return false: refused with 400 */
 struct meta_filter;
 bool call_meta_filter(struct call *call, unsigned rule, struct meta_filter *ret) MUST_USE;
-/** Once @p call is parked, the strings of @p filter are elsewhere. */
+/** Makes the strings of @p filter those that stay valid while @p call is parked. */
 void meta_filter_keep(struct meta_filter *filter, const struct call *call);
 
-/** Are service and id of the path valid words? For what was not found, or will be created. */
+/** Are the service and the id of the path valid? For those that are not registered: registered names
+ * need no check. @return false: refused with 400 */
 bool call_path_is_valid(struct call *call) MUST_USE;
 /**
  * Checks that @p token, the value of the parameter or header @p name, belongs to this registry's
@@ -81,32 +86,36 @@ bool call_path_is_valid(struct call *call) MUST_USE;
  */
 bool call_check_history(struct call *call, const char *name, const struct token *token) MUST_USE;
 /** Reads a token or a bare revision from the query, without call_check_history(); zero when the
- * parameter is absent. */
+ * parameter is absent. @return false: refused with 400 */
 bool call_token(struct call *call, const struct query_rule *rules, unsigned rule,
                 struct token *ret) MUST_USE;
-/** Reads it with call_check_history(), and gives its revision; zero when it is absent. */
+/** Reads the revision of a token or a bare revision, with call_check_history(); zero when the
+ * parameter is absent. @return false: refused with 400 or 410 */
 bool call_revision(struct call *call, const struct query_rule *rules, unsigned rule,
                    uint64_t *ret) MUST_USE;
 /**
- * If-Match: "REVISION", "TOKEN" or *, as conditions of @p command.
- * @return false: it is none of them, or of another history (refused)
+ * Reads If-Match ("REVISION", "TOKEN" or *) into the conditions of @p command.
+ * @return false: refused, because the value has another form or belongs to another history
  */
 bool call_conditions(struct call *call, struct command *command) MUST_USE;
-/** Refuses with what stands for the registry's @p error; names the instance that is not there. */
+/** Answers with the problem for the registry's @p error; that for -ENOENT and -ESTALE names the
+ * instance of the path. */
 void call_refuse(struct call *call, int error);
-/** Refuses a body as @p r and @p errors say. */
+/** Answers with the problem of a body that could not be read. @param r, errors  as the functions of
+ * instance_json.h return them */
 void call_refuse_body(struct call *call, int r, struct field_errors *errors);
 
-/** The revision of the snapshot that is being read, for X-Rollcall-Revision. */
-void call_seen(struct call *call, const struct snapshot *snapshot);
-/** Sets the header that tells about a held expiry; inside the visit. */
-void call_tell_held(struct call *call, const struct service *service);
-/** 410 with "oldest_revision" and, unless it is 0, "oldest_time". */
+/** Sets the response's X-Rollcall-Revision to the revision of @p snapshot. */
+void call_set_revision(struct call *call, const struct snapshot *snapshot);
+/** Adds X-Rollcall-Expiry-Held if the expiry of @p service is held back. Inside a visit. */
+void call_add_held_header(struct call *call, const struct service *service);
+/** Answers with 410 compacted, with "oldest_revision" and, unless @p oldest_ms is 0, "oldest_time". */
 void problem_compacted(struct api_response *response, uint64_t oldest, int64_t oldest_ms,
                        const char *format, ...) PRINTF_LIKE(4, 5);
-/** 410 with "latest_revision": @p since, which was asked for, is after it. */
+/** Answers with 410 revision-ahead, with "latest_revision": the request's @p since is after it. */
 void problem_ahead(struct api_response *response, uint64_t since, uint64_t latest);
-/* handlers, each named after its route */
+
+/* Handlers, each named after its route. */
 enum api_result root_get(struct call *call);
 enum api_result services_get(struct call *call);
 enum api_result service_get(struct call *call);

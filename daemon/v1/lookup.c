@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/** Lookups: the instances of one service. */
+/*
+ * GET /v1/services/{service}: the instances of a service; with ?wait_ms= a long poll; with ?at= from
+ * a past state. Http thread.
+ *
+ * Invariant: a long poll adds its watcher and then checks the snapshot again, so a change between the
+ * first check and the watcher is not missed. A wake-up alone is no answer: with a filter on metadata
+ * the result may be unchanged, so its fingerprint is compared.
+ */
 #include "balance/balance.h"
 #include "v1/internal.h"
+#include "v1/past_request.h"
 #include "v1/selection.h"
-#include "v1/travel.h"
 #include "v1/wait.h"
 
 #include <errno.h>
@@ -43,7 +50,7 @@ struct lookup {
 	struct moment moment;
 };
 
-static bool read_lookup(struct call *call, struct lookup *lookup)
+static bool lookup_read_query(struct call *call, struct lookup *lookup)
 {
 	const struct query_item *item;
 	struct str text;
@@ -64,8 +71,8 @@ static bool read_lookup(struct call *call, struct lookup *lookup)
 	    !call_meta_filter(call, LOOKUP_META, &lookup->filter) ||
 	    !wait_read(call, lookup_rules, LOOKUP_REVISION, LOOKUP_WAIT, &lookup->wait))
 		return false;
-	if (travel_excludes(call, LOOKUP_AT, LOOKUP_WAIT, "wait_ms") ||
-	    travel_excludes(call, LOOKUP_AT, LOOKUP_REVISION, "revision"))
+	if (past_request_excludes(call, LOOKUP_AT, LOOKUP_WAIT, "wait_ms") ||
+	    past_request_excludes(call, LOOKUP_AT, LOOKUP_REVISION, "revision"))
 		return false;
 	item = query_get(&call->query, LOOKUP_STATUS);
 	if (item != NULL &&
@@ -74,10 +81,10 @@ static bool read_lookup(struct call *call, struct lookup *lookup)
 	item = query_get(&call->query, LOOKUP_AFTER);
 	lookup->has_after = item != NULL;
 	return (item == NULL || call_text(call, item, &lookup->after)) &&
-	       travel_read_at(call, LOOKUP_AT, &lookup->moment);
+	       past_request_read_at(call, LOOKUP_AT, &lookup->moment);
 }
 
-/** Once the request is parked, its strings are elsewhere. */
+/* Makes the strings those that stay valid while the call is parked. */
 static void lookup_keep(struct lookup *lookup, const struct call *call)
 {
 	if (lookup->has_after)
@@ -85,13 +92,14 @@ static void lookup_keep(struct lookup *lookup, const struct call *call)
 	meta_filter_keep(&lookup->filter, call);
 }
 
-static bool is_plain(const struct lookup *lookup)
+/* Is this the default lookup, whose rendered answer all requests share? */
+static bool lookup_is_plain(const struct lookup *lookup)
 {
 	return lookup->statuses == 1u << STATUS_HEALTHY && lookup->filter.count == 0 &&
 	       lookup->limit == 0 && !lookup->has_after && !lookup->text;
 }
 
-/** The revision of what the lookup can show: the newest of its statuses'. */
+/* The latest revision at which an instance with one of the lookup's statuses changed. */
 static uint64_t lookup_revision(const struct service *service, const struct lookup *lookup)
 {
 	uint64_t revision = 0;
@@ -102,9 +110,9 @@ static uint64_t lookup_revision(const struct service *service, const struct look
 	return revision;
 }
 
-/** Where to begin. @return false when the instance to go on from is no longer there (refused) */
-static bool find_start(struct call *call, const struct service *service,
-                       const struct lookup *lookup, uint32_t *ret_start)
+/* Finds the first index after ?after=. @return false: refused, that instance is not registered */
+static bool lookup_find_start(struct call *call, const struct service *service,
+                              const struct lookup *lookup, uint32_t *ret_start)
 {
 	const struct member *member;
 	uint32_t i = 0;
@@ -124,9 +132,9 @@ static bool find_start(struct call *call, const struct service *service,
 	return true;
 }
 
-/** Inside a visit. Selects what matches from @p start on. @return 0 or -ENOMEM */
-static int select_matches(struct selection *selection, const struct service *service,
-                          const struct lookup *lookup, uint32_t start)
+/* Selects the matching members from index @p start on. Inside a visit. @return 0 or -ENOMEM */
+static int lookup_select(struct selection *selection, const struct service *service,
+                         const struct lookup *lookup, uint32_t start)
 {
 	int r = 0;
 
@@ -144,7 +152,7 @@ static int select_matches(struct selection *selection, const struct service *ser
 	return r;
 }
 
-static enum api_result put_lookup(struct call *call, const struct service *service,
+static enum api_result lookup_put(struct call *call, const struct service *service,
                                   const struct lookup *lookup)
 {
 	uint64_t revision = lookup_revision(service, lookup);
@@ -153,10 +161,10 @@ static enum api_result put_lookup(struct call *call, const struct service *servi
 
 	if (call_etag(call, revision, lookup->text))
 		return API_DONE;
-	if (!find_start(call, service, lookup, &start))
+	if (!lookup_find_start(call, service, lookup, &start))
 		return API_DONE;
 	selection_init(&selection, lookup->text);
-	int r = select_matches(&selection, service, lookup, start);
+	int r = lookup_select(&selection, service, lookup, start);
 	if (r == 0)
 		return selection_answer(&selection, call, service->name, revision);
 	selection_fini(&selection);
@@ -164,8 +172,8 @@ static enum api_result put_lookup(struct call *call, const struct service *servi
 	return API_DONE;
 }
 
-/** The rendered answer that all share. */
-static enum api_result put_shared(struct call *call, const struct service *service)
+/* Answers with the service's rendered answer, which all requests share. */
+static enum api_result lookup_put_shared(struct call *call, const struct service *service)
 {
 	if (call_etag(call, service->status_revision[STATUS_HEALTHY], false))
 		return API_DONE;
@@ -178,7 +186,7 @@ static enum api_result put_shared(struct call *call, const struct service *servi
 	return call_answer(call, 200, TYPE_JSON);
 }
 
-static enum api_result put_unknown(struct call *call)
+static enum api_result lookup_put_unknown(struct call *call)
 {
 	if (call_path_is_valid(call))
 		problem(call->response, PROBLEM_UNKNOWN_SERVICE,
@@ -187,54 +195,54 @@ static enum api_result put_unknown(struct call *call)
 	return API_DONE;
 }
 
-/** Inside a visit. The answer as it is now. */
-static enum api_result put_now(struct call *call, const struct service *service,
-                               const struct lookup *lookup)
+/* Answers from the present state. Inside a visit. */
+static enum api_result lookup_put_now(struct call *call, const struct service *service,
+                                      const struct lookup *lookup)
 {
 	if (service == NULL)
-		return put_unknown(call);
-	call_tell_held(call, service);
-	/* Indented it is nobody else's, and may be long. */
-	return is_plain(lookup) && !call_is_pretty(call) ? put_shared(call, service)
-	                                                 : put_lookup(call, service, lookup);
+		return lookup_put_unknown(call);
+	call_add_held_header(call, service);
+	/* An indented answer is not shared, and may be long. */
+	return lookup_is_plain(lookup) && !call_is_pretty(call) ? lookup_put_shared(call, service)
+	                                                        : lookup_put(call, service, lookup);
 }
 
-/** A lookup in what was registered once. */
-struct lookup_travel {
-	struct travel travel;
+/* A lookup in a past state, while it is parked. */
+struct past_lookup {
+	struct past_request base;
 	struct lookup lookup;
 };
 
-static enum api_result lookup_put_past(struct call *call, struct travel *travel,
+static enum api_result lookup_put_past(struct call *call, struct past_request *past,
                                        const struct snapshot *then)
 {
-	const struct lookup *lookup = &container_of(travel, struct lookup_travel, travel)->lookup;
+	const struct lookup *lookup = &container_of(past, struct past_lookup, base)->lookup;
 	const struct service *service = snapshot_service(then, path_service(call));
 
-	return service != NULL ? put_lookup(call, service, lookup) : put_unknown(call);
+	return service != NULL ? lookup_put(call, service, lookup) : lookup_put_unknown(call);
 }
 
-static enum api_result look_at_past(struct call *call, const struct lookup *lookup)
+static enum api_result lookup_in_past(struct call *call, const struct lookup *lookup)
 {
-	struct lookup_travel *past;
+	struct past_lookup *past;
 
-	past = (struct lookup_travel *)travel_to(call, sizeof(*past), &lookup->moment,
-	                                         lookup_put_past);
+	past = (struct past_lookup *)past_request_new_state(call, sizeof(*past), &lookup->moment,
+	                                                    lookup_put_past);
 	if (past == NULL)
 		return API_DONE;
 	past->lookup = *lookup;
 	lookup_keep(&past->lookup, call);
-	return travel_submit(call, &past->travel);
+	return past_request_submit(call, &past->base);
 }
 
-/** A lookup that waits. */
+/* A lookup that waits for a change. */
 struct lookup_wait {
 	struct wait wait;
 	struct lookup lookup;
-	uint64_t fingerprint; /* of the result that was seen */
+	uint64_t fingerprint; /* of the latest result that was read */
 };
 
-/** What a filter lets through, as one number: changes of what it leaves out do not change it. */
+/* A hash of the members that pass the filter: other members do not affect it. */
 static uint64_t lookup_fingerprint(const struct service *service, const struct lookup *lookup)
 {
 	uint64_t print = service != NULL;
@@ -249,16 +257,16 @@ static uint64_t lookup_fingerprint(const struct service *service, const struct l
 	return print;
 }
 
-/** Inside a visit. The newest revision at which the result may have changed. */
-static uint64_t result_revision(const struct call *call, const struct service *service,
-                                const struct lookup *lookup)
+/* The latest revision at which the result may have changed. Inside a visit. */
+static uint64_t lookup_result_revision(const struct call *call, const struct service *service,
+                                       const struct lookup *lookup)
 {
 	return service != NULL
 	               ? lookup_revision(service, lookup)
 	               : registry_removed_revision(v1_of(call)->registry, path_service(call));
 }
 
-/** Inside a visit. Is the result another than the client has, as far as can be told? */
+/* May the result differ from the client's? Inside a visit. */
 static bool lookup_has_changed(const struct call *call, const struct snapshot *now,
                                const struct service *service, const struct lookup *lookup,
                                const struct lookup_wait *wait)
@@ -267,7 +275,7 @@ static bool lookup_has_changed(const struct call *call, const struct snapshot *n
 
 	if (wait != NULL && lookup->filter.count > 0)
 		return lookup_fingerprint(service, lookup) != wait->fingerprint;
-	return had > snapshot_revision(now) || result_revision(call, service, lookup) > had;
+	return had > snapshot_revision(now) || lookup_result_revision(call, service, lookup) > had;
 }
 
 static enum api_result lookup_answer(struct call *call, const struct lookup *lookup,
@@ -307,8 +315,8 @@ static struct lookup_wait *lookup_wait_new(struct call *call, const struct looku
 	return wait;
 }
 
-/** Answers when the result has changed or time is over; waits otherwise. Owns @p wait, of which
- * @p lookup is a part when it is not NULL. */
+/* Answers if the result has changed or the wait has timed out; otherwise waits. Owns @p wait; if that
+ * is not NULL, @p lookup is a part of it. */
 static enum api_result lookup_answer(struct call *call, const struct lookup *lookup,
                                      struct lookup_wait *wait)
 {
@@ -319,15 +327,15 @@ static enum api_result lookup_answer(struct call *call, const struct lookup *loo
 			lookup->wait.wait_ms > 0 && (wait == NULL || !wait->wait.parked.expired);
 
 		if (!waits || lookup_has_changed(call, now, service, lookup, wait)) {
-			call_seen(call, now);
-			enum api_result result = put_now(call, service, lookup);
+			call_set_revision(call, now);
+			enum api_result result = lookup_put_now(call, service, lookup);
 			wait_answered(wait != NULL ? &wait->wait : NULL, call,
 			              snapshot_revision(now));
 			snapshot_leave(v1_of(call)->store);
 			return result;
 		}
 		struct watcher watcher = {.aspects = lookup->statuses,
-		                          .seen = result_revision(call, service, lookup),
+		                          .seen = lookup_result_revision(call, service, lookup),
 		                          .sent_through = snapshot_revision(now)};
 		uint64_t print = lookup_fingerprint(service, lookup);
 		snapshot_leave(v1_of(call)->store);
@@ -343,7 +351,7 @@ static enum api_result lookup_answer(struct call *call, const struct lookup *loo
 
 		now = snapshot_enter(v1_of(call)->store);
 		service = snapshot_service(now, path_service(call));
-		bool moved = result_revision(call, service, lookup) > watcher.seen;
+		bool moved = lookup_result_revision(call, service, lookup) > watcher.seen;
 		snapshot_leave(v1_of(call)->store);
 		if (!moved || !wait_remove(&wait->wait))
 			return call_suspend(call, &wait->wait.parked, 0);
@@ -354,8 +362,8 @@ enum api_result service_get(struct call *call)
 {
 	struct lookup lookup;
 
-	if (!read_lookup(call, &lookup))
+	if (!lookup_read_query(call, &lookup))
 		return API_DONE;
-	return lookup.moment.is_given ? look_at_past(call, &lookup)
+	return lookup.moment.is_given ? lookup_in_past(call, &lookup)
 	                              : lookup_answer(call, &lookup, NULL);
 }

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/** About the daemon itself. Nothing here touches the disk or a lock. */
+/*
+ * The routes about the daemon itself: /v1/status, /healthz, /readyz, /metrics, /openapi.json,
+ * /problems/{code} and /. Http thread.
+ *
+ * Invariant: no handler here waits for the disk or the writer, so monitoring works while either is
+ * stuck. The numbers are those of the published snapshot and of atomics; asking the writer for exact
+ * ones would make it a condition of every health check.
+ */
 #include "api/scan.h"
 #include "balance/balance.h"
 #include "base/clock.h"
@@ -8,15 +15,15 @@
 #include "metrics/metrics.h"
 #include "v1/batch_json.h"
 #include "v1/internal.h"
-#include "v1/travel.h"
+#include "v1/past_request.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-/* schema/openapi.json */
+/* Generated from schema/openapi.json. */
 extern const struct embedded schema_openapi[];
 
-static void put_limits(struct buf *out, const struct call *call)
+static void status_put_limits(struct buf *out, const struct call *call)
 {
 	const struct v1 *v1 = v1_of(call);
 	struct api_limits limits_of_api = api_limits(call->api);
@@ -75,7 +82,7 @@ enum api_result status_get(struct call *call)
 		return API_DONE;
 	const struct snapshot *now = snapshot_enter(v1->store);
 	struct snapshot_counts counts = snapshot_counts(now);
-	call_seen(call, now);
+	call_set_revision(call, now);
 	snapshot_leave(v1->store);
 
 	buf_put(out, "{\"version\":");
@@ -96,7 +103,7 @@ enum api_result status_get(struct call *call)
 	           registry_is_full(v1->registry) ? "true" : "false",
 	           registry_is_locked(v1->registry) ? "true" : "false");
 	buf_put(out, ",\"limits\":{");
-	put_limits(out, call);
+	status_put_limits(out, call);
 	buf_put(out, "}}");
 	return call_answer(call, 200, TYPE_JSON);
 }
@@ -134,7 +141,7 @@ enum api_result metrics_get(struct call *call)
 		return API_DONE;
 	const struct snapshot *now = snapshot_enter(v1_of(call)->store);
 	struct snapshot_counts counts = snapshot_counts(now);
-	call_seen(call, now);
+	call_set_revision(call, now);
 	snapshot_leave(v1_of(call)->store);
 
 	metrics_set(METRIC_REVISION, (int64_t)call->response->revision);
@@ -161,7 +168,7 @@ enum api_result openapi_get(struct call *call)
 enum api_result problem_get(struct call *call)
 {
 	const struct problem_code *code =
-		problem_find(path_service(call)); /* the path's only word */
+		problem_find(path_service(call)); /* the path's first parameter */
 
 	if (!call_no_query(call))
 		return API_DONE;

@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-#include "v1/travel.h"
+/*
+ * Requests about the past, parked while the archive thread runs their query. Http thread;
+ * past_request_wake() and past_request_end() run on the archive thread.
+ *
+ * Invariant: the store of a past state is freed on the archive thread (registry_drop_past()), after
+ * the answer: freeing a large store takes long, and the http thread has other connections. The
+ * request is freed last, because the query in it is the message that asks for this.
+ */
+#include "v1/past_request.h"
 
 #include "base/clock.h"
 #include "base/parse.h"
@@ -9,8 +17,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-bool travel_moment(struct call *call, const char *name, const struct query_item *item,
-                   struct past_query *ret)
+bool past_request_moment(struct call *call, const char *name, const struct query_item *item,
+                         struct past_query *ret)
 {
 	struct token token;
 	struct str text;
@@ -32,8 +40,8 @@ bool travel_moment(struct call *call, const char *name, const struct query_item 
 	return false;
 }
 
-static void refuse_future(struct call *call, const char *name, const struct past_query *asked,
-                          uint64_t latest)
+static void past_request_refuse_future(struct call *call, const char *name,
+                                       const struct past_query *asked, uint64_t latest)
 {
 	char text[CLOCK_RFC3339_SIZE];
 
@@ -46,14 +54,14 @@ static void refuse_future(struct call *call, const char *name, const struct past
 	        latest);
 }
 
-void travel_refuse(struct call *call, int error, const struct past_bounds *bounds, const char *name,
-                   const struct past_query *asked)
+void past_request_refuse(struct call *call, int error, const struct past_bounds *bounds,
+                         const char *name, const struct past_query *asked)
 {
 	char time[CLOCK_RFC3339_SIZE];
 
 	switch (error) {
 	case -ERANGE:
-		refuse_future(call, name, asked, bounds->latest);
+		past_request_refuse_future(call, name, asked, bounds->latest);
 		break;
 	case -ESTALE:
 		(void)clock_rfc3339(bounds->oldest_ms, time);
@@ -67,103 +75,102 @@ void travel_refuse(struct call *call, int error, const struct past_bounds *bound
 	}
 }
 
-static void travel_wake(struct archive_query *query)
+static void past_request_wake(struct archive_query *query)
 {
-	struct travel *travel = container_of(query, struct travel, query);
+	struct past_request *past = container_of(query, struct past_request, query);
 
-	travel->parked.request->wake(travel->parked.request);
+	past->parked.request->wake(past->parked.request);
 }
 
-/** On the archive thread, when the query has a store. */
-static void travel_end(struct archive_query *query)
+/* Frees the request. On the archive thread if the query has a store. */
+static void past_request_end(struct archive_query *query)
 {
-	struct travel *travel = container_of(query, struct travel, query);
+	struct past_request *past = container_of(query, struct past_request, query);
 
-	buf_fini(&travel->out);
-	free(travel);
+	buf_fini(&past->out);
+	free(past);
 }
 
-static void travel_free_parked(struct parked *parked)
+static void past_request_free_parked(struct parked *parked)
 {
-	struct travel *travel = travel_of(parked);
+	struct past_request *past = past_request_of(parked);
 
-	if (travel->query.store == NULL) {
-		travel_end(&travel->query);
+	if (past->query.store == NULL) {
+		past_request_end(&past->query);
 		return;
 	}
-	travel->query.done = travel_end;
-	registry_drop_past(travel->registry, &travel->query);
+	past->query.done = past_request_end;
+	registry_drop_past(past->registry, &past->query);
 }
 
-struct travel *travel_new(struct call *call, size_t size, enum archive_kind kind,
-                          enum api_result (*finish)(struct call *, struct parked *))
+struct past_request *past_request_new(struct call *call, size_t size, enum archive_kind kind,
+                                      enum api_result (*finish)(struct call *, struct parked *))
 {
-	static const struct parked_kind parked_kind = {.free = travel_free_parked};
-	struct travel *travel = calloc(1, size);
+	static const struct parked_kind parked_kind = {.free = past_request_free_parked};
+	struct past_request *past = calloc(1, size);
 
-	if (travel == NULL) {
+	if (past == NULL) {
 		problem_errno(call->response, -ENOMEM);
 		return NULL;
 	}
-	if (!parked_init(&travel->parked, call, &parked_kind, finish)) {
-		free(travel);
+	if (!parked_init(&past->parked, call, &parked_kind, finish)) {
+		free(past);
 		return NULL;
 	}
-	travel->registry = v1_of(call)->registry;
-	buf_init(&travel->out, call->response->body.most);
-	travel->query.kind = kind;
-	travel->query.done = travel_wake;
-	travel->query.out = &travel->out;
-	travel->query.bytes_max = PAST_PAGE_BYTES;
-	return travel;
+	past->registry = v1_of(call)->registry;
+	buf_init(&past->out, call->response->body.most);
+	past->query.kind = kind;
+	past->query.done = past_request_wake;
+	past->query.out = &past->out;
+	past->query.bytes_max = PAST_PAGE_BYTES;
+	return past;
 }
 
-enum api_result travel_submit(struct call *call, struct travel *travel)
+enum api_result past_request_submit(struct call *call, struct past_request *past)
 {
-	return call_suspend(call, &travel->parked,
-	                    registry_read_past(travel->registry, &travel->query));
+	return call_suspend(call, &past->parked, registry_read_past(past->registry, &past->query));
 }
 
-static enum api_result travel_done(struct call *call, struct parked *parked)
+static enum api_result past_request_done(struct call *call, struct parked *parked)
 {
-	struct travel *travel = travel_of(parked);
-	const struct archive_query *query = &travel->query;
+	struct past_request *past = past_request_of(parked);
+	const struct archive_query *query = &past->query;
 	enum api_result result = API_DONE;
 
 	call->response->revision = query->bounds.revision;
 	if (query->error < 0) {
-		travel_refuse(call, query->error, &query->bounds, "at", &query->at);
+		past_request_refuse(call, query->error, &query->bounds, "at", &query->at);
 	} else {
-		result = travel->put(call, travel, snapshot_enter(query->store));
+		result = past->put(call, past, snapshot_enter(query->store));
 		snapshot_leave(query->store);
 	}
 	parked_free(parked);
 	return result;
 }
 
-struct travel *travel_to(struct call *call, size_t size, const struct moment *moment,
-                         enum api_result (*put)(struct call *, struct travel *,
-                                                const struct snapshot *))
+struct past_request *past_request_new_state(
+	struct call *call, size_t size, const struct moment *moment,
+	enum api_result (*put)(struct call *, struct past_request *, const struct snapshot *))
 {
-	struct travel *travel = travel_new(call, size, ARCHIVE_STATE, travel_done);
+	struct past_request *past = past_request_new(call, size, ARCHIVE_STATE, past_request_done);
 
-	if (travel == NULL)
+	if (past == NULL)
 		return NULL;
-	travel->query.at = moment->at;
-	travel->query.at.service = path_service(call);
-	travel->put = put;
-	return travel;
+	past->query.at = moment->at;
+	past->query.at.service = path_service(call);
+	past->put = put;
+	return past;
 }
 
-bool travel_read_at(struct call *call, unsigned rule, struct moment *ret)
+bool past_request_read_at(struct call *call, unsigned rule, struct moment *ret)
 {
 	const struct query_item *item = query_get(&call->query, rule);
 
 	*ret = (struct moment){.is_given = item != NULL};
-	return item == NULL || travel_moment(call, "at", item, &ret->at);
+	return item == NULL || past_request_moment(call, "at", item, &ret->at);
 }
 
-bool travel_excludes(struct call *call, unsigned at, unsigned other, const char *name)
+bool past_request_excludes(struct call *call, unsigned at, unsigned other, const char *name)
 {
 	if (query_get(&call->query, at) == NULL || query_get(&call->query, other) == NULL)
 		return false;

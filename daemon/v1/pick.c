@@ -1,9 +1,17 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * GET /v1/services/{service}/pick: picks instances by a strategy. Http thread.
+ *
+ * Invariant: a pick reads one snapshot and its indexes, and changes neither. When the index of a
+ * strategy is missing, the writer builds it (COMMAND_INDEX) and the pick is tried again. Building it
+ * on the http thread would build it once for each concurrent pick, and would change a published
+ * service.
+ */
 #include "balance/balance.h"
 
 #include "metrics/metrics.h"
 #include "v1/change.h"
-#include "v1/travel.h"
+#include "v1/past_request.h"
 
 #include <errno.h>
 
@@ -35,15 +43,15 @@ static const struct query_rule pick_rules[] = {
 
 struct pick_request {
 	struct pick pick;
-	bool many; /* ?count= was given: the answer is a list */
+	bool many; /* ?count= is given: the answer is a list */
 	bool text;
 	bool explain;
 	struct pick_trace trace;
 	struct moment moment;
 };
 
-/** A list of ids between commas; a comma in an id is written %2C. */
-static bool read_excluded(struct call *call, struct str list, struct pick *pick)
+/* Reads a comma-separated list of ids; a comma in an id is written %2C. */
+static bool pick_read_excluded(struct call *call, struct str list, struct pick *pick)
 {
 	while (list.len > 0) {
 		struct query_item id = {.raw = str_cut(&list, ',')};
@@ -61,8 +69,8 @@ static bool read_excluded(struct call *call, struct str list, struct pick *pick)
 	return true;
 }
 
-/** A key asks for stickiness: it goes with consistent_hash, and stands for it. */
-static bool read_strategy(struct call *call, struct pick *pick)
+/* Reads ?strategy= and ?key=. A key implies consistent_hash and excludes other strategies. */
+static bool pick_read_strategy(struct call *call, struct pick *pick)
 {
 	const struct query_item *key = query_get(&call->query, PICK_KEY);
 	const struct query_item *item = query_get(&call->query, PICK_STRATEGY);
@@ -96,7 +104,7 @@ static bool read_strategy(struct call *call, struct pick *pick)
 	return true;
 }
 
-static bool read_explain(struct call *call, struct pick_request *request)
+static bool pick_read_explain(struct call *call, struct pick_request *request)
 {
 	uint64_t explain = 0;
 
@@ -113,8 +121,9 @@ static bool read_explain(struct call *call, struct pick_request *request)
 	return true;
 }
 
-/** A pick is made again where the strategy's own place is given: a cursor, or a key. */
-static bool read_replay(struct call *call, struct pick *pick)
+/* Reads ?at= and ?cursor=: a past pick can be repeated only if the strategy's position is given, by a
+ * cursor or by a key. */
+static bool pick_read_replay(struct call *call, struct pick *pick)
 {
 	bool at = query_get(&call->query, PICK_AT) != NULL;
 	bool cursor = query_get(&call->query, PICK_CURSOR) != NULL;
@@ -133,7 +142,7 @@ static bool read_replay(struct call *call, struct pick *pick)
 	return false;
 }
 
-static bool read_request(struct call *call, struct pick_request *request)
+static bool pick_read_request(struct call *call, struct pick_request *request)
 {
 	struct pick *pick = &request->pick;
 	uint64_t count = 1;
@@ -152,22 +161,22 @@ static bool read_request(struct call *call, struct pick_request *request)
 		return false;
 	if (call->query.count == 0)
 		return true;
-	if (!read_strategy(call, pick) || !call_meta_filter(call, PICK_META, &pick->filter) ||
+	if (!pick_read_strategy(call, pick) || !call_meta_filter(call, PICK_META, &pick->filter) ||
 	    !call_number(call, pick_rules, PICK_COUNT, 1, PICK_COUNT_MAX, &count))
 		return false;
 	for (size_t i = 0; i < call->query.count; i++)
 		if (call->query.item[i].rule == PICK_EXCLUDE &&
-		    !read_excluded(call, call->query.item[i].raw, pick))
+		    !pick_read_excluded(call, call->query.item[i].raw, pick))
 			return false;
 	request->many = query_get(&call->query, PICK_COUNT) != NULL;
 	pick->count = (size_t)count;
-	return read_replay(call, pick) && read_explain(call, request) &&
-	       travel_read_at(call, PICK_AT, &request->moment);
+	return pick_read_replay(call, pick) && pick_read_explain(call, request) &&
+	       past_request_read_at(call, PICK_AT, &request->moment);
 }
 
-/** Text is addresses, one a line: for the shell. */
-static void put_picked(struct buf *out, const struct pick_request *request,
-                       const struct member *const *picked, int count)
+/* Puts the picked members. Text has one address per line, for shell scripts. */
+static void pick_put(struct buf *out, const struct pick_request *request,
+                     const struct member *const *picked, int count)
 {
 	if (request->text) {
 		for (int i = 0; i < count; i++) {
@@ -189,9 +198,9 @@ static void put_picked(struct buf *out, const struct pick_request *request,
 	buf_put(out, "]}");
 }
 
-/** Into the object that the answer is. */
-static void put_explanation(struct buf *out, const struct service *service,
-                            const struct pick_request *request)
+/* Adds "explain" to the JSON object in @p out. */
+static void pick_put_explanation(struct buf *out, const struct service *service,
+                                 const struct pick_request *request)
 {
 	buf_reopen_object(out);
 	buf_put(out, ",\"explain\":");
@@ -199,9 +208,9 @@ static void put_explanation(struct buf *out, const struct service *service,
 	buf_put_char(out, '}');
 }
 
-/** Who asks why wants to know it here most of all. */
-static void refuse_all(struct call *call, const struct service *service,
-                       const struct pick_request *request)
+/* Refuses: no instance matches. The problem has "explain", too, if it is asked for. */
+static void pick_refuse_all(struct call *call, const struct service *service,
+                            const struct pick_request *request)
 {
 	struct buf *body = &call->response->body;
 
@@ -211,11 +220,12 @@ static void refuse_all(struct call *call, const struct service *service,
 	if (!request->explain || buf_error(body) < 0)
 		return;
 	body->len--; /* the end of the line */
-	put_explanation(body, service, request);
+	pick_put_explanation(body, service, request);
 	buf_put_char(body, '\n');
 }
 
-/** @return how many were picked (0: told), or the error of balance_pick() */
+/* Picks and renders. @return the number of picked members; 0: refused; or the error of
+ * balance_pick() */
 static int pick_from(struct call *call, const struct service *service,
                      const struct pick_request *request)
 {
@@ -223,24 +233,24 @@ static int pick_from(struct call *call, const struct service *service,
 	int count = balance_pick(service, &request->pick, picked);
 
 	if (count > 0)
-		put_picked(&call->response->body, request, picked, count);
+		pick_put(&call->response->body, request, picked, count);
 	if (count > 0 && request->explain)
-		put_explanation(&call->response->body, service, request);
+		pick_put_explanation(&call->response->body, service, request);
 	if (count == 0)
-		refuse_all(call, service, request);
+		pick_refuse_all(call, service, request);
 	return count;
 }
 
-/** The same of what is registered now. @return as pick_from(); -ENOENT: no such service */
-static int try_pick(struct call *call, const struct pick_request *request)
+/* Picks from the present state. @return as pick_from(); -ENOENT: no such service */
+static int pick_try(struct call *call, const struct pick_request *request)
 {
 	const struct snapshot *now = snapshot_enter(v1_of(call)->store);
 	const struct service *service = snapshot_service(now, path_service(call));
 	int count = -ENOENT;
 
-	call_seen(call, now);
+	call_set_revision(call, now);
 	if (service != NULL) {
-		call_tell_held(call, service);
+		call_add_held_header(call, service);
 		count = pick_from(call, service, request);
 	}
 	snapshot_leave(v1_of(call)->store);
@@ -258,14 +268,14 @@ static enum api_result pick_refuse(struct call *call, int r)
 	return API_DONE;
 }
 
-/** A pick while it waits for its index. */
+/* A pick while it waits for its index. */
 struct pick_wait {
 	struct change change;
 	struct pick_request request;
 	unsigned tries;
 };
 
-/** Once the request is parked, its strings are elsewhere. */
+/* Makes the strings those that stay valid while the call is parked. */
 static void pick_request_keep(struct pick_request *request, const struct call *call)
 {
 	struct pick *pick = &request->pick;
@@ -279,9 +289,9 @@ static void pick_request_keep(struct pick_request *request, const struct call *c
 
 static enum api_result pick_indexed(struct call *call, struct parked *parked);
 
-/** The writer builds what the strategy reads; then it is tried again. */
-static enum api_result ask_for_index(struct call *call, const struct pick_request *request,
-                                     struct pick_wait *wait)
+/* Submits a COMMAND_INDEX and parks; pick_indexed() tries the pick again. */
+static enum api_result pick_await_index(struct call *call, const struct pick_request *request,
+                                        struct pick_wait *wait)
 {
 	if (wait == NULL) {
 		wait = (struct pick_wait *)change_new(call, sizeof(*wait), COMMAND_INDEX,
@@ -296,18 +306,17 @@ static enum api_result ask_for_index(struct call *call, const struct pick_reques
 	return change_submit(call, &wait->change);
 }
 
-/** A pick from what was registered once. */
-struct pick_travel {
-	struct travel travel;
+/* A pick from a past state, while it is parked. */
+struct past_pick {
+	struct past_request base;
 	struct pick_request request;
 };
 
-/** What was picked then, or would have been. */
-static enum api_result pick_past(struct call *call, struct travel *travel,
+/* Answers with the pick from the past state. */
+static enum api_result pick_past(struct call *call, struct past_request *past,
                                  const struct snapshot *then)
 {
-	const struct pick_request *request =
-		&container_of(travel, struct pick_travel, travel)->request;
+	const struct pick_request *request = &container_of(past, struct past_pick, base)->request;
 	const struct service *service = snapshot_service(then, path_service(call));
 
 	int r = service != NULL ? pick_from(call, service, request) : -ENOENT;
@@ -316,29 +325,30 @@ static enum api_result pick_past(struct call *call, struct travel *travel,
 	return call_answer(call, 200, request->text ? TYPE_TEXT : TYPE_JSON);
 }
 
-static enum api_result travel_for(struct call *call, const struct pick_request *request)
+static enum api_result pick_get_past(struct call *call, const struct pick_request *request)
 {
 	int index = balance_index_of(request->pick.strategy);
-	struct pick_travel *past;
+	struct past_pick *past;
 
-	past = (struct pick_travel *)travel_to(call, sizeof(*past), &request->moment, pick_past);
+	past = (struct past_pick *)past_request_new_state(call, sizeof(*past), &request->moment,
+	                                                  pick_past);
 	if (past == NULL)
 		return API_DONE;
 	past->request = *request;
 	pick_request_keep(&past->request, call);
-	past->travel.query.indexes = index >= 0 ? 1u << index : 0;
-	return travel_submit(call, &past->travel);
+	past->base.query.indexes = index >= 0 ? 1u << index : 0;
+	return past_request_submit(call, &past->base);
 }
 
-/** @p wait, when it has waited before, is owned by it, and @p request a part of it. */
+/* Answers, or waits for an index. Owns @p wait; if that is not NULL, @p request is a part of it. */
 static enum api_result pick_answer(struct call *call, const struct pick_request *request,
                                    struct pick_wait *wait)
 {
 	bool text = request->text;
 
-	int r = try_pick(call, request);
+	int r = pick_try(call, request);
 	if (r == -EAGAIN && (wait == NULL || wait->tries < INDEX_TRIES))
-		return ask_for_index(call, request, wait);
+		return pick_await_index(call, request, wait);
 	if (wait != NULL)
 		change_free(&wait->change);
 	if (r <= 0)
@@ -363,7 +373,8 @@ enum api_result pick_get(struct call *call)
 {
 	struct pick_request request;
 
-	if (!read_request(call, &request))
+	if (!pick_read_request(call, &request))
 		return API_DONE;
-	return request.pick.replay ? travel_for(call, &request) : pick_answer(call, &request, NULL);
+	return request.pick.replay ? pick_get_past(call, &request)
+	                           : pick_answer(call, &request, NULL);
 }

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/** What handlers of the native API read from a request, and refuse of it, alike. */
+/*
+ * What several handlers of the native API read from a request, and the refusals that they share.
+ * Http thread.
+ *
+ * Invariant: a function that returns false has set the problem response, so its caller only returns
+ * API_DONE. Callers that compose the problem themselves would word the same error differently.
+ */
 #include "v1/internal.h"
 
 #include "balance/balance.h"
@@ -138,7 +144,7 @@ bool call_revision(struct call *call, const struct query_rule *rules, unsigned r
 	return call_check_history(call, rules[rule].name, &token);
 }
 
-static struct str if_match(const struct call *call)
+static struct str call_if_match(const struct call *call)
 {
 	return api_header(call->request, STR("if-match"));
 }
@@ -155,14 +161,14 @@ void call_refuse(struct call *call, int error)
 		        "'%.*s' of service '%.*s' is not registered, or has changed since it was "
 		        "as If-Match says: %.*s",
 		        (int)path_id(call).len, path_id(call).data, (int)path_service(call).len,
-		        path_service(call).data, STR_SHOWN(if_match(call), 80));
+		        path_service(call).data, STR_SHOWN(call_if_match(call), 80));
 	else
 		problem_errno(call->response, error);
 }
 
 bool call_conditions(struct call *call, struct command *command)
 {
-	struct str tag = if_match(call);
+	struct str tag = call_if_match(call);
 	struct token token;
 
 	if (tag.data == NULL)
@@ -194,12 +200,12 @@ void call_refuse_body(struct call *call, int r, struct field_errors *errors)
 		problem_errno(call->response, r);
 }
 
-void call_seen(struct call *call, const struct snapshot *snapshot)
+void call_set_revision(struct call *call, const struct snapshot *snapshot)
 {
 	call->response->revision = snapshot_revision(snapshot);
 }
 
-void call_tell_held(struct call *call, const struct service *service)
+void call_add_held_header(struct call *call, const struct service *service)
 {
 	int64_t ms = registry_held_ms(v1_of(call)->registry, service);
 

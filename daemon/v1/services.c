@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/** The listing of services. */
+/*
+ * GET /v1/services: the listing of services with their counts by status; with ?wait_ms= a long poll;
+ * with ?at= from a past state. Http thread.
+ *
+ * Invariant: a long poll adds its watcher and then checks the revision again, so no change is missed
+ * in between. Whether the listing has changed is decided without rendering it, by upper bounds
+ * (listing_has_changed()): when in doubt the client gets an answer that may be unchanged.
+ */
 #include "api/pretty.h"
 #include "balance/balance.h"
 #include "v1/internal.h"
+#include "v1/past_request.h"
 #include "v1/text.h"
-#include "v1/travel.h"
 #include "v1/wait.h"
 
 #include <errno.h>
@@ -39,7 +46,7 @@ struct listing {
 	struct moment moment;
 };
 
-static bool read_listing(struct call *call, struct listing *listing)
+static bool listing_read_query(struct call *call, struct listing *listing)
 {
 	const struct query_item *prefix;
 	const struct query_item *after;
@@ -50,25 +57,25 @@ static bool read_listing(struct call *call, struct listing *listing)
 	    !call_wants_text(call, query_get(&call->query, LIST_FORMAT), &listing->text) ||
 	    !wait_read(call, list_rules, LIST_REVISION, LIST_WAIT, &listing->wait))
 		return false;
-	if (travel_excludes(call, LIST_AT, LIST_WAIT, "wait_ms") ||
-	    travel_excludes(call, LIST_AT, LIST_REVISION, "revision"))
+	if (past_request_excludes(call, LIST_AT, LIST_WAIT, "wait_ms") ||
+	    past_request_excludes(call, LIST_AT, LIST_REVISION, "revision"))
 		return false;
 	prefix = query_get(&call->query, LIST_PREFIX);
 	after = query_get(&call->query, LIST_AFTER);
 	listing->has_after = after != NULL;
 	return (prefix == NULL || call_text(call, prefix, &listing->prefix)) &&
 	       (after == NULL || call_text(call, after, &listing->after)) &&
-	       travel_read_at(call, LIST_AT, &listing->moment);
+	       past_request_read_at(call, LIST_AT, &listing->moment);
 }
 
-/** Once the request is parked, its strings are elsewhere. */
+/* Makes the strings those that stay valid while the call is parked. */
 static void listing_keep(struct listing *listing, const struct call *call)
 {
 	listing->prefix = call_kept(call, listing->prefix);
 	listing->after = call_kept(call, listing->after);
 }
 
-static void put_service(struct buf *out, const struct service *service, bool text)
+static void listing_put_service(struct buf *out, const struct service *service, bool text)
 {
 	const uint32_t *count = service->status_count;
 
@@ -90,8 +97,9 @@ static void put_service(struct buf *out, const struct service *service, bool tex
 	buf_put_char(out, '}');
 }
 
-/** Inside a visit. @return 0 or -ENOMEM */
-static int put_services(struct buf *out, const struct snapshot *now, const struct listing *listing)
+/* Puts a page of services. Inside a visit. @return 0 or -ENOMEM */
+static int listing_put_services(struct buf *out, const struct snapshot *now,
+                                const struct listing *listing)
 {
 	const struct directory *directory = snapshot_directory(now);
 	struct str last = {NULL, 0};
@@ -113,7 +121,7 @@ static int put_services(struct buf *out, const struct snapshot *now, const struc
 			continue;
 		if (count++ > 0 && !listing->text)
 			buf_put_char(out, ',');
-		put_service(out, service, listing->text);
+		listing_put_service(out, service, listing->text);
 		last = service->name;
 	}
 	bool cut = i < directory->count && str_begins(directory->names[i], listing->prefix);
@@ -126,27 +134,27 @@ static int put_services(struct buf *out, const struct snapshot *now, const struc
 	return 0;
 }
 
-/** Inside a visit. The answer as it is now. */
-static enum api_result put_listing(struct call *call, const struct snapshot *now,
+/* Answers from @p now. Inside a visit. */
+static enum api_result listing_put(struct call *call, const struct snapshot *now,
                                    const struct listing *listing)
 {
 	struct buf *body = &call->response->body;
 	struct buf rows;
 	int r;
 
-	call_seen(call, now);
+	call_set_revision(call, now);
 	if (call_etag(call, snapshot_revision(now), listing->text))
 		return API_DONE;
 	if (listing->text) {
 		buf_init(&rows, body->most);
 		buf_put(&rows, "SERVICE\tHEALTHY\tUNHEALTHY\tDRAINING\n");
-		r = put_services(&rows, now, listing);
+		r = listing_put_services(&rows, now, listing);
 		text_finish(body, &rows);
 	} else {
 		buf_put(body, "{\"revision\":");
 		buf_put_u64(body, snapshot_revision(now));
 		buf_put(body, ",\"services\":[");
-		r = put_services(body, now, listing);
+		r = listing_put_services(body, now, listing);
 		buf_put_char(body, '}');
 	}
 	if (r < 0) {
@@ -156,7 +164,7 @@ static enum api_result put_listing(struct call *call, const struct snapshot *now
 	return call_answer(call, 200, listing->text ? TYPE_TEXT : TYPE_JSON);
 }
 
-/** Inside a visit. May the listing show something else than at @p since? Yes when in doubt. */
+/* May the listing differ from that at revision @p since? Yes when in doubt. Inside a visit. */
 static bool listing_has_changed(const struct call *call, const struct snapshot *now,
                                 const struct listing *listing, uint64_t since)
 {
@@ -172,7 +180,7 @@ static bool listing_has_changed(const struct call *call, const struct snapshot *
 
 	const struct directory *directory = snapshot_directory(now);
 	if (directory == NULL)
-		return true; /* no memory to know */
+		return true; /* no memory for the directory: unknown */
 	for (size_t i = directory_find(directory, listing->prefix, false);
 	     i < directory->count && str_begins(directory->names[i], listing->prefix); i++)
 		if (snapshot_service(now, directory->names[i])->revision > since)
@@ -180,7 +188,7 @@ static bool listing_has_changed(const struct call *call, const struct snapshot *
 	return false;
 }
 
-/** A listing that waits. */
+/* A listing that waits for a change. */
 struct list_wait {
 	struct wait wait;
 	struct listing listing;
@@ -228,16 +236,17 @@ static struct list_wait *list_wait_new(struct call *call, const struct listing *
 	return wait;
 }
 
-/** Its time is not over, and the writer, which wakes it when what it shows has changed, has not. */
+/* Must the listing go on waiting? Not after its time-out, nor when the writer has woken it because
+ * the listing changed. */
 static bool listing_waits(const struct listing *listing, const struct list_wait *wait)
 {
 	return listing->wait.wait_ms > 0 &&
 	       (wait == NULL || (!wait->wait.parked.expired && !wait->wait.watcher.has_news));
 }
 
-/**
- * Answers when the listing has changed after @p since or time is over; waits otherwise. Owns @p
- * wait, of which @p listing is a part when it is not NULL.
+/*
+ * Answers if the listing has changed after @p since or the wait has timed out; otherwise waits. Owns
+ * @p wait; if that is not NULL, @p listing is a part of it.
  */
 static enum api_result listing_answer(struct call *call, const struct listing *listing,
                                       uint64_t since, struct list_wait *wait)
@@ -246,7 +255,7 @@ static enum api_result listing_answer(struct call *call, const struct listing *l
 		const struct snapshot *now = snapshot_enter(v1_of(call)->store);
 		if (!listing_waits(listing, wait) ||
 		    listing_has_changed(call, now, listing, since)) {
-			enum api_result result = put_listing(call, now, listing);
+			enum api_result result = listing_put(call, now, listing);
 			wait_answered(wait != NULL ? &wait->wait : NULL, call,
 			              snapshot_revision(now));
 			snapshot_leave(v1_of(call)->store);
@@ -272,36 +281,36 @@ static enum api_result listing_answer(struct call *call, const struct listing *l
 	}
 }
 
-/** A listing of what was registered once. */
-struct list_travel {
-	struct travel travel;
+/* A listing of a past state, while it is parked. */
+struct past_listing {
+	struct past_request base;
 	struct listing listing;
 };
 
-static enum api_result listing_put_past(struct call *call, struct travel *travel,
+static enum api_result listing_put_past(struct call *call, struct past_request *past,
                                         const struct snapshot *then)
 {
-	return put_listing(call, then, &container_of(travel, struct list_travel, travel)->listing);
+	return listing_put(call, then, &container_of(past, struct past_listing, base)->listing);
 }
 
 static enum api_result listing_past(struct call *call, const struct listing *listing)
 {
-	struct list_travel *past;
+	struct past_listing *past;
 
-	past = (struct list_travel *)travel_to(call, sizeof(*past), &listing->moment,
-	                                       listing_put_past);
+	past = (struct past_listing *)past_request_new_state(call, sizeof(*past), &listing->moment,
+	                                                     listing_put_past);
 	if (past == NULL)
 		return API_DONE;
 	past->listing = *listing;
 	listing_keep(&past->listing, call);
-	return travel_submit(call, &past->travel);
+	return past_request_submit(call, &past->base);
 }
 
 enum api_result services_get(struct call *call)
 {
 	struct listing listing;
 
-	if (!read_listing(call, &listing))
+	if (!listing_read_query(call, &listing))
 		return API_DONE;
 	return listing.moment.is_given
 	               ? listing_past(call, &listing)
