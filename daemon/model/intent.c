@@ -31,7 +31,7 @@ static bool intent_take_time(struct str *text, int64_t *ret_ms)
 	return true;
 }
 
-/** Takes a JSON string of 1 to @p most bytes. Control characters are refused, so the only escapes
+/* Takes a JSON string of 1 to @p most bytes. Control characters are refused, so the only escapes
  * are \" and \\. */
 static bool intent_take_string(struct str *text, char *memory, size_t most, struct str *ret)
 {

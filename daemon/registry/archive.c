@@ -160,7 +160,7 @@ static bool archive_is_due(struct archive *archive)
 
 /* --- queries ---------------------------------------------------------------------- */
 
-static struct archive_query *query_of(struct mail *mail)
+static struct archive_query *archive_query_of(struct mail *mail)
 {
 	return container_of(mail, struct archive_query, mail);
 }
@@ -233,13 +233,13 @@ static void archive_look(void *arg)
 
 static bool archive_take_turn(void *arg, struct mail *mail)
 {
-	archive_answer(arg, query_of(mail));
+	archive_answer(arg, archive_query_of(mail));
 	return true;
 }
 
 static void archive_refuse(struct mail *mail)
 {
-	struct archive_query *query = query_of(mail);
+	struct archive_query *query = archive_query_of(mail);
 
 	if (query->kind == ARCHIVE_DROP) {
 		archive_drop(query);

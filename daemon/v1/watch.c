@@ -78,8 +78,8 @@ static bool view_shows(const struct view *view, const struct instance *instance)
 
 /* Makes the result from the members of @p service that pass the filters; the ids are copied to the
  * end of the list. @return 0 or -ENOMEM */
-static int result_make(const struct view *view, const struct service *service,
-                       struct view_result *ret_result)
+static int view_make_result(const struct view *view, const struct service *service,
+                            struct view_result *ret_result)
 {
 	struct view_result result = {NULL, 0};
 	size_t id_bytes = 0;
@@ -162,8 +162,8 @@ static bool comparison_next(struct comparison *at, struct view_change *ret)
 }
 
 /* Plans one step: the member as it is now, or its removal. Inside a visit. */
-static void steps_add(struct view *view, const struct service *service,
-                      const struct view_change *change)
+static void view_steps_add(struct view *view, const struct service *service,
+                           const struct view_change *change)
 {
 	struct str id = {change->shown->id, change->shown->id_len};
 	const struct member *member = service != NULL ? service_member(service, id) : NULL;
@@ -181,8 +181,8 @@ static void steps_add(struct view *view, const struct service *service,
  * Plans the steps to @p result: all of it as the first snapshot, or the changes. Inside a visit.
  * @return 0 or -ENOMEM
  */
-static int steps_make(struct view *view, const struct service *service,
-                      const struct view_result *result)
+static int view_steps_make(struct view *view, const struct service *service,
+                           const struct view_result *result)
 {
 	struct comparison at = {.old = &view->result, .new = result};
 	struct view_steps *steps = &view->steps;
@@ -203,12 +203,12 @@ static int steps_make(struct view *view, const struct service *service,
 			continue;
 		if (!view->has_begun)
 			change.kind = NULL;
-		steps_add(view, service, &change);
+		view_steps_add(view, service, &change);
 	}
 	return 0;
 }
 
-static void steps_free(struct view *view)
+static void view_steps_free(struct view *view)
 {
 	struct view_steps *steps = &view->steps;
 
@@ -297,7 +297,7 @@ static void view_put_steps(struct view *view)
 	view->live.page_has = steps->count > 0 || !view->has_begun;
 	view->live.page_end = steps->page_end;
 	view->has_begun = true;
-	steps_free(view);
+	view_steps_free(view);
 }
 
 /* The latest revision at which the result may have changed. Inside a visit. */
@@ -324,9 +324,9 @@ static int view_look(struct view *view)
 	view->steps.revision = service != NULL ? view->seen : snapshot_revision(now);
 	view->steps.page_end = snapshot_revision(now);
 	atomic_store_explicit(&view->live.position, view->steps.page_end, memory_order_relaxed);
-	int r = result_make(view, service, &result);
+	int r = view_make_result(view, service, &result);
 	if (r == 0)
-		r = steps_make(view, service, &result);
+		r = view_steps_make(view, service, &result);
 	snapshot_leave(view->live.v1->store);
 	if (r < 0) {
 		free(result.list);
@@ -377,7 +377,7 @@ static void view_free(struct stream *stream)
 	struct view *view = container_of(live_of(stream), struct view, live);
 
 	live_leave(&view->live);
-	steps_free(view);
+	view_steps_free(view);
 	free(view->result.list);
 	free(view);
 }
