@@ -101,6 +101,8 @@ bool call_conditions(struct call *call, struct command *command) MUST_USE;
 /** Answers with the problem for the registry's @p error; that for -ENOENT and -ESTALE names the
  * instance of the path. */
 void call_refuse(struct call *call, int error);
+/** Answers with 404: the path's service has no instance; or with 400 if its name is not valid. */
+void call_refuse_unknown_service(struct call *call);
 /** Answers with the problem of a body that could not be read. @param r, errors  as the functions of
  * instance_json.h return them */
 void call_refuse_body(struct call *call, int r, struct field_errors *errors);

@@ -186,21 +186,14 @@ static enum api_result lookup_put_shared(struct call *call, const struct service
 	return call_answer(call, 200, TYPE_JSON);
 }
 
-static enum api_result lookup_put_unknown(struct call *call)
-{
-	if (call_path_is_valid(call))
-		problem(call->response, PROBLEM_UNKNOWN_SERVICE,
-		        "no instance of '%.*s' is registered", (int)path_service(call).len,
-		        path_service(call).data);
-	return API_DONE;
-}
-
 /* Answers from the present state. Inside a visit. */
 static enum api_result lookup_put_now(struct call *call, const struct service *service,
                                       const struct lookup *lookup)
 {
-	if (service == NULL)
-		return lookup_put_unknown(call);
+	if (service == NULL) {
+		call_refuse_unknown_service(call);
+		return API_DONE;
+	}
 	call_add_held_header(call, service);
 	/* An indented answer is not shared, and may be long. */
 	return lookup_is_plain(lookup) && !call_is_pretty(call) ? lookup_put_shared(call, service)
@@ -219,7 +212,10 @@ static enum api_result lookup_put_past(struct call *call, struct past_request *p
 	const struct lookup *lookup = &container_of(past, struct past_lookup, base)->lookup;
 	const struct service *service = snapshot_service(then, path_service(call));
 
-	return service != NULL ? lookup_put(call, service, lookup) : lookup_put_unknown(call);
+	if (service != NULL)
+		return lookup_put(call, service, lookup);
+	call_refuse_unknown_service(call);
+	return API_DONE;
 }
 
 static enum api_result lookup_in_past(struct call *call, const struct lookup *lookup)

@@ -259,11 +259,9 @@ static int pick_try(struct call *call, const struct pick_request *request)
 
 static enum api_result pick_refuse(struct call *call, int r)
 {
-	if (r == -ENOENT && call_path_is_valid(call))
-		problem(call->response, PROBLEM_UNKNOWN_SERVICE,
-		        "no instance of '%.*s' is registered", (int)path_service(call).len,
-		        path_service(call).data);
-	else if (r < 0 && r != -ENOENT)
+	if (r == -ENOENT)
+		call_refuse_unknown_service(call);
+	else if (r < 0)
 		problem_errno(call->response, r);
 	return API_DONE;
 }

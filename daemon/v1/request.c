@@ -166,6 +166,14 @@ void call_refuse(struct call *call, int error)
 		problem_errno(call->response, error);
 }
 
+void call_refuse_unknown_service(struct call *call)
+{
+	if (call_path_is_valid(call))
+		problem(call->response, PROBLEM_UNKNOWN_SERVICE,
+		        "no instance of '%.*s' is registered", (int)path_service(call).len,
+		        path_service(call).data);
+}
+
 bool call_conditions(struct call *call, struct command *command)
 {
 	struct str tag = call_if_match(call);
