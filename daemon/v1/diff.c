@@ -75,7 +75,7 @@ static bool diff_read_cursor(struct call *call, struct str cursor, struct differ
 	if (!diff_take_token(&cursor, &from) || !diff_take_token(&cursor, &to) || to.has_history ||
 	    !diff_take_token(&cursor, &done) || done.has_history) {
 		problem(call->response, PROBLEM_INVALID_PARAMETER,
-		        "after must be the next of an earlier answer");
+		        "after must be the value of next in an earlier answer");
 		return false;
 	}
 	if (!call_check_history(call, "after", &from))
@@ -84,7 +84,7 @@ static bool diff_read_cursor(struct call *call, struct str cursor, struct differ
 	    diff_is_another(&ret->to, has_to, to.revision) ||
 	    (has_service && !str_equal(ret->service, cursor))) {
 		problem(call->response, PROBLEM_INVALID_PARAMETER,
-		        "after goes on with another question than from, to and service ask");
+		        "after belongs to a query with another from, to or service");
 		return false;
 	}
 	ret->from = (struct past_query){.revision = from.revision};

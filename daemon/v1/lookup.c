@@ -125,7 +125,9 @@ static bool lookup_find_start(struct call *call, const struct service *service,
 		i++;
 	if (i == service->count) {
 		problem(call->response, PROBLEM_UNKNOWN_CURSOR,
-		        "the instance to go on after is no longer there: start again");
+		        "the instance that after names is no longer registered: start again "
+		        "without "
+		        "after");
 		return false;
 	}
 	*ret_start = i + 1;

@@ -5,7 +5,7 @@
  *
  * Invariant: the store of a past state is freed on the archive thread (registry_drop_past()), after
  * the answer: freeing a large store takes long, and the http thread has other connections. The
- * request is freed last, because the query in it is the message that asks for this.
+ * request is freed last, because the query in it is the message to the archive thread.
  */
 #include "v1/past_request.h"
 
@@ -50,7 +50,7 @@ static void past_request_refuse_future(struct call *call, const char *name,
 	else
 		(void)snprintf(text, sizeof(text), "%" PRIu64, asked->revision);
 	problem(call->response, PROBLEM_INVALID_PARAMETER,
-	        "%s is %s, which has not come yet: the latest revision is %" PRIu64, name, text,
+	        "%s is %s, which is in the future: the latest revision is %" PRIu64, name, text,
 	        latest);
 }
 
@@ -66,8 +66,8 @@ void past_request_refuse(struct call *call, int error, const struct past_bounds 
 	case -ESTALE:
 		(void)clock_rfc3339(bounds->oldest_ms, time);
 		problem_compacted(call->response, bounds->oldest, bounds->oldest_ms,
-		                  "what was before revision %" PRIu64
-		                  " of %s is no longer kept: that is the oldest to ask for",
+		                  "states before revision %" PRIu64
+		                  " of %s are no longer kept: it is the oldest available",
 		                  bounds->oldest, time);
 		break;
 	default:
@@ -175,6 +175,6 @@ bool past_request_excludes(struct call *call, unsigned at, unsigned other, const
 	if (query_get(&call->query, at) == NULL || query_get(&call->query, other) == NULL)
 		return false;
 	problem(call->response, PROBLEM_INVALID_PARAMETER,
-	        "%s does not go with at: what was does not change", name);
+	        "%s cannot be combined with at: a past state does not change", name);
 	return true;
 }

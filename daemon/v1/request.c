@@ -158,8 +158,8 @@ void call_refuse(struct call *call, int error)
 		        path_service(call).data);
 	else if (error == -ESTALE)
 		problem(call->response, PROBLEM_PRECONDITION_FAILED,
-		        "'%.*s' of service '%.*s' is not registered, or has changed since it was "
-		        "as If-Match says: %.*s",
+		        "'%.*s' of service '%.*s' is not registered, or is not at the revision of "
+		        "If-Match: %.*s",
 		        (int)path_id(call).len, path_id(call).data, (int)path_service(call).len,
 		        path_service(call).data, STR_SHOWN(call_if_match(call), 80));
 	else

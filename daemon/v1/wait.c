@@ -13,7 +13,7 @@ bool wait_read(struct call *call, const struct query_rule *rules, unsigned revis
 		return false;
 	if (ret->wait_ms > 0 && query_get(&call->query, revision_rule) == NULL) {
 		problem(call->response, PROBLEM_INVALID_PARAMETER,
-		        "wait_ms needs revision: the one of the result that you have");
+		        "wait_ms needs revision: the revision of the result that you have");
 		return false;
 	}
 	return true;

@@ -27,7 +27,7 @@ class Conditions(rt.TestCase):
         seen = self.registry.register('web', 'a')['revision']
         self.registry.register('web', 'a', port=82)
         problem = self.assert_problem(self.put(if_match(seen), port=81), 412, 'precondition-failed')
-        self.assertIn(f"'a' of service 'web' is not registered, or has changed since it was as If-Match says: \"{seen}\"",
+        self.assertIn(f"'a' of service 'web' is not registered, or is not at the revision of If-Match: \"{seen}\"",
                       problem['detail'])
         self.assertEqual(self.registry.instance('web', 'a')['port'], 82)
 

@@ -205,7 +205,7 @@ class Travel(rt.TestCase):
                                    ('services?at=21', 'at', '21'), ('diff?from=1&to=22', 'to', '22'),
                                    ('diff?from=23', 'from', '23')):
             problem = self.assert_problem(daemon.get(f'/v1/{query}'), 400, 'invalid-parameter')
-            self.assertIn(f'{name} is {value}, which has not come yet: the latest revision is', problem['detail'])
+            self.assertIn(f'{name} is {value}, which is in the future: the latest revision is', problem['detail'])
 
     def test_a_past_lookup_takes_filters_pages_and_tags(self):
         daemon = self.daemon()
