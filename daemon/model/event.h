@@ -20,7 +20,7 @@
 	X(REGISTERED,    1, "registered",    STAYS, INSTANCE) /* begins an incarnation */          \
 	X(UPDATED,       2, "updated",       STAYS, INSTANCE) /* the owner changed its record */   \
 	X(DEREGISTERED,  3, "deregistered",  GONE,  INSTANCE)                                      \
-	X(EXPIRED,       4, "expired",       STAYS, INSTANCE) /* the lease ran out: unhealthy */   \
+	X(EXPIRED,       4, "expired",       STAYS, INSTANCE) /* the lease expired: unhealthy */   \
 	X(RECOVERED,     5, "recovered",     STAYS, INSTANCE)                                      \
 	X(DRAINED,       6, "drained",       STAYS, INSTANCE)                                      \
 	X(RESUMED,       7, "resumed",       STAYS, INSTANCE) /* the drain was ended or timed out */ \

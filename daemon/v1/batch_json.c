@@ -108,7 +108,7 @@ static int batch_decode(struct batch *batch, struct str raw, char *out, size_t s
 		if (c == '\\')
 			c = batch_unescape(raw, &i);
 		if (c == '\0' || i > raw.len)
-			return batch_malformed(batch, "a wrong escape in a string");
+			return batch_malformed(batch, "a string has an invalid escape");
 		if (len < size)
 			out[len] = c;
 		len++;
@@ -126,7 +126,7 @@ static int batch_read_raw(struct batch *batch, struct str *ret, bool *ret_escape
 	*ret_escaped = false;
 	while (i < text.len && text.data[i] != '"') {
 		if ((unsigned char)text.data[i] < ' ')
-			return batch_malformed(batch, "a control character in a string");
+			return batch_malformed(batch, "a string has a control character");
 		if (text.data[i] == '\\') {
 			*ret_escaped = true;
 			i++;
@@ -137,7 +137,7 @@ static int batch_read_raw(struct batch *batch, struct str *ret, bool *ret_escape
 		return batch_malformed(batch, "a string has no end");
 	*ret = (struct str){text.data + batch->pos, i - batch->pos};
 	if (!parse_is_utf8(*ret))
-		return batch_malformed(batch, "not UTF-8");
+		return batch_malformed(batch, "a string is not UTF-8");
 	batch->pos = i + 1;
 	return 0;
 }
@@ -247,7 +247,7 @@ static int batch_read_tail(struct batch *batch)
 	if (!batch_accept(batch, '}'))
 		return batch_malformed(batch, "'}' was expected");
 	if (batch_peek(batch) != '\0' || batch->pos < batch->text.len)
-		return batch_malformed(batch, "something follows the object");
+		return batch_malformed(batch, "unexpected data after the object");
 	return 0;
 }
 

@@ -224,7 +224,7 @@ int intent_from_json(struct str body, char *memory, struct intent *ret_intent,
 	fields_int(&fields, "wait_ms", 0, WAIT_MS_MAX, &read.wait_ms, FIELD_OPTIONAL);
 	fields_int(&fields, "for_ms", 1, DRAIN_FOR_MS_MAX, &read.for_ms, FIELD_OPTIONAL);
 	if (known && !read.drained && read.for_ms != 0)
-		field_error(errors, STR("for_ms"), "for_ms goes with 'draining' only");
+		field_error(errors, STR("for_ms"), "for_ms needs status 'draining'");
 	if (fields_string(&fields, "reason", &reason, FIELD_OPTIONAL)) {
 		if (valid_text(reason, REASON_MAX))
 			read.reason = str_copy_with_nul(&memory, reason);

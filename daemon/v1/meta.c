@@ -173,7 +173,7 @@ enum api_result problem_get(struct call *call)
 	if (!call_no_query(call))
 		return API_DONE;
 	if (code == NULL) {
-		problem(call->response, PROBLEM_NOT_FOUND, "there is no problem of this name");
+		problem(call->response, PROBLEM_NOT_FOUND, "there is no problem with this code");
 		return API_DONE;
 	}
 	call->response->lent = code->page;

@@ -93,7 +93,7 @@ static bool pick_read_strategy(struct call *call, struct pick *pick)
 		return true;
 	if (pick->strategy != STRATEGY_CONSISTENT_HASH) {
 		problem(call->response, PROBLEM_INVALID_PARAMETER,
-		        "key goes with strategy=consistent_hash only, not with %s",
+		        "key needs strategy=consistent_hash, not %s",
 		        strategy_name(pick->strategy));
 		return false;
 	}
@@ -112,7 +112,7 @@ static bool pick_read_explain(struct call *call, struct pick_request *request)
 		return false;
 	if (explain == 1 && request->text) {
 		problem(call->response, PROBLEM_INVALID_PARAMETER,
-		        "explain goes with JSON, not with text");
+		        "explain needs JSON: it cannot be combined with text");
 		return false;
 	}
 	request->explain = explain == 1;
@@ -137,8 +137,8 @@ static bool pick_read_replay(struct call *call, struct pick *pick)
 		return call_number(call, pick_rules, PICK_CURSOR, 0, INT64_MAX, &pick->cursor);
 	}
 	problem(call->response, PROBLEM_INVALID_PARAMETER,
-	        "at goes with cursor for round_robin and weighted_round_robin, with key for "
-	        "consistent_hash, and with no other strategy");
+	        "at needs cursor with round_robin and weighted_round_robin, and key with "
+	        "consistent_hash; other strategies cannot be combined with at");
 	return false;
 }
 
@@ -208,7 +208,7 @@ static void pick_put_explanation(struct buf *out, const struct service *service,
 	buf_put_char(out, '}');
 }
 
-/* Refuses: no instance matches. The problem has "explain", too, if it is asked for. */
+/* Refuses: no instance matches. With ?explain=1 the problem has "explain", too. */
 static void pick_refuse_all(struct call *call, const struct service *service,
                             const struct pick_request *request)
 {
