@@ -2,9 +2,9 @@
 /*
  * The JSON reader of imports. No state outside of struct reader, any thread.
  *
- * Invariant: decoded bytes are never more than the bytes that they were decoded from, so a string is
- * decoded where it stands. jansson cannot be used here: it builds a tree of each line, and does not
- * keep the text of a document, which an import must store unchanged.
+ * Invariant: decoded bytes are never more than the bytes that they were decoded from, so a string
+ * is decoded where it stands. jansson cannot be used here: it builds a tree of each line, and does
+ * not keep the text of a document, which an import must store unchanged.
  */
 #include "backup/reader.h"
 
@@ -109,7 +109,8 @@ static int32_t reader_code(struct reader *reader)
 	return 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
 }
 
-/* Writes at most four bytes, where the escape had six or twelve. @return the end of what it wrote */
+/* Writes at most four bytes, where the escape had six or twelve. @return the end of what it
+ * wrote */
 static char *reader_put_utf8(char *out, int32_t code)
 {
 	if (code < 0x80) {
@@ -332,7 +333,8 @@ bool reader_object(struct reader *reader, struct str *ret)
 
 /* --- metadata ------------------------------------------------------------------------- */
 
-/* Moves @p text to @p out, which is at or before it, and adds a NUL. @return the byte after the NUL */
+/* Moves @p text to @p out, which is at or before it, and adds a NUL. @return the byte after the
+ * NUL */
 static char *reader_pack(char *out, struct str text)
 {
 	memmove(out, text.data, text.len);

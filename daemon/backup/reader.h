@@ -37,6 +37,6 @@ bool reader_number(struct reader *reader, int64_t *ret) MUST_USE;
 bool reader_bool(struct reader *reader, bool *ret) MUST_USE;
 /** Reads an object of any members; @p ret is its text, unchanged. Nested up to 32 levels. */
 bool reader_object(struct reader *reader, struct str *ret) MUST_USE;
-/** Reads an object of strings and packs it as metadata (struct instance). Its keys must be sorted by
- * their bytes and not empty. */
+/** Reads an object of strings and packs it as metadata (struct instance). Its keys must be sorted
+ * by their bytes and not empty. */
 bool reader_packed(struct reader *reader, struct str *ret) MUST_USE;

@@ -16,7 +16,8 @@
 
 /*
  * X(NAME, number, "name", about). `about` is OF_INSTANCE when an entry's name is an instance id, or
- * OF_SERVICE when the kind defines its own names. The numbers are stored: never change or reuse one.
+ * OF_SERVICE when the kind defines its own names. The numbers are stored: never change or reuse
+ * one.
  */
 /* clang-format off */
 #define ENTRY_KINDS(X)                                                            \

@@ -12,8 +12,8 @@
 
 /*
  * X(NAME, number, "name", after, subject). `subject` is what the event is about: INSTANCE or ENTRY.
- * `after` is GONE when the event removes its subject, otherwise STAYS. The numbers are stored: never
- * change or reuse one.
+ * `after` is GONE when the event removes its subject, otherwise STAYS. The numbers are stored:
+ * never change or reuse one.
  */
 /* clang-format off */
 #define EVENT_KINDS(X)                                                                             \

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * The stored fields of an instance, an entry and an event, as X-macro lists. The code generates
- * from these lists: the columns and checksums of rows (journal/row.c), the packed bytes of keyframes
- * (journal/pack.c), JSON and comparison (model/instance.c, ...), the lines of an export
+ * from these lists: the columns and checksums of rows (journal/row.c), the packed bytes of
+ * keyframes (journal/pack.c), JSON and comparison (model/instance.c, ...), the lines of an export
  * (backup/record.c), and what a verification compares. To add a field, add one line here, the
  * member of the struct, and the column in a migration.
  *

@@ -27,8 +27,8 @@ struct drain_intent {
  * @return 0, or -EINVAL: it has another form; @p ret_intent is then undefined
  */
 int drain_intent_parse(struct str document, struct drain_intent *ret_intent) MUST_USE;
-/** Parses the document of @p entry. A document that cannot be parsed counts as a drain by "operator"
- * that never times out. */
+/** Parses the document of @p entry. A document that cannot be parsed counts as a drain by
+ * "operator" that never times out. */
 void drain_intent_of(const struct entry *entry, struct drain_intent *ret_intent);
 /** Appends the document: at most ENTRY_DOCUMENT_MAX bytes. */
 void drain_intent_put(struct buf *out, const struct drain_intent *intent);
