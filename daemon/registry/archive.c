@@ -4,8 +4,8 @@
  * reader). archive_hint() and archive_retain() run on the writer thread.
  *
  * Invariant: keyframes take at most 1/SHARE of the thread's time, however large the registry is. A
- * fixed number of events between two keyframes is not enough: in a registry with more instances than
- * that, the keyframes would be larger than the log between them.
+ * fixed number of events between two keyframes is not enough: in a registry with more instances
+ * than that, the keyframes would be larger than the log between them.
  */
 #include "base/check.h"
 #include "base/clock.h"
@@ -18,8 +18,8 @@
 #include <stdlib.h>
 
 /*
- * Events between two keyframes: about as many are replayed for a past state. Raised to the number of
- * instances, so that keyframes never outgrow the log.
+ * Events between two keyframes: about as many are replayed for a past state. Raised to the number
+ * of instances, so that keyframes never outgrow the log.
  */
 #define KEYFRAME_EVENTS 10000
 /* When retention removes a keyframe, the states up to the next keyframe are lost: plan for ten

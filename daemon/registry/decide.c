@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Decides what the command of a batch entry changes, and adds the events to the batch and its draft.
- * Writer thread only.
+ * Decides what the command of a batch entry changes, and adds the events to the batch and its
+ * draft. Writer thread only.
  *
  * Invariant: deciding changes only the draft, the entry and the batch, so a batch whose commit
  * failed can be decided again. Each command is decided on the draft, not on the published snapshot:
@@ -116,8 +116,8 @@ static struct instance decide_with_record(const struct instance *current,
 	return next;
 }
 
-/* Does @p next, in place of @p member (NULL: it is new), keep the registry within bytes_max? A change
- * that adds no bytes is always allowed. @return 0 or -EOVERFLOW */
+/* Does @p next, in place of @p member (NULL: it is new), keep the registry within bytes_max? A
+ * change that adds no bytes is always allowed. @return 0 or -EOVERFLOW */
 static int decide_check_bytes(const struct registry *registry, const struct batch *batch,
                               const struct instance *next, const struct member *member)
 {

@@ -4,8 +4,8 @@
  * only.
  *
  * Invariant: each due lease that a batch has taken is settled, postponed or ended once the batch is
- * completed; otherwise its timer would never be armed again. Expiring every lease that is due is not
- * enough: when the network of this host fails, that would turn all instances unhealthy at once.
+ * completed; otherwise its timer would never be armed again. Expiring every lease that is due is
+ * not enough: when the network of this host fails, that would turn all instances unhealthy at once.
  * Hence the hold of mass expiry (expiry_hold_back()).
  */
 #include "base/clock.h"
@@ -59,9 +59,9 @@ static struct silence *expiry_silence(struct batch *batch, const struct due_leas
 }
 
 /*
- * When more than hold_percent of a service's leases expire within one TTL, a fault of the network or
- * of the registry is more likely than that of the instances. The expiry of the others is then held
- * back for one more TTL, once; leases that are still due after that expire.
+ * When more than hold_percent of a service's leases expire within one TTL, a fault of the network
+ * or of the registry is more likely than that of the instances. The expiry of the others is then
+ * held back for one more TTL, once; leases that are still due after that expire.
  * @return 0: expire the lease; otherwise when to examine it again (lease clock)
  */
 static int64_t expiry_hold_back(const struct registry *registry, const struct batch *batch,
@@ -88,7 +88,8 @@ static int64_t expiry_hold_back(const struct registry *registry, const struct ba
 		};
 	}
 
-	/* this lease, those that expired in the window, and the due ones that are not decided yet */
+	/* this lease, those that expired in the window, and the due ones that are not decided
+	 * yet */
 	uint32_t silent = window->expired + 1 +
 	                  atomic_load_explicit(&silence->life->due, memory_order_relaxed) -
 	                  silence->decided;

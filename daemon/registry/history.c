@@ -2,10 +2,10 @@
 /*
  * Runs queries of the event log, on the history thread (a lane of the background reader).
  *
- * Invariant: a query reads at most `turn` events before the next query has its turn, so a query that
- * matches few events of a long log does not delay the others. Equal queries share one read: streams
- * that follow the log all ask for the same events at the same time, and a read for each of them
- * would multiply the work by their number.
+ * Invariant: a query reads at most `turn` events before the next query has its turn, so a query
+ * that matches few events of a long log does not delay the others. Equal queries share one read:
+ * streams that follow the log all ask for the same events at the same time, and a read for each of
+ * them would multiply the work by their number.
  */
 #include "registry/internal.h"
 #include "registry/reader.h"

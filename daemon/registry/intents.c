@@ -8,9 +8,9 @@
  * the other as well.
  *
  * Intents of absent ids have no lease, so no timer of the sweeper ends them. Their ends are
- * compared with the journal's time, which a wrong system clock does not move. The writer stores only
- * the earliest end and scans all entries then: a timer for each intent would have to be maintained
- * across restarts and foreign batches.
+ * compared with the journal's time, which a wrong system clock does not move. The writer stores
+ * only the earliest end and scans all entries then: a timer for each intent would have to be
+ * maintained across restarts and foreign batches.
  */
 #include "base/check.h"
 #include "base/clock.h"

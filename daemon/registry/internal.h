@@ -121,7 +121,8 @@ struct registry {
 	_Atomic bool is_locked;
 	_Atomic uint32_t held_services;
 	_Atomic uint64_t recounted; /* latest change of any service's counts by status */
-	/* revision of the latest removal of an instance: of any, and by hash of its service's name */
+	/* revision of the latest removal of an instance: of any, and by hash of its service's
+	 * name */
 	_Atomic uint64_t removed_any;
 	_Atomic uint64_t removed[REMOVED_BUCKETS];
 	/* revision of the latest event about an entry, by the same hash */
@@ -169,15 +170,15 @@ void renew_senders(struct registry *registry, const struct batch *batch);
 /** Decides what the command of @p entry does to the draft; sets the results in @p entry and, when
  * something changes, adds events to the batch. */
 void decide_command(struct registry *registry, struct batch *batch, struct batch_entry *entry);
-/** Adds an event of @p kind about @p instance, as it is after the event, to the batch, and applies it
- * to the draft. @return 0 or -ENOMEM */
+/** Adds an event of @p kind about @p instance, as it is after the event, to the batch, and applies
+ * it to the draft. @return 0 or -ENOMEM */
 int decide_event(struct batch *batch, struct batch_entry *entry, enum event_kind kind,
                  const struct instance *instance, struct tenure *tenure) MUST_USE;
 /** The same with an event about the entry @p content. */
 int decide_entry_event(struct batch *batch, struct batch_entry *entry, enum event_kind kind,
                        const struct entry *content) MUST_USE;
-/** For the second event of a batch entry: if adding it failed (@p r below 0), fails the whole batch,
- * because the first event must not be committed alone. @return @p r */
+/** For the second event of a batch entry: if adding it failed (@p r below 0), fails the whole
+ * batch, because the first event must not be committed alone. @return @p r */
 int decide_also(struct batch *batch, int r) MUST_USE;
 /**
  * Derives the status from the other fields and sets its reason, author and time. While an operator
@@ -235,8 +236,8 @@ void holds_update(struct registry *registry);
 /** Publishes the snapshot of a committed batch, settles its leases, wakes watchers. The caller has
  * called rcu_enter(), which keeps what the snapshot replaces readable. */
 void publish_batch(struct registry *registry, struct batch *batch);
-/** For an entry that changed nothing: its receipt counts the watchers that have not yet been sent the
- * instance's revision. */
+/** For an entry that changed nothing: its receipt counts the watchers that have not yet been sent
+ * the instance's revision. */
 void publish_again(struct registry *registry, const struct batch_entry *entry);
 /** Logs the events of a committed batch. */
 void publish_log(const struct batch *batch);
@@ -269,8 +270,8 @@ void writer_main(void *arg);
 /* items.c */
 /**
  * Applies the items that the ledger has decided, in order of commitment.
- * @return 0: all of them; otherwise the next item cannot be applied yet, so no batch may be decided:
- * -EBUSY, -ENOSPC, -ENOMEM; -EIO: the journal has failed
+ * @return 0: all of them; otherwise the next item cannot be applied yet, so no batch may be
+ * decided: -EBUSY, -ENOSPC, -ENOMEM; -EIO: the journal has failed
  */
 int items_take(struct registry *registry) MUST_USE;
 

@@ -3,9 +3,9 @@
  * Applies the items that the ledger has decided, in order of commitment: foreign batches, which
  * other replicas proposed, and the verdicts on this registry's own proposals. Writer thread only.
  *
- * Invariant: no batch is decided before all earlier items are applied, because a decision depends on
- * everything that was committed before it. An item that cannot be stored now (the disk is full, the
- * database is locked) stays the next item. Skipping it would make this replica differ from the
+ * Invariant: no batch is decided before all earlier items are applied, because a decision depends
+ * on everything that was committed before it. An item that cannot be stored now (the disk is full,
+ * the database is locked) stays the next item. Skipping it would make this replica differ from the
  * others. There is one draft at a time: the draft of an open proposal is discarded before a foreign
  * batch is drafted.
  */
@@ -90,8 +90,9 @@ static int items_draft_entry(struct batch *batch, const struct event *event)
 	return 0;
 }
 
-/* The decided_on_ms of a foreign EVENT_EXPIRED: an instance that has sent a heartbeat to this replica
- * within its TTL is due at once, and so is one without a lease, which cannot have expired. */
+/* The decided_on_ms of a foreign EVENT_EXPIRED: an instance that has sent a heartbeat to this
+ * replica within its TTL is due at once, and so is one without a lease, which cannot have
+ * expired. */
 static int64_t items_expired_on_ms(const struct batch *batch, const struct instance *instance)
 {
 	return instance->ttl_ms == TTL_MS_NONE ? INT64_MIN : batch->now_lease_ms - instance->ttl_ms;

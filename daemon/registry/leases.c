@@ -5,9 +5,9 @@
  * times of each tenure.
  *
  * Invariant: each tenure is in at most one of three places: in the wheel, on the list, or taken by
- * the writer. Heartbeats only store into struct lease, without the lock, so they never wait. Arming the
- * timer on each heartbeat would need the lock; instead a timer is often stale when it fires, and the
- * sweeper reads the lease and arms the timer again, which is one visit per TTL.
+ * the writer. Heartbeats only store into struct lease, without the lock, so they never wait. Arming
+ * the timer on each heartbeat would need the lock; instead a timer is often stale when it fires,
+ * and the sweeper reads the lease and arms the timer again, which is one visit per TTL.
  */
 #include "registry/leases.h"
 
@@ -272,9 +272,9 @@ size_t leases_take_due(struct leases *leases, struct due_lease *ret, size_t most
 /* --- the sweeper ---------------------------------------------------------------------- */
 
 /*
- * Limits the time of the latest heartbeat to now. A heartbeat that arrives after a stall, before the
- * sweeper has noticed the stall, has a time of a lease clock that still includes the stall. Its lease
- * would last longer by the length of the stall.
+ * Limits the time of the latest heartbeat to now. A heartbeat that arrives after a stall, before
+ * the sweeper has noticed the stall, has a time of a lease clock that still includes the stall. Its
+ * lease would last longer by the length of the stall.
  */
 static void lease_clamp(struct lease *lease, int64_t now)
 {
@@ -286,8 +286,8 @@ static void lease_clamp(struct lease *lease, int64_t now)
 		                                              memory_order_relaxed);
 }
 
-/* Moves tenures that are due from the wheel to the list; arms stale timers again. @return is there a
- * tenure on the list? */
+/* Moves tenures that are due from the wheel to the list; arms stale timers again. @return is there
+ * a tenure on the list? */
 static bool sweeper_collect(struct leases *leases, int64_t now)
 {
 	int64_t horizon = leases->options.horizon_ms != NULL

@@ -11,8 +11,8 @@
  *	leases_postpone(leases, tenure, at_ms);       // nothing changed: examine it again
  *	leases_end(leases, tenure);                   // an event removed its instance
  *
- * Times are in ms of the lease clock: clock_ms() less the time in which the daemon could not receive
- * heartbeats.
+ * Times are in ms of the lease clock: clock_ms() less the time in which the daemon could not
+ * receive heartbeats.
  */
 #pragma once
 
@@ -28,8 +28,8 @@
 #define NEVER    INT64_MAX
 
 struct leases;
-/** The lease and the timers of one incarnation. leases_end() frees it, once all visits that may have
- * found it have ended. */
+/** The lease and the timers of one incarnation. leases_end() frees it, once all visits that may
+ * have found it have ended. */
 struct tenure;
 
 struct leases_options {
@@ -81,10 +81,10 @@ struct due_lease {
 /** Takes up to @p most due leases off the list. Writer only. @return their number */
 size_t leases_take_due(struct leases *leases, struct due_lease *ret, size_t most);
 /**
- * Updates the tenure after an event about its instance, and arms its timer again. Writer only, after
- * publishing, in the visit in which it published.
- * @param decided_on_ms  the latest heartbeat that the decision knew: if a later one has arrived, the
- * lease is due at once; NEVER: the decision was not about the lease
+ * Updates the tenure after an event about its instance, and arms its timer again. Writer only,
+ * after publishing, in the visit in which it published.
+ * @param decided_on_ms  the latest heartbeat that the decision knew: if a later one has arrived,
+ * the lease is due at once; NEVER: the decision was not about the lease
  * @param now_real_ms  real time, which is compared with the end of a drain
  */
 void leases_settle(struct leases *leases, struct tenure *tenure, const struct member *member,

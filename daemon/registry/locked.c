@@ -2,8 +2,8 @@
 /*
  * Commits while another process has the write lock of the database, such as an operator's sqlite3
  * shell in a transaction. Writer thread only. A try that finds the database locked has written
- * nothing, so it is retried. Changes wait for at most 2 s after the first such try, counted over all
- * batches; then they are refused until the lock is released. One long wait inside SQLite is not
+ * nothing, so it is retried. Changes wait for at most 2 s after the first such try, counted over
+ * all batches; then they are refused until the lock is released. One long wait inside SQLite is not
  * possible: meanwhile the thread could neither be stopped nor report that it makes progress.
  */
 #include "base/clock.h"

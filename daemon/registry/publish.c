@@ -168,8 +168,8 @@ static int compare_names(const void *a, const void *b)
 	return str_compare(*(const struct str *)a, *(const struct str *)b);
 }
 
-/* Does the entry's command have a receipt to open? Not when only the intent of an absent id changed,
- * which no lookup returns. */
+/* Does the entry's command have a receipt to open? Not when only the intent of an absent id
+ * changed, which no lookup returns. */
 static bool entry_has_receipt(const struct batch_entry *entry)
 {
 	return entry->event != NULL && entry->member != NULL && entry->command != NULL &&
@@ -221,8 +221,8 @@ static void publish_notify(struct registry *registry, const struct batch *batch)
 }
 
 /* Marks removals of instances and events about entries, before publishing, so that a reader of the
- * new snapshot that finds no service, or waits for its entries, finds the mark. Each removal counts:
- * it may be the service's last. */
+ * new snapshot that finds no service, or waits for its entries, finds the mark. Each removal
+ * counts: it may be the service's last. */
 static void publish_mark_removals(struct registry *registry, const struct batch *batch)
 {
 	for (size_t i = 0; i < batch->event_count; i++) {

@@ -14,8 +14,8 @@
 
 struct reader;
 
-/** Opens what the lanes read and starts their threads. @return 0, or errors of the lanes' open() and
- * of thread_start() */
+/** Opens what the lanes read and starts their threads. @return 0, or errors of the lanes' open()
+ * and of thread_start() */
 int reader_start(struct registry *registry, struct reader **ret_reader) MUST_USE;
 /** Ends the threads; waiting and later queries get -ESHUTDOWN. Takes NULL; twice is fine. */
 void reader_stop(struct reader *reader);

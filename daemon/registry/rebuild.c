@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Past states as stores of their own, and the differences of two past states as JSON. Archive thread
- * only; the state is rebuilt by journal/past.h.
+ * Past states as stores of their own, and the differences of two past states as JSON. Archive
+ * thread only; the state is rebuilt by journal/past.h.
  *
  * Invariant: both states of a difference are sorted in the same way, so the differences have one
- * order, and a page continues where the last one ended by skipping as many. Finding each instance of
- * one state in a hash table of the other would give no such order.
+ * order, and a page continues where the last one ended by skipping as many. Finding each instance
+ * of one state in a hash table of the other would give no such order.
  */
 #include "balance/balance.h"
 #include "base/check.h"
@@ -219,7 +219,8 @@ static void diff_put_named(struct buf *out, const struct sorted *of, size_t n)
 	of->put(out, of->state, of->names[n].i);
 }
 
-/* Puts an instance or entry that both states have, unless the revisions show that it is the same. */
+/* Puts an instance or entry that both states have, unless the revisions show that it is the
+ * same. */
 static void diff_put_changed(struct page *page, struct lists *lists, const struct sorted *from,
                              size_t f, const struct sorted *to, size_t t)
 {

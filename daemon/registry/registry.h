@@ -74,9 +74,9 @@ struct snapshot_store *registry_store(const struct registry *registry);
 /** As journal_history_id(). Any thread. */
 uint64_t registry_history_id(const struct registry *registry);
 /**
- * The watchers of changes. A topic is a service; its aspects are the statuses, then its entries. The
- * writer notifies after publishing, so a watcher that is added before its thread reads the snapshot
- * misses no change. Borrowed. Any thread.
+ * The watchers of changes. A topic is a service; its aspects are the statuses, then its entries.
+ * The writer notifies after publishing, so a watcher that is added before its thread reads the
+ * snapshot misses no change. Borrowed. Any thread.
  */
 struct watch_hub *registry_watch(const struct registry *registry);
 /**
@@ -198,11 +198,11 @@ void registry_step(struct registry *registry);
 /** One pass of the sweeper on the calling thread. With sweep_by_hand only. */
 void registry_sweep(struct registry *registry);
 
-/** The lease clock in ms: clock_ms() less the time in which the daemon could not receive heartbeats.
- * Any thread. */
+/** The lease clock in ms: clock_ms() less the time in which the daemon could not receive
+ * heartbeats. Any thread. */
 int64_t registry_lease_ms(const struct registry *registry);
-/** For how many more ms the expiry of this service's instances is held back; 0: it is not held back.
- * Any thread, inside a visit. */
+/** For how many more ms the expiry of this service's instances is held back; 0: it is not held
+ * back. Any thread, inside a visit. */
 int64_t registry_held_ms(const struct registry *registry, const struct service *service);
 
 #define HISTORY_TURN 10000
@@ -214,12 +214,12 @@ int64_t registry_held_ms(const struct registry *registry, const struct service *
 struct history {
 	struct journal_query query;
 	struct buf *out; /* receives the events, as put() appends them */
-	/** Appends one event to `out`, on the history thread. NULL: JSON objects with commas between
-	 * them. */
+	/** Appends one event to `out`, on the history thread. NULL: JSON objects with commas
+	 * between them. */
 	void (*put)(struct history *history, const struct event *event);
 	const void *arg; /* the caller's, for put() */
-	/** Called once after the last put(), on the history thread, unless there was an error. May be
-	 * NULL. */
+	/** Called once after the last put(), on the history thread, unless there was an error. May
+	 * be NULL. */
 	void (*end)(struct history *history);
 	/** May the query keep @p bytes of result? On the history thread. NULL: yes. */
 	bool (*admit)(struct history *history, size_t bytes);
@@ -251,8 +251,8 @@ enum archive_kind {
 	ARCHIVE_DROP   /* set by registry_drop_past(): frees a store */
 };
 
-/** A query about the past, which the registry's archive thread runs. Owned by the caller, which keeps
- * it and all it points to until done(). */
+/** A query about the past, which the registry's archive thread runs. Owned by the caller, which
+ * keeps it and all it points to until done(). */
 struct archive_query {
 	enum archive_kind kind;
 	struct past_query at;
@@ -280,7 +280,8 @@ struct archive_query {
 /** Submits @p query. Any thread. @return 0; -EAGAIN: too many queries wait; -ESHUTDOWN */
 int registry_read_past(struct registry *registry, struct archive_query *query) MUST_USE;
 /**
- * Frees the store of a completed ARCHIVE_STATE query on the archive thread, because it may be large;
- * then calls done(), on that thread, or on the calling one when that thread has ended. Any thread.
+ * Frees the store of a completed ARCHIVE_STATE query on the archive thread, because it may be
+ * large; then calls done(), on that thread, or on the calling one when that thread has ended. Any
+ * thread.
  */
 void registry_drop_past(struct registry *registry, struct archive_query *query);

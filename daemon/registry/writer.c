@@ -223,8 +223,8 @@ static void writer_try_reserve(struct registry *registry)
 	log_line(LOG_NOTICE, "the disk has room again: registrations are accepted");
 }
 
-/* Postpones the due leases of a committed batch that have no event: they are held back, were renewed
- * since, or there was no memory. */
+/* Postpones the due leases of a committed batch that have no event: they are held back, were
+ * renewed since, or there was no memory. */
 static void batch_postpone_due(struct registry *registry, const struct batch *batch)
 {
 	for (size_t i = 0; i < batch->entry_count; i++) {
@@ -258,7 +258,8 @@ void batch_commit(struct registry *registry, struct batch *batch)
 	int r = batch_propose(registry, batch);
 
 	if (r == -ENOSPC && writer_make_room(registry)) {
-		/* decide again: now is_full refuses what needs space, and the reserve is released */
+		/* decide again: now is_full refuses what needs space, and the reserve is
+		 * released */
 		batch_undo(batch);
 		r = batch_propose(registry, batch);
 	}
