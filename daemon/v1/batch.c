@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * POST /v1/heartbeats: many heartbeats in one request. Http thread, but for batch_work_command_done(),
- * which runs on the writer thread.
+ * POST /v1/heartbeats: many heartbeats in one request. Http thread, but for
+ * batch_work_command_done(), which runs on the writer thread.
  *
  * Invariant: no lease is renewed before the whole body has been found valid, so a refused request
  * has changed nothing. Leases are renewed here; only instances whose lease has expired need a

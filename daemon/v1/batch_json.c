@@ -142,7 +142,8 @@ static int batch_read_raw(struct batch *batch, struct str *ret, bool *ret_escape
 	return 0;
 }
 
-/* Reads a string of at most @p size bytes; @p ret is borrowed from the text unless it has escapes. */
+/* Reads a string of at most @p size bytes; @p ret is borrowed from the text unless it has
+ * escapes. */
 static int batch_read_string(struct batch *batch, char *out, size_t size, struct str *ret)
 {
 	struct str string;

@@ -28,7 +28,8 @@ static inline struct change *change_of(struct parked *parked)
 
 /**
  * Makes a change whose command has the service and the id of the path.
- * @param size  size of the struct that begins with the change and owns no other memory; it is zeroed
+ * @param size  size of the struct that begins with the change and owns no other memory; it is
+ * zeroed
  * @param finish  called on the call's http thread once the command is done
  * @return NULL: refused, out of memory
  */

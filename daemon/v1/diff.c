@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * GET /v1/diff: the differences between two states; and GET .../history: the events of one instance.
- * Http thread; the archive thread runs the queries.
+ * GET /v1/diff: the differences between two states; and GET .../history: the events of one
+ * instance. Http thread; the archive thread runs the queries.
  *
  * Invariant: all pages of one difference compare the same two states, so the cursor (`next`) holds
  * both revisions. A cursor with only a position would skip or repeat differences when `from` or
@@ -61,7 +61,8 @@ static bool diff_is_another(const struct past_query *asked, bool is_asked, uint6
 
 /*
  * Reads the cursor, which holds the whole query of the first page: FROM-TO-DONE or
- * FROM-TO-DONE-SERVICE, with a token as FROM. Other parameters of the request must not contradict it.
+ * FROM-TO-DONE-SERVICE, with a token as FROM. Other parameters of the request must not contradict
+ * it.
  */
 static bool diff_read_cursor(struct call *call, struct str cursor, struct difference *ret)
 {

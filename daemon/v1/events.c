@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * GET /v1/events: a page of the event log, or with ?wait_ms= a long poll for the next event. Streams
- * continue in follow.c. Http thread; events_put_row(), events_end_rows(), events_admit() and
- * events_wake() run on the history thread, which reads the log.
+ * GET /v1/events: a page of the event log, or with ?wait_ms= a long poll for the next event.
+ * Streams continue in follow.c. Http thread; events_put_row(), events_end_rows(), events_admit()
+ * and events_wake() run on the history thread, which reads the log.
  *
  * Invariant: the watcher is added before the check for later events (events_wait()). In the other
  * order, an event that is published between the two would not wake the request.
@@ -245,8 +245,8 @@ static void events_wake(struct history *history)
 	events->wait.parked.request->wake(events->wait.parked.request);
 }
 
-/* Must the read be repeated from the oldest event? The first read of a request without ?since= fails
- * when retention has removed the first events. */
+/* Must the read be repeated from the oldest event? The first read of a request without ?since=
+ * fails when retention has removed the first events. */
 static bool events_begin_at_oldest(const struct events_request *events)
 {
 	return events->history.error == -ESTALE && events->tries < 3 && !events->query.has_since;

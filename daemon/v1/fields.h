@@ -27,7 +27,8 @@ struct fields {
 
 enum field_need { FIELD_OPTIONAL, FIELD_REQUIRED };
 
-/** Parses @p body. @return 0; -EBADMSG: not one JSON object, errors->text has the reason; -ENOMEM */
+/** Parses @p body. @return 0; -EBADMSG: not one JSON object, errors->text has the reason;
+ * -ENOMEM */
 int fields_open(struct str body, struct field_errors *errors, struct fields *ret_fields) MUST_USE;
 /**
  * Adds an error for each field that the caller has not read, and frees the tree.

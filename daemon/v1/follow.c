@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The event log as a stream. Http thread; the put functions, follow_wake() and follow_admit() run on
- * the history thread.
+ * The event log as a stream. Http thread; the put functions, follow_wake() and follow_admit() run
+ * on the history thread.
  *
  * The stream reads the log page by page and waits for a commit only at the end of the log.
  * Invariant: no event is skipped: a client that is slower than retention gets a "reset" event. A
@@ -68,7 +68,8 @@ static void follow_put_first_json(struct history *history, const struct event *e
 	buf_put(out, "\"}");
 }
 
-/* For the page with the stream's first event; follow_take_page() then switches to follow_put_sse(). */
+/* For the page with the stream's first event; follow_take_page() then switches to
+ * follow_put_sse(). */
 static void follow_put_first_sse(struct history *history, const struct event *event)
 {
 	if (history->count > 0) {

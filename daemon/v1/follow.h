@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** The event log as a stream, and what GET /v1/events without a stream (events.c) shares with it. */
+/** The event log as a stream, and what GET /v1/events without a stream (events.c) shares with
+ * it. */
 #pragma once
 
 #include "v1/internal.h"

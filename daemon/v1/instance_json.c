@@ -29,8 +29,8 @@ static int compare_keys(const void *a, const void *b)
 	return str_compare(x->key, y->key);
 }
 
-/* Lists the keys and values; the strings are borrowed from jansson. @return their number; or -EINVAL,
- * with an error in @p fields */
+/* Lists the keys and values; the strings are borrowed from jansson. @return their number; or
+ * -EINVAL, with an error in @p fields */
 static int metadata_list(struct fields *fields, json_t *object, struct pair *pairs)
 {
 	size_t count = json_object_size(object);

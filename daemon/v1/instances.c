@@ -3,9 +3,9 @@
  * The routes of one instance: register, renew, read, deregister, and an operator's status change.
  * Http thread; status_change_wake() runs on the thread that settles the last watcher.
  *
- * Invariant: a change is answered only after the writer has completed its command. A PUT of an equal
- * record only renews the lease (instance_renew()): as a command it would wait for the writer, like a
- * change, although clients repeat it as their heartbeat.
+ * Invariant: a change is answered only after the writer has completed its command. A PUT of an
+ * equal record only renews the lease (instance_renew()): as a command it would wait for the writer,
+ * like a change, although clients repeat it as their heartbeat.
  */
 #include "base/clock.h"
 #include "base/random.h"
@@ -30,7 +30,8 @@ struct registration {
 
 #define GENERATED_ID_MAX (INSTANCE_ID_MAX + RANDOM_DIGITS)
 
-/* Puts the instance in the form of member_put_json_live(): the registration was a heartbeat, too. */
+/* Puts the instance in the form of member_put_json_live(): the registration was a heartbeat,
+ * too. */
 static void registration_put(struct buf *out, const struct instance *instance)
 {
 	instance_put_json_open(out, instance);
@@ -129,7 +130,8 @@ static struct registration *registration_read(struct call *call)
 	return registration;
 }
 
-/* Renews the lease and renders the answer, if the record is unchanged and the lease has not expired.
+/* Renews the lease and renders the answer, if the record is unchanged and the lease has not
+ * expired.
  * @return 1; 0: a command is needed; -EAGAIN: the heartbeat must not be acknowledged now */
 static int instance_renew(struct call *call, const struct instance *record)
 {

@@ -3,8 +3,8 @@
  * GET /v1/services/{service}/intents: the operators' drains of a service's ids, registered or not.
  * Http thread.
  *
- * Invariant: an answer is rendered in one visit, from the entries and instances of one snapshot, the
- * present or a past one. Two visits could see an instance registered or removed in between, and
+ * Invariant: an answer is rendered in one visit, from the entries and instances of one snapshot,
+ * the present or a past one. Two visits could see an instance registered or removed in between, and
  * report an id as absent that is registered.
  */
 #include "api/pretty.h"

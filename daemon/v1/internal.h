@@ -59,8 +59,8 @@ static inline struct str path_id(const struct call *call)
 	return call->match.param[1];
 }
 
-/** The instance that the path names, borrowed from @p snapshot; NULL when it is not registered there.
- * Inside a visit. */
+/** The instance that the path names, borrowed from @p snapshot; NULL when it is not registered
+ * there. Inside a visit. */
 const struct member *path_member(const struct call *call, const struct snapshot *snapshot);
 
 /** The routes (routes.c). */
@@ -76,8 +76,8 @@ bool call_meta_filter(struct call *call, unsigned rule, struct meta_filter *ret)
 /** Makes the strings of @p filter those that stay valid while @p call is parked. */
 void meta_filter_keep(struct meta_filter *filter, const struct call *call);
 
-/** Are the service and the id of the path valid? For those that are not registered: registered names
- * need no check. @return false: refused with 400 */
+/** Are the service and the id of the path valid? For those that are not registered: registered
+ * names need no check. @return false: refused with 400 */
 bool call_path_is_valid(struct call *call) MUST_USE;
 /**
  * Checks that @p token, the value of the parameter or header @p name, belongs to this registry's
@@ -111,7 +111,8 @@ void call_refuse_body(struct call *call, int r, struct field_errors *errors);
 void call_set_revision(struct call *call, const struct snapshot *snapshot);
 /** Adds X-Rollcall-Expiry-Held if the expiry of @p service is held back. Inside a visit. */
 void call_add_held_header(struct call *call, const struct service *service);
-/** Answers with 410 compacted, with "oldest_revision" and, unless @p oldest_ms is 0, "oldest_time". */
+/** Answers with 410 compacted, with "oldest_revision" and, unless @p oldest_ms is 0,
+ * "oldest_time". */
 void problem_compacted(struct api_response *response, uint64_t oldest, int64_t oldest_ms,
                        const char *format, ...) PRINTF_LIKE(4, 5);
 /** Answers with 410 revision-ahead, with "latest_revision": the request's @p since is after it. */

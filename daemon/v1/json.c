@@ -9,7 +9,8 @@
 /*
  * jansson returns NULL both for malformed text and when it is out of memory; without memory for a
  * string it reports a syntax error; and its lexer drops a character of a string and continues when
- * its buffer cannot grow. So the allocator sets this flag when it fails, and the result is discarded.
+ * its buffer cannot grow. So the allocator sets this flag when it fails, and the result is
+ * discarded.
  */
 static _Thread_local bool is_out_of_memory;
 

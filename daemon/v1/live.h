@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Streams of changes of the registry: a stream with a watcher, and with the revision up to which the
- * client has been sent everything. Each kind embeds struct live_stream. Functions without another
- * note run on the stream's http thread.
+ * Streams of changes of the registry: a stream with a watcher, and with the revision up to which
+ * the client has been sent everything. Each kind embeds struct live_stream. Functions without
+ * another note run on the stream's http thread.
  */
 #pragma once
 
@@ -57,12 +57,12 @@ enum api_result live_answer(struct call *call, struct live_stream *live,
 void live_leave(struct live_stream *live);
 /**
  * Adds the watcher, so that the stream is woken when the watcher's aspects change after revision
- * @p seen, or at @p until_ms (clock_ms()). Check again after this call: the change may have happened
- * before it.
+ * @p seen, or at @p until_ms (clock_ms()). Check again after this call: the change may have
+ * happened before it.
  */
 void live_wait(struct live_stream *live, uint64_t seen, int64_t until_ms);
-/** Removes the watcher, because the change has happened. @return true: the stream will not be woken;
- * false: it is being woken */
+/** Removes the watcher, because the change has happened. @return true: the stream will not be
+ * woken; false: it is being woken */
 bool live_unwait(struct live_stream *live) MUST_USE;
 
 /** For struct stream_kind. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * GET /v1/services/{service}: the instances of a service; with ?wait_ms= a long poll; with ?at= from
- * a past state. Http thread.
+ * GET /v1/services/{service}: the instances of a service; with ?wait_ms= a long poll; with ?at=
+ * from a past state. Http thread.
  *
- * Invariant: a long poll adds its watcher and then checks the snapshot again, so a change between the
- * first check and the watcher is not missed. A wake-up alone is no answer: with a filter on metadata
- * the result may be unchanged, so its fingerprint is compared.
+ * Invariant: a long poll adds its watcher and then checks the snapshot again, so a change between
+ * the first check and the watcher is not missed. A wake-up alone is no answer: with a filter on
+ * metadata the result may be unchanged, so its fingerprint is compared.
  */
 #include "balance/balance.h"
 #include "v1/internal.h"
@@ -313,8 +313,8 @@ static struct lookup_wait *lookup_wait_new(struct call *call, const struct looku
 	return wait;
 }
 
-/* Answers if the result has changed or the wait has timed out; otherwise waits. Owns @p wait; if that
- * is not NULL, @p lookup is a part of it. */
+/* Answers if the result has changed or the wait has timed out; otherwise waits. Owns @p wait; if
+ * that is not NULL, @p lookup is a part of it. */
 static enum api_result lookup_answer(struct call *call, const struct lookup *lookup,
                                      struct lookup_wait *wait)
 {

@@ -4,8 +4,8 @@
  * /problems/{code} and /. Http thread.
  *
  * Invariant: no handler here waits for the disk or the writer, so monitoring works while either is
- * stuck. The numbers are those of the published snapshot and of atomics; asking the writer for exact
- * ones would make it a condition of every health check.
+ * stuck. The numbers are those of the published snapshot and of atomics; asking the writer for
+ * exact ones would make it a condition of every health check.
  */
 #include "api/scan.h"
 #include "balance/balance.h"

@@ -3,9 +3,10 @@
  * Requests about the past, parked while the archive thread runs their query. Http thread;
  * past_request_wake() and past_request_end() run on the archive thread.
  *
- * Invariant: the store of a past state is freed on the archive thread (registry_drop_past()), after
- * the answer: freeing a large store takes long, and the http thread has other connections. The
- * request is freed last, because the query in it is the message to the archive thread.
+ * Invariant: the store of a past state is freed on the archive thread (registry_drop_past()), once
+ * the answer is rendered: freeing a large store takes long, and the http thread serves other
+ * connections. The request is freed last, because the query in it is the message to the archive
+ * thread.
  */
 #include "v1/past_request.h"
 

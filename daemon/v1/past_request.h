@@ -41,14 +41,15 @@ static inline struct past_request *past_request_of(struct parked *parked)
 struct past_request *past_request_new(struct call *call, size_t size, enum archive_kind kind,
                                       enum api_result (*finish)(struct call *,
                                                                 struct parked *)) MUST_USE;
-/** Makes a request for the state at @p moment: of the path's service, or of all if the path has none.
+/** Makes a request for the state at @p moment: of the path's service, or of all if the path has
+ * none.
  * @return as past_request_new() */
 struct past_request *past_request_new_state(
 	struct call *call, size_t size, const struct moment *moment,
 	enum api_result (*put)(struct call *, struct past_request *,
                                const struct snapshot *)) MUST_USE;
-/** Submits the query to the archive thread, or refuses the call. Takes ownership of @p past in either
- * case. */
+/** Submits the query to the archive thread, or refuses the call. Takes ownership of @p past in
+ * either case. */
 enum api_result past_request_submit(struct call *call, struct past_request *past) MUST_USE;
 
 /** Does the query have both parameters, @p at and @p other, which cannot be combined?

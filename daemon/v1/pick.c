@@ -3,8 +3,8 @@
  * GET /v1/services/{service}/pick: picks instances by a strategy. Http thread.
  *
  * Invariant: a pick reads one snapshot and its indexes, and changes neither. When the index of a
- * strategy is missing, the writer builds it (COMMAND_INDEX) and the pick is tried again. Building it
- * on the http thread would build it once for each concurrent pick, and would change a published
+ * strategy is missing, the writer builds it (COMMAND_INDEX) and the pick is tried again. Building
+ * it on the http thread would build it once for each concurrent pick, and would change a published
  * service.
  */
 #include "balance/balance.h"
@@ -121,8 +121,8 @@ static bool pick_read_explain(struct call *call, struct pick_request *request)
 	return true;
 }
 
-/* Reads ?at= and ?cursor=: a past pick can be repeated only if the strategy's position is given, by a
- * cursor or by a key. */
+/* Reads ?at= and ?cursor=: a past pick can be repeated only if the strategy's position is given, by
+ * a cursor or by a key. */
 static bool pick_read_replay(struct call *call, struct pick *pick)
 {
 	bool at = query_get(&call->query, PICK_AT) != NULL;

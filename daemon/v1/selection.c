@@ -4,9 +4,9 @@
  * roll_begin(), then roll_put() until nothing is left. For a long answer, http/ calls it for one
  * slice at a time (api/slices.h), when the client has read the previous one. Http thread.
  *
- * Invariant: an answer in slices holds a reference to each member that is not rendered yet, since the
- * visit ends long before. Rendering long answers at once instead would keep megabytes for each slow
- * client.
+ * Invariant: an answer in slices holds a reference to each member that is not rendered yet, since
+ * the visit ends long before. Rendering long answers at once instead would keep megabytes for each
+ * slow client.
  */
 #include "v1/selection.h"
 

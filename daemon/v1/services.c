@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * GET /v1/services: the listing of services with their counts by status; with ?wait_ms= a long poll;
- * with ?at= from a past state. Http thread.
+ * GET /v1/services: the listing of services with their counts by status; with ?wait_ms= a long
+ * poll; with ?at= from a past state. Http thread.
  *
- * Invariant: a long poll adds its watcher and then checks the revision again, so no change is missed
- * in between. Whether the listing has changed is decided without rendering it, by upper bounds
- * (listing_has_changed()): when in doubt the client gets an answer that may be unchanged.
+ * Invariant: a long poll adds its watcher and then checks the revision again, so no change is
+ * missed in between. Whether the listing has changed is decided without rendering it, by upper
+ * bounds (listing_has_changed()): when in doubt the client gets an answer that may be unchanged.
  */
 #include "api/pretty.h"
 #include "balance/balance.h"
@@ -245,8 +245,8 @@ static bool listing_waits(const struct listing *listing, const struct list_wait 
 }
 
 /*
- * Answers if the listing has changed after @p since or the wait has timed out; otherwise waits. Owns
- * @p wait; if that is not NULL, @p listing is a part of it.
+ * Answers if the listing has changed after @p since or the wait has timed out; otherwise waits.
+ * Owns @p wait; if that is not NULL, @p listing is a part of it.
  */
 static enum api_result listing_answer(struct call *call, const struct listing *listing,
                                       uint64_t since, struct list_wait *wait)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Long polls: requests with ?wait_ms=, which wait until the result that they read changes. Each kind
- * embeds struct wait as its first member. All functions run on the http thread of their call.
+ * Long polls: requests with ?wait_ms=, which wait until the result that they read changes. Each
+ * kind embeds struct wait as its first member. All functions run on the http thread of their call.
  *
  *	if (!wait_init(&mine->wait, call, &mine_kind, look_again, wait_ms))
  *		...
@@ -54,12 +54,12 @@ bool wait_init(struct wait *wait, struct call *call, const struct parked_kind *k
 void wait_fini(struct wait *wait);
 /**
  * Adds the watcher of @p wait: copies topic, aspects and by_prefix from @p watcher the first time,
- * `seen` and `sent_through` (the revision that was read without a new result) each time. Check again
- * after this call: the change may have happened before it.
+ * `seen` and `sent_through` (the revision that was read without a new result) each time. Check
+ * again after this call: the change may have happened before it.
  */
 void wait_add(struct wait *wait, const struct watcher *watcher);
-/** Removes the watcher, because the change has happened. @return true: the request will not be woken;
- * false: it is being woken, so it must be parked */
+/** Removes the watcher, because the change has happened. @return true: the request will not be
+ * woken; false: it is being woken, so it must be parked */
 bool wait_remove(struct wait *wait) MUST_USE;
 /** The response shows @p revision: the watcher stays joined until it has been sent. Takes NULL. */
 void wait_answered(struct wait *wait, struct call *call, uint64_t revision);

@@ -4,10 +4,10 @@
  * all of them, then each change. Http thread.
  *
  * When the client has read everything, the present state is compared with the client's state
- * (struct view_result), and the changes are planned (struct view_steps) and rendered page by page. Invariant:
- * the plan holds a reference to each of its members, so all pages show one revision. A queue of
- * changes per stream instead would grow without limit while a client is slow; by comparison a slow
- * client gets fewer, larger changes.
+ * (struct view_result), and the changes are planned (struct view_steps) and rendered page by page.
+ * Invariant: the plan holds a reference to each of its members, so all pages show one revision. A
+ * queue of changes per stream instead would grow without limit while a client is slow; by
+ * comparison a slow client gets fewer, larger changes.
  */
 #include "balance/balance.h"
 #include "v1/internal.h"
@@ -46,16 +46,15 @@ struct view_step {
 	struct view_item shown;
 };
 
-/* The changes from one result to the next. They are rendered page by page, so a large result is never
- * in memory as JSON. */
+/* The changes from one result to the next. They are rendered page by page, so a large result is
+ * never in memory as JSON. */
 struct view_steps {
 	struct view_step *list; /* owned; NULL: there are no steps */
 	uint32_t count;
 	uint32_t next;
 	uint64_t revision;
 	uint64_t page_end; /* after the last step the client has everything up to this revision */
-	struct view_item
-		*old; /* owned: the previous result, which has the ids of removed instances */
+	struct view_item *old; /* owned: the previous list, which has the ids of removed ones */
 };
 
 struct view {
