@@ -58,7 +58,11 @@ CPP_CLIENT := -I$(srcdir)/client/include -I$(srcdir)/client $(CPP_SCHEMA)
 COMPILE_AS = $(CC) $(ROLLCALL_CPPFLAGS) $(1) $(CPPFLAGS) $(2) $(ROLLCALL_CFLAGS) $(CFLAGS)
 COMPILE = $(call COMPILE_AS,$(CPP_DAEMON),$(DEPS_CFLAGS)) -fPIE
 COMPILE_CLIENT = $(call COMPILE_AS,$(CPP_CLIENT),$(CLIENT_CFLAGS)) -fPIC -fvisibility=hidden
-LINK = $(CC) $(ROLLCALL_LDFLAGS) -pie $(LDFLAGS)
+LINK = $(CC) $(ROLLCALL_LDFLAGS) $(NO_LTO_LDFLAGS) -pie $(LDFLAGS)
+# Link-time optimisation of the daemon only: it would make the link of each test slow.
+LTO_CFLAGS := $(if $(SAN)$(COVERAGE)$(FUZZING),,$(LTO))
+LTO_LDFLAGS := $(if $(LTO_CFLAGS),-flto=auto $(CFLAGS))
+NO_LTO_LDFLAGS := $(if $(LTO_CFLAGS),-fno-lto)
 LINK_SHARED = $(CC) $(ROLLCALL_LDFLAGS) -shared $(LDFLAGS)
 
 # --- sources and products ---------------------------------------------------
@@ -120,8 +124,8 @@ run: $(B)/rollcalld
 # --- compile, link ----------------------------------------------------------
 # Objects depend on the command line that compiles them.
 $(B)/.flags: FORCE
-	@mkdir -p $(@D); printf '%s\n' '$(COMPILE) $(COMPILE_CLIENT) $(LINK)' | cmp -s - $@ || \
-	  printf '%s\n' '$(COMPILE) $(COMPILE_CLIENT) $(LINK)' >$@
+	@mkdir -p $(@D); printf '%s\n' '$(COMPILE) $(COMPILE_CLIENT) $(LINK) $(LTO_CFLAGS)' | cmp -s - $@ || \
+	  printf '%s\n' '$(COMPILE) $(COMPILE_CLIENT) $(LINK) $(LTO_CFLAGS)' >$@
 FORCE:
 
 $(B)/%.o: $(srcdir)/%.c $(B)/.flags
@@ -163,13 +167,14 @@ $(B)/paths.c: config.mk
 	  config_state_dir_default '$(localstatedir)/lib/rollcall' >$@
 	@echo '_Static_assert(sizeof(config_state_dir_default) <= CONFIG_TEXT_MAX, "it fits into struct config");' >>$@
 
+$(LIB_OBJS) $(B)/daemon/main/main.o: EXTRA_CFLAGS += $(LTO_CFLAGS)
 $(LIB): $(LIB_OBJS)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(B)/rollcalld: $(B)/daemon/main/main.o $(LIB)
 	$(call say,LD,$@)
-	$(Q)$(LINK) -o $@ $^ $(DEPS_LIBS)
+	$(Q)$(LINK) $(LTO_LDFLAGS) -o $@ $^ $(DEPS_LIBS)
 
 # --- client: uses nothing of daemon/, only the headers of schema/ -----------
 $(B)/client/version.c: FORCE
