@@ -61,8 +61,10 @@ static struct str next_segment(struct str *path)
 /** The rest of @p pattern behind @p segment; braces match any but an empty one; NULL: they differ. */
 static const char *skip_segment(const char *pattern, struct str segment)
 {
-	if (*pattern == '{')
+	/* match_route() has compared the depths, so the segment is set. */
+	if (*pattern == '{') /* NOLINTNEXTLINE(clang-analyzer-*) */
 		return segment.len > 0 ? strchr(pattern, '}') + 1 : NULL;
+	/* NOLINTNEXTLINE(clang-analyzer-*) */
 	if (strncmp(pattern, segment.data, segment.len) != 0)
 		return NULL;
 	pattern += segment.len;
@@ -155,7 +157,7 @@ int router_find(const struct route_table *const *tables, size_t count, struct st
                 struct scratch *scratch, struct route_match *ret_match)
 {
 	struct route_match match = {0};
-	struct path path;
+	struct path path; /* target_split() sets all segments up to its depth */
 
 	if (target.len == 0 || target.data[0] != '/')
 		return -EINVAL;

@@ -92,7 +92,7 @@ static int import_next_record(struct reading *reading, struct record *ret_record
 
 static int import_read_header(struct reading *reading)
 {
-	struct record record;
+	struct record record = {.kind = RECORD_END};
 	int r = import_next_record(reading, &record);
 
 	if (r < 0)
@@ -152,7 +152,7 @@ static int import_check_end(struct reading *reading, const struct record_end *en
 /* Reads all lines after the header. */
 static int import_read_all(struct reading *reading)
 {
-	struct record record;
+	struct record record = {.kind = RECORD_END};
 	int r;
 
 	do {

@@ -40,7 +40,7 @@ static char reader_peek(struct reader *reader)
 {
 	while (reader->at < reader->end && (*reader->at == ' ' || *reader->at == '\t'))
 		reader->at++;
-	return reader->at < reader->end ? *reader->at : '\0';
+	return (char)(reader->at < reader->end ? *reader->at : '\0');
 }
 
 bool reader_accept(struct reader *reader, char c)
@@ -136,7 +136,7 @@ static bool reader_escape(struct reader *reader, char **out)
 {
 	static const char names[] = "\"\\/bfnrt";
 	static const char values[] = "\"\\/\b\f\n\r\t";
-	char c = reader->at < reader->end ? *reader->at++ : '\0';
+	char c = (char)(reader->at < reader->end ? *reader->at++ : '\0');
 	const char *found = c != '\0' ? strchr(names, c) : NULL;
 
 	if (found != NULL) {
@@ -353,8 +353,8 @@ bool reader_packed(struct reader *reader, struct str *ret)
 	struct str before = {NULL, 0};
 	if (!reader_accept(reader, '}')) {
 		do {
-			struct str key;
-			struct str value;
+			struct str key = {NULL, 0};
+			struct str value = {NULL, 0};
 
 			if (!reader_key(reader, &key) || !reader_string(reader, &value))
 				return false;

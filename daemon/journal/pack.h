@@ -23,8 +23,8 @@ struct parts {
 };
 
 /** Takes apart all fields but the status, which follows from the others. The strings are borrowed
- * from @p instance. */
-void parts_of_instance(const struct instance *instance, struct parts *ret_parts);
+ * from @p from. */
+void parts_of_instance(const struct instance *from, struct parts *ret_parts);
 /** Sets the counts that an instance of @p version has, and empties all numbers and strings, for a
  * caller that reads them. */
 void parts_for_instance(struct parts *ret_parts, unsigned version);
@@ -33,12 +33,12 @@ void parts_for_instance(struct parts *ret_parts, unsigned version);
 int parts_to_instance(const struct parts *parts, struct instance *ret_instance) MUST_USE;
 
 /** As for instances. */
-void parts_of_entry(const struct entry *entry, struct parts *ret_parts);
+void parts_of_entry(const struct entry *from, struct parts *ret_parts);
 void parts_for_entry(struct parts *ret_parts, unsigned version);
 int parts_to_entry(const struct parts *parts, struct entry *ret_entry) MUST_USE;
 
 /** As for instances; the parts of an event are the fields that it has besides its instance. */
-void parts_of_event(const struct event *event, struct parts *ret_parts);
+void parts_of_event(const struct event *from, struct parts *ret_parts);
 void parts_for_event(struct parts *ret_parts, unsigned version);
 /** Sets the event's own fields, and of its entry the kind and the document; leaves its revision and
  * its instance as they are. @return 0; -EBADMSG: the parts are no valid event */

@@ -17,16 +17,16 @@ enum type { NUMBER, FLAG, TEXT, BYTES };
 
 /** The part of a value that a column holds. */
 struct column {
-	enum type type;
 	size_t place;
+	enum type type;
 	unsigned since;
 };
-#define COLUMN(type, member, place, since, ...) {type, place, since},
+#define COLUMN(type, member, place, since, ...) {place, type, since},
 static const struct column instance_columns[] = {INSTANCE_FIELDS(COLUMN)};
 static const struct column entry_columns[] = {ENTRY_FIELDS(COLUMN)};
 static const struct column event_columns[] = {
-	EVENT_FIELDS(COLUMN){NUMBER, EVENT_ENTRY_PLACE, EVENT_ENTRY_SINCE},
-	{TEXT, EVENT_DOCUMENT_PLACE, EVENT_ENTRY_SINCE},
+	EVENT_FIELDS(COLUMN){EVENT_ENTRY_PLACE, NUMBER, EVENT_ENTRY_SINCE},
+	{EVENT_DOCUMENT_PLACE, TEXT, EVENT_ENTRY_SINCE},
 };
 #define FIRST_INSTANCE (ROW_VERSION + 1)
 #define FIRST_EVENT    (FIRST_INSTANCE + (int)ARRAY_LEN(instance_columns))
@@ -49,7 +49,7 @@ static int bind_parts(sqlite3_stmt *stmt, int first, const struct column *column
 			break;
 		case FLAG:
 			failed |= sqlite3_bind_int(
-				stmt, at, parts->numbers[INSTANCE_FLAGS_PLACE] >> place & 1);
+				stmt, at, (int)(parts->numbers[INSTANCE_FLAGS_PLACE] >> place & 1));
 			break;
 		case TEXT:
 			failed |= sqlite3_bind_text(

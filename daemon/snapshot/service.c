@@ -146,8 +146,8 @@ uint64_t instance_cost_most(const struct instance *instance)
 	static const unsigned escape = 6;  /* bytes of JSON for one byte at most: \u001f */
 	static const unsigned fixed = 600; /* bytes of JSON for all names, numbers and times */
 	/* the address contains the host once more */
-	size_t strings =
-		instance->host.len + 4 * instance->metadata_count INSTANCE_FIELDS(SUM_STRINGS);
+	size_t strings = instance->host.len +
+	                 (size_t)4 * instance->metadata_count INSTANCE_FIELDS(SUM_STRINGS);
 
 	return cost_of(fixed + escape * strings, strings);
 }
