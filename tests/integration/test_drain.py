@@ -265,7 +265,8 @@ class Stuck(TestCase):
     def test_who_comes_after_the_change_is_not_counted(self):
         self.stick(WATCH)
         drain = self.drain(wait_ms=1000)
-        self.wait_draining()
+        # The writer counts the watchers after it publishes the change, and logs the event after that.
+        self.registry.wait_log('drained')
         for path in (WATCH + '?status=draining', EVENTS + '?service=web&since=2'):
             self.assertIsNotNone(self.stream(path).event())
         self.assertEqual(drain.counts(), (0, 1))
