@@ -64,8 +64,10 @@ static const char *skip_segment(const char *pattern, struct str segment)
 	/* match_route() has compared the depths, so the segment is set. */
 	if (*pattern == '{') /* NOLINTNEXTLINE(clang-analyzer-*) */
 		return segment.len > 0 ? strchr(pattern, '}') + 1 : NULL;
+	/* A segment may hold NUL bytes, at which strncmp() would end. */
 	/* NOLINTNEXTLINE(clang-analyzer-*) */
-	if (strncmp(pattern, segment.data, segment.len) != 0)
+	if (strnlen(pattern, segment.len) < segment.len ||
+	    memcmp(pattern, segment.data, segment.len) != 0)
 		return NULL;
 	pattern += segment.len;
 	return *pattern == '/' || *pattern == '\0' ? pattern : NULL;
