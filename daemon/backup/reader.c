@@ -66,14 +66,6 @@ bool reader_at_end(struct reader *reader)
 
 /* --- strings -------------------------------------------------------------------------- */
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Reads four hex digits. @return -1: there are no four */
 static int32_t reader_unit(struct reader *reader)
 {
@@ -82,7 +74,7 @@ static int32_t reader_unit(struct reader *reader)
 	if (reader->end - reader->at < 4)
 		return -1;
 	for (int i = 0; i < 4; i++) {
-		int digit = hex_digit(*reader->at++);
+		int digit = parse_hex_digit(*reader->at++);
 
 		if (digit < 0)
 			return -1;

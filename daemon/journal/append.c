@@ -73,8 +73,8 @@ void journal_number(struct event *events, size_t count, uint64_t first)
 		number_event(events, i, first + i);
 }
 
-/** Undoes journal_number(). @param revision  the one before the batch: incarnations up to it were
- * not given by the batch */
+/** Undoes journal_number(): removes all revisions, and the incarnations that the batch began.
+ * @param revision  the latest before the batch; a greater incarnation is one of the batch */
 static void unnumber_events(struct event *events, size_t count, uint64_t revision)
 {
 	for (size_t i = 0; i < count; i++) {
