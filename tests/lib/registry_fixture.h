@@ -188,3 +188,30 @@ __attribute__((unused)) static int count_status(const char *service, enum status
 	snapshot_leave(registry_store(registry));
 	return count;
 }
+
+static inline void read_done(struct history *history)
+{
+	(void)history;
+	ck_ok(sem_post(&completed));
+}
+
+/** Compares what @p append adds to the buffer for each event after @p since with @p want. */
+static inline void check_events(uint64_t since,
+                                void (*append)(struct history *history, const struct event *event),
+                                const char *want)
+{
+	struct buf out;
+	struct history history = {.query = {.since = since, .limit = 100},
+	                          .out = &out,
+	                          .put = append,
+	                          .done = read_done};
+
+	buf_init(&out, 4000);
+	ck_ok(registry_read_history(registry, &history));
+	while (sem_wait(&completed) != 0)
+		ck_assert_int_eq(errno, EINTR);
+	ck_ok(history.error);
+	ck_assert_msg(str_equal((struct str){out.data, out.len}, str_of(want)), "%.*s",
+	              (int)out.len, out.data);
+	buf_fini(&out);
+}

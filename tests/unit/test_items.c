@@ -133,26 +133,9 @@ static void put_short(struct history *history, const struct event *event)
 	buf_put_char(history->out, ';');
 }
 
-static void history_done(struct history *history)
-{
-	(void)history;
-	ck_ok(sem_post(&completed));
-}
-
 static void check_history(const char *want)
 {
-	struct buf out;
-	struct history history = {
-		.query = {.limit = 100}, .out = &out, .put = put_short, .done = history_done};
-
-	buf_init(&out, 4000);
-	ck_ok(registry_read_history(registry, &history));
-	while (sem_wait(&completed) != 0)
-		ck_assert_int_eq(errno, EINTR);
-	ck_ok(history.error);
-	ck_assert_msg(str_equal((struct str){out.data, out.len}, str_of(want)), "%.*s",
-	              (int)out.len, out.data);
-	buf_fini(&out);
+	check_events(0, put_short, want);
 }
 
 START_TEST(a_command_completes_when_its_proposal_has_won_and_not_before)

@@ -49,29 +49,10 @@ static void append_kind(struct history *history, const struct event *event)
 	buf_put_char(history->out, ' ');
 }
 
-static void read_done(struct history *history)
-{
-	(void)history;
-	ck_ok(sem_post(&completed));
-}
-
 /* The kinds of all events after @p since. */
 static void check_kinds(uint64_t since, const char *want)
 {
-	struct buf out;
-	struct history history = {.query = {.since = since, .limit = 100},
-	                          .out = &out,
-	                          .put = append_kind,
-	                          .done = read_done};
-
-	buf_init(&out, 4000);
-	ck_ok(registry_read_history(registry, &history));
-	while (sem_wait(&completed) != 0)
-		ck_assert_int_eq(errno, EINTR);
-	ck_ok(history.error);
-	ck_assert_msg(str_equal((struct str){out.data, out.len}, str_of(want)), "%.*s",
-	              (int)out.len, out.data);
-	buf_fini(&out);
+	check_events(since, append_kind, want);
 }
 
 START_TEST(an_owner_reports_itself_unhealthy_and_healthy_again)
